@@ -1,0 +1,61 @@
+"""The words that both books share: sides, times in force, self-trade modes, event kinds, reasons.
+
+Every value is a small integer, because the same numbers stand in ``COMMAND_DTYPE`` and
+``EVENT_DTYPE`` records.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class Side(IntEnum):
+    """The side of an order: a bid buys, an ask sells."""
+
+    BID = 0
+    ASK = 1
+
+
+class TimeInForce(IntEnum):
+    """How long the unfilled remainder of a limit order lives."""
+
+    GTC = 0  # good till cancelled: the remainder rests
+    IOC = 1  # immediate or cancel: the remainder is discarded
+    FOK = 2  # fill or kill: fills whole at once, or is discarded without a fill
+
+
+class SelfTrade(IntEnum):
+    """What happens when an order would trade with a resting one of the same owner.
+
+    The incoming order's mode decides. Owner 0 is "nobody" and never trades with itself.
+    """
+
+    ALLOW = 0
+    CANCEL_NEWEST = 1  # the incoming order's remainder is discarded
+    CANCEL_OLDEST = 2  # the resting order leaves, matching goes on
+    CANCEL_BOTH = 3  # the resting order leaves and the remainder is discarded
+
+
+OP_LIMIT, OP_CANCEL, OP_REPLACE, OP_MARKET = range(4)
+
+EVENT_FILL = 1  # a taker met a maker
+EVENT_REST = 2  # an order entered the book
+EVENT_CANCEL = 3  # a resting order left the book unfilled
+EVENT_REDUCE = 4  # a resting order shrank in place and kept its priority
+EVENT_DISCARD = 5  # an incoming order's remainder ended without having rested
+EVENT_REJECT = 6  # a command was refused; the book is as it was
+
+REASON_NONE = 0
+REASON_USER = 1  # cancelled by its command
+REASON_REPLACED = 2  # the old order of a replace that lost its priority
+REASON_NO_LIQUIDITY = 3  # a market order ran out of makers
+REASON_IOC = 4
+REASON_FOK = 5
+REASON_SELF_TRADE = 6
+REJECT_UNKNOWN_ORDER = 16
+REJECT_DUPLICATE_ORDER = 17
+REJECT_INVALID_PRICE = 18
+REJECT_INVALID_QUANTITY = 19
+REJECT_INVALID_ORDER = 20  # unknown op, side, time in force or self-trade mode; order id not positive
+REJECT_POST_ONLY = 21  # a post-only order would have crossed
+REJECT_OVERFLOW = 22  # the level's total quantity would exceed 2**63 - 1
