@@ -1,0 +1,63 @@
+"""Ids of orders and trades: UUIDv7 texts whose free bits say what they are.
+
+RFC 9562 leaves 74 bits free beside the time. Here they carry, from the highest:
+
+    epoch 20 | seq 40 | instrument 12 | kind 2
+
+so ids sort by time, then in the order in which they were given, are unique across kinds,
+securities and restarts, and lead back to their order without a dictionary of texts.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import NamedTuple
+
+EPOCH_MAX = 2**20 - 1
+SEQ_MAX = 2**40 - 1
+INSTRUMENT_MAX = 2**12 - 1
+
+
+class Kind(IntEnum):
+    """What an id names."""
+
+    ORDER = 1
+    TRADE = 2
+
+
+class Id(NamedTuple):
+    """The parts of an id; ``time_ms`` is Unix time in milliseconds."""
+
+    time_ms: int
+    epoch: int
+    seq: int
+    instrument: int
+    kind: int
+
+
+def encode(time_ms: int, epoch: int, seq: int, instrument: int, kind: Kind) -> str:
+    """Return the id of these parts as a UUID text of 36 characters."""
+    free = epoch << 54 | seq << 14 | instrument << 2 | kind
+    digits = "%032x" % (
+        (time_ms & 0xFFFF_FFFF_FFFF) << 80
+        | 0x7 << 76
+        | (free >> 62) << 64
+        | 0b10 << 62
+        | free & 0x3FFF_FFFF_FFFF_FFFF
+    )
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def decode(text: str) -> Id | None:
+    """Return the parts of an id, or None if `text` cannot be one of ours.
+
+    The answer is a claim: that the order it leads to bears exactly this id must be checked.
+    """
+    if len(text) != 36:
+        return None
+    try:
+        value = int(text.replace("-", ""), 16)
+    except ValueError:
+        return None
+    free = (value >> 64 & 0xFFF) << 62 | value & 0x3FFF_FFFF_FFFF_FFFF
+    return Id(value >> 80, free >> 54, free >> 14 & SEQ_MAX, free >> 2 & INSTRUMENT_MAX, free & 3)

@@ -1,0 +1,124 @@
+"""Instruments, and the exact way between wire numbers (doubles) and ticks or lots (integers)."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Literal
+
+import msgspec
+
+UNITS_MAX = 2**52
+"""The most ticks of a price, or lots of an amount: up to here each has a double of its own."""
+
+
+class Grid(msgspec.Struct, frozen=True):
+    """The multiples of a decimal step: a tick for prices, a lot for amounts.
+
+    ``step`` is the decimal text as it was configured, and equals ``numerator / denominator``.
+    """
+
+    step: str
+    numerator: int
+    denominator: int
+
+    @classmethod
+    def parse(cls, text: str) -> Grid:
+        """Return the grid of a decimal text such as ``0.01``, ``5`` or ``1e-8``.
+
+        Raises:
+            ValueError: `text` is no positive decimal number from 1e-12 to 1e12.
+        """
+        try:
+            fraction = Fraction(text)
+        except (ValueError, ZeroDivisionError):
+            raise ValueError(f"expected a decimal number, got {text!r}") from None
+        if "/" in text or not Fraction(1, 10**12) <= fraction <= 10**12:
+            raise ValueError(f"expected a decimal number from 1e-12 to 1e12, got {text!r}")
+        return cls(text, fraction.numerator, fraction.denominator)
+
+    def units(self, value: float) -> int | None:
+        """Return how many steps `value` is, or None if it is off the grid.
+
+        On the grid is the double nearest to a multiple, from 1 to ``UNITS_MAX`` steps: nothing is
+        ever rounded to fit.
+        """
+        if not 0.0 < value < 1e300:
+            return None
+        guess = round(value * self.denominator / self.numerator)
+        for units in (guess, guess - 1, guess + 1):
+            if 0 < units <= UNITS_MAX and units * self.numerator / self.denominator == value:
+                return units
+        return None
+
+    def number(self, units: int) -> float:
+        """Return the double nearest to `units` steps."""
+        return units * self.numerator / self.denominator
+
+
+class Instrument(msgspec.Struct, frozen=True):
+    """One tradable security: what a price and an amount of it may be.
+
+    ``number`` is given by the database once and for all; it is part of every id.
+    """
+
+    number: int
+    security: str
+    tick: Grid
+    lot: Grid
+    status: Literal["open", "halted"] = "open"
+
+    def total(self, notional: int) -> float:
+        """Return ``price x amount`` of a notional in ticks x lots: one division, exact integers."""
+        return (
+            notional
+            * (self.tick.numerator * self.lot.numerator)
+            / (self.tick.denominator * self.lot.denominator)
+        )
+
+    def average(self, notional: int, quantity: int) -> float:
+        """Return the average price of `quantity` lots that cost `notional` ticks x lots."""
+        return notional * self.tick.numerator / (quantity * self.tick.denominator)
+
+
+class InstrumentSpec(msgspec.Struct, frozen=True):
+    """An instrument as it is configured, before the database has given it a number."""
+
+    security: str
+    tick: Grid
+    lot: Grid
+    status: Literal["open", "halted"] = "open"
+
+    @classmethod
+    def parse(cls, text: str) -> InstrumentSpec:
+        """Return the instrument of a ``SECURITY:TICK:LOT`` text, such as ``BTC-USD:0.01:0.0001``.
+
+        Raises:
+            ValueError: the text has another shape; the message says which part.
+        """
+        parts = text.split(":")
+        if len(parts) != 3:
+            raise ValueError(f"expected SECURITY:TICK:LOT, got {text!r}")
+        return cls.build(*parts)
+
+    @classmethod
+    def build(
+        cls, security: str, tick: str, lot: str, status: Literal["open", "halted"] = "open"
+    ) -> InstrumentSpec:
+        """Return the validated instrument of its parts.
+
+        Raises:
+            ValueError: a part is not as it should be; the message says which.
+        """
+        if not 1 <= len(security) <= 32 or not all(
+            c.isascii() and (c.isalnum() or c in "-._/") for c in security
+        ):
+            raise ValueError(
+                f"security: expected 1 to 32 letters, digits or -._/, got {security!r}"
+            )
+        grids = []
+        for name, text in (("tick", tick), ("lot", lot)):
+            try:
+                grids.append(Grid.parse(text))
+            except ValueError as error:
+                raise ValueError(f"{name} of {security}: {error}") from None
+        return cls(security, grids[0], grids[1], status)
