@@ -1,4 +1,4 @@
-"""What the exchange says happened: immutable values, returned by ``Exchange.apply``, never callbacks.
+"""What the exchange says happened: immutable values, returned by ``Exchange.apply``.
 
 The store turns public events into rows, the market data view turns them into books and trades,
 and private ones are routed to their user. Prices are in ticks, quantities in lots, notionals in

@@ -9,10 +9,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-import msgspec
+from fastbook_server.instruments import InstrumentSpec
+from fastbook_server.state import Batch, ClientOrder, OpenOrder, Recovered
 
-from fastbook_server.events import Order, PublicEvent, Reason, Status, Traded
-from fastbook_server.instruments import Instrument, InstrumentSpec
+__all__ = [
+    "Batch",
+    "ClientOrder",
+    "OpenOrder",
+    "Recovered",
+    "Store",
+    "StoreBroken",
+    "StoreError",
+    "StoreFenced",
+    "StoreRefused",
+    "StoreUnavailable",
+]
 
 
 class StoreError(Exception):
@@ -24,7 +35,7 @@ class StoreUnavailable(StoreError):
 
 
 class StoreFenced(StoreError):
-    """Another server has taken over this database: stop at once, nothing may be written any more."""
+    """Another server has taken over this database: stop at once, write nothing any more."""
 
 
 class StoreBroken(StoreError):
@@ -33,55 +44,6 @@ class StoreBroken(StoreError):
 
 class StoreRefused(StoreError):
     """This database cannot be served as configured (changed tick, newer schema …): exit 2."""
-
-
-class OpenOrder(msgspec.Struct, frozen=True, gc=False):
-    """A resting order as it was recovered: what remains, and what its fills have cost so far."""
-
-    order: Order
-    remaining: int
-    notional: int
-
-
-class ClientOrder(msgspec.Struct, frozen=True, gc=False):
-    """The last state of an order that bore a client order id, kept so that a retry is recognised."""
-
-    order: Order
-    status: Status
-    remaining: int
-    notional: int
-    reason: Reason | None
-
-
-class Recovered(msgspec.Struct, frozen=True):
-    """All that a start needs from the past.
-
-    ``epoch`` has already been raised and claimed for this start. ``open_orders`` are in priority
-    order within each price level (by ``seq``). ``client_orders`` are those of the last 24 h before
-    ``time_ms``, oldest first. ``last_trades`` holds, per security, the newest trades, oldest first,
-    and ``last_trade_seq`` is simply the ``seq`` of the last of them.
-    """
-
-    epoch: int
-    batch_no: int
-    time_ms: int  # the last stamp that was committed; 0 on a new database
-    token_key: bytes  # 32 random bytes, made once per database
-    instruments: tuple[Instrument, ...]  # in the order of the specs
-    seqs: dict[str, int]  # last seq by security
-    open_orders: tuple[OpenOrder, ...]
-    client_orders: tuple[ClientOrder, ...]
-    last_trades: dict[str, tuple[Traded, ...]]
-
-
-class Batch(msgspec.Struct, frozen=True):
-    """What one transaction makes durable: the public events of a run of commands, in order.
-
-    ``number`` is the previous batch's plus one; ``time_ms`` the last stamp given out.
-    """
-
-    number: int
-    time_ms: int
-    events: tuple[PublicEvent, ...]
 
 
 class Store(Protocol):
