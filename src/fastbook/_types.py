@@ -7,6 +7,7 @@ Every value is a small integer, because the same numbers stand in ``COMMAND_DTYP
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import NamedTuple
 
 
 class Side(IntEnum):
@@ -56,6 +57,18 @@ REJECT_UNKNOWN_ORDER = 16
 REJECT_DUPLICATE_ORDER = 17
 REJECT_INVALID_PRICE = 18
 REJECT_INVALID_QUANTITY = 19
-REJECT_INVALID_ORDER = 20  # unknown op, side, time in force or self-trade mode; order id not positive
+REJECT_INVALID_ORDER = (
+    20  # unknown op, side, time in force or self-trade mode; order id not positive
+)
 REJECT_POST_ONLY = 21  # a post-only order would have crossed
 REJECT_OVERFLOW = 22  # the level's total quantity would exceed 2**63 - 1
+
+
+class Order(NamedTuple):
+    """A resting order, as it was when it was asked for."""
+
+    order_id: int
+    side: int  # a Side's value
+    price: int  # ticks
+    quantity: int  # lots still open
+    owner: int  # 0: nobody

@@ -1,0 +1,336 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""OrderBook and its events as Python sees them; _book.pyi documents them, _matching.pxd does the work."""
+
+cimport cython
+from cpython.buffer cimport (
+    PyBUF_C_CONTIGUOUS,
+    PyBUF_FORMAT,
+    PyBUF_ND,
+    PyBUF_STRIDES,
+    PyBuffer_FillInfo,
+    PyBuffer_Release,
+    PyObject_GetBuffer,
+)
+from libc.stdint cimport INT64_MAX, UINT64_MAX, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport free, malloc, realloc
+from libc.string cimport memcpy, memset
+
+from fastbook._arguments cimport *
+from fastbook._matching cimport *
+
+from fastbook import _errors
+from fastbook._types import Order
+
+
+@cython.final
+@cython.freelist(256)
+cdef class Event:
+    cdef EventRecord record
+
+    def __init__(
+        self, kind, side, reason, order_id, maker_order_id, price, quantity, remaining, maker_remaining,
+        level_quantity,
+    ):
+        cdef EventRecord record
+        memset(&record, 0, sizeof(EventRecord))
+        record.kind = kind
+        record.side = side
+        record.reason = reason
+        record.order_id = order_id
+        record.maker_order_id = maker_order_id
+        record.price = price
+        record.quantity = quantity
+        record.remaining = remaining
+        record.maker_remaining = maker_remaining
+        record.level_quantity = level_quantity
+        self.record = record
+
+    __match_args__ = (
+        "kind", "side", "reason", "order_id", "maker_order_id", "price", "quantity", "remaining",
+        "maker_remaining", "level_quantity",
+    )
+
+    @property
+    def kind(self):
+        return self.record.kind
+
+    @property
+    def side(self):
+        return self.record.side
+
+    @property
+    def reason(self):
+        return self.record.reason
+
+    @property
+    def order_id(self):
+        return self.record.order_id
+
+    @property
+    def maker_order_id(self):
+        return self.record.maker_order_id
+
+    @property
+    def price(self):
+        return self.record.price
+
+    @property
+    def quantity(self):
+        return self.record.quantity
+
+    @property
+    def remaining(self):
+        return self.record.remaining
+
+    @property
+    def maker_remaining(self):
+        return self.record.maker_remaining
+
+    @property
+    def level_quantity(self):
+        return self.record.level_quantity
+
+    cdef tuple fields(self):
+        cdef EventRecord* record = &self.record
+        return (
+            record.kind, record.side, record.reason, record.order_id, record.maker_order_id, record.price,
+            record.quantity, record.remaining, record.maker_remaining, record.level_quantity,
+        )
+
+    def __iter__(self):
+        return iter(self.fields())
+
+    def __len__(self):
+        return 10
+
+    def __eq__(self, other):
+        if isinstance(other, Event):
+            return self.fields() == (<Event>other).fields()
+        if isinstance(other, tuple):
+            return self.fields() == other
+        return NotImplemented
+
+    def __hash__(self):
+        return hash(self.fields())
+
+    def __reduce__(self):
+        return Event, self.fields()
+
+    def __repr__(self):
+        return "Event(" + ", ".join(map("{}={}".format, self.__match_args__, self.fields())) + ")"
+
+
+cdef inline Event event_object(EventRecord* record):
+    cdef Event event = Event.__new__(Event)
+    event.record = record[0]
+    return event
+
+
+@cython.final
+cdef class EventBuffer:
+    """The memory of one batch's events: lives as long as an array or memoryview looks at it."""
+
+    cdef EventRecord* items
+    cdef size_t count
+
+    def __dealloc__(self):
+        free(self.items)
+
+    def __getbuffer__(self, Py_buffer* view, int flags):
+        PyBuffer_FillInfo(view, self, self.items, self.count * sizeof(EventRecord), 0, flags)
+
+    def __releasebuffer__(self, Py_buffer* view):
+        pass
+
+
+@cython.final
+cdef class OrderBook:
+    cdef Book book
+    cdef Events scratch  # the events of one scalar call
+    cdef bint busy  # a batch is matching without the GIL
+
+    def __cinit__(self):
+        if not book_init(&self.book):
+            raise MemoryError
+
+    def __init__(self):
+        """Make an empty book."""
+
+    def __dealloc__(self):
+        book_free(&self.book)
+        free(self.scratch.items)
+
+    # ---- the Python face ----
+
+    cdef int refuse_if_busy(self) except -1:
+        if self.busy:
+            raise RuntimeError(
+                "OrderBook: another thread is in process() on this book; a book serves one thread at a time"
+            )
+        return 0
+
+    cdef list events_of(self, Command* c, object new_order_id):
+        """Carry out one scalar command."""
+        cdef size_t i
+        cdef int outcome
+        self.refuse_if_busy()
+        self.scratch.count = 0
+        outcome = book_apply(&self.book, c, 0, &self.scratch)
+        if outcome == NO_MEMORY:
+            raise MemoryError
+        if outcome == REJECT_POST_ONLY:
+            book_reject(&self.book, c, outcome, 0, &self.scratch)
+        elif outcome != DONE:
+            raise _errors.refusal(outcome, c.order_id, c.price, c.quantity, new_order_id)
+        return [event_object(&self.scratch.items[i]) for i in range(self.scratch.count)]
+
+    def add(
+        self, order_id, side, price, quantity, tif=0, bint post_only=False, owner=0, self_trade=0
+    ):
+        cdef Command c
+        cdef int64_t time_in_force = to_int64(tif, "tif")
+        if not 0 <= time_in_force <= 2:
+            raise _errors.expected_time_in_force(time_in_force)
+        c.op = OP_LIMIT
+        c.side = to_side(side)
+        c.tif = <uint8_t>time_in_force
+        c.flags = to_flags(post_only, self_trade)
+        c.owner = to_owner(owner)
+        c.order_id = to_int64(order_id, "order_id")
+        c.new_order_id = 0
+        c.price = to_int64(price, "price")
+        c.quantity = to_int64(quantity, "quantity")
+        return self.events_of(&c, None)
+
+    def market(self, order_id, side, quantity, owner=0, self_trade=0):
+        cdef Command c
+        memset(&c, 0, sizeof(Command))
+        c.op = OP_MARKET
+        c.side = to_side(side)
+        c.flags = to_flags(False, self_trade)
+        c.owner = to_owner(owner)
+        c.order_id = to_int64(order_id, "order_id")
+        c.quantity = to_int64(quantity, "quantity")
+        return self.events_of(&c, None)
+
+    def cancel(self, order_id):
+        cdef Command c
+        memset(&c, 0, sizeof(Command))
+        c.op = OP_CANCEL
+        c.order_id = to_id(order_id, "order_id")
+        if c.order_id == 0:
+            raise KeyError(order_id)
+        return self.events_of(&c, None)[0]
+
+    def replace(self, order_id, new_order_id, price, quantity, bint post_only=False, self_trade=0):
+        cdef Command c
+        memset(&c, 0, sizeof(Command))
+        c.op = OP_REPLACE
+        c.flags = to_flags(post_only, self_trade)
+        c.order_id = to_int64(order_id, "order_id")
+        c.new_order_id = to_int64(new_order_id, "new_order_id")
+        c.price = to_int64(price, "price")
+        c.quantity = to_int64(quantity, "quantity")
+        return self.events_of(&c, new_order_id)
+
+    def process(self, commands):
+        from fastbook._dtypes import COMMAND_DTYPE, EVENT_DTYPE, ndarray
+
+        cdef Py_buffer view
+        cdef Events events
+        cdef EventBuffer memory
+        cdef bint whole
+        dtype = getattr(commands, "dtype", None)
+        if dtype is not None and dtype != COMMAND_DTYPE:
+            raise TypeError(f"commands: expected an array of COMMAND_DTYPE, got one of {dtype}")
+        self.refuse_if_busy()
+        memory = EventBuffer.__new__(EventBuffer)
+        memset(&events, 0, sizeof(Events))
+        PyObject_GetBuffer(commands, &view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)
+        try:
+            if view.len % sizeof(Command) or view.itemsize not in (1, <Py_ssize_t>sizeof(Command)):
+                raise ValueError(
+                    f"commands: expected records of {sizeof(Command)} bytes, got {view.len} bytes in items of "
+                    f"{view.itemsize}"
+                )
+            if <uint64_t>view.len // sizeof(Command) > COMMANDS_MAX:
+                raise ValueError("commands: expected at most 2**30 records in one batch")
+            self.busy = True
+            with nogil:
+                whole = book_run(&self.book, <const char*>view.buf, view.len // sizeof(Command), &events)
+            self.busy = False
+        finally:
+            PyBuffer_Release(&view)
+        memory.items = events.items
+        memory.count = events.count
+        if not whole:
+            raise MemoryError("process: no memory for the events of the batch; the book is whole")
+        return ndarray(events.count, EVENT_DTYPE, memory)
+
+    def depth(self, n=0):
+        self.refuse_if_busy()
+        return self.side_depth(BID, to_count(n)), self.side_depth(ASK, to_count(n))
+
+    cdef list side_depth(self, int side, uint64_t count):
+        cdef uint32_t level = self.book.ladder.sides[side].best
+        cdef list rows = []
+        while level != 0 and count != 0:
+            rows.append(self.row(side, level))
+            level = level_next(&self.book.ladder, level)
+            count -= 1
+        return rows
+
+    cdef tuple row(self, int side, uint32_t level):
+        return price_of(side, level_key(&self.book.ladder, level)), self.book.ladder.levels[level].total
+
+    cdef object best(self, int side):
+        self.refuse_if_busy()
+        if self.book.ladder.sides[side].best == 0:
+            return None
+        return self.row(side, self.book.ladder.sides[side].best)
+
+    @property
+    def best_bid(self):
+        return self.best(BID)
+
+    @property
+    def best_ask(self):
+        return self.best(ASK)
+
+    def __len__(self):
+        self.refuse_if_busy()
+        return self.book.live
+
+    cdef uint32_t slot_of(self, object order_id) except? 0:
+        cdef int64_t number = to_id(order_id, "order_id")
+        self.refuse_if_busy()
+        return ids_find(&self.book.ids, number) if number > 0 else 0
+
+    def __contains__(self, order_id):
+        return self.slot_of(order_id) != 0
+
+    def get(self, order_id):
+        cdef uint32_t slot = self.slot_of(order_id)
+        return None if slot == 0 else self.order_object(slot)
+
+    cdef object order_object(self, uint32_t slot):
+        cdef RestingOrder* order = &self.book.orders[slot]
+        cdef int side = level_side(&self.book.ladder, order.level)
+        cdef int64_t price = price_of(side, level_key(&self.book.ladder, order.level))
+        return Order(order.id, side, price, order.quantity, order.owner)
+
+    def __iter__(self):
+        # All at once: a lazy iterator would follow links that the next command changes.
+        cdef list found = []
+        cdef uint32_t level, slot
+        cdef int side
+        self.refuse_if_busy()
+        for side in range(2):
+            level = self.book.ladder.sides[side].best
+            while level != 0:
+                slot = self.book.ladder.levels[level].head
+                while slot != 0:
+                    found.append(self.order_object(slot))
+                    slot = self.book.orders[slot].next
+                level = level_next(&self.book.ladder, level)
+        return iter(found)

@@ -1,0 +1,41 @@
+"""The NumPy records of the batch path, imported only when asked for: scalar use needs no NumPy."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy import ndarray
+
+__all__ = ["COMMAND_DTYPE", "EVENT_DTYPE", "ndarray"]
+
+# 40 bytes. Fields that an op does not use are ignored.
+COMMAND_DTYPE = np.dtype(
+    [
+        ("op", "u1"),
+        ("side", "u1"),
+        ("tif", "u1"),
+        ("flags", "u1"),  # bit 0: post only; bits 1 and 2: self-trade mode
+        ("owner", "u4"),
+        ("order_id", "i8"),
+        ("new_order_id", "i8"),
+        ("price", "i8"),
+        ("quantity", "i8"),
+    ]
+)
+
+# 64 bytes: one cache line.
+EVENT_DTYPE = np.dtype(
+    [
+        ("kind", "u1"),
+        ("side", "u1"),
+        ("reason", "u1"),
+        ("pad", "u1"),
+        ("command", "u4"),  # index of the causing command in its batch
+        ("order_id", "i8"),
+        ("maker_order_id", "i8"),
+        ("price", "i8"),
+        ("quantity", "i8"),
+        ("remaining", "i8"),
+        ("maker_remaining", "i8"),
+        ("level_quantity", "i8"),
+    ]
+)

@@ -1,0 +1,70 @@
+"""The exceptions of the scalar calls, worded once for both books: what was expected, what came."""
+
+from __future__ import annotations
+
+from fastbook._types import (
+    REJECT_DUPLICATE_ORDER,
+    REJECT_INVALID_PRICE,
+    REJECT_INVALID_QUANTITY,
+    REJECT_OVERFLOW,
+    REJECT_UNKNOWN_ORDER,
+    SelfTrade,
+    Side,
+    TimeInForce,
+)
+
+INT64_MAX = 2**63 - 1
+OWNER_MAX = 2**32 - 1
+
+
+def expected(name: str, words: str, value: object) -> ValueError:
+    """Return the error of an argument whose value is out of its range."""
+    return ValueError(f"{name}: expected {words}, got {value}")
+
+
+def expected_int(name: str, value: object) -> TypeError:
+    """Return the error of an argument that is no integer."""
+    return TypeError(f"{name}: expected an int, got {type(value).__name__}")
+
+
+def expected_side(value: int) -> ValueError:
+    """Return the error of a side that is none."""
+    return expected("side", f"{Side.BID:d} (bid) or {Side.ASK:d} (ask)", value)
+
+
+def expected_time_in_force(value: int) -> ValueError:
+    """Return the error of a time in force that is none."""
+    words = ", ".join(f"{member:d} ({member.name.lower()})" for member in TimeInForce)
+    return expected("tif", f"one of {words}", value)
+
+
+def expected_self_trade(value: int) -> ValueError:
+    """Return the error of a self-trade mode that is none."""
+    words = ", ".join(f"{member:d} ({member.name.lower()})" for member in SelfTrade)
+    return expected("self_trade", f"one of {words}", value)
+
+
+def refusal(
+    reason: int, order_id: int, price: int, quantity: int, new_order_id: int | None = None
+) -> ValueError | KeyError:
+    """Return the error for a refused command; a replace, and it alone, has a `new_order_id`.
+
+    A REJECT_INVALID_ORDER can only mean the id of the incoming order: the scalar calls check side,
+    time in force and self-trade mode by themselves, where the argument's name is known.
+    """
+    positive = "a positive integer below 2**63"
+    incoming_name, incoming = "order_id", order_id
+    if new_order_id is not None:
+        incoming_name, incoming = "new_order_id", new_order_id
+    if reason == REJECT_UNKNOWN_ORDER:
+        return KeyError(order_id)
+    if reason == REJECT_DUPLICATE_ORDER:
+        return expected(incoming_name, "an id that is not resting", incoming)
+    if reason == REJECT_INVALID_PRICE:
+        return expected("price", positive, price)
+    if reason == REJECT_INVALID_QUANTITY:
+        return expected("quantity", positive, quantity)
+    if reason == REJECT_OVERFLOW:
+        words = f"at most 2**63 - 1 in all at price {price}"
+        return expected("quantity", words, quantity)
+    return expected(incoming_name, positive, incoming)

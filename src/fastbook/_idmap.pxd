@@ -1,0 +1,221 @@
+"""Order id -> order slot: a ring for the recent, dense ids and a hash table for all others.
+
+The ring is a direct table over the ids [base, base + ring size): one load per lookup, neighbouring ids share
+cache lines. It slides forward when newer ids come. Ids that it leaves behind move to the hash (open
+addressing, linear probing, backward shift deletion), unless the ring is so full that doubling it is
+cheaper. So memory stays proportional to the ids held, never to the ids seen: one old order among
+10**9 that came and went costs one hash entry.
+
+Sliding scans the ids left behind. It must be paid for by insertions (`credit`), else ids with wide gaps
+would scan the whole ring each time; what cannot be paid goes to the hash.
+
+Slot 0 means "none". Ids are positive.
+"""
+
+from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memset
+
+
+cdef extern from *:
+    int count_trailing_zeros64 "__builtin_ctzll"(uint64_t word) noexcept nogil  # word != 0
+
+
+cdef enum:
+    RING_MIN = 1024
+    HASH_MIN = 64
+    RING_SIZE_MAX = 1 << 30
+    SCAN_FREE = 1024  # ids that a slide may scan at any time
+    SCAN_PER_INSERT = 16  # and so many more per id inserted since the last slide
+
+
+cdef struct HashEntry:
+    uint64_t id
+    uint64_t slot
+
+
+cdef struct IdMap:
+    uint32_t* ring
+    uint64_t ring_size  # a power of two; the entry of an id is at id modulo ring_size
+    uint64_t base
+    uint64_t dense  # ids in the ring
+    uint64_t credit  # ids inserted since the ring last slid
+    HashEntry* hash
+    uint64_t hash_size  # a power of two, at least twice `sparse`
+    uint64_t sparse  # ids in the hash
+    uint64_t sparse_high  # no id in the hash is larger
+    int hash_shift
+
+
+cdef inline bint ids_init(IdMap* ids) noexcept nogil:
+    memset(ids, 0, sizeof(IdMap))
+    ids.ring = <uint32_t*>calloc(RING_MIN, sizeof(uint32_t))
+    ids.hash = <HashEntry*>calloc(HASH_MIN, sizeof(HashEntry))
+    ids.ring_size = RING_MIN
+    ids.hash_size = HASH_MIN
+    ids.hash_shift = 64 - 6
+    return ids.ring != NULL and ids.hash != NULL
+
+
+cdef inline void ids_free(IdMap* ids) noexcept nogil:
+    free(ids.ring)
+    free(ids.hash)
+    memset(ids, 0, sizeof(IdMap))
+
+
+cdef inline uint64_t hash_home(IdMap* ids, uint64_t id) noexcept nogil:
+    return (id * <uint64_t>0x9E3779B97F4A7C15) >> ids.hash_shift
+
+
+cdef inline HashEntry* hash_find(IdMap* ids, uint64_t id) noexcept nogil:
+    """The entry of an id, or the empty one where it would go."""
+    cdef uint64_t at = hash_home(ids, id)
+    # Ends, because at least half of the entries are empty.
+    while ids.hash[at].slot != 0 and ids.hash[at].id != id:
+        at = (at + 1) & (ids.hash_size - 1)
+    return &ids.hash[at]
+
+
+cdef inline void hash_put(IdMap* ids, uint64_t id, uint32_t slot) noexcept nogil:
+    hash_find(ids, id)[0] = HashEntry(id, slot)
+    ids.sparse += 1
+    if id > ids.sparse_high:
+        ids.sparse_high = id
+
+
+cdef inline void hash_remove(IdMap* ids, uint64_t id) noexcept nogil:
+    cdef uint64_t mask = ids.hash_size - 1
+    cdef uint64_t hole = <uint64_t>(hash_find(ids, id) - ids.hash)
+    cdef uint64_t at = hole
+    ids.sparse -= 1
+    if ids.sparse == 0:
+        ids.sparse_high = 0
+    while True:
+        at = (at + 1) & mask
+        if ids.hash[at].slot == 0:
+            break
+        # An entry may fill the hole unless its home lies behind the hole on the way to it.
+        if ((at - hash_home(ids, ids.hash[at].id)) & mask) >= ((at - hole) & mask):
+            ids.hash[hole] = ids.hash[at]
+            hole = at
+    ids.hash[hole].slot = 0
+
+
+cdef inline bint hash_reserve(IdMap* ids, uint64_t more) noexcept nogil:
+    cdef uint64_t size = ids.hash_size
+    cdef uint64_t old_size = size
+    cdef HashEntry* old = ids.hash
+    cdef HashEntry* grown
+    cdef uint64_t i
+    if (ids.sparse + more) * 2 <= size:
+        return True
+    while (ids.sparse + more) * 2 > size:
+        size *= 2
+    grown = <HashEntry*>calloc(size, sizeof(HashEntry))
+    if grown == NULL:
+        return False
+    ids.hash = grown
+    ids.hash_size = size
+    ids.hash_shift = 64 - count_trailing_zeros64(size)
+    for i in range(old_size):
+        if old[i].slot != 0:
+            hash_find(ids, old[i].id)[0] = old[i]
+    free(old)
+    return True
+
+
+cdef inline bint ring_double(IdMap* ids) noexcept nogil:
+    cdef uint64_t size = ids.ring_size * 2
+    cdef uint32_t* grown = <uint32_t*>calloc(size, sizeof(uint32_t))
+    cdef uint64_t i
+    if grown == NULL:
+        return False
+    for i in range(ids.base, ids.base + ids.ring_size):
+        grown[i & (size - 1)] = ids.ring[i & (ids.ring_size - 1)]
+    free(ids.ring)
+    ids.ring = grown
+    ids.ring_size = size
+    return True
+
+
+cdef inline bint ring_slide(IdMap* ids, uint64_t new_base, uint64_t scan) noexcept nogil:
+    """Move the ring forward; the ids in the first `scan` places move to the hash."""
+    cdef uint64_t mask = ids.ring_size - 1
+    cdef uint64_t i, leaving = 0
+    for i in range(ids.base, ids.base + scan):
+        leaving += ids.ring[i & mask] != 0
+    if not hash_reserve(ids, leaving):
+        return False
+    if leaving:
+        for i in range(ids.base, ids.base + scan):
+            if ids.ring[i & mask] != 0:
+                hash_put(ids, i, ids.ring[i & mask])
+                ids.ring[i & mask] = 0
+        ids.dense -= leaving
+    ids.base = new_base
+    ids.credit = 0
+    return True
+
+
+cdef inline bint ids_make_room(IdMap* ids, uint64_t id) noexcept nogil:
+    """The rare part of `ids_reserve`: the id lies outside of the ring."""
+    cdef uint64_t step = ids.ring_size // 8
+    cdef uint64_t new_base, scan
+    if ids.dense == 0:
+        ids.base = id - min(id, step)
+        return True
+    if id < ids.base:
+        return hash_reserve(ids, 1)
+    if id - ids.base < 2 * ids.ring_size and ids.dense >= step and ids.ring_size < RING_SIZE_MAX:
+        if not ring_double(ids):
+            return False
+        if id - ids.base < ids.ring_size:
+            return True
+        return ids_make_room(ids, id)
+    # Past what the id needs by an eighth, so that the next ids slide nothing.
+    new_base = id - ids.ring_size + step
+    scan = min(new_base - ids.base, ids.ring_size)
+    if scan <= SCAN_FREE + SCAN_PER_INSERT * ids.credit:
+        return ring_slide(ids, new_base, scan)
+    return hash_reserve(ids, 1)
+
+
+cdef inline bint ids_reserve(IdMap* ids, uint64_t id) noexcept nogil:
+    """Make sure that the next `ids_put`, of this id, cannot fail; False without memory."""
+    if id - ids.base < ids.ring_size:
+        return True
+    return ids_make_room(ids, id)
+
+
+cdef inline uint32_t ids_find(IdMap* ids, uint64_t id) noexcept nogil:
+    cdef uint32_t slot
+    if id - ids.base < ids.ring_size:
+        slot = ids.ring[id & (ids.ring_size - 1)]
+        if slot != 0:
+            return slot
+    # An id inside the ring's range is in the hash if it came before the ring got there.
+    if id > ids.sparse_high:
+        return 0
+    return <uint32_t>hash_find(ids, id).slot
+
+
+cdef inline void ids_put(IdMap* ids, uint64_t id, uint32_t slot) noexcept nogil:
+    """Add an id that is not held, after `ids_reserve` (removals in between do no harm)."""
+    ids.credit += 1
+    if id - ids.base < ids.ring_size:
+        ids.ring[id & (ids.ring_size - 1)] = slot
+        ids.dense += 1
+    else:
+        hash_put(ids, id, slot)
+
+
+cdef inline void ids_remove(IdMap* ids, uint64_t id) noexcept nogil:
+    """Remove an id that is held."""
+    cdef uint32_t* entry
+    if id - ids.base < ids.ring_size:
+        entry = &ids.ring[id & (ids.ring_size - 1)]
+        if entry[0] != 0:
+            entry[0] = 0
+            ids.dense -= 1
+            return
+    hash_remove(ids, id)

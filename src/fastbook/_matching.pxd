@@ -1,0 +1,562 @@
+"""Price-time priority matching over pooled orders: the book without its Python face.
+
+Everything that can fail for lack of memory is reserved before a command changes anything, so running out
+of memory leaves a whole book. Indexing below is on C arrays, which nobody checks: an index is either 0
+("none", tested) or came from the structure that owns it.
+"""
+
+from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport free, realloc
+from libc.string cimport memcpy, memset
+
+from fastbook._idmap cimport *
+from fastbook._ladder cimport *
+
+
+# The numbers of _types.py, as C constants. A test holds the two equal.
+cdef enum:
+    OP_LIMIT = 0
+    OP_CANCEL = 1
+    OP_REPLACE = 2
+    OP_MARKET = 3
+
+    TIF_GTC = 0
+    TIF_IOC = 1
+    TIF_FOK = 2
+
+    SELF_ALLOW = 0
+    SELF_CANCEL_NEWEST = 1
+    SELF_CANCEL_OLDEST = 2
+    SELF_CANCEL_BOTH = 3
+
+    FLAG_POST_ONLY = 1
+    FLAGS_MAX = 7  # bit 0: post only; bits 1 and 2: self-trade mode
+
+    EVENT_FILL = 1
+    EVENT_REST = 2
+    EVENT_CANCEL = 3
+    EVENT_REDUCE = 4
+    EVENT_DISCARD = 5
+    EVENT_REJECT = 6
+
+    DONE = 0
+    REASON_USER = 1
+    REASON_REPLACED = 2
+    REASON_NO_LIQUIDITY = 3
+    REASON_IOC = 4
+    REASON_FOK = 5
+    REASON_SELF_TRADE = 6
+    REJECT_UNKNOWN_ORDER = 16
+    REJECT_DUPLICATE_ORDER = 17
+    REJECT_INVALID_PRICE = 18
+    REJECT_INVALID_QUANTITY = 19
+    REJECT_INVALID_ORDER = 20
+    REJECT_POST_ONLY = 21
+    REJECT_OVERFLOW = 22
+
+    NO_MEMORY = -1
+    ORDERS_MAX = 1 << 30
+    COMMANDS_MAX = 1 << 30  # in one batch: an event numbers its command with 32 bits
+    # No step of matching writes more events than this between two looks at the room left.
+    EVENTS_PER_STEP = 4
+
+
+# One COMMAND_DTYPE record.
+cdef struct Command:
+    uint8_t op
+    uint8_t side
+    uint8_t tif
+    uint8_t flags
+    uint32_t owner
+    int64_t order_id
+    int64_t new_order_id
+    int64_t price
+    int64_t quantity
+
+
+# One EVENT_DTYPE record.
+cdef struct EventRecord:
+    uint8_t kind
+    uint8_t side
+    uint8_t reason
+    uint8_t pad
+    uint32_t command
+    int64_t order_id
+    int64_t maker_order_id
+    int64_t price
+    int64_t quantity
+    int64_t remaining
+    int64_t maker_remaining
+    int64_t level_quantity
+
+
+cdef struct Events:
+    EventRecord* items
+    size_t count
+    size_t capacity
+
+
+# A resting order. Two of them share a cache line; price and side are those of its level.
+cdef struct RestingOrder:
+    int64_t id
+    int64_t quantity
+    uint32_t next  # the next younger order of the level; of a free slot: the next free one
+    uint32_t prev
+    uint32_t owner
+    uint32_t level
+
+
+# An order on its way in.
+cdef struct Incoming:
+    int64_t id
+    int64_t price  # 0: at any price
+    int64_t remaining
+    uint64_t limit  # the worst key of the other side that it may trade with
+    uint32_t owner
+    uint32_t command
+    uint8_t side
+    uint8_t tif
+    uint8_t self_trade
+
+
+cdef struct Book:
+    RestingOrder* orders
+    uint32_t orders_capacity
+    uint32_t orders_top  # orders[orders_top] and beyond were never used
+    uint32_t free_order
+    uint64_t live
+    IdMap ids
+    Ladder ladder
+
+
+cdef inline bint book_init(Book* book) noexcept nogil:
+    """Make an empty book; False without memory. `book_free` may follow either way."""
+    memset(book, 0, sizeof(Book))
+    book.orders_top = 1
+    ladder_init(&book.ladder)
+    return ids_init(&book.ids)
+
+
+cdef inline void book_free(Book* book) noexcept nogil:
+    free(book.orders)
+    ids_free(&book.ids)
+    ladder_free(&book.ladder)
+
+
+cdef inline bint events_reserve(Events* events) noexcept nogil:
+    """Make room for one step's events; False without memory."""
+    cdef size_t capacity
+    cdef void* moved
+    if events.capacity - events.count >= EVENTS_PER_STEP:
+        return True
+    capacity = max(<size_t>64, events.capacity * 2)
+    moved = realloc(events.items, capacity * sizeof(EventRecord))
+    if moved == NULL:
+        return False
+    events.items = <EventRecord*>moved
+    events.capacity = capacity
+    return True
+
+
+cdef inline EventRecord* event_append(
+    Events* events, int kind, int side, int reason, uint32_t command
+) noexcept nogil:
+    """The next record with everything else 0; `events_reserve` has made the room."""
+    cdef EventRecord* event = &events.items[events.count]
+    events.count += 1
+    memset(event, 0, sizeof(EventRecord))
+    event.kind = <uint8_t>kind
+    event.side = <uint8_t>side
+    event.reason = <uint8_t>reason
+    event.command = command
+    return event
+
+
+# ---- the pool of orders ----
+
+
+cdef inline bint order_reserve(Book* book) noexcept nogil:
+    """Make sure that one `order_take` cannot fail; False without memory. Moves the orders."""
+    cdef uint64_t capacity
+    cdef void* moved
+    if book.free_order != 0 or book.orders_top < book.orders_capacity:
+        return True
+    capacity = max(<uint64_t>64, <uint64_t>book.orders_capacity * 2)
+    if capacity > ORDERS_MAX:
+        return False
+    moved = realloc(book.orders, capacity * sizeof(RestingOrder))
+    if moved == NULL:
+        return False
+    book.orders = <RestingOrder*>moved
+    book.orders_capacity = <uint32_t>capacity
+    return True
+
+
+cdef inline uint32_t order_take(Book* book) noexcept nogil:
+    cdef uint32_t slot = book.free_order
+    if slot != 0:
+        book.free_order = book.orders[slot].next
+    else:
+        slot = book.orders_top
+        book.orders_top += 1
+    book.live += 1
+    return slot
+
+
+cdef inline void order_drop(Book* book, uint32_t slot) noexcept nogil:
+    """Forget an order that has been unlinked from its level."""
+    ids_remove(&book.ids, book.orders[slot].id)
+    book.orders[slot].next = book.free_order
+    book.free_order = slot
+    book.live -= 1
+
+
+cdef inline int64_t order_unlink(Book* book, uint32_t slot) noexcept nogil:
+    """Take an order out of its level with its whole quantity; the level's new total."""
+    cdef RestingOrder* order = &book.orders[slot]
+    cdef Level* level = &book.ladder.levels[order.level]
+    cdef int64_t total = level.total - order.quantity
+    level.total = total
+    if order.prev != 0:
+        book.orders[order.prev].next = order.next
+    else:
+        level.head = order.next
+    if order.next != 0:
+        book.orders[order.next].prev = order.prev
+    else:
+        level.tail = order.prev
+    if level.head == 0:
+        level_release(&book.ladder, order.level)
+    return total
+
+
+# ---- matching: `events_reserve` has been called before each step ----
+
+
+cdef inline void order_cancel(
+    Book* book, uint32_t slot, int reason, Events* events, uint32_t command
+) noexcept nogil:
+    cdef RestingOrder* order = &book.orders[slot]
+    cdef int side = level_side(&book.ladder, order.level)
+    cdef EventRecord* event = event_append(events, EVENT_CANCEL, side, reason, command)
+    event.order_id = order.id
+    event.price = price_of(side, level_key(&book.ladder, order.level))
+    event.quantity = order.quantity
+    event.level_quantity = order_unlink(book, slot)
+    order_drop(book, slot)
+
+
+cdef inline void discard(Incoming* taker, int reason, Events* events) noexcept nogil:
+    cdef EventRecord* event = event_append(events, EVENT_DISCARD, taker.side, reason, taker.command)
+    event.order_id = taker.id
+    event.price = taker.price
+    event.quantity = taker.remaining
+
+
+cdef inline void fill(
+    Book* book, Incoming* taker, uint32_t slot, int64_t price, Events* events
+) noexcept nogil:
+    cdef RestingOrder* maker = &book.orders[slot]
+    cdef Level* level = &book.ladder.levels[maker.level]
+    cdef int64_t quantity = min(maker.quantity, taker.remaining)
+    cdef EventRecord* event = event_append(events, EVENT_FILL, taker.side, 0, taker.command)
+    taker.remaining -= quantity
+    event.order_id = taker.id
+    event.maker_order_id = maker.id
+    event.price = price
+    event.quantity = quantity
+    event.remaining = taker.remaining
+    event.maker_remaining = maker.quantity - quantity
+    if quantity == maker.quantity:
+        event.level_quantity = order_unlink(book, slot)
+        order_drop(book, slot)
+    else:
+        maker.quantity -= quantity
+        level.total -= quantity
+        event.level_quantity = level.total
+
+
+cdef inline int match(Book* book, Incoming* taker, Events* events) noexcept nogil:
+    """Trade until nothing is left or nothing crosses: DONE, REASON_SELF_TRADE or NO_MEMORY.
+
+    Without memory for the next event the remainder is lost, and the book is whole.
+    """
+    cdef int other = 1 - taker.side
+    cdef LadderSide* side = &book.ladder.sides[other]
+    cdef uint32_t slot
+    cdef bint own
+    while taker.remaining != 0 and side.best_key <= taker.limit:
+        if not events_reserve(events):
+            return NO_MEMORY
+        slot = book.ladder.levels[side.best].head
+        own = taker.self_trade != SELF_ALLOW and book.orders[slot].owner == taker.owner
+        if not own:
+            fill(book, taker, slot, price_of(other, side.best_key), events)
+            continue
+        if taker.self_trade != SELF_CANCEL_NEWEST:
+            order_cancel(book, slot, REASON_SELF_TRADE, events, taker.command)
+        if taker.self_trade != SELF_CANCEL_OLDEST:
+            return REASON_SELF_TRADE
+    return DONE
+
+
+cdef inline bint can_fill(Book* book, Incoming* taker) noexcept nogil:
+    """Whether `match` would fill the order whole: what a fill-or-kill must know beforehand."""
+    cdef int64_t needed = taker.remaining
+    cdef uint32_t level = book.ladder.sides[1 - taker.side].best
+    cdef uint32_t slot
+    while level != 0 and level_key(&book.ladder, level) <= taker.limit:
+        if taker.self_trade == SELF_ALLOW:
+            if book.ladder.levels[level].total >= needed:
+                return True
+            needed -= book.ladder.levels[level].total
+        else:
+            slot = book.ladder.levels[level].head
+            while slot != 0:
+                if book.orders[slot].owner != taker.owner:
+                    if book.orders[slot].quantity >= needed:
+                        return True
+                    needed -= book.orders[slot].quantity
+                elif taker.self_trade != SELF_CANCEL_OLDEST:
+                    return False
+                slot = book.orders[slot].next
+        level = level_next(&book.ladder, level)
+    return False
+
+
+cdef inline void rest(Book* book, Incoming* taker, Events* events) noexcept nogil:
+    """Put the remainder at the end of its level; order, level and id have been reserved."""
+    cdef uint32_t slot = order_take(book)
+    cdef RestingOrder* order = &book.orders[slot]
+    cdef uint32_t level_index = level_claim(&book.ladder, taker.side, key_of(taker.side, taker.price))
+    cdef Level* level = &book.ladder.levels[level_index]
+    cdef EventRecord* event = event_append(events, EVENT_REST, taker.side, 0, taker.command)
+    order.id = taker.id
+    order.quantity = taker.remaining
+    order.next = 0
+    order.prev = level.tail
+    order.owner = taker.owner
+    order.level = level_index
+    if level.tail != 0:
+        book.orders[level.tail].next = slot
+    else:
+        level.head = slot
+    level.tail = slot
+    level.total += taker.remaining
+    ids_put(&book.ids, taker.id, slot)
+    event.order_id = taker.id
+    event.price = taker.price
+    event.quantity = taker.remaining
+    event.remaining = taker.remaining
+    event.level_quantity = level.total
+
+
+cdef inline int enter(Book* book, Incoming* taker, Events* events) noexcept nogil:
+    """Match, then rest or discard what remains: DONE or NO_MEMORY. Needs all reservations."""
+    cdef int outcome
+    if taker.tif == TIF_FOK and not can_fill(book, taker):
+        discard(taker, REASON_FOK, events)
+        return DONE
+    outcome = match(book, taker, events)
+    if outcome == NO_MEMORY or not events_reserve(events):
+        return NO_MEMORY
+    if taker.remaining == 0:
+        return DONE
+    if outcome == REASON_SELF_TRADE:
+        discard(taker, REASON_SELF_TRADE, events)
+    elif taker.price == 0:
+        discard(taker, REASON_NO_LIQUIDITY, events)
+    elif taker.tif == TIF_GTC:
+        rest(book, taker, events)
+    else:
+        discard(taker, REASON_IOC, events)
+    return DONE
+
+# ---- commands: DONE, or the reason why nothing was done, or NO_MEMORY ----
+
+
+cdef inline int apply_limit(Book* book, Command* c, uint32_t index, Events* events) noexcept nogil:
+    cdef Incoming taker
+    if c.order_id <= 0 or c.side > ASK or c.tif > TIF_FOK or c.flags > FLAGS_MAX:
+        return REJECT_INVALID_ORDER
+    if c.price <= 0:
+        return REJECT_INVALID_PRICE
+    if c.quantity <= 0:
+        return REJECT_INVALID_QUANTITY
+    if ids_find(&book.ids, c.order_id) != 0:
+        return REJECT_DUPLICATE_ORDER
+    # If the level exists, then nothing crosses this price and the whole quantity will rest.
+    if c.tif == TIF_GTC and c.quantity > INT64_MAX - level_total(
+        &book.ladder, c.side, key_of(c.side, c.price)
+    ):
+        return REJECT_OVERFLOW
+    taker.limit = key_of(1 - c.side, c.price)
+    if c.flags & FLAG_POST_ONLY and book.ladder.sides[1 - c.side].best_key <= taker.limit:
+        return REJECT_POST_ONLY
+    if c.tif == TIF_GTC and not resting_reserve(book, c.order_id):
+        return NO_MEMORY
+    taker.id = c.order_id
+    taker.price = c.price
+    taker.remaining = c.quantity
+    taker.owner = c.owner
+    taker.command = index
+    taker.side = c.side
+    taker.tif = c.tif
+    taker.self_trade = SELF_ALLOW if c.owner == 0 else c.flags >> 1
+    return enter(book, &taker, events)
+
+
+cdef inline int apply_market(Book* book, Command* c, uint32_t index, Events* events) noexcept nogil:
+    cdef Incoming taker
+    if c.order_id <= 0 or c.side > ASK or c.flags > FLAGS_MAX:
+        return REJECT_INVALID_ORDER
+    if c.quantity <= 0:
+        return REJECT_INVALID_QUANTITY
+    if ids_find(&book.ids, c.order_id) != 0:
+        return REJECT_DUPLICATE_ORDER
+    taker.limit = INT64_MAX  # no key is larger, and a side without levels has UINT64_MAX
+    taker.id = c.order_id
+    taker.price = 0
+    taker.remaining = c.quantity
+    taker.owner = c.owner
+    taker.command = index
+    taker.side = c.side
+    taker.tif = TIF_IOC
+    taker.self_trade = SELF_ALLOW if c.owner == 0 else c.flags >> 1
+    return enter(book, &taker, events)
+
+
+cdef inline int apply_cancel(Book* book, Command* c, uint32_t index, Events* events) noexcept nogil:
+    cdef uint32_t slot = ids_find(&book.ids, c.order_id) if c.order_id > 0 else 0
+    if slot == 0:
+        return REJECT_UNKNOWN_ORDER
+    order_cancel(book, slot, REASON_USER, events, index)
+    return DONE
+
+
+cdef inline int apply_replace(
+    Book* book, Command* c, uint32_t index, Events* events
+) noexcept nogil:
+    cdef uint32_t slot
+    cdef RestingOrder* order
+    cdef Incoming taker
+    cdef uint64_t key
+    cdef int64_t beside  # what would rest at the new price beside the new order
+    if c.new_order_id <= 0 or c.flags > FLAGS_MAX:
+        return REJECT_INVALID_ORDER
+    if c.price <= 0:
+        return REJECT_INVALID_PRICE
+    if c.quantity <= 0:
+        return REJECT_INVALID_QUANTITY
+    slot = ids_find(&book.ids, c.order_id) if c.order_id > 0 else 0
+    if slot == 0:
+        return REJECT_UNKNOWN_ORDER
+    if c.new_order_id != c.order_id and ids_find(&book.ids, c.new_order_id) != 0:
+        return REJECT_DUPLICATE_ORDER
+    order = &book.orders[slot]
+    taker.side = <uint8_t>level_side(&book.ladder, order.level)
+    key = key_of(taker.side, c.price)
+    beside = level_total(&book.ladder, taker.side, key)
+    if key == level_key(&book.ladder, order.level):
+        if c.quantity <= order.quantity:
+            return reduce_in_place(book, c, slot, index, events)
+        beside -= order.quantity
+    if c.quantity > INT64_MAX - beside:
+        return REJECT_OVERFLOW
+    taker.limit = key_of(1 - taker.side, c.price)
+    if c.flags & FLAG_POST_ONLY and book.ladder.sides[1 - taker.side].best_key <= taker.limit:
+        return REJECT_POST_ONLY
+    taker.owner = order.owner
+    if not resting_reserve(book, c.new_order_id):
+        return NO_MEMORY
+    order_cancel(book, slot, REASON_REPLACED, events, index)
+    taker.id = c.new_order_id
+    taker.price = c.price
+    taker.remaining = c.quantity
+    taker.command = index
+    taker.tif = TIF_GTC
+    taker.self_trade = SELF_ALLOW if taker.owner == 0 else c.flags >> 1
+    return enter(book, &taker, events)
+
+
+cdef inline int reduce_in_place(
+    Book* book, Command* c, uint32_t slot, uint32_t index, Events* events
+) noexcept nogil:
+    """Shrink an order where it stands, perhaps under a new id."""
+    cdef RestingOrder* order = &book.orders[slot]
+    cdef Level* level = &book.ladder.levels[order.level]
+    cdef EventRecord* event
+    if c.new_order_id != c.order_id:
+        if not ids_reserve(&book.ids, c.new_order_id):
+            return NO_MEMORY
+        ids_remove(&book.ids, c.order_id)
+        ids_put(&book.ids, c.new_order_id, slot)
+        order.id = c.new_order_id
+    event = event_append(events, EVENT_REDUCE, level_side(&book.ladder, order.level), 0, index)
+    event.order_id = c.new_order_id
+    event.maker_order_id = c.order_id
+    event.price = c.price
+    event.quantity = order.quantity - c.quantity
+    event.remaining = c.quantity
+    level.total -= event.quantity
+    order.quantity = c.quantity
+    event.level_quantity = level.total
+    return DONE
+
+
+cdef inline bint resting_reserve(Book* book, int64_t order_id) noexcept nogil:
+    """Make sure that an order with this id can rest; False without memory. Moves the arrays."""
+    return (
+        order_reserve(book) and ladder_reserve(&book.ladder) and ids_reserve(&book.ids, order_id)
+    )
+
+
+cdef inline int book_apply(Book* book, Command* c, uint32_t index, Events* events) noexcept nogil:
+    """Carry out one command. A refusal has no event yet."""
+    if not events_reserve(events):
+        return NO_MEMORY
+    if c.op == OP_LIMIT:
+        return apply_limit(book, c, index, events)
+    if c.op == OP_CANCEL:
+        return apply_cancel(book, c, index, events)
+    if c.op == OP_REPLACE:
+        return apply_replace(book, c, index, events)
+    if c.op == OP_MARKET:
+        return apply_market(book, c, index, events)
+    return REJECT_INVALID_ORDER
+
+
+cdef inline void book_reject(
+    Book* book, Command* c, int reason, uint32_t index, Events* events
+) noexcept nogil:
+    """Write the REJECT of a command: `apply` has left the room that it reserved."""
+    cdef EventRecord* event = event_append(events, EVENT_REJECT, c.side, reason, index)
+    cdef uint32_t slot
+    event.order_id = c.order_id
+    if c.op == OP_CANCEL or c.op == OP_REPLACE:
+        slot = ids_find(&book.ids, c.order_id) if c.order_id > 0 else 0
+        event.side = 0 if slot == 0 else <uint8_t>level_side(&book.ladder, book.orders[slot].level)
+    if c.op == OP_REPLACE:
+        event.order_id = c.new_order_id
+        event.maker_order_id = c.order_id
+    if c.op != OP_CANCEL:
+        event.quantity = c.quantity
+        if c.op != OP_MARKET:
+            event.price = c.price
+
+
+cdef inline bint book_run(
+    Book* book, const char* commands, size_t count, Events* events
+) noexcept nogil:
+    cdef Command command
+    cdef size_t i
+    cdef int outcome
+    for i in range(count):
+        # Copied, because a record in somebody's buffer may lie at any address.
+        memcpy(&command, commands + i * sizeof(Command), sizeof(Command))
+        outcome = book_apply(book, &command, <uint32_t>i, events)
+        if outcome == NO_MEMORY:
+            return False
+        if outcome != DONE:
+            book_reject(book, &command, outcome, <uint32_t>i, events)
+    return True

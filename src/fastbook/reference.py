@@ -1,0 +1,716 @@
+"""The order book and the depth in plain Python: oracle of the tests, baseline of the benchmarks.
+
+The same calls give the same events as in the Cython modules. Written to be read: a dictionary of
+orders, a dictionary of levels and a sorted list of prices per side.
+"""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_left, insort
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from operator import index
+from typing import NamedTuple
+
+from fastbook import _errors
+from fastbook._errors import INT64_MAX, OWNER_MAX
+from fastbook._types import (
+    EVENT_CANCEL,
+    EVENT_DISCARD,
+    EVENT_FILL,
+    EVENT_REDUCE,
+    EVENT_REJECT,
+    EVENT_REST,
+    OP_CANCEL,
+    OP_LIMIT,
+    OP_MARKET,
+    OP_REPLACE,
+    REASON_FOK,
+    REASON_IOC,
+    REASON_NO_LIQUIDITY,
+    REASON_NONE,
+    REASON_REPLACED,
+    REASON_SELF_TRADE,
+    REASON_USER,
+    REJECT_DUPLICATE_ORDER,
+    REJECT_INVALID_ORDER,
+    REJECT_INVALID_PRICE,
+    REJECT_INVALID_QUANTITY,
+    REJECT_OVERFLOW,
+    REJECT_POST_ONLY,
+    REJECT_UNKNOWN_ORDER,
+    Order,
+    SelfTrade,
+    Side,
+    TimeInForce,
+)
+
+
+class Event(NamedTuple):
+    """One thing that happened. The fields are those of `fastbook.Event`."""
+
+    kind: int
+    side: int
+    reason: int
+    order_id: int
+    maker_order_id: int
+    price: int
+    quantity: int
+    remaining: int
+    maker_remaining: int
+    level_quantity: int
+
+
+@dataclass(slots=True, eq=False)
+class _Resting:
+    """A resting order."""
+
+    order_id: int
+    side: int
+    price: int
+    quantity: int
+    owner: int
+
+
+@dataclass(slots=True)
+class _Level:
+    """All orders at one price of one side, the oldest first."""
+
+    total: int = 0
+    orders: OrderedDict[int, _Resting] = field(default_factory=OrderedDict)
+
+
+class _Levels:
+    """The levels of one side. A price's *rank* grows from worse to better on both sides."""
+
+    def __init__(self, side: int) -> None:
+        self.sign = 1 if side == Side.BID else -1
+        self.by_price: dict[int, _Level] = {}
+        self.ranks: list[int] = []  # ascending: the best is last, where the list changes most
+
+    def best(self) -> int | None:
+        """Return the best price."""
+        return self.sign * self.ranks[-1] if self.ranks else None
+
+    def prices(self) -> Iterator[int]:
+        """Yield all prices, best first."""
+        return (self.sign * rank for rank in reversed(self.ranks))
+
+    def within(self, price: int, limit: int | None) -> bool:
+        """Tell whether an order of the other side meets this price; no limit is any price."""
+        return limit is None or self.sign * price >= self.sign * limit
+
+    def total(self, price: int) -> int:
+        """Return the quantity that rests at a price."""
+        level = self.by_price.get(price)
+        return level.total if level else 0
+
+    def append(self, order: _Resting) -> int:
+        """Let an order rest behind all others of its price; return the level's new total."""
+        level = self.by_price.get(order.price)
+        if level is None:
+            level = self.by_price[order.price] = _Level()
+            insort(self.ranks, self.sign * order.price)
+        level.orders[order.order_id] = order
+        level.total += order.quantity
+        return level.total
+
+    def remove(self, order: _Resting) -> int:
+        """Take an order out; return the level's new total."""
+        level = self.by_price[order.price]
+        del level.orders[order.order_id]
+        level.total -= order.quantity
+        if not level.orders:
+            del self.by_price[order.price]
+            del self.ranks[bisect_left(self.ranks, self.sign * order.price)]
+        return level.total
+
+    def shrink(self, order: _Resting, quantity: int) -> int:
+        """Take some of an order's quantity away, not all; return the level's new total."""
+        order.quantity -= quantity
+        level = self.by_price[order.price]
+        level.total -= quantity
+        return level.total
+
+    def oldest(self, price: int) -> _Resting:
+        """Return the order that trades first at a price."""
+        return next(iter(self.by_price[price].orders.values()))
+
+
+@dataclass(slots=True)
+class _Incoming:
+    """An order on its way in."""
+
+    order_id: int
+    side: int
+    limit: int | None  # None: at any price
+    remaining: int
+    tif: int
+    owner: int
+    self_trade: int
+
+    def may_not_meet(self, maker: _Resting) -> bool:
+        return self.self_trade != SelfTrade.ALLOW and self.owner != 0 and self.owner == maker.owner
+
+
+class OrderBook:
+    """The order book; see `fastbook.OrderBook` for what the calls mean."""
+
+    def __init__(self) -> None:
+        """Make an empty book."""
+        self._orders: dict[int, _Resting] = {}
+        self._sides = (_Levels(Side.BID), _Levels(Side.ASK))
+
+    # ---- the commands ----
+
+    def add(
+        self,
+        order_id: int,
+        side: int,
+        price: int,
+        quantity: int,
+        tif: int = 0,
+        post_only: bool = False,
+        owner: int = 0,
+        self_trade: int = 0,
+    ) -> list[Event]:
+        """Match a limit order, then rest what remains if its time in force allows."""
+        _check_tif(tif)
+        _check_side(side)
+        _check_self_trade(self_trade)
+        _check_owner(owner)
+        for name, value in (("order_id", order_id), ("price", price), ("quantity", quantity)):
+            _check_int64(name, value)
+        flags = bool(post_only) | self_trade << 1
+        return self._scalar(OP_LIMIT, side, tif, flags, owner, order_id, 0, price, quantity)
+
+    def market(
+        self, order_id: int, side: int, quantity: int, owner: int = 0, self_trade: int = 0
+    ) -> list[Event]:
+        """Match an order at any price; what remains is discarded."""
+        _check_side(side)
+        _check_self_trade(self_trade)
+        _check_owner(owner)
+        _check_int64("order_id", order_id)
+        _check_int64("quantity", quantity)
+        return self._scalar(OP_MARKET, side, 0, self_trade << 1, owner, order_id, 0, 0, quantity)
+
+    def cancel(self, order_id: int) -> Event:
+        """Withdraw a resting order."""
+        return self._scalar(OP_CANCEL, 0, 0, 0, 0, _as_int("order_id", order_id), 0, 0, 0)[0]
+
+    def replace(
+        self,
+        order_id: int,
+        new_order_id: int,
+        price: int,
+        quantity: int,
+        post_only: bool = False,
+        self_trade: int = 0,
+    ) -> list[Event]:
+        """Shrink a resting order in place, or withdraw it and bring a new one in."""
+        _check_self_trade(self_trade)
+        _as_int("order_id", order_id)
+        for name, value in (
+            ("new_order_id", new_order_id),
+            ("price", price),
+            ("quantity", quantity),
+        ):
+            _check_int64(name, value)
+        flags = bool(post_only) | self_trade << 1
+        return self._scalar(OP_REPLACE, 0, 0, flags, 0, order_id, new_order_id, price, quantity)
+
+    def apply(
+        self,
+        op: int,
+        side: int,
+        tif: int,
+        flags: int,
+        owner: int,
+        order_id: int,
+        new_order_id: int,
+        price: int,
+        quantity: int,
+    ) -> list[Event]:
+        """Carry out one record as `fastbook.OrderBook.process` does: a refusal is an event."""
+        reason = self._refusal(op, side, tif, flags, order_id, new_order_id, price, quantity)
+        if reason:
+            return [self._reject(reason, op, side, order_id, new_order_id, price, quantity)]
+        if op == OP_CANCEL:
+            return [self._leave(self._orders[order_id], REASON_USER)]
+        if op == OP_REPLACE:
+            return self._replace(flags, order_id, new_order_id, price, quantity)
+        limit = price if op == OP_LIMIT else None
+        return self._enter(_Incoming(order_id, side, limit, quantity, tif, owner, flags >> 1))
+
+    # ---- refusals ----
+
+    def _scalar(
+        self,
+        op: int,
+        side: int,
+        tif: int,
+        flags: int,
+        owner: int,
+        order_id: int,
+        new_order_id: int,
+        price: int,
+        quantity: int,
+    ) -> list[Event]:
+        """Carry out a command whose refusal is an exception, but for the one that is no mistake."""
+        reason = self._refusal(op, side, tif, flags, order_id, new_order_id, price, quantity)
+        if reason not in (REASON_NONE, REJECT_POST_ONLY):
+            raise _errors.refusal(
+                reason, order_id, price, quantity, new_order_id if op == OP_REPLACE else None
+            )
+        return self.apply(op, side, tif, flags, owner, order_id, new_order_id, price, quantity)
+
+    def _refusal(
+        self,
+        op: int,
+        side: int,
+        tif: int,
+        flags: int,
+        order_id: int,
+        new_order_id: int,
+        price: int,
+        quantity: int,
+    ) -> int:
+        """Return the first rule that a command breaks, or REASON_NONE."""
+        if op == OP_CANCEL:
+            return REASON_NONE if order_id in self._orders else REJECT_UNKNOWN_ORDER
+        if op not in (OP_LIMIT, OP_REPLACE, OP_MARKET) or flags > 7:
+            return REJECT_INVALID_ORDER
+        incoming_id = new_order_id if op == OP_REPLACE else order_id
+        if incoming_id <= 0 or (op != OP_REPLACE and side > Side.ASK):
+            return REJECT_INVALID_ORDER
+        if op == OP_LIMIT and tif > TimeInForce.FOK:
+            return REJECT_INVALID_ORDER
+        if op != OP_MARKET and price <= 0:
+            return REJECT_INVALID_PRICE
+        if quantity <= 0:
+            return REJECT_INVALID_QUANTITY
+        old = self._orders.get(order_id) if op == OP_REPLACE else None
+        if op == OP_REPLACE and old is None:
+            return REJECT_UNKNOWN_ORDER
+        if incoming_id in self._orders and not (old and old.order_id == incoming_id):
+            return REJECT_DUPLICATE_ORDER
+        if op == OP_MARKET or (old and self._stays(old, price, quantity)):
+            return REASON_NONE
+        return self._refusal_to_rest(
+            old.side if old else side, old, flags & 1, price, quantity, op == OP_LIMIT and tif != 0
+        )
+
+    def _refusal_to_rest(
+        self,
+        side: int,
+        old: _Resting | None,
+        post_only: int,
+        price: int,
+        quantity: int,
+        immediate: bool,
+    ) -> int:
+        """Return why a limit order may not come in.
+
+        If its level exists then nothing crosses its price and its whole quantity will rest, so
+        looking at the whole quantity refuses exactly what would overflow.
+        """
+        beside = self._sides[side].total(price)
+        if old and old.price == price:
+            beside -= old.quantity
+        if not immediate and beside + quantity > INT64_MAX:
+            return REJECT_OVERFLOW
+        others = self._sides[1 - side]
+        best = others.best()
+        if post_only and best is not None and others.within(best, price):
+            return REJECT_POST_ONLY
+        return REASON_NONE
+
+    def _reject(
+        self,
+        reason: int,
+        op: int,
+        side: int,
+        order_id: int,
+        new_order_id: int,
+        price: int,
+        quantity: int,
+    ) -> Event:
+        """Return the event of a refused command: what it asked for, with unused fields 0."""
+        maker_order_id = 0
+        if op in (OP_CANCEL, OP_REPLACE):
+            old = self._orders.get(order_id)
+            side = old.side if old else 0
+        if op == OP_REPLACE:
+            order_id, maker_order_id = new_order_id, order_id
+        if op in (OP_CANCEL, OP_MARKET):
+            price = 0
+        if op == OP_CANCEL:
+            quantity = 0
+        return Event(EVENT_REJECT, side, reason, order_id, maker_order_id, price, quantity, 0, 0, 0)
+
+    # ---- matching ----
+
+    def _enter(self, taker: _Incoming) -> list[Event]:
+        """Match, then rest or discard what remains."""
+        if taker.tif == TimeInForce.FOK and self._available(taker) < taker.remaining:
+            return [_discard(taker, REASON_FOK)]
+        events: list[Event] = []
+        stopped = self._match(taker, events)
+        if taker.remaining == 0:
+            return events
+        if stopped:
+            events.append(_discard(taker, REASON_SELF_TRADE))
+        elif taker.limit is None:
+            events.append(_discard(taker, REASON_NO_LIQUIDITY))
+        elif taker.tif == TimeInForce.GTC:
+            events.append(self._rest(taker, taker.limit))
+        else:
+            events.append(_discard(taker, REASON_IOC))
+        return events
+
+    def _match(self, taker: _Incoming, events: list[Event]) -> bool:
+        """Trade until nothing is left or nothing crosses; True if a self-trade stopped it."""
+        others = self._sides[1 - taker.side]
+        while taker.remaining:
+            price = others.best()
+            if price is None or not others.within(price, taker.limit):
+                break
+            maker = others.oldest(price)
+            if not taker.may_not_meet(maker):
+                events.append(self._fill(taker, maker))
+                continue
+            if taker.self_trade != SelfTrade.CANCEL_NEWEST:
+                events.append(self._leave(maker, REASON_SELF_TRADE))
+            if taker.self_trade != SelfTrade.CANCEL_OLDEST:
+                return True
+        return False
+
+    def _fill(self, taker: _Incoming, maker: _Resting) -> Event:
+        """Trade as much as both have, at the maker's price."""
+        quantity = min(taker.remaining, maker.quantity)
+        taker.remaining -= quantity
+        maker_remaining = maker.quantity - quantity
+        if maker_remaining:
+            total = self._sides[maker.side].shrink(maker, quantity)
+        else:
+            total = self._remove(maker)
+        return Event(
+            EVENT_FILL,
+            taker.side,
+            REASON_NONE,
+            taker.order_id,
+            maker.order_id,
+            maker.price,
+            quantity,
+            taker.remaining,
+            maker_remaining,
+            total,
+        )
+
+    def _available(self, taker: _Incoming) -> int:
+        """Return what `_match` would trade, if there were no end to the order's quantity.
+
+        Own orders do not count where they may not trade, and nothing behind one counts where it
+        would end the incoming order.
+        """
+        others = self._sides[1 - taker.side]
+        available = 0
+        for price in others.prices():
+            if not others.within(price, taker.limit):
+                break
+            for maker in others.by_price[price].orders.values():
+                if not taker.may_not_meet(maker):
+                    available += maker.quantity
+                elif taker.self_trade != SelfTrade.CANCEL_OLDEST:
+                    return available
+        return available
+
+    def _rest(self, taker: _Incoming, price: int) -> Event:
+        """Let the remainder rest."""
+        order = _Resting(taker.order_id, taker.side, price, taker.remaining, taker.owner)
+        self._orders[order.order_id] = order
+        total = self._sides[order.side].append(order)
+        quantity = order.quantity
+        return Event(
+            EVENT_REST,
+            order.side,
+            REASON_NONE,
+            order.order_id,
+            0,
+            price,
+            quantity,
+            quantity,
+            0,
+            total,
+        )
+
+    def _remove(self, order: _Resting) -> int:
+        """Forget a resting order; return its level's new total."""
+        del self._orders[order.order_id]
+        return self._sides[order.side].remove(order)
+
+    def _leave(self, order: _Resting, reason: int) -> Event:
+        """Let a resting order leave unfilled."""
+        total = self._remove(order)
+        return Event(
+            EVENT_CANCEL,
+            order.side,
+            reason,
+            order.order_id,
+            0,
+            order.price,
+            order.quantity,
+            0,
+            0,
+            total,
+        )
+
+    def _stays(self, order: _Resting, price: int, quantity: int) -> bool:
+        """Tell whether a replace keeps the order's priority."""
+        return price == order.price and quantity <= order.quantity
+
+    def _replace(
+        self, flags: int, order_id: int, new_order_id: int, price: int, quantity: int
+    ) -> list[Event]:
+        """Carry out a replace that nothing forbids."""
+        old = self._orders[order_id]
+        if self._stays(old, price, quantity):
+            return [self._reduce(old, new_order_id, quantity)]
+        left = self._leave(old, REASON_REPLACED)
+        taker = _Incoming(
+            new_order_id, old.side, price, quantity, TimeInForce.GTC, old.owner, flags >> 1
+        )
+        return [left, *self._enter(taker)]
+
+    def _reduce(self, order: _Resting, new_order_id: int, quantity: int) -> Event:
+        """Shrink an order where it stands, perhaps under a new id."""
+        removed = order.quantity - quantity
+        levels = self._sides[order.side]
+        total = levels.shrink(order, removed)
+        old_order_id = order.order_id
+        if new_order_id != old_order_id:
+            del self._orders[old_order_id]
+            self._orders[new_order_id] = order
+            order.order_id = new_order_id
+            level = levels.by_price[order.price]
+            level.orders = OrderedDict((each.order_id, each) for each in level.orders.values())
+        return Event(
+            EVENT_REDUCE,
+            order.side,
+            REASON_NONE,
+            new_order_id,
+            old_order_id,
+            order.price,
+            removed,
+            quantity,
+            0,
+            total,
+        )
+
+    # ---- views ----
+
+    def depth(self, n: int = 0) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+        """Return the best `n` levels (0: all) of bids and asks as (price, total), best first."""
+        count = _check_count(n) or None
+        bids, asks = (
+            [(price, levels.total(price)) for price in islice(levels.prices(), count)]
+            for levels in self._sides
+        )
+        return bids, asks
+
+    @property
+    def best_bid(self) -> tuple[int, int] | None:
+        """The best bid level as (price, total), or None."""
+        return self._best(Side.BID)
+
+    @property
+    def best_ask(self) -> tuple[int, int] | None:
+        """The best ask level as (price, total), or None."""
+        return self._best(Side.ASK)
+
+    def _best(self, side: int) -> tuple[int, int] | None:
+        price = self._sides[side].best()
+        return None if price is None else (price, self._sides[side].total(price))
+
+    def __len__(self) -> int:
+        """Return the number of resting orders."""
+        return len(self._orders)
+
+    def __contains__(self, order_id: object) -> bool:
+        """Tell whether an order rests."""
+        return _as_int("order_id", order_id) in self._orders
+
+    def get(self, order_id: int) -> Order | None:
+        """Return a resting order as it is now."""
+        order = self._orders.get(_as_int("order_id", order_id))
+        return None if order is None else _order(order)
+
+    def __iter__(self) -> Iterator[Order]:
+        """Return the resting orders: bids, then asks, each best price first, then oldest first."""
+        found = [
+            _order(order)
+            for levels in self._sides
+            for price in levels.prices()
+            for order in levels.by_price[price].orders.values()
+        ]
+        return iter(found)
+
+    def check_invariants(self) -> None:
+        """Raise an AssertionError that names what is broken in the book."""
+        bid, ask = self._sides[Side.BID].best(), self._sides[Side.ASK].best()
+        assert bid is None or ask is None or bid < ask, f"crossed: bid {bid}, ask {ask}"
+        seen: dict[int, _Resting] = {}
+        for side, levels in enumerate(self._sides):
+            ranks = sorted(levels.sign * price for price in levels.by_price)
+            assert levels.ranks == ranks, f"side {side}: prices out of order"
+            for price, level in levels.by_price.items():
+                total = sum(order.quantity for order in level.orders.values())
+                assert level.orders, f"side {side}, price {price}: empty level"
+                assert level.total == total <= INT64_MAX, f"side {side}, price {price}: wrong total"
+                for order_id, order in level.orders.items():
+                    where = (order.order_id, order.side, order.price)
+                    assert where == (order_id, side, price), f"order {order_id}: misplaced"
+                    assert order.quantity > 0, f"order {order_id}: quantity {order.quantity}"
+                    seen[order_id] = order
+        assert seen == self._orders, "the id map differs from the orders in the levels"
+
+
+def _discard(taker: _Incoming, reason: int) -> Event:
+    return Event(
+        EVENT_DISCARD,
+        taker.side,
+        reason,
+        taker.order_id,
+        0,
+        taker.limit or 0,
+        taker.remaining,
+        0,
+        0,
+        0,
+    )
+
+
+def _order(order: _Resting) -> Order:
+    return Order(order.order_id, order.side, order.price, order.quantity, order.owner)
+
+
+# ---- arguments ----
+
+
+def _as_int(name: str, value: object) -> int:
+    try:
+        return index(value)  # type: ignore[arg-type]
+    except TypeError:
+        raise _errors.expected_int(name, value) from None
+
+
+def _check_int64(name: str, value: object) -> int:
+    number = _as_int(name, value)
+    if not -INT64_MAX - 1 <= number <= INT64_MAX:
+        raise _errors.expected(name, "an integer of at most 64 bits", number)
+    return number
+
+
+def _check_side(side: object) -> int:
+    number = _check_int64("side", side)
+    if not 0 <= number <= 1:
+        raise _errors.expected_side(number)
+    return number
+
+
+def _check_tif(tif: object) -> None:
+    number = _check_int64("tif", tif)
+    if not 0 <= number <= 2:
+        raise _errors.expected_time_in_force(number)
+
+
+def _check_self_trade(self_trade: object) -> None:
+    number = _check_int64("self_trade", self_trade)
+    if not 0 <= number <= 3:
+        raise _errors.expected_self_trade(number)
+
+
+def _check_owner(owner: object) -> None:
+    number = _check_int64("owner", owner)
+    if not 0 <= number <= OWNER_MAX:
+        raise _errors.expected("owner", "an integer from 0 to 2**32 - 1", number)
+
+
+def _check_count(n: object) -> int:
+    number = _check_int64("n", n)
+    if number < 0:
+        raise _errors.expected("n", "0 (all) or a positive integer", number)
+    return number
+
+
+class Depth:
+    """The quantity at each price of both sides; see `fastbook.Depth` for what the calls mean."""
+
+    def __init__(self, tick: tuple[int, int] = (1, 1), lot: tuple[int, int] = (1, 1)) -> None:
+        """Make an empty depth whose ticks and lots are worth `numerator / denominator` each."""
+        self._tick = _check_ratio("tick", tick)
+        self._lot = _check_ratio("lot", lot)
+        self._sides: tuple[dict[int, int], dict[int, int]] = ({}, {})
+
+    def set(self, side: int, price: int, quantity: int) -> None:
+        """Let a price have a quantity; 0 removes it."""
+        levels = self._sides[_check_side(side)]
+        if _check_int64("price", price) <= 0:
+            raise _errors.expected("price", "a positive integer below 2**63", price)
+        if _check_int64("quantity", quantity) < 0:
+            raise _errors.expected("quantity", "0 or a positive integer below 2**63", quantity)
+        if quantity:
+            levels[price] = quantity
+        else:
+            levels.pop(price, None)
+
+    def get(self, side: int, price: int) -> int:
+        """Return the quantity at a price, 0 if there is none."""
+        return self._sides[_check_side(side)].get(_as_int("price", price), 0)
+
+    def best(self, side: int) -> tuple[int, int] | None:
+        """Return the best (price, quantity) of a side, or None."""
+        rows = self.top(side, 1)
+        return rows[0] if rows else None
+
+    def top(self, side: int, n: int = 0) -> list[tuple[int, int]]:
+        """Return the best `n` (0: all) of (price, quantity), best first."""
+        levels = self._sides[_check_side(side)]
+        rows = sorted(levels.items(), reverse=side == Side.BID)
+        return rows[: _check_count(n) or None]
+
+    def levels(self, side: int) -> int:
+        """Return the number of prices of a side."""
+        return len(self._sides[_check_side(side)])
+
+    def clear(self) -> None:
+        """Remove everything."""
+        self._sides = ({}, {})
+
+    def rows_json(self, side: int, n: int = 0) -> bytes:
+        """Return `top` as JSON rows of numbers: price, amount, total."""
+        (price_up, price_down), (lot_up, lot_down) = self._tick, self._lot
+        # An int divided by an int is the nearest double, however large both are.
+        rows = [
+            {
+                "price": price * price_up / price_down,
+                "amount": quantity * lot_up / lot_down,
+                "total": price * quantity * price_up * lot_up / (price_down * lot_down),
+            }
+            for price, quantity in self.top(side, n)
+        ]
+        return json.dumps(rows, separators=(",", ":")).encode()
+
+
+def _check_ratio(name: str, ratio: tuple[int, int]) -> tuple[int, int]:
+    words = "(numerator, denominator), both positive integers below 2**63"
+    if not isinstance(ratio, tuple) or len(ratio) != 2:
+        raise TypeError(f"{name}: expected {words}, got {ratio!r}")
+    numerator, denominator = (_as_int(name, part) for part in ratio)
+    if not (0 < numerator <= INT64_MAX and 0 < denominator <= INT64_MAX):
+        raise _errors.expected(name, words, ratio)
+    return numerator, denominator
