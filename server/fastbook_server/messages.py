@@ -40,7 +40,7 @@ class Code(StrEnum):
 
 
 class ProtocolError(Exception):
-    """Bytes that are no command. Carries the code, and the command's ``ref`` if it could be read."""
+    """Bytes that are no command; carries the code, and the ``ref`` if it could be read."""
 
     def __init__(self, code: Code, message: str, ref: str | int | None = None) -> None:
         super().__init__(message)

@@ -1,0 +1,166 @@
+"""What the exchange remembers of its participants: open orders and client order ids."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+
+from fastbook_server.events import Order, OrderReport, Reason, Status
+
+CLIENT_ORDER_ID_LIFETIME_MS = 24 * 3_600_000
+
+
+class OrderState:
+    """What changes of an order: kept while it is open, longer if it bears a client order id."""
+
+    __slots__ = ("notional", "order", "reason", "remaining", "status")
+
+    def __init__(
+        self,
+        order: Order,
+        remaining: int,
+        notional: int = 0,
+        status: Status | None = None,
+        reason: Reason | None = None,
+    ) -> None:
+        self.order = order
+        self.remaining = remaining
+        self.notional = notional
+        partial: Status = "partiallyFilled" if remaining < order.quantity else "open"
+        self.status: Status = status or partial
+        self.reason = reason
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it may still trade."""
+        return self.status == "open" or self.status == "partiallyFilled"
+
+    def fill(self, price: int, quantity: int) -> None:
+        """Count one fill of `quantity` lots at `price` ticks."""
+        self.remaining -= quantity
+        self.notional += price * quantity
+        self.status = "partiallyFilled" if self.remaining else "filled"
+
+    def cancel(self, reason: Reason) -> None:
+        """End it; ``remaining`` stays what had not been filled."""
+        self.status = "cancelled"
+        self.reason = reason
+
+    def report(
+        self,
+        ref: str | int | None = None,
+        last_price: int | None = None,
+        last_quantity: int | None = None,
+    ) -> OrderReport:
+        """Return the state as its owner is told it."""
+        return OrderReport(
+            self.order.user_id,
+            ref,
+            self.order,
+            self.status,
+            self.remaining,
+            self.notional,
+            self.reason,
+            last_price,
+            last_quantity,
+        )
+
+
+class Account:
+    """A user with open orders: their orders by id, and the number that the books know them by."""
+
+    __slots__ = ("open", "owner", "user_id")
+
+    def __init__(self, user_id: str, owner: int) -> None:
+        self.user_id = user_id
+        self.owner = owner
+        self.open: dict[str, OrderState] = {}
+
+
+class Accounts:
+    """All users with open orders, and the client order ids of the last 24 hours.
+
+    Owner numbers are 32-bit in the books, so they are given back when a user's last order leaves:
+    an order's owner number stays theirs for as long as any order of theirs rests.
+    """
+
+    def __init__(self) -> None:
+        self._accounts: dict[str, Account] = {}
+        self._free_owners: list[int] = []
+        self._owners = 0
+        # Ordered by age; a plain dict's oldest entry is slow to find once many older ones are gone.
+        self._client_orders: OrderedDict[tuple[str, str], OrderState] = OrderedDict()
+
+    def account(self, user_id: str) -> Account:
+        """Return the user's account, a new one if they have no open order."""
+        account = self._accounts.get(user_id)
+        if account is None:
+            if self._free_owners:
+                owner = self._free_owners.pop()
+            else:
+                self._owners = owner = self._owners + 1
+            account = self._accounts[user_id] = Account(user_id, owner)
+        return account
+
+    def release_if_idle(self, account: Account) -> None:
+        """Give back the owner number of a user without open orders; harmless when done twice."""
+        if not account.open and self._accounts.pop(account.user_id, None) is not None:
+            self._free_owners.append(account.owner)
+
+    def opened(self, account: Account, state: OrderState) -> None:
+        """Note that an order came to rest."""
+        account.open[state.order.id] = state
+
+    def closed(self, state: OrderState) -> Account:
+        """Note that an order left the book; returns its owner's account, perhaps idle now."""
+        account = self._accounts[state.order.user_id]
+        del account.open[state.order.id]
+        return account
+
+    def open_orders(self, user_id: str) -> Iterable[OrderState]:
+        """Return the user's open orders, oldest first."""
+        account = self._accounts.get(user_id)
+        return list(account.open.values()) if account is not None else []
+
+    def open_count(self, user_id: str) -> int:
+        """Return how many open orders the user has."""
+        account = self._accounts.get(user_id)
+        return len(account.open) if account is not None else 0
+
+    def users_with_open_orders(self) -> dict[str, bool]:
+        """Return these users; True where an order must not outlive its owner's connection."""
+        return {
+            user_id: any(s.order.withdraw_on_close for s in account.open.values())
+            for user_id, account in self._accounts.items()
+        }
+
+    def client_order(self, user_id: str, client_order_id: str) -> OrderState | None:
+        """Return the last state of the order that bore this id, open or not."""
+        return self._client_orders.get((user_id, client_order_id))
+
+    def remember(self, state: OrderState) -> None:
+        """Keep an order findable by its client order id."""
+        assert state.order.client_order_id is not None
+        self._client_orders[state.order.user_id, state.order.client_order_id] = state
+
+    def remembered(self) -> int:
+        """Return how many client order ids are known."""
+        return len(self._client_orders)
+
+    def expire(self, time_ms: int) -> None:
+        """Forget client order ids older than 24 h whose order has left the book.
+
+        Looks at two of the oldest only, so that the cost of forgetting is spread evenly over the
+        orders that come; an old order that still rests goes to the back of the line.
+        """
+        for _ in range(2):
+            oldest = next(iter(self._client_orders.items()), None)
+            if oldest is None:
+                return
+            key, state = oldest
+            if state.order.time_ms >= time_ms - CLIENT_ORDER_ID_LIFETIME_MS:
+                return
+            if state.is_open:
+                self._client_orders.move_to_end(key)
+            else:
+                del self._client_orders[key]

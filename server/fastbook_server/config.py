@@ -1,0 +1,250 @@
+"""Settings: flags before ``FASTBOOK_*`` environment before a TOML file before defaults.
+
+``Config`` is the one frozen structure; its fields' types hold the bounds and its descriptions are
+the help texts. A setting that is not as it should be is named with the place it came from.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import msgspec
+from msgspec import Meta, Struct
+
+from fastbook_server.instruments import InstrumentSpec
+from fastbook_server.pipeline import Durability
+
+Count = Annotated[int, Meta(ge=1, le=10**12)]
+OnClose = Literal["keep", "cancel"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+
+class ConfigError(Exception):
+    """A setting is wrong; the message names it, its source, what was expected and what was got."""
+
+
+def _about(text: str) -> Meta:
+    return Meta(description=text)
+
+
+class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Every setting of ``fastbook serve``."""
+
+    host: Annotated[str, _about("Address to listen on.")] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535), _about("Port to listen on; 0 takes a free one.")] = (
+        8080
+    )
+    data_dir: Annotated[
+        str | None, _about("Folder of the private PostgreSQL; made if it is not there.")
+    ] = None
+    database_url: Annotated[
+        str | None,
+        _about(
+            "postgresql://… of a server to use instead of a private one (TimescaleDB if it can)."
+        ),
+    ] = None
+    instruments: Annotated[
+        tuple[InstrumentSpec, ...],
+        _about("SECURITY:TICK:LOT to trade, such as BTC-USD:0.01:0.0001; may be repeated."),
+    ] = (InstrumentSpec.parse("BTC-USD:0.01:0.0001"),)
+    durability: Annotated[
+        Durability,
+        _about(
+            "commit: clients see only what is durable. relaxed: they see it at once, and a crash "
+            "may lose the last moments."
+        ),
+    ] = "commit"
+    throttle_ms: Annotated[
+        int, Meta(ge=0, le=60_000), _about("Least time between two books of a security, in ms.")
+    ] = 100
+    last_trades: Annotated[
+        int, Meta(ge=0, le=100_000), _about("Trades that a client gets on connecting; 0 = all.")
+    ] = 50
+    depth: Annotated[int, Meta(ge=0, le=1_000_000), _about("Rows of a book per side; 0 = all.")] = (
+        50
+    )
+    on_close: Annotated[
+        OnClose,
+        _about("keep: orders outlive their user's connection. cancel: they are withdrawn with it."),
+    ] = "keep"
+    resume_grace_s: Annotated[
+        float,
+        Meta(ge=0, le=86_400),
+        _about("How long a user may come back with the resume token, in seconds."),
+    ] = 60.0
+    allowed_origins: Annotated[
+        tuple[str, ...],
+        _about(
+            "Origin of a foreign page that may connect, such as https://example.org; repeatable."
+        ),
+    ] = ()
+    log_level: Annotated[LogLevel, _about("What to log to stderr.")] = "info"
+
+    frame_bytes_max: Annotated[Count, _about("Largest frame of a client; a larger one: 1009.")] = (
+        65_536
+    )
+    commands_per_second_max: Annotated[
+        Count, _about("Commands per second of one connection; more: rate_limited.")
+    ] = 100_000
+    open_orders_max: Annotated[Count, _about("Open orders of one user; more: too_many_orders.")] = (
+        200_000
+    )
+    client_order_ids_max: Annotated[
+        Count, _about("Client order ids remembered in all; more: overloaded.")
+    ] = 2_000_000
+    sessions_max: Annotated[Count, _about("Connections in all; more: HTTP 503.")] = 10_000
+    sessions_per_address_max: Annotated[
+        Count, _about("Connections of one address; more: HTTP 429.")
+    ] = 10_000
+    subscriptions_max: Annotated[
+        Count, _about("Securities that one connection may follow; more: overloaded.")
+    ] = 100
+    inbox_commands_max: Annotated[
+        Count, _about("Commands waiting to be durable; above it, clients are read more slowly.")
+    ] = 4_000
+    batch_commands_max: Annotated[Count, _about("Commands of one database transaction.")] = 2_000
+    uncommitted_events_max: Annotated[
+        Count, _about("Events waiting for a database that is away; more: unavailable.")
+    ] = 200_000
+    outbox_bytes_soft: Annotated[
+        Count, _about("Unsent bytes of one connection above which it skips books.")
+    ] = 262_144
+    outbox_bytes_max: Annotated[
+        Count, _about("Unsent bytes of one connection above which it is closed with 4008.")
+    ] = 16_777_216
+    shutdown_s: Annotated[
+        float, Meta(ge=0, le=3_600), _about("How long a stop waits for the database, in seconds.")
+    ] = 10.0
+    store_checkpoint_every: Annotated[
+        Count, _about("Commands of a security between two checkpoints of book_at().")
+    ] = 100_000
+
+    def __post_init__(self) -> None:
+        if not self.instruments:
+            raise ValueError("instruments: expected at least one")
+        names = [i.security for i in self.instruments]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"instruments: {name} is given twice")
+        if self.batch_commands_max > self.inbox_commands_max:
+            raise ValueError(
+                f"batch_commands_max {self.batch_commands_max} is more than "
+                f"inbox_commands_max {self.inbox_commands_max}"
+            )
+
+
+class Setting(Struct, frozen=True):
+    """One field of ``Config``, as the command line and the environment spell it."""
+
+    name: str
+    type: Any
+    default: Any
+    help: str
+    many: bool
+
+    @property
+    def flag(self) -> str:
+        """``--sessions-max``; the flag of a list names one element: ``--instrument``."""
+        name = self.name.removesuffix("s") if self.many else self.name
+        return "--" + name.replace("_", "-")
+
+    @property
+    def variable(self) -> str:
+        """``FASTBOOK_SESSIONS_MAX``."""
+        return "FASTBOOK_" + self.flag[2:].replace("-", "_").upper()
+
+
+def _settings() -> tuple[Setting, ...]:
+    found = []
+    for field in msgspec.structs.fields(Config):
+        metas = [m for m in get_args(field.type)[1:] if isinstance(m, Meta)]
+        about = next(m.description for m in metas if m.description)
+        many = field.name in ("instruments", "allowed_origins")
+        found.append(Setting(field.name, field.type, field.default, about, many))
+    return tuple(found)
+
+
+SETTINGS = _settings()
+
+
+def load(
+    flags: Mapping[str, Any], environment: Mapping[str, str], file: Path | None = None
+) -> Config:
+    """Return the settings; `flags` holds those given on the command line, by name.
+
+    Raises:
+        ConfigError: a setting is unknown, malformed or out of range, or the file cannot be read.
+    """
+    in_file = _read_toml(file) if file is not None else {}
+    values: dict[str, Any] = {}
+    for setting in SETTINGS:
+        if setting.name in flags:
+            values[setting.name] = _value(setting, flags[setting.name], setting.flag)
+        elif setting.variable in environment:
+            text: Any = environment[setting.variable]
+            given = text.replace(",", " ").split() if setting.many else text
+            values[setting.name] = _value(setting, given, setting.variable)
+        elif setting.name in in_file:
+            values[setting.name] = _value(setting, in_file[setting.name], f"{file}: {setting.name}")
+    try:
+        return Config(**values)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+
+
+def _read_toml(file: Path) -> dict[str, Any]:
+    try:
+        content = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{file}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: {error}") from None
+    known = {s.name for s in SETTINGS}
+    for name in content:
+        if name not in known:
+            raise ConfigError(f"{file}: unknown setting {name!r}; see fastbook serve --help")
+    return content
+
+
+def _value(setting: Setting, given: Any, source: str) -> Any:
+    if setting.name == "instruments":
+        return tuple(_instrument(g, source) for g in _listed(given, source))
+    if setting.name == "port" and isinstance(given, bool):
+        raise ConfigError(f"{source}: expected `int`, got `bool`")
+    try:
+        return msgspec.convert(given, setting.type, strict=not isinstance(given, str))
+    except msgspec.ValidationError as error:
+        shown = f" ({given!r})" if isinstance(given, str | int | float) else ""
+        raise ConfigError(f"{source}: {error}{shown}") from None
+
+
+def _listed(given: Any, source: str) -> list[Any]:
+    if not isinstance(given, list | tuple):
+        raise ConfigError(f"{source}: expected a list, got {given!r}")
+    return list(given)
+
+
+def _instrument(given: Any, source: str) -> InstrumentSpec:
+    """Return an instrument of a SECURITY:TICK:LOT text or of a TOML table with these keys."""
+    try:
+        if isinstance(given, str):
+            return InstrumentSpec.parse(given)
+        if not isinstance(given, dict):
+            raise ValueError(f"expected SECURITY:TICK:LOT or a table, got {given!r}")
+        unknown = set(given) - {"security", "tick", "lot", "status"}
+        missing = {"security", "tick", "lot"} - set(given)
+        if unknown or missing:
+            raise ValueError(
+                f"expected the keys security, tick, lot and perhaps status, got {sorted(given)}"
+            )
+        status = given.get("status", "open")
+        if status not in ("open", "halted"):
+            raise ValueError(f"status: expected open or halted, got {status!r}")
+        return InstrumentSpec.build(
+            str(given["security"]), str(given["tick"]), str(given["lot"]), status
+        )
+    except ValueError as error:
+        raise ConfigError(f"{source}: {error}") from None

@@ -1,0 +1,38 @@
+"""The figures that ``/metrics`` shows, for Prometheus; what they count stands in their help."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+REGISTRY = CollectorRegistry()
+
+SESSIONS = Gauge("fastbook_sessions", "Open connections.", registry=REGISTRY)
+SLOW_READERS = Counter(
+    "fastbook_slow_readers", "Connections closed with 4008 for not reading.", registry=REGISTRY
+)
+COMMANDS = Counter("fastbook_commands", "Commands taken by the matcher.", registry=REGISTRY)
+REFUSED = Counter("fastbook_refused", "Refused commands, by code.", ["code"], registry=REGISTRY)
+TRADES = Counter("fastbook_trades", "Trades published.", ["security"], registry=REGISTRY)
+SNAPSHOTS = Counter("fastbook_snapshots_built", "Opening pairs built.", registry=REGISTRY)
+BOOKS = Counter("fastbook_books_published", "Throttled books published.", registry=REGISTRY)
+COMMIT_SECONDS = Histogram(
+    "fastbook_commit_seconds",
+    "Time from a batch's first attempt until it is durable.",
+    buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10),
+    registry=REGISTRY,
+)
+COMMIT_RETRIES = Counter("fastbook_commit_retries", "Failed commit attempts.", registry=REGISTRY)
+BATCH_COMMANDS = Histogram(
+    "fastbook_batch_commands",
+    "Commands per committed batch.",
+    buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000),
+    registry=REGISTRY,
+)
+UNCOMMITTED = Gauge(
+    "fastbook_uncommitted_commands", "Commands matched but not yet durable.", registry=REGISTRY
+)
+
+
+def render() -> bytes:
+    """Return all figures in the text format."""
+    return generate_latest(REGISTRY)

@@ -1,0 +1,243 @@
+"""The HTTP surface: the WebSocket endpoint's door, and what operators ask for."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections import Counter
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+import msgspec
+from aiohttp import web
+
+from fastbook_server import __version__, clock, frames, metrics
+from fastbook_server.feeds import Feeds
+from fastbook_server.instruments import Instrument
+from fastbook_server.messages import Code
+from fastbook_server.pipeline import Pipeline
+from fastbook_server.session import CLOSE_GOING_AWAY, Session, SessionLimits
+from fastbook_server.users import Users
+
+log = logging.getLogger(__name__)
+
+SEND_BUFFER_BYTES = 65_536
+"""Of the kernel, per connection: small, so that a reader that has stopped is noticed early."""
+
+_BOOLEANS = {"1": True, "true": True, "0": False, "false": False}
+
+
+class GatewayOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What the door needs of the configuration."""
+
+    limits: SessionLimits
+    throttle_ms: int
+    frame_bytes_max: int
+    sessions_max: int
+    sessions_per_address_max: int
+    allowed_origins: tuple[str, ...]
+    withdraw_on_close: bool  # for everybody, whether they ask for it or not
+
+
+class Gateway:
+    """Opens connections, and answers the few plain requests."""
+
+    def __init__(
+        self,
+        *,
+        instruments: tuple[Instrument, ...],
+        epoch: int,
+        pipeline: Pipeline,
+        feeds: Feeds,
+        users: Users,
+        options: GatewayOptions,
+        is_ready: Callable[[], bool],
+    ) -> None:
+        self._instruments = instruments
+        self._epoch = epoch
+        self._pipeline = pipeline
+        self._feeds = feeds
+        self._users = users
+        self._options = options
+        self._is_ready = is_ready
+        self._sessions: set[Session] = set()
+        self._per_address: Counter[str] = Counter()
+        self._stopping = False
+        self._empty = asyncio.Event()
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return all routes."""
+        return [
+            web.get("/", self.index),
+            web.get("/ws", self.websocket),
+            web.get("/healthz", self.healthz),
+            web.get("/readyz", self.readyz),
+            web.get("/metrics", self.metrics),
+            web.get("/version", self.version),
+        ]
+
+    # ---- plain requests -----------------------------------------------------------------------
+
+    async def index(self, request: web.Request) -> web.Response:
+        """Say what there is."""
+        ws = request.url.with_scheme("wss" if request.secure else "ws").with_path("/ws")
+        names = ", ".join(i.security for i in self._instruments)
+        return web.Response(
+            text=f"fastbook {__version__}: an exchange server\n\n"
+            f"WebSocket  {ws}\ntrading    {names}\n"
+            "also       /healthz /readyz /metrics /version\n"
+        )
+
+    async def healthz(self, _request: web.Request) -> web.Response:
+        """Say that the process runs."""
+        return web.json_response({"status": "ok"})
+
+    async def readyz(self, _request: web.Request) -> web.Response:
+        """Say whether orders are taken: 200; or 503 when stopping or without a database."""
+        ready = self._is_ready()
+        return web.json_response(
+            {"status": "ready" if ready else "unavailable"}, status=200 if ready else 503
+        )
+
+    async def metrics(self, _request: web.Request) -> web.Response:
+        """Return all figures in Prometheus' text format."""
+        metrics.SESSIONS.set(len(self._sessions))
+        metrics.UNCOMMITTED.set(self._pipeline.uncommitted_commands)
+        return web.Response(
+            body=metrics.render(), headers={"Content-Type": "text/plain; version=0.0.4"}
+        )
+
+    async def version(self, _request: web.Request) -> web.Response:
+        """Return the versions of the program and of the wire."""
+        return web.json_response(
+            {"version": __version__, "protocol": frames.PROTOCOL, "epoch": self._epoch}
+        )
+
+    # ---- the WebSocket ------------------------------------------------------------------------
+
+    async def websocket(self, request: web.Request) -> web.StreamResponse:
+        """Open a session, unless the request or a bound forbids it."""
+        refusal = self._refuse(request)
+        if refusal is not None:
+            return refusal
+        query = request.query
+        address = request.remote or ""
+        self._per_address[address] += 1
+        try:
+            return await self._serve(
+                request,
+                security=query.get("security", self._instruments[0].security),
+                withdraw_on_close=self._options.withdraw_on_close
+                or _BOOLEANS[query.get("cancelOnDisconnect", "false").lower()],
+                wants_feed=query.get("feed") != "none",
+            )
+        finally:
+            self._per_address[address] -= 1
+            if not self._per_address[address]:
+                del self._per_address[address]
+
+    async def _serve(
+        self, request: web.Request, *, security: str, withdraw_on_close: bool, wants_feed: bool
+    ) -> web.StreamResponse:
+        ws = web.WebSocketResponse(
+            compress=False,
+            decode_text=False,
+            heartbeat=30.0,
+            max_msg_size=self._options.frame_bytes_max + 1,
+        )
+        await ws.prepare(request)
+        transport = request.transport
+        if transport is None:  # gone already
+            return ws
+        kernel_socket = transport.get_extra_info("socket")
+        kernel_socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+        session = Session(
+            ws,
+            transport,
+            security=security,
+            pipeline=self._pipeline,
+            feeds=self._feeds,
+            users=self._users,
+            limits=self._options.limits,
+            withdraw_on_close=withdraw_on_close,
+        )
+        self._sessions.add(session)
+        try:
+            opening = await self._feeds.opening(security) if wants_feed else None
+            user_id, resumed = self._users.connect(
+                session, request.query.get("resume"), withdraw_on_close=withdraw_on_close
+            )
+            session.open(user_id, self._welcome(user_id, security), opening)
+            if resumed:
+                session.list_orders()
+            if self._stopping:
+                session.close(CLOSE_GOING_AWAY, "the server is stopping")
+            await session.run()
+        finally:
+            session.ended()
+            self._sessions.discard(session)
+            if not self._sessions:
+                self._empty.set()
+        return ws
+
+    def _welcome(self, user_id: str, security: str) -> bytes:
+        return frames.welcome(
+            user_id=user_id,
+            resume_token=self._users.token(user_id),
+            security=security,
+            instruments=self._instruments,
+            throttle_ms=self._options.throttle_ms,
+            epoch=self._epoch,
+            time_ms=clock.time_ms(),
+        )
+
+    def _refuse(self, request: web.Request) -> web.Response | None:
+        """Return why this request may not open a session, or None."""
+        query, options = request.query, self._options
+        security = query.get("security")
+        if security is not None and security not in self._feeds.securities:
+            names = ", ".join(self._feeds.securities[:10])
+            message = f"security: expected one of {names}, got {security[:40]!r}"
+            return _error(404, Code.UNKNOWN_SECURITY, message)
+        for name, expected in (("feed", ("none",)), ("cancelOnDisconnect", tuple(_BOOLEANS))):
+            value = query.get(name)
+            if value is not None and value.lower() not in expected:
+                message = f"{name}: expected {' or '.join(expected)}, got {value[:40]!r}"
+                return _error(400, Code.BAD_FRAME, message)
+        origin = request.headers.get("Origin")
+        if origin is not None and not self._is_welcome(origin, request.host):
+            return _error(403, Code.UNAVAILABLE, f"origin {origin[:80]} is not in allowed_origins")
+        if self._stopping:
+            return _error(503, Code.UNAVAILABLE, "the server is stopping")
+        if len(self._sessions) >= options.sessions_max:
+            message = f"sessions_max {options.sessions_max} reached"
+            return _error(503, Code.OVERLOADED, message)
+        if self._per_address[request.remote or ""] >= options.sessions_per_address_max:
+            message = f"sessions_per_address_max {options.sessions_per_address_max} reached"
+            return _error(429, Code.OVERLOADED, message)
+        return None
+
+    def _is_welcome(self, origin: str, host: str) -> bool:
+        """Whether a page of `origin` may connect: our own, or one that the settings allow."""
+        return urlsplit(origin).netloc == host or origin in self._options.allowed_origins
+
+    # ---- the end ------------------------------------------------------------------------------
+
+    def refuse_new(self) -> None:
+        """Open no further session."""
+        self._stopping = True
+
+    async def close_all(self, timeout_s: float) -> None:
+        """Close every session with 1001 and wait until they are gone, at most `timeout_s`."""
+        self._empty.clear()
+        for session in tuple(self._sessions):
+            session.close(CLOSE_GOING_AWAY, "the server is stopping")
+        if self._sessions:
+            waiter = asyncio.ensure_future(self._empty.wait())
+            await asyncio.wait((waiter,), timeout=timeout_s)
+            waiter.cancel()
+
+
+def _error(status: int, code: Code, message: str) -> web.Response:
+    return web.json_response({"code": code, "message": message}, status=status)

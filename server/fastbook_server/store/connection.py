@@ -1,0 +1,117 @@
+"""Connections to PostgreSQL: how they are made, what TimescaleDB offers, what an error means."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import asyncpg
+import msgspec
+
+from fastbook_server.store import StoreBroken, StoreError, StoreUnavailable
+
+if TYPE_CHECKING:
+    Connection = asyncpg.Connection[asyncpg.Record]
+else:
+    Connection = asyncpg.Connection
+
+log = logging.getLogger(__name__)
+
+SCHEMA = "fastbook"
+"""Our own schema in the database, so that the user's tables are left alone."""
+LOCK_KEY = 0x6661737462  # "fastb": the advisory lock of everything that changes the schema
+SERVER_VERSION_MIN = 140000
+IDLE_IN_TRANSACTION_MS_MAX = 30_000
+
+# SQLSTATE classes and codes after which the same batch is worth another try: connection, resources,
+# the server's operator and its disk; serialization; locks; a read-only server; a session ended.
+RETRIED_CLASSES = ("08", "40", "53", "57", "58")
+RETRIED_CODES = ("25006", "25P03", "25P04", "55P03")
+
+
+class Timescale(msgspec.Struct, frozen=True):
+    """TimescaleDB as it was found: ``licence`` is ``apache`` or ``timescale`` (community)."""
+
+    version: str
+    licence: str
+    schema: str
+
+
+async def connect(dsn: str, timeout_s: float, *, schemas: tuple[str, ...] = ()) -> Connection:
+    """Return a connection whose names are looked up in our schema first, commits are durable.
+
+    Raises whatever asyncpg raises: see `store_error`.
+    """
+    connection: Connection = await asyncpg.connect(
+        dsn,
+        timeout=timeout_s,
+        max_cached_statement_lifetime=0,
+        server_settings={"application_name": "fastbook"},
+    )
+    try:
+        path = ", ".join(f'"{name}"' for name in dict.fromkeys((SCHEMA, "public", *schemas)))
+        await connection.execute(
+            f"SET search_path = {path};"
+            # A server that froze within a transaction must not keep its successor waiting.
+            f"SET idle_in_transaction_session_timeout = {IDLE_IN_TRANSACTION_MS_MAX}",
+            timeout=timeout_s,
+        )
+        if await connection.fetchval("SHOW synchronous_commit", timeout=timeout_s) == "off":
+            await connection.execute("SET synchronous_commit = on", timeout=timeout_s)
+    except BaseException:
+        connection.terminate()
+        raise
+    return connection
+
+
+async def detect_timescale(dsn: str, timeout_s: float) -> Timescale | None:
+    """Return the TimescaleDB of this database, installed if it was only available, or None.
+
+    On a connection of its own, because a TimescaleDB that was not preloaded closes it. One line of
+    the log says when there is none, and what would help.
+    """
+    connection = await connect(dsn, timeout_s)
+    try:
+        offered = await connection.fetchval(
+            "SELECT true FROM pg_available_extensions WHERE name = 'timescaledb'"
+        )
+        if not offered:
+            log.info("no TimescaleDB in this PostgreSQL: plain tables are used instead")
+            return None
+        await connection.execute("SELECT pg_advisory_lock($1)", LOCK_KEY)
+        await connection.execute("CREATE EXTENSION IF NOT EXISTS timescaledb SCHEMA public")
+        row = await connection.fetchrow(
+            "SELECT e.extversion, n.nspname, current_setting('timescaledb.license', true)"
+            " FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace"
+            " WHERE e.extname = 'timescaledb'"
+        )
+        return Timescale(version=row[0], licence=row[2] or "apache", schema=row[1]) if row else None
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        advice = (
+            "ask an administrator for CREATE EXTENSION timescaledb"
+            if getattr(error, "sqlstate", None) == "42501"
+            else "does shared_preload_libraries name timescaledb?"
+        )
+        log.warning("TimescaleDB is there but cannot be used (%s): %s", error, advice)
+        return None
+    finally:
+        connection.terminate()
+
+
+def store_error(error: BaseException) -> StoreError | None:
+    """Return what an error of asyncpg or the network means for a batch; None: not ours to judge."""
+    if isinstance(error, StoreError):
+        return error
+    said = f"{type(error).__name__}: {error}"
+    if isinstance(error, asyncpg.PostgresError):
+        code = getattr(error, "sqlstate", None) or ""
+        if code[:2] in RETRIED_CLASSES or code in RETRIED_CODES:
+            return StoreUnavailable(f"{said} (SQLSTATE {code})")
+        return StoreBroken(f"{said} (SQLSTATE {code or 'none'})")
+    if isinstance(error, ValueError) and isinstance(error, asyncpg.InterfaceError):
+        return StoreBroken(said)  # a value that does not fit its column, or a bad setting
+    if isinstance(error, (asyncpg.InterfaceError, OSError, EOFError)):
+        return StoreUnavailable(said)  # TimeoutError is an OSError
+    if isinstance(error, asyncpg.InternalClientError):
+        return StoreBroken(said)
+    return None

@@ -1,0 +1,139 @@
+"""The schema's numbered migrations: read from ``schema/``, applied once, never changed afterwards.
+
+A file is ``NNNN_name.sql`` and runs in one transaction with its entry in ``schema_migrations``.
+With the line ``-- fastbook: no-transaction`` (some TimescaleDB calls demand it) its statements run
+one by one instead, each ending at a line that ends in ``;``; all of them must then be harmless to
+repeat. Within a file ``current_setting('fastbook.timescale')`` is ``on`` or ``off``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from fastbook_server.store import StoreRefused
+
+if TYPE_CHECKING:
+    from fastbook_server.store.connection import Connection
+
+FOLDER = Path(__file__).parent.parent / "schema"
+NO_TRANSACTION = "-- fastbook: no-transaction"
+
+
+class Migration(msgspec.Struct, frozen=True):
+    """One numbered step of the schema."""
+
+    number: int
+    name: str
+    text: str
+
+    @property
+    def checksum(self) -> str:
+        """The text's SHA-256, whatever its line ends."""
+        return hashlib.sha256("\n".join(self.text.splitlines()).encode()).hexdigest()
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether all of it happens or nothing."""
+        return NO_TRANSACTION not in self.text.splitlines()
+
+    @property
+    def statements(self) -> list[str]:
+        """What is sent at once: the whole text, or each statement where there is no transaction."""
+        if self.in_transaction:
+            return [self.text]
+        return [part for part in re.split(r"(?<=;)[ \t]*\n", self.text) if part.strip()]
+
+
+def load_migrations(folder: Path = FOLDER) -> list[Migration]:
+    """Return the migrations of a folder, in order.
+
+    Raises:
+        ValueError: a file's name has another shape, or the numbers are not 1, 2, 3 …
+    """
+    found = []
+    for path in sorted(folder.glob("*.sql")):
+        match = re.fullmatch(r"(\d{4})_(\w+)\.sql", path.name)
+        if not match:
+            raise ValueError(f"{path}: expected a name like 0001_tables.sql")
+        found.append(Migration(int(match[1]), match[2], path.read_text(encoding="utf-8")))
+    numbers = [migration.number for migration in found]
+    if numbers != list(range(1, len(found) + 1)):
+        raise ValueError(f"{folder}: expected migrations 1, 2, 3 …, got {numbers}")
+    return found
+
+
+async def migrate(
+    connection: Connection,
+    *,
+    schema: str,
+    timescale: bool,
+    lock_key: int,
+    migrations: Sequence[Migration] | None = None,
+) -> int:
+    """Bring `schema` up to date and return how many migrations were applied; harmless to repeat.
+
+    `connection` must look names up in `schema` first. Servers that start together wait for each
+    other; after an error the connection must be closed, which lets the next one in.
+
+    Raises:
+        StoreRefused: the database was made by a newer program or by other files.
+    """
+    known = load_migrations() if migrations is None else migrations
+    await connection.execute("SELECT pg_advisory_lock($1)", lock_key)
+    await connection.execute(f"SET fastbook.timescale = '{'on' if timescale else 'off'}'")
+    if not await connection.fetchval("SELECT true FROM pg_namespace WHERE nspname = $1", schema):
+        await connection.execute(f'CREATE SCHEMA "{schema}"')
+    await connection.execute(
+        f'CREATE TABLE IF NOT EXISTS "{schema}".schema_migrations ('
+        " number integer PRIMARY KEY, name text NOT NULL, checksum text NOT NULL,"
+        " applied_at timestamptz NOT NULL DEFAULT now())"
+    )
+    rows = await connection.fetch("SELECT number, name, checksum FROM schema_migrations")
+    applied = {row["number"]: (row["name"], row["checksum"]) for row in rows}
+    _check(known, applied)
+    missing = [migration for migration in known if migration.number not in applied]
+    for migration in missing:
+        await _apply(connection, migration)
+    await connection.execute("SELECT pg_advisory_unlock($1)", lock_key)
+    return len(missing)
+
+
+def _check(known: Sequence[Migration], applied: dict[int, tuple[str, str]]) -> None:
+    by_number = {migration.number: migration for migration in known}
+    for number, (name, checksum) in sorted(applied.items()):
+        ours = by_number.get(number)
+        if ours is None:
+            raise StoreRefused(
+                f"the database's schema is at {number:04d}_{name}, newer than this program, which "
+                f"knows migrations up to {max(by_number, default=0):04d}: upgrade fastbook"
+            )
+        if (ours.name, ours.checksum) != (name, checksum):
+            raise StoreRefused(
+                f"migration {number:04d} was applied as {name} with checksum {checksum[:12]}, and "
+                f"this program has {ours.name} with {ours.checksum[:12]}: an applied migration "
+                "must never change"
+            )
+
+
+async def _apply(connection: Connection, migration: Migration) -> None:
+    async def run() -> None:
+        for statement in migration.statements:
+            await connection.execute(statement)
+        await connection.execute(
+            "INSERT INTO schema_migrations (number, name, checksum) VALUES ($1, $2, $3)",
+            migration.number,
+            migration.name,
+            migration.checksum,
+        )
+
+    if migration.in_transaction:
+        async with connection.transaction():
+            await run()
+    else:
+        await run()
