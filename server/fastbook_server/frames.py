@@ -75,7 +75,7 @@ class TradeView(Struct, rename="camel", gc=False):
     total: float
 
 
-class Welcome(_Frame, tag="welcome"):
+class Welcome(_Frame, kw_only=True, tag="welcome"):
     """The first frame of a connection: who you are, what is traded, how often books come."""
 
     user_id: str
@@ -95,7 +95,7 @@ class BookRows(Struct, gc=False):
     bid: Raw
 
 
-class AggOrderBook(_Frame, tag="aggOrderBook"):
+class AggOrderBook(_Frame, kw_only=True, tag="aggOrderBook"):
     """The aggregated book of a security as it stood after ``seq``."""
 
     security: str
@@ -104,7 +104,7 @@ class AggOrderBook(_Frame, tag="aggOrderBook"):
     agg_order_book: BookRows
 
 
-class Trades(_Frame, tag="trades"):
+class Trades(_Frame, kw_only=True, tag="trades"):
     """Trades in the order they happened; ``prev_seq`` is the ``seq`` of the trade before them."""
 
     security: str
@@ -113,7 +113,7 @@ class Trades(_Frame, tag="trades"):
     trades: tuple[TradeView, ...]
 
 
-class OrderFrame(_Frame, tag="order"):
+class OrderFrame(_Frame, kw_only=True, tag="order"):
     """An order's state, or (``rejected``) why there is no such order or change."""
 
     ref: RefOut = UNSET
@@ -127,42 +127,42 @@ class OrderFrame(_Frame, tag="order"):
     order: OrderView | UnsetType = UNSET
 
 
-class OrdersFrame(_Frame, tag="orders"):
+class OrdersFrame(_Frame, kw_only=True, tag="orders"):
     """All open orders of the user, oldest first."""
 
     ref: RefOut = UNSET
     orders: tuple[OrderView, ...]
 
 
-class DeletedAll(_Frame, tag="deletedAll"):
+class DeletedAll(_Frame, kw_only=True, tag="deletedAll"):
     """How many orders a ``deleteAll`` withdrew."""
 
     ref: RefOut = UNSET
     count: int
 
 
-class Subscribed(_Frame, tag="subscribed"):
+class Subscribed(_Frame, kw_only=True, tag="subscribed"):
     """The opening pair of ``security`` follows."""
 
     ref: RefOut = UNSET
     security: str
 
 
-class Unsubscribed(_Frame, tag="unsubscribed"):
+class Unsubscribed(_Frame, kw_only=True, tag="unsubscribed"):
     """No further frame of ``security`` follows."""
 
     ref: RefOut = UNSET
     security: str
 
 
-class Pong(_Frame, tag="pong"):
+class Pong(_Frame, kw_only=True, tag="pong"):
     """The answer to ``ping``, with the server's Unix time in milliseconds."""
 
     ref: RefOut = UNSET
     time: int
 
 
-class Error(_Frame, tag="error"):
+class Error(_Frame, kw_only=True, tag="error"):
     """Why a frame was no command, or why a command other than add and delete was refused."""
 
     ref: RefOut = UNSET

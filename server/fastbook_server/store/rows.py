@@ -44,7 +44,7 @@ OPEN_ORDERS = (
     "client_order_id", "withdraw_on_close",
 )  # fmt: skip
 
-ZERO = Decimal(0)
+ZERO = Decimal(0)  # most orders rest before they are filled
 
 
 class Rows(msgspec.Struct, frozen=True):
@@ -79,100 +79,114 @@ class Rows(msgspec.Struct, frozen=True):
 
 
 def net(batch: Batch) -> Rows:
-    """Return the rows of a batch. Its events are in order, and whole commands."""
-    orders: list[Row] = []
-    trades: list[Row] = []
-    fills: list[Row] = []
-    cancellations: list[Row] = []
-    opened: dict[str, tuple[Order, int, int]] = {}
-    changed: dict[str, tuple[int, int]] = {}
-    gone: list[str] = []
-    clients: dict[tuple[str, str], tuple[str, str, str, int]] = {}
-    seqs: dict[str, tuple[int, int]] = {}
-
+    """Return the rows of a batch. Its events are in order, and those of whole commands."""
+    net = _Net()
+    handle = {
+        OrderAccepted: net.accepted,
+        OrderFilled: net.filled,
+        OrderRested: net.rested,
+        OrderCancelled: net.cancelled,
+        Traded: net.traded,
+    }
     for event in batch.events:
-        kind = type(event)
-        if kind is OrderAccepted:
-            order = event.order
-            orders.append(_order(order))
-            security, seq = order.instrument.security, order.seq
-            if order.client_order_id is not None:
-                key = (order.user_id, order.client_order_id)
-                clients[key] = (*key, order.id, order.time_ms)
-        elif kind is OrderRested:
-            opened[event.order.id] = (event.order, event.remaining, event.notional)
-            continue
-        elif kind is OrderFilled:
-            maker, taker = event.maker, event.taker
-            fills.append(
-                (
-                    maker.instrument.security, event.seq, event.n, event.time_ms, taker.side,
-                    event.price, event.quantity, maker.id, maker.user_id, taker.id, taker.user_id,
-                )
-            )  # fmt: skip
-            if event.maker_remaining == 0:
-                if opened.pop(maker.id, None) is None:
-                    changed.pop(maker.id, None)
-                    gone.append(maker.id)
-            elif maker.id in opened:
-                opened[maker.id] = (maker, event.maker_remaining, event.maker_notional)
-            else:
-                changed[maker.id] = (event.maker_remaining, event.maker_notional)
-            continue
-        elif kind is OrderCancelled:
-            order = event.order
-            security, seq = order.instrument.security, event.seq
-            cancellations.append(
-                (
-                    security, seq, event.n, event.time_ms, order.id, order.user_id, order.side,
-                    order.price, event.quantity, event.reason, event.rested,
-                )
-            )  # fmt: skip
-            if event.rested and opened.pop(order.id, None) is None:
-                changed.pop(order.id, None)
-                gone.append(order.id)
-        else:
-            trades.append(_trade(event))
-            continue
-        # Only what changed a market by a command of its own brings a new seq.
-        first, last = seqs.get(security, (seq, seq))
-        seqs[security] = (first, seq if seq > last else last)
-
+        handle[type(event)](event)  # type: ignore[operator]
     return Rows(
         number=batch.number,
         time_ms=batch.time_ms,
-        orders=orders,
-        trades=trades,
-        fills=fills,
-        cancellations=cancellations,
-        opened=[_open_order(*parts) for parts in opened.values()],
-        changed=[(key, left, Decimal(cost)) for key, (left, cost) in changed.items()],
-        gone=gone,
-        client_orders=list(clients.values()),
-        seqs=seqs,
+        orders=net.orders,
+        trades=net.trades,
+        fills=net.fills,
+        cancellations=net.cancellations,
+        opened=[_open_order(*parts) for parts in net.opened.values()],
+        changed=[(key, left, Decimal(cost)) for key, (left, cost) in net.changed.items()],
+        gone=net.gone,
+        client_orders=list(net.client_orders.values()),
+        seqs=net.seqs,
     )
 
 
-def _order(order: Order) -> Row:
-    instrument = order.instrument
-    return (
-        order.id, order.time_ms, order.user_id, instrument.security, order.side, order.exec_type,
-        instrument.lot.number(order.quantity),
-        None if order.price is None else instrument.tick.number(order.price),
-        order.seq, order.time_in_force, order.post_only, order.self_trade,
-        order.client_order_id, order.withdraw_on_close,
-    )  # fmt: skip
+class _Net:
+    """The rows so far; one method per kind of event."""
 
+    def __init__(self) -> None:
+        self.orders: list[Row] = []
+        self.trades: list[Row] = []
+        self.fills: list[Row] = []
+        self.cancellations: list[Row] = []
+        self.opened: dict[str, tuple[Order, int, int]] = {}
+        self.changed: dict[str, tuple[int, int]] = {}
+        self.gone: list[str] = []
+        self.client_orders: dict[tuple[str, str], tuple[str, str, str, int]] = {}
+        self.seqs: dict[str, tuple[int, int]] = {}
 
-def _trade(event: Traded) -> Row:
-    order = event.order
-    instrument = order.instrument
-    return (
-        event.id, event.time_ms, order.user_id, instrument.security, order.side,
-        instrument.lot.number(event.quantity),
-        instrument.average(event.notional, event.quantity),
-        order.id, event.seq,
-    )  # fmt: skip
+    def accepted(self, event: OrderAccepted) -> None:
+        order = event.order
+        instrument = order.instrument
+        self.orders.append(
+            (
+                order.id, order.time_ms, order.user_id, instrument.security, order.side,
+                order.exec_type, instrument.lot.number(order.quantity),
+                None if order.price is None else instrument.tick.number(order.price),
+                order.seq, order.time_in_force, order.post_only, order.self_trade,
+                order.client_order_id, order.withdraw_on_close,
+            )
+        )  # fmt: skip
+        self._reached(instrument.security, order.seq)
+        if order.client_order_id is not None:
+            key = (order.user_id, order.client_order_id)
+            self.client_orders[key] = (*key, order.id, order.time_ms)
+
+    def filled(self, event: OrderFilled) -> None:
+        maker, taker = event.maker, event.taker
+        self.fills.append(
+            (
+                maker.instrument.security, event.seq, event.n, event.time_ms, taker.side,
+                event.price, event.quantity, maker.id, maker.user_id, taker.id, taker.user_id,
+            )
+        )  # fmt: skip
+        if event.maker_remaining == 0:
+            self._left(maker.id)
+        elif maker.id in self.opened:
+            self.opened[maker.id] = (maker, event.maker_remaining, event.maker_notional)
+        else:
+            self.changed[maker.id] = (event.maker_remaining, event.maker_notional)
+
+    def rested(self, event: OrderRested) -> None:
+        self.opened[event.order.id] = (event.order, event.remaining, event.notional)
+
+    def cancelled(self, event: OrderCancelled) -> None:
+        order = event.order
+        security = order.instrument.security
+        self.cancellations.append(
+            (
+                security, event.seq, event.n, event.time_ms, order.id, order.user_id, order.side,
+                order.price, event.quantity, event.reason, event.rested,
+            )
+        )  # fmt: skip
+        self._reached(security, event.seq)
+        if event.rested:
+            self._left(order.id)
+
+    def traded(self, event: Traded) -> None:
+        order = event.order
+        instrument = order.instrument
+        self.trades.append(
+            (
+                event.id, event.time_ms, order.user_id, instrument.security, order.side,
+                instrument.lot.number(event.quantity),
+                instrument.average(event.notional, event.quantity),
+                order.id, event.seq,
+            )
+        )  # fmt: skip
+
+    def _left(self, order_id: str) -> None:
+        if self.opened.pop(order_id, None) is None:
+            self.changed.pop(order_id, None)
+            self.gone.append(order_id)
+
+    def _reached(self, security: str, seq: int) -> None:
+        first, last = self.seqs.get(security, (seq, seq))
+        self.seqs[security] = (first, max(last, seq))
 
 
 def _open_order(order: Order, remaining: int, notional: int) -> Row:
