@@ -23,6 +23,7 @@ from fastbook_server.events import (
     OrderRested,
     OrdersListed,
     Reason,
+    TimeInForceName,
     Traded,
 )
 from fastbook_server.instruments import UNITS_MAX, Grid, Instrument
@@ -117,7 +118,7 @@ class _Terms(msgspec.Struct, frozen=True, gc=False):
 
     price: int | None
     quantity: int
-    time_in_force: str
+    time_in_force: TimeInForceName
 
 
 class Exchange:

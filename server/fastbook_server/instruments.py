@@ -98,7 +98,8 @@ class InstrumentSpec(msgspec.Struct, frozen=True):
         parts = text.split(":")
         if len(parts) != 3:
             raise ValueError(f"expected SECURITY:TICK:LOT, got {text!r}")
-        return cls.build(*parts)
+        security, tick, lot = parts
+        return cls.build(security, tick, lot)
 
     @classmethod
     def build(

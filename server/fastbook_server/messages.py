@@ -118,7 +118,7 @@ Command = ExchangeCommand | FeedCommand
 
 OPS = tuple(str(c.__struct_config__.tag) for c in Command.__args__)
 
-_decoder = msgspec.json.Decoder(Command)
+_decoder: msgspec.json.Decoder[Command] = msgspec.json.Decoder(Command)
 
 
 class _OnlyRef(Struct):
