@@ -1,21 +1,21 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
-"""OrderBook and its events as Python sees them; _book.pyi documents them, _matching.pxd does the work."""
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+# cython: initializedcheck=False, auto_pickle=False, autotestdict=False
+"""OrderBook and its events as Python sees them: _book.pyi says what, _matching.pxd how."""
 
 cimport cython
 from cpython.buffer cimport (
     PyBUF_C_CONTIGUOUS,
     PyBUF_FORMAT,
-    PyBUF_ND,
-    PyBUF_STRIDES,
     PyBuffer_FillInfo,
     PyBuffer_Release,
     PyObject_GetBuffer,
 )
-from libc.stdint cimport INT64_MAX, UINT64_MAX, int64_t, uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport free, malloc, realloc
-from libc.string cimport memcpy, memset
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport free
+from libc.string cimport memset
 
 from fastbook._arguments cimport *
+from fastbook._invariants cimport check_book
 from fastbook._matching cimport *
 
 from fastbook import _errors
@@ -28,8 +28,8 @@ cdef class Event:
     cdef EventRecord record
 
     def __init__(
-        self, kind, side, reason, order_id, maker_order_id, price, quantity, remaining, maker_remaining,
-        level_quantity,
+        self, kind, side, reason, order_id, maker_order_id, price, quantity, remaining,
+        maker_remaining, level_quantity,
     ):
         cdef EventRecord record
         memset(&record, 0, sizeof(EventRecord))
@@ -93,8 +93,9 @@ cdef class Event:
     cdef tuple fields(self):
         cdef EventRecord* record = &self.record
         return (
-            record.kind, record.side, record.reason, record.order_id, record.maker_order_id, record.price,
-            record.quantity, record.remaining, record.maker_remaining, record.level_quantity,
+            record.kind, record.side, record.reason, record.order_id, record.maker_order_id,
+            record.price, record.quantity, record.remaining, record.maker_remaining,
+            record.level_quantity,
         )
 
     def __iter__(self):
@@ -127,7 +128,7 @@ cdef inline Event event_object(EventRecord* record):
 
 
 @cython.final
-cdef class EventBuffer:
+cdef class _EventBuffer:
     """The memory of one batch's events: lives as long as an array or memoryview looks at it."""
 
     cdef EventRecord* items
@@ -165,7 +166,8 @@ cdef class OrderBook:
     cdef int refuse_if_busy(self) except -1:
         if self.busy:
             raise RuntimeError(
-                "OrderBook: another thread is in process() on this book; a book serves one thread at a time"
+                "OrderBook: another thread is in process() on this book, "
+                "which serves one thread at a time"
             )
         return 0
 
@@ -173,16 +175,24 @@ cdef class OrderBook:
         """Carry out one scalar command."""
         cdef size_t i
         cdef int outcome
+        # Taken away while Python objects are made of it: that may run the garbage collector, which may
+        # run anything, even a call on this book.
+        cdef Events events = self.scratch
         self.refuse_if_busy()
-        self.scratch.count = 0
-        outcome = book_apply(&self.book, c, 0, &self.scratch)
-        if outcome == NO_MEMORY:
-            raise MemoryError
-        if outcome == REJECT_POST_ONLY:
-            book_reject(&self.book, c, outcome, 0, &self.scratch)
-        elif outcome != DONE:
-            raise _errors.refusal(outcome, c.order_id, c.price, c.quantity, new_order_id)
-        return [event_object(&self.scratch.items[i]) for i in range(self.scratch.count)]
+        memset(&self.scratch, 0, sizeof(Events))
+        events.count = 0
+        try:
+            outcome = book_apply(&self.book, c, 0, &events)
+            if outcome == NO_MEMORY:
+                raise MemoryError
+            if outcome == REJECT_POST_ONLY:
+                book_reject(&self.book, c, outcome, 0, &events)
+            elif outcome != DONE:
+                raise _errors.refusal(outcome, c.order_id, c.price, c.quantity, new_order_id)
+            return [event_object(&events.items[i]) for i in range(events.count)]
+        finally:
+            free(self.scratch.items)
+            self.scratch = events
 
     def add(
         self, order_id, side, price, quantity, tif=0, bint post_only=False, owner=0, self_trade=0
@@ -238,26 +248,29 @@ cdef class OrderBook:
 
         cdef Py_buffer view
         cdef Events events
-        cdef EventBuffer memory
+        cdef _EventBuffer memory
+        cdef size_t count
         cdef bint whole
         dtype = getattr(commands, "dtype", None)
         if dtype is not None and dtype != COMMAND_DTYPE:
             raise TypeError(f"commands: expected an array of COMMAND_DTYPE, got one of {dtype}")
-        self.refuse_if_busy()
-        memory = EventBuffer.__new__(EventBuffer)
+        memory = _EventBuffer.__new__(_EventBuffer)
         memset(&events, 0, sizeof(Events))
         PyObject_GetBuffer(commands, &view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)
         try:
             if view.len % sizeof(Command) or view.itemsize not in (1, <Py_ssize_t>sizeof(Command)):
                 raise ValueError(
-                    f"commands: expected records of {sizeof(Command)} bytes, got {view.len} bytes in items of "
-                    f"{view.itemsize}"
+                    f"commands: expected records of {sizeof(Command)} bytes, "
+                    f"got {view.len} bytes in items of {view.itemsize}"
                 )
-            if <uint64_t>view.len // sizeof(Command) > COMMANDS_MAX:
+            if <size_t>view.len // sizeof(Command) > COMMANDS_MAX:
                 raise ValueError("commands: expected at most 2**30 records in one batch")
+            count = <size_t>view.len // sizeof(Command)
+            # Not earlier: what comes before may run foreign Python code, even a call on this book.
+            self.refuse_if_busy()
             self.busy = True
             with nogil:
-                whole = book_run(&self.book, <const char*>view.buf, view.len // sizeof(Command), &events)
+                whole = book_run(&self.book, <const char*>view.buf, count, &events)
             self.busy = False
         finally:
             PyBuffer_Release(&view)
@@ -281,7 +294,8 @@ cdef class OrderBook:
         return rows
 
     cdef tuple row(self, int side, uint32_t level):
-        return price_of(side, level_key(&self.book.ladder, level)), self.book.ladder.levels[level].total
+        cdef Ladder* ladder = &self.book.ladder
+        return price_of(side, level_key(ladder, level)), ladder.levels[level].total
 
     cdef object best(self, int side):
         self.refuse_if_busy()
@@ -296,6 +310,10 @@ cdef class OrderBook:
     @property
     def best_ask(self):
         return self.best(ASK)
+
+    def check_invariants(self):
+        self.refuse_if_busy()
+        check_book(&self.book)
 
     def __len__(self):
         self.refuse_if_busy()

@@ -1,10 +1,11 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+# cython: initializedcheck=False, auto_pickle=False, autotestdict=False
 """Depth: quantity per price on both sides, and its JSON rows. Documented in _depth.pyi.
 
-The numbers: a value is an integer divided by an integer, and the row shows the double nearest to the
-exact quotient, spelled as Python's repr() does. If the divisor is a power of ten and the
-integer has at most 15 significant digits, then its decimal digits are that spelling, because every such
-decimal survives the way through a double. The rest is divided with 128 bits and one
+The numbers: a value is an integer divided by an integer, and the row shows the double nearest to
+the exact quotient, spelled as Python's repr() does. If the divisor is a power of ten and the
+integer has at most 15 significant digits, then its decimal digits are that spelling, because every
+such decimal survives the way through a double. The rest is divided with 128 bits and one
 rounding, and spelled by CPython itself; what does not fit 128 bits is divided by CPython too.
 """
 
@@ -26,14 +27,20 @@ from fastbook import _errors
 cdef extern from *:
     """
     typedef unsigned __int128 fastbook_uint128;
-    #define fastbook_mul_overflow(a, b, out) __builtin_mul_overflow((fastbook_uint128)(a), (fastbook_uint128)(b), (out))
+    static inline int fastbook_mul_overflow(
+        fastbook_uint128 a, fastbook_uint128 b, fastbook_uint128 *out)
+    {
+        return __builtin_mul_overflow(a, b, out);
+    }
     """
     ctypedef unsigned long long uint128 "fastbook_uint128"
     bint mul_overflow "fastbook_mul_overflow"(uint128 a, uint128 b, uint128* out) noexcept nogil
 
 
 cdef extern from "Python.h":
-    char* PyOS_double_to_string(double number, char format_code, int precision, int flags, int* kind) except NULL
+    char* PyOS_double_to_string(
+        double number, char format_code, int precision, int flags, int* kind
+    ) except NULL
     int Py_DTSF_ADD_DOT_0
 
 
@@ -141,7 +148,7 @@ cdef inline bint divide(uint128 up, uint128 down, double* quotient) noexcept nog
     cdef int extra
     cdef uint128 whole, rest, half, beyond
     cdef uint64_t mantissa
-    # With `up` shifted to the top the quotient has at least 56 bits: 53, one to round, one to be sure.
+    # With `up` shifted to the top the quotient has at least 56 bits: more than 53 and one to round.
     if bit_length(down) > 72 or up == 0:
         return False
     up <<= shift

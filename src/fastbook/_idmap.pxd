@@ -1,13 +1,13 @@
 """Order id -> order slot: a ring for the recent, dense ids and a hash table for all others.
 
-The ring is a direct table over the ids [base, base + ring size): one load per lookup, neighbouring ids share
-cache lines. It slides forward when newer ids come. Ids that it leaves behind move to the hash (open
-addressing, linear probing, backward shift deletion), unless the ring is so full that doubling it is
-cheaper. So memory stays proportional to the ids held, never to the ids seen: one old order among
-10**9 that came and went costs one hash entry.
+The ring is a direct table over the ids [base, base + ring size): one load per lookup, neighbouring
+ids share cache lines. It slides forward when newer ids come. Ids that it leaves behind move to the
+hash (open addressing, linear probing, backward shift deletion), unless the ring is so full that
+doubling it is cheaper. So memory stays proportional to the ids held, never to the ids seen: one old
+order among 10**9 that came and went costs one hash entry.
 
-Sliding scans the ids left behind. It must be paid for by insertions (`credit`), else ids with wide gaps
-would scan the whole ring each time; what cannot be paid goes to the hash.
+Sliding scans the ids left behind. It must be paid for by insertions (`credit`), else ids with wide
+gaps would scan the whole ring each time; what cannot be paid goes to the hash.
 
 Slot 0 means "none". Ids are positive.
 """

@@ -1,13 +1,14 @@
 """The price levels of both sides, best first: the ground under OrderBook and Depth.
 
-A price becomes a *key*: the price itself on the ask side, 2**63 - 1 - price on the bid side. A smaller
-key is a better price on both sides, so everything below and all matching is written once.
+A price becomes a *key*: the price itself on the ask side, 2**63 - 1 - price on the bid side. A
+smaller key is a better price on both sides, so everything below and all matching is written once.
 
-Levels live in *pages* of 16 neighbouring keys with a bitmap of the used ones. A side's pages form a list,
-best first, and a crit-bit tree by page number. A small direct-mapped cache in front of the tree makes the
-lookup of a page near the market one load and one comparison. So a level at any price costs one page, finding
-one costs at most 59 steps however far away it is, stepping to the next worse level is a bit scan or one link,
-and no level ever moves: a level's index stays valid from `level_claim` to `level_release`.
+Levels live in *pages* of 16 neighbouring keys with a bitmap of the used ones. A side's pages form a
+list, best first, and a crit-bit tree by page number. A small direct-mapped cache in front of the
+tree makes the lookup of a page near the market one load and one comparison. So a level at any price
+costs one page, finding one costs at most 59 steps however far away it is, stepping to the next
+worse level is a bit scan or one link, and no level ever moves: a level's index stays valid from
+`level_claim` to `level_release`.
 
 Index 0 means "none" everywhere (pages and nodes start at 1, so levels start at 16).
 """
@@ -179,7 +180,7 @@ cdef inline uint32_t node_take(Ladder* ladder) noexcept nogil:
 cdef inline void page_link(
     Ladder* ladder, LadderSide* side, uint32_t page, uint32_t sibling, uint32_t branch
 ) noexcept nogil:
-    """Put a page next to the subtree `sibling` in the list: before it (branch 0) or after it (1)."""
+    """Put a page into the list before (branch 0) or behind (1) the subtree `sibling`."""
     cdef uint32_t neighbour
     while not sibling & 1:
         sibling = ladder.nodes[sibling >> 1].child[branch]

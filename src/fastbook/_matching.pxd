@@ -1,8 +1,8 @@
 """Price-time priority matching over pooled orders: the book without its Python face.
 
-Everything that can fail for lack of memory is reserved before a command changes anything, so running out
-of memory leaves a whole book. Indexing below is on C arrays, which nobody checks: an index is either 0
-("none", tested) or came from the structure that owns it.
+Everything that can fail for lack of memory is reserved before a command changes anything, so
+running out of memory leaves a whole book. Indexing below is on C arrays, which nobody checks: an
+index is either 0 ("none", tested) or came from the structure that owns it.
 """
 
 from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint32_t, uint64_t
@@ -328,7 +328,8 @@ cdef inline void rest(Book* book, Incoming* taker, Events* events) noexcept nogi
     """Put the remainder at the end of its level; order, level and id have been reserved."""
     cdef uint32_t slot = order_take(book)
     cdef RestingOrder* order = &book.orders[slot]
-    cdef uint32_t level_index = level_claim(&book.ladder, taker.side, key_of(taker.side, taker.price))
+    cdef uint64_t key = key_of(taker.side, taker.price)
+    cdef uint32_t level_index = level_claim(&book.ladder, taker.side, key)
     cdef Level* level = &book.ladder.levels[level_index]
     cdef EventRecord* event = event_append(events, EVENT_REST, taker.side, 0, taker.command)
     order.id = taker.id
