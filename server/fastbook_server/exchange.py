@@ -23,10 +23,10 @@ from fastbook_server.events import (
     OrderRested,
     OrdersListed,
     Reason,
-    TimeInForceName,
     Traded,
 )
-from fastbook_server.instruments import UNITS_MAX, Grid, Instrument
+from fastbook_server.instruments import Instrument
+from fastbook_server.market import Market
 from fastbook_server.messages import (
     Add,
     Code,
@@ -37,19 +37,8 @@ from fastbook_server.messages import (
     Orders,
 )
 from fastbook_server.state import Recovered
+from fastbook_server.terms import Refused, Terms
 
-_SIDES = {"bid": fastbook.Side.BID, "ask": fastbook.Side.ASK}
-_TIMES_IN_FORCE = {
-    "gtc": fastbook.TimeInForce.GTC,
-    "ioc": fastbook.TimeInForce.IOC,
-    "fok": fastbook.TimeInForce.FOK,
-}
-_SELF_TRADE = {
-    "allow": fastbook.SelfTrade.ALLOW,
-    "cancelNewest": fastbook.SelfTrade.CANCEL_NEWEST,
-    "cancelOldest": fastbook.SelfTrade.CANCEL_OLDEST,
-    "cancelBoth": fastbook.SelfTrade.CANCEL_BOTH,
-}
 _REASONS: dict[int, Reason] = {
     fastbook.REASON_NO_LIQUIDITY: "no_liquidity",
     fastbook.REASON_IOC: "ioc",
@@ -60,65 +49,6 @@ _REASONS: dict[int, Reason] = {
 
 class Withdraw(msgspec.Struct, gc=False):
     """The server's own command: the user is gone for good, and so are their orders."""
-
-
-class Refused(Exception):
-    """A rule that the command breaks: nothing has changed."""
-
-    def __init__(self, code: Code, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-
-
-class Market:
-    """One security: its book, its last ``seq``, and the open orders by their number in the book."""
-
-    def __init__(self, instrument: Instrument, seq: int, book: fastbook.OrderBook) -> None:
-        self.instrument = instrument
-        self.seq = seq
-        self.book = book
-        self.open: dict[int, OrderState] = {}
-
-    def place(self, new: NewOrder, terms: _Terms, owner: int) -> list[fastbook.Event]:
-        """Hand an order to the book under the next number; a ``Refused`` takes no number.
-
-        Raises:
-            Refused: post-only and would cross, or more than a level can hold.
-        """
-        side, mode = _SIDES[new.type], _SELF_TRADE[new.self_trade]
-        number = self.seq + 1
-        try:
-            if terms.price is None:
-                events = self.book.market(number, side, terms.quantity, owner, mode)
-            else:
-                time_in_force = _TIMES_IN_FORCE[terms.time_in_force]
-                events = self.book.add(
-                    number,
-                    side,
-                    terms.price,
-                    terms.quantity,
-                    time_in_force,
-                    new.post_only,
-                    owner,
-                    mode,
-                )
-        except ValueError as error:  # the terms are checked: only a level's sum is left
-            raise Refused(Code.INVALID_AMOUNT, f"amount: {error}") from None
-        if events and events[0].kind == fastbook.EVENT_REJECT:
-            raise Refused(
-                Code.POST_ONLY_WOULD_CROSS, "the order is postOnly and would trade at once"
-            )
-        self.seq = number
-        return events
-
-
-class _Terms(msgspec.Struct, frozen=True, gc=False):
-    """What an order asks for, in ticks and lots, checked."""
-
-    price: int | None
-    quantity: int
-    time_in_force: TimeInForceName
 
 
 class Exchange:
@@ -151,17 +81,10 @@ class Exchange:
         resting: dict[str, OrderState] = {}
         for past in recovered.open_orders:
             order = past.order
-            assert order.price is not None, "a market order never rests"
             market = self.markets[order.instrument.security]
-            state = OrderState(order, past.remaining, past.notional)
+            state = resting[order.id] = OrderState(order, past.remaining, past.notional)
             account = self._accounts.account(order.user_id)
-            side = _SIDES[order.side]
-            events = market.book.add(
-                order.seq, side, order.price, past.remaining, owner=account.owner
-            )
-            if [e.kind for e in events] != [fastbook.EVENT_REST]:
-                raise AssertionError(f"recovered order {order.id} did not come to rest: {events}")
-            market.open[order.seq] = resting[order.id] = state
+            market.restore(state, account.owner)
             self._accounts.opened(account, state)
         for gone in recovered.client_orders:
             if gone.order.id not in resting:
@@ -229,20 +152,22 @@ class Exchange:
     ) -> list[Event]:
         new = command.order
         market = self._market(new.security)
-        terms = _terms(new, market.instrument)
+        terms = Terms.check(new, market.instrument)
         if new.client_order_id is not None:
             self._accounts.expire(time_ms)
             known = self._accounts.client_order(user_id, new.client_order_id)
             if known is not None:
-                return [_retried(known, new, terms, market).report(command.ref)]
+                return [_retried(known, market.instrument, terms).report(command.ref)]
         self._check_limits(user_id, new, market)
         account = self._accounts.account(user_id)
         try:
-            happened = market.place(new, terms, account.owner)
+            happened = market.place(terms, account.owner)
         except Refused:
             self._accounts.release_if_idle(account)
             raise
-        order = self._accept(user_id, new, terms, market, time_ms, withdraw_on_close)
+        order = self._accept(
+            user_id, terms, new.client_order_id, market, time_ms, withdraw_on_close
+        )
         state = OrderState(order, order.quantity)
         events: list[Event] = [OrderAccepted(order)]
         maker_events = self._match(market, state, happened, events, time_ms)
@@ -281,8 +206,8 @@ class Exchange:
     def _accept(
         self,
         user_id: str,
-        new: NewOrder,
-        terms: _Terms,
+        terms: Terms,
+        client_order_id: str | None,
         market: Market,
         time_ms: int,
         withdraw_on_close: bool,
@@ -294,14 +219,14 @@ class Exchange:
             time_ms=time_ms,
             user_id=user_id,
             instrument=market.instrument,
-            side=new.type,
+            side=terms.side,
             exec_type="limit" if terms.price is not None else "market",
             price=terms.price,
             quantity=terms.quantity,
             time_in_force=terms.time_in_force,
-            post_only=new.post_only,
-            self_trade=new.self_trade,
-            client_order_id=new.client_order_id,
+            post_only=terms.post_only,
+            self_trade=terms.self_trade,
+            client_order_id=client_order_id,
             withdraw_on_close=withdraw_on_close,
         )
 
@@ -443,76 +368,16 @@ def _cancelled(
     )
 
 
-def _terms(new: NewOrder, instrument: Instrument) -> _Terms:
-    """Return the order's terms on the instrument's grids.
-
-    Raises:
-        Refused: a number is off its grid or out of range, or the parts do not fit together.
-    """
-    quantity = instrument.lot.units(new.amount)
-    if quantity is None:
-        raise Refused(
-            Code.INVALID_AMOUNT, _off_grid("amount", new.amount, "lotSize", instrument.lot)
-        )
-    if new.exec_type != "limit":
-        if new.price is not None:
-            raise Refused(Code.INVALID_ORDER, "price: a market order takes none")
-        if new.time_in_force not in (None, "ioc"):
-            raise Refused(Code.INVALID_ORDER, "timeInForce: a market order is always ioc")
-        if new.post_only:
-            raise Refused(Code.INVALID_ORDER, "postOnly: a market order never rests")
-        return _Terms(None, quantity, "ioc")
-    if new.price is None:
-        raise Refused(Code.INVALID_PRICE, "price: a limit order needs one")
-    price = instrument.tick.units(new.price)
-    if price is None:
-        raise Refused(
-            Code.INVALID_PRICE, _off_grid("price", new.price, "tickSize", instrument.tick)
-        )
-    time_in_force = new.time_in_force or "gtc"
-    if new.post_only and time_in_force != "gtc":
-        raise Refused(
-            Code.INVALID_ORDER, f"postOnly: expected timeInForce gtc, got {time_in_force}"
-        )
-    return _Terms(price, quantity, time_in_force)
-
-
-def _off_grid(name: str, value: float, step_name: str, grid: Grid) -> str:
-    if value <= 0:
-        return f"{name} {value!r} is not positive"
-    if value > grid.number(UNITS_MAX):
-        return f"{name} {value!r} is more than the largest, {grid.number(UNITS_MAX)!r}"
-    return f"{name} {value!r} is not a multiple of {step_name} {grid.step}"
-
-
-def _retried(known: OrderState, new: NewOrder, terms: _Terms, market: Market) -> OrderState:
+def _retried(known: OrderState, instrument: Instrument, terms: Terms) -> OrderState:
     """Return the state of the order that a retry repeats.
 
     Raises:
-        Refused: the id was used for an order with another content.
+        Refused: the client order id was used for an order with another content.
     """
     order = known.order
-    asked = (
-        market.instrument.security,
-        new.type,
-        terms.price,
-        terms.quantity,
-        terms.time_in_force,
-        new.post_only,
-        new.self_trade,
-    )
-    had = (
-        order.instrument.security,
-        order.side,
-        order.price,
-        order.quantity,
-        order.time_in_force,
-        order.post_only,
-        order.self_trade,
-    )
-    if asked != had:
+    if order.instrument.security != instrument.security or Terms.of(order) != terms:
         raise Refused(
             Code.DUPLICATE_CLIENT_ORDER_ID,
-            f"clientOrderId: {new.client_order_id!r} names another order, {order.id}",
+            f"clientOrderId: {order.client_order_id!r} names another order, {order.id}",
         )
     return known
