@@ -13,6 +13,7 @@ from fastbook_server.instruments import InstrumentSpec
 from fastbook_server.state import Batch, ClientOrder, OpenOrder, Recovered
 
 __all__ = [
+    "CLIENT_ORDERS_KEPT_MS",
     "Batch",
     "ClientOrder",
     "OpenOrder",
@@ -24,6 +25,9 @@ __all__ = [
     "StoreRefused",
     "StoreUnavailable",
 ]
+
+CLIENT_ORDERS_KEPT_MS = 24 * 3_600_000
+"""How long the store remembers a client order id, at least."""
 
 
 class StoreError(Exception):

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 SCHEMA = "fastbook"
 """Our own schema in the database, so that the user's tables are left alone."""
 LOCK_KEY = 0x6661737462  # "fastb": the advisory lock of everything that changes the schema
-SERVER_VERSION_MIN = 140000
+SERVER_MAJOR_MIN = 14
 IDLE_IN_TRANSACTION_MS_MAX = 30_000
 
 # SQLSTATE classes and codes after which the same batch is worth another try: connection, resources,
@@ -34,43 +34,42 @@ class Timescale(msgspec.Struct, frozen=True):
 
     version: str
     licence: str
-    schema: str
 
 
-async def connect(dsn: str, timeout_s: float, *, schemas: tuple[str, ...] = ()) -> Connection:
-    """Return a connection whose names are looked up in our schema first, commits are durable.
+async def connect(dsn: str, *, connect_timeout_s: float, command_timeout_s: float) -> Connection:
+    """Return a connection whose names are looked up in our schema first, and commits are durable.
 
-    Raises whatever asyncpg raises: see `store_error`.
+    Nothing on it waits longer than `command_timeout_s`, for locks neither. Raises whatever asyncpg
+    raises: see `store_error`.
     """
     connection: Connection = await asyncpg.connect(
         dsn,
-        timeout=timeout_s,
+        timeout=connect_timeout_s,
+        command_timeout=command_timeout_s,
         max_cached_statement_lifetime=0,
         server_settings={"application_name": "fastbook"},
     )
     try:
-        path = ", ".join(f'"{name}"' for name in dict.fromkeys((SCHEMA, "public", *schemas)))
         await connection.execute(
-            f"SET search_path = {path};"
+            f'SET search_path = "{SCHEMA}", public;'
+            f"SET lock_timeout = {int(command_timeout_s * 1000)};"
             # A server that froze within a transaction must not keep its successor waiting.
-            f"SET idle_in_transaction_session_timeout = {IDLE_IN_TRANSACTION_MS_MAX}",
-            timeout=timeout_s,
+            f"SET idle_in_transaction_session_timeout = {IDLE_IN_TRANSACTION_MS_MAX}"
         )
-        if await connection.fetchval("SHOW synchronous_commit", timeout=timeout_s) == "off":
-            await connection.execute("SET synchronous_commit = on", timeout=timeout_s)
+        if await connection.fetchval("SHOW synchronous_commit") == "off":
+            await connection.execute("SET synchronous_commit = on")
     except BaseException:
         connection.terminate()
         raise
     return connection
 
 
-async def detect_timescale(dsn: str, timeout_s: float) -> Timescale | None:
+async def detect_timescale(connection: Connection) -> Timescale | None:
     """Return the TimescaleDB of this database, installed if it was only available, or None.
 
-    On a connection of its own, because a TimescaleDB that was not preloaded closes it. One line of
-    the log says when there is none, and what would help.
+    Closes `connection`, which must be of no other use: a TimescaleDB that was not preloaded kills
+    it. One line of the log says when there is none, and what would help.
     """
-    connection = await connect(dsn, timeout_s)
     try:
         offered = await connection.fetchval(
             "SELECT true FROM pg_available_extensions WHERE name = 'timescaledb'"
@@ -81,11 +80,10 @@ async def detect_timescale(dsn: str, timeout_s: float) -> Timescale | None:
         await connection.execute("SELECT pg_advisory_lock($1)", LOCK_KEY)
         await connection.execute("CREATE EXTENSION IF NOT EXISTS timescaledb SCHEMA public")
         row = await connection.fetchrow(
-            "SELECT e.extversion, n.nspname, current_setting('timescaledb.license', true)"
-            " FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace"
-            " WHERE e.extname = 'timescaledb'"
+            "SELECT extversion, current_setting('timescaledb.license', true)"
+            " FROM pg_extension WHERE extname = 'timescaledb'"
         )
-        return Timescale(version=row[0], licence=row[2] or "apache", schema=row[1]) if row else None
+        return Timescale(version=row[0], licence=row[1] or "apache") if row else None
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
         advice = (
             "ask an administrator for CREATE EXTENSION timescaledb"

@@ -1,0 +1,207 @@
+"""The store in plain Python, for tests and simulation: what was committed outlives its server.
+
+A `MemoryDatabase` is to a `MemoryStore` what a database is to a connection: open it again, with the
+same store or another one, and you get the past with a new epoch, while whoever had it before is
+fenced. It can be told to fail and to hold commits back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from fastbook_server.events import (
+    Order,
+    OrderAccepted,
+    OrderCancelled,
+    OrderFilled,
+    OrderRested,
+    PublicEvent,
+    Status,
+    Traded,
+)
+from fastbook_server.instruments import Instrument, InstrumentSpec
+from fastbook_server.store import (
+    CLIENT_ORDERS_KEPT_MS,
+    Batch,
+    ClientOrder,
+    OpenOrder,
+    Recovered,
+    StoreFenced,
+    StoreRefused,
+)
+
+
+class MemoryDatabase:
+    """What is durable: the committed events, and the state that they add up to."""
+
+    def __init__(self, token_key: bytes = b"memory " * 4 + b"only") -> None:
+        self.epoch = 0
+        self.batch_no = 0
+        self.time_ms = 0
+        self.token_key = token_key
+        self.instruments: dict[str, Instrument] = {}
+        self.seqs: dict[str, int] = {}
+        self.events: list[PublicEvent] = []
+        self.open_orders: dict[str, OpenOrder] = {}
+        self.client_orders: dict[tuple[str, str], ClientOrder] = {}
+        self.trades: dict[str, list[Traded]] = {}
+
+    def apply(self, batch: Batch) -> None:
+        """Make a batch part of the past."""
+        for event in batch.events:
+            self.events.append(event)
+            if isinstance(event, OrderAccepted):
+                order = event.order
+                self.seqs[order.instrument.security] = order.seq
+                self._remember(order, order.quantity, 0)
+            elif isinstance(event, OrderFilled):
+                maker = OpenOrder(event.maker, event.maker_remaining, event.maker_notional)
+                if maker.remaining:
+                    self.open_orders[maker.order.id] = maker
+                else:
+                    del self.open_orders[maker.order.id]
+                self._remember(maker.order, maker.remaining, maker.notional)
+            elif isinstance(event, OrderRested):
+                resting = OpenOrder(event.order, event.remaining, event.notional)
+                self.open_orders[event.order.id] = resting
+                self._remember(event.order, event.remaining, event.notional)
+            elif isinstance(event, OrderCancelled):
+                self.seqs[event.order.instrument.security] = event.seq
+                self._cancel(event)
+            else:
+                self.trades.setdefault(event.order.instrument.security, []).append(event)
+                left = event.order.quantity - event.quantity
+                self._remember(event.order, left, event.notional)
+        self.batch_no = batch.number
+        self.time_ms = batch.time_ms
+
+    def _remember(self, order: Order, remaining: int, notional: int) -> None:
+        if order.client_order_id is None:
+            return
+        key = (order.user_id, order.client_order_id)
+        last = self.client_orders.get(key)
+        if last is not None and last.order.id == order.id and last.status == "cancelled":
+            self.client_orders[key] = msgspec.structs.replace(
+                last, remaining=remaining, notional=notional
+            )
+            return
+        status: Status = "filled" if not remaining else "partiallyFilled"
+        if remaining == order.quantity:
+            status = "open"
+        self.client_orders.pop(key, None)  # an id that comes again is the newest
+        self.client_orders[key] = ClientOrder(order, status, remaining, notional, None)
+
+    def _cancel(self, event: OrderCancelled) -> None:
+        order = event.order
+        if event.rested:
+            del self.open_orders[order.id]
+        if order.client_order_id is not None:
+            key = (order.user_id, order.client_order_id)
+            last = self.client_orders[key]
+            self.client_orders[key] = msgspec.structs.replace(
+                last, status="cancelled", reason=event.reason
+            )
+
+
+class MemoryStore:
+    """A `Store` on a `MemoryDatabase`: one of its own, or one that it shares with others."""
+
+    def __init__(self, database: MemoryDatabase | None = None) -> None:
+        self.data = MemoryDatabase() if database is None else database
+        self._epoch = 0
+        self._failures: list[tuple[Callable[[], Exception], bool]] = []
+        self._free = asyncio.Event()
+        self._free.set()
+
+    # ---- what tests ask for -------------------------------------------------------------------
+
+    def fail_next(
+        self, count: int, error: Callable[[], Exception], *, applied: bool = False
+    ) -> None:
+        """Let the next `count` commits raise ``error()``; `applied`: after they have happened."""
+        self._failures += [(error, applied)] * count
+
+    def hold(self) -> None:
+        """Let commits wait from now on, until `release`."""
+        self._free.clear()
+
+    def release(self) -> None:
+        """Let the waiting commits go on."""
+        self._free.set()
+
+    # ---- the protocol -------------------------------------------------------------------------
+
+    async def open(self, specs: Sequence[InstrumentSpec], last_trades: int) -> Recovered:
+        """See `Store.open`."""
+        data = self.data
+        instruments = tuple(self._settle(spec) for spec in specs)
+        data.epoch += 1
+        self._epoch = data.epoch
+        names = [instrument.security for instrument in instruments]
+        cutoff = data.time_ms - CLIENT_ORDERS_KEPT_MS
+        open_orders = [o for o in data.open_orders.values() if o.order.instrument.security in names]
+        client_orders = [
+            known
+            for known in data.client_orders.values()
+            if known.order.time_ms >= cutoff and known.order.instrument.security in names
+        ]
+        return Recovered(
+            epoch=data.epoch,
+            batch_no=data.batch_no,
+            time_ms=data.time_ms,
+            token_key=data.token_key,
+            instruments=instruments,
+            seqs={name: data.seqs.get(name, 0) for name in names},
+            open_orders=tuple(sorted(open_orders, key=lambda o: o.order.seq)),
+            client_orders=tuple(
+                sorted(client_orders, key=lambda known: (known.order.time_ms, known.order.seq))
+            ),
+            last_trades={name: tuple(data.trades.get(name, [])[-last_trades:]) for name in names},
+        )
+
+    def prepare(self, batch: Batch) -> object:
+        """Return the batch as it is."""
+        return batch
+
+    async def commit(self, prepared: object) -> None:
+        """See `Store.commit`."""
+        assert isinstance(prepared, Batch), f"expected what prepare returned, got {prepared!r}"
+        await asyncio.sleep(0)
+        await self._free.wait()
+        error, applied = self._failures.pop(0) if self._failures else (None, True)
+        if error is None or applied:
+            self._apply_once(prepared)
+        if error is not None:
+            raise error()
+
+    async def close(self) -> None:
+        """Do nothing: there is no connection."""
+
+    def _apply_once(self, batch: Batch) -> None:
+        data = self.data
+        if (self._epoch, batch.number) == (data.epoch, data.batch_no):
+            return
+        if (self._epoch, batch.number - 1) != (data.epoch, data.batch_no):
+            raise StoreFenced(
+                f"expected epoch {self._epoch} and batch {batch.number - 1}, got epoch "
+                f"{data.epoch} and batch {data.batch_no}"
+            )
+        data.apply(batch)
+
+    def _settle(self, spec: InstrumentSpec) -> Instrument:
+        data = self.data
+        known = data.instruments.get(spec.security)
+        number = known.number if known else len(data.instruments) + 1
+        settled = Instrument(number, spec.security, spec.tick, spec.lot, spec.status)
+        if known and (known.tick, known.lot) != (spec.tick, spec.lot):
+            if data.seqs.get(spec.security):
+                raise StoreRefused(
+                    f"{spec.security} has data with tick {known.tick.step} and lot "
+                    f"{known.lot.step}, and is configured with tick {spec.tick.step} and lot "
+                    f"{spec.lot.step}"
+                )
+        data.instruments[spec.security] = settled
+        return settled

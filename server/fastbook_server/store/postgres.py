@@ -1,0 +1,252 @@
+"""The product's store: PostgreSQL, with TimescaleDB where it is offered.
+
+One connection, one transaction per batch. The order of its statements matters: the first one moves
+the row of ``engine_state`` and so holds the lock that a successor has to wait for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+import asyncpg
+
+from fastbook_server.instruments import InstrumentSpec
+from fastbook_server.store import (
+    CLIENT_ORDERS_KEPT_MS,
+    Batch,
+    Recovered,
+    StoreBroken,
+    StoreFenced,
+    StoreRefused,
+    rows,
+)
+from fastbook_server.store.connection import (
+    LOCK_KEY,
+    SCHEMA,
+    SERVER_MAJOR_MIN,
+    Connection,
+    connect,
+    detect_timescale,
+    store_error,
+)
+from fastbook_server.store.migrations import migrate
+from fastbook_server.store.recovery import claim, recover
+
+log = logging.getLogger(__name__)
+
+PURGE_EVERY_MS = 60_000
+PURGE_ROWS_MAX = 10_000
+
+MOVE_STATE = """
+WITH state AS (
+    UPDATE engine_state SET batch_no = $2, time = $3
+    WHERE epoch = $1 AND batch_no = $2 - 1 RETURNING true
+), moved AS (
+    UPDATE markets AS m SET seq = new.seq
+    FROM unnest($4::text[], $5::bigint[]) AS new (security, seq), state
+    WHERE m.security = new.security RETURNING true
+)
+SELECT (SELECT count(*) FROM state), (SELECT count(*) FROM moved)
+"""
+CHANGE_OPEN_ORDERS = """
+UPDATE open_orders AS o SET remaining_lots = new.remaining, notional = new.notional
+FROM unnest($1::uuid[], $2::bigint[], $3::numeric[]) AS new (id, remaining, notional)
+WHERE o.id = new.id
+"""
+DELETE_OPEN_ORDERS = """
+DELETE FROM open_orders AS o USING unnest($1::uuid[]) AS gone (id) WHERE o.id = gone.id
+"""
+KEEP_CLIENT_ORDERS = """
+INSERT INTO client_orders (user_id, client_order_id, order_id, time)
+SELECT * FROM unnest($1::text[], $2::text[], $3::uuid[], $4::bigint[])
+ON CONFLICT (user_id, client_order_id)
+DO UPDATE SET order_id = excluded.order_id, time = excluded.time
+"""
+PURGE_CLIENT_ORDERS = """
+DELETE FROM client_orders WHERE (user_id, client_order_id) IN (
+    SELECT user_id, client_order_id FROM client_orders WHERE time < $1 ORDER BY time LIMIT $2
+)
+"""
+CHECKPOINT_BOOKS = """
+INSERT INTO book_checkpoints (security, seq, time, type, price_ticks, quantity_lots)
+SELECT m.security, m.seq, $2,
+       coalesce(array_agg(l.type) FILTER (WHERE l.type IS NOT NULL), '{}'),
+       coalesce(array_agg(l.price_ticks) FILTER (WHERE l.type IS NOT NULL), '{}'),
+       coalesce(array_agg(l.quantity_lots) FILTER (WHERE l.type IS NOT NULL), '{}')
+FROM markets AS m
+LEFT JOIN (
+    SELECT security, type, price_ticks, sum(remaining_lots) AS quantity_lots
+    FROM open_orders WHERE security = ANY($1) GROUP BY security, type, price_ticks
+) AS l ON l.security = m.security
+WHERE m.security = ANY($1)
+GROUP BY m.security, m.seq
+"""
+# A batch finds its rows by key, however stale the planner's statistics are.
+TUNE = "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off"
+
+
+class PostgresStore:
+    """A `Store` in the database of `dsn`, in its schema ``fastbook``, which is made if missing.
+
+    A checkpoint of a security's book is kept whenever its seq passes a multiple of
+    `checkpoint_every` (0: never); it takes about as long as summing the open orders in SQL.
+    `database` says what was found, for people, once the store is open.
+    """
+
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        checkpoint_every: int = 100_000,
+        connect_timeout_s: float = 5.0,
+        command_timeout_s: float = 30.0,
+    ) -> None:
+        self.database = "PostgreSQL"
+        self._dsn = dsn
+        self._checkpoint_every = checkpoint_every
+        self._connect_timeout_s = connect_timeout_s
+        self._command_timeout_s = command_timeout_s
+        self._connection: Connection | None = None
+        self._epoch = 0
+        self._purged_ms = 0
+
+    async def open(self, specs: Sequence[InstrumentSpec], last_trades: int) -> Recovered:
+        """See `Store.open`."""
+        try:
+            return await self._open(specs, last_trades)
+        except BaseException as error:
+            self._drop()
+            meaning = store_error(error)
+            if isinstance(meaning, StoreBroken) or isinstance(error, ValueError):
+                raise StoreRefused(f"the database cannot be used: {meaning or error}") from error
+            if meaning is None or meaning is error:
+                raise
+            raise meaning from error
+
+    def prepare(self, batch: Batch) -> object:
+        """Return the batch's rows, netted."""
+        return rows.net(batch)
+
+    async def commit(self, prepared: object) -> None:
+        """See `Store.commit`. A cancelled commit may or may not have happened: call it again."""
+        assert isinstance(prepared, rows.Rows), f"expected what prepare returned, got {prepared!r}"
+        try:
+            if self._connection is None:
+                self._connection = await self._connect()
+                await self._connection.execute(TUNE)
+            async with asyncio.timeout(self._command_timeout_s):
+                await self._write(self._connection, prepared)
+        except BaseException as error:
+            # Whatever the transaction was doing, the server rolls back what it had not committed.
+            self._drop()
+            meaning = store_error(error)
+            if meaning is None or meaning is error:
+                raise
+            raise meaning from error
+
+    async def close(self) -> None:
+        """See `Store.close`."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            try:
+                await connection.close(timeout=self._connect_timeout_s)
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+                log.debug("closing the connection: %s", error)
+                connection.terminate()
+
+    async def _open(self, specs: Sequence[InstrumentSpec], last_trades: int) -> Recovered:
+        self._drop()
+        timescale = await detect_timescale(await self._connect())
+        self._connection = connection = await self._connect()
+        version = await connection.fetchval("SHOW server_version")
+        if connection.get_server_version().major < SERVER_MAJOR_MIN:
+            raise StoreRefused(f"expected PostgreSQL {SERVER_MAJOR_MIN} or later, got {version}")
+        self.database = f"PostgreSQL {version.partition(' ')[0]}"
+        if timescale:
+            self.database += f" with TimescaleDB {timescale.version} ({timescale.licence})"
+        if await connection.fetchval("SHOW fsync") == "off":
+            log.warning("fsync is off in this PostgreSQL: what clients saw can be lost in a crash")
+        await migrate(connection, schema=SCHEMA, timescale=timescale is not None, lock_key=LOCK_KEY)
+        claimed = await claim(connection, specs)
+        recovered = await recover(connection, claimed, last_trades)
+        await connection.execute(TUNE)
+        self._epoch = claimed.epoch
+        return recovered
+
+    async def _connect(self) -> Connection:
+        return await connect(
+            self._dsn,
+            connect_timeout_s=self._connect_timeout_s,
+            command_timeout_s=self._command_timeout_s,
+        )
+
+    def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.terminate()
+
+    async def _write(self, connection: Connection, batch: rows.Rows) -> None:
+        await connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
+        if not await self._move_state(connection, batch):
+            await connection.execute("ROLLBACK")
+            return
+        for table, columns, records in (
+            ("orders", rows.ORDERS, batch.orders),
+            ("trades", rows.TRADES, batch.trades),
+            ("fills", rows.FILLS, batch.fills),
+            ("cancellations", rows.CANCELLATIONS, batch.cancellations),
+            ("open_orders", rows.OPEN_ORDERS, batch.opened),
+        ):
+            if records:
+                await connection.copy_records_to_table(
+                    table, schema_name=SCHEMA, columns=columns, records=records
+                )
+        if batch.changed:
+            ids, remaining, notional = zip(*batch.changed, strict=True)
+            done = await connection.execute(CHANGE_OPEN_ORDERS, ids, remaining, notional)
+            _expect(done, "UPDATE", len(ids))
+        if batch.gone:
+            done = await connection.execute(DELETE_OPEN_ORDERS, batch.gone)
+            _expect(done, "DELETE", len(batch.gone))
+        await self._keep_client_orders(connection, batch)
+        if securities := batch.checkpoints(self._checkpoint_every):
+            await connection.execute(CHECKPOINT_BOOKS, securities, batch.time_ms)
+        await connection.execute("COMMIT")
+
+    async def _move_state(self, connection: Connection, batch: rows.Rows) -> bool:
+        """Take the batch's number; False: the batch is already in."""
+        lasts = [last for _, last in batch.seqs.values()]
+        moved = await connection.fetchrow(
+            MOVE_STATE, self._epoch, batch.number, batch.time_ms, list(batch.seqs), lasts
+        )
+        assert moved is not None, "two counts are one row"
+        if moved[0] == 1:
+            if moved[1] != len(lasts):
+                raise StoreBroken(f"expected markets {list(batch.seqs)}, found {moved[1]} of them")
+            return True
+        state = await connection.fetchrow("SELECT epoch, batch_no FROM engine_state")
+        if state is not None and tuple(state) == (self._epoch, batch.number):
+            return False
+        raise StoreFenced(
+            f"expected epoch {self._epoch} and batch {batch.number - 1} in engine_state, got "
+            + (f"epoch {state[0]} and batch {state[1]}" if state else "no row")
+        )
+
+    async def _keep_client_orders(self, connection: Connection, batch: rows.Rows) -> None:
+        """Write the new client order ids; now and then forget some that are older than a day."""
+        if batch.client_orders:
+            columns = zip(*batch.client_orders, strict=True)
+            await connection.execute(KEEP_CLIENT_ORDERS, *columns)
+        if batch.time_ms - self._purged_ms >= PURGE_EVERY_MS:
+            done = await connection.execute(
+                PURGE_CLIENT_ORDERS, batch.time_ms - CLIENT_ORDERS_KEPT_MS, PURGE_ROWS_MAX
+            )
+            if done != f"DELETE {PURGE_ROWS_MAX}":
+                self._purged_ms = batch.time_ms
+
+
+def _expect(done: str, what: str, count: int) -> None:
+    if done != f"{what} {count}":
+        raise StoreBroken(f"open_orders: expected {what} {count}, got {done}")
