@@ -103,6 +103,7 @@ class Server:
             users=self.users,
             options=_gateway_options(config),
             is_ready=lambda: self._serving and self.pipeline.available,
+            now_ms=self._now_ms,
         )
         self._committer = asyncio.create_task(self.pipeline.run(), name="committer")
         await self._listen()

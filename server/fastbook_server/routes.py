@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 from aiohttp import web
 
-from fastbook_server import __version__, clock, frames, metrics
+from fastbook_server import __version__, frames, metrics
 from fastbook_server.feeds import Feeds
 from fastbook_server.instruments import Instrument
 from fastbook_server.messages import Code
@@ -53,6 +53,7 @@ class Gateway:
         users: Users,
         options: GatewayOptions,
         is_ready: Callable[[], bool],
+        now_ms: Callable[[], int],
     ) -> None:
         self._instruments = instruments
         self._epoch = epoch
@@ -61,6 +62,7 @@ class Gateway:
         self._users = users
         self._options = options
         self._is_ready = is_ready
+        self._now_ms = now_ms
         self._sessions: set[Session] = set()
         self._per_address: Counter[str] = Counter()
         self._stopping = False
@@ -161,6 +163,7 @@ class Gateway:
             users=self._users,
             limits=self._options.limits,
             withdraw_on_close=withdraw_on_close,
+            now_ms=self._now_ms,
         )
         self._sessions.add(session)
         try:
@@ -189,7 +192,7 @@ class Gateway:
             instruments=self._instruments,
             throttle_ms=self._options.throttle_ms,
             epoch=self._epoch,
-            time_ms=clock.time_ms(),
+            time_ms=self._now_ms(),
         )
 
     def _refuse(self, request: web.Request) -> web.Response | None:

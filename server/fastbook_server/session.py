@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import msgspec
 from aiohttp import WSMsgType, web
 
-from fastbook_server import clock, frames, messages, metrics, wsframes
+from fastbook_server import frames, messages, metrics, wsframes
 from fastbook_server.messages import (
     Add,
     Code,
@@ -91,6 +92,7 @@ class Session:
         users: Users,
         limits: SessionLimits,
         withdraw_on_close: bool,
+        now_ms: Callable[[], int],
     ) -> None:
         self.user_id = ""
         self.security = security
@@ -101,6 +103,7 @@ class Session:
         self._users = users
         self._limits = limits
         self._withdraw_on_close = withdraw_on_close
+        self._now_ms = now_ms
         self._loop = asyncio.get_running_loop()
         self._rate = RateLimit(limits.commands_per_second_max, self._loop.time())
         self._subscriptions: set[str] = set()
@@ -222,7 +225,7 @@ class Session:
                 command, Code.RATE_LIMITED, f"commands_per_second_max {limit} reached", wait_ms
             )
         elif isinstance(command, Ping):
-            self.send(wsframes.text(frames.pong(command.ref, clock.time_ms())))
+            self.send(wsframes.text(frames.pong(command.ref, self._now_ms())))
         elif isinstance(command, Subscribe):
             await self._subscribe(command)
         elif isinstance(command, Unsubscribe):
