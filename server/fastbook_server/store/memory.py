@@ -157,7 +157,7 @@ class MemoryStore:
             seqs={name: data.seqs.get(name, 0) for name in names},
             open_orders=tuple(sorted(open_orders, key=lambda o: o.order.seq)),
             client_orders=tuple(
-                sorted(client_orders, key=lambda known: (known.order.time_ms, known.order.seq))
+                sorted(client_orders, key=lambda known: (known.order.time_ms, known.order.id))
             ),
             last_trades={name: tuple(data.trades.get(name, [])[-last_trades:]) for name in names},
         )
@@ -196,12 +196,15 @@ class MemoryStore:
         known = data.instruments.get(spec.security)
         number = known.number if known else len(data.instruments) + 1
         settled = Instrument(number, spec.security, spec.tick, spec.lot, spec.status)
-        if known and (known.tick, known.lot) != (spec.tick, spec.lot):
-            if data.seqs.get(spec.security):
-                raise StoreRefused(
-                    f"{spec.security} has data with tick {known.tick.step} and lot "
-                    f"{known.lot.step}, and is configured with tick {spec.tick.step} and lot "
-                    f"{spec.lot.step}"
-                )
+        if known and data.seqs.get(spec.security) and _steps(known) != _steps(settled):
+            raise StoreRefused(
+                f"{spec.security} has data with tick {known.tick.step} and lot {known.lot.step}, "
+                f"and is configured with tick {spec.tick.step} and lot {spec.lot.step}"
+            )
         data.instruments[spec.security] = settled
         return settled
+
+
+def _steps(instrument: Instrument) -> tuple[int, ...]:
+    tick, lot = instrument.tick, instrument.lot
+    return (tick.numerator, tick.denominator, lot.numerator, lot.denominator)

@@ -61,7 +61,7 @@ SELECT w.id::text, w.time, w.user_id, w.security, w.type, w.exec_type, w.price, 
        coalesce(filled.quantity_lots, 0) AS filled_lots, coalesce(filled.notional, 0) AS notional,
        ended.reason
 FROM wanted AS w LEFT JOIN filled ON filled.id = w.id LEFT JOIN ended ON ended.id = w.id
-ORDER BY w.time, w.seq
+ORDER BY w.time, w.id
 """
 TRADES = """
 SELECT o.id::text, o.time, o.user_id, o.security, o.type, o.exec_type, o.price, o.amount, o.seq,

@@ -1,0 +1,292 @@
+"""A real PostgreSQL for the whole run, a database per test, and a source of consistent batches."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import shutil
+import tempfile
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import partial
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import pytest
+from fastbook_server import ids
+from fastbook_server.embedded import EmbeddedPostgres
+from fastbook_server.events import (
+    Order,
+    OrderAccepted,
+    OrderCancelled,
+    OrderFilled,
+    OrderRested,
+    Traded,
+)
+from fastbook_server.instruments import Instrument, InstrumentSpec
+from fastbook_server.state import Batch, Recovered
+from fastbook_server.store import Store
+from fastbook_server.store.memory import MemoryDatabase, MemoryStore
+from fastbook_server.store.postgres import PostgresStore
+
+SPECS = (InstrumentSpec.parse("BTC-USD:0.01:0.0001"), InstrumentSpec.parse("GAME:5:0.25"))
+T0 = 1_767_225_600_000
+MakeDatabase = Callable[[str], Awaitable[str]]
+
+
+# ---- the servers --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A temporary folder that the account of PostgreSQL may enter (pytest's own are closed)."""
+    folder = Path(tempfile.mkdtemp(prefix="fastbook-test-", dir="/tmp"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def embedded_dsn() -> Iterator[str]:
+    """The DSN of a PostgreSQL that lives as long as this worker, in a loop of its own."""
+    folder = Path(tempfile.mkdtemp(prefix="fastbook-test-", dir="/tmp"))
+    folder.chmod(0o755)
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="embedded-postgres")
+    thread.start()
+    postgres = EmbeddedPostgres(folder)
+    try:
+        yield asyncio.run_coroutine_threadsafe(postgres.start(), loop).result(100)
+    finally:
+        asyncio.run_coroutine_threadsafe(postgres.stop(), loop).result(100)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+async def make_database(request: pytest.FixtureRequest) -> AsyncIterator[MakeDatabase]:
+    """Return a function that makes a new database on a kind of server, and returns its DSN."""
+    made: list[tuple[asyncpg.Connection, str]] = []
+
+    async def make(kind: str) -> str:
+        if kind == "postgres":
+            server = request.getfixturevalue("embedded_dsn")
+        elif not (server := os.environ.get("FASTBOOK_TEST_TIMESCALE_URL")):
+            pytest.skip("FASTBOOK_TEST_TIMESCALE_URL names no PostgreSQL with TimescaleDB")
+        name = f"fastbook_test_{os.getpid()}_{random.getrandbits(48):012x}"
+        admin = await asyncpg.connect(server)
+        made.append((admin, name))
+        await admin.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+        return urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
+
+    yield make
+    for admin, name in made:
+        await admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        await admin.close()
+
+
+@pytest.fixture(params=["postgres", "timescale"])
+async def dsn(request: pytest.FixtureRequest, make_database: MakeDatabase) -> str:
+    """A database of the test's own, on each kind of server."""
+    return await make_database(request.param)
+
+
+@pytest.fixture
+async def sql(dsn: str) -> AsyncIterator[asyncpg.Connection]:
+    """A connection that looks into the store's schema, as a user of the database would."""
+    connection = await asyncpg.connect(dsn)
+    await connection.execute("SET search_path = fastbook, public")
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture
+async def make_postgres() -> AsyncIterator[Callable[..., PostgresStore]]:
+    """Return a function that makes a store on a database, closed when the test ends."""
+    made: list[PostgresStore] = []
+
+    def make(dsn: str, **settings: object) -> PostgresStore:
+        made.append(PostgresStore(dsn, **settings))
+        return made[-1]
+
+    yield make
+    for store in made:
+        await store.close()
+
+
+@pytest.fixture(params=["memory", "postgres", "timescale"])
+async def make_store(
+    request: pytest.FixtureRequest,
+    make_database: MakeDatabase,
+    make_postgres: Callable[..., PostgresStore],
+) -> Callable[[], Store]:
+    """Return a function that makes another store on the same data: one suite for all kinds."""
+    if request.param == "memory":
+        return partial(MemoryStore, MemoryDatabase())
+    return partial(make_postgres, await make_database(request.param))
+
+
+# ---- the commands -------------------------------------------------------------------------------
+
+
+class Flow:
+    """Random commands of some users on a tiny book of its own, as batches of consistent events.
+
+    It goes on where `recovered` ends. `past` keeps all events.
+    """
+
+    def __init__(self, recovered: Recovered, seed: int = 0, step_ms: int = 7) -> None:
+        self.random = random.Random(seed)
+        self.epoch = recovered.epoch
+        self.number = recovered.batch_no
+        self.time_ms = max(T0, recovered.time_ms)
+        self.step_ms = step_ms
+        self.instruments = recovered.instruments
+        self.seqs = dict(recovered.seqs)
+        self.resting = {
+            o.order.id: [o.order, o.remaining, o.notional] for o in recovered.open_orders
+        }
+        self.past: list[object] = []
+
+    def batch(self, commands: int = 20) -> Batch:
+        """Return the next batch, of so many commands."""
+        events: list[object] = []
+        for _ in range(commands):
+            self.time_ms += self.random.randrange(self.step_ms)
+            roll = self.random.random()
+            if roll < 0.7 or not self.resting:
+                events += self.add(self.random.choice(self.instruments))
+            elif roll < 0.97:
+                events += self.cancel([self.random.choice(list(self.resting))])
+            else:
+                events += self.delete_all(self.random.choice(self.instruments))
+        return self.close_batch(events)
+
+    def close_batch(self, events: list[object]) -> Batch:
+        """Return these events as the next batch."""
+        self.number += 1
+        self.past += events
+        return Batch(self.number, self.time_ms, tuple(events))
+
+    def add(self, instrument: Instrument, **given: object) -> list[object]:
+        """Return the events of one new order: random, but for what is given."""
+        pick = self.random
+        seq = self.seqs[instrument.security] = self.seqs[instrument.security] + 1
+        market = pick.random() < 0.15
+        values = {
+            "user_id": f"user#{pick.randrange(4)}",
+            "side": pick.choice(("bid", "ask")),
+            "exec_type": "market" if market else "limit",
+            "price": None if market else 10_000 + pick.randrange(-6, 7),
+            "quantity": pick.choice((1, 3, 10, 250, 2**40)),
+            "time_in_force": "ioc" if market else pick.choice(("gtc", "gtc", "gtc", "ioc", "fok")),
+            "self_trade": pick.choice(("allow", "cancelNewest", "cancelOldest", "cancelBoth")),
+            "withdraw_on_close": pick.random() < 0.3,
+            "client_order_id": f"{instrument.security}-{seq}" if pick.random() < 0.4 else None,
+        } | given
+        key = ids.encode(self.time_ms, self.epoch, seq, instrument.number, ids.Kind.ORDER)
+        order = Order(id=key, seq=seq, time_ms=self.time_ms, instrument=instrument, **values)
+        return [OrderAccepted(order), *self._match(order)]
+
+    def _match(self, taker: Order) -> list[object]:
+        events: list[object] = []
+        left, cost, fills, gone = taker.quantity, 0, 0, 0
+        for maker, remaining, notional in self._makers(taker):
+            quantity = min(left, remaining)
+            if maker.user_id == taker.user_id and taker.self_trade == "cancelOldest":
+                del self.resting[maker.id]
+                events.append(
+                    self._cancelled(taker.seq, gone, maker, remaining, "self_trade", True)
+                )
+                gone += 1
+                continue
+            if not quantity:
+                break
+            left, cost = left - quantity, cost + quantity * maker.price
+            state = self.resting[maker.id] = [
+                maker, remaining - quantity, notional + quantity * maker.price
+            ]  # fmt: skip
+            if not state[1]:
+                del self.resting[maker.id]
+            fill = OrderFilled(
+                taker.seq, fills, taker.time_ms, taker, maker, maker.price, quantity,
+                state[1], state[2], self._level(maker),
+            )  # fmt: skip
+            events.append(fill)
+            fills += 1
+        if left and taker.time_in_force == "gtc":
+            self.resting[taker.id] = [taker, left, cost]
+            events.append(OrderRested(taker, left, cost, self._level(taker)))
+        elif left:
+            reason = "no_liquidity" if taker.exec_type == "market" else taker.time_in_force
+            events.append(self._cancelled(taker.seq, gone, taker, left, reason, False))
+        if cost:
+            key = ids.encode(
+                taker.time_ms, self.epoch, taker.seq, taker.instrument.number, ids.Kind.TRADE
+            )
+            filled = taker.quantity - left
+            events.append(Traded(key, taker.seq, taker.time_ms, taker, filled, cost))
+        return events
+
+    def _makers(self, taker: Order) -> list[tuple[Order, int, int]]:
+        sign = 1 if taker.side == "bid" else -1  # a bid takes the lowest ask first
+        return sorted(
+            (
+                tuple(state)
+                for state in self.resting.values()
+                if state[0].instrument == taker.instrument
+                and state[0].side != taker.side
+                and (taker.price is None or sign * (state[0].price - taker.price) <= 0)
+            ),
+            key=lambda state: (sign * state[0].price, state[0].seq),
+        )
+
+    def _level(self, order: Order) -> int:
+        return sum(
+            remaining
+            for other, remaining, _ in self.resting.values()
+            if (other.instrument, other.side, other.price)
+            == (order.instrument, order.side, order.price)
+        )
+
+    def _cancelled(
+        self, seq: int, n: int, order: Order, quantity: int, reason: str, rested: bool
+    ) -> OrderCancelled:
+        level = self._level(order)
+        return OrderCancelled(seq, n, self.time_ms, order, quantity, reason, rested, level)
+
+    def cancel(self, order_ids: list[str], reason: str = "user") -> list[object]:
+        """Return the events of one command that withdraws these orders of one security."""
+        events: list[object] = []
+        seq = None
+        for n, order_id in enumerate(order_ids):
+            order, remaining, _ = self.resting.pop(order_id)
+            security = order.instrument.security
+            if seq is None:
+                seq = self.seqs[security] = self.seqs[security] + 1
+            events.append(self._cancelled(seq, n, order, remaining, reason, True))
+        return events
+
+    def delete_all(self, instrument: Instrument) -> list[object]:
+        """Return the events of a random user's deleteAll in one security."""
+        user = f"user#{self.random.randrange(4)}"
+        mine = [
+            order.id
+            for order, _, _ in self.resting.values()
+            if (order.user_id, order.instrument) == (user, instrument)
+        ]
+        return self.cancel(mine, "disconnect")
+
+
+@pytest.fixture
+def flow() -> type[Flow]:
+    return Flow
+
+
+@pytest.fixture
+def specs() -> tuple[InstrumentSpec, ...]:
+    return SPECS
