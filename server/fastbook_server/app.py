@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 from aiohttp import web
@@ -33,6 +34,10 @@ from fastbook_server.users import TokenMaker, Users
 log = logging.getLogger(__name__)
 
 CLOSE_TIMEOUT_S = 2.0
+
+
+class PortTakenError(OSError):
+    """Somebody else listens where this server should; the message says what to do."""
 
 
 class Server:
@@ -114,7 +119,16 @@ class Server:
         app.add_routes(self._gateway.routes())
         runner = self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await runner.setup()
-        await web.TCPSite(runner, self._config.host, self._config.port, backlog=1024).start()
+        host, port = self._config.host, self._config.port
+        try:
+            await web.TCPSite(runner, host, port, backlog=1024).start()
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            raise PortTakenError(
+                f"port {port} of {host} is taken: name another with --port, "
+                "or let the system choose with --port 0"
+            ) from None
         self.port = runner.addresses[0][1]
 
     @property
@@ -183,11 +197,14 @@ def data_dir(config: Config) -> Path:
     return Path(config.data_dir) if config.data_dir is not None else default_data_dir()
 
 
-async def serve(config: Config, ready: Callable[[Server], Awaitable[None]]) -> int:
+async def serve(
+    config: Config, company: Callable[[Server], contextlib.AbstractAsyncContextManager[None]]
+) -> int:
     """Run a server until a signal or a failure; returns the exit code of the process.
 
-    `ready` is awaited once it serves and the signal handlers are in. 0: stopped by SIGTERM,
-    130: by SIGINT, 1: the database is lost for good or not all could be committed.
+    `company` is entered once it serves and the signal handlers are in, and left before it stops.
+    0: stopped by SIGTERM, 130: by SIGINT, 1: the database is lost for good or not all could be
+    committed.
     """
     stop = _signals()
     postgres: EmbeddedPostgres | None = None
@@ -199,8 +216,8 @@ async def serve(config: Config, ready: Callable[[Server], Awaitable[None]]) -> i
         server = Server(config, PostgresStore(dsn, checkpoint_every=config.store_checkpoint_every))
         try:
             await server.start()
-            await ready(server)
-            code = await _until_stopped(server, stop)
+            async with company(server):
+                code = await _until_stopped(server, stop)
         finally:
             committed = await server.stop()
         return code if committed else 1

@@ -10,7 +10,7 @@ import contextlib
 import logging
 import os
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -85,9 +85,11 @@ def serve(config: Config) -> None:
     """
     from fastbook_server import app
 
-    async def ready(server: app.Server) -> None:
+    @contextlib.asynccontextmanager
+    async def ready(server: app.Server) -> AsyncIterator[None]:
         click.echo(f"ready {server.url}")
         sys.stdout.flush()
+        yield
 
     _log_to_stderr(config.log_level)
     sys.exit(run_loop(app.serve(config, ready)))
