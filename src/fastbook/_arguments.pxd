@@ -12,31 +12,33 @@ cdef extern from "Python.h":
     int64_t PyLong_AsLongLongAndOverflow(object number, int* overflow) except? -1
 
 
+cdef inline object to_integer(object value, str name):
+    if PyLong_Check(value):
+        return value
+    try:
+        return PyNumber_Index(value)
+    except TypeError:
+        from fastbook import _errors
+
+        raise _errors.expected_int(name, value) from None
+
+
 cdef inline int64_t to_int64(object value, str name) except? -1:
     cdef int overflow = 0
-    cdef int64_t number
-    if not PyLong_Check(value):
-        try:
-            value = PyNumber_Index(value)
-        except TypeError:
-            from fastbook import _errors
-
-            raise _errors.expected_int(name, value) from None
-    number = PyLong_AsLongLongAndOverflow(value, &overflow)
+    cdef object integer = to_integer(value, name)
+    cdef int64_t number = PyLong_AsLongLongAndOverflow(integer, &overflow)
     if overflow:
         from fastbook import _errors
 
-        raise _errors.expected(name, "an integer of at most 64 bits", value)
+        raise _errors.expected(name, "an integer of at most 64 bits", integer)
     return number
 
 
 cdef inline int64_t to_id(object value, str name) except? -1:
-    """An id to look up: 0, which no order has, for an integer beyond 64 bits."""
+    """An id or price to look up: 0, which nothing has, for an integer beyond 64 bits."""
     cdef int overflow = 0
-    cdef int64_t number
-    if not PyLong_Check(value):
-        return to_int64(value, name)
-    number = PyLong_AsLongLongAndOverflow(value, &overflow)
+    cdef object integer = to_integer(value, name)
+    cdef int64_t number = PyLong_AsLongLongAndOverflow(integer, &overflow)
     return 0 if overflow else number
 
 

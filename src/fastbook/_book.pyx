@@ -171,8 +171,8 @@ cdef class OrderBook:
             )
         return 0
 
-    cdef list events_of(self, Command* c, object new_order_id):
-        """Carry out one scalar command."""
+    cdef list events_of(self, Command* c, object order_id, object new_order_id):
+        """Carry out one scalar command; the ids are as they were given."""
         cdef size_t i
         cdef int outcome
         # Taken away while Python objects are made of it: that may run the garbage collector, which may
@@ -188,7 +188,7 @@ cdef class OrderBook:
             if outcome == REJECT_POST_ONLY:
                 book_reject(&self.book, c, outcome, 0, &events)
             elif outcome != DONE:
-                raise _errors.refusal(outcome, c.order_id, c.price, c.quantity, new_order_id)
+                raise _errors.refusal(outcome, order_id, c.price, c.quantity, new_order_id)
             return [event_object(&events.items[i]) for i in range(events.count)]
         finally:
             free(self.scratch.items)
@@ -210,7 +210,7 @@ cdef class OrderBook:
         c.new_order_id = 0
         c.price = to_int64(price, "price")
         c.quantity = to_int64(quantity, "quantity")
-        return self.events_of(&c, None)
+        return self.events_of(&c, order_id, None)
 
     def market(self, order_id, side, quantity, owner=0, self_trade=0):
         cdef Command c
@@ -221,27 +221,25 @@ cdef class OrderBook:
         c.owner = to_owner(owner)
         c.order_id = to_int64(order_id, "order_id")
         c.quantity = to_int64(quantity, "quantity")
-        return self.events_of(&c, None)
+        return self.events_of(&c, order_id, None)
 
     def cancel(self, order_id):
         cdef Command c
         memset(&c, 0, sizeof(Command))
         c.op = OP_CANCEL
         c.order_id = to_id(order_id, "order_id")
-        if c.order_id == 0:
-            raise KeyError(order_id)
-        return self.events_of(&c, None)[0]
+        return self.events_of(&c, order_id, None)[0]
 
     def replace(self, order_id, new_order_id, price, quantity, bint post_only=False, self_trade=0):
         cdef Command c
         memset(&c, 0, sizeof(Command))
         c.op = OP_REPLACE
         c.flags = to_flags(post_only, self_trade)
-        c.order_id = to_int64(order_id, "order_id")
+        c.order_id = to_id(order_id, "order_id")
         c.new_order_id = to_int64(new_order_id, "new_order_id")
         c.price = to_int64(price, "price")
         c.quantity = to_int64(quantity, "quantity")
-        return self.events_of(&c, new_order_id)
+        return self.events_of(&c, order_id, new_order_id)
 
     def process(self, commands):
         from fastbook._dtypes import COMMAND_DTYPE, EVENT_DTYPE, ndarray

@@ -49,6 +49,25 @@ from fastbook._types import (
 )
 
 
+class Command(NamedTuple):
+    """One thing to do: a COMMAND_DTYPE record. Fields that an op does not use are ignored."""
+
+    op: int
+    side: int = 0
+    tif: int = 0
+    flags: int = 0  # bit 0: post only; bits 1 and 2: self-trade mode
+    owner: int = 0
+    order_id: int = 0
+    new_order_id: int = 0
+    price: int = 0
+    quantity: int = 0
+
+    @property
+    def incoming_id(self) -> int:
+        """The id of the order that comes in."""
+        return self.new_order_id if self.op == OP_REPLACE else self.order_id
+
+
 class Event(NamedTuple):
     """One thing that happened. The fields are those of `fastbook.Event`."""
 
@@ -178,29 +197,37 @@ class OrderBook:
         self_trade: int = 0,
     ) -> list[Event]:
         """Match a limit order, then rest what remains if its time in force allows."""
-        _check_tif(tif)
-        _check_side(side)
-        _check_self_trade(self_trade)
-        _check_owner(owner)
-        for name, value in (("order_id", order_id), ("price", price), ("quantity", quantity)):
-            _check_int64(name, value)
-        flags = bool(post_only) | self_trade << 1
-        return self._scalar(OP_LIMIT, side, tif, flags, owner, order_id, 0, price, quantity)
+        return self._scalar(
+            Command(
+                OP_LIMIT,
+                _check_side(side),
+                _check_tif(tif),
+                bool(post_only) | _check_self_trade(self_trade) << 1,
+                _check_owner(owner),
+                order_id=_check_int64("order_id", order_id),
+                price=_check_int64("price", price),
+                quantity=_check_int64("quantity", quantity),
+            )
+        )
 
     def market(
         self, order_id: int, side: int, quantity: int, owner: int = 0, self_trade: int = 0
     ) -> list[Event]:
         """Match an order at any price; what remains is discarded."""
-        _check_side(side)
-        _check_self_trade(self_trade)
-        _check_owner(owner)
-        _check_int64("order_id", order_id)
-        _check_int64("quantity", quantity)
-        return self._scalar(OP_MARKET, side, 0, self_trade << 1, owner, order_id, 0, 0, quantity)
+        return self._scalar(
+            Command(
+                OP_MARKET,
+                _check_side(side),
+                flags=_check_self_trade(self_trade) << 1,
+                owner=_check_owner(owner),
+                order_id=_check_int64("order_id", order_id),
+                quantity=_check_int64("quantity", quantity),
+            )
+        )
 
     def cancel(self, order_id: int) -> Event:
         """Withdraw a resting order."""
-        return self._scalar(OP_CANCEL, 0, 0, 0, 0, _as_int("order_id", order_id), 0, 0, 0)[0]
+        return self._scalar(Command(OP_CANCEL, order_id=_as_int("order_id", order_id)))[0]
 
     def replace(
         self,
@@ -212,145 +239,113 @@ class OrderBook:
         self_trade: int = 0,
     ) -> list[Event]:
         """Shrink a resting order in place, or withdraw it and bring a new one in."""
-        _check_self_trade(self_trade)
-        _as_int("order_id", order_id)
-        for name, value in (
-            ("new_order_id", new_order_id),
-            ("price", price),
-            ("quantity", quantity),
-        ):
-            _check_int64(name, value)
-        flags = bool(post_only) | self_trade << 1
-        return self._scalar(OP_REPLACE, 0, 0, flags, 0, order_id, new_order_id, price, quantity)
+        return self._scalar(
+            Command(
+                OP_REPLACE,
+                flags=bool(post_only) | _check_self_trade(self_trade) << 1,
+                order_id=_as_int("order_id", order_id),
+                new_order_id=_check_int64("new_order_id", new_order_id),
+                price=_check_int64("price", price),
+                quantity=_check_int64("quantity", quantity),
+            )
+        )
 
-    def apply(
-        self,
-        op: int,
-        side: int,
-        tif: int,
-        flags: int,
-        owner: int,
-        order_id: int,
-        new_order_id: int,
-        price: int,
-        quantity: int,
-    ) -> list[Event]:
+    def apply(self, command: Command) -> list[Event]:
         """Carry out one record as `fastbook.OrderBook.process` does: a refusal is an event."""
-        reason = self._refusal(op, side, tif, flags, order_id, new_order_id, price, quantity)
-        if reason:
-            return [self._reject(reason, op, side, order_id, new_order_id, price, quantity)]
-        if op == OP_CANCEL:
-            return [self._leave(self._orders[order_id], REASON_USER)]
-        if op == OP_REPLACE:
-            return self._replace(flags, order_id, new_order_id, price, quantity)
-        limit = price if op == OP_LIMIT else None
-        return self._enter(_Incoming(order_id, side, limit, quantity, tif, owner, flags >> 1))
+        reason = self._refusal(command)
+        return [self._reject(command, reason)] if reason else self._carry_out(command)
 
     # ---- refusals ----
 
-    def _scalar(
-        self,
-        op: int,
-        side: int,
-        tif: int,
-        flags: int,
-        owner: int,
-        order_id: int,
-        new_order_id: int,
-        price: int,
-        quantity: int,
-    ) -> list[Event]:
+    def _scalar(self, command: Command) -> list[Event]:
         """Carry out a command whose refusal is an exception, but for the one that is no mistake."""
-        reason = self._refusal(op, side, tif, flags, order_id, new_order_id, price, quantity)
-        if reason not in (REASON_NONE, REJECT_POST_ONLY):
-            raise _errors.refusal(
-                reason, order_id, price, quantity, new_order_id if op == OP_REPLACE else None
-            )
-        return self.apply(op, side, tif, flags, owner, order_id, new_order_id, price, quantity)
-
-    def _refusal(
-        self,
-        op: int,
-        side: int,
-        tif: int,
-        flags: int,
-        order_id: int,
-        new_order_id: int,
-        price: int,
-        quantity: int,
-    ) -> int:
-        """Return the first rule that a command breaks, or REASON_NONE."""
-        if op == OP_CANCEL:
-            return REASON_NONE if order_id in self._orders else REJECT_UNKNOWN_ORDER
-        if op not in (OP_LIMIT, OP_REPLACE, OP_MARKET) or flags > 7:
-            return REJECT_INVALID_ORDER
-        incoming_id = new_order_id if op == OP_REPLACE else order_id
-        if incoming_id <= 0 or (op != OP_REPLACE and side > Side.ASK):
-            return REJECT_INVALID_ORDER
-        if op == OP_LIMIT and tif > TimeInForce.FOK:
-            return REJECT_INVALID_ORDER
-        if op != OP_MARKET and price <= 0:
-            return REJECT_INVALID_PRICE
-        if quantity <= 0:
-            return REJECT_INVALID_QUANTITY
-        old = self._orders.get(order_id) if op == OP_REPLACE else None
-        if op == OP_REPLACE and old is None:
-            return REJECT_UNKNOWN_ORDER
-        if incoming_id in self._orders and not (old and old.order_id == incoming_id):
-            return REJECT_DUPLICATE_ORDER
-        if op == OP_MARKET or (old and self._stays(old, price, quantity)):
-            return REASON_NONE
-        return self._refusal_to_rest(
-            old.side if old else side, old, flags & 1, price, quantity, op == OP_LIMIT and tif != 0
+        reason = self._refusal(command)
+        if reason == REASON_NONE:
+            return self._carry_out(command)
+        if reason == REJECT_POST_ONLY:
+            return [self._reject(command, reason)]
+        new_order_id = command.new_order_id if command.op == OP_REPLACE else None
+        raise _errors.refusal(
+            reason, command.order_id, command.price, command.quantity, new_order_id
         )
 
-    def _refusal_to_rest(
-        self,
-        side: int,
-        old: _Resting | None,
-        post_only: int,
-        price: int,
-        quantity: int,
-        immediate: bool,
-    ) -> int:
-        """Return why a limit order may not come in.
+    def _refusal(self, command: Command) -> int:
+        """Return the first rule that a command breaks, or REASON_NONE."""
+        op, order_id = command.op, command.order_id
+        if op == OP_CANCEL:
+            return REASON_NONE if order_id in self._orders else REJECT_UNKNOWN_ORDER
+        if not _well_formed(command):
+            return REJECT_INVALID_ORDER
+        if op != OP_MARKET and command.price <= 0:
+            return REJECT_INVALID_PRICE
+        if command.quantity <= 0:
+            return REJECT_INVALID_QUANTITY
+        old = None
+        if op == OP_REPLACE:
+            old = self._orders.get(order_id)
+            if old is None:
+                return REJECT_UNKNOWN_ORDER
+        if command.incoming_id in self._orders and not (old and command.incoming_id == order_id):
+            return REJECT_DUPLICATE_ORDER
+        if op == OP_MARKET or (old and _keeps_priority(old, command)):
+            return REASON_NONE
+        return self._refusal_to_come_in(command, old)
+
+    def _refusal_to_come_in(self, command: Command, old: _Resting | None) -> int:
+        """Return why a limit order, perhaps in place of an old one, may not come in.
 
         If its level exists then nothing crosses its price and its whole quantity will rest, so
         looking at the whole quantity refuses exactly what would overflow.
         """
-        beside = self._sides[side].total(price)
-        if old and old.price == price:
+        side = old.side if old else command.side
+        beside = self._sides[side].total(command.price)
+        if old and old.price == command.price:
             beside -= old.quantity
-        if not immediate and beside + quantity > INT64_MAX:
+        may_rest = command.op == OP_REPLACE or command.tif == TimeInForce.GTC
+        if may_rest and beside + command.quantity > INT64_MAX:
             return REJECT_OVERFLOW
         others = self._sides[1 - side]
         best = others.best()
-        if post_only and best is not None and others.within(best, price):
+        if command.flags & 1 and best is not None and others.within(best, command.price):
             return REJECT_POST_ONLY
         return REASON_NONE
 
-    def _reject(
-        self,
-        reason: int,
-        op: int,
-        side: int,
-        order_id: int,
-        new_order_id: int,
-        price: int,
-        quantity: int,
-    ) -> Event:
+    def _reject(self, command: Command, reason: int) -> Event:
         """Return the event of a refused command: what it asked for, with unused fields 0."""
-        maker_order_id = 0
+        op, side = command.op, command.side
         if op in (OP_CANCEL, OP_REPLACE):
-            old = self._orders.get(order_id)
+            old = self._orders.get(command.order_id)
             side = old.side if old else 0
-        if op == OP_REPLACE:
-            order_id, maker_order_id = new_order_id, order_id
-        if op in (OP_CANCEL, OP_MARKET):
-            price = 0
-        if op == OP_CANCEL:
-            quantity = 0
-        return Event(EVENT_REJECT, side, reason, order_id, maker_order_id, price, quantity, 0, 0, 0)
+        return Event(
+            EVENT_REJECT,
+            side,
+            reason,
+            order_id=command.incoming_id,
+            maker_order_id=command.order_id if op == OP_REPLACE else 0,
+            price=0 if op in (OP_CANCEL, OP_MARKET) else command.price,
+            quantity=0 if op == OP_CANCEL else command.quantity,
+            remaining=0,
+            maker_remaining=0,
+            level_quantity=0,
+        )
+
+    def _carry_out(self, command: Command) -> list[Event]:
+        """Carry out a command that nothing forbids."""
+        if command.op == OP_CANCEL:
+            return [self._leave(self._orders[command.order_id], REASON_USER)]
+        if command.op == OP_REPLACE:
+            return self._replace(command)
+        return self._enter(
+            _Incoming(
+                command.order_id,
+                command.side,
+                command.price if command.op == OP_LIMIT else None,
+                command.quantity,
+                command.tif if command.op == OP_LIMIT else TimeInForce.IOC,
+                command.owner,
+                command.flags >> 1,
+            )
+        )
 
     # ---- matching ----
 
@@ -469,20 +464,20 @@ class OrderBook:
             total,
         )
 
-    def _stays(self, order: _Resting, price: int, quantity: int) -> bool:
-        """Tell whether a replace keeps the order's priority."""
-        return price == order.price and quantity <= order.quantity
-
-    def _replace(
-        self, flags: int, order_id: int, new_order_id: int, price: int, quantity: int
-    ) -> list[Event]:
+    def _replace(self, command: Command) -> list[Event]:
         """Carry out a replace that nothing forbids."""
-        old = self._orders[order_id]
-        if self._stays(old, price, quantity):
-            return [self._reduce(old, new_order_id, quantity)]
+        old = self._orders[command.order_id]
+        if _keeps_priority(old, command):
+            return [self._reduce(old, command.new_order_id, command.quantity)]
         left = self._leave(old, REASON_REPLACED)
         taker = _Incoming(
-            new_order_id, old.side, price, quantity, TimeInForce.GTC, old.owner, flags >> 1
+            command.new_order_id,
+            old.side,
+            command.price,
+            command.quantity,
+            TimeInForce.GTC,
+            old.owner,
+            command.flags >> 1,
         )
         return [left, *self._enter(taker)]
 
@@ -579,6 +574,23 @@ class OrderBook:
         assert seen == self._orders, "the id map differs from the orders in the levels"
 
 
+def _well_formed(command: Command) -> bool:
+    """Tell whether a record has an op, flags and ids that exist, and the side and tif it needs."""
+    op = command.op
+    return (
+        op in (OP_LIMIT, OP_REPLACE, OP_MARKET)
+        and command.flags <= 7
+        and command.incoming_id > 0
+        and (op == OP_REPLACE or command.side <= Side.ASK)
+        and (op != OP_LIMIT or command.tif <= TimeInForce.FOK)
+    )
+
+
+def _keeps_priority(order: _Resting, command: Command) -> bool:
+    """Tell whether a replace leaves the order where it stands."""
+    return command.price == order.price and command.quantity <= order.quantity
+
+
 def _discard(taker: _Incoming, reason: int) -> Event:
     return Event(
         EVENT_DISCARD,
@@ -622,22 +634,25 @@ def _check_side(side: object) -> int:
     return number
 
 
-def _check_tif(tif: object) -> None:
+def _check_tif(tif: object) -> int:
     number = _check_int64("tif", tif)
     if not 0 <= number <= 2:
         raise _errors.expected_time_in_force(number)
+    return number
 
 
-def _check_self_trade(self_trade: object) -> None:
+def _check_self_trade(self_trade: object) -> int:
     number = _check_int64("self_trade", self_trade)
     if not 0 <= number <= 3:
         raise _errors.expected_self_trade(number)
+    return number
 
 
-def _check_owner(owner: object) -> None:
+def _check_owner(owner: object) -> int:
     number = _check_int64("owner", owner)
     if not 0 <= number <= OWNER_MAX:
         raise _errors.expected("owner", "an integer from 0 to 2**32 - 1", number)
+    return number
 
 
 def _check_count(n: object) -> int:
@@ -659,9 +674,10 @@ class Depth:
     def set(self, side: int, price: int, quantity: int) -> None:
         """Let a price have a quantity; 0 removes it."""
         levels = self._sides[_check_side(side)]
-        if _check_int64("price", price) <= 0:
+        price, quantity = _check_int64("price", price), _check_int64("quantity", quantity)
+        if price <= 0:
             raise _errors.expected("price", "a positive integer below 2**63", price)
-        if _check_int64("quantity", quantity) < 0:
+        if quantity < 0:
             raise _errors.expected("quantity", "0 or a positive integer below 2**63", quantity)
         if quantity:
             levels[price] = quantity
