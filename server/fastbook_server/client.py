@@ -16,6 +16,8 @@ import aiohttp
 import msgspec
 
 Event = dict[str, Any]
+ConnectError = aiohttp.ClientError
+"""What ``connect`` raises for a server that is not there or that refused, besides ``OSError``."""
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
@@ -133,7 +135,7 @@ async def connect(
     Without `feed` no public frames come. `resume` is the token of an earlier connection.
 
     Raises:
-        aiohttp.ClientError, OSError: there is no such server, or it refused the connection.
+        ConnectError, OSError: there is no such server, or it refused the connection.
         ConnectionClosedError: it ended the connection before it said anything.
     """
     query = _query(security, resume, feed, cancel_on_disconnect)
