@@ -134,14 +134,19 @@ class Accounts:
             for user_id, account in self._accounts.items()
         }
 
-    def client_order(self, user_id: str, client_order_id: str) -> OrderState | None:
-        """Return the last state of the order that bore this id, open or not."""
-        return self._client_orders.get((user_id, client_order_id))
+    def client_order(self, user_id: str, client_order_id: str, time_ms: int) -> OrderState | None:
+        """Return the order that bore this id, open or not; one that ended is known for 24 h."""
+        state = self._client_orders.get((user_id, client_order_id))
+        if state is None or not (state.is_open or _is_recent(state, time_ms)):
+            return None
+        return state
 
     def remember(self, state: OrderState) -> None:
         """Keep an order findable by its client order id."""
         assert state.order.client_order_id is not None
-        self._client_orders[state.order.user_id, state.order.client_order_id] = state
+        key = state.order.user_id, state.order.client_order_id
+        self._client_orders[key] = state
+        self._client_orders.move_to_end(key)  # an id that comes again after its 24 h
 
     def remembered(self) -> int:
         """Return how many client order ids are known."""
@@ -158,9 +163,13 @@ class Accounts:
             if oldest is None:
                 return
             key, state = oldest
-            if state.order.time_ms >= time_ms - CLIENT_ORDER_ID_LIFETIME_MS:
+            if _is_recent(state, time_ms):
                 return
             if state.is_open:
                 self._client_orders.move_to_end(key)
             else:
                 del self._client_orders[key]
+
+
+def _is_recent(state: OrderState, time_ms: int) -> bool:
+    return state.order.time_ms >= time_ms - CLIENT_ORDER_ID_LIFETIME_MS

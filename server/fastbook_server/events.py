@@ -129,7 +129,8 @@ class OrderReport(msgspec.Struct, frozen=True, gc=False):
 class CommandRefused(msgspec.Struct, frozen=True, gc=False):
     """A command broke a rule; nothing changed. ``code`` is one of ``messages.Code``.
 
-    ``of_order`` says whether it asked for or about one order (add, delete).
+    ``of_order`` says whether it asked for or about one order (add, delete). ``retry_after_ms`` is
+    for refusals that may pass by themselves.
     """
 
     user_id: str
@@ -137,6 +138,7 @@ class CommandRefused(msgspec.Struct, frozen=True, gc=False):
     code: str
     message: str
     of_order: bool
+    retry_after_ms: int | None = None
 
 
 class OrdersListed(msgspec.Struct, frozen=True, gc=False):

@@ -28,12 +28,12 @@ from fastbook_server.events import (
 from fastbook_server.instruments import Instrument
 from fastbook_server.market import Market
 from fastbook_server.messages import (
+    OVERLOADED_RETRY_MS,
     Add,
     Code,
     Delete,
     DeleteAll,
     ExchangeCommand,
-    NewOrder,
     Orders,
 )
 from fastbook_server.state import Recovered
@@ -132,7 +132,11 @@ class Exchange:
         except Refused as refused:
             of_order = isinstance(command, Add | Delete)
             ref = None if isinstance(command, Withdraw) else command.ref
-            return [CommandRefused(user_id, ref, refused.code, refused.message, of_order)]
+            return [
+                CommandRefused(
+                    user_id, ref, refused.code, refused.message, of_order, refused.retry_after_ms
+                )
+            ]
 
     def _market(self, security: str | None) -> Market:
         if security is None:
@@ -155,10 +159,10 @@ class Exchange:
         terms = Terms.check(new, market.instrument)
         if new.client_order_id is not None:
             self._accounts.expire(time_ms)
-            known = self._accounts.client_order(user_id, new.client_order_id)
+            known = self._accounts.client_order(user_id, new.client_order_id, time_ms)
             if known is not None:
                 return [_retried(known, market.instrument, terms).report(command.ref)]
-        self._check_limits(user_id, new, market)
+        self._check_limits(user_id, new.client_order_id, terms, market)
         account = self._accounts.account(user_id)
         try:
             happened = market.place(terms, account.owner)
@@ -187,20 +191,24 @@ class Exchange:
         self._accounts.release_if_idle(account)
         return events
 
-    def _check_limits(self, user_id: str, new: NewOrder, market: Market) -> None:
+    def _check_limits(
+        self, user_id: str, client_order_id: str | None, terms: Terms, market: Market
+    ) -> None:
         if market.instrument.status == "halted":
             raise Refused(Code.HALTED, f"{market.instrument.security} is halted: deletes only")
-        if self._accounts.open_count(user_id) >= self._open_orders_max:
+        may_rest = terms.time_in_force == "gtc"
+        if may_rest and self._accounts.open_count(user_id) >= self._open_orders_max:
             raise Refused(
                 Code.TOO_MANY_ORDERS, f"open_orders_max: {self._open_orders_max} orders are open"
             )
         if (
-            new.client_order_id is not None
+            client_order_id is not None
             and self._accounts.remembered() >= self._client_order_ids_max
         ):
             raise Refused(
                 Code.OVERLOADED,
                 f"client_order_ids_max: {self._client_order_ids_max} ids are remembered",
+                OVERLOADED_RETRY_MS,
             )
 
     def _accept(
@@ -292,16 +300,16 @@ class Exchange:
     # ---- delete -------------------------------------------------------------------------------
 
     def _delete(self, user_id: str, command: Delete, time_ms: int) -> list[Event]:
-        state = self._find(user_id, command)
+        state = self._find(user_id, command, time_ms)
         market = self.markets[state.order.instrument.security]
         market.seq += 1
         event = self._remove(market, state, 0, time_ms, "user")
         return [event, state.report(command.ref)]
 
-    def _find(self, user_id: str, command: Delete) -> OrderState:
+    def _find(self, user_id: str, command: Delete, time_ms: int) -> OrderState:
         """Return the user's open order; ids are not confirmed to strangers."""
         if command.client_order_id is not None:
-            state = self._accounts.client_order(user_id, command.client_order_id)
+            state = self._accounts.client_order(user_id, command.client_order_id, time_ms)
             if state is None or not state.is_open:
                 raise Refused(
                     Code.UNKNOWN_ORDER,

@@ -240,7 +240,13 @@ def private(event: PrivateEvent) -> bytes:
         case OrderReport():
             return _encode(_report(event))
         case CommandRefused():
-            return refusal(event.ref, event.code, event.message, of_order=event.of_order)
+            return refusal(
+                event.ref,
+                event.code,
+                event.message,
+                of_order=event.of_order,
+                retry_after_ms=event.retry_after_ms,
+            )
         case OrdersListed():
             views = tuple(map(_order_view, event.reports))
             return _encode(OrdersFrame(ref=_ref(event.ref), orders=views))

@@ -18,6 +18,8 @@ Ref = Annotated[str, Meta(max_length=64)] | Annotated[int, Meta(ge=-(2**53), le=
 # No control characters: PostgreSQL's text cannot hold NUL, and nobody means the others.
 ClientOrderId = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
 MESSAGE_LENGTH_MAX = 300
+OVERLOADED_RETRY_MS = 1_000
+"""What ``retryAfterMs`` says of a bound that others, or the client itself, must make room in."""
 
 
 class Code(StrEnum):

@@ -248,7 +248,7 @@ class Session:
         limit = self._limits.subscriptions_max
         if security not in self._subscriptions and len(self._subscriptions) >= limit:
             message = f"subscriptions_max {limit} reached"
-            self._refuse(command.ref, Code.OVERLOADED, message, of_order=False)
+            self._refuse_command(command, Code.OVERLOADED, message, messages.OVERLOADED_RETRY_MS)
             return
         if security in self._subscriptions:
             self._feeds.leave(self, security)  # again from the start, as it was asked for

@@ -12,10 +12,11 @@ from fastbook_server.messages import Code, NewOrder
 class Refused(Exception):
     """A rule that the command breaks: nothing has changed."""
 
-    def __init__(self, code: Code, message: str) -> None:
+    def __init__(self, code: Code, message: str, retry_after_ms: int | None = None) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
+        self.retry_after_ms = retry_after_ms
 
 
 class Terms(msgspec.Struct, frozen=True, gc=False):
