@@ -15,6 +15,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
+
 from fastbook_server import ids
 from fastbook_server.embedded import EmbeddedPostgres
 from fastbook_server.events import (
@@ -96,12 +97,26 @@ async def dsn(request: pytest.FixtureRequest, make_database: MakeDatabase) -> st
 
 
 @pytest.fixture
-async def sql(dsn: str) -> AsyncIterator[asyncpg.Connection]:
-    """A connection that looks into the store's schema, as a user of the database would."""
-    connection = await asyncpg.connect(dsn)
-    await connection.execute("SET search_path = fastbook, public")
-    yield connection
-    await connection.close()
+async def sql_of() -> AsyncIterator[Callable[[str], Awaitable[asyncpg.Connection]]]:
+    """Return a function that connects to a database and looks into the store's schema first."""
+    made: list[asyncpg.Connection] = []
+
+    async def connect(dsn: str) -> asyncpg.Connection:
+        made.append(await asyncpg.connect(dsn))
+        await made[-1].execute("SET search_path = fastbook, public")
+        return made[-1]
+
+    yield connect
+    for connection in made:
+        await connection.close()
+
+
+@pytest.fixture
+async def sql(
+    dsn: str, sql_of: Callable[[str], Awaitable[asyncpg.Connection]]
+) -> asyncpg.Connection:
+    """Such a connection to the test's own database."""
+    return await sql_of(dsn)
 
 
 @pytest.fixture

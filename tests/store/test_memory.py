@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+
 from fastbook_server.state import Batch
 from fastbook_server.store import StoreUnavailable
 from fastbook_server.store.memory import MemoryStore

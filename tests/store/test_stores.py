@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+
 from fastbook_server.events import OrderAccepted, OrderCancelled, OrderFilled, OrderRested, Traded
 from fastbook_server.instruments import InstrumentSpec
 from fastbook_server.state import Batch, ClientOrder, OpenOrder
@@ -183,7 +184,8 @@ async def test_client_orders_are_forgotten_after_a_day(make_store, specs, flow):
     source = flow(await store.open(specs, 0))
     btc = source.instruments[0]
     given = {
-        "user_id": "user#1", "exec_type": "limit", "time_in_force": "gtc", "client_order_id": "mine",
+        "user_id": "user#1", "exec_type": "limit", "time_in_force": "gtc",
+        "client_order_id": "mine",
     }  # fmt: skip
     first = source.add(btc, side="bid", price=90, quantity=5, **given)
     await commit(store, source.close_batch(first))

@@ -108,8 +108,8 @@ def store_error(error: BaseException) -> StoreError | None:
         return StoreBroken(f"{said} (SQLSTATE {code or 'none'})")
     if isinstance(error, ValueError) and isinstance(error, asyncpg.InterfaceError):
         return StoreBroken(said)  # a value that does not fit its column, or a bad setting
-    if isinstance(error, (asyncpg.InterfaceError, OSError, EOFError)):
-        return StoreUnavailable(said)  # TimeoutError is an OSError
-    if isinstance(error, asyncpg.InternalClientError):
-        return StoreBroken(said)
+    # InternalClientError: among others, the server said goodbye while nothing was asked of it.
+    # TimeoutError is an OSError.
+    if isinstance(error, (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, EOFError)):
+        return StoreUnavailable(said)
     return None

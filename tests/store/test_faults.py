@@ -1,0 +1,237 @@
+"""Faults of a real server: killed, stopped, cut off, silent. Nothing is lost or doubled."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from contextlib import asynccontextmanager
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from fastbook_server import embedded
+from fastbook_server.embedded import EmbeddedPostgres
+from fastbook_server.store import StoreFenced, StoreUnavailable
+
+
+@pytest.fixture
+async def postgres(open_folder):
+    """A server of the test's own, to do harm to."""
+    server = EmbeddedPostgres(open_folder)
+    server.dsn = await server.start()
+    yield server
+    await server.stop()
+
+
+@pytest.fixture
+async def store(postgres, make_postgres):
+    return make_postgres(postgres.dsn, connect_timeout_s=2)
+
+
+async def until_known(store, prepared):
+    """Commit as the pipeline does, again and again while the outcome is unknown; count them."""
+    tries = 1
+    while True:
+        try:
+            await store.commit(prepared)
+        except StoreUnavailable:
+            tries += 1
+            await asyncio.sleep(0.01)
+        else:
+            return tries
+
+
+async def everything(dsn, sql_of):
+    """Return the rows of the immutable tables and of the open orders, as far as they tell."""
+    sql = await sql_of(dsn)
+    return {
+        table: [
+            tuple(row) for row in await sql.fetch(f"SELECT {what} FROM {table} ORDER BY {what}")
+        ]
+        for table, what in (
+            ("orders", "id::text"),
+            ("trades", "id::text"),
+            ("fills", "security, seq, n"),
+            ("cancellations", "security, seq, n"),
+            ("open_orders", "id::text, remaining_lots"),
+            ("engine_state", "batch_no"),
+        )
+    }
+
+
+def told(source):
+    """Return the same of what the store was told."""
+    names = {kind: [] for kind in ("OrderAccepted", "Traded", "OrderFilled", "OrderCancelled")}
+    for event in source.past:
+        names.setdefault(type(event).__name__, []).append(event)
+
+    def key(event):
+        order = event.maker if hasattr(event, "maker") else event.order
+        return (order.instrument.security, event.seq, event.n)
+
+    return {
+        "orders": sorted((e.order.id,) for e in names["OrderAccepted"]),
+        "trades": sorted((e.id,) for e in names["Traded"]),
+        "fills": sorted(key(e) for e in names["OrderFilled"]),
+        "cancellations": sorted(key(e) for e in names["OrderCancelled"]),
+        "open_orders": sorted((known, left) for known, (_, left, _) in source.resting.items()),
+        "engine_state": [(source.number,)],
+    }
+
+
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGQUIT])
+async def test_the_postmaster_is_killed_in_the_middle_of_commits(
+    postgres, store, specs, flow, sql_of, sign
+):
+    """Its supervisor starts it again; every batch is retried until its outcome is known."""
+    source = flow(await store.open(specs, 0))
+    killed, tries, batches = 0, 0, 0
+    while killed < 6 or tries == batches:
+        prepared = store.prepare(source.batch(60))
+        commit = asyncio.create_task(until_known(store, prepared))
+        if postgres.pid is not None and batches % 7 == 3:
+            for _ in range(source.random.randrange(12)):
+                await asyncio.sleep(0)  # somewhere within the transaction
+            os.kill(postgres.pid, sign)
+            killed += 1
+        tries += await commit
+        batches += 1
+    assert await everything(postgres.dsn, sql_of) == told(source)
+    past = await store.open(specs, 0)
+    assert (past.batch_no, past.seqs) == (source.number, source.seqs)
+
+
+async def test_a_server_that_is_away_is_unavailable_and_then_back(
+    postgres, store, specs, flow, sql_of
+):
+    source = flow(await store.open(specs, 0))
+    await store.commit(store.prepare(source.batch()))
+    await postgres.stop()
+    prepared = store.prepare(source.batch())
+    for _ in range(3):
+        with pytest.raises(StoreUnavailable):
+            await store.commit(prepared)
+    assert await postgres.start() == postgres.dsn
+    await store.commit(prepared)
+    assert await everything(postgres.dsn, sql_of) == told(source)
+
+
+async def test_a_server_that_hangs_does_not_hang_us(postgres, make_postgres, specs, flow, sql_of):
+    store = make_postgres(postgres.dsn, connect_timeout_s=0.2, command_timeout_s=0.2)
+    source = flow(await store.open(specs, 0))
+    backend = await store._connection.fetchval("SELECT pg_backend_pid()")
+    prepared = store.prepare(source.batch())
+    stopped = [postgres.pid, backend]
+    for pid in stopped:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        for _ in range(2):  # once in a command, once in a new connection
+            with pytest.raises(StoreUnavailable):
+                await store.commit(prepared)
+        with pytest.raises(StoreUnavailable):
+            await make_postgres(postgres.dsn, connect_timeout_s=0.2).open(specs, 0)
+    finally:
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
+    await until_known(store, prepared)
+    assert await everything(postgres.dsn, sql_of) == told(source)
+
+
+async def test_the_backend_is_terminated_by_an_administrator(postgres, store, specs, flow, sql_of):
+    source = flow(await store.open(specs, 0))
+    sql = await sql_of(postgres.dsn)
+    for _ in range(3):
+        backend = store._connection.get_server_pid()
+        assert await sql.fetchval("SELECT pg_terminate_backend($1, 5000)", backend)
+        assert await until_known(store, store.prepare(source.batch())) == 2
+    assert await everything(postgres.dsn, sql_of) == told(source)
+
+
+@asynccontextmanager
+async def line_that_breaks(dsn, word, answered):
+    """Yield the DSN of a line to the server that breaks once, when the client says `word`.
+
+    `answered`: the server hears it and does what it says, and only its answer is lost.
+    """
+    (folder,) = parse_qs(urlsplit(dsn).query)["host"]
+    broken = asyncio.Event()
+
+    async def accept(reader, writer):
+        far_reader, far_writer = await asyncio.open_unix_connection(f"{folder}/.s.PGSQL.5432")
+        mute = False
+
+        async def forth():
+            nonlocal mute
+            while data := await reader.read(65536):
+                if word in data and not broken.is_set():
+                    broken.set()
+                    mute = True
+                    if not answered:
+                        return
+                far_writer.write(data)
+
+        async def back():
+            while (data := await far_reader.read(65536)) and not mute:
+                writer.write(data)
+
+        ways = [asyncio.create_task(forth()), asyncio.create_task(back())]
+        await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        for end in (writer, far_writer):
+            end.transport.abort()
+        await asyncio.gather(*ways, return_exceptions=True)
+
+    server = await asyncio.start_unix_server(accept, f"{folder}/.s.PGSQL.6543")
+    yield dsn + "&port=6543", broken
+    server.close()
+
+
+@pytest.mark.parametrize("answered", [False, True])
+@pytest.mark.parametrize("word", [b"BEGIN", b"engine_state", b"COPY ", b"COMMIT"])
+async def test_the_line_breaks_while_a_batch_is_committed(
+    make_database, make_postgres, specs, flow, sql_of, word, answered
+):
+    """At COMMIT, answered or not: the client cannot know, and the retry finds out."""
+    dsn = await make_database("postgres")
+    store = make_postgres(dsn)
+    source = flow(await store.open(specs, 0))
+    async with line_that_breaks(dsn, word, answered) as (line, broken):
+        store._dsn = line
+        store._drop()
+        for number in range(3):
+            assert await until_known(store, store.prepare(source.batch())) == (1 if number else 2)
+        assert broken.is_set()
+        await store.close()
+    assert await everything(dsn, sql_of) == told(source)
+
+
+async def test_a_frozen_server_within_a_transaction_does_not_keep_its_successor(
+    make_database, make_postgres, specs, flow, monkeypatch
+):
+    monkeypatch.setattr("fastbook_server.store.connection.IDLE_IN_TRANSACTION_MS_MAX", 300)
+    dsn = await make_database("postgres")
+    frozen = make_postgres(dsn)
+    source = flow(await frozen.open(specs, 0))
+    await frozen._connection.execute("BEGIN")
+    prepared = frozen.prepare(source.batch())
+    assert await frozen._move_state(frozen._connection, prepared)
+    past = await make_postgres(dsn).open(specs, 0)
+    assert (past.epoch, past.batch_no) == (2, 0)
+    with pytest.raises(StoreUnavailable):
+        await frozen.commit(prepared)
+    with pytest.raises(StoreFenced):
+        await frozen.commit(prepared)
+
+
+async def test_a_database_without_fsync_is_warned_of(
+    open_folder, make_postgres, specs, monkeypatch, caplog
+):
+    monkeypatch.setitem(embedded.SETTINGS, "fsync", "off")
+    server = EmbeddedPostgres(open_folder)
+    try:
+        await make_postgres(await server.start()).open(specs, 0)
+    finally:
+        await server.stop()
+    assert [r.message for r in caplog.records if r.levelname == "WARNING"] == [
+        "fsync is off in this PostgreSQL: what clients saw can be lost in a crash"
+    ]

@@ -1,0 +1,124 @@
+"""The schema moves forward only, once, and never under a program that does not know it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import pytest
+
+from fastbook_server.store import StoreRefused
+from fastbook_server.store.connection import LOCK_KEY, SCHEMA, connect
+from fastbook_server.store.migrations import Migration, load_migrations, migrate
+
+
+@pytest.fixture
+async def connection(dsn):
+    connection = await connect(dsn, connect_timeout_s=5, command_timeout_s=30)
+    yield connection
+    await connection.close()
+
+
+def apply(connection, migrations=None, timescale=False):
+    return migrate(
+        connection, schema=SCHEMA, timescale=timescale, lock_key=LOCK_KEY, migrations=migrations
+    )
+
+
+async def test_they_are_applied_once(connection):
+    known = load_migrations()
+    assert await apply(connection) == len(known)
+    assert await apply(connection) == 0
+    rows = await connection.fetch("SELECT number, name, checksum FROM schema_migrations ORDER BY 1")
+    assert [tuple(row) for row in rows] == [(m.number, m.name, m.checksum) for m in known]
+
+
+async def test_the_users_own_schema_stays_empty(connection):
+    await apply(connection)
+    found = await connection.fetch(
+        "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+    )
+    assert [row[0] for row in found if not row[0].startswith("_")] == []
+
+
+async def test_servers_that_start_together_wait_for_each_other(dsn):
+    several = [await connect(dsn, connect_timeout_s=5, command_timeout_s=30) for _ in range(4)]
+    applied = await asyncio.gather(*(apply(one) for one in several))
+    assert sorted(applied) == [0, 0, 0, len(load_migrations())]
+    for one in several:
+        await one.close()
+
+
+async def test_a_changed_file_is_refused(connection):
+    known = load_migrations()
+    await apply(connection)
+    known[1] = Migration(2, known[1].name, known[1].text + "-- better\n")
+    with pytest.raises(StoreRefused, match=r"migration 0002 was applied as books .* never change"):
+        await apply(connection, known)
+
+
+async def test_a_newer_schema_is_refused(connection):
+    known = load_migrations()
+    await apply(connection)
+    with pytest.raises(StoreRefused, match=r"is at 0003_numbers, newer .* up to 0002: upgrade"):
+        await apply(connection, known[:-1])
+
+
+async def test_a_failing_migration_leaves_nothing(dsn, connection):
+    broken = Migration(1, "broken", "CREATE TABLE a (x int); CREATE TABLE a (x int);")
+    with pytest.raises(Exception, match="already exists"):
+        await apply(connection, [broken])
+    await connection.close()
+    again = await connect(dsn, connect_timeout_s=5, command_timeout_s=30)
+    good = Migration(1, "good", "CREATE TABLE a (x int)")
+    assert await apply(again, [good]) == 1
+    await again.close()
+
+
+async def test_without_a_transaction_statements_run_one_by_one(connection):
+    """CREATE INDEX CONCURRENTLY is refused within any transaction, an implicit one too."""
+    text = """-- fastbook: no-transaction
+CREATE TABLE IF NOT EXISTS a (x int);
+CREATE INDEX CONCURRENTLY IF NOT EXISTS a_x
+    ON a (x);
+"""
+    assert await apply(connection, [Migration(1, "index", text)]) == 1
+    assert await connection.fetchval("SELECT count(*) FROM pg_indexes WHERE indexname = 'a_x'") == 1
+
+
+def test_line_ends_do_not_change_a_checksum():
+    unix, windows = (Migration(1, "x", f"SELECT 1;{end}SELECT 2;{end}") for end in ("\n", "\r\n"))
+    assert unix.checksum == windows.checksum
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [(["1_tables.sql"], "expected a name like"), (["0001_a.sql", "0003_b.sql"], "got .1, 3.")],
+)
+def test_a_folder_with_gaps_or_odd_names_is_a_mistake(tmp_path, names, said):
+    for name in names:
+        (tmp_path / name).write_text("SELECT 1")
+    with pytest.raises(ValueError, match=said):
+        load_migrations(tmp_path)
+
+
+async def test_a_plain_database_is_said_to_be_one(make_database, make_postgres, specs, caplog):
+    caplog.set_level(logging.INFO)
+    store = make_postgres(await make_database("postgres"))
+    await store.open(specs, 0)
+    said = [r.message for r in caplog.records if r.name.startswith("fastbook_server.store")]
+    assert said == ["no TimescaleDB in this PostgreSQL: plain tables are used instead"]
+    assert store.database.startswith("PostgreSQL 1")
+
+
+async def test_timescale_makes_hypertables(make_database, make_postgres, specs):
+    dsn = await make_database("timescale")
+    store = make_postgres(dsn)
+    await store.open(specs, 0)
+    assert "TimescaleDB" in store.database
+    sql = await connect(dsn, connect_timeout_s=5, command_timeout_s=30)
+    rows = await sql.fetch(
+        "SELECT hypertable_name FROM timescaledb_information.hypertables ORDER BY 1"
+    )
+    assert [row[0] for row in rows] == ["cancellations", "fills", "orders", "trades"]
+    await sql.close()

@@ -1,0 +1,255 @@
+"""What is particular to PostgreSQL: every table's rows, and how it refuses and fails."""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from fastbook_server.events import Traded
+from fastbook_server.store import (
+    CLIENT_ORDERS_KEPT_MS,
+    StoreBroken,
+    StoreError,
+    StoreFenced,
+    StoreRefused,
+    StoreUnavailable,
+)
+from fastbook_server.store.connection import store_error
+
+WAITS = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND wait_event_type = 'Lock'
+"""
+
+
+async def test_the_rows_of_every_table(make_postgres, dsn, sql, specs, flow):
+    store = make_postgres(dsn, checkpoint_every=3)
+    source = flow(await store.open(specs, 0))
+    source.time_ms = t = 1_767_225_600_000
+    btc = source.instruments[0]
+    given = {
+        "exec_type": "limit", "time_in_force": "gtc", "self_trade": "allow",
+        "withdraw_on_close": False, "client_order_id": None,
+    }  # fmt: skip
+    ask = source.add(btc, side="ask", user_id="a", price=10_050, quantity=30_000, **given)
+    low = source.add(btc, side="bid", user_id="b", price=10_000, quantity=5, **given)
+    buy = source.add(
+        btc, side="bid", user_id="c", price=10_060, quantity=10_000,
+        **given | {"client_order_id": "mine", "time_in_force": "ioc", "withdraw_on_close": True},
+    )  # fmt: skip
+    gone = source.cancel([low[0].order.id])
+    await store.commit(store.prepare(source.close_batch(ask + low + buy)))
+    await store.commit(store.prepare(source.close_batch(gone)))
+    ask_id, low_id, buy_id = (UUID(events[0].order.id) for events in (ask, low, buy))
+    trade_id = next(UUID(event.id) for event in buy if isinstance(event, Traded))
+
+    async def rows(query):
+        return [tuple(row) for row in await sql.fetch(query)]
+
+    limit, plain = ("BTC-USD", "bid", "limit"), ("gtc", False, "allow", None, False)
+    assert await rows("SELECT * FROM orders ORDER BY seq") == [
+        (ask_id, t, "a", "BTC-USD", "ask", "limit", 3.0, 100.5, 1, *plain),
+        (low_id, t, "b", *limit, 5e-4, 100.0, 2, *plain),
+        (buy_id, t, "c", *limit, 1.0, 100.6, 3, "ioc", False, "allow", "mine", True),
+    ]
+    assert await rows("SELECT * FROM trades") == [
+        (trade_id, t, "c", "BTC-USD", "bid", 1.0, 100.5, buy_id, 3)
+    ]
+    assert await rows("SELECT * FROM fills") == [
+        ("BTC-USD", 3, 0, t, "bid", 10_050, 10_000, ask_id, "a", buy_id, "c")
+    ]
+    assert await rows("SELECT * FROM cancellations") == [
+        ("BTC-USD", 4, 0, t, low_id, "b", "bid", 10_000, 5, "user", True)
+    ]
+    assert await rows("SELECT * FROM open_orders") == [
+        (
+            ask_id, t, "a", "BTC-USD", "ask", 10_050, 30_000, 20_000, Decimal(100_500_000), 1,
+            "gtc", False, "allow", None, False,
+        )
+    ]  # fmt: skip
+    assert await rows("SELECT * FROM client_orders") == [("c", "mine", buy_id, t)]
+    assert await rows("SELECT epoch, batch_no, time FROM engine_state") == [(1, 2, t)]
+    assert await rows("SELECT * FROM markets ORDER BY 1") == [("BTC-USD", 4), ("GAME", 0)]
+    assert await rows("SELECT * FROM instruments ORDER BY 1") == [
+        (1, "BTC-USD", "0.01", "0.0001", Decimal("0.01"), Decimal("0.0001")),
+        (2, "GAME", "5", "0.25", Decimal(5), Decimal("0.25")),
+    ]
+    assert await rows("SELECT security, seq, time FROM book_checkpoints") == [("BTC-USD", 3, t)]
+    assert await rows("SELECT price, amount, total FROM fills_as_numbers") == [(100.5, 1.0, 100.5)]
+    assert await rows("SELECT price, amount, reason FROM cancellations_as_numbers") == [
+        (100.0, 5e-4, "user")
+    ]
+    assert await rows("SELECT price, amount, remaining, avg_price FROM open_orders_as_numbers") == [
+        (100.5, 3.0, 2.0, 100.5)
+    ]
+
+
+async def test_old_client_order_ids_are_purged_within_a_batch(make_postgres, dsn, sql, specs, flow):
+    store = make_postgres(dsn)
+    source = flow(await store.open(specs, 0))
+    await store.commit(store.prepare(source.batch(50)))
+    assert await sql.fetchval("SELECT count(*) FROM client_orders") > 5
+    source.time_ms += CLIENT_ORDERS_KEPT_MS + 10_000
+    await store.commit(store.prepare(source.close_batch([])))
+    assert await sql.fetchval("SELECT count(*) FROM client_orders") == 0
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "DELETE FROM open_orders",
+        "DELETE FROM engine_state",
+        "ALTER TABLE orders DROP COLUMN price CASCADE",
+        "TRUNCATE markets",
+    ],
+)
+async def test_a_database_that_was_meddled_with_stops_the_server(
+    make_postgres, dsn, sql, specs, flow, harm
+):
+    store = make_postgres(dsn)
+    source = flow(await store.open(specs, 0))
+    await store.commit(store.prepare(source.batch(50)))
+    await sql.execute(harm)
+    with pytest.raises((StoreBroken, StoreFenced)):
+        await store.commit(store.prepare(source.batch(200)))
+
+
+async def test_open_orders_that_contradict_the_view_are_refused(
+    make_postgres, dsn, sql, specs, flow
+):
+    store = make_postgres(dsn)
+    source = flow(await store.open(specs, 0))
+    await store.commit(store.prepare(source.batch(50)))
+    await sql.execute(
+        "CREATE OR REPLACE VIEW agg_order_book AS SELECT security, type, 0::float8 AS price,"
+        " 0::float8 AS amount, 0::float8 AS total, price_ticks, sum(remaining_lots + 1) AS"
+        " quantity_lots FROM open_orders GROUP BY security, type, price_ticks"
+    )
+    with pytest.raises(StoreRefused, match="agg_order_book disagree at"):
+        await make_postgres(dsn).open(specs, 0)
+
+
+async def test_a_cancelled_commit_can_be_repeated(make_postgres, dsn, sql, specs, flow):
+    store = make_postgres(dsn)
+    source = flow(await store.open(specs, 0))
+    prepared = store.prepare(source.batch(50))
+    await sql.execute("BEGIN; LOCK TABLE engine_state")
+    task = asyncio.create_task(store.commit(prepared))
+    watcher = await asyncpg.connect(dsn)
+    while not await watcher.fetchval(WAITS):  # noqa: ASYNC110
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await sql.execute("ROLLBACK")
+    await store.commit(prepared)
+    assert await watcher.fetchval("SELECT batch_no FROM fastbook.engine_state") == 1
+    await watcher.close()
+
+
+async def test_a_command_that_takes_too_long_is_given_up(make_postgres, dsn, sql, specs, flow):
+    store = make_postgres(dsn)
+    source = flow(await store.open(specs, 0))
+    patient, hasty = store.prepare(source.batch()), make_postgres(dsn, command_timeout_s=0.2)
+    await hasty.open(specs, 0)
+    await sql.execute("BEGIN; LOCK TABLE engine_state")
+    with pytest.raises(StoreUnavailable):
+        await hasty.commit(patient)
+    await sql.execute("ROLLBACK")
+    await hasty.commit(patient)
+
+
+@pytest.mark.parametrize(
+    ("dsn", "said"),
+    [
+        ("postgresql://localhost:nonsense/", "cannot be used"),
+        ("mysql://localhost/", "cannot be used"),
+    ],
+)
+async def test_a_senseless_dsn_is_refused(make_postgres, specs, dsn, said):
+    with pytest.raises(StoreRefused, match=said):
+        await make_postgres(dsn).open(specs, 0)
+
+
+async def test_an_unknown_database_is_refused_and_an_absent_server_is_unavailable(
+    make_database, make_postgres, specs
+):
+    dsn = await make_database("postgres")
+    with pytest.raises(StoreRefused, match="does not exist"):
+        await make_postgres(dsn.replace("/fastbook_test", "/no_such")).open(specs, 0)
+    with pytest.raises(StoreUnavailable):
+        await make_postgres("postgresql:///x?host=/nowhere").open(specs, 0)
+
+
+async def test_a_user_without_rights_is_told_so(make_database, make_postgres, sql_of, specs):
+    dsn = await make_database("postgres")
+    admin = await sql_of(dsn)
+    await admin.execute("DROP ROLE IF EXISTS fastbook_reader; CREATE ROLE fastbook_reader LOGIN")
+    with pytest.raises(StoreRefused, match="permission denied"):
+        await make_postgres(dsn.replace("postgres@", "fastbook_reader@")).open(specs, 0)
+    await admin.execute("DROP ROLE fastbook_reader")
+
+
+async def test_commits_are_synchronous_whatever_the_database_says(make_postgres, dsn, sql, specs):
+    name = await sql.fetchval("SELECT current_database()")
+    await sql.execute(f"ALTER DATABASE {name} SET synchronous_commit = off")
+    store = make_postgres(dsn)
+    await store.open(specs, 0)
+    assert await store._connection.fetchval("SHOW synchronous_commit") == "on"
+
+
+RETRIED = [
+    "08006",
+    "40001",
+    "40P01",
+    "53100",
+    "53300",
+    "57P01",
+    "57P03",
+    "57014",
+    "58030",
+    "25006",
+    "55P03",
+    "25P03",
+]
+FATAL = ["23505", "42703", "22003", "XX000", "42501", ""]
+
+
+class Coded(asyncpg.PostgresError):
+    def __init__(self, code):
+        super().__init__("said")
+        self.sqlstate = code
+
+
+@pytest.mark.parametrize(
+    ("error", "meaning"),
+    [
+        *(
+            (Coded(code), StoreUnavailable)
+            for code in ("08006", "40001", "40P01", "53100", "53300")
+        ),
+        *(
+            (Coded(code), StoreUnavailable)
+            for code in ("57P01", "57P03", "57014", "58030", "25006")
+        ),
+        *((Coded(code), StoreUnavailable) for code in ("55P03", "25P03")),
+        *((Coded(code), StoreBroken) for code in ("23505", "42703", "22003", "XX000", "42501", "")),
+        (ConnectionResetError("cut"), StoreUnavailable),
+        (TimeoutError(), StoreUnavailable),
+        (OSError(28, "No space left on device"), StoreUnavailable),
+        (asyncpg.InterfaceError("connection is closed"), StoreUnavailable),
+        (asyncpg.DataError("invalid input for query argument"), StoreBroken),
+        (asyncpg.InternalClientError("cannot switch to state 12"), StoreUnavailable),
+        (StoreFenced("already ours"), StoreFenced),
+        (KeyError("not of the database"), None),
+    ],
+    ids=lambda value: getattr(value, "sqlstate", None) or repr(value),
+)
+def test_what_an_error_means(error, meaning):
+    found = store_error(error)
+    assert (found if found is None else type(found)) is meaning
+    assert found is None or isinstance(found, StoreError)

@@ -1,0 +1,165 @@
+"""Netting: what a batch leaves of the rows that its events would have touched."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from fastbook_server import ids
+from fastbook_server.events import (
+    Order,
+    OrderAccepted,
+    OrderCancelled,
+    OrderFilled,
+    OrderRested,
+    Traded,
+)
+from fastbook_server.instruments import Grid, Instrument
+from fastbook_server.state import Batch
+from fastbook_server.store.rows import net
+
+BTC = Instrument(1, "BTC-USD", Grid.parse("0.01"), Grid.parse("0.0001"))
+
+
+def order(seq, side="bid", price=10_050, quantity=10, **more):
+    key = ids.encode(1_000 + seq, 1, seq, 1, ids.Kind.ORDER)
+    values = {"user_id": f"user#{seq}", "exec_type": "limit" if price else "market"} | more
+    return Order(
+        id=key, seq=seq, time_ms=1_000 + seq, instrument=BTC, side=side, price=price,
+        quantity=quantity, **values,
+    )  # fmt: skip
+
+
+def rested(order, remaining=None, notional=0):
+    left = order.quantity if remaining is None else remaining
+    return OrderRested(order, left, notional, left)
+
+
+def filled(taker, maker, quantity, left, n=0, notional=None):
+    cost = (maker.quantity - left) * maker.price if notional is None else notional
+    return OrderFilled(
+        taker.seq, n, taker.time_ms, taker, maker, maker.price, quantity, left, cost, left
+    )
+
+
+def cancelled(seq, order, quantity, rested=True, n=0, reason="user"):
+    return OrderCancelled(seq, n, 1_000 + seq, order, quantity, reason, rested, 0)
+
+
+def rows(*events):
+    return net(Batch(7, 2_000, events))
+
+
+def test_each_table_gets_its_columns():
+    maker = order(1, "ask", 10_050, 10)
+    taker = order(
+        2, "bid", None, 15, time_in_force="ioc", self_trade="cancelBoth", client_order_id="c",
+        withdraw_on_close=True,
+    )  # fmt: skip
+    trade = ids.encode(1_002, 1, 2, 1, ids.Kind.TRADE)
+    got = rows(
+        OrderAccepted(taker),
+        filled(taker, maker, 10, 0),
+        cancelled(2, taker, 5, rested=False, reason="no_liquidity"),
+        Traded(trade, 2, 1_002, taker, 10, 100_500),
+    )
+    assert (got.number, got.time_ms) == (7, 2_000)
+    assert got.orders == [
+        (
+            taker.id, 1_002, "user#2", "BTC-USD", "bid", "market", 0.0015, None, 2,
+            "ioc", False, "cancelBoth", "c", True,
+        )
+    ]  # fmt: skip
+    assert got.trades == [(trade, 1_002, "user#2", "BTC-USD", "bid", 0.001, 100.5, taker.id, 2)]
+    assert got.fills == [
+        ("BTC-USD", 2, 0, 1_002, "bid", 10_050, 10, maker.id, "user#1", taker.id, "user#2")
+    ]
+    assert got.cancellations == [
+        (
+            "BTC-USD", 2, 0, 1_002, taker.id, "user#2", "bid", None, 5, "no_liquidity", False
+        )
+    ]  # fmt: skip
+    assert got.client_orders == [("user#2", "c", taker.id, 1_002)]
+    assert (got.opened, got.changed, got.gone) == ([], [], [maker.id])
+    assert got.seqs == {"BTC-USD": (2, 2)}
+
+
+def test_what_rests_is_inserted_with_all_that_it_takes_to_rebuild_it():
+    bid = order(3, post_only=True, client_order_id="x", self_trade="cancelOldest")
+    assert rows(OrderAccepted(bid), rested(bid, 4, 60_300)).opened == [
+        (
+            bid.id, 1_003, "user#3", "BTC-USD", "bid", 10_050, 10, 4, Decimal(60_300), 3,
+            "gtc", True, "cancelOldest", "x", False,
+        )
+    ]  # fmt: skip
+
+
+def test_an_order_that_comes_and_goes_never_touches_open_orders():
+    bid, ask = order(1), order(2, "ask")
+    for end in ([OrderAccepted(ask), filled(ask, bid, 10, 0)], [cancelled(2, bid, 10)]):
+        got = rows(OrderAccepted(bid), rested(bid), *end)
+        assert (got.opened, got.changed, got.gone) == ([], [], [])
+        assert got.orders
+
+
+def test_an_order_that_comes_and_is_filled_in_part_is_inserted_as_it_ends():
+    bid, first, second = order(1), order(2, "ask", quantity=3), order(3, "ask", quantity=4)
+    got = rows(
+        OrderAccepted(bid), rested(bid),
+        OrderAccepted(first), filled(first, bid, 3, 7),
+        OrderAccepted(second), filled(second, bid, 4, 3),
+    )  # fmt: skip
+    assert [(row[0], row[7], row[8]) for row in got.opened] == [(bid.id, 3, Decimal(7 * 10_050))]
+    assert (got.changed, got.gone) == ([], [])
+
+
+def test_an_older_order_is_updated_once_with_its_last_state():
+    old, first, second = order(1), order(2, "ask", quantity=3), order(3, "ask", quantity=4)
+    got = rows(
+        OrderAccepted(first), filled(first, old, 3, 7),
+        OrderAccepted(second), filled(second, old, 4, 3),
+    )  # fmt: skip
+    assert got.changed == [(old.id, 3, Decimal(7 * 10_050))]
+    assert (got.opened, got.gone) == ([], [])
+
+
+@pytest.mark.parametrize("filled_up", [True, False])
+def test_an_older_order_that_changed_and_left_is_only_deleted(filled_up):
+    old, first, second = order(1), order(2, "ask", quantity=3), order(3, "ask", quantity=7)
+    end = (
+        [OrderAccepted(second), filled(second, old, 7, 0)] if filled_up else [cancelled(3, old, 7)]
+    )
+    got = rows(OrderAccepted(first), filled(first, old, 3, 7), *end)
+    assert (got.opened, got.changed, got.gone) == ([], [], [old.id])
+
+
+def test_a_remainder_that_never_rested_deletes_nothing():
+    taker = order(1, time_in_force="fok")
+    got = rows(OrderAccepted(taker), cancelled(1, taker, 10, rested=False, reason="fok"))
+    assert got.gone == []
+
+
+def test_a_client_order_id_that_comes_twice_is_kept_once():
+    first = order(1, user_id="a", client_order_id="x")
+    second = order(2, user_id="a", client_order_id="x")
+    other = order(3, user_id="b", client_order_id="x")
+    got = rows(*(OrderAccepted(o) for o in (first, second, other)))
+    assert got.client_orders == [("a", "x", second.id, 1_002), ("b", "x", other.id, 1_003)]
+
+
+def test_the_seqs_run_from_the_first_to_the_last_command():
+    bids = [order(seq) for seq in (4, 5)]
+    got = rows(
+        *(OrderAccepted(bid) for bid in bids),
+        *(cancelled(6, bid, 10, n=n) for n, bid in enumerate(bids)),
+    )
+    assert got.seqs == {"BTC-USD": (4, 6)}
+
+
+@pytest.mark.parametrize(
+    ("every", "passed"), [(0, False), (1, True), (5, True), (6, True), (7, False), (3, True)]
+)
+def test_a_checkpoint_is_due_when_a_multiple_was_passed(every, passed):
+    got = rows(*(OrderAccepted(order(seq)) for seq in (4, 5, 6)))
+    assert got.checkpoints(every) == (["BTC-USD"] if passed else [])
