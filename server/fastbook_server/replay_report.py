@@ -1,0 +1,109 @@
+"""What a replay did, in figures and as the text that ends it."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """The result of a replay, so far as it went.
+
+    All is summed from the last state that the server told of each order. ``gone`` are deletes of
+    orders that had left the book before, or never got into it. ``bought`` and ``sold`` are what
+    the orders filled in all, in lots of `lot`; when nobody else traded both are the traded amount.
+    ``fills`` counts the reports to makers, one per match; reports that a lost connection swallowed
+    are missing there (see ``fills_exact``), but nowhere else.
+    """
+
+    security: str
+    lot: float
+    lots_per_unit: tuple[int, int]  # lot is the first divided by the second
+    orders: int
+    accepted: int
+    refused: dict[str, int]
+    deletes: int
+    withdrawn: int
+    gone: int
+    deletes_refused: dict[str, int]
+    open_orders: int
+    fills: int
+    fill_lots: int
+    bought_lots: int
+    sold_lots: int
+    seconds: float
+    latencies_s: list[float]
+    reconnects: int
+    resent: int
+
+    @property
+    def commands(self) -> int:
+        """How many commands were answered."""
+        return len(self.latencies_s)
+
+    @property
+    def traded_lots(self) -> int:
+        """What changed hands between the replay's orders, if nobody else traded."""
+        return (self.bought_lots + self.sold_lots) // 2
+
+    @property
+    def fills_exact(self) -> bool:
+        """Whether the counted fills make up all that was traded, so that none was missed."""
+        return 2 * self.fill_lots == self.bought_lots + self.sold_lots
+
+    def percentile_ms(self, percent: float) -> float:
+        """Return how long so many per cent of the acknowledgements took at most; 0 if none."""
+        if not self.latencies_s:
+            return 0.0
+        ordered = sorted(self.latencies_s)
+        return 1_000 * ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
+
+    def amount(self, lots: int) -> str:
+        """Return lots as an amount, exactly to the last digit that a lot has."""
+        step, per = self.lots_per_unit
+        digits = len(str(per)) - 1
+        whole = lots * step * 10**digits // per
+        text = f"{whole // 10**digits:,}"
+        return text + (f".{whole % 10**digits:0{digits}}" if digits else "")
+
+    def text(self) -> str:
+        """Return the report for people."""
+        rate = self.commands / self.seconds if self.seconds else 0.0
+        orders_rate = self.orders / self.seconds if self.seconds else 0.0
+        waits = "  ".join(
+            f"{name} {self.percentile_ms(percent):,.2f} ms"
+            for name, percent in (("p50", 50), ("p99", 99), ("max", 100))
+        )
+        fills = f"{self.fills:,}" if self.fills_exact else f"at least {self.fills:,}"
+        lines = [
+            ("orders sent", f"{self.orders:,}"),
+            ("accepted", f"{self.accepted:,}"),
+            ("refused", _by_code(self.refused)),
+            ("deletes", f"{self.deletes:,}: {self.withdrawn:,} withdrew, {self.gone:,} came late"),
+            ("fills", fills),
+            ("traded amount", self._traded()),
+            ("still open", f"{self.open_orders:,}"),
+            ("time", f"{self.seconds:,.2f} s"),
+            ("rate", f"{orders_rate:,.0f} orders/s  ({rate:,.0f} commands/s with the deletes)"),
+            ("acknowledgement", waits),
+        ]
+        if self.deletes_refused:
+            lines.insert(4, ("deletes refused", _by_code(self.deletes_refused)))
+        if self.reconnects:
+            lines.append(
+                ("connection", f"lost {self.reconnects:,} times, {self.resent:,} commands resent")
+            )
+        return "\n".join(f"{name:<16} {value}" for name, value in lines)
+
+    def _traded(self) -> str:
+        if self.bought_lots == self.sold_lots:
+            return f"{self.amount(self.traded_lots)} ({self.security})"
+        bought, sold = self.amount(self.bought_lots), self.amount(self.sold_lots)
+        return f"bought {bought}, sold {sold}: others traded too ({self.security})"
+
+
+def _by_code(counts: dict[str, int]) -> str:
+    total = sum(counts.values())
+    if not total:
+        return "0"
+    parts = ", ".join(f"{code} {count:,}" for code, count in sorted(counts.items()))
+    return f"{total:,}: {parts}"
