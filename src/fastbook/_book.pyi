@@ -200,7 +200,7 @@ class OrderBook:
             ValueError: also if `new_order_id` belongs to another resting order.
         """
 
-    def process(self, commands: Buffer) -> NDArray[np.void]:
+    def process(self, commands: NDArray[np.void] | Buffer) -> NDArray[np.void]:
         """Carry out a batch of COMMAND_DTYPE records; return the events as EVENT_DTYPE records.
 
         The GIL is released meanwhile. Nothing about a record raises: what is refused gives an

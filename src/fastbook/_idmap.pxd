@@ -25,8 +25,7 @@ cdef enum:
     RING_MIN = 1024
     HASH_MIN = 64
     RING_SIZE_MAX = 1 << 30
-    SCAN_FREE = 1024  # ids that a slide may scan at any time
-    SCAN_PER_INSERT = 16  # and so many more per id inserted since the last slide
+    SCAN_PER_INSERT = 16  # ids that a slide may scan per id inserted since the last slide
 
 
 cdef struct HashEntry:
@@ -175,7 +174,7 @@ cdef inline bint ids_make_room(IdMap* ids, uint64_t id) noexcept nogil:
     # Past what the id needs by an eighth, so that the next ids slide nothing.
     new_base = id - ids.ring_size + step
     scan = min(new_base - ids.base, ids.ring_size)
-    if scan <= SCAN_FREE + SCAN_PER_INSERT * ids.credit:
+    if scan <= SCAN_PER_INSERT * ids.credit:
         return ring_slide(ids, new_base, scan)
     return hash_reserve(ids, 1)
 

@@ -1,0 +1,141 @@
+"""Two million random commands in batches: every event of `process` equals the plain book's.
+
+Eight flows of 250,000 commands, so that several processes can share them. What breaks is
+repeated by the flow's name and seed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import fastbook
+from fastbook import (
+    COMMAND_DTYPE,
+    EVENT_FILL,
+    OP_CANCEL,
+    OP_LIMIT,
+    OP_MARKET,
+    OP_REPLACE,
+    reference,
+)
+
+COMMANDS = 250_000
+BATCH = 10_000
+Commands = NDArray[np.void]
+
+
+@dataclass(frozen=True)
+class Flow:
+    """How a random market behaves."""
+
+    name: str
+    seed: int
+    shares: tuple[float, float, float, float] = (0.50, 0.36, 0.10, 0.04)  # as the ops count
+    spread: int = 30  # prices stray so many ticks around the middle
+    swing: int = 0  # the middle wanders so many ticks per batch
+    middle: int = 10_000
+    quantity: int = 100
+    id_step: int = 1
+    id_start: int = 1
+    owners: int = 4
+    sweeps: float = 0.0  # share of quantities that take a whole side
+    far: float = 0.0  # share of prices that are anywhere in 1 .. 2**63 - 1
+    broken: float = 0.01  # share of records with a value that does not exist
+
+
+FLOWS = (
+    Flow("ordinary", 1),
+    Flow("one_tick", 2, spread=0, quantity=20),
+    Flow("wide_swings", 3, spread=400, swing=20_000, middle=2**40),
+    Flow("crashes", 4, shares=(0.80, 0.12, 0.05, 0.03), spread=4000, quantity=30, sweeps=2e-4),
+    Flow("far_prices", 5, far=0.2),
+    Flow("sparse_ids", 6, id_step=10**12 + 39, spread=100),
+    Flow("gaps_in_ids", 7, id_step=1500, id_start=2**62, shares=(0.52, 0.30, 0.14, 0.04)),
+    Flow("alone", 8, owners=2, shares=(0.55, 0.20, 0.15, 0.10), spread=10),
+)
+
+
+def commands_of(flow: Flow) -> Commands:
+    """A flow's commands: each new order gets the next id; cancels and replaces pick recent ones."""
+    random = np.random.default_rng(flow.seed)
+    n = COMMANDS
+    made = np.zeros(n, COMMAND_DTYPE)
+    op = random.choice([OP_LIMIT, OP_CANCEL, OP_REPLACE, OP_MARKET], n, p=flow.shares)
+    index = np.arange(n, dtype=np.int64)
+    new_ids = flow.id_start + index * flow.id_step
+    # Geometric, so mostly young orders; many of them are gone by now or never rested.
+    ages = np.minimum(random.geometric(0.1, n), index)
+    old_ids = flow.id_start + (index - ages) * flow.id_step
+    aims_at_old = np.isin(op, [OP_CANCEL, OP_REPLACE]) | (random.random(n) < 0.005)
+    keeps_id = random.random(n) < 0.3
+    made["op"] = op
+    made["side"] = random.integers(0, 2, n)
+    made["tif"] = random.choice(3, n, p=[0.86, 0.07, 0.07])
+    made["flags"] = (random.random(n) < 0.1) | random.integers(0, 4, n) << 1
+    made["owner"] = random.integers(0, flow.owners, n)
+    made["order_id"] = np.where(aims_at_old, old_ids, new_ids)
+    made["new_order_id"] = np.where(keeps_id, old_ids, new_ids)
+    made["price"] = prices_of(flow, random, made["side"])
+    stays = (op == OP_REPLACE) & (random.random(n) < 0.4)
+    made["price"][stays] = made["price"][(index - ages)[stays]]
+    made["quantity"] = random.integers(1, flow.quantity + 1, n)
+    made["quantity"][random.random(n) < flow.sweeps] = 10**7
+    break_some(flow, random, made)
+    return made
+
+
+def prices_of(
+    flow: Flow, random: np.random.Generator, side: NDArray[np.uint8]
+) -> NDArray[np.int64]:
+    """Prices a little beyond or away from a middle that wanders, some of them far away."""
+    n = COMMANDS
+    steps = random.integers(-flow.swing, flow.swing + 1, n // BATCH)
+    middle = flow.middle + np.repeat(np.cumsum(steps), BATCH)
+    away = random.integers(-flow.spread // 4, flow.spread + 1, n)
+    prices = middle + np.where(side == 0, -away, away)
+    far = random.integers(1, 2**63, n)
+    return np.where(random.random(n) < flow.far, far, np.maximum(prices, 1))
+
+
+def break_some(flow: Flow, random: np.random.Generator, made: Commands) -> None:
+    """Give some records a value that must be refused."""
+    values = {
+        "op": [4, 255],
+        "side": [2, 255],
+        "tif": [3, 255],
+        "flags": [8, 255],
+        "order_id": [0, -1, -(2**63)],
+        "new_order_id": [0, -7],
+        "price": [0, -1, -(2**63)],
+        "quantity": [0, -1, -(2**63), 2**63 - 1],
+    }
+    for name, bad in values.items():
+        chosen = random.random(COMMANDS) < flow.broken / len(values)
+        made[name][chosen] = random.choice(bad, int(chosen.sum()))
+
+
+@pytest.mark.parametrize("flow", FLOWS, ids=lambda flow: flow.name)
+def test_every_event_equals_the_plain_books(flow: Flow) -> None:
+    book, oracle = fastbook.OrderBook(), reference.OrderBook()
+    fields = ["command", *reference.Event._fields]
+    commands = commands_of(flow)
+    fills = 0
+    for start in range(0, COMMANDS, BATCH):
+        batch = commands[start : start + BATCH]
+        events = book.process(batch)
+        expected = [
+            (index, *event)
+            for index, record in enumerate(batch.tolist())
+            for event in oracle.apply(reference.Command(*record))
+        ]
+        assert events[fields].tolist() == expected
+        assert not events["pad"].any()
+        book.check_invariants()
+        oracle.check_invariants()
+        assert list(book) == list(oracle)
+        fills += int((events["kind"] == EVENT_FILL).sum())
+    assert fills > COMMANDS // 20, "the flow hardly trades: it tests little"
