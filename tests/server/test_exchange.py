@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 from trading import (
+    HOUR_MS,
     Floor,
+    as_json,
     ask,
     bid,
     brief,
@@ -14,8 +16,11 @@ from trading import (
     orders,
     recovered,
     refusal,
+    restarted,
 )
 
+from fastbook_server import frames
+from fastbook_server.events import OrderAccepted
 from fastbook_server.exchange import Withdraw
 from fastbook_server.instruments import Grid, Instrument
 from fastbook_server.state import OpenOrder
@@ -422,3 +427,60 @@ def test_orders_that_are_not_to_outlive_their_connection_are_known():
     floor.do("cat", bid(10, 5))
     floor.do("cat", delete_all())
     assert floor.exchange.users_with_open_orders() == {"ann": True, "bob": False}
+
+
+# ---- restart -------------------------------------------------------------------------------------
+
+
+def test_a_restart_keeps_places_fills_ids_and_retries():
+    floor = Floor()
+    floor.do("bob", ask(10, 5, client_order_id="b"))
+    floor.do("cat", ask(10, 5))
+    floor.do("ann", bid(10, 2, client_order_id="a"))
+    (mine,) = (
+        e.order.id for e in floor.events if isinstance(e, OrderAccepted) and e.order.seq == 2
+    )
+    again = restarted(floor, epoch=2)
+    assert again.brief("bob", ask(10, 5, "b", client_order_id="b")) == [
+        ("bob", "b", "partiallyFilled", 1, 3, 20)
+    ]
+    assert again.brief("ann", bid(10, 2, "a", client_order_id="a")) == [
+        ("ann", "a", "filled", 3, 0, 20)
+    ]
+    assert again.brief("dan", market("bid", 4, "d")) == [
+        ("accepted", 4),
+        ("fill", 4, 0, 1, 10, 3, 0, 5),
+        ("fill", 4, 1, 2, 10, 1, 4, 4),
+        ("trade", 4, 4, 40),
+        ("dan", "d", "filled", 4, 0, 40),
+        ("bob", None, "filled", 1, 0, 50, 10, 3),
+        ("cat", None, "partiallyFilled", 2, 4, 10, 10, 1),
+    ]
+    assert again.brief("cat", delete(id=mine))[-1] == ("cat", None, "cancelled/user", 2, 4, 10)
+
+
+def test_an_order_that_is_older_than_its_client_order_id_lives_is_restored_with_it():
+    floor = Floor()
+    floor.do("bob", ask(10, 5, client_order_id="b"))
+    floor.now_ms += 48 * HOUR_MS
+    floor.do("cat", ask(10, 5))
+    again = restarted(floor)
+    assert again.code("bob", ask(11, 5, client_order_id="b")) == "duplicate_client_order_id"
+    assert again.brief("bob", delete(client_order_id="b"))[-1][2] == "cancelled/user"
+
+
+def test_ids_of_one_start_are_never_given_out_by_another():
+    """The stamps may be the same, and so may the number: the epoch is not."""
+    floor = Floor()
+    first = floor.order_id("ann", bid(10, 5))
+    assert Floor(recovered(epoch=2)).order_id("ann", bid(10, 5)) != first
+
+
+def test_average_prices_and_totals_are_exact():
+    floor = Floor()
+    for price, amount in ((0.1, 0.1), (0.2, 0.2)):
+        floor.do("bob", ask(price, amount, security="FINE"))
+    trade, reply = floor.do("ann", bid(0.2, 0.3, security="FINE"))[3:5]
+    frame = as_json(frames.trades("FINE", 3, None, [trade]))["trades"][0]
+    assert [frame[k] for k in ("price", "amount", "total")] == [0.5 / 3, 0.3, 0.05]
+    assert as_json(frames.private(reply))["order"]["avgPrice"] == 0.5 / 3

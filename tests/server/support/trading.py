@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import msgspec
@@ -20,14 +21,16 @@ from fastbook_server.events import (
     Traded,
 )
 from fastbook_server.exchange import Exchange, Withdraw
-from fastbook_server.instruments import Grid, Instrument
+from fastbook_server.instruments import Grid, Instrument, InstrumentSpec
 from fastbook_server.messages import Add, Command, Delete, DeleteAll, NewOrder, Orders
-from fastbook_server.state import Recovered
+from fastbook_server.state import Batch, Recovered
+from fastbook_server.store.memory import MemoryStore
 
 T0 = 1_767_225_600_000
 HOUR_MS = 3_600_000
 COIN = Instrument(1, "COIN", Grid.parse("1"), Grid.parse("1"))
 FINE = Instrument(2, "FINE", Grid.parse("0.01"), Grid.parse("0.0001"))
+SPECS = tuple(InstrumentSpec(i.security, i.tick, i.lot) for i in (COIN, FINE))
 
 
 def recovered(*instruments: Instrument, **given: Any) -> Recovered:
@@ -109,6 +112,22 @@ class Floor:
     def order_id(self, user_id: str, command: Add) -> str:
         """Apply an ``add``; return the id of the order."""
         return next(e.order.id for e in self.do(user_id, command) if isinstance(e, OrderReport))
+
+
+def restarted(floor: Floor, epoch: int = 1) -> Floor:
+    """Return an exchange rebuilt from what a store kept; with the same epoch ids compare."""
+    store = MemoryStore()
+
+    async def reopen() -> Recovered:
+        first = await store.open(SPECS, 0)
+        public = tuple(e for e in floor.events if not hasattr(e, "ref"))
+        await store.commit(store.prepare(Batch(first.batch_no + 1, floor.now_ms, public)))
+        return await store.open(SPECS, 0)
+
+    again = Floor(msgspec.structs.replace(asyncio.run(reopen()), epoch=epoch))
+    again.now_ms = floor.now_ms
+    again.events = list(floor.events)
+    return again
 
 
 def brief(event: Event) -> tuple[Any, ...]:
