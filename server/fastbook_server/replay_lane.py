@@ -9,6 +9,7 @@ now, so the market sees each command once and in order.
 
 from __future__ import annotations
 
+import time
 from array import array
 from asyncio import Event
 from collections import deque
@@ -60,7 +61,13 @@ class _Sent:
 class Lane:
     """The commands of one session. ``drained`` is set while all that was fed is answered."""
 
-    def __init__(self, security: str, window: int, timers: Timers) -> None:
+    def __init__(
+        self,
+        security: str,
+        window: int,
+        timers: Timers,
+        stopwatch_s: Callable[[], float] = time.perf_counter,
+    ) -> None:
         self.ledger = Ledger()
         self.drained = Event()
         self.drained.set()
@@ -69,6 +76,7 @@ class Lane:
         self._security = security
         self._window = window
         self._timers = timers
+        self._stopwatch_s = stopwatch_s  # a loop's own time has steps of 1 ms
         self._pace = Pace(None, 0, 0.0)
         self._todo: Iterator[Action] = iter(())
         self._head: Action | None = None
@@ -152,7 +160,7 @@ class Lane:
         if action is None:
             self._ask_after(self.ledger.listed(frame.orders or ()))
         elif sent.is_recorded:
-            self.latencies_s.append(self._timers.time() - sent.at_s)
+            self.latencies_s.append(self._stopwatch_s() - sent.at_s)
             self.ledger.replied(action, frame)
         elif frame.order is None:
             raise ReplayError(
@@ -194,8 +202,9 @@ class Lane:
             self._again.extendleft(reversed(self._later))
             self._later.clear()
         payloads = []
+        at_s = self._stopwatch_s()
         while len(self._flying) < self._window and (sent := self._next(now)) is not None:
-            sent.at_s = now
+            sent.at_s = at_s
             self._flying[sent.ref] = sent
             payloads.append(self._payload(sent))
         if payloads:
