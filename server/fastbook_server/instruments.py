@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
+import re
+from decimal import Decimal
 from typing import Literal
 
 import msgspec
 
 UNITS_MAX = 2**52
 """The most ticks of a price, or lots of an amount: up to here each has a double of its own."""
+
+_DECIMAL = re.compile(r"([0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})([eE][+-]?[0-9]{1,3})?", re.ASCII)
 
 
 class Grid(msgspec.Struct, frozen=True):
@@ -26,15 +29,19 @@ class Grid(msgspec.Struct, frozen=True):
         """Return the grid of a decimal text such as ``0.01``, ``5`` or ``1e-8``.
 
         Raises:
-            ValueError: `text` is no positive decimal number from 1e-12 to 1e12.
+            ValueError: `text` is no decimal number from 1e-12 to 1e12, or has more digits than a
+                double can show.
         """
-        try:
-            fraction = Fraction(text)
-        except (ValueError, ZeroDivisionError):
-            raise ValueError(f"expected a decimal number, got {text!r}") from None
-        if "/" in text or not Fraction(1, 10**12) <= fraction <= 10**12:
-            raise ValueError(f"expected a decimal number from 1e-12 to 1e12, got {text!r}")
-        return cls(text, fraction.numerator, fraction.denominator)
+        decimal = Decimal(text) if _DECIMAL.fullmatch(text) else Decimal(0)
+        if not Decimal("1e-12") <= decimal <= Decimal("1e12"):
+            raise ValueError(f"expected a decimal number from 1e-12 to 1e12, got {text[:40]!r}")
+        numerator, denominator = decimal.as_integer_ratio()
+        if denominator > 10**12 or len(decimal.normalize().as_tuple().digits) > 15:
+            raise ValueError(
+                "expected a decimal number of at most 15 digits, 12 of them after the point, "
+                f"got {text[:40]!r}"
+            )
+        return cls(text, numerator, denominator)
 
     def units(self, value: float) -> int | None:
         """Return how many steps `value` is, or None if it is off the grid.

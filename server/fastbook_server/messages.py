@@ -139,15 +139,23 @@ def decode(frame: bytes) -> Command:
     try:
         return _decoder.decode(frame)
     except msgspec.ValidationError as error:
-        message, code = str(error)[:MESSAGE_LENGTH_MAX], Code.BAD_FRAME
+        message, code = str(error), Code.BAD_FRAME
         if message.startswith("Invalid value ") and message.endswith("`$.op`"):
             code = Code.UNKNOWN_OP
             message = f"Expected one of {', '.join(OPS)}, got {message[14:]}"
-        raise ProtocolError(code, message, _ref_of(frame)) from None
+        raise ProtocolError(code, _shortened(message), _ref_of(frame)) from None
     except msgspec.DecodeError as error:
         raise ProtocolError(Code.BAD_FRAME, str(error)) from None
     except RecursionError:
         raise ProtocolError(Code.BAD_FRAME, "Expected a flat object, got deep nesting") from None
+
+
+def _shortened(message: str) -> str:
+    """Leave out the middle of what quotes a long frame: the end names the field."""
+    if len(message) <= MESSAGE_LENGTH_MAX:
+        return message
+    half = MESSAGE_LENGTH_MAX // 2 - 2
+    return f"{message[:half]}...{message[-half:]}"
 
 
 def _ref_of(frame: bytes) -> str | int | None:
