@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import takewhile
 from typing import Protocol
 
 from fastbook_server import clock, metrics, wsframes
@@ -85,9 +86,9 @@ class Feed:
         if known < self._forgotten_seq:
             return False
         reader.send(opening.data)
-        for seq, frame in self._history:
-            if seq > known:
-                reader.send(frame)
+        missed = tuple(takewhile(lambda kept: kept[0] > known, reversed(self._history)))
+        for _, frame in reversed(missed):
+            reader.send(frame)
         if self._book is not None and self._book[0] > opening.seq:
             reader.send(self._book[1])
         self._readers[reader] = None

@@ -45,6 +45,8 @@ class TokenMaker:
 
     def user_id(self, token: str) -> str | None:
         """Return whose token this is, or None if it is nobody's."""
+        if not token.isascii():
+            return None
         user_id = "user#" + token.partition(".")[0]
         expected = self.token(user_id)
         return user_id if hmac.compare_digest(expected.encode(), token.encode()) else None
