@@ -1,13 +1,23 @@
 """Build the extension modules; everything else is declared in pyproject.toml.
 
-Plain ``Extension``s on the ``.pyx``: setuptools calls Cython itself and keeps the sources in the sdist.
+Plain ``Extension``s on the ``.pyx``: setuptools calls Cython itself and keeps the sources in the
+sdist, which ``cythonize()`` here would not.
 """
+
+from glob import glob
 
 from setuptools import Extension, setup
 
-setup(
-    ext_modules=[
-        Extension("fastbook._book", ["src/fastbook/_book.pyx"], extra_compile_args=["-O3"]),
-        Extension("fastbook._depth", ["src/fastbook/_depth.pyx"], extra_compile_args=["-O3"]),
-    ],
-)
+SHARED = sorted(glob("src/fastbook/*.pxd"))
+
+
+def extension(name: str) -> Extension:
+    return Extension(
+        f"fastbook.{name}",
+        [f"src/fastbook/{name}.pyx"],
+        depends=SHARED,
+        extra_compile_args=["-O3"],
+    )
+
+
+setup(ext_modules=[extension("_book"), extension("_depth")])

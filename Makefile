@@ -1,0 +1,87 @@
+# Everything by one word; "make help" lists the words. Needs only make, a C compiler and Python
+# 3.11 or newer with venv and headers; what is missing is named with the command that installs it.
+#
+#     PYTHON=python3.13 make test        another Python, in a virtual environment of its own
+#     make test ARGS="tests/engine -x"   options for the program that is started
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+SHELL := /bin/sh
+
+ARGS ?=
+VENV := .venv$(if $(PYTHON),-$(notdir $(PYTHON)))
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+# One process per core up to eight; tests that share something costly share a process.
+PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadgroup
+
+.PHONY: help
+help: ## list these words
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: $(VENV)/.with-embedded extensions ## start a server with traders and a live view (fastbook demo)
+	@$(BIN)/fastbook demo $(ARGS) || test $$? -eq 130
+
+.PHONY: test
+test: $(VENV)/.with-test extensions ## run all tests
+	@$(PYTEST) $(ARGS)
+
+.PHONY: lint
+lint: $(VENV)/.with-test,lint extensions ## check style, types, stubs and who imports whom
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest --concise fastbook
+	$(BIN)/python -m pytest -q tests/test_layers.py
+
+.PHONY: format
+format: $(VENV)/.with-test,lint ## bring the sources into form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: bench
+bench: $(VENV)/.with-test,bench extensions ## measure the speed; prints tables
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+.PHONY: build
+build: $(VENV)/.with-test ## make the source distribution and the wheel, in dist/
+	$(BIN)/python -m build $(ARGS)
+
+.PHONY: clean
+clean: ## remove what was built, except virtual environments
+	rm -rf build dist src/*.egg-info server/*.egg-info *.egg-info
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	rm -f src/fastbook/*.so src/fastbook/*.c src/fastbook/*.html $(wildcard .venv*/.with-*)
+	find src server tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: distclean
+distclean: clean ## remove that and the virtual environments
+	rm -rf $(wildcard .venv*)
+
+# ---- how it is built ------------------------------------------------------------------------
+
+$(VENV)/.created: tools/prerequisites
+	@python=$$(sh tools/prerequisites "$(PYTHON)") && \
+	echo "creating $(VENV) with $$($$python --version)" && "$$python" -m venv $(VENV)
+	@touch $@
+
+# The package with some of its extras, editable. Compiles the extensions too.
+$(VENV)/.with-%: $(VENV)/.created pyproject.toml setup.py
+	@echo "installing fastbook-exchange[$*] into $(VENV)"
+	@$(BIN)/python -c 'import tomllib; \
+	print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
+	> $(VENV)/build-requirements.txt
+	@$(PIP) install -q -r $(VENV)/build-requirements.txt
+	@$(PIP) install -q --no-build-isolation -e '.[$*]'
+	@touch $@ $(VENV)/.compiled
+
+# Compile again what has changed since.
+.PHONY: extensions
+extensions:
+	@changed=$$(find src setup.py \( -name '*.p[yx][xd]' -o -name setup.py \) \
+	-newer $(VENV)/.compiled); \
+	if [ -n "$$changed" ]; then \
+	echo "compiling: changed" $$changed && $(BIN)/python setup.py -q build_ext --inplace && \
+	touch $(VENV)/.compiled; fi
