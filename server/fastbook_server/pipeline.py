@@ -106,6 +106,7 @@ class Pipeline:
         self._commit_since: float | None = None
         self._failing = False
         self._stopping = False
+        self._bug: Exception | None = None
         self._wake = asyncio.Event()
         self._progress = asyncio.Event()
         self._unpublished: list[Event] = []  # relaxed only
@@ -155,9 +156,7 @@ class Pipeline:
         now = self._now_ms()
         if now > self._time_ms:
             self._time_ms = now
-        events = self._exchange.apply(
-            user_id, command, self._time_ms, withdraw_on_close=withdraw_on_close
-        )
+        events = self._match(user_id, command, withdraw_on_close)
         batch = self._collecting
         batch.events += events
         batch.commands += 1
@@ -172,6 +171,20 @@ class Pipeline:
                 self._publish_at = self._timers.call_later(0, self._publish_relaxed)
         self._wake.set()
 
+    def _match(
+        self, user_id: str, command: ExchangeCommand | Withdraw, withdraw_on_close: bool
+    ) -> list[Event]:
+        try:
+            return self._exchange.apply(
+                user_id, command, self._time_ms, withdraw_on_close=withdraw_on_close
+            )
+        except Exception as error:
+            # Our own bug, and the books may be half changed: only a rebuild from SQL is right.
+            log.critical("stopping: %r failed", command, exc_info=True)
+            self._bug = error
+            self.stop()
+            raise Unavailable(Code.UNAVAILABLE, "the server is stopping", 1_000) from error
+
     # ---- committing ---------------------------------------------------------------------------
 
     async def run(self) -> None:
@@ -179,7 +192,14 @@ class Pipeline:
 
         Raises:
             StoreError: the database is no longer ours, or refused a batch for good.
+            Exception: the exchange failed; what was matched before is committed and published.
         """
+        try:
+            await self._run()
+        finally:
+            self._stopping = True  # whatever ended it: what comes now would never be committed
+
+    async def _run(self) -> None:
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -193,6 +213,8 @@ class Pipeline:
                 self._progress.clear()
             if self._stopping:
                 self._publish_relaxed()
+                if self._bug is not None:
+                    raise self._bug
                 return
 
     def stop(self) -> None:
