@@ -16,7 +16,7 @@ def extension(name: str) -> Extension:
         f"fastbook.{name}",
         [f"src/fastbook/{name}.pyx"],
         depends=SHARED,
-        extra_compile_args=["-O3"],
+        extra_compile_args=["-O3", "-g0"],
     )
 
 

@@ -1,0 +1,136 @@
+"""What people download: built once from a copy of the tree, looked into, and really installed."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+NOT_COPIED = (".*", "build", "dist", "*.egg-info", "__pycache__", "*.so", "*.c", "node_modules")
+
+# One process builds for all of these; a build with its own environment takes a while.
+pytestmark = [pytest.mark.xdist_group("packaging"), pytest.mark.timeout(600)]
+
+
+def run(*command: str | Path, cwd: Path) -> str:
+    """Run a command without this environment's packages; returns what it printed."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "FASTBOOK"))}
+    done = subprocess.run(
+        [str(part) for part in command],
+        cwd=cwd,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{command} failed:\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a source distribution, and of the wheel that was made from it."""
+    folder = tmp_path_factory.mktemp("packaging")
+    shutil.copytree(ROOT, folder / "tree", ignore=shutil.ignore_patterns(*NOT_COPIED))
+    run(sys.executable, "-m", "build", "--outdir", folder / "dist", folder / "tree", cwd=folder)
+    return folder / "dist"
+
+
+@pytest.fixture(scope="module")
+def sdist(dist: Path) -> Path:
+    return next(dist.glob("fastbook_exchange-*.tar.gz"))
+
+
+@pytest.fixture(scope="module")
+def wheel(dist: Path) -> Path:
+    return next(dist.glob("fastbook_exchange-*.whl"))
+
+
+def install(wheel: Path, folder: Path, *options: str) -> Path:
+    """Install the wheel into an environment of its own in `folder`; returns its ``bin``."""
+    venv.create(folder, with_pip=False)
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python"]
+    run(*pip, folder / "bin/python", "install", "-q", *options, wheel, cwd=folder)
+    return folder / "bin"
+
+
+def names_in(wheel: Path) -> list[str]:
+    with zipfile.ZipFile(wheel) as archive:
+        return archive.namelist()
+
+
+def test_wheel_holds_the_two_import_packages_and_nothing_else(wheel: Path) -> None:
+    top = {name.split("/")[0] for name in names_in(wheel)}
+    assert {name for name in top if not name.endswith(".dist-info")} == {
+        "fastbook",
+        "fastbook_server",
+    }
+
+
+def test_wheel_holds_extensions_but_not_their_sources(wheel: Path) -> None:
+    names = names_in(wheel)
+    assert [n for n in names if n.endswith((".pyx", ".pxd", ".c", ".h", ".html"))] == []
+    for module in ("_book", "_depth"):
+        assert any(n.startswith(f"fastbook/{module}.") and n.endswith(".so") for n in names)
+
+
+def test_wheel_holds_all_types_and_every_migration(wheel: Path) -> None:
+    expected = {"fastbook/py.typed", "fastbook_server/py.typed"}
+    expected |= {f"fastbook/{p.name}" for p in (ROOT / "src/fastbook").glob("*.pyi")}
+    schema = ROOT / "server/fastbook_server/schema"
+    expected |= {f"fastbook_server/schema/{p.name}" for p in schema.glob("*.sql")}
+    assert any(name.endswith(".sql") for name in expected)
+    assert expected - set(names_in(wheel)) == set()
+
+
+def test_wheel_holds_every_module(wheel: Path) -> None:
+    expected = {
+        path.relative_to(ROOT / folder).as_posix()
+        for folder in ("src", "server")
+        for path in (ROOT / folder).rglob("*.py")
+    }
+    assert expected - set(names_in(wheel)) == set()
+
+
+def test_sdist_holds_sources_but_nothing_compiled(sdist: Path) -> None:
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    compiled = (".so", ".pyc", ".o")
+    assert [
+        n for n in names if n.endswith(compiled) or (n.startswith("src/") and n[-2:] == ".c")
+    ] == []
+    expected = {"LICENSE", "Makefile", "tools/prerequisites", "README.md", "CHANGELOG.md"}
+    expected |= {f"src/fastbook/{p.name}" for p in (ROOT / "src/fastbook").glob("*.p[yx][xd]")}
+    assert expected - names == set()
+
+
+ENGINE_ALONE = """
+import fastbook
+from importlib.util import find_spec
+book = fastbook.OrderBook()
+book.add(1, fastbook.Side.ASK, 100, 5)
+book.add(2, fastbook.Side.BID, 100, 2)
+book.check_invariants()
+print(len(book), *(name for name in ("aiohttp", "asyncpg", "msgspec", "click") if find_spec(name)))
+"""
+
+
+def test_engine_needs_none_of_the_servers_dependencies(wheel: Path, tmp_path: Path) -> None:
+    python = install(wheel, tmp_path, "--no-deps") / "python"
+    assert run(python, "-I", "-c", ENGINE_ALONE, cwd=tmp_path) == "1\n"
+
+
+def test_installed_wheel_gives_the_command(wheel: Path, tmp_path: Path) -> None:
+    programs = install(wheel, tmp_path)
+    version = wheel.name.split("-")[1]
+    assert run(programs / "fastbook", "--version", cwd=tmp_path) == f"fastbook {version}\n"
+    assert "--data-dir" in run(programs / "fastbook", "serve", "--help", cwd=tmp_path)
+    modules = "fastbook_server.app, fastbook_server.demo, fastbook_server.replay_run"
+    run(programs / "python", "-I", "-c", f"import {modules}", cwd=tmp_path)
