@@ -57,8 +57,9 @@ cdef enum:
     NO_MEMORY = -1
     ORDERS_MAX = 1 << 30
     COMMANDS_MAX = 1 << 30  # in one batch: an event numbers its command with 32 bits
-    # No step of matching writes more events than this between two looks at the room left.
-    EVENTS_PER_STEP = 4
+    # The most events between two calls of events_reserve. A replace that meets nobody writes two,
+    # and so does the last turn of `match` with what follows it.
+    EVENTS_PER_STEP = 2
 
 
 # One COMMAND_DTYPE record.
@@ -359,10 +360,8 @@ cdef inline int enter(Book* book, Incoming* taker, Events* events) noexcept nogi
         discard(taker, REASON_FOK, events)
         return DONE
     outcome = match(book, taker, events)
-    if outcome == NO_MEMORY or not events_reserve(events):
-        return NO_MEMORY
-    if taker.remaining == 0:
-        return DONE
+    if outcome == NO_MEMORY or taker.remaining == 0:
+        return outcome
     if outcome == REASON_SELF_TRADE:
         discard(taker, REASON_SELF_TRADE, events)
     elif taker.price == 0:
@@ -372,6 +371,7 @@ cdef inline int enter(Book* book, Incoming* taker, Events* events) noexcept nogi
     else:
         discard(taker, REASON_IOC, events)
     return DONE
+
 
 # ---- commands: DONE, or the reason why nothing was done, or NO_MEMORY ----
 
