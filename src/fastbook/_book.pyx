@@ -175,8 +175,8 @@ cdef class OrderBook:
         """Carry out one scalar command; the ids are as they were given."""
         cdef size_t i
         cdef int outcome
-        # Taken away while Python objects are made of it: that may run the garbage collector, which may
-        # run anything, even a call on this book.
+        # Taken away while Python objects are made of it: that may run the garbage collector, and so
+        # anything, even a call on this book.
         cdef Events events = self.scratch
         self.refuse_if_busy()
         memset(&self.scratch, 0, sizeof(Events))
