@@ -18,7 +18,6 @@ from fastbook_server.client import (
     Client,
     ConnectError,
     ConnectionClosedError,
-    Event,
     connect,
 )
 from fastbook_server.instruments import Grid
@@ -31,7 +30,7 @@ WINDOW = 1_000
 """Unanswered commands of one session: more only wait longer, fewer leave the server idle."""
 
 RECONNECT_FIRST_S = 0.05
-RECONNECT_MAX_S = 2.0
+RECONNECT_MAX_S = 1.0
 RECONNECT_PATIENCE_S = 60.0
 """As long as a server that is not told otherwise keeps a user id for its owner."""
 
@@ -65,10 +64,10 @@ class Player:
         self._connections: list[asyncio.Task[None]] = []
         self._connected = asyncio.Event()
         self._waiting_for = clients
-        self._instrument: Event = {}
+        self._tokens: list[str] = []
         self._reconnects = 0
-        self._started_s = self._timers.time()
-        self._ended_s: float | None = None
+        self._played_s = 0.0
+        self._started_s: float | None = None
 
     async def __aenter__(self) -> Self:
         """Open all sessions.
@@ -104,14 +103,15 @@ class Player:
         """
         if not actions:
             return
-        self._started_s, self._ended_s = self._timers.time(), None
+        self._started_s = started_s = self._timers.time()
         shares: list[list[Action]] = [[] for _ in self.lanes]
         for action in actions:
             shares[zlib.crc32(action.order_id.encode()) % len(shares)].append(action)
         for lane, share in zip(self.lanes, shares, strict=True):
-            lane.feed(share, Pace(self._speed, actions[0].time_ms, self._started_s))
+            lane.feed(share, Pace(self._speed, actions[0].time_ms, started_s))
         await self._all_drained()
-        self._ended_s = self._timers.time()
+        self._played_s = self.seconds
+        self._started_s = None
         for lane in self.lanes:
             lane.settle()
         await self._all_drained()
@@ -122,10 +122,15 @@ class Player:
         return sum(lane.ledger.adds + lane.ledger.deletes for lane in self.lanes)
 
     @property
+    def resume_tokens(self) -> list[str]:
+        """The secrets that give the sessions' users, and so their orders, to who presents them."""
+        return list(self._tokens)
+
+    @property
     def seconds(self) -> float:
-        """How long it has played, or did play."""
-        ended_s = self._ended_s if self._ended_s is not None else self._timers.time()
-        return ended_s - self._started_s
+        """How long it has played."""
+        playing_s = self._timers.time() - self._started_s if self._started_s is not None else 0.0
+        return self._played_s + playing_s
 
     @property
     def rate(self) -> float:
@@ -160,6 +165,7 @@ class Player:
             latencies_s=[s for lane in self.lanes for s in lane.latencies_s],
             reconnects=self._reconnects,
             resent=sum(lane.resent for lane in self.lanes),
+            postponed=sum(lane.postponed for lane in self.lanes),
         )
 
     # ---- connections --------------------------------------------------------------------------
@@ -200,7 +206,7 @@ class Player:
                 ) as client:
                     if first is None:
                         first = client
-                        self._on_first(lane, client.welcome)
+                        self._on_first(lane, client)
                     elif client.user_id != first.user_id:
                         raise ReplayError("the server no longer knows our resume token")
                     else:
@@ -219,8 +225,10 @@ class Player:
             await asyncio.sleep(delay)
             delay = min(2 * delay, RECONNECT_MAX_S)
 
-    def _on_first(self, lane: Lane, welcome: Event) -> None:
-        instrument = next(i for i in welcome["instruments"] if i["security"] == self._security)
+    def _on_first(self, lane: Lane, client: Client) -> None:
+        self._tokens.append(client.resume_token)
+        known = client.welcome["instruments"]
+        instrument = next(i for i in known if i["security"] == self._security)
         lane.ledger.lot = Grid.parse(repr(instrument["lotSize"]))
         self._waiting_for -= 1
         if not self._waiting_for:

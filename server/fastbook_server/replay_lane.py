@@ -4,7 +4,8 @@ A lane does no I/O: it is given the bytes that arrive and a way to send, and may
 any moment. Commands go out in the order of the recording, at most `window` unanswered. After a
 reconnect the unanswered ones are sent again in the same order: what had been done is answered with
 its state (an add by its client order id) or with ``unknown_order`` (a delete), and the rest is done
-now, so the market sees each command once and in order.
+now, so the market sees each command once and in order. What the server refuses for now (it says
+when to come again) is sent again too, but may come after commands that were behind it.
 """
 
 from __future__ import annotations
@@ -18,8 +19,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import msgspec
 
 from fastbook_server.clock import Cancellable, Timers
+from fastbook_server.messages import Code
 from fastbook_server.replay_ledger import Frame, Ledger, ReplayError, decode
 from fastbook_server.replay_recording import Action
+
+_LAST = 1 << 62
 
 _encode = msgspec.json.Encoder().encode
 
@@ -73,6 +77,7 @@ class Lane:
         self.drained.set()
         self.latencies_s = array("d")
         self.resent = 0
+        self.postponed = 0
         self._security = security
         self._window = window
         self._timers = timers
@@ -119,11 +124,9 @@ class Lane:
         """Note that the connection is gone: what is unanswered will be sent again."""
         self._send = None
         self.resent += len(self._flying)
-        unanswered = [*self._later, *self._flying.values(), *self._again]
-        # In the order of the file; a question after an order (its ref is negative) comes first.
-        self._again = deque(sorted(unanswered, key=lambda s: s.ref if s.ref else 1 << 62))
+        self._again.extend(self._flying.values())
         self._flying.clear()
-        self._later.clear()
+        self._sort_again()
 
     def on_payload(self, payload: bytes) -> None:
         """Take one frame of the server.
@@ -139,11 +142,20 @@ class Lane:
         if sent is None:
             return  # not ours
         if frame.retry_after_ms is not None:
+            self.postponed += 1
             self._later.append(sent)
             self._later_s = self._timers.time() + frame.retry_after_ms / 1_000
+        elif self._later and frame.code == Code.UNKNOWN_ORDER and self._is_early(sent):
+            self._later.append(sent)
         else:
             self._on_answer(sent, frame)
         self._wake(0.0)
+
+    def _is_early(self, delete: _Sent) -> bool:
+        """Whether the order that this withdraws was postponed, and so is not there yet."""
+        assert delete.action is not None
+        order_id = delete.action.order_id
+        return any(s.action is not None and s.action.order_id == order_id for s in self._later)
 
     def _on_unasked(self, frame: Frame) -> None:
         if frame.event == "order":
@@ -176,6 +188,15 @@ class Lane:
             self._questions += 1
             self._again.appendleft(_Sent(-self._questions, action))
 
+    def _sort_again(self) -> None:
+        """Put what must be sent again, and what was postponed, in the order of the recording.
+
+        A question after an order (its ref is negative) comes first, the list last.
+        """
+        unanswered = [*self._later, *self._again]
+        self._again = deque(sorted(unanswered, key=lambda s: s.ref or _LAST))
+        self._later.clear()
+
     # ---- sending ------------------------------------------------------------------------------
 
     def _wake(self, delay_s: float) -> None:
@@ -199,8 +220,7 @@ class Lane:
             if now < self._later_s:
                 self._wake(self._later_s - now)
                 return
-            self._again.extendleft(reversed(self._later))
-            self._later.clear()
+            self._sort_again()
         payloads = []
         at_s = self._stopwatch_s()
         while len(self._flying) < self._window and (sent := self._next(now)) is not None:

@@ -34,6 +34,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     latencies_s: list[float]
     reconnects: int
     resent: int
+    postponed: int
 
     @property
     def commands(self) -> int:
@@ -92,6 +93,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
             lines.append(
                 ("connection", f"lost {self.reconnects:,} times, {self.resent:,} commands resent")
             )
+        if self.postponed:
+            lines.append(("postponed", f"{self.postponed:,} by the server, so not all in order"))
         return "\n".join(f"{name:<16} {value}" for name, value in lines)
 
     def _traded(self) -> str:
