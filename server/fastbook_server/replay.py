@@ -140,15 +140,13 @@ class Player:
     def report(self) -> Report:
         """Return the result so far."""
         ledgers = [lane.ledger for lane in self.lanes]
-        lot = ledgers[0].lot
         refused: Counter[str] = sum((x.refused for x in ledgers), Counter())
         deletes_refused: Counter[str] = sum((x.deletes_refused for x in ledgers), Counter())
         deletes = sum(x.deletes for x in ledgers)
         withdrawn = sum(x.withdrawn() for x in ledgers)
         return Report(
             security=self._security,
-            lot=lot.number(1),
-            lots_per_unit=(lot.numerator, lot.denominator),
+            lot=ledgers[0].lot.step,
             orders=sum(x.adds for x in ledgers),
             accepted=sum(x.accepted for x in ledgers),
             refused=dict(refused),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import msgspec
 
 
@@ -16,8 +18,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     security: str
-    lot: float
-    lots_per_unit: tuple[int, int]  # lot is the first divided by the second
+    lot: str  # a decimal number
     orders: int
     accepted: int
     refused: dict[str, int]
@@ -60,11 +61,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
     def amount(self, lots: int) -> str:
         """Return lots as an amount, exactly to the last digit that a lot has."""
-        step, per = self.lots_per_unit
-        digits = len(str(per)) - 1
-        whole = lots * step * 10**digits // per
-        text = f"{whole // 10**digits:,}"
-        return text + (f".{whole % 10**digits:0{digits}}" if digits else "")
+        return f"{lots * Decimal(self.lot):,f}"
 
     def text(self) -> str:
         """Return the report for people."""

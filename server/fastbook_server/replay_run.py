@@ -49,20 +49,34 @@ class Progression(Protocol):
 async def run(options: ReplayOptions, console: Console) -> int:
     """Play a recording and print the report; returns the exit code of the process.
 
-    Progress goes to `console`, the report to stdout.
+    Progress goes to `console`, the report to stdout. Ctrl-C ends it with a report so far.
 
     Raises:
         RecordingError: the file is no recording.
     """
     stop = _signals()
     actions = read(options.file)
+    playing = asyncio.ensure_future(_run(options, actions, console))
+    await asyncio.wait((playing, stop), return_when=asyncio.FIRST_COMPLETED)
+    if playing.done():
+        return playing.result()
+    playing.cancel()
+    await asyncio.gather(playing, return_exceptions=True)
+    return stop.result()
+
+
+async def _run(options: ReplayOptions, actions: list[Action], console: Console) -> int:
     with _progression(console, len(actions)) as progression:
         try:
             async with _target(options, progression.say) as (url, server_failed):
-                return await _play(options, url, actions, progression, stop, server_failed)
+                await _play(options, url, actions, progression, server_failed)
         except ReplayError as error:
             progression.say(f"fastbook replay: {error}")
             return EXIT_FAILED
+        except asyncio.CancelledError:
+            progression.say("stopped")
+            raise
+    return 0
 
 
 async def _play(
@@ -70,9 +84,8 @@ async def _play(
     url: str,
     actions: list[Action],
     progression: Progression,
-    stop: asyncio.Future[int],
     server_failed: asyncio.Future[None],
-) -> int:
+) -> None:
     async with Player(
         url,
         security=options.security,
@@ -82,18 +95,15 @@ async def _play(
         notify=progression.say,
     ) as player:
         playing = asyncio.ensure_future(player.play(actions))
+        waiting = (playing, server_failed)
         try:
-            waiting: set[asyncio.Future[object]] = {playing, stop, server_failed}  # type: ignore[arg-type]
             while not any(future.done() for future in waiting):
                 progression.at(player)
                 await asyncio.wait(waiting, timeout=TICK_S, return_when=asyncio.FIRST_COMPLETED)
             progression.at(player)
-            if stop.done() and not playing.done():
-                progression.say("stopped; so far:")
-                return stop.result()
-            server_failed.done() and server_failed.result()
+            if server_failed.done():
+                server_failed.result()
             playing.result()
-            return 0
         finally:
             playing.cancel()
             await asyncio.gather(playing, return_exceptions=True)

@@ -1,0 +1,71 @@
+"""The client's own frames, as a strict server reads them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+from replay_small_server import SECURITY, small_server
+
+from fastbook_server.client import ConnectError, ConnectionClosedError, connect, masked_text
+
+
+def unmasked(frame: bytes) -> bytes:
+    """Read a frame as RFC 6455 says, byte by byte."""
+    assert frame[0] == 0x81
+    assert frame[1] & 0x80
+    length, start = frame[1] & 0x7F, 2
+    if length == 126:
+        length, start = int.from_bytes(frame[2:4], "big"), 4
+        assert length > 125
+    elif length == 127:
+        length, start = int.from_bytes(frame[2:10], "big"), 10
+        assert length > 65_535
+    key, payload = frame[start : start + 4], frame[start + 4 :]
+    assert len(payload) == length
+    return bytes(byte ^ key[i % 4] for i, byte in enumerate(payload))
+
+
+@pytest.mark.parametrize("length", [0, 1, 2, 3, 4, 5, 125, 126, 127, 65_535, 65_536, 70_001])
+def test_a_masked_frame_carries_its_payload(length: int) -> None:
+    payload = bytes(i * 7 % 256 for i in range(length))
+    assert unmasked(masked_text(payload)) == payload
+
+
+def test_masks_differ() -> None:
+    assert len({masked_text(b"the same payload") for _ in range(100)}) == 100
+
+
+async def test_many_commands_in_one_write_are_answered_one_by_one() -> None:
+    commands = [json.dumps({"op": "ping", "ref": n}).encode() for n in range(500)]
+    async with small_server() as url, connect(url, security=SECURITY, feed=False) as client:
+        client.send_many(commands)
+        await client.send({"op": "ping", "ref": "last"})
+        assert [(await client.receive())["ref"] for _ in range(501)] == [*range(500), "last"]
+
+
+async def test_the_end_of_a_connection_is_told_by_receive() -> None:
+    async with (
+        small_server() as url,
+        connect(url, feed=False) as first,
+        connect(url, feed=False, resume=first.resume_token) as second,
+    ):
+        assert second.user_id == first.user_id
+        with pytest.raises(ConnectionClosedError) as caught:
+            await first.receive()
+        assert caught.value.code == 4001
+        first.send_many([b"{}"])
+        with pytest.raises(ConnectionClosedError):
+            await first.receive()
+
+
+async def test_a_server_that_hangs_up_before_its_first_word() -> None:
+    async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises((ConnectError, OSError)):
+            async with connect(f"ws://127.0.0.1:{port}/ws"):
+                pass
