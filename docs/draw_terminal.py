@@ -1,0 +1,38 @@
+"""Draw docs/terminal.svg: the live view of a running ``fastbook demo``, after a few seconds of it.
+
+    make run                                  # in one terminal
+    .venv/bin/python docs/draw_terminal.py    # in another
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from fastbook_server import terminal
+from fastbook_server.client import connect
+from fastbook_server.demo_market import MarketWatch
+
+SIZE = (100, 30)
+WATCH_S = 20.0
+
+
+async def main(url: str) -> None:
+    """Follow the market for a while, then write the picture."""
+    loop = asyncio.get_running_loop()
+    market = MarketWatch(url)
+    end = loop.time() + WATCH_S
+    async with connect(market.ws_url) as client:
+        market.meet(client.welcome)
+        while loop.time() < end:
+            market.take(await client.receive(), loop.time())
+    console = Console(record=True, width=SIZE[0], height=SIZE[1], file=io.StringIO())
+    console.print(terminal.screen(market, loop.time(), SIZE, [], unicode=True))
+    console.save_svg(str(Path(__file__).with_name("terminal.svg")), title="fastbook demo")
+
+
+asyncio.run(main(sys.argv[1] if len(sys.argv) > 1 else "http://127.0.0.1:8080"))
