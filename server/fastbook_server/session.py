@@ -134,26 +134,32 @@ class Session:
         self._flushing = False
         if self._closing:
             return
-        data = b"".join(self._outbox)
-        self._outbox.clear()
-        if self._transport.is_closing():
-            self._closing = True
-            return
-        self._transport.write(data)
+        # What is unsent from earlier turns: one large opening does not make a reader slow.
         if self._transport.get_write_buffer_size() > self._limits.outbox_bytes_max:
             metrics.SLOW_READERS.inc()
             log.info("%s reads too slowly: outbox_bytes_max reached", self.user_id)
             self.close(CLOSE_SLOW_READER, "too slow: outbox_bytes_max reached")
+        else:
+            self._write_outbox()
+
+    def _write_outbox(self) -> None:
+        data = b"".join(self._outbox)
+        self._outbox.clear()
+        if self._transport.is_closing():
+            self._closing = True
+        elif data:
+            self._transport.write(data)
 
     def close(self, code: int, reason: str) -> None:
         """Close after what has been queued; a peer that does not answer is cut off."""
         if self._closing:
             return
-        self._flush()
+        self._write_outbox()
+        if self._closing:  # the peer was faster
+            return
         self._closing = True
-        if not self._transport.is_closing():
-            self._transport.write(wsframes.close(code, reason))
-            self._abort = self._loop.call_later(CLOSE_TIMEOUT_S, self._transport.abort)
+        self._transport.write(wsframes.close(code, reason))
+        self._abort = self._loop.call_later(CLOSE_TIMEOUT_S, self._transport.abort)
 
     def replaced(self) -> None:
         """Close: the user came back on another socket."""

@@ -1,0 +1,382 @@
+"""Bad input of every kind and every bound of a connection: its answer, and nobody else's harm."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import pytest
+from wire import Closed, order, until
+
+from fastbook_server import session
+from fastbook_server.session import RateLimit
+
+TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
+
+
+# ---- bad input -----------------------------------------------------------------------------------
+
+
+def add(price: str, amount: str) -> str:
+    new = f'"type":"bid","execType":"limit","price":{price},"amount":{amount}'
+    return '{"op":"add","ref":"r","order":{' + new + "}}"
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "ref", "words"),
+    [
+        ("hello", "bad_frame", None, "malformed"),
+        ("", "bad_frame", None, "truncated"),
+        ("[]", "bad_frame", None, "Expected `object`"),
+        ('{"op":"ping","ref":"r","extra":1}', "bad_frame", "r", "`extra`"),
+        ('{"op":"pong","ref":"r"}', "unknown_op", "r", "`$.op`"),
+        ('{"op":"add","ref":"r"}', "bad_frame", "r", "`order`"),
+        (add('"1"', "1"), "bad_frame", "r", "`$.order.price`"),
+        (add("NaN", "1"), "bad_frame", None, "malformed"),
+        (add("1e999", "1"), "bad_frame", "r", "`$.order.price`"),
+        ('{"op":"delete","ref":"r","clientOrderId":"\\u0000"}', "bad_frame", "r", "clientOrderId"),
+        ("[" * 60_000, "bad_frame", None, "Expected `object`"),
+        ('{"a":' * 13_000, "bad_frame", None, "nesting"),
+        ('{"op":"subscribe","ref":"r","security":"\\u0000"}', "unknown_security", "r", "security"),
+        ('{"op":"deleteAll","ref":"r","security":"é"}', "unknown_security", "r", "security"),
+    ],
+    ids=lambda v: str(v)[:40],
+)
+async def test_what_is_no_command_gets_one_error(serve, join, text, code, ref, words):
+    server = await serve()
+    peer = await join(server, feed="none")
+    await peer.send(text)
+    (frame,) = await peer.sync()
+    assert (frame["event"], frame["code"], frame.get("ref")) == ("error", code, ref)
+    assert words in frame["message"]
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "words"),
+    [
+        (add("-1", "1"), "invalid_price", "price -1.0 is not positive"),
+        (add("0", "1"), "invalid_price", "price 0.0 is not positive"),
+        (add("100.5", "1"), "invalid_price", "price 100.5 is not a multiple of tickSize 1"),
+        (add("1e308", "1"), "invalid_price", "price 1e+308 is more than the largest"),
+        (add("1", "0.5"), "invalid_amount", "amount 0.5 is not a multiple of lotSize 1"),
+        (add("1", "-0"), "invalid_amount", "amount 0.0 is not positive"),
+        ('{"op":"delete","ref":"r","id":"\\u0000"}', "unknown_order", "id: no open order"),
+        ('{"op":"delete","ref":"r","clientOrderId":"x"}', "unknown_order", "clientOrderId: no"),
+    ],
+    ids=lambda v: str(v)[:70],
+)
+async def test_what_a_rule_refuses_is_a_rejected_order(serve, join, text, code, words):
+    server = await serve()
+    peer = await join(server, feed="none")
+    await peer.send(text)
+    (frame,) = await peer.sync()
+    assert list(frame) == ["event", "ref", "status", "code", "message"]
+    assert [frame[k] for k in ("event", "ref", "status", "code")] == [
+        "order",
+        "r",
+        "rejected",
+        code,
+    ]
+    assert words in frame["message"]
+
+
+async def test_bad_input_leaves_the_connection_and_everybody_elses_untouched(serve, join):
+    server = await serve()
+    ann, eve = await join(server), await join(server)
+    await ann.take(2), await eve.take(2)
+    order_id = (await ann.ask(order("bid", 10, 1, "0")))["order"]["id"]
+    await eve.sync()
+    for bad in ("{", '{"op":"x"}', add("0", "0"), add("1e999", "1")):
+        await eve.send(bad)
+    await eve.send({"op": "delete", "ref": "1", "id": order_id})
+    assert [f["event"] for f in await eve.sync()] == ["error", "error", "error", "order", "order"]
+    await ann.sync()
+    reply = await eve.ask(order("ask", 10, 1, "2"))
+    assert (reply["status"], [f["event"] for f in await ann.sync()]) == (
+        "filled",
+        ["order", "trades", "aggOrderBook"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("opcode", "payload", "options", "code"),
+    [
+        (BINARY, b'{"op":"ping"}', {}, 1003),
+        (TEXT, b'{"op":"ping","ref":"\xff"}', {}, 1007),
+        (TEXT, b"\xed\xa0\x80", {}, 1007),
+        (TEXT, b"x" * 2**20, {}, 1009),
+        (TEXT, b"x" * 65_537, {}, 1009),
+        (TEXT, b"{}", {"rsv": 4}, 1002),
+        (3, b"", {}, 1002),
+        (PING, b"x" * 126, {}, 1002),
+        (PING, b"", {"fin": False}, 1002),
+    ],
+    ids=["binary", "utf8", "surrogate", "1MB", "65537", "rsv", "opcode", "ping126", "pingfin"],
+)
+async def test_frames_that_the_protocol_forbids_close_with_their_code(
+    serve, join, raw, opcode, payload, options, code
+):
+    server = await serve()
+    other, peer = await join(server, feed="none"), await raw(server, "/ws?feed=none")
+    peer.frame(opcode, payload, **options)
+    assert await peer.close_code() == code
+    assert (await other.ask({"op": "ping", "ref": "1"}))["event"] == "pong"
+
+
+async def test_the_largest_frame_is_taken(serve, raw):
+    server = await serve()
+    peer = await raw(server, "/ws?feed=none")
+    await peer.event()
+    peer.text(b'{"op":"ping","ref":"1"' + b" " * (65_536 - 23) + b"}")
+    assert (await peer.event())["event"] == "pong"
+
+
+async def test_nothing_follows_a_close_frame(serve, join, raw):
+    """Also not when it is the parser that closed, while books and trades go on for the others."""
+    server = await serve()
+    ann, peer = await join(server, feed="none"), await raw(server)
+    peer.frame(3, b"")
+    while (await peer.next())[0] != CLOSE:
+        pass
+    for n in range(5):
+        await ann.ask(order("bid", 10 + n, 1, str(n)))
+    peer.frame(CLOSE, (1000).to_bytes(2, "big"))
+    async with asyncio.timeout(5):
+        assert await peer.reader.read() == b""
+
+
+async def test_fragments_and_pings_between_them_are_one_frame(serve, raw):
+    server = await serve()
+    peer = await raw(server, "/ws?feed=none")
+    await peer.event()
+    peer.frame(TEXT, b'{"op":"pi', fin=False)
+    peer.frame(PING, b"there?")
+    peer.frame(0, b'ng","ref"', fin=False)
+    peer.frame(0, b':"1"}')
+    assert await peer.next() == (PONG, b"there?")
+    assert (await peer.event())["ref"] == "1"
+
+
+async def test_fragments_that_are_too_large_together_close(serve, raw):
+    server = await serve()
+    peer = await raw(server, "/ws?feed=none")
+    peer.frame(TEXT, b"x" * 40_000, fin=False)
+    peer.frame(0, b"x" * 40_000)
+    assert await peer.close_code() == 1009
+
+
+async def test_compression_is_offered_in_vain(serve, raw):
+    server = await serve()
+    offer = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"
+    peer = await raw(server, "/ws?feed=none", headers=offer)
+    assert b"101 Switching" in peer.head
+    assert b"extensions" not in peer.head.lower()
+    assert (await peer.event())["event"] == "welcome"
+
+
+async def test_a_client_that_says_goodbye_is_answered(serve, raw):
+    server = await serve()
+    peer = await raw(server, "/ws?feed=none")
+    await peer.event()
+    peer.frame(CLOSE, (1000).to_bytes(2, "big") + b"bye")
+    opcode, _ = await peer.next()
+    assert opcode == CLOSE
+    assert await peer.reader.read() == b""
+
+
+async def test_a_client_that_is_cut_off_leaves_no_session(serve, join, raw):
+    server = await serve()
+    peer = await raw(server)
+    await peer.event()
+    peer.writer.transport.abort()
+    watcher = await join(server, feed="none")
+    await until(lambda: len(server._gateway._sessions) == 1)
+    assert (await watcher.ask({"op": "ping", "ref": "1"}))["event"] == "pong"
+
+
+# ---- bounds --------------------------------------------------------------------------------------
+
+
+def test_the_rate_limit_holds_one_seconds_worth_and_says_when_there_is_room():
+    limit = RateLimit(4, 100.0)
+    assert [limit.take(100.0) for _ in range(6)] == [0, 0, 0, 0, 251, 251]
+    assert limit.take(100.0 + 0.251) == 0
+    assert limit.take(100.0 + 0.252) > 0
+    assert [limit.take(200.0) for _ in range(5)] == [0, 0, 0, 0, 251]
+
+
+async def test_more_commands_than_the_rate_are_refused_each_in_its_own_shape(serve, join):
+    server = await serve(commands_per_second_max=3)
+    ann, bob = await join(server, feed="none"), await join(server, feed="none")
+    commands = [{"op": "ping", "ref": n} for n in range(3)]
+    commands += [
+        order("bid", 10, 1, 3),
+        {"op": "delete", "ref": 4, "id": "x"},
+        {"op": "orders", "ref": 5},
+        {"op": "deleteAll", "ref": 6},
+        {"op": "subscribe", "ref": 7, "security": "COIN"},
+        {"op": "ping", "ref": 8},
+    ]
+    await ann.ws.send_str("{")  # no command: no token
+    for command in commands:
+        await ann.send(command)
+    frames = await ann.take(10)
+    assert [(f["event"], f.get("ref"), f.get("code")) for f in frames] == [
+        ("error", None, "bad_frame"),
+        *(("pong", n, None) for n in range(3)),
+        *(("order", n, "rate_limited") for n in (3, 4)),
+        *(("error", n, "rate_limited") for n in (5, 6, 7, 8)),
+    ]
+    assert all(0 < f["retryAfterMs"] <= 334 for f in frames[4:])
+    assert all("commands_per_second_max 3" in f["message"] for f in frames[4:])
+    assert (await bob.ask(order("bid", 10, 1, "1")))["order"]["id"], "the limit is each one's own"
+
+
+async def test_subscriptions_are_bounded(serve, join):
+    server = await serve(subscriptions_max=1)
+    peer = await join(server)
+    frame = await peer.ask({"op": "subscribe", "ref": "1", "security": "FINE"})
+    assert frame == {
+        "event": "error",
+        "ref": "1",
+        "code": "overloaded",
+        "retryAfterMs": 1_000,
+        "message": "subscriptions_max 1 reached",
+    }
+    again = await peer.ask({"op": "subscribe", "ref": "2", "security": "COIN"})
+    assert again["event"] == "subscribed", "it follows this one already"
+    await peer.ask({"op": "unsubscribe", "ref": "3", "security": "COIN"})
+    other = await peer.ask({"op": "subscribe", "ref": "4", "security": "FINE"})
+    assert other["event"] == "subscribed"
+
+
+async def test_a_reader_that_has_stopped_is_closed_with_4008_and_the_others_are_served(
+    serve, join, raw
+):
+    server = await serve(outbox_bytes_soft=20_000, outbox_bytes_max=60_000, depth=0)
+    stuck = await raw(server, rcvbuf=4_096)
+    ann, eve = await join(server, feed="none"), await join(server)
+    await stuck.event()
+    stuck.writer.transport.pause_reading()
+    await ann.ask(order("ask", 10, 100_000, "0"))
+    traded = 0
+    async with asyncio.timeout(15):
+        while not session_of(server, stuck)._closing:
+            for n in range(200):
+                await ann.send(order("bid", None, 1, n))
+            traded += 200
+            await ann.sync()
+    stuck.writer.transport.resume_reading()
+    frames = []
+    with contextlib.suppress(Closed):
+        while True:
+            frames.append(await stuck.event())
+    assert stuck.close_with == 4008
+    seqs = [t["seq"] for f in frames if f["event"] == "trades" for t in f["trades"]]
+    assert seqs == list(range(2, 2 + len(seqs))), "none is missing before the close"
+    seen = [t["seq"] for f in await eve.sync() if f["event"] == "trades" for t in f["trades"]]
+    assert seen == list(range(2, 2 + traded))
+
+
+def session_of(server, peer):
+    """Return the server's session of a raw peer."""
+    port = peer.writer.get_extra_info("sockname")[1]
+    for found in server._gateway._sessions:
+        if found._transport.get_extra_info("peername")[1] == port:
+            return found
+    raise AssertionError("no such session")
+
+
+async def test_a_slow_reader_skips_books_and_gets_the_newest_when_it_has_caught_up(
+    serve, join, raw
+):
+    server = await serve(outbox_bytes_soft=10_000, outbox_bytes_max=10**9, depth=0, throttle_ms=1)
+    slow = await raw(server, rcvbuf=4_096)
+    ann = await join(server, feed="none")
+    await slow.event()
+    transport = session_of(server, slow)._transport
+    slow.writer.transport.pause_reading()
+    price = 0
+    async with asyncio.timeout(15):
+        while transport.get_write_buffer_size() < 10_000:
+            price += 1
+            await ann.ask(order("bid", price, 1, "fill"))
+        for _ in range(100):
+            price += 1
+            await ann.ask(order("bid", price, 1, "more"))
+    slow.writer.transport.resume_reading()
+    books = []
+    while not books or books[-1]["seq"] < price:
+        frame = await slow.event()
+        if frame["event"] == "aggOrderBook":
+            books.append(frame)
+    assert len(books[-1]["aggOrderBook"]["bid"]) == price
+    assert len(books) < price - 50, "what was published meanwhile was skipped"
+
+
+async def test_a_flooding_client_is_read_more_slowly_while_commits_wait(serve, raw):
+    from fastbook_server.store.memory import MemoryStore
+
+    store = MemoryStore()
+    server = await serve(store, inbox_commands_max=50, batch_commands_max=10)
+    peer = await raw(server, "/ws?feed=none")
+    await peer.event()
+    store.hold()
+    for n in range(2_000):
+        peer.text(order("bid", 10, 1, n))
+    await until(lambda: server.pipeline.uncommitted_commands >= 50)
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert server.pipeline.uncommitted_commands == 50
+    store.release()
+    replies = [await peer.event() for _ in range(2_000)]
+    assert [(r["ref"], r["status"]) for r in replies] == [(n, "open") for n in range(2_000)]
+
+
+async def test_a_database_that_is_away_is_unavailable_at_once_and_recovers_by_itself(serve, join):
+    from fastbook_server.store.memory import MemoryStore
+
+    store = MemoryStore()
+    server = await serve(store, uncommitted_events_max=6)
+    ann = await join(server, feed="none")
+    store.hold()
+    for n in range(3):
+        await ann.send(order("bid", 10, 1, n))
+    refused = await ann.next()
+    assert refused == {
+        "event": "order",
+        "ref": 2,
+        "status": "rejected",
+        "code": "unavailable",
+        "message": "the database is away: uncommitted_events_max 6 reached",
+        "retryAfterMs": 1_000,
+    }
+    assert (await ann.ask({"op": "ping", "ref": "p"}))["event"] == "pong"
+    store.release()
+    assert [(f["ref"], f["status"]) for f in await ann.take(2)] == [(0, "open"), (1, "open")]
+    assert (await ann.ask(order("bid", 10, 1, 3)))["status"] == "open"
+
+
+async def test_a_closing_session_hears_nothing_more_from_its_peer(serve, raw, monkeypatch):
+    """A peer that does not answer the close is cut off, and its commands count no more."""
+    monkeypatch.setattr(session, "CLOSE_TIMEOUT_S", 0.2)
+    server = await serve()
+    peer = await raw(server, "/ws?feed=none")
+    await peer.event()
+    peer.frame(BINARY, b"")
+    peer.text(order("bid", 10, 1, "1"))
+    assert await peer.close_code() == 1003
+    async with asyncio.timeout(5):
+        assert await peer.reader.read() == b""
+    assert server.exchange.markets["COIN"].seq == 0
+
+
+async def test_an_opening_larger_than_the_outbox_bound_does_not_make_a_reader_slow(serve, join):
+    server = await serve(outbox_bytes_soft=10_000, outbox_bytes_max=20_000, depth=0)
+    ann = await join(server, feed="none")
+    for price in range(1, 10_001):
+        await ann.send(order("bid", price, 1))
+    await ann.sync()
+    late = await join(server)
+    assert len((await late.next())["aggOrderBook"]["bid"]) == 10_000
+    assert [f["event"] for f in await late.sync()] == ["trades"]
