@@ -159,7 +159,7 @@ def demo(config: Config, traders: int, rate: float, seed: int, plain: bool) -> N
 @click.option(
     "--window",
     type=click.IntRange(1, 100_000),
-    default=1_000,
+    default=512,
     show_default=True,
     help="Unanswered commands per session.",
 )

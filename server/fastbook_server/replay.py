@@ -26,7 +26,7 @@ from fastbook_server.replay_ledger import ReplayError
 from fastbook_server.replay_recording import Action
 from fastbook_server.replay_report import Report
 
-WINDOW = 1_000
+WINDOW = 512
 """Unanswered commands of one session: more only wait longer, fewer leave the server idle."""
 
 RECONNECT_FIRST_S = 0.05
