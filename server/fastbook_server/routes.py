@@ -132,7 +132,7 @@ class Gateway:
                 security=query.get("security", self._instruments[0].security),
                 withdraw_on_close=self._options.withdraw_on_close
                 or _BOOLEANS[query.get("cancelOnDisconnect", "false").lower()],
-                wants_feed=query.get("feed") != "none",
+                wants_feed="feed" not in query,
             )
         finally:
             self._per_address[address] -= 1
@@ -223,7 +223,11 @@ class Gateway:
 
     def _is_welcome(self, origin: str, host: str) -> bool:
         """Whether a page of `origin` may connect: our own, or one that the settings allow."""
-        return urlsplit(origin).netloc == host or origin in self._options.allowed_origins
+        try:
+            own = urlsplit(origin).netloc == host
+        except ValueError:  # an address with an open bracket
+            return False
+        return own or origin in self._options.allowed_origins
 
     # ---- the end ------------------------------------------------------------------------------
 

@@ -1,0 +1,166 @@
+"""The door: who may come in, and what operators are told."""
+
+from __future__ import annotations
+
+import asyncio
+
+import aiohttp
+import pytest
+from wire import order, until
+
+from fastbook_server import __version__
+from fastbook_server.store.memory import MemoryStore
+
+
+async def get(server, path: str, **headers: str) -> tuple[int, str]:
+    async with aiohttp.ClientSession() as http, http.get(server.url + path, headers=headers) as got:
+        return got.status, await got.text()
+
+
+async def status_of_handshake(raw, server, path: str = "/ws", **headers: str) -> int:
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    peer = await raw(server, path, headers=lines)
+    return int(peer.head.split()[1])
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        (None, 101),
+        ("http://127.0.0.1:{port}", 101),
+        ("https://127.0.0.1:{port}", 101),
+        ("https://shop.example", 101),
+        ("https://shop.example.evil", 403),
+        ("http://shop.example", 403),
+        ("https://shop.example:444", 403),
+        ("http://127.0.0.1", 403),
+        ("http://127.0.0.1:{port}.evil", 403),
+        ("http://localhost:{port}", 403),
+        ("null", 403),
+        ("", 403),
+        ("http://[", 403),
+        ("\xff", 403),
+    ],
+)
+async def test_programs_and_own_pages_are_welcome_foreign_pages_are_not(serve, raw, origin, status):
+    server = await serve(allowed_origins=("https://shop.example",))
+    headers = {} if origin is None else {"Origin": origin.replace("{port}", str(server.port))}
+    assert await status_of_handshake(raw, server, **headers) == status
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "code"),
+    [
+        ("security=NOPE", 404, "unknown_security"),
+        ("security=", 404, "unknown_security"),
+        ("security=coin", 404, "unknown_security"),
+        ("feed=all", 400, "bad_frame"),
+        ("cancelOnDisconnect=yes", 400, "bad_frame"),
+        ("cancelOnDisconnect=", 400, "bad_frame"),
+    ],
+)
+async def test_a_wrong_query_is_refused_before_the_handshake(serve, query, status, code):
+    server = await serve()
+    got, text = await get(server, f"/ws?{query}")
+    assert (got, code in text, query.partition("=")[0] in text) == (status, True, True)
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["feed=NONE", "feed=none&cancelOnDisconnect=TRUE", "feed=none&resume=%FF", "feed=none&x"],
+)
+async def test_a_right_query_is_right_in_any_case(serve, join, raw, query):
+    server = await serve()
+    peer, ann = await raw(server, f"/ws?{query}"), await join(server)
+    await ann.ask(order("bid", 10, 1, "1"))
+    peer.text({"op": "ping", "ref": "p"})
+    assert [(await peer.event())["event"] for _ in range(2)] == ["welcome", "pong"]
+
+
+async def test_an_address_that_is_no_text_is_a_bad_request(serve, raw):
+    assert await status_of_handshake(raw, await serve(), "/ws?resume=\xff\xfe") == 400
+
+
+async def test_a_plain_request_to_the_endpoint_is_a_bad_one(serve):
+    assert (await get(await serve(), "/ws"))[0] == 400
+
+
+async def test_sessions_are_bounded_in_all_also_when_they_come_together(serve, join):
+    server = await serve(sessions_max=5)
+    results = await asyncio.gather(*(join(server) for _ in range(20)), return_exceptions=True)
+    refused = [r.status for r in results if isinstance(r, aiohttp.WSServerHandshakeError)]
+    assert refused == [503] * 15
+    assert await get(server, "/ws") == (
+        503,
+        '{"code": "overloaded", "message": "sessions_max 5 reached"}',
+    )
+    await next(r for r in results if not isinstance(r, Exception)).ws.close()
+    await until(lambda: len(server._gateway._sessions) == 4)
+    await join(server)
+
+
+async def test_sessions_of_one_address_are_bounded(serve, join):
+    server = await serve(sessions_per_address_max=2)
+    first, _ = await join(server), await join(server)
+    assert await get(server, "/ws") == (
+        429,
+        '{"code": "overloaded", "message": "sessions_per_address_max 2 reached"}',
+    )
+    await first.ws.close()
+    await until(lambda: server._gateway._per_address["127.0.0.1"] == 1)
+    await join(server)
+
+
+async def test_what_operators_ask_for(serve, join):
+    server = await serve()
+    ann = await join(server)
+    await ann.ask(order("bid", 10, 1, "1"))
+    await ann.ask(order("bid", 0, 1, "2"))
+    assert (await get(server, "/healthz"))[0] == 200
+    assert await get(server, "/readyz") == (200, '{"status": "ready"}')
+    assert (await get(server, "/version"))[1] == (
+        '{"version": "' + __version__ + '", "protocol": 1, "epoch": 1}'
+    )
+    assert f"ws://127.0.0.1:{server.port}/ws" in (await get(server, "/"))[1]
+    _, figures = await get(server, "/metrics")
+    assert "fastbook_sessions 1.0" in figures
+    assert 'fastbook_refused_total{code="invalid_price"}' in figures
+
+
+async def test_readiness_goes_with_the_database(serve, join):
+    store = MemoryStore()
+    server = await serve(store)
+    from fastbook_server.store import StoreUnavailable
+
+    ann = await join(server, feed="none")
+    store.fail_next(1, lambda: StoreUnavailable("cut"))
+    store.hold()
+    await ann.send(order("bid", 10, 1, "1"))
+    await until(lambda: server.pipeline.uncommitted_commands == 1)
+    assert (await get(server, "/readyz"))[0] == 200, "one commit that takes its time is no failure"
+    store.release()
+    await until(lambda: not server.pipeline.available)
+    assert await get(server, "/readyz") == (503, '{"status": "unavailable"}')
+    await until(lambda: server.pipeline.available)
+    assert (await get(server, "/readyz"))[0] == 200
+
+
+async def test_a_stopping_server_commits_answers_and_closes_with_1001(serve, join):
+    store = MemoryStore()
+    server = await serve(store)
+    ann, idle = await join(server, feed="none"), await join(server, feed="none")
+    store.hold()
+    await ann.send(order("bid", 10, 1, "1"))
+    await until(lambda: server.pipeline.uncommitted_commands == 1)
+    stopping = asyncio.ensure_future(server.stop())
+    await asyncio.sleep(0)
+    assert (await get(server, "/readyz"))[0] == 503
+    assert (await get(server, "/ws"))[0] == 503
+    await idle.send(order("bid", 10, 1, "2"))
+    refused = await idle.next()
+    store.release()
+    reply = await ann.next()
+    closes = [await peer.close_code() for peer in (ann, idle)]
+    assert (refused["code"], reply["status"], closes) == ("unavailable", "open", [1001, 1001])
+    assert await stopping
+    assert len(store.data.open_orders) == 1
