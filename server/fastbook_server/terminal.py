@@ -21,9 +21,13 @@ from fastbook_server.client import Event
 from fastbook_server.demo_market import MarketWatch
 
 BID, ASK, DIM = "green", "red", "bright_black"
-HEAD_ROWS, FOOT_ROWS, FRAME_ROWS = 1, 4, 3
+HEAD_ROWS, FOOT_ROWS, FRAME_ROWS = 1, 3, 3
 """Rows that are not the ladder's: the head line, the foot, a panel's frame and column heads."""
-WIDTH_MIN, HEIGHT_MIN = 60, 14
+WIDTH_MIN, HEIGHT_MIN = 64, 14
+TAPE_COLUMNS, TAPE_COLUMNS_MAX = 20, 44
+"""Of the tape: what it takes beside price and amount, and what it makes good use of."""
+LADDER_COLUMNS = 10
+"""Of the ladder: what it takes beside price, amount and bars."""
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
@@ -41,7 +45,11 @@ def screen(
         return Text(line(watch, now_s))
     foot = _foot(watch, now_s, notes)
     inside = rows - HEAD_ROWS - FOOT_ROWS - FRAME_ROWS
-    ladder_columns = columns - 42 if columns >= 96 else columns * 55 // 100
+    price, amount = _widths(watch)
+    ladder_columns = min(
+        columns - (price + amount + TAPE_COLUMNS),  # the tape must not lose a sign
+        max(columns * 55 // 100, columns - TAPE_COLUMNS_MAX),
+    )
     layout = Layout()
     middle = Layout(name="middle")
     layout.split_column(Layout(_head(watch), size=HEAD_ROWS), middle, Layout(foot, size=FOOT_ROWS))
@@ -105,7 +113,7 @@ def _ladder(watch: MarketWatch, levels: int, columns: int, unicode: bool) -> Ren
     table.add_column("price", justify="right", no_wrap=True)
     table.add_column("amount", justify="right", no_wrap=True)
     table.add_column("depth", no_wrap=True, ratio=1)
-    bar = max(4, columns - _widest(watch, (*asks, *bids)) - 12)
+    bar = max(4, columns - sum(_widths(watch)) - LADDER_COLUMNS)
     for _ in range(per_side - len(asks)):
         table.add_row("", "", "")
     for row, colour in rows:
@@ -116,10 +124,12 @@ def _ladder(watch: MarketWatch, levels: int, columns: int, unicode: bool) -> Ren
     return Panel(table, title="book", title_align="left", box=box.ROUNDED, border_style=DIM)
 
 
-def _widest(watch: MarketWatch, rows: Sequence[Event]) -> int:
+def _widths(watch: MarketWatch) -> tuple[int, int]:
     """Return how many columns the longest price and the longest amount take."""
-    price = max((len(watch.price(row["price"])) for row in rows), default=5)
-    return max(5, price) + max((len(watch.amount(row["amount"])) for row in rows), default=6)
+    rows = (*watch.asks, *watch.bids, *watch.trades)
+    price = max((len(watch.price(row["price"])) for row in rows), default=0)
+    amount = max((len(watch.amount(row["amount"])) for row in rows), default=0)
+    return max(5, price), max(6, amount)
 
 
 def _add_level(table: Table, watch: MarketWatch, row: Event, colour: str, bar: str) -> None:
@@ -139,7 +149,7 @@ def _spread(watch: MarketWatch) -> tuple[Text, Text, Text]:
     return (
         Text(watch.price(spread), style="bold"),
         Text("spread", style=DIM),
-        Text(f"{points:.1f} bp", style=DIM),
+        Text(f"{points:.1f} bp" if points >= 0.1 else f"{points:.1g} bp", style=DIM),
     )
 
 

@@ -1,0 +1,126 @@
+"""What the demo shows, from frames alone."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from fastbook_server import terminal
+from fastbook_server.demo_market import RATE_WINDOW_S, MarketWatch, decimals
+
+WELCOME = {
+    "security": "BTC-USD",
+    "instruments": [{"security": "BTC-USD", "tickSize": 0.01, "lotSize": 0.0001}],
+}
+
+
+def row(price: float, amount: float) -> dict[str, float]:
+    return {"price": price, "amount": amount, "total": price * amount}
+
+
+def trade(seq: int, side: str = "bid", price: float = 100.5) -> dict[str, Any]:
+    return {"seq": seq, "type": side, "price": price, "amount": 0.25, "time": 1_767_225_600_000}
+
+
+def book(seq: int, bids: list[Any], asks: list[Any]) -> dict[str, Any]:
+    sides = {"bid": bids, "ask": asks}
+    return {"event": "aggOrderBook", "security": "BTC-USD", "seq": seq, "aggOrderBook": sides}
+
+
+def trades(*rows: dict[str, Any]) -> dict[str, Any]:
+    return {"event": "trades", "security": "BTC-USD", "seq": 0, "trades": list(rows)}
+
+
+@pytest.fixture
+def watch() -> MarketWatch:
+    watch = MarketWatch("http://127.0.0.1:8080")
+    watch.meet(WELCOME)
+    levels = [0.01 * n for n in range(1, 40)]
+    bids = [row(100.5 - d, 1 + d) for d in levels]
+    asks = [row(100.5 + d, 1 + d) for d in levels]
+    watch.take(book(40, bids, asks), 0.0)
+    watch.take(trades(trade(38), trade(39, "ask", 100.49)), 0.0)
+    return watch
+
+
+def drawn(watch: MarketWatch, columns: int, rows: int, **options: Any) -> list[str]:
+    out = io.StringIO()
+    console = Console(file=out, width=columns, height=rows, force_terminal=True, color_system=None)
+    console.print(terminal.screen(watch, 1.0, (columns, rows), **options), end="")
+    return out.getvalue().splitlines()
+
+
+@pytest.mark.parametrize(("columns", "rows"), [(64, 14), (80, 24), (100, 31), (220, 60)])
+def test_screen_fits_the_terminal_and_shows_both_sides(
+    watch: MarketWatch, columns: int, rows: int
+) -> None:
+    lines = drawn(watch, columns, rows)
+    assert len(lines) == rows
+    assert max(map(len, lines)) <= columns
+    text = "\n".join(lines)
+    assert "http://127.0.0.1:8080" in lines[0]
+    for part in ("100.51", "100.49", "0.02", "2.0 bp", "▼", "▲", "fastbook connect ws://127"):
+        assert part in text
+
+
+def test_best_prices_enclose_the_spread(watch: MarketWatch) -> None:
+    lines = drawn(watch, 80, 24)
+    middle = next(n for n, line in enumerate(lines) if "spread" in line)
+    assert "100.51" in lines[middle - 1]
+    assert "100.49" in lines[middle + 1]
+
+
+def test_screen_without_unicode_draws_no_blocks(watch: MarketWatch) -> None:
+    text = "\n".join(drawn(watch, 80, 24, unicode=False))
+    assert "#" in text
+    assert not set("█▌▲▼") & set(text)
+
+
+def test_last_note_takes_the_last_row(watch: MarketWatch) -> None:
+    assert "the database is away" in drawn(watch, 80, 24, notes=["old", "the database is away"])[-1]
+
+
+def test_an_empty_market_can_be_drawn() -> None:
+    watch = MarketWatch("http://[::1]:80")
+    watch.meet(WELCOME)
+    assert any("one side is empty" in line for line in drawn(watch, 80, 24))
+    assert "bid -  ask -" in terminal.line(watch, 0.0)
+
+
+def test_plain_line(watch: MarketWatch) -> None:
+    assert terminal.line(watch, 1.0) == (
+        "BTC-USD  seq 40  bid 1.0100 @ 100.49  ask 1.0100 @ 100.51  "
+        "last sold 0.2500 @ 100.49  0 orders/s, 0.0 trades/s"
+    )
+
+
+def test_only_live_trades_are_counted_and_none_twice(watch: MarketWatch) -> None:
+    watch.take(trades(trade(41), trade(42, "ask")), 1.0)
+    watch.take(trades(trade(42, "ask"), trade(44)), 2.0)  # the opening pair of a new connection
+    assert [t["seq"] for t in watch.trades] == [38, 39, 41, 42, 44]
+    assert (watch.trades_seen, watch.bought_seen) == (3, 2)
+
+
+def test_rates_are_those_of_the_last_seconds(watch: MarketWatch) -> None:
+    for second in range(1, 20):
+        watch.take(book(40 + 60 * second, [], []), float(second))
+        watch.take(trades(trade(40 + 60 * second)), float(second))
+    commands, made = watch.rates(19.0)
+    assert commands == pytest.approx(60, rel=0.01)
+    assert made == pytest.approx(1, abs=0.21)  # the window's first second may count whole
+    assert watch.rates(19.0 + 2 * RATE_WINDOW_S) == (0.0, 0.0)
+
+
+def test_frames_of_other_securities_are_not_shown(watch: MarketWatch) -> None:
+    watch.take(book(99, [], []) | {"security": "ETH-USD"}, 1.0)
+    assert watch.seq == 40
+
+
+@pytest.mark.parametrize(
+    ("step", "expected"), [(0.01, 2), (5.0, 0), (0.25, 2), (1e-8, 8), (1e3, 0)]
+)
+def test_decimals_of_a_step(step: float, expected: int) -> None:
+    assert decimals(step) == expected
