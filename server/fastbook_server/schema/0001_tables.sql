@@ -3,8 +3,10 @@
 -- Numbers: price, amount, avg_price are what the wire says (double precision); *_ticks and *_lots
 -- are integers of the instrument's tick_size and lot_size; notional is in ticks x lots. Times are
 -- Unix milliseconds. seq counts the commands that changed a security, without gaps; n counts the
--- rows of one table that share a seq. orders, trades, fills and cancellations are never changed
--- once written; with TimescaleDB they are hypertables, one chunk a day.
+-- rows of one table that share a seq. Texts compare byte by byte, which is cheap in indexes.
+--
+-- orders, trades, fills and cancellations are never changed once written; with TimescaleDB they
+-- are hypertables, one chunk a day.
 
 CREATE TYPE side AS ENUM ('bid', 'ask');
 CREATE TYPE exec_type AS ENUM ('limit', 'market');
@@ -26,7 +28,7 @@ CREATE TABLE engine_state (
 -- tick and lot as they were configured, and as exact decimals to calculate with.
 CREATE TABLE instruments (
     number smallint PRIMARY KEY CHECK (number BETWEEN 0 AND 4095),
-    security text NOT NULL UNIQUE,
+    security text COLLATE "C" NOT NULL UNIQUE,
     tick text NOT NULL,
     lot text NOT NULL,
     tick_size numeric NOT NULL CHECK (tick_size > 0),
@@ -35,7 +37,7 @@ CREATE TABLE instruments (
 
 -- The last seq of each security.
 CREATE TABLE markets (
-    security text PRIMARY KEY REFERENCES instruments (security),
+    security text COLLATE "C" PRIMARY KEY REFERENCES instruments (security),
     seq bigint NOT NULL DEFAULT 0
 ) WITH (fillfactor = 50);
 
@@ -43,8 +45,8 @@ CREATE TABLE markets (
 CREATE TABLE orders (
     id uuid NOT NULL,
     time bigint NOT NULL,
-    user_id text NOT NULL,
-    security text NOT NULL,
+    user_id text COLLATE "C" NOT NULL,
+    security text COLLATE "C" NOT NULL,
     type side NOT NULL,
     exec_type exec_type NOT NULL,
     amount double precision NOT NULL,
@@ -53,7 +55,7 @@ CREATE TABLE orders (
     time_in_force time_in_force NOT NULL,
     post_only boolean NOT NULL,
     self_trade self_trade NOT NULL,
-    client_order_id text,
+    client_order_id text COLLATE "C",
     withdraw_on_close boolean NOT NULL,
     PRIMARY KEY (id, time),
     UNIQUE (security, seq, time)
@@ -63,8 +65,8 @@ CREATE TABLE orders (
 CREATE TABLE trades (
     id uuid NOT NULL,
     time bigint NOT NULL,
-    user_id text NOT NULL,
-    security text NOT NULL,
+    user_id text COLLATE "C" NOT NULL,
+    security text COLLATE "C" NOT NULL,
     type side NOT NULL,
     amount double precision NOT NULL,
     avg_price double precision NOT NULL,
@@ -76,7 +78,7 @@ CREATE TABLE trades (
 
 -- One match of a taker with a maker, at the maker's price. type is the taker's side.
 CREATE TABLE fills (
-    security text NOT NULL,
+    security text COLLATE "C" NOT NULL,
     seq bigint NOT NULL,
     n integer NOT NULL,
     time bigint NOT NULL,
@@ -84,21 +86,21 @@ CREATE TABLE fills (
     price_ticks bigint NOT NULL,
     quantity_lots bigint NOT NULL,
     maker_order_id uuid NOT NULL,
-    maker_user_id text NOT NULL,
+    maker_user_id text COLLATE "C" NOT NULL,
     taker_order_id uuid NOT NULL,
-    taker_user_id text NOT NULL,
+    taker_user_id text COLLATE "C" NOT NULL,
     PRIMARY KEY (security, seq, n, time)
 );
 
 -- What of an order ended without a fill, and why. rested: it left the book; otherwise it is the
 -- remainder of an incoming order that never got there. type and price_ticks are the order's.
 CREATE TABLE cancellations (
-    security text NOT NULL,
+    security text COLLATE "C" NOT NULL,
     seq bigint NOT NULL,
     n integer NOT NULL,
     time bigint NOT NULL,
     order_id uuid NOT NULL,
-    user_id text NOT NULL,
+    user_id text COLLATE "C" NOT NULL,
     type side NOT NULL,
     price_ticks bigint,
     quantity_lots bigint NOT NULL,
@@ -108,22 +110,23 @@ CREATE TABLE cancellations (
 );
 
 -- What rests in the books now. Rows come and go with every batch, so there is no index but the
--- key, room on the pages for updates in place, and an autovacuum that does not wait.
+-- key, room on the pages for updates in place, and an autovacuum that does not wait. notional is
+-- what its fills have cost so far, null before the first one.
 CREATE TABLE open_orders (
     id uuid PRIMARY KEY,
     time bigint NOT NULL,
-    user_id text NOT NULL,
-    security text NOT NULL,
+    user_id text COLLATE "C" NOT NULL,
+    security text COLLATE "C" NOT NULL,
     type side NOT NULL,
     price_ticks bigint NOT NULL,
     quantity_lots bigint NOT NULL,
     remaining_lots bigint NOT NULL,
-    notional numeric NOT NULL,
+    notional numeric,
     seq bigint NOT NULL,
     time_in_force time_in_force NOT NULL,
     post_only boolean NOT NULL,
     self_trade self_trade NOT NULL,
-    client_order_id text,
+    client_order_id text COLLATE "C",
     withdraw_on_close boolean NOT NULL
 ) WITH (
     fillfactor = 80,
@@ -137,8 +140,8 @@ CREATE TABLE open_orders (
 
 -- The orders of the last 24 h that bore a client order id, so that a retry is recognised.
 CREATE TABLE client_orders (
-    user_id text NOT NULL,
-    client_order_id text NOT NULL,
+    user_id text COLLATE "C" NOT NULL,
+    client_order_id text COLLATE "C" NOT NULL,
     order_id uuid NOT NULL,
     time bigint NOT NULL,
     PRIMARY KEY (user_id, client_order_id)
@@ -147,7 +150,7 @@ CREATE INDEX client_orders_time ON client_orders (time);
 
 -- The aggregated book of a security right after seq, level by level, for book_at to start from.
 CREATE TABLE book_checkpoints (
-    security text NOT NULL,
+    security text COLLATE "C" NOT NULL,
     seq bigint NOT NULL,
     time bigint NOT NULL,
     type side[] NOT NULL,
@@ -156,13 +159,17 @@ CREATE TABLE book_checkpoints (
     PRIMARY KEY (security, seq)
 );
 
+-- The default index on time would be one more to write; chunks are found by time without it.
 DO $$
+DECLARE
+    name text;
 BEGIN
     IF current_setting('fastbook.timescale') = 'on' THEN
-        PERFORM create_hypertable('orders', by_range('time', 86400000));
-        PERFORM create_hypertable('trades', by_range('time', 86400000));
-        PERFORM create_hypertable('fills', by_range('time', 86400000));
-        PERFORM create_hypertable('cancellations', by_range('time', 86400000));
+        FOREACH name IN ARRAY ARRAY['orders', 'trades', 'fills', 'cancellations'] LOOP
+            PERFORM create_hypertable(
+                name::regclass, by_range('time', 86400000), create_default_indexes => false
+            );
+        END LOOP;
     END IF;
 END
 $$;

@@ -8,7 +8,7 @@ from decimal import Decimal
 from sys import intern
 from typing import TYPE_CHECKING, NamedTuple
 
-from fastbook_server.events import Order, Traded
+from fastbook_server.events import Order, Reason, Status, Traded
 from fastbook_server.ids import EPOCH_MAX, INSTRUMENT_MAX
 from fastbook_server.instruments import Instrument, InstrumentSpec
 from fastbook_server.store import (
@@ -37,31 +37,31 @@ FROM open_orders WHERE security = ANY($1) ORDER BY seq
 """
 BOOKS = "SELECT security, type, price_ticks, quantity_lots FROM agg_order_book"
 CLIENT_ORDERS = """
-WITH wanted AS MATERIALIZED (
-    SELECT o.*
-    FROM client_orders AS c
-    JOIN orders AS o ON o.id = c.order_id AND o.time = c.time
-    WHERE c.time >= $1 AND o.time >= $1 AND o.security = ANY($2)
-), filled AS (
-    SELECT w.id, sum(f.quantity_lots) AS quantity_lots,
-           sum(f.price_ticks::numeric * f.quantity_lots) AS notional
-    FROM wanted AS w
-    JOIN (
-        SELECT maker_order_id AS id, price_ticks, quantity_lots FROM fills WHERE time >= $1
-        UNION ALL
-        SELECT taker_order_id, price_ticks, quantity_lots FROM fills WHERE time >= $1
-    ) AS f ON f.id = w.id
-    GROUP BY w.id
-), ended AS (
-    SELECT w.id, c.reason FROM wanted AS w JOIN cancellations AS c ON c.order_id = w.id
-    WHERE c.time >= $1
-)
-SELECT w.id::text, w.time, w.user_id, w.security, w.type, w.exec_type, w.price, w.amount, w.seq,
-       w.time_in_force, w.post_only, w.self_trade, w.client_order_id, w.withdraw_on_close,
-       coalesce(filled.quantity_lots, 0) AS filled_lots, coalesce(filled.notional, 0) AS notional,
-       ended.reason
-FROM wanted AS w LEFT JOIN filled ON filled.id = w.id LEFT JOIN ended ON ended.id = w.id
-ORDER BY w.time, w.id
+SELECT o.id::text, o.time, o.user_id, o.security, o.type, o.exec_type, o.price, o.amount, o.seq,
+       o.time_in_force, o.post_only, o.self_trade, o.client_order_id, o.withdraw_on_close
+FROM client_orders AS c
+JOIN orders AS o ON o.id = c.order_id AND o.time = c.time
+WHERE c.time >= $1 AND o.time >= $1 AND o.security = ANY($2)
+ORDER BY o.time, o.id
+"""
+# What became of some orders: both by hash, over the one security's rows since the first of them.
+FILLED = """
+SELECT f.id::text, sum(f.quantity_lots), sum(f.price_ticks::numeric * f.quantity_lots)
+FROM unnest($1::uuid[]) AS wanted (id)
+JOIN (
+    SELECT maker_order_id AS id, price_ticks, quantity_lots
+    FROM fills WHERE security = $2 AND seq >= $3 AND time >= $4
+    UNION ALL
+    SELECT taker_order_id, price_ticks, quantity_lots
+    FROM fills WHERE security = $2 AND seq >= $3 AND time >= $4
+) AS f ON f.id = wanted.id
+GROUP BY f.id
+"""
+ENDED = """
+SELECT c.order_id::text, c.reason
+FROM unnest($1::uuid[]) AS wanted (id)
+JOIN cancellations AS c ON c.order_id = wanted.id
+WHERE c.security = $2 AND c.seq >= $3 AND c.time >= $4
 """
 TRADES = """
 SELECT o.id::text, o.time, o.user_id, o.security, o.type, o.exec_type, o.price, o.amount, o.seq,
@@ -176,7 +176,7 @@ async def recover(connection: Connection, ours: Claim, last_trades: int) -> Reco
         books = await connection.fetch(BOOKS, timeout=LONG_TIMEOUT_S)
         _check_books(open_orders, [row for row in books if row["security"] in instruments])
         cutoff = ours.time_ms - CLIENT_ORDERS_KEPT_MS
-        client_orders = await connection.fetch(CLIENT_ORDERS, cutoff, names, timeout=LONG_TIMEOUT_S)
+        client_orders = await _client_orders(connection, cutoff, instruments)
         trades = {
             name: await connection.fetch(TRADES, name, last_trades or None, timeout=LONG_TIMEOUT_S)
             for name in names
@@ -189,7 +189,7 @@ async def recover(connection: Connection, ours: Claim, last_trades: int) -> Reco
         instruments=ours.instruments,
         seqs=seqs,
         open_orders=tuple(open_orders),
-        client_orders=tuple(_client_order(row, instruments) for row in client_orders),
+        client_orders=tuple(client_orders),
         last_trades={
             name: tuple(_trade(row, instruments) for row in rows) for name, rows in trades.items()
         },
@@ -233,20 +233,43 @@ def _open_orders(
 ) -> Iterator[OpenOrder]:
     for row in rows:
         order = _order(row, instruments[row[3]], row[6], row[7])
-        yield OpenOrder(order, row[14], int(row[15]))
+        yield OpenOrder(order, row[14], int(row[15] or 0))
 
 
-def _client_order(row: asyncpg.Record, instruments: Mapping[str, Instrument]) -> ClientOrder:
-    order = _order_of_numbers(row, instruments)
-    remaining = order.quantity - int(row["filled_lots"])
-    reason = row["reason"]
+async def _client_orders(
+    connection: Connection, cutoff: int, instruments: Mapping[str, Instrument]
+) -> list[ClientOrder]:
+    rows = await connection.fetch(CLIENT_ORDERS, cutoff, list(instruments), timeout=LONG_TIMEOUT_S)
+    orders = [_order_of_numbers(row, instruments) for row in rows]
+    filled: dict[str, tuple[int, int]] = {}
+    ended: dict[str, Reason] = {}
+    # However little the planner knows about these tables, it must not loop over one per order.
+    await connection.execute("SET LOCAL enable_nestloop = off")
+    for instrument in instruments.values():
+        of_one = [order for order in orders if order.instrument is instrument]
+        if of_one:
+            arguments = (
+                [order.id for order in of_one],
+                instrument.security,
+                min(order.seq for order in of_one),
+                cutoff,
+            )
+            for row in await connection.fetch(FILLED, *arguments, timeout=LONG_TIMEOUT_S):
+                filled[row[0]] = (int(row[1]), int(row[2]))
+            for row in await connection.fetch(ENDED, *arguments, timeout=LONG_TIMEOUT_S):
+                ended[row[0]] = row[1]
+    await connection.execute("SET LOCAL enable_nestloop = on")
+    return [_client_order(o, *filled.get(o.id, (0, 0)), ended.get(o.id)) for o in orders]
+
+
+def _client_order(order: Order, filled: int, notional: int, reason: Reason | None) -> ClientOrder:
+    remaining = order.quantity - filled
+    status: Status = "filled"
     if reason is not None:
         status = "cancelled"
-    elif remaining == 0:
-        status = "filled"
-    else:
-        status = "open" if remaining == order.quantity else "partiallyFilled"
-    return ClientOrder(order, status, remaining, int(row["notional"]), reason)  # type: ignore[arg-type]
+    elif remaining:
+        status = "partiallyFilled" if filled else "open"
+    return ClientOrder(order, status, remaining, notional, reason)
 
 
 def _trade(row: asyncpg.Record, instruments: Mapping[str, Instrument]) -> Traded:

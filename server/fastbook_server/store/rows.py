@@ -44,8 +44,6 @@ OPEN_ORDERS = (
     "client_order_id", "withdraw_on_close",
 )  # fmt: skip
 
-ZERO = Decimal(0)  # most orders rest before they are filled
-
 
 class Rows(msgspec.Struct, frozen=True):
     """A netted batch: rows to insert by table, and columns of what to change or delete.
@@ -192,7 +190,7 @@ class _Net:
 def _open_order(order: Order, remaining: int, notional: int) -> Row:
     return (
         order.id, order.time_ms, order.user_id, order.instrument.security, order.side,
-        order.price, order.quantity, remaining, Decimal(notional) if notional else ZERO,
+        order.price, order.quantity, remaining, Decimal(notional) if notional else None,
         order.seq, order.time_in_force, order.post_only, order.self_trade,
         order.client_order_id, order.withdraw_on_close,
     )  # fmt: skip
