@@ -18,6 +18,7 @@ from fastbook_server.instruments import InstrumentSpec
 from fastbook_server.pipeline import Durability
 
 Count = Annotated[int, Meta(ge=1, le=10**12)]
+Text = Annotated[str, Meta(min_length=1)]
 OnClose = Literal["keep", "cancel"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
@@ -33,15 +34,15 @@ def _about(text: str) -> Meta:
 class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Every setting of ``fastbook serve``."""
 
-    host: Annotated[str, _about("Address to listen on.")] = "127.0.0.1"
+    host: Annotated[str, Meta(min_length=1), _about("Address to listen on.")] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535), _about("Port to listen on; 0 takes a free one.")] = (
         8080
     )
     data_dir: Annotated[
-        str | None, _about("Folder of the private PostgreSQL; made if it is not there.")
+        Text | None, _about("Folder of the private PostgreSQL; made if it is not there.")
     ] = None
     database_url: Annotated[
-        str | None,
+        Text | None,
         _about(
             "postgresql://… of a server to use instead of a private one (TimescaleDB if it can)."
         ),
@@ -183,9 +184,9 @@ def load(
     for setting in SETTINGS:
         if setting.name in flags:
             values[setting.name] = _value(setting, flags[setting.name], setting.flag)
-        elif setting.variable in environment:
-            text: Any = environment[setting.variable]
-            given = text.replace(",", " ").split() if setting.many else text
+        elif environment.get(setting.variable):  # one that is empty is as good as unset
+            text = environment[setting.variable]
+            given: Any = text.replace(",", " ").split() if setting.many else text
             values[setting.name] = _value(setting, given, setting.variable)
         elif setting.name in in_file:
             values[setting.name] = _value(setting, in_file[setting.name], f"{file}: {setting.name}")
@@ -212,11 +213,13 @@ def _read_toml(file: Path) -> dict[str, Any]:
 def _value(setting: Setting, given: Any, source: str) -> Any:
     if setting.name == "instruments":
         return tuple(_instrument(g, source) for g in _listed(given, source))
-    if setting.name == "port" and isinstance(given, bool):
-        raise ConfigError(f"{source}: expected `int`, got `bool`")
     try:
         return msgspec.convert(given, setting.type, strict=not isinstance(given, str))
     except msgspec.ValidationError as error:
+        choices = get_args(get_args(setting.type)[0])
+        if isinstance(given, str) and all(isinstance(c, str) for c in choices) and choices:
+            expected = f"expected one of {', '.join(choices)}, got {given!r}"
+            raise ConfigError(f"{source}: {expected}") from None
         shown = f" ({given!r})" if isinstance(given, str | int | float) else ""
         raise ConfigError(f"{source}: {error}{shown}") from None
 
