@@ -33,7 +33,7 @@ OPEN_ORDERS = """
 SELECT id::text, time, user_id, security, type, 'limit' AS exec_type, price_ticks, quantity_lots,
        seq, time_in_force, post_only, self_trade, client_order_id, withdraw_on_close,
        remaining_lots, notional
-FROM open_orders WHERE security = ANY($1) ORDER BY seq
+FROM open_orders WHERE security = ANY($1)
 """
 BOOKS = "SELECT security, type, price_ticks, quantity_lots FROM agg_order_book"
 CLIENT_ORDERS = """
@@ -173,6 +173,7 @@ async def recover(connection: Connection, ours: Claim, last_trades: int) -> Reco
         cursor = await connection.cursor(OPEN_ORDERS, names)
         while rows := await cursor.fetch(CHUNK_ROWS, timeout=LONG_TIMEOUT_S):
             open_orders.extend(_open_orders(rows, instruments))
+        open_orders.sort(key=lambda resting: resting.order.seq)  # they come nearly so
         books = await connection.fetch(BOOKS, timeout=LONG_TIMEOUT_S)
         _check_books(open_orders, [row for row in books if row["security"] in instruments])
         cutoff = ours.time_ms - CLIENT_ORDERS_KEPT_MS
