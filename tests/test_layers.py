@@ -1,0 +1,181 @@
+"""Who may import whom: the architecture as a table. A new module must find its place in it."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SERVER = ROOT / "server" / "fastbook_server"
+ENGINE = ROOT / "src" / "fastbook"
+
+# The values that everybody speaks of, from the ground up.
+IDS: set[str] = {"ids"}
+EVENTS = {"instruments", "events"}
+WIRE = EVENTS | {"messages", "frames", "wsframes"}
+STATE = EVENTS | {"state"}
+# What turns commands into events, without clock or I/O.
+RULES = STATE | IDS | {"messages", "terms", "accounts", "market"}
+# What companions of the server are made of: they come in by the public endpoint.
+OUTSIDE = EVENTS | {"client", "messages", "clock"}
+
+MAY_IMPORT: dict[str, set[str]] = {
+    "__init__": set(),
+    # pure: values and rules
+    "ids": set(),
+    "instruments": set(),
+    "events": {"instruments"},
+    "state": EVENTS,
+    "messages": EVENTS,
+    "terms": EVENTS | {"messages"},
+    "accounts": EVENTS,
+    "market": EVENTS | {"accounts", "messages", "terms"},
+    "exchange": RULES,
+    "frames": EVENTS,
+    "wsframes": set(),
+    "channels": EVENTS,
+    "market_data": STATE | {"frames"},
+    # time and figures
+    "clock": set(),
+    "metrics": set(),
+    # the matching server: commands to committed events
+    "pipeline": STATE | {"channels", "clock", "exchange", "messages", "metrics", "store"},
+    "store": STATE,
+    "store.connection": {"store"},
+    "store.migrations": {"store", "store.connection"},
+    "store.rows": STATE | {"store"},
+    "store.recovery": STATE | IDS | {"store", "store.connection"},
+    "store.postgres": STATE
+    | {"store"}
+    | {f"store.{m}" for m in ("connection", "migrations")}
+    | {"store.recovery", "store.rows"},
+    "store.memory": STATE | {"store"},
+    # the order book server: committed events to sockets
+    "snapshots": {"market_data", "metrics", "wsframes"},
+    "feeds": EVENTS | {"channels", "clock", "market_data", "metrics", "snapshots", "wsframes"},
+    "users": EVENTS | {"clock", "frames", "wsframes"},
+    "session": WIRE | {"clock", "feeds", "metrics", "pipeline", "snapshots", "users"},
+    "routes": WIRE | {"clock", "feeds", "metrics", "pipeline", "session", "users"},
+    # the assembly
+    "embedded": {"embedded_binaries"},
+    "embedded_binaries": set(),
+    "config": EVENTS | {"pipeline"},
+    "app": RULES
+    | {"channels", "clock", "config", "embedded", "exchange", "feeds", "market_data", "pipeline"}
+    | {"routes", "session", "snapshots", "store", "store.postgres", "users"},
+    "cli": {"app", "config", "connect", "demo", "embedded", "store"}
+    | {"replay_recording", "replay_run"},
+    "__main__": {"cli"},
+    # companions: clients of the public endpoint like any other
+    "client": set(),
+    "connect": OUTSIDE,
+    "noise": EVENTS,
+    "demo": OUTSIDE
+    | {"app", "config", "embedded", "demo_market", "demo_traders", "demo_views", "terminal"},
+    "demo_market": OUTSIDE,
+    "demo_traders": OUTSIDE | {"noise", "demo_market"},
+    "demo_views": OUTSIDE | {"demo_market", "terminal"},
+    "terminal": OUTSIDE | {"demo_market"},
+    "replay": OUTSIDE | {f"replay_{m}" for m in ("lane", "ledger", "recording", "report")},
+    "replay_lane": OUTSIDE | {"replay_ledger", "replay_recording"},
+    "replay_ledger": OUTSIDE | {"replay_recording"},
+    "replay_recording": OUTSIDE,
+    "replay_report": OUTSIDE | {"replay_ledger"},
+    "replay_run": OUTSIDE
+    | {f"replay_{m}" for m in ("ledger", "recording", "report", "server")}
+    | {"replay"},
+    "replay_server": OUTSIDE | {"replay_ledger"},
+}
+
+PURE = {
+    *("ids", "instruments", "events", "state", "messages", "terms", "accounts", "market"),
+    *("exchange", "frames", "wsframes", "channels", "market_data"),
+}
+PURE_LIBRARIES = {
+    *("__future__", "collections", "decimal", "enum", "fastbook", "itertools", "msgspec", "re"),
+    "typing",
+}
+
+ONLY_IN: dict[str, set[str]] = {
+    "aiohttp.web": {"app", "routes", "session"},
+    "aiohttp": {"app", "routes", "session", "client"},
+    "asyncpg": {"store.connection", "store.postgres", "store.recovery"},
+    "aiocache": {"snapshots"},
+    "prometheus_client": {"metrics"},
+    "click": {"cli"},
+}
+
+
+def modules(folder: Path) -> dict[str, Path]:
+    """Return all modules of a package by their name within it."""
+    named = {}
+    for path in sorted(folder.rglob("*.py")):
+        parts = path.relative_to(folder).with_suffix("").parts
+        if parts[-1] == "__init__" and len(parts) > 1:
+            parts = parts[:-1]
+        named[".".join(parts)] = path
+    return named
+
+
+def imports(path: Path) -> set[str]:
+    """Return the full names of all that a module imports, wherever in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def own(names: set[str]) -> set[str]:
+    """Return which modules of the server are among the names of imports."""
+    found = set()
+    for name in names:
+        package, _, inner = name.partition(".")
+        if package == "fastbook_server":
+            while inner and inner not in SERVER_MODULES:
+                inner = inner.rpartition(".")[0]
+            found.add(inner or "__init__")
+    return found
+
+
+SERVER_MODULES = modules(SERVER)
+
+
+def test_every_module_has_its_place_in_the_table():
+    assert set(SERVER_MODULES) - set(MAY_IMPORT) == set(), "give the new module its place"
+    assert set(MAY_IMPORT) - set(SERVER_MODULES) == set(), "take the old module out"
+
+
+@pytest.mark.parametrize("name", sorted(SERVER_MODULES))
+def test_a_module_imports_only_what_its_place_allows(name):
+    allowed = MAY_IMPORT.get(name, set()) | {name, "__init__"}
+    assert own(imports(SERVER_MODULES[name])) - allowed == set()
+
+
+@pytest.mark.parametrize("name", sorted(PURE))
+def test_rules_and_values_know_nothing_of_io_time_or_chance(name):
+    libraries = {n.partition(".")[0] for n in imports(SERVER_MODULES[name])}
+    assert libraries - PURE_LIBRARIES - {"fastbook_server"} == set()
+
+
+@pytest.mark.parametrize("library", sorted(ONLY_IN))
+def test_libraries_stay_in_their_rooms(library):
+    users = {
+        name
+        for name, path in SERVER_MODULES.items()
+        if any(i == library or i.startswith(library + ".") for i in imports(path))
+    }
+    assert users - ONLY_IN[library] == set()
+
+
+def test_the_engine_knows_nothing_of_the_server_and_needs_nothing_but_python():
+    names = {n for path in modules(ENGINE).values() for n in imports(path)}
+    outside = {n.partition(".")[0] for n in names} - {"fastbook"}
+    assert outside & {"fastbook_server", "aiohttp", "asyncpg", "asyncio", "msgspec"} == set()
+    sources = [p.read_text(encoding="utf-8") for p in ENGINE.glob("*.p[yx]*")]
+    assert not [s for s in sources if "fastbook_server" in s]
