@@ -33,7 +33,7 @@ lint: $(VENV)/.with-test,lint extensions ## check style, types, stubs and who im
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m mypy.stubtest --concise fastbook
+	$(BIN)/python -m mypy.stubtest --concise fastbook._book fastbook._depth
 	$(BIN)/python -m pytest -q tests/test_layers.py
 
 .PHONY: format

@@ -12,6 +12,7 @@ SHARED = sorted(glob("src/fastbook/*.pxd"))
 
 
 def extension(name: str) -> Extension:
+    """Return the extension module ``fastbook.<name>``; any header's change compiles it again."""
     return Extension(
         f"fastbook.{name}",
         [f"src/fastbook/{name}.pyx"],

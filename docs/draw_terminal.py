@@ -1,7 +1,6 @@
 """Draw docs/terminal.svg: the live view of a running ``fastbook demo``, after a few seconds of it.
 
-    make run                                  # in one terminal
-    .venv/bin/python docs/draw_terminal.py    # in another
+Start the demo with ``make run`` and this, with .venv/bin/python, in another terminal.
 """
 
 from __future__ import annotations
