@@ -236,11 +236,17 @@ class Gateway:
         self._stopping = True
 
     async def close_all(self, timeout_s: float) -> None:
-        """Close every session with 1001 and wait until they are gone, at most `timeout_s`."""
-        self._empty.clear()
+        """Close every session with 1001; cut off those that are not gone after `timeout_s`."""
         for session in tuple(self._sessions):
             session.close(CLOSE_GOING_AWAY, "the server is stopping")
+        await self._until_empty(timeout_s)
+        for session in tuple(self._sessions):
+            session.cut_off()
+        await self._until_empty(timeout_s)
+
+    async def _until_empty(self, timeout_s: float) -> None:
         if self._sessions:
+            self._empty.clear()
             waiter = asyncio.ensure_future(self._empty.wait())
             await asyncio.wait((waiter,), timeout=timeout_s)
             waiter.cancel()

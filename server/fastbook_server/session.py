@@ -161,6 +161,11 @@ class Session:
         self._transport.write(wsframes.close(code, reason))
         self._abort = self._loop.call_later(CLOSE_TIMEOUT_S, self._transport.abort)
 
+    def cut_off(self) -> None:
+        """End without a word: the peer has had its time to answer a close."""
+        self._closing = True
+        self._transport.abort()
+
     def replaced(self) -> None:
         """Close: the user came back on another socket."""
         self.close(CLOSE_RESUMED_ELSEWHERE, "resumed on another connection")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 
 import aiohttp
 import pytest
@@ -143,6 +144,18 @@ async def test_readiness_goes_with_the_database(serve, join):
     assert await get(server, "/readyz") == (503, '{"status": "unavailable"}')
     await until(lambda: server.pipeline.available)
     assert (await get(server, "/readyz"))[0] == 200
+
+
+async def test_a_peer_that_does_not_answer_a_goodbye_is_cut_off(serve, raw):
+    server = await serve()
+    peer = await raw(server, "/ws?feed=none")
+    await peer.event()
+    await server._gateway.close_all(0.05)
+    assert len(server._gateway._sessions) == 0
+    assert await peer.close_code() == 1001
+    async with asyncio.timeout(5):
+        with contextlib.suppress(ConnectionError):
+            assert await peer.reader.read() == b""
 
 
 async def test_a_stopping_server_commits_answers_and_closes_with_1001(serve, join):

@@ -1,0 +1,208 @@
+"""The real process on a real database: how it starts, what survives it, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+from wire import PATIENCE_S, Peer, order
+
+from fastbook_server.embedded import EmbeddedPostgres
+
+# They share a data folder, so that only the first one waits for initdb.
+pytestmark = pytest.mark.xdist_group("process")
+
+
+class Process:
+    """A ``fastbook serve`` that has said that it is ready."""
+
+    def __init__(self, process: asyncio.subprocess.Process, url: str) -> None:
+        self.process = process
+        self.url = url
+
+    @classmethod
+    async def start(cls, *options: str) -> Process:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "fastbook_server", "serve", "--port", "0"),
+            *("--throttle-ms", "0", *options),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={k: v for k, v in os.environ.items() if not k.startswith("FASTBOOK_")},
+        )
+        async with asyncio.timeout(60):
+            line = (await process.stdout.readline()).decode()
+        assert line.startswith("ready http://127.0.0.1:"), line
+        return cls(process, line.removeprefix("ready ").strip())
+
+    async def end(self, number: int | None = None) -> int:
+        """Send a signal, if any; return the exit code."""
+        if number is not None:
+            self.process.send_signal(number)
+        async with asyncio.timeout(60):
+            return await self.process.wait()
+
+    async def get(self, path: str) -> int:
+        async with aiohttp.ClientSession() as http, http.get(self.url + path) as got:
+            return got.status
+
+
+async def stopped(server: Process, *peers: Peer) -> int:
+    """Stop a server whose peers answer its goodbye; return the exit code."""
+    code, *_ = await asyncio.gather(
+        server.end(signal.SIGTERM), *(peer.close_code() for peer in peers)
+    )
+    return code
+
+
+@pytest.fixture(scope="module")
+def data_dir() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="fastbook-test-", dir="/tmp"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+async def start(data_dir) -> AsyncIterator:
+    started: list[Process] = []
+
+    async def start(*options: str) -> Process:
+        where = () if "--database-url" in options else ("--data-dir", str(data_dir))
+        started.append(await Process.start(*where, *options))
+        return started[-1]
+
+    yield start
+    for process in started:
+        if process.process.returncode is None:
+            process.process.kill()
+            await process.process.wait()
+
+
+async def test_sigterm_commits_closes_with_1001_and_exits_0(start, join):
+    server = await start()
+    ann, idle = await join(server), await join(server, feed="none")
+    assert await server.get("/readyz") == 200
+    for n in range(50):
+        await ann.send(order("bid", 10, 1, n))
+    first = await ann.ask(order("bid", 10, 1, "last"))
+    server.process.send_signal(signal.SIGTERM)
+    codes = await asyncio.gather(ann.close_code(), idle.close_code())
+    assert (codes, first["status"], await server.end()) == ([1001, 1001], "open", 0)
+
+    again = await start()
+    back = await join(again, resume=ann.token)
+    book, _, orders = await back.take(3)
+    assert back.user_id == ann.user_id
+    assert back.welcome["epoch"] == ann.welcome["epoch"] + 1
+    assert book["aggOrderBook"]["bid"] == [{"price": 10.0, "amount": 51.0, "total": 510.0}]
+    assert len(orders["orders"]) == 51
+    assert (await back.ask({"op": "deleteAll", "ref": "d"}))["count"] == 51
+
+
+async def test_the_first_signal_after_ready_is_heeded(start):
+    codes = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        server = await start()
+        codes.append(await server.end(number))
+    assert codes == [0, 130]
+
+
+async def test_what_was_acknowledged_survives_a_kill(start, join):
+    server = await start()
+    ann = await join(server, feed="none")
+    ids = [(await ann.ask(order("bid", 10, 1, n)))["order"]["id"] for n in range(20)]
+    await server.end(signal.SIGKILL)
+    again = await start()
+    back = await join(again, resume=ann.token, feed="none")
+    (orders,) = await back.take(1)
+    assert [o["id"] for o in orders["orders"]] == ids
+    late = (await back.ask(order("bid", 10, 1, "late")))["order"]["id"]
+    assert late > max(ids)
+    await back.ask({"op": "deleteAll", "ref": "d"})
+    await stopped(again, back)
+
+
+async def test_relaxed_acknowledges_and_stores(start, join):
+    server = await start("--durability", "relaxed")
+    ann = await join(server, feed="none")
+    assert (await ann.ask(order("bid", 10, 1, "1")))["status"] == "open"
+    assert await stopped(server, ann) == 0
+    again = await start()
+    back = await join(again, resume=ann.token, feed="none")
+    assert len((await back.next())["orders"]) == 1
+    await back.ask({"op": "deleteAll", "ref": "d"})
+
+
+async def test_a_second_server_on_a_database_fences_the_first(start, join, data_dir):
+    postgres = EmbeddedPostgres(data_dir)
+    dsn = await postgres.start()
+    try:
+        first = await start("--database-url", dsn)
+        ann = await join(first, feed="none")
+        await ann.ask(order("bid", 10, 1, "1"))
+        second = await start("--database-url", dsn)
+        await ann.send(order("bid", 10, 1, "2"))
+        assert await ann.close_code() == 1001, "and no reply: nothing of it has happened"
+        assert await first.end() == 1
+        back = await join(second, resume=ann.token, feed="none")
+        assert len((await back.next())["orders"]) == 1
+        await back.ask({"op": "deleteAll", "ref": "d"})
+        assert await stopped(second, back) == 0
+    finally:
+        await postgres.stop()
+
+
+async def test_changed_instruments_over_existing_data_are_refused_in_one_line(
+    start, join, data_dir
+):
+    server = await start()
+    ann = await join(server, feed="none")
+    await ann.ask(order("bid", 10, 1, "1"))
+    await ann.ask({"op": "deleteAll", "ref": "d"})
+    await stopped(server, ann)
+    code, lines = run("--data-dir", str(data_dir), "--instrument", "BTC-USD:0.5:0.0001")
+    assert (code, lines[-1][:50]) == (2, "fastbook: BTC-USD has data with tick 0.01 and lot ")
+
+
+def run(*options: str, **environment: str) -> tuple[int, list[str]]:
+    """Run ``fastbook serve`` to its end; return the exit code and the lines it said."""
+    done = subprocess.run(
+        [sys.executable, "-m", "fastbook_server", "serve", *options],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        env={**os.environ, **environment},
+        check=False,
+    )
+    assert done.stdout == ""
+    return done.returncode, done.stderr.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("options", "environment", "said"),
+    [
+        (["--port", "x"], {}, "fastbook: --port: Expected `int`, got `str` ('x')"),
+        (["--prt", "1"], {}, "No such option '--prt'. (Did you mean"),
+        ([], {"FASTBOOK_PORT": "x"}, "fastbook: FASTBOOK_PORT: Expected `int`"),
+        (["--config", "/no.toml"], {}, "fastbook: /no.toml: No such file or directory"),
+        (["--database-url", "http://x"], {}, "fastbook: the database cannot be used: "),
+    ],
+    ids=str,
+)
+def test_a_wrong_command_line_is_one_line_and_exit_code_2(options, environment, said):
+    code, (line,) = run(*options, **environment)
+    assert (code, said in line) == (2, True), line
+
+
+def test_a_database_that_is_away_is_one_line_and_exit_code_1():
+    code, (line,) = run("--database-url", "postgresql://127.0.0.1:1/x")
+    assert (code, "refused" in line) == (1, True)
