@@ -6,8 +6,11 @@ import asyncio
 import contextlib
 import logging
 import os
+import shlex
+import shutil
 import sys
 from collections import deque
+from pathlib import Path
 from typing import Protocol, TextIO
 
 from rich.console import Console
@@ -15,7 +18,7 @@ from rich.live import Live
 
 from fastbook_server import terminal
 from fastbook_server.client import ConnectError, ConnectionClosedError, connect
-from fastbook_server.demo_market import MarketWatch
+from fastbook_server.demo_market import MarketWatch, websocket_url
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +66,17 @@ async def watch(url: str, view: View) -> None:
                 view.show(market, loop.time())
 
 
+def own_command() -> str:
+    """Return what to type to call this program again: it need not be on the PATH."""
+    called = Path(sys.argv[0])
+    if called.name == "__main__.py":
+        return f"{sys.executable} -m fastbook_server"
+    found = shutil.which(called.name)
+    if found is not None and Path(found).resolve() == called.resolve():
+        return called.name
+    return shlex.quote(str(called))
+
+
 class View(Protocol):
     """Where the demo shows itself."""
 
@@ -88,8 +102,9 @@ class LineView:
         self._market: MarketWatch | None = None
 
     def open(self, url: str) -> None:
-        """Say where the server is, in the words of ``fastbook serve``."""
+        """Say where the server is, in the words of ``fastbook serve``, and how to talk to it."""
         self._say(f"ready {url}")
+        self._say(f"talk to it: {terminal.hint(own_command(), websocket_url(url))}")
 
     def show(self, market: MarketWatch, now_s: float) -> None:
         """Print one line."""
@@ -117,6 +132,7 @@ class ScreenView:
 
     def __init__(self, log_level: str) -> None:
         self._console = Console()
+        self._program = own_command()
         self._notes = Notes()
         self._live: Live | None = None
         self._market: MarketWatch | None = None
@@ -135,7 +151,9 @@ class ScreenView:
         if self._live is not None:
             unicode = self._console.encoding.startswith("utf")
             size = (self._console.width, self._console.height)
-            drawn = terminal.screen(market, now_s, size, self._notes.held, unicode=unicode)
+            drawn = terminal.screen(
+                market, now_s, size, self._notes.held, program=self._program, unicode=unicode
+            )
             self._live.update(drawn, refresh=True)
 
     def close(self) -> None:

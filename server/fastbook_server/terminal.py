@@ -37,13 +37,17 @@ def screen(
     size: tuple[int, int],
     notes: Sequence[str] = (),
     *,
+    program: str = "fastbook",
     unicode: bool = True,
 ) -> RenderableType:
-    """Return the whole screen of `size` (columns, rows); `notes` are lines that need attention."""
+    """Return the whole screen of `size` (columns, rows); `notes` are lines that need attention.
+
+    `program` is how this shell calls fastbook.
+    """
     columns, rows = size
     if columns < WIDTH_MIN or rows < HEIGHT_MIN:
         return Text(line(watch, now_s))
-    foot = _foot(watch, now_s, notes)
+    foot = _foot(watch, now_s, notes, program)
     inside = rows - HEAD_ROWS - FOOT_ROWS - FRAME_ROWS
     price, amount = _widths(watch)
     ladder_columns = min(
@@ -76,7 +80,7 @@ def _head(watch: MarketWatch) -> RenderableType:
     return head
 
 
-def _foot(watch: MarketWatch, now_s: float, notes: Sequence[str]) -> RenderableType:
+def _foot(watch: MarketWatch, now_s: float, notes: Sequence[str], program: str) -> RenderableType:
     commands, trades = watch.rates(now_s)
     figures = Text(no_wrap=True, overflow="ellipsis")
     bought = f"{100 * watch.bought_seen / watch.trades_seen:.0f} %" if watch.trades_seen else "-"
@@ -90,7 +94,10 @@ def _foot(watch: MarketWatch, now_s: float, notes: Sequence[str]) -> RenderableT
         figures.append(f"{name} ", style=DIM)
         figures.append(f"{value}   ", style="bold")
     connect = Text.assemble(
-        ("connect ", DIM), (hint(watch.ws_url), "cyan"), no_wrap=True, overflow="ellipsis"
+        ("talk to it  ", DIM),
+        (hint(program, watch.ws_url), "cyan"),
+        no_wrap=True,
+        overflow="ellipsis",
     )
     last = Text("Ctrl-C stops the traders, the server and its database", style=DIM)
     if notes:
@@ -99,9 +106,9 @@ def _foot(watch: MarketWatch, now_s: float, notes: Sequence[str]) -> RenderableT
     return Padding(Group(figures, connect, last), (0, 1))
 
 
-def hint(ws_url: str) -> str:
+def hint(program: str, ws_url: str) -> str:
     """Return a command that connects to the demo from another terminal."""
-    return f"fastbook connect {ws_url}"
+    return f"{program} connect {ws_url}"
 
 
 def _ladder(watch: MarketWatch, levels: int, columns: int, unicode: bool) -> RenderableType:
