@@ -26,11 +26,12 @@ from fastbook_server.events import (
     OrderCancelled,
     OrderFilled,
     OrderRested,
+    OrdersListed,
     PublicEvent,
     Traded,
 )
 from fastbook_server.exchange import Exchange, Withdraw
-from fastbook_server.messages import Code, ExchangeCommand
+from fastbook_server.messages import Code, ExchangeCommand, Orders
 from fastbook_server.state import Batch
 from fastbook_server.store import Store, StoreUnavailable
 
@@ -58,11 +59,12 @@ class Unavailable(Exception):
 class _Pending:
     """A batch that is being collected."""
 
-    __slots__ = ("commands", "events")
+    __slots__ = ("commands", "events", "weight")
 
     def __init__(self) -> None:
         self.commands = 0
         self.events: list[Event] = []
+        self.weight = 0
 
 
 class Pipeline:
@@ -161,7 +163,11 @@ class Pipeline:
         batch.events += events
         batch.commands += 1
         self._commands += 1
-        self._events += len(events)
+        weight = len(events)
+        if type(command) is Orders:  # one event as long as the list that it carries
+            weight += sum(len(e.reports) for e in events if type(e) is OrdersListed)
+        batch.weight += weight
+        self._events += weight
         if batch.commands >= self._batch_commands_max:
             self._closed.append(batch)
             self._collecting = _Pending()
@@ -206,7 +212,7 @@ class Pipeline:
             while (batch := self._next_batch()) is not None:
                 await self._commit(batch)
                 self._commands -= batch.commands
-                self._events -= len(batch.events)
+                self._events -= batch.weight
                 if not self._relaxed:
                     self._publish(batch.events)
                 self._progress.set()

@@ -195,6 +195,22 @@ async def test_the_bound_of_uncommitted_events_refuses_at_once_and_recovers_by_i
     assert line.replies() == [["1", "2"], ["5"]]
 
 
+async def test_a_list_of_orders_weighs_what_it_carries():
+    """Else one user with many open orders could fill the memory with a run of small commands."""
+    line = Line(uncommitted_events_max=50)
+    line.add(*"123456789")
+    line.store.answer()
+    await settle()
+    for ref in "abcde":
+        line.pipeline.submit("ann", orders(ref))
+    with pytest.raises(Unavailable):
+        line.pipeline.submit("ann", orders("f"))
+    await settle()
+    assert line.replies() == [list("123456789"), list("abcde")]
+    line.pipeline.submit("ann", orders("g"))
+    await line.stop()
+
+
 async def test_senders_wait_above_the_inbox_bound_and_only_while_the_database_is_there():
     line = Line(inbox_commands_max=2, batch_commands_max=1)
     line.add("1")

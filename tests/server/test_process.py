@@ -83,8 +83,7 @@ async def start(data_dir) -> AsyncIterator:
     yield start
     for process in started:
         if process.process.returncode is None:
-            process.process.kill()
-            await process.process.wait()
+            await process.end(signal.SIGTERM)  # not killed: its PostgreSQL would outlive the test
 
 
 async def test_sigterm_commits_closes_with_1001_and_exits_0(start, join):
@@ -140,6 +139,27 @@ async def test_relaxed_acknowledges_and_stores(start, join):
     back = await join(again, resume=ann.token, feed="none")
     assert len((await back.next())["orders"]) == 1
     await back.ask({"op": "deleteAll", "ref": "d"})
+
+
+async def test_the_largest_numbers_go_the_whole_way(start, join):
+    most = 2.0**52
+    server = await start("--instrument", "BIG:1:1", "--instrument", "TINY:1e-12:1e-12")
+    ann = await join(server, security="BIG", feed="none")
+    await ann.ask(order("bid", most, most, "1"))
+    replies = [
+        await ann.ask(order("ask", most, most - 1, "2")),
+        await ann.ask(order("bid", 1e-12, 1e-12, "3", security="TINY")),
+        await ann.ask(order("ask", 1e-12, 1e-12, "4", security="TINY")),
+    ]
+    assert [(r["status"], r["order"]["avgPrice"]) for r in replies] == [
+        *(("filled", most), ("open", None), ("filled", 1e-12)),
+    ]
+    await stopped(server, ann)
+    again = await start("--instrument", "BIG:1:1", "--instrument", "TINY:1e-12:1e-12")
+    back = await join(again, security="BIG")
+    book, trades = await back.take(2)
+    assert book["aggOrderBook"]["bid"] == [{"price": most, "amount": 1.0, "total": most}]
+    assert [t["total"] for t in trades["trades"]] == [most * (most - 1)]
 
 
 async def test_a_second_server_on_a_database_fences_the_first(start, join, data_dir):
