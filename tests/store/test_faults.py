@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
+import subprocess
 from contextlib import asynccontextmanager
 from urllib.parse import parse_qs, urlsplit
 
@@ -235,3 +237,50 @@ async def test_a_database_without_fsync_is_warned_of(
     assert [r.message for r in caplog.records if r.levelname == "WARNING"] == [
         "fsync is off in this PostgreSQL: what clients saw can be lost in a crash"
     ]
+
+
+@pytest.fixture
+def small_disk(open_folder):
+    """A file system of 160 MB, which can be filled without harm to anybody."""
+    mount = ["mount", "-t", "tmpfs", "-o", "size=160m,mode=755", "tmpfs", str(open_folder)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("needs root and the right to mount a small file system")
+    yield open_folder
+    subprocess.run(["umount", str(open_folder)], check=True)
+
+
+async def test_a_full_disk_is_waited_for(small_disk, make_postgres, specs, flow, sql_of):
+    """PostgreSQL refuses the batch, or goes down over its log; once there is room, it is in."""
+    server = EmbeddedPostgres(small_disk / "data")
+    store = make_postgres(await server.start())
+    dsn = store._dsn
+    source = flow(await store.open(specs, 0))
+    try:
+        await store.commit(store.prepare(source.batch()))
+        fill_disk(small_disk / "ballast")
+        prepared = await commit_until_refused(store, source)
+        for _ in range(3):
+            with pytest.raises(StoreUnavailable):
+                await store.commit(prepared)
+        (small_disk / "ballast").unlink()
+        await until_known(store, prepared)
+        await store.commit(store.prepare(source.batch()))
+        assert await everything(dsn, sql_of) == told(source)
+    finally:
+        await store.close()
+        await server.stop()
+
+
+async def commit_until_refused(store, source):
+    while True:
+        prepared = store.prepare(source.batch(500))
+        try:
+            await store.commit(prepared)
+        except StoreUnavailable:
+            return prepared
+
+
+def fill_disk(path):
+    with contextlib.suppress(OSError), path.open("wb", buffering=0) as file:
+        while file.write(bytes(65536)) == 65536:
+            pass
