@@ -5,30 +5,28 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterable
 
+import msgspec
+
 from fastbook_server.events import Order, OrderReport, Reason, Status
 
 CLIENT_ORDER_ID_LIFETIME_MS = 24 * 3_600_000
 
 
-class OrderState:
-    """What changes of an order: kept while it is open, longer if it bears a client order id."""
+class OrderState(msgspec.Struct, eq=False, gc=False):
+    """What changes of an order: kept while it is open, longer if it bears a client order id.
 
-    __slots__ = ("notional", "order", "reason", "remaining", "status")
+    There can be millions, and none is part of a cycle: the garbage collector need not walk them.
+    """
 
-    def __init__(
-        self,
-        order: Order,
-        remaining: int,
-        notional: int = 0,
-        status: Status | None = None,
-        reason: Reason | None = None,
-    ) -> None:
-        self.order = order
-        self.remaining = remaining
-        self.notional = notional
-        partial: Status = "partiallyFilled" if remaining < order.quantity else "open"
-        self.status: Status = status or partial
-        self.reason = reason
+    order: Order
+    remaining: int
+    notional: int = 0
+    status: Status = "open"
+    reason: Reason | None = None
+
+    def __post_init__(self) -> None:
+        if self.status == "open" and self.remaining < self.order.quantity:
+            self.status = "partiallyFilled"
 
     @property
     def is_open(self) -> bool:
