@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 
+import asyncpg
 import pytest
 
 from fastbook_server.store import StoreRefused
-from fastbook_server.store.connection import LOCK_KEY, SCHEMA, connect
+from fastbook_server.store.connection import LOCK_KEY, SCHEMA, connect, detect_timescale
 from fastbook_server.store.migrations import Migration, load_migrations, migrate
 
 
@@ -109,6 +110,43 @@ async def test_a_plain_database_is_said_to_be_one(make_database, make_postgres, 
     said = [r.message for r in caplog.records if r.name.startswith("fastbook_server.store")]
     assert said == ["no TimescaleDB in this PostgreSQL: plain tables are used instead"]
     assert store.database.startswith("PostgreSQL 1")
+
+
+class Unfit:
+    """A connection to a server that offers TimescaleDB, and then fails."""
+
+    def __init__(self, code):
+        self.error = asyncpg.PostgresError("said")
+        self.error.sqlstate = code
+        self.terminated = False
+
+    async def fetchval(self, query):
+        return True
+
+    async def execute(self, query, *arguments):
+        raise self.error
+
+    def terminate(self):
+        self.terminated = True
+
+
+@pytest.mark.parametrize(
+    ("code", "advice"),
+    [("42501", "ask an administrator"), ("XX000", "preload"), ("08003", "preload")],
+)
+async def test_a_timescale_that_cannot_be_used_is_no_obstacle(caplog, code, advice):
+    unfit = Unfit(code)
+    assert await detect_timescale(unfit) is None
+    assert advice in caplog.text
+    assert unfit.terminated
+
+
+@pytest.mark.parametrize("code", ["55P03", "57P01", "53300"])
+async def test_a_server_that_is_busy_is_not_taken_for_a_plain_one(code):
+    unfit = Unfit(code)
+    with pytest.raises(asyncpg.PostgresError):
+        await detect_timescale(unfit)
+    assert unfit.terminated
 
 
 async def test_timescale_makes_hypertables(make_database, make_postgres, specs):

@@ -69,6 +69,8 @@ async def detect_timescale(connection: Connection) -> Timescale | None:
 
     Closes `connection`, which must be of no other use: a TimescaleDB that was not preloaded kills
     it. One line of the log says when there is none, and what would help.
+
+    Raises what asyncpg raises when the server is away or busy.
     """
     try:
         offered = await connection.fetchval(
@@ -85,9 +87,12 @@ async def detect_timescale(connection: Connection) -> Timescale | None:
         )
         return Timescale(version=row[0], licence=row[1] or "apache") if row else None
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        code = getattr(error, "sqlstate", None) or ""
+        if not code.startswith("08") and isinstance(store_error(error), StoreUnavailable):
+            raise  # it says nothing about TimescaleDB, and tables made plain stay plain
         advice = (
             "ask an administrator for CREATE EXTENSION timescaledb"
-            if getattr(error, "sqlstate", None) == "42501"
+            if code == "42501"
             else "does shared_preload_libraries name timescaledb?"
         )
         log.warning("TimescaleDB is there but cannot be used (%s): %s", error, advice)

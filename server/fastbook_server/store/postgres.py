@@ -39,6 +39,9 @@ log = logging.getLogger(__name__)
 PURGE_EVERY_MS = 60_000
 PURGE_ROWS_MAX = 10_000
 
+HYPERTABLES = """
+SELECT count(*) FROM timescaledb_information.hypertables WHERE hypertable_schema = $1
+"""
 MOVE_STATE = """
 WITH state AS (
     UPDATE engine_state SET batch_no = $2, time = $3
@@ -169,6 +172,8 @@ class PostgresStore:
         if await connection.fetchval("SHOW fsync") == "off":
             log.warning("fsync is off in this PostgreSQL: what clients saw can be lost in a crash")
         await migrate(connection, schema=SCHEMA, timescale=timescale is not None, lock_key=LOCK_KEY)
+        if timescale and not await connection.fetchval(HYPERTABLES, SCHEMA):
+            log.info("these tables were made before there was TimescaleDB: they stay plain")
         claimed = await claim(connection, specs)
         recovered = await recover(connection, claimed, last_trades)
         await connection.execute(TUNE)
