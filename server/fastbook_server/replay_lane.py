@@ -47,15 +47,12 @@ class Pace:
         return self._start_s + (self._latest_ms - self._first_ms) / 1_000 / self._speed
 
 
-class _Sent:
+class _Sent(msgspec.Struct, eq=False, gc=False):
     """A command on its way: one of the recording, a question after an order, or the list."""
 
-    __slots__ = ("action", "at_s", "ref")
-
-    def __init__(self, ref: int, action: Action | None) -> None:
-        self.ref = ref
-        self.action = action  # None: list the open orders
-        self.at_s = 0.0
+    ref: int
+    action: Action | None  # None: list the open orders
+    at_s: float = 0.0
 
     @property
     def is_recorded(self) -> bool:

@@ -49,19 +49,19 @@ class Frame(msgspec.Struct, rename="camel", gc=False):
 decode = msgspec.json.Decoder(Frame).decode
 
 
-class Outcome:
-    """The last that was heard of an order; ``status`` may be ``rejected``."""
+class Outcome(msgspec.Struct, eq=False, gc=False):
+    """The last that was heard of an order; ``status`` may be ``rejected``.
 
-    __slots__ = ("action", "amount", "order_id", "reason", "remaining", "side", "status")
+    ``action`` is what brought it, once that has been answered.
+    """
 
-    def __init__(self, status: str, view: OrderView | None, action: Action | None) -> None:
-        self.status = status
-        self.reason: str | None = None
-        self.action = action
-        self.order_id = view.id if view is not None else None
-        self.side = view.type if view is not None else ""
-        self.amount = view.amount if view is not None else 0.0
-        self.remaining = view.remaining if view is not None else 0.0
+    status: str
+    action: Action | None = None
+    order_id: str | None = None
+    side: str = ""
+    amount: float = 0.0
+    remaining: float = 0.0
+    reason: str | None = None
 
 
 class Ledger:
@@ -97,7 +97,7 @@ class Ledger:
                 self.told(frame, action)
             else:
                 self.refused[frame.code or "?"] += 1
-                self.outcomes.setdefault(action.order_id, Outcome("rejected", None, None))
+                self.outcomes.setdefault(action.order_id, Outcome("rejected"))
         else:
             self.deletes += 1
             if frame.order is not None:
@@ -138,7 +138,8 @@ class Ledger:
             return None  # not of this replay
         outcome = self.outcomes.get(view.client_order_id)
         if outcome is None or outcome.status == "rejected":
-            outcome = self.outcomes[view.client_order_id] = Outcome(status, view, action)
+            outcome = Outcome(status, action, view.id, view.type, view.amount, view.remaining)
+            self.outcomes[view.client_order_id] = outcome
             self.accepted += 1
         elif outcome.order_id != view.id:
             raise ReplayError(
