@@ -30,7 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "state": EVENTS,
     "messages": EVENTS,
     "terms": EVENTS | {"messages"},
-    "accounts": EVENTS,
+    "accounts": STATE,
     "market": EVENTS | {"accounts", "messages", "terms"},
     "exchange": RULES,
     "frames": EVENTS,

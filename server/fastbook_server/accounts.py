@@ -8,8 +8,7 @@ from collections.abc import Iterable
 import msgspec
 
 from fastbook_server.events import Order, OrderReport, Reason, Status
-
-CLIENT_ORDER_ID_LIFETIME_MS = 24 * 3_600_000
+from fastbook_server.state import CLIENT_ORDERS_KEPT_MS
 
 
 class OrderState(msgspec.Struct, eq=False, gc=False):
@@ -170,4 +169,4 @@ class Accounts:
 
 
 def _is_recent(state: OrderState, time_ms: int) -> bool:
-    return state.order.time_ms >= time_ms - CLIENT_ORDER_ID_LIFETIME_MS
+    return state.order.time_ms >= time_ms - CLIENT_ORDERS_KEPT_MS

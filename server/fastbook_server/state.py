@@ -7,6 +7,9 @@ import msgspec
 from fastbook_server.events import Order, PublicEvent, Reason, Status, Traded
 from fastbook_server.instruments import Instrument
 
+CLIENT_ORDERS_KEPT_MS = 24 * 3_600_000
+"""How long a client order id is known once its order has left the book."""
+
 
 class OpenOrder(msgspec.Struct, frozen=True, gc=False):
     """A resting order as it was recovered: what remains, and what its fills have cost so far."""

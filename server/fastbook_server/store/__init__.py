@@ -10,7 +10,13 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from fastbook_server.instruments import InstrumentSpec
-from fastbook_server.state import Batch, ClientOrder, OpenOrder, Recovered
+from fastbook_server.state import (
+    CLIENT_ORDERS_KEPT_MS,
+    Batch,
+    ClientOrder,
+    OpenOrder,
+    Recovered,
+)
 
 __all__ = [
     "CLIENT_ORDERS_KEPT_MS",
@@ -25,9 +31,6 @@ __all__ = [
     "StoreRefused",
     "StoreUnavailable",
 ]
-
-CLIENT_ORDERS_KEPT_MS = 24 * 3_600_000
-"""How long the store remembers a client order id, at least."""
 
 
 class StoreError(Exception):
