@@ -191,6 +191,7 @@ async def test_a_client_that_is_cut_off_leaves_no_session(serve, join, raw):
     peer.writer.transport.abort()
     watcher = await join(server, feed="none")
     await until(lambda: len(server._gateway._sessions) == 1)
+    assert server._feeds._feeds["COIN"]._readers == {}
     assert (await watcher.ask({"op": "ping", "ref": "1"}))["event"] == "pong"
 
 
@@ -290,7 +291,7 @@ def session_of(server, peer):
 async def test_a_slow_reader_skips_books_and_gets_the_newest_when_it_has_caught_up(
     serve, join, raw
 ):
-    server = await serve(outbox_bytes_soft=10_000, outbox_bytes_max=10**9, depth=0, throttle_ms=1)
+    server = await serve(outbox_bytes_soft=10_000, outbox_bytes_max=10**9, depth=0)
     slow = await raw(server, rcvbuf=4_096)
     ann = await join(server, feed="none")
     await slow.event()

@@ -199,3 +199,12 @@ def test_nothing_happens_to_anybody_after_the_stop():
     lobby.users.stop()
     lobby.timers.advance(10 * GRACE_S)
     assert (lobby.withdrawn, lobby.timers.pending) == ([], 0)
+
+
+def test_users_who_are_gone_for_good_leave_nothing_behind():
+    lobby = Lobby()
+    for _ in range(50):
+        reader, user_id, _ = lobby.connect()
+        lobby.users.disconnect(user_id, reader)
+    lobby.timers.advance(GRACE_S)
+    assert (len(lobby.users._users), lobby.timers.pending) == (0, 0)
