@@ -77,6 +77,7 @@ class Lane:
         self.postponed = 0
         self._security = security
         self._window = window
+        self._allowed = float(window)  # less for a while, after a server asked for patience
         self._timers = timers
         self._stopwatch_s = stopwatch_s  # a loop's own time has steps of 1 ms
         self._pace = Pace(None, 0, 0.0)
@@ -140,12 +141,16 @@ class Lane:
             return  # not ours
         if frame.retry_after_ms is not None:
             self.postponed += 1
+            if not self._later:  # once for all that is on its way
+                self._allowed = max(1.0, self._allowed / 2)
             self._later.append(sent)
             self._later_s = self._timers.time() + frame.retry_after_ms / 1_000
         elif self._later and frame.code == Code.UNKNOWN_ORDER and self._is_early(sent):
             self._later.append(sent)
         else:
             self._on_answer(sent, frame)
+            if self._allowed < self._window:
+                self._allowed += 1 / self._allowed
         self._wake(0.0)
 
     def _is_early(self, delete: _Sent) -> bool:
@@ -220,7 +225,7 @@ class Lane:
             self._sort_again()
         payloads = []
         at_s = self._stopwatch_s()
-        while len(self._flying) < self._window and (sent := self._next(now)) is not None:
+        while len(self._flying) < int(self._allowed) and (sent := self._next(now)) is not None:
             sent.at_s = at_s
             self._flying[sent.ref] = sent
             payloads.append(self._payload(sent))

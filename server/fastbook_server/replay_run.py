@@ -45,6 +45,9 @@ class Progression(Protocol):
     def say(self, text: str) -> None:
         """Tell the user something."""
 
+    def end(self) -> None:
+        """Make room for the report."""
+
 
 async def run(options: ReplayOptions, console: Console) -> int:
     """Play a recording and print the report; returns the exit code of the process.
@@ -107,6 +110,7 @@ async def _play(
         finally:
             playing.cancel()
             await asyncio.gather(playing, return_exceptions=True)
+            progression.end()
             print(player.report().text(), flush=True)
 
 
@@ -158,7 +162,7 @@ def _progression(console: Console, total: int) -> Iterator[Progression]:
         TextColumn("{task.fields[rate]:,.0f}/s"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, transient=True) as progress:
+    with Progress(*columns, console=console, transient=True, redirect_stdout=False) as progress:
         yield _Bar(progress, total)
 
 
@@ -174,6 +178,9 @@ class _Bar:
 
     def say(self, text: str) -> None:
         self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def end(self) -> None:
+        self._progress.stop()
 
 
 class _Lines:
@@ -191,3 +198,6 @@ class _Lines:
 
     def say(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def end(self) -> None:
+        pass

@@ -12,6 +12,22 @@ from replay_fold import Fold
 from replay_small_server import small_server
 from replay_synthetic import actions, rows, write
 
+IN_A_TERMINAL = """
+import os, pty, sys
+pid, terminal = pty.fork()
+if not pid:
+    os.environ["TERM"] = "xterm"
+    os.dup2(os.open(sys.argv[2], os.O_WRONLY | os.O_CREAT), 1)
+    os.execv(sys.argv[3], sys.argv[3:])
+with open(sys.argv[1], "wb") as seen:
+    try:
+        while data := os.read(terminal, 65536):
+            seen.write(data)
+    except OSError:  # Linux: the other side is closed
+        pass
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"""
+
 
 class Replay:
     """A ``fastbook replay`` process."""
@@ -93,6 +109,21 @@ async def test_ctrl_c_ends_a_server_of_its_own_too(recording: Path) -> None:
     code, out, _ = await process.end()
     assert code == 130
     assert "orders sent" in out
+
+
+async def test_on_a_terminal_a_bar_moves_and_the_report_still_goes_to_stdout(
+    recording: Path, tmp_path: Path
+) -> None:
+    seen, out = tmp_path / "seen", tmp_path / "out"
+    async with small_server() as url:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", IN_A_TERMINAL, str(seen), str(out)),
+            *(sys.executable, "-m", "fastbook_server", "replay", str(recording), "--url", url),
+        )
+        assert await process.wait() == 0
+    assert report_of(out.read_text())["accepted"] == f"{Fold(actions(2_000, 1)).accepted:,}"
+    assert b"replaying" in seen.read_bytes()
+    assert b"accepted" not in seen.read_bytes()
 
 
 async def test_several_clients_into_a_running_server(recording: Path) -> None:

@@ -206,8 +206,25 @@ def test_what_is_refused_for_now_is_sent_again_when_all_else_is_answered() -> No
     wire.hands.move(0.9)
     assert wire.take() == []
     wire.hands.move(0.2)
-    assert wire.take() == ["add:a", "delete:a", "add:c"]
-    assert wire.lane.postponed == 1
+    assert wire.take() == ["add:a", "delete:a"]
+    wire.reply("add:a", status="open", order=view("a"))
+    wire.reply("delete:a", status="cancelled", reason="user", order=view("a"))
+    assert wire.take() == ["add:c"]
+    assert (wire.lane.postponed, wire.lane.ledger.withdrawn()) == (1, 1)
+
+
+def test_after_a_refusal_for_now_fewer_are_on_their_way_for_a_while() -> None:
+    wire = Wire(window=8)
+    wire.play(*(add(str(n), n) for n in range(1, 100)))
+    assert len(wire.take()) == 8
+    for n in range(1, 9):
+        wire.reply(f"add:{n}", status="rejected", code="rate_limited", retryAfterMs=10)
+    wire.hands.move(0.011)
+    assert wire.take() == ["add:1", "add:2", "add:3", "add:4"]
+    for n in range(1, 50):
+        wire.reply(f"add:{n}", status="open", order=view(str(n)))
+    assert len(wire.refs) == 8
+    assert wire.lane.postponed == 8
 
 
 def test_settling_asks_for_the_list_and_after_what_is_missing_in_it() -> None:
