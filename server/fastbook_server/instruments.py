@@ -12,6 +12,7 @@ UNITS_MAX = 2**52
 """The most ticks of a price, or lots of an amount: up to here each has a double of its own."""
 
 _DECIMAL = re.compile(r"([0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})([eE][+-]?[0-9]{1,3})?", re.ASCII)
+_NUMBER_BOUND = 1e28  # above 2**52 steps of 1e12; below what would overflow on the way to a guess
 
 
 class Grid(msgspec.Struct, frozen=True):
@@ -49,7 +50,7 @@ class Grid(msgspec.Struct, frozen=True):
         On the grid is the double nearest to a multiple, from 1 to ``UNITS_MAX`` steps: nothing is
         ever rounded to fit.
         """
-        if not 0.0 < value < 1e300:
+        if not 0.0 < value < _NUMBER_BOUND:
             return None
         guess = round(value * self.denominator / self.numerator)
         for units in (guess, guess - 1, guess + 1):

@@ -8,7 +8,18 @@ from typing import Any
 import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from trading import HOUR_MS, Floor, ask, bid, delete, delete_all, market, orders, restarted
+from trading import (
+    HOUR_MS,
+    Floor,
+    ask,
+    bid,
+    delete,
+    delete_all,
+    market,
+    orders,
+    recovered,
+    restarted,
+)
 
 import fastbook.reference
 from fastbook_server.events import (
@@ -21,6 +32,7 @@ from fastbook_server.events import (
     Traded,
 )
 from fastbook_server.exchange import Withdraw
+from fastbook_server.instruments import Grid, Instrument
 
 USERS = ("ann", "bob", "cat", "dan")
 STEPS_MS = (0, 0, 0, 1, 13 * HOUR_MS)
@@ -177,6 +189,19 @@ def test_users_do_not_get_mixed_up(script):
             user_id = market_.open[resting.order_id].order.user_id
             assert owners.setdefault(resting.owner, user_id) == user_id
     assert len(set(owners.values())) == len(owners)
+
+
+TINY = Instrument(1, "COIN", Grid.parse("1e-12"), Grid.parse("1e-12"))
+numbers = st.floats() | st.integers(0, 2**52).map(lambda n: n / 10**12)
+
+
+@given(st.lists(st.tuples(st.sampled_from((bid, ask)), numbers, numbers), max_size=5))
+def test_no_number_does_anything_but_trade_or_be_refused(terms):
+    """Whatever else it did would stop the server."""
+    floor = Floor(recovered(TINY))
+    for make, price, amount in terms:
+        assert floor.do("ann", make(price, amount))
+        assert floor.do("bob", market("ask", amount))
 
 
 @settings(max_examples=60)

@@ -45,6 +45,8 @@ def test_the_doubles_beside_a_multiple_are_off_the_grid_or_another_multiple(
 
 
 @given(steps, st.floats(allow_nan=True, allow_infinity=True))
+@example("1e-12", 1.797693134862316e296)
+@example("1e12", 2.0**52 * 1e12)
 def test_no_double_is_on_the_grid_that_is_not_the_number_of_a_multiple(step, value):
     grid = Grid.parse(step)
     found = grid.units(value)

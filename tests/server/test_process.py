@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import aiohttp
+import asyncpg
 import pytest
 from wire import PATIENCE_S, Peer, order
 
@@ -160,6 +162,44 @@ async def test_the_largest_numbers_go_the_whole_way(start, join):
     book, trades = await back.take(2)
     assert book["aggOrderBook"]["bid"] == [{"price": most, "amount": 1.0, "total": most}]
     assert [t["total"] for t in trades["trades"]] == [most * (most - 1)]
+
+
+async def test_every_book_that_was_shown_is_the_one_that_sql_knows(start, join, data_dir):
+    dice = random.Random(7)
+    postgres = EmbeddedPostgres(data_dir)
+    dsn = await postgres.start()
+    try:
+        server = await start("--database-url", dsn, "--instrument", "FINE:0.05:0.001", "--depth=0")
+        eve, *peers = [await join(server) for _ in range(4)]
+        for _ in range(40):
+            for peer in peers:
+                price = None if dice.random() < 0.1 else dice.randint(90, 110) * 5 / 100
+                side, amount = dice.choice(("bid", "ask")), dice.randint(1, 5_000) / 1000
+                await peer.send(order(side, price, amount))
+            if dice.random() < 0.1:
+                await peers[0].send({"op": "deleteAll"})
+            for peer in peers:  # else they are few batches, and as few books
+                await peer.sync()
+        shown = {f["seq"]: f["aggOrderBook"] for f in await eve.sync() if "aggOrderBook" in f}
+        sql = await asyncpg.connect(dsn)
+        await sql.execute("SET search_path = fastbook, public")
+        for seq in [*dice.sample(sorted(shown), 10), max(shown)]:
+            rows = await sql.fetch("SELECT * FROM book_at('FINE', $1)", seq)
+            assert shown[seq] == as_book(rows), seq
+        now = await sql.fetch("SELECT * FROM agg_order_book WHERE security = 'FINE'")
+        assert shown[max(shown)] == as_book(now)
+        await sql.close()
+        await stopped(server, eve, *peers)
+    finally:
+        await postgres.stop()
+
+
+def as_book(rows: list) -> dict[str, list]:
+    """Return rows of SQL as a book frame shows them."""
+    book = {"ask": [], "bid": []}
+    for row in rows:
+        book[row["type"]].append({k: row[k] for k in ("price", "amount", "total")})
+    return book
 
 
 async def test_a_second_server_on_a_database_fences_the_first(start, join, data_dir):

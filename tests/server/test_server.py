@@ -357,6 +357,22 @@ async def test_orders_go_with_their_user_where_that_was_asked_for(serve, join, s
     assert frames[-1] == book(2)
 
 
+async def test_after_a_restart_the_orders_of_who_does_not_come_back_go_too(serve, join):
+    database = MemoryDatabase()
+    first = await serve(MemoryStore(database))
+    ann, bob = await join(first, cancelOnDisconnect="true"), await join(first)
+    await ann.ask(order("bid", 10, 2, "1"))
+    await bob.ask(order("bid", 9, 2, "1"))
+    await asyncio.gather(first.stop(), ann.close_code(), bob.close_code())
+    second = await serve(MemoryStore(database), resume_grace_s=0.2)
+    watcher = await join(second)
+    frame = await watcher.next()
+    while frame.get("seq") != 3 or frame["event"] != "aggOrderBook":
+        assert frame["seq"] == 2
+        frame = await watcher.next()
+    assert frame == book(3, bid=[(9, 2)])
+
+
 async def test_orders_stay_when_their_user_goes(serve, join):
     server = await serve(resume_grace_s=0)
     ann = await join(server)
