@@ -125,7 +125,9 @@ class Exchange:
                 case DeleteAll():
                     return self._delete_all(user_id, command, time_ms)
                 case Orders():
-                    reports = tuple(s.report() for s in self._accounts.open_orders(user_id))
+                    # Ids sort by age, over all securities and restarts.
+                    states = sorted(self._accounts.open_orders(user_id), key=lambda s: s.order.id)
+                    reports = tuple(s.report() for s in states)
                     return [OrdersListed(user_id, command.ref, reports)]
                 case Withdraw():
                     return self._withdraw(user_id, list(self.markets.values()), time_ms)

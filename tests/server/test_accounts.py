@@ -123,3 +123,15 @@ def test_owner_numbers_are_given_back_and_never_shared():
         }
         assert statuses == {"filled"}
     assert floor.exchange._accounts._owners <= 6
+
+
+def test_old_ids_of_open_orders_do_not_keep_others_from_being_forgotten():
+    floor = Floor()
+    for name in "ab":
+        floor.do("ann", bid(1, 5, client_order_id=name))
+    for name in "cdefg":
+        floor.do("ann", market("bid", 5, client_order_id=name))
+    floor.now_ms = T0 + 24 * HOUR_MS + 1
+    for name in "hijkl":
+        floor.do("ann", market("bid", 5, client_order_id=name))
+    assert floor.exchange._accounts.remembered() == len("ab" + "hijkl")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from trading import (
     HOUR_MS,
+    T0,
     Floor,
     as_json,
     ask,
@@ -457,6 +458,18 @@ def test_a_restart_keeps_places_fills_ids_and_retries():
         ("cat", None, "partiallyFilled", 2, 4, 10, 10, 1),
     ]
     assert again.brief("cat", delete(id=mine))[-1] == ("cat", None, "cancelled/user", 2, 4, 10)
+
+
+def test_orders_are_listed_by_age_over_all_securities_also_after_a_restart():
+    floor = Floor()
+    for step, security in enumerate(("COIN", "COIN", "FINE", "COIN", "FINE")):
+        floor.now_ms = T0 + step // 2
+        floor.do("ann", bid(1, 1, security=security))
+    listed = [
+        [(r.order.time_ms - T0, r.order.seq) for r in where.do("ann", orders())[0].reports]
+        for where in (floor, restarted(floor))
+    ]
+    assert listed == [[(0, 1), (0, 2), (1, 1), (1, 3), (2, 2)]] * 2
 
 
 def test_an_order_that_is_older_than_its_client_order_id_lives_is_restored_with_it():
