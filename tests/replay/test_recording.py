@@ -82,7 +82,11 @@ def test_a_bad_row_is_named_with_its_line(tmp_path: Path, row: str, said: str) -
         ("a.csv", b"id,price,volume\n", "timestamp, action, direction missing, got id, price, vol"),
         ("a.csv", b"\xff\xfe\n", "expected UTF-8 text"),
         ("a.csv.gz", HEADER.encode(), "Not a gzipped file"),
-        ("a.csv.gz", gzip.compress(HEADER.encode() * 99, mtime=0)[:40], "Compressed file ended before"),
+        (
+            "a.csv.gz",
+            gzip.compress(HEADER.encode() * 99, mtime=0)[:40],
+            "Compressed file ended before",
+        ),
         ("a.whl", b"no", "File is not a zip file"),
         ("a.json", b"[]", "a recording is a .csv or .csv.gz file with the columns id, timestamp"),
     ],
