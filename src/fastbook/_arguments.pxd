@@ -7,6 +7,26 @@ from cpython.long cimport PyLong_Check
 from cpython.number cimport PyNumber_Index
 from libc.stdint cimport UINT64_MAX, int64_t, uint8_t, uint32_t, uint64_t
 
+from fastbook._memory cimport hint_likely
+
+
+cdef extern from *:
+    """
+    /* Whether an object is an int of one digit, which most are; if so, its value. */
+    static inline int integer_is_small(PyObject* object, int64_t* value) {
+        if (!PyLong_Check(object)) return 0;
+    #if PY_VERSION_HEX >= 0x030C0000
+        if (!PyUnstable_Long_IsCompact((PyLongObject*)object)) return 0;
+        *value = (int64_t)PyUnstable_Long_CompactValue((PyLongObject*)object);
+    #else
+        if (Py_SIZE(object) < 0 || Py_SIZE(object) > 1) return 0;
+        *value = Py_SIZE(object) == 0 ? 0 : (int64_t)((PyLongObject*)object)->ob_digit[0];
+    #endif
+        return 1;
+    }
+    """
+    bint integer_is_small(object value, int64_t* number)
+
 
 cdef extern from "Python.h":
     int64_t PyLong_AsLongLongAndOverflow(object number, int* overflow) except? -1
@@ -25,8 +45,11 @@ cdef inline object to_integer(object value, str name):
 
 cdef inline int64_t to_int64(object value, str name) except? -1:
     cdef int overflow = 0
-    cdef object integer = to_integer(value, name)
-    cdef int64_t number = PyLong_AsLongLongAndOverflow(integer, &overflow)
+    cdef int64_t number = 0
+    if hint_likely(integer_is_small(value, &number)):
+        return number
+    integer = to_integer(value, name)
+    number = PyLong_AsLongLongAndOverflow(integer, &overflow)
     if overflow:
         from fastbook import _errors
 
@@ -37,8 +60,11 @@ cdef inline int64_t to_int64(object value, str name) except? -1:
 cdef inline int64_t to_id(object value, str name) except? -1:
     """An id or price to look up: 0, which nothing has, for an integer beyond 64 bits."""
     cdef int overflow = 0
-    cdef object integer = to_integer(value, name)
-    cdef int64_t number = PyLong_AsLongLongAndOverflow(integer, &overflow)
+    cdef int64_t number = 0
+    if hint_likely(integer_is_small(value, &number)):
+        return number
+    integer = to_integer(value, name)
+    number = PyLong_AsLongLongAndOverflow(integer, &overflow)
     return 0 if overflow else number
 
 

@@ -10,13 +10,15 @@ from cpython.buffer cimport (
     PyBuffer_Release,
     PyObject_GetBuffer,
 )
+from cpython.list cimport PyList_New, PyList_SET_ITEM
+from cpython.ref cimport Py_INCREF
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport free
 from libc.string cimport memset
 
 from fastbook._arguments cimport *
 from fastbook._invariants cimport check_book
 from fastbook._matching cimport *
+from fastbook._memory cimport *
 
 from fastbook import _errors
 from fastbook._types import Order
@@ -31,11 +33,9 @@ cdef class Event:
         self, kind, side, reason, order_id, maker_order_id, price, quantity, remaining,
         maker_remaining, level_quantity,
     ):
+        cdef uint8_t kind_byte = kind, side_byte = side, reason_byte = reason
         cdef EventRecord record
-        memset(&record, 0, sizeof(EventRecord))
-        record.kind = kind
-        record.side = side
-        record.reason = reason
+        record.head = event_head(kind_byte, side_byte, reason_byte, 0)
         record.order_id = order_id
         record.maker_order_id = maker_order_id
         record.price = price
@@ -52,15 +52,15 @@ cdef class Event:
 
     @property
     def kind(self):
-        return self.record.kind
+        return self.record.head & 255
 
     @property
     def side(self):
-        return self.record.side
+        return self.record.head >> 8 & 255
 
     @property
     def reason(self):
-        return self.record.reason
+        return self.record.head >> 16 & 255
 
     @property
     def order_id(self):
@@ -93,9 +93,9 @@ cdef class Event:
     cdef tuple fields(self):
         cdef EventRecord* record = &self.record
         return (
-            record.kind, record.side, record.reason, record.order_id, record.maker_order_id,
-            record.price, record.quantity, record.remaining, record.maker_remaining,
-            record.level_quantity,
+            record.head & 255, record.head >> 8 & 255, record.head >> 16 & 255, record.order_id,
+            record.maker_order_id, record.price, record.quantity, record.remaining,
+            record.maker_remaining, record.level_quantity,
         )
 
     def __iter__(self):
@@ -121,9 +121,21 @@ cdef class Event:
         return "Event(" + ", ".join(map("{}={}".format, self.__match_args__, self.fields())) + ")"
 
 
+cdef extern from *:
+    """
+    /* Word by word, as it was written a moment ago: wider loads would wait for those stores. */
+    static inline void copy_words(void* to, const void* from, size_t bytes) {
+        size_t i;
+        for (i = 0; i < bytes / 8; i++)
+            ((int64_t*)to)[i] = ((const volatile int64_t*)from)[i];
+    }
+    """
+    void copy_words(void* to, const void* source, size_t count)
+
+
 cdef inline Event event_object(EventRecord* record):
     cdef Event event = Event.__new__(Event)
-    event.record = record[0]
+    copy_words(&event.record, record, sizeof(EventRecord))
     return event
 
 
@@ -131,14 +143,14 @@ cdef inline Event event_object(EventRecord* record):
 cdef class _EventBuffer:
     """The memory of one batch's events: lives as long as an array or memoryview looks at it."""
 
-    cdef EventRecord* items
-    cdef size_t count
+    cdef Events events
 
     def __dealloc__(self):
-        free(self.items)
+        memory_free(self.events.items, events_bytes(&self.events))
 
     def __getbuffer__(self, Py_buffer* view, int flags):
-        PyBuffer_FillInfo(view, self, self.items, self.count * sizeof(EventRecord), 0, flags)
+        cdef size_t size = events_count(&self.events) * sizeof(EventRecord)
+        PyBuffer_FillInfo(view, self, self.events.items, <Py_ssize_t>size, 0, flags)
 
     def __releasebuffer__(self, Py_buffer* view):
         pass
@@ -159,7 +171,7 @@ cdef class OrderBook:
 
     def __dealloc__(self):
         book_free(&self.book)
-        free(self.scratch.items)
+        memory_free(self.scratch.items, events_bytes(&self.scratch))
 
     # ---- the Python face ----
 
@@ -171,27 +183,44 @@ cdef class OrderBook:
             )
         return 0
 
-    cdef list events_of(self, Command* c, object order_id, object new_order_id):
+    cdef list carry_out(self, Command* c, object order_id, object new_order_id):
         """Carry out one scalar command; the ids are as they were given."""
-        cdef size_t i
         cdef int outcome
-        # Taken away while Python objects are made of it: that may run the garbage collector, and so
-        # anything, even a call on this book.
-        cdef Events events = self.scratch
+        cdef list found
+        cdef Event event
         self.refuse_if_busy()
+        self.scratch.next = self.scratch.items
+        outcome = book_apply(&self.book, c, 0, &self.scratch)
+        if hint_unlikely(outcome != DONE):
+            self.refuse(c, outcome, order_id, new_order_id)
+        if hint_unlikely(events_count(&self.scratch) != 1):
+            return self.many_events()
+        # The event first: a new list may run the garbage collector, and so anything, even a call
+        # on this book. An event has nothing to collect.
+        event = event_object(self.scratch.items)
+        found = PyList_New(1)
+        Py_INCREF(event)
+        PyList_SET_ITEM(found, 0, event)
+        return found
+
+    cdef int refuse(self, Command* c, int outcome, object order_id, object new_order_id) except -1:
+        """Raise what a refusal means to a scalar caller, or write its event if it is no mistake."""
+        if outcome == NO_MEMORY:
+            raise MemoryError
+        if outcome != REJECT_POST_ONLY:
+            raise _errors.refusal(outcome, order_id, c.price, c.quantity, new_order_id)
+        book_reject(&self.book, c, outcome, 0, &self.scratch)
+        return 0
+
+    cdef list many_events(self):
+        # Taken away while Python objects are made of it: see `carry_out`.
+        cdef Events events = self.scratch
+        cdef size_t i
         memset(&self.scratch, 0, sizeof(Events))
-        events.count = 0
         try:
-            outcome = book_apply(&self.book, c, 0, &events)
-            if outcome == NO_MEMORY:
-                raise MemoryError
-            if outcome == REJECT_POST_ONLY:
-                book_reject(&self.book, c, outcome, 0, &events)
-            elif outcome != DONE:
-                raise _errors.refusal(outcome, order_id, c.price, c.quantity, new_order_id)
-            return [event_object(&events.items[i]) for i in range(events.count)]
+            return [event_object(&events.items[i]) for i in range(events_count(&events))]
         finally:
-            free(self.scratch.items)
+            memory_free(self.scratch.items, events_bytes(&self.scratch))
             self.scratch = events
 
     def add(
@@ -210,7 +239,7 @@ cdef class OrderBook:
         c.new_order_id = 0
         c.price = to_int64(price, "price")
         c.quantity = to_int64(quantity, "quantity")
-        return self.events_of(&c, order_id, None)
+        return self.carry_out(&c, order_id, None)
 
     def market(self, order_id, side, quantity, owner=0, self_trade=0):
         cdef Command c
@@ -221,14 +250,21 @@ cdef class OrderBook:
         c.owner = to_owner(owner)
         c.order_id = to_int64(order_id, "order_id")
         c.quantity = to_int64(quantity, "quantity")
-        return self.events_of(&c, order_id, None)
+        return self.carry_out(&c, order_id, None)
 
     def cancel(self, order_id):
         cdef Command c
-        memset(&c, 0, sizeof(Command))
+        cdef int outcome
         c.op = OP_CANCEL
         c.order_id = to_id(order_id, "order_id")
-        return self.events_of(&c, order_id, None)[0]
+        self.refuse_if_busy()
+        self.scratch.next = self.scratch.items
+        outcome = book_apply(&self.book, &c, 0, &self.scratch)
+        if hint_unlikely(outcome != DONE):
+            if outcome == NO_MEMORY:
+                raise MemoryError
+            raise KeyError(order_id)
+        return event_object(self.scratch.items)
 
     def replace(self, order_id, new_order_id, price, quantity, bint post_only=False, self_trade=0):
         cdef Command c
@@ -239,7 +275,7 @@ cdef class OrderBook:
         c.new_order_id = to_int64(new_order_id, "new_order_id")
         c.price = to_int64(price, "price")
         c.quantity = to_int64(quantity, "quantity")
-        return self.events_of(&c, order_id, new_order_id)
+        return self.carry_out(&c, order_id, new_order_id)
 
     def process(self, commands):
         from fastbook._dtypes import COMMAND_DTYPE, EVENT_DTYPE, ndarray
@@ -268,15 +304,16 @@ cdef class OrderBook:
             self.refuse_if_busy()
             self.busy = True
             with nogil:
+                # If there is no memory for so many at once, it may still do for what comes.
+                events_grow(&events, count + count // 4 + 64)
                 whole = book_run(&self.book, <const char*>view.buf, count, &events)
             self.busy = False
         finally:
             PyBuffer_Release(&view)
-        memory.items = events.items
-        memory.count = events.count
+        memory.events = events
         if not whole:
             raise MemoryError("process: no memory for the events of the batch; the book is whole")
-        return ndarray(events.count, EVENT_DTYPE, memory)
+        return ndarray(events_count(&events), EVENT_DTYPE, memory)
 
     def depth(self, n=0):
         self.refuse_if_busy()
@@ -320,7 +357,7 @@ cdef class OrderBook:
     cdef uint32_t slot_of(self, object order_id) except? 0:
         cdef int64_t number = to_id(order_id, "order_id")
         self.refuse_if_busy()
-        return ids_find(&self.book.ids, number) if number > 0 else 0
+        return ids_find(&self.book.ids, self.book.orders, number) if number > 0 else 0
 
     def __contains__(self, order_id):
         return self.slot_of(order_id) != 0

@@ -2,22 +2,34 @@
 
 The ring is a direct table over the ids [base, base + ring size): one load per lookup, neighbouring
 ids share cache lines. It slides forward when newer ids come. Ids that it leaves behind move to the
-hash (open addressing, linear probing, backward shift deletion), unless the ring is so full that
-doubling it is cheaper. So memory stays proportional to the ids held, never to the ids seen: one old
-order among 10**9 that came and went costs one hash entry.
+hash, unless the ring is so full that doubling it is cheaper. So memory stays proportional to the
+ids held, never to the ids seen: one old order among 10**9 that came and went costs one hash entry.
 
 Sliding scans the ids left behind. It must be paid for by insertions (`credit`), else ids with wide
 gaps would scan the whole ring each time; what cannot be paid goes to the hash.
+
+The hash (open addressing, linear probing, backward shift deletion) has entries of 8 bytes, eight to
+a cache line: the *tag*, which is the upper half of the id's hash and begins with its home, and the
+slot. Equal tags are rare, and the order in the slot settles which id it is.
 
 Slot 0 means "none". Ids are positive.
 """
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free
 from libc.string cimport memset
+
+from fastbook._memory cimport *
 
 
 cdef extern from *:
+    """
+    /* The upper half of a hash of all 64 bits: the two halves of a 128-bit product, folded. */
+    static inline uint32_t hash_tag(uint64_t id) {
+        unsigned __int128 product = (unsigned __int128)id * 0x9E3779B97F4A7C15u;
+        return (uint32_t)(((uint64_t)(product >> 64) ^ (uint64_t)product) >> 32);
+    }
+    """
+    uint32_t hash_tag(uint64_t id) noexcept nogil
     int count_trailing_zeros64 "__builtin_ctzll"(uint64_t word) noexcept nogil  # word != 0
 
 
@@ -25,12 +37,17 @@ cdef enum:
     RING_MIN = 1024
     HASH_MIN = 64
     RING_SIZE_MAX = 1 << 30
-    SCAN_PER_INSERT = 16  # ids that a slide may scan per id inserted since the last slide
+    SCAN_PER_INSERT = 4  # ids that a slide may scan per id inserted since the last slide
 
 
-cdef struct HashEntry:
-    uint64_t id
-    uint64_t slot
+# A resting order. Two of them share a cache line; price and side are those of its level.
+cdef struct RestingOrder:
+    int64_t id
+    int64_t quantity
+    uint32_t next  # the next younger order of the level; of a free slot: the next free one
+    uint32_t prev
+    uint32_t owner
+    uint32_t level
 
 
 cdef struct IdMap:
@@ -39,99 +56,112 @@ cdef struct IdMap:
     uint64_t base
     uint64_t dense  # ids in the ring
     uint64_t credit  # ids inserted since the ring last slid
-    HashEntry* hash
+    uint64_t* hash  # tag << 32 | slot; 0 is empty
     uint64_t hash_size  # a power of two, at least twice `sparse`
     uint64_t sparse  # ids in the hash
     uint64_t sparse_high  # no id in the hash is larger
-    int hash_shift
+    int hash_shift  # tag >> hash_shift is the home
 
 
 cdef inline bint ids_init(IdMap* ids) noexcept nogil:
     memset(ids, 0, sizeof(IdMap))
-    ids.ring = <uint32_t*>calloc(RING_MIN, sizeof(uint32_t))
-    ids.hash = <HashEntry*>calloc(HASH_MIN, sizeof(HashEntry))
+    ids.ring = <uint32_t*>memory_zeroed(RING_MIN * sizeof(uint32_t))
+    ids.hash = <uint64_t*>memory_zeroed(HASH_MIN * sizeof(uint64_t))
     ids.ring_size = RING_MIN
     ids.hash_size = HASH_MIN
-    ids.hash_shift = 64 - 6
+    ids.hash_shift = 32 - 6
     return ids.ring != NULL and ids.hash != NULL
 
 
 cdef inline void ids_free(IdMap* ids) noexcept nogil:
-    free(ids.ring)
-    free(ids.hash)
+    memory_free(ids.ring, ids.ring_size * sizeof(uint32_t))
+    memory_free(ids.hash, ids.hash_size * sizeof(uint64_t))
     memset(ids, 0, sizeof(IdMap))
 
 
-cdef inline uint64_t hash_home(IdMap* ids, uint64_t id) noexcept nogil:
-    return (id * <uint64_t>0x9E3779B97F4A7C15) >> ids.hash_shift
-
-
-cdef inline HashEntry* hash_find(IdMap* ids, uint64_t id) noexcept nogil:
-    """The entry of an id, or the empty one where it would go."""
-    cdef uint64_t at = hash_home(ids, id)
+cdef inline uint32_t hash_find(IdMap* ids, const RestingOrder* orders, uint64_t id) noexcept nogil:
+    """The slot of an id, or 0."""
+    cdef uint32_t tag = hash_tag(id)
+    cdef uint64_t at = tag >> ids.hash_shift
+    cdef uint64_t entry = ids.hash[at]
     # Ends, because at least half of the entries are empty.
-    while ids.hash[at].slot != 0 and ids.hash[at].id != id:
+    while entry != 0:
+        if entry >> 32 == tag and orders[<uint32_t>entry].id == <int64_t>id:
+            return <uint32_t>entry
         at = (at + 1) & (ids.hash_size - 1)
-    return &ids.hash[at]
+        entry = ids.hash[at]
+    return 0
+
+
+cdef inline void hash_store(IdMap* ids, uint64_t entry) noexcept nogil:
+    cdef uint64_t at = (entry >> 32) >> ids.hash_shift
+    while ids.hash[at] != 0:
+        at = (at + 1) & (ids.hash_size - 1)
+    ids.hash[at] = entry
 
 
 cdef inline void hash_put(IdMap* ids, uint64_t id, uint32_t slot) noexcept nogil:
-    hash_find(ids, id)[0] = HashEntry(id, slot)
+    hash_store(ids, <uint64_t>hash_tag(id) << 32 | slot)
     ids.sparse += 1
     if id > ids.sparse_high:
         ids.sparse_high = id
 
 
-cdef inline void hash_remove(IdMap* ids, uint64_t id) noexcept nogil:
+cdef inline void hash_remove(IdMap* ids, uint64_t id, uint32_t slot) noexcept nogil:
     cdef uint64_t mask = ids.hash_size - 1
-    cdef uint64_t hole = <uint64_t>(hash_find(ids, id) - ids.hash)
-    cdef uint64_t at = hole
+    cdef uint64_t entry = <uint64_t>hash_tag(id) << 32 | slot
+    cdef uint64_t hole = (entry >> 32) >> ids.hash_shift
+    cdef uint64_t at
+    while ids.hash[hole] != entry:
+        hole = (hole + 1) & mask
+    at = hole
     ids.sparse -= 1
     if ids.sparse == 0:
         ids.sparse_high = 0
     while True:
         at = (at + 1) & mask
-        if ids.hash[at].slot == 0:
+        entry = ids.hash[at]
+        if entry == 0:
             break
         # An entry may fill the hole unless its home lies behind the hole on the way to it.
-        if ((at - hash_home(ids, ids.hash[at].id)) & mask) >= ((at - hole) & mask):
-            ids.hash[hole] = ids.hash[at]
+        if ((at - ((entry >> 32) >> ids.hash_shift)) & mask) >= ((at - hole) & mask):
+            ids.hash[hole] = entry
             hole = at
-    ids.hash[hole].slot = 0
+    ids.hash[hole] = 0
 
 
 cdef inline bint hash_reserve(IdMap* ids, uint64_t more) noexcept nogil:
     cdef uint64_t size = ids.hash_size
     cdef uint64_t old_size = size
-    cdef HashEntry* old = ids.hash
-    cdef HashEntry* grown
+    cdef uint64_t* old = ids.hash
+    cdef uint64_t* grown
     cdef uint64_t i
-    if (ids.sparse + more) * 2 <= size:
+    if hint_likely((ids.sparse + more) * 2 <= size):
         return True
     while (ids.sparse + more) * 2 > size:
         size *= 2
-    grown = <HashEntry*>calloc(size, sizeof(HashEntry))
+    grown = <uint64_t*>memory_zeroed(size * sizeof(uint64_t))
     if grown == NULL:
         return False
     ids.hash = grown
     ids.hash_size = size
-    ids.hash_shift = 64 - count_trailing_zeros64(size)
+    ids.hash_shift = 32 - count_trailing_zeros64(size)
     for i in range(old_size):
-        if old[i].slot != 0:
-            hash_find(ids, old[i].id)[0] = old[i]
-    free(old)
+        if old[i] != 0:
+            hash_store(ids, old[i])
+    memory_free(old, old_size * sizeof(uint64_t))
     return True
 
 
 cdef inline bint ring_double(IdMap* ids) noexcept nogil:
     cdef uint64_t size = ids.ring_size * 2
-    cdef uint32_t* grown = <uint32_t*>calloc(size, sizeof(uint32_t))
+    cdef uint32_t* grown = <uint32_t*>memory_zeroed(size * sizeof(uint32_t))
     cdef uint64_t i
     if grown == NULL:
         return False
     for i in range(ids.base, ids.base + ids.ring_size):
         grown[i & (size - 1)] = ids.ring[i & (ids.ring_size - 1)]
-    free(ids.ring)
+    memory_free(ids.ring, ids.ring_size * sizeof(uint32_t))
     ids.ring = grown
     ids.ring_size = size
     return True
@@ -165,7 +195,7 @@ cdef inline bint ids_make_room(IdMap* ids, uint64_t id) noexcept nogil:
         return True
     if id < ids.base:
         return hash_reserve(ids, 1)
-    if id - ids.base < 2 * ids.ring_size and ids.dense >= step and ids.ring_size < RING_SIZE_MAX:
+    if id - ids.base < 2 * ids.ring_size and ids.dense >= 2 * step and ids.ring_size < RING_SIZE_MAX:
         if not ring_double(ids):
             return False
         if id - ids.base < ids.ring_size:
@@ -181,40 +211,66 @@ cdef inline bint ids_make_room(IdMap* ids, uint64_t id) noexcept nogil:
 
 cdef inline bint ids_reserve(IdMap* ids, uint64_t id) noexcept nogil:
     """Make sure that the next `ids_put`, of this id, cannot fail; False without memory."""
-    if id - ids.base < ids.ring_size:
+    if hint_likely(id - ids.base < ids.ring_size):
         return True
     return ids_make_room(ids, id)
 
 
-cdef inline uint32_t ids_find(IdMap* ids, uint64_t id) noexcept nogil:
+cdef inline uint32_t ids_find(IdMap* ids, const RestingOrder* orders, uint64_t id) noexcept nogil:
     cdef uint32_t slot
-    if id - ids.base < ids.ring_size:
+    if hint_likely(id - ids.base < ids.ring_size):
         slot = ids.ring[id & (ids.ring_size - 1)]
         if slot != 0:
             return slot
     # An id inside the ring's range is in the hash if it came before the ring got there.
-    if id > ids.sparse_high:
+    if hint_likely(id > ids.sparse_high):
         return 0
-    return <uint32_t>hash_find(ids, id).slot
+    return hash_find(ids, orders, id)
 
 
 cdef inline void ids_put(IdMap* ids, uint64_t id, uint32_t slot) noexcept nogil:
     """Add an id that is not held, after `ids_reserve` (removals in between do no harm)."""
     ids.credit += 1
-    if id - ids.base < ids.ring_size:
+    if hint_likely(id - ids.base < ids.ring_size):
         ids.ring[id & (ids.ring_size - 1)] = slot
         ids.dense += 1
     else:
         hash_put(ids, id, slot)
 
 
-cdef inline void ids_remove(IdMap* ids, uint64_t id) noexcept nogil:
-    """Remove an id that is held."""
+cdef inline void ids_remove(IdMap* ids, uint64_t id, uint32_t slot) noexcept nogil:
+    """Remove an id that is held, with its slot."""
     cdef uint32_t* entry
-    if id - ids.base < ids.ring_size:
+    if hint_likely(id - ids.base < ids.ring_size):
         entry = &ids.ring[id & (ids.ring_size - 1)]
-        if entry[0] != 0:
+        if hint_likely(entry[0] != 0):
             entry[0] = 0
             ids.dense -= 1
             return
-    hash_remove(ids, id)
+    hash_remove(ids, id, slot)
+
+
+# ---- looking ahead: hints that may be wrong, but never leave the arrays ----
+
+
+cdef inline void ids_load(IdMap* ids, uint64_t id) noexcept nogil:
+    """Begin to load the place of an id."""
+    if id - ids.base < ids.ring_size:
+        hint_store(&ids.ring[id & (ids.ring_size - 1)])
+    else:
+        hint_store(&ids.hash[hash_tag(id) >> ids.hash_shift])
+
+
+cdef inline uint32_t ids_guess(IdMap* ids, uint64_t id) noexcept nogil:
+    """A slot that probably is the id's, or 0."""
+    cdef uint32_t tag
+    cdef uint64_t at, entry
+    if hint_likely(id - ids.base < ids.ring_size):
+        return ids.ring[id & (ids.ring_size - 1)]
+    tag = hash_tag(id)
+    at = tag >> ids.hash_shift
+    entry = ids.hash[at]
+    while entry != 0 and entry >> 32 != tag:
+        at = (at + 1) & (ids.hash_size - 1)
+        entry = ids.hash[at]
+    return <uint32_t>entry

@@ -96,7 +96,7 @@ cdef inline uint64_t check_level(Book* book, uint32_t index, bint used) except? 
         expect(order.level == index, "level of order", order.id, order.level)
         expect(order.id > 0, "order id", slot, order.id)
         expect(order.quantity > 0, "quantity of order", order.id, order.quantity)
-        found = ids_find(&book.ids, order.id)
+        found = ids_find(&book.ids, book.orders, order.id)
         expect(found == slot, "id map", order.id, found)
         expect(order.quantity <= INT64_MAX - total, "total beyond int64 at level", index, total)
         total += order.quantity
@@ -138,15 +138,15 @@ cdef inline int check_pools(Book* book, uint64_t pages) except -1:
 cdef inline int check_ids(Book* book) except -1:
     """The map holds as many ids as there are orders, and counts them right."""
     cdef IdMap* ids = &book.ids
-    cdef uint64_t dense = 0, sparse = 0, i
+    cdef uint64_t dense = 0, sparse = 0, i, id
     for i in range(ids.ring_size):
         dense += ids.ring[i] != 0
     for i in range(ids.hash_size):
-        sparse += ids.hash[i].slot != 0
-        expect(
-            ids.hash[i].slot == 0 or ids.hash[i].id <= ids.sparse_high,
-            "largest id of the hash", ids.sparse_high, ids.hash[i].id,
-        )
+        if ids.hash[i] != 0:
+            id = book.orders[<uint32_t>ids.hash[i]].id
+            sparse += 1
+            expect(ids.hash[i] >> 32 == hash_tag(id), "tag of an id in the hash", id, ids.hash[i])
+            expect(id <= ids.sparse_high, "largest id of the hash", ids.sparse_high, id)
     expect(dense == ids.dense, "ids in the ring", ids.dense, dense)
     expect(sparse == ids.sparse, "ids in the hash", ids.sparse, sparse)
     expect(sparse * 2 <= ids.hash_size, "room of the hash", ids.hash_size, sparse)

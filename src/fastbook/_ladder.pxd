@@ -17,6 +17,8 @@ from libc.stdint cimport INT64_MAX, UINT64_MAX, int64_t, uint32_t, uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memset
 
+from fastbook._memory cimport *
+
 
 cdef extern from *:
     int count_trailing_zeros "__builtin_ctz"(uint32_t word) noexcept nogil  # word != 0
@@ -77,11 +79,12 @@ cdef struct Ladder:
 
 
 cdef inline uint64_t key_of(int side, int64_t price) noexcept nogil:
-    return <uint64_t>(price if side == ASK else INT64_MAX - price)
+    # INT64_MAX - price is price with its 63 bits turned over; so no branch on the side is needed.
+    return <uint64_t>price ^ (INT64_MAX & (<uint64_t>side - 1))
 
 
 cdef inline int64_t price_of(int side, uint64_t key) noexcept nogil:
-    return <int64_t>key if side == ASK else INT64_MAX - <int64_t>key
+    return <int64_t>(key ^ (INT64_MAX & (<uint64_t>side - 1)))
 
 
 cdef inline void ladder_init(Ladder* ladder) noexcept nogil:
@@ -148,7 +151,7 @@ cdef inline uint32_t page_search(Ladder* ladder, int side, uint64_t number) noex
 cdef inline uint32_t page_find(Ladder* ladder, int side, uint64_t number) noexcept nogil:
     cdef uint32_t* cached = &ladder.sides[side].cache[number & (CACHE_PAGES - 1)]
     cdef uint32_t page = cached[0]
-    if page != 0 and ladder.pages[page].number == number:
+    if hint_likely(page != 0 and ladder.pages[page].number == number):
         return page
     page = page_search(ladder, side, number)
     if page != 0:
@@ -282,29 +285,42 @@ cdef inline uint32_t level_next(Ladder* ladder, uint32_t level) noexcept nogil:
     return page_first_level(ladder, page.next) if page.next != 0 else 0
 
 
-cdef inline int64_t level_total(Ladder* ladder, int side, uint64_t key) noexcept nogil:
+cdef inline uint32_t level_find(Ladder* ladder, int side, uint64_t key) noexcept nogil:
+    """The place of a key's level, be it used or not; 0 if not even its page is there."""
     cdef uint32_t page = page_find(ladder, side, key >> PAGE_BITS)
-    return ladder.levels[page << PAGE_BITS | (key & PAGE_MASK)].total if page != 0 else 0
+    return 0 if page == 0 else page << PAGE_BITS | <uint32_t>(key & PAGE_MASK)
 
 
-cdef inline uint32_t level_claim(Ladder* ladder, int side_index, uint64_t key) noexcept nogil:
-    """The level of a key, made if need be; after `ladder_reserve`. The caller gives it a total."""
+cdef inline int64_t level_total(Ladder* ladder, int side, uint64_t key) noexcept nogil:
+    cdef uint32_t level = level_find(ladder, side, key)
+    return ladder.levels[level].total if level != 0 else 0
+
+
+cdef inline uint32_t level_open(
+    Ladder* ladder, int side_index, uint64_t key, uint32_t level
+) noexcept nogil:
+    """Use a level that was not; after `ladder_reserve`. `level` is what `level_find` has given."""
     cdef LadderSide* side = &ladder.sides[side_index]
     cdef uint64_t number = key >> PAGE_BITS
-    cdef uint32_t page = page_find(ladder, side_index, number)
-    cdef uint32_t bit = <uint32_t>1 << (key & PAGE_MASK)
-    cdef uint32_t level
+    cdef uint32_t page = level >> PAGE_BITS
     if page == 0:
         page = page_insert(ladder, side_index, number)
         side.cache[number & (CACHE_PAGES - 1)] = page
     level = page << PAGE_BITS | <uint32_t>(key & PAGE_MASK)
-    if not ladder.pages[page].used & bit:
-        ladder.pages[page].used |= bit
-        side.count += 1
-        if key < side.best_key:
-            side.best = level
-            side.best_key = key
+    ladder.pages[page].used |= <uint32_t>1 << (key & PAGE_MASK)
+    side.count += 1
+    if key < side.best_key:
+        side.best = level
+        side.best_key = key
     return level
+
+
+cdef inline uint32_t level_claim(Ladder* ladder, int side, uint64_t key) noexcept nogil:
+    """The level of a key, made if need be; after `ladder_reserve`. The caller gives it a total."""
+    cdef uint32_t level = level_find(ladder, side, key)
+    if level != 0 and ladder.levels[level].total != 0:
+        return level
+    return level_open(ladder, side, key, level)
 
 
 cdef inline void level_release(Ladder* ladder, uint32_t level) noexcept nogil:

@@ -6,11 +6,11 @@ index is either 0 ("none", tested) or came from the structure that owns it.
 """
 
 from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint32_t, uint64_t
-from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memset
 
 from fastbook._idmap cimport *
 from fastbook._ladder cimport *
+from fastbook._memory cimport *
 
 
 # The numbers of _types.py, as C constants. A test holds the two equal.
@@ -75,13 +75,9 @@ cdef struct Command:
     int64_t quantity
 
 
-# One EVENT_DTYPE record.
+# One EVENT_DTYPE record. Its first five fields are written at once, as one word (`event_head`).
 cdef struct EventRecord:
-    uint8_t kind
-    uint8_t side
-    uint8_t reason
-    uint8_t pad
-    uint32_t command
+    uint64_t head
     int64_t order_id
     int64_t maker_order_id
     int64_t price
@@ -91,20 +87,18 @@ cdef struct EventRecord:
     int64_t level_quantity
 
 
+cdef extern from *:
+    """
+    #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    #error "the first word of an event is put together for little-endian machines"
+    #endif
+    """
+
+
 cdef struct Events:
     EventRecord* items
-    size_t count
-    size_t capacity
-
-
-# A resting order. Two of them share a cache line; price and side are those of its level.
-cdef struct RestingOrder:
-    int64_t id
-    int64_t quantity
-    uint32_t next  # the next younger order of the level; of a free slot: the next free one
-    uint32_t prev
-    uint32_t owner
-    uint32_t level
+    EventRecord* next
+    EventRecord* end
 
 
 # An order on its way in.
@@ -113,6 +107,7 @@ cdef struct Incoming:
     int64_t price  # 0: at any price
     int64_t remaining
     uint64_t limit  # the worst key of the other side that it may trade with
+    uint32_t level  # the place of its own price's level; 0: not looked for, or without a page
     uint32_t owner
     uint32_t command
     uint8_t side
@@ -139,58 +134,89 @@ cdef inline bint book_init(Book* book) noexcept nogil:
 
 
 cdef inline void book_free(Book* book) noexcept nogil:
-    free(book.orders)
+    memory_free(book.orders, book.orders_capacity * sizeof(RestingOrder))
     ids_free(&book.ids)
     ladder_free(&book.ladder)
 
 
-cdef inline bint events_reserve(Events* events) noexcept nogil:
-    """Make room for one step's events; False without memory."""
-    cdef size_t capacity
-    cdef void* moved
-    if events.capacity - events.count >= EVENTS_PER_STEP:
-        return True
-    capacity = max(<size_t>64, events.capacity * 2)
-    moved = realloc(events.items, capacity * sizeof(EventRecord))
-    if moved == NULL:
+# ---- events ----
+
+
+cdef inline size_t events_count(Events* events) noexcept nogil:
+    return <size_t>(events.next - events.items)
+
+
+cdef inline size_t events_bytes(Events* events) noexcept nogil:
+    return <size_t>(events.end - events.items) * sizeof(EventRecord)
+
+
+cdef inline bint events_grow(Events* events, size_t capacity) noexcept nogil:
+    cdef size_t count = events_count(events)
+    cdef size_t size = capacity * sizeof(EventRecord)
+    cdef EventRecord* grown = <EventRecord*>memory_take(size)
+    if grown == NULL:
         return False
-    events.items = <EventRecord*>moved
-    events.capacity = capacity
+    if count != 0:
+        memcpy(grown, events.items, count * sizeof(EventRecord))
+    memory_free(events.items, events_bytes(events))
+    events.items = grown
+    events.next = grown + count
+    events.end = grown + capacity
     return True
 
 
-cdef inline EventRecord* event_append(
-    Events* events, int kind, int side, int reason, uint32_t command
+cdef inline bint events_reserve(Events* events) noexcept nogil:
+    """Make room for one step's events; False without memory."""
+    if hint_likely(events.end - events.next >= EVENTS_PER_STEP):
+        return True
+    return events_grow(events, 2 * events_count(events) + 64)
+
+
+cdef inline uint64_t event_head(int kind, int side, int reason, uint32_t command) noexcept nogil:
+    return <uint64_t>kind | <uint64_t>side << 8 | <uint64_t>reason << 16 | <uint64_t>command << 32
+
+
+cdef inline void event_write(
+    Events* events, uint64_t head, int64_t order_id, int64_t maker_order_id, int64_t price,
+    int64_t quantity, int64_t remaining, int64_t maker_remaining, int64_t level_quantity,
 ) noexcept nogil:
-    """The next record with everything else 0; `events_reserve` has made the room."""
-    cdef EventRecord* event = &events.items[events.count]
-    events.count += 1
-    memset(event, 0, sizeof(EventRecord))
-    event.kind = <uint8_t>kind
-    event.side = <uint8_t>side
-    event.reason = <uint8_t>reason
-    event.command = command
-    return event
+    """Write the next record; `events_reserve` has made the room."""
+    cdef EventRecord* event = events.next
+    events.next = event + 1
+    event.head = head
+    event.order_id = order_id
+    event.maker_order_id = maker_order_id
+    event.price = price
+    event.quantity = quantity
+    event.remaining = remaining
+    event.maker_remaining = maker_remaining
+    event.level_quantity = level_quantity
 
 
 # ---- the pool of orders ----
 
 
-cdef inline bint order_reserve(Book* book) noexcept nogil:
-    """Make sure that one `order_take` cannot fail; False without memory. Moves the orders."""
-    cdef uint64_t capacity
+cdef inline bint orders_grow(Book* book, uint64_t capacity) noexcept nogil:
     cdef void* moved
-    if book.free_order != 0 or book.orders_top < book.orders_capacity:
-        return True
-    capacity = max(<uint64_t>64, <uint64_t>book.orders_capacity * 2)
     if capacity > ORDERS_MAX:
         return False
-    moved = realloc(book.orders, capacity * sizeof(RestingOrder))
+    moved = memory_grow(
+        book.orders,
+        book.orders_capacity * sizeof(RestingOrder),
+        capacity * sizeof(RestingOrder),
+    )
     if moved == NULL:
         return False
     book.orders = <RestingOrder*>moved
     book.orders_capacity = <uint32_t>capacity
     return True
+
+
+cdef inline bint order_reserve(Book* book) noexcept nogil:
+    """Make sure that one `order_take` cannot fail; False without memory. Moves the orders."""
+    if hint_likely(book.free_order != 0 or book.orders_top < book.orders_capacity):
+        return True
+    return orders_grow(book, max(<uint64_t>64, <uint64_t>book.orders_capacity * 2))
 
 
 cdef inline uint32_t order_take(Book* book) noexcept nogil:
@@ -206,7 +232,7 @@ cdef inline uint32_t order_take(Book* book) noexcept nogil:
 
 cdef inline void order_drop(Book* book, uint32_t slot) noexcept nogil:
     """Forget an order that has been unlinked from its level."""
-    ids_remove(&book.ids, book.orders[slot].id)
+    ids_remove(&book.ids, book.orders[slot].id, slot)
     book.orders[slot].next = book.free_order
     book.free_order = slot
     book.live -= 1
@@ -238,43 +264,48 @@ cdef inline void order_cancel(
     Book* book, uint32_t slot, int reason, Events* events, uint32_t command
 ) noexcept nogil:
     cdef RestingOrder* order = &book.orders[slot]
-    cdef int side = level_side(&book.ladder, order.level)
-    cdef EventRecord* event = event_append(events, EVENT_CANCEL, side, reason, command)
-    event.order_id = order.id
-    event.price = price_of(side, level_key(&book.ladder, order.level))
-    event.quantity = order.quantity
-    event.level_quantity = order_unlink(book, slot)
+    cdef uint32_t level = order.level
+    cdef int side = level_side(&book.ladder, level)
+    cdef int64_t price = price_of(side, level_key(&book.ladder, level))
+    cdef int64_t id = order.id
+    cdef int64_t quantity = order.quantity
+    cdef int64_t total = order_unlink(book, slot)
     order_drop(book, slot)
+    event_write(
+        events, event_head(EVENT_CANCEL, side, reason, command), id, 0, price, quantity, 0, 0, total
+    )
 
 
 cdef inline void discard(Incoming* taker, int reason, Events* events) noexcept nogil:
-    cdef EventRecord* event = event_append(events, EVENT_DISCARD, taker.side, reason, taker.command)
-    event.order_id = taker.id
-    event.price = taker.price
-    event.quantity = taker.remaining
+    event_write(
+        events, event_head(EVENT_DISCARD, taker.side, reason, taker.command),
+        taker.id, 0, taker.price, taker.remaining, 0, 0, 0,
+    )
 
 
 cdef inline void fill(
     Book* book, Incoming* taker, uint32_t slot, int64_t price, Events* events
 ) noexcept nogil:
     cdef RestingOrder* maker = &book.orders[slot]
-    cdef Level* level = &book.ladder.levels[maker.level]
-    cdef int64_t quantity = min(maker.quantity, taker.remaining)
-    cdef EventRecord* event = event_append(events, EVENT_FILL, taker.side, 0, taker.command)
+    cdef int64_t id = maker.id
+    cdef int64_t left = maker.quantity - min(maker.quantity, taker.remaining)
+    cdef int64_t quantity = maker.quantity - left
+    cdef int64_t total
+    cdef Level* level
     taker.remaining -= quantity
-    event.order_id = taker.id
-    event.maker_order_id = maker.id
-    event.price = price
-    event.quantity = quantity
-    event.remaining = taker.remaining
-    event.maker_remaining = maker.quantity - quantity
-    if quantity == maker.quantity:
-        event.level_quantity = order_unlink(book, slot)
+    if left == 0:
+        hint_store(&book.orders[maker.next])  # soon the next maker
+        total = order_unlink(book, slot)
         order_drop(book, slot)
     else:
-        maker.quantity -= quantity
-        level.total -= quantity
-        event.level_quantity = level.total
+        level = &book.ladder.levels[maker.level]
+        total = level.total - quantity
+        maker.quantity = left
+        level.total = total
+    event_write(
+        events, event_head(EVENT_FILL, taker.side, 0, taker.command),
+        taker.id, id, price, quantity, taker.remaining, left, total,
+    )
 
 
 cdef inline int match(Book* book, Incoming* taker, Events* events) noexcept nogil:
@@ -329,28 +360,32 @@ cdef inline void rest(Book* book, Incoming* taker, Events* events) noexcept nogi
     """Put the remainder at the end of its level; order, level and id have been reserved."""
     cdef uint32_t slot = order_take(book)
     cdef RestingOrder* order = &book.orders[slot]
-    cdef uint64_t key = key_of(taker.side, taker.price)
-    cdef uint32_t level_index = level_claim(&book.ladder, taker.side, key)
-    cdef Level* level = &book.ladder.levels[level_index]
-    cdef EventRecord* event = event_append(events, EVENT_REST, taker.side, 0, taker.command)
+    cdef uint32_t place = taker.level
+    cdef Level* level
+    cdef int64_t total
+    cdef uint32_t tail
+    if hint_unlikely(place == 0 or book.ladder.levels[place].total == 0):
+        place = level_claim(&book.ladder, taker.side, key_of(taker.side, taker.price))
+    level = &book.ladder.levels[place]
+    tail = level.tail
+    total = level.total + taker.remaining
     order.id = taker.id
     order.quantity = taker.remaining
     order.next = 0
-    order.prev = level.tail
+    order.prev = tail
     order.owner = taker.owner
-    order.level = level_index
-    if level.tail != 0:
-        book.orders[level.tail].next = slot
+    order.level = place
+    level.tail = slot
+    level.total = total
+    if hint_likely(tail != 0):
+        book.orders[tail].next = slot
     else:
         level.head = slot
-    level.tail = slot
-    level.total += taker.remaining
     ids_put(&book.ids, taker.id, slot)
-    event.order_id = taker.id
-    event.price = taker.price
-    event.quantity = taker.remaining
-    event.remaining = taker.remaining
-    event.level_quantity = level.total
+    event_write(
+        events, event_head(EVENT_REST, taker.side, 0, taker.command),
+        taker.id, 0, taker.price, taker.remaining, taker.remaining, 0, total,
+    )
 
 
 cdef inline int enter(Book* book, Incoming* taker, Events* events) noexcept nogil:
@@ -378,23 +413,26 @@ cdef inline int enter(Book* book, Incoming* taker, Events* events) noexcept nogi
 
 cdef inline int apply_limit(Book* book, Command* c, uint32_t index, Events* events) noexcept nogil:
     cdef Incoming taker
-    if c.order_id <= 0 or c.side > ASK or c.tif > TIF_FOK or c.flags > FLAGS_MAX:
+    cdef bint crosses
+    if hint_unlikely(c.order_id <= 0 or c.side > ASK or c.tif > TIF_FOK or c.flags > FLAGS_MAX):
         return REJECT_INVALID_ORDER
-    if c.price <= 0:
+    if hint_unlikely(c.price <= 0):
         return REJECT_INVALID_PRICE
-    if c.quantity <= 0:
+    if hint_unlikely(c.quantity <= 0):
         return REJECT_INVALID_QUANTITY
-    if ids_find(&book.ids, c.order_id) != 0:
+    if hint_unlikely(ids_find(&book.ids, book.orders, c.order_id) != 0):
         return REJECT_DUPLICATE_ORDER
     # If the level exists, then nothing crosses this price and the whole quantity will rest.
-    if c.tif == TIF_GTC and c.quantity > INT64_MAX - level_total(
-        &book.ladder, c.side, key_of(c.side, c.price)
+    taker.level = level_find(&book.ladder, c.side, key_of(c.side, c.price))
+    if hint_likely(c.tif == TIF_GTC) and hint_unlikely(
+        taker.level != 0 and c.quantity > INT64_MAX - book.ladder.levels[taker.level].total
     ):
         return REJECT_OVERFLOW
     taker.limit = key_of(1 - c.side, c.price)
-    if c.flags & FLAG_POST_ONLY and book.ladder.sides[1 - c.side].best_key <= taker.limit:
+    crosses = book.ladder.sides[1 - c.side].best_key <= taker.limit
+    if hint_unlikely(c.flags & FLAG_POST_ONLY and crosses):
         return REJECT_POST_ONLY
-    if c.tif == TIF_GTC and not resting_reserve(book, c.order_id):
+    if hint_likely(c.tif == TIF_GTC) and hint_unlikely(not resting_reserve(book, c.order_id)):
         return NO_MEMORY
     taker.id = c.order_id
     taker.price = c.price
@@ -404,6 +442,9 @@ cdef inline int apply_limit(Book* book, Command* c, uint32_t index, Events* even
     taker.side = c.side
     taker.tif = c.tif
     taker.self_trade = SELF_ALLOW if c.owner == 0 else c.flags >> 1
+    if hint_likely(c.tif == TIF_GTC and not crosses):
+        rest(book, &taker, events)
+        return DONE
     return enter(book, &taker, events)
 
 
@@ -413,8 +454,9 @@ cdef inline int apply_market(Book* book, Command* c, uint32_t index, Events* eve
         return REJECT_INVALID_ORDER
     if c.quantity <= 0:
         return REJECT_INVALID_QUANTITY
-    if ids_find(&book.ids, c.order_id) != 0:
+    if ids_find(&book.ids, book.orders, c.order_id) != 0:
         return REJECT_DUPLICATE_ORDER
+    taker.level = 0
     taker.limit = INT64_MAX  # no key is larger, and a side without levels has UINT64_MAX
     taker.id = c.order_id
     taker.price = 0
@@ -428,7 +470,7 @@ cdef inline int apply_market(Book* book, Command* c, uint32_t index, Events* eve
 
 
 cdef inline int apply_cancel(Book* book, Command* c, uint32_t index, Events* events) noexcept nogil:
-    cdef uint32_t slot = ids_find(&book.ids, c.order_id) if c.order_id > 0 else 0
+    cdef uint32_t slot = ids_find(&book.ids, book.orders, c.order_id) if c.order_id > 0 else 0
     if slot == 0:
         return REJECT_UNKNOWN_ORDER
     order_cancel(book, slot, REASON_USER, events, index)
@@ -449,10 +491,10 @@ cdef inline int apply_replace(
         return REJECT_INVALID_PRICE
     if c.quantity <= 0:
         return REJECT_INVALID_QUANTITY
-    slot = ids_find(&book.ids, c.order_id) if c.order_id > 0 else 0
+    slot = ids_find(&book.ids, book.orders, c.order_id) if c.order_id > 0 else 0
     if slot == 0:
         return REJECT_UNKNOWN_ORDER
-    if c.new_order_id != c.order_id and ids_find(&book.ids, c.new_order_id) != 0:
+    if c.new_order_id != c.order_id and ids_find(&book.ids, book.orders, c.new_order_id) != 0:
         return REJECT_DUPLICATE_ORDER
     order = &book.orders[slot]
     taker.side = <uint8_t>level_side(&book.ladder, order.level)
@@ -468,6 +510,7 @@ cdef inline int apply_replace(
     if c.flags & FLAG_POST_ONLY and book.ladder.sides[1 - taker.side].best_key <= taker.limit:
         return REJECT_POST_ONLY
     taker.owner = order.owner
+    taker.level = 0  # the page may go with the old order
     if not resting_reserve(book, c.new_order_id):
         return NO_MEMORY
     order_cancel(book, slot, REASON_REPLACED, events, index)
@@ -486,22 +529,20 @@ cdef inline int reduce_in_place(
     """Shrink an order where it stands, perhaps under a new id."""
     cdef RestingOrder* order = &book.orders[slot]
     cdef Level* level = &book.ladder.levels[order.level]
-    cdef EventRecord* event
+    cdef int64_t removed = order.quantity - c.quantity
     if c.new_order_id != c.order_id:
         if not ids_reserve(&book.ids, c.new_order_id):
             return NO_MEMORY
-        ids_remove(&book.ids, c.order_id)
+        ids_remove(&book.ids, c.order_id, slot)
         ids_put(&book.ids, c.new_order_id, slot)
         order.id = c.new_order_id
-    event = event_append(events, EVENT_REDUCE, level_side(&book.ladder, order.level), 0, index)
-    event.order_id = c.new_order_id
-    event.maker_order_id = c.order_id
-    event.price = c.price
-    event.quantity = order.quantity - c.quantity
-    event.remaining = c.quantity
-    level.total -= event.quantity
+    level.total -= removed
     order.quantity = c.quantity
-    event.level_quantity = level.total
+    event_write(
+        events,
+        event_head(EVENT_REDUCE, level_side(&book.ladder, order.level), 0, index),
+        c.new_order_id, c.order_id, c.price, removed, c.quantity, 0, level.total,
+    )
     return DONE
 
 
@@ -531,33 +572,131 @@ cdef inline void book_reject(
     Book* book, Command* c, int reason, uint32_t index, Events* events
 ) noexcept nogil:
     """Write the REJECT of a command: `apply` has left the room that it reserved."""
-    cdef EventRecord* event = event_append(events, EVENT_REJECT, c.side, reason, index)
+    cdef bint aims = c.op == OP_CANCEL or c.op == OP_REPLACE
+    cdef int side = c.side
     cdef uint32_t slot
-    event.order_id = c.order_id
-    if c.op == OP_CANCEL or c.op == OP_REPLACE:
-        slot = ids_find(&book.ids, c.order_id) if c.order_id > 0 else 0
-        event.side = 0 if slot == 0 else <uint8_t>level_side(&book.ladder, book.orders[slot].level)
-    if c.op == OP_REPLACE:
-        event.order_id = c.new_order_id
-        event.maker_order_id = c.order_id
-    if c.op != OP_CANCEL:
-        event.quantity = c.quantity
-        if c.op != OP_MARKET:
-            event.price = c.price
+    if aims:
+        slot = ids_find(&book.ids, book.orders, c.order_id) if c.order_id > 0 else 0
+        side = 0 if slot == 0 else level_side(&book.ladder, book.orders[slot].level)
+    event_write(
+        events,
+        event_head(EVENT_REJECT, side, reason, index),
+        c.new_order_id if c.op == OP_REPLACE else c.order_id,
+        c.order_id if c.op == OP_REPLACE else 0,
+        0 if c.op == OP_CANCEL or c.op == OP_MARKET else c.price,
+        0 if c.op == OP_CANCEL else c.quantity,
+        0, 0, 0,
+    )
+
+
+# ---- a batch ----
+#
+# Blocks of commands go through four stages, one stage per turn: copied (a record in somebody's
+# buffer may lie at any address and change); then, if the book is large, the places of their ids,
+# then their orders, then those orders' neighbours begin to come into the cache; then they are
+# carried out. So the memory works for four blocks at a time. What the stages look at may be out of
+# date by then: it is a hint and no more.
+
+
+cdef enum:
+    BLOCK = 16
+    BLOCKS = 4
+    AHEAD_MIN = 1 << 11  # with fewer orders the nearest caches hold all of the book
+
+
+cdef struct Block:
+    Command commands[BLOCK]
+    uint32_t slots[BLOCK]  # guesses of the resting orders that the commands aim at
+    uint32_t count
+    bint ahead
+
+
+cdef inline void block_load_ids(Book* book, Block* block) noexcept nogil:
+    cdef uint32_t i
+    for i in range(block.count):
+        ids_load(&book.ids, block.commands[i].order_id)
+
+
+cdef inline void block_fill(
+    Book* book, Block* block, const char* commands, size_t count, size_t first
+) noexcept nogil:
+    block.count = <uint32_t>min(<size_t>BLOCK, count - first)
+    block.ahead = book.live >= AHEAD_MIN
+    memcpy(block.commands, commands + first * sizeof(Command), block.count * sizeof(Command))
+    if block.ahead:
+        block_load_ids(book, block)
+
+
+cdef inline void block_load_orders(Book* book, Block* block) noexcept nogil:
+    cdef uint32_t i
+    for i in range(block.count):
+        block.slots[i] = ids_guess(&book.ids, block.commands[i].order_id)
+        hint_store(&book.orders[block.slots[i]])
+
+
+cdef inline void block_load_neighbours(Book* book, Block* block) noexcept nogil:
+    """The orders before and behind those that will leave; the last ones where new ones will rest."""
+    cdef Ladder* ladder = &book.ladder
+    cdef RestingOrder* order
+    cdef Command* c
+    cdef uint32_t i, level, page
+    cdef uint64_t number
+    cdef int side
+    for side in range(2):
+        if ladder.sides[side].best != 0:
+            i = ladder.levels[ladder.sides[side].best].head
+            hint_store(&book.orders[i])
+            i = book.orders[i].next
+            hint_store(&book.orders[i])
+            ids_load(&book.ids, book.orders[i].id)
+    for i in range(block.count):
+        c = &block.commands[i]
+        order = &book.orders[block.slots[i]]
+        if block.slots[i] != 0:
+            hint_store(&book.orders[order.prev])
+            hint_store(&book.orders[order.next])
+            hint_store(&ladder.levels[order.level])
+        elif c.op == OP_LIMIT:
+            side = c.side & 1
+            number = key_of(side, c.price) >> PAGE_BITS
+            page = ladder.sides[side].cache[number & (CACHE_PAGES - 1)]
+            level = page << PAGE_BITS | <uint32_t>(key_of(side, c.price) & PAGE_MASK)
+            hint_store(&book.orders[ladder.levels[level].tail])
+
+
+cdef inline bint block_run(Book* book, Block* block, uint32_t first, Events* events) noexcept nogil:
+    cdef Command* command
+    cdef uint32_t i
+    cdef int outcome
+    for i in range(block.count):
+        command = &block.commands[i]
+        outcome = book_apply(book, command, first + i, events)
+        if hint_unlikely(outcome != DONE):
+            if outcome == NO_MEMORY:
+                return False
+            book_reject(book, command, outcome, first + i, events)
+    return True
 
 
 cdef inline bint book_run(
     Book* book, const char* commands, size_t count, Events* events
 ) noexcept nogil:
-    cdef Command command
-    cdef size_t i
-    cdef int outcome
-    for i in range(count):
-        # Copied, because a record in somebody's buffer may lie at any address.
-        memcpy(&command, commands + i * sizeof(Command), sizeof(Command))
-        outcome = book_apply(book, &command, <uint32_t>i, events)
-        if outcome == NO_MEMORY:
-            return False
-        if outcome != DONE:
-            book_reject(book, &command, outcome, <uint32_t>i, events)
+    """Carry out a batch; False without memory, with all that was done before it in `events`."""
+    cdef Block blocks[BLOCKS]
+    cdef Block* block
+    cdef size_t turn, turns = (count + BLOCK - 1) // BLOCK
+    for turn in range(turns + BLOCKS - 1):
+        if turn < turns:
+            block = &blocks[turn % BLOCKS]
+            block_fill(book, block, commands, count, turn * BLOCK)
+        block = &blocks[(turn + BLOCKS - 1) % BLOCKS]
+        if 1 <= turn <= turns and block.ahead:
+            block_load_orders(book, block)
+        block = &blocks[(turn + BLOCKS - 2) % BLOCKS]
+        if 2 <= turn <= turns + 1 and block.ahead:
+            block_load_neighbours(book, block)
+        if turn >= BLOCKS - 1:
+            block = &blocks[(turn + 1) % BLOCKS]
+            if not block_run(book, block, <uint32_t>(turn - (BLOCKS - 1)) * BLOCK, events):
+                return False
     return True
