@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable
 
 import msgspec
@@ -85,8 +85,10 @@ class Accounts:
         self._accounts: dict[str, Account] = {}
         self._free_owners: list[int] = []
         self._owners = 0
+        self._open = 0
         # Ordered by age; a plain dict's oldest entry is slow to find once many older ones are gone.
         self._client_orders: OrderedDict[tuple[str, str], OrderState] = OrderedDict()
+        self._remembered: Counter[str] = Counter()  # by user
 
     def account(self, user_id: str) -> Account:
         """Return the user's account, a new one if they have no open order."""
@@ -106,10 +108,12 @@ class Accounts:
 
     def opened(self, account: Account, state: OrderState) -> None:
         """Note that an order came to rest."""
+        self._open += 1
         account.open[state.order.id] = state
 
     def closed(self, state: OrderState) -> Account:
         """Note that an order left the book; returns its owner's account, perhaps idle now."""
+        self._open -= 1
         account = self._accounts[state.order.user_id]
         del account.open[state.order.id]
         return account
@@ -124,11 +128,18 @@ class Accounts:
         account = self._accounts.get(user_id)
         return len(account.open) if account is not None else 0
 
+    def open_total(self) -> int:
+        """Return how many orders are open, of all users."""
+        return self._open
+
     def users_with_open_orders(self) -> dict[str, bool]:
-        """Return these users; True where an order must not outlive its owner's connection."""
+        """Return these users; True if they must not outlive their user's connection.
+
+        Their newest order says so: it came over the user's last connection.
+        """
         return {
-            user_id: any(s.order.withdraw_on_close for s in account.open.values())
-            for user_id, account in self._accounts.items()
+            user_id: max(a.open.values(), key=lambda s: s.order.id).order.withdraw_on_close
+            for user_id, a in self._accounts.items()
         }
 
     def client_order(self, user_id: str, client_order_id: str, time_ms: int) -> OrderState | None:
@@ -142,11 +153,17 @@ class Accounts:
         """Keep an order findable by its client order id."""
         assert state.order.client_order_id is not None
         key = state.order.user_id, state.order.client_order_id
+        if key not in self._client_orders:
+            self._remembered[key[0]] += 1
         self._client_orders[key] = state
         self._client_orders.move_to_end(key)  # an id that comes again after its 24 h
 
-    def remembered(self) -> int:
-        """Return how many client order ids are known."""
+    def remembered(self, user_id: str) -> int:
+        """Return how many client order ids of the user are known."""
+        return self._remembered[user_id]
+
+    def remembered_total(self) -> int:
+        """Return how many client order ids are known, of all users."""
         return len(self._client_orders)
 
     def expire(self, time_ms: int) -> None:
@@ -166,6 +183,9 @@ class Accounts:
                 self._client_orders.move_to_end(key)
             else:
                 del self._client_orders[key]
+                self._remembered[key[0]] -= 1
+                if not self._remembered[key[0]]:
+                    del self._remembered[key[0]]
 
 
 def _is_recent(state: OrderState, time_ms: int) -> bool:

@@ -14,13 +14,14 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 from aiohttp import web
 
 from fastbook_server import clock
 from fastbook_server.channels import Channels
 from fastbook_server.config import Config
 from fastbook_server.embedded import EmbeddedPostgres, default_data_dir
-from fastbook_server.exchange import Exchange, Withdraw
+from fastbook_server.exchange import Exchange, ExchangeLimits, Withdraw
 from fastbook_server.feeds import Feeds
 from fastbook_server.market_data import MarketData
 from fastbook_server.pipeline import Pipeline, Unavailable
@@ -65,10 +66,16 @@ class Server:
         config = self._config
         timers = asyncio.get_running_loop()
         recovered = await self._store.open(config.instruments, config.last_trades)
+        if not recovered.time_ms:  # a new database: its empty books are of now
+            recovered = msgspec.structs.replace(recovered, time_ms=self._now_ms())
         self.exchange = exchange = Exchange(
             recovered,
-            open_orders_max=config.open_orders_max,
-            client_order_ids_max=config.client_order_ids_max,
+            limits=ExchangeLimits(
+                open_orders_max=config.open_orders_max,
+                open_orders_total_max=config.open_orders_total_max,
+                client_order_ids_max=config.client_order_ids_max,
+                client_order_ids_total_max=config.client_order_ids_total_max,
+            ),
         )
         self.market_data = market_data = MarketData(
             recovered, rows_max=config.depth, trades_max=config.last_trades
@@ -183,6 +190,7 @@ def _gateway_options(config: Config) -> GatewayOptions:
             outbox_bytes_soft=config.outbox_bytes_soft,
             outbox_bytes_max=config.outbox_bytes_max,
         ),
+        host=config.host,
         throttle_ms=config.throttle_ms,
         frame_bytes_max=config.frame_bytes_max,
         sessions_max=config.sessions_max,

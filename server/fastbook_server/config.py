@@ -93,9 +93,15 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     open_orders_max: Annotated[Count, _about("Open orders of one user; more: too_many_orders.")] = (
         200_000
     )
-    client_order_ids_max: Annotated[
-        Count, _about("Client order ids remembered in all; more: overloaded.")
+    open_orders_total_max: Annotated[
+        Count, _about("Open orders of all users; more: overloaded.")
     ] = 2_000_000
+    client_order_ids_max: Annotated[
+        Count, _about("Client order ids remembered of one user, for 24 h; more: overloaded.")
+    ] = 500_000
+    client_order_ids_total_max: Annotated[
+        Count, _about("Client order ids remembered of all users; more: overloaded.")
+    ] = 5_000_000
     sessions_max: Annotated[Count, _about("Connections in all; more: HTTP 503.")] = 10_000
     sessions_per_address_max: Annotated[
         Count, _about("Connections of one address; more: HTTP 429.")

@@ -51,24 +51,30 @@ class Withdraw(msgspec.Struct, gc=False):
     """The server's own command: the user is gone for good, and so are their orders."""
 
 
+class ExchangeLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """The bounds of the market: per user, and of all users together."""
+
+    open_orders_max: int = 200_000
+    open_orders_total_max: int = 2_000_000
+    client_order_ids_max: int = 500_000
+    client_order_ids_total_max: int = 5_000_000
+
+
 class Exchange:
     """All markets and their participants; the one place where orders have an effect.
 
-    Bounds: `open_orders_max` resting orders per user, `client_order_ids_max` remembered client
-    order ids in all.
+    `book_type` makes the books: the Cython one, or the plain one for audits.
     """
 
     def __init__(
         self,
         recovered: Recovered,
         *,
-        open_orders_max: int = 200_000,
-        client_order_ids_max: int = 2_000_000,
+        limits: ExchangeLimits = ExchangeLimits(),  # noqa: B008 (frozen)
         book_type: type[fastbook.OrderBook] = fastbook.OrderBook,
     ) -> None:
         self._epoch = recovered.epoch
-        self._open_orders_max = open_orders_max
-        self._client_order_ids_max = client_order_ids_max
+        self._limits = limits
         self.markets = {
             i.security: Market(i, recovered.seqs.get(i.security, 0), book_type())
             for i in recovered.instruments
@@ -96,7 +102,7 @@ class Exchange:
                 self._accounts.remember(state)
 
     def users_with_open_orders(self) -> dict[str, bool]:
-        """Return the users who have open orders; True: one of them must not outlive its owner."""
+        """Return the users who have open orders; True: they go with their user's connection."""
         return self._accounts.users_with_open_orders()
 
     def has_open_orders(self, user_id: str) -> bool:
@@ -198,20 +204,18 @@ class Exchange:
     ) -> None:
         if market.instrument.status == "halted":
             raise Refused(Code.HALTED, f"{market.instrument.security} is halted: deletes only")
-        may_rest = terms.time_in_force == "gtc"
-        if may_rest and self._accounts.open_count(user_id) >= self._open_orders_max:
-            raise Refused(
-                Code.TOO_MANY_ORDERS, f"open_orders_max: {self._open_orders_max} orders are open"
-            )
-        if (
-            client_order_id is not None
-            and self._accounts.remembered() >= self._client_order_ids_max
-        ):
-            raise Refused(
-                Code.OVERLOADED,
-                f"client_order_ids_max: {self._client_order_ids_max} ids are remembered",
-                OVERLOADED_RETRY_MS,
-            )
+        accounts, limits = self._accounts, self._limits
+        if terms.time_in_force == "gtc":  # it may rest
+            if accounts.open_count(user_id) >= limits.open_orders_max:
+                message = f"open_orders_max: {limits.open_orders_max} orders are open"
+                raise Refused(Code.TOO_MANY_ORDERS, message)
+            if accounts.open_total() >= limits.open_orders_total_max:
+                raise _overloaded("open_orders_total_max", limits.open_orders_total_max)
+        if client_order_id is not None:
+            if accounts.remembered(user_id) >= limits.client_order_ids_max:
+                raise _overloaded("client_order_ids_max", limits.client_order_ids_max)
+            if accounts.remembered_total() >= limits.client_order_ids_total_max:
+                raise _overloaded("client_order_ids_total_max", limits.client_order_ids_total_max)
 
     def _accept(
         self,
@@ -367,6 +371,10 @@ class Exchange:
         state.cancel(reason)
         self._leave(market, state)
         return event
+
+
+def _overloaded(name: str, bound: int) -> Refused:
+    return Refused(Code.OVERLOADED, f"{name} {bound} reached", OVERLOADED_RETRY_MS)
 
 
 def _cancelled(

@@ -195,6 +195,8 @@ class Feeds:
         self._changed |= self._market_data.on_orders(events)
 
     def _on_trades(self, trades: Sequence[Traded]) -> None:
+        for trade in trades:
+            metrics.TRADES.labels(trade.order.instrument.security).inc()
         for security, seq, payload in self._market_data.on_trades(trades):
             self._feeds[security].publish_trades(seq, payload)
 

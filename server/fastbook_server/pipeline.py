@@ -43,6 +43,9 @@ RETRY_DELAY_MAX_S = 2.0
 STALL_S = 1.0
 """A commit that takes longer counts as a database that is away."""
 
+IDLE_CHECK_S = 5.0
+"""Without commands, an empty batch asks this often whether the database is there and still ours."""
+
 _PUBLIC = frozenset((OrderAccepted, OrderFilled, OrderRested, OrderCancelled, Traded))
 
 
@@ -88,6 +91,7 @@ class Pipeline:
         batch_commands_max: int = 2_000,
         inbox_commands_max: int = 4_000,
         uncommitted_events_max: int = 200_000,
+        idle_check_s: float = IDLE_CHECK_S,
         now_ms: Callable[[], int] = clock.time_ms,
     ) -> None:
         self._exchange = exchange
@@ -100,6 +104,7 @@ class Pipeline:
         self._batch_commands_max = batch_commands_max
         self._inbox_commands_max = inbox_commands_max
         self._uncommitted_events_max = uncommitted_events_max
+        self._idle_check_s = idle_check_s
         self._now_ms = now_ms
         self._collecting = _Pending()
         self._closed: deque[_Pending] = deque()
@@ -151,7 +156,7 @@ class Pipeline:
         if self._events >= self._uncommitted_events_max:
             raise Unavailable(
                 Code.UNAVAILABLE,
-                "the database is away: "
+                "the database is away or too slow: "
                 f"uncommitted_events_max {self._uncommitted_events_max} reached",
                 1_000,
             )
@@ -207,7 +212,7 @@ class Pipeline:
 
     async def _run(self) -> None:
         while True:
-            await self._wake.wait()
+            await self._until_woken()
             self._wake.clear()
             while (batch := self._next_batch()) is not None:
                 await self._commit(batch)
@@ -222,6 +227,15 @@ class Pipeline:
                 if self._bug is not None:
                     raise self._bug
                 return
+
+    async def _until_woken(self) -> None:
+        """Wait for commands; meanwhile make sure now and then that the database is still ours."""
+        while not self._wake.is_set():
+            try:
+                async with asyncio.timeout(self._idle_check_s):
+                    await self._wake.wait()
+            except TimeoutError:
+                await self._write(())
 
     def stop(self) -> None:
         """Refuse further commands; ``run`` returns when what was taken is committed."""
@@ -243,10 +257,15 @@ class Pipeline:
         return batch
 
     async def _commit(self, pending: _Pending) -> None:
-        public: list[PublicEvent] = [e for e in pending.events if type(e) in _PUBLIC]  # type: ignore[misc]
-        if not public:
-            return  # refusals and lists only: nothing to keep, and all before them is durable
-        batch = Batch(self._batch_no + 1, self._time_ms, tuple(public))
+        public = tuple(e for e in pending.events if type(e) in _PUBLIC)
+        if public:  # else refusals and lists only: nothing to keep, and all before is durable
+            await self._write(public)  # type: ignore[arg-type]
+            metrics.BATCH_COMMANDS.observe(pending.commands)
+        metrics.COMMANDS.inc(pending.commands)
+
+    async def _write(self, events: tuple[PublicEvent, ...]) -> None:
+        """Make the next batch durable, however long it takes."""
+        batch = Batch(self._batch_no + 1, self._time_ms, events)
         prepared = self._store.prepare(batch)
         self._commit_since = started = self._timers.time()
         delay = RETRY_DELAY_FIRST_S
@@ -267,7 +286,6 @@ class Pipeline:
         self._commit_since = None
         self._batch_no = batch.number
         metrics.COMMIT_SECONDS.observe(self._timers.time() - started)
-        metrics.BATCH_COMMANDS.observe(pending.commands)
 
     # ---- publishing ---------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import logging
 import socket
 from collections import Counter
@@ -32,6 +33,7 @@ class GatewayOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What the door needs of the configuration."""
 
     limits: SessionLimits
+    host: str
     throttle_ms: int
     frame_bytes_max: int
     sessions_max: int
@@ -223,11 +225,27 @@ class Gateway:
 
     def _is_welcome(self, origin: str, host: str) -> bool:
         """Whether a page of `origin` may connect: our own, or one that the settings allow."""
+        if origin in self._options.allowed_origins:
+            return True
         try:
-            own = urlsplit(origin).netloc == host
+            parts = urlsplit(origin)
         except ValueError:  # an address with an open bracket
             return False
-        return own or origin in self._options.allowed_origins
+        return parts.netloc == host and self._is_own_name(parts.hostname or "")
+
+    def _is_own_name(self, name: str) -> bool:
+        """Whether a name is surely this machine's: anybody can let theirs lead to our address.
+
+        A page that came by such a name would be of the same origin as its Host says, so a server
+        behind a domain name has to be told of it (DNS rebinding).
+        """
+        if name in ("localhost", self._options.host):
+            return True
+        try:
+            ipaddress.ip_address(name)
+        except ValueError:
+            return False
+        return True
 
     # ---- the end ------------------------------------------------------------------------------
 

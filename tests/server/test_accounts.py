@@ -91,8 +91,17 @@ def test_an_open_order_is_found_by_its_client_order_id_however_old_it_is():
     )
 
 
-def test_remembered_client_order_ids_are_bounded():
-    floor = Floor(client_order_ids_max=2)
+def test_remembered_client_order_ids_are_bounded_for_each_user_alone():
+    floor = Floor(client_order_ids_max=1)
+    floor.do("ann", market("bid", 5, client_order_id="a"))
+    assert floor.code("ann", bid(10, 1, client_order_id="b")) == "overloaded"
+    assert floor.brief("bob", bid(10, 1, client_order_id="b"))[-1][2] == "open"
+    floor.now_ms = T0 + 24 * HOUR_MS + 1
+    assert floor.brief("ann", bid(10, 1, client_order_id="b"))[-1][2] == "open"
+
+
+def test_remembered_client_order_ids_are_bounded_in_all():
+    floor = Floor(client_order_ids_total_max=2)
     for n in range(2):
         floor.do("ann", market("bid", 5, client_order_id=f"a{n}"))
     assert floor.code("bob", bid(10, 1, client_order_id="b")) == "overloaded"
@@ -108,7 +117,7 @@ def test_an_id_that_comes_again_does_not_keep_older_ones_from_being_forgotten():
     floor.now_ms = T0 + 24 * HOUR_MS + 1
     for name in "cxyz":  # c again, before the others' turn to be forgotten has come
         floor.do("ann", market("bid", 5, client_order_id=name))
-    assert floor.exchange._accounts.remembered() == 4
+    assert floor.exchange._accounts.remembered_total() == 4
 
 
 def test_owner_numbers_are_given_back_and_never_shared():
@@ -134,4 +143,4 @@ def test_old_ids_of_open_orders_do_not_keep_others_from_being_forgotten():
     floor.now_ms = T0 + 24 * HOUR_MS + 1
     for name in "hijkl":
         floor.do("ann", market("bid", 5, client_order_id=name))
-    assert floor.exchange._accounts.remembered() == len("ab" + "hijkl")
+    assert floor.exchange._accounts.remembered_total() == len("ab" + "hijkl")

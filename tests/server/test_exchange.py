@@ -300,6 +300,29 @@ def test_open_orders_are_bounded_for_each_user_alone():
     assert floor.brief("ann", bid(10, 1))[-1][2] == "open"
 
 
+def test_open_orders_are_bounded_in_all():
+    floor = Floor(open_orders_total_max=2)
+    floor.do("ann", bid(10, 1))
+    floor.do("bob", bid(10, 1))
+    assert floor.code("cid", bid(10, 1)) == "overloaded"
+    floor.do("cid", market("ask", 1))
+    assert floor.brief("cid", bid(10, 1))[-1][2] == "open"
+    assert floor.code("ann", bid(10, 1)) == "overloaded"
+    floor.do("bob", delete_all())
+    assert floor.brief("ann", bid(10, 1))[-1][2] == "open"
+
+
+def test_whether_orders_go_with_their_user_is_said_by_the_newest():
+    floor = Floor()
+    floor.do("ann", bid(10, 1), withdraw_on_close=True)
+    floor.do("ann", bid(10, 1))
+    floor.do("bob", bid(10, 1))
+    floor.do("bob", bid(10, 1), withdraw_on_close=True)
+    floor.do("cat", bid(10, 1))
+    floor.do("cat", delete_all())
+    assert floor.exchange.users_with_open_orders() == {"ann": False, "bob": True}
+
+
 def test_an_order_that_never_rests_needs_no_room_among_the_open_ones():
     floor = Floor(open_orders_max=1)
     floor.do("bob", ask(10, 5))
@@ -418,16 +441,6 @@ def test_orders_lists_the_users_own_open_orders_oldest_first():
     (event,) = floor.do("ann", orders("o"))
     assert brief(event) == ("ann", "o", "orders", [1, 4])
     assert [r.remaining for r in event.reports] == [4, 5]
-
-
-def test_orders_that_are_not_to_outlive_their_connection_are_known():
-    floor = Floor()
-    floor.do("ann", bid(10, 5), withdraw_on_close=True)
-    floor.do("ann", bid(10, 5))
-    floor.do("bob", bid(10, 5))
-    floor.do("cat", bid(10, 5))
-    floor.do("cat", delete_all())
-    assert floor.exchange.users_with_open_orders() == {"ann": True, "bob": False}
 
 
 # ---- restart -------------------------------------------------------------------------------------

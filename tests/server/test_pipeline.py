@@ -270,6 +270,21 @@ async def test_stop_commits_and_publishes_what_was_taken_and_refuses_the_rest(li
     assert line.pipeline.uncommitted_commands == 0
 
 
+async def test_an_idle_server_notices_that_its_database_is_away_or_taken():
+    line = Line(idle_check_s=0.001)
+    await line.store.attempts(1)
+    assert [b.events for b in line.store.prepared] == [()]
+    line.store.answer(StoreUnavailable("cut"))
+    await line.store.attempts(2)
+    assert not line.pipeline.available
+    line.store.answer()
+    await line.store.attempts(3)
+    assert line.pipeline.available
+    line.store.answer(StoreFenced("taken"))
+    with pytest.raises(StoreFenced):
+        await line.running
+
+
 @pytest.mark.parametrize("error", [StoreFenced("taken"), StoreBroken("42P01")])
 async def test_a_database_that_is_lost_for_good_ends_the_run_unpublished(line, error):
     line.add("1")

@@ -50,6 +50,16 @@ async def test_programs_and_own_pages_are_welcome_foreign_pages_are_not(serve, r
 
 
 @pytest.mark.parametrize(
+    ("host", "status"), [("127.0.0.1:1", 400), ("localhost:1", 400), ("evil.example:1", 403)]
+)
+async def test_a_page_is_not_our_own_because_its_name_leads_here(serve, host, status):
+    """400: let in, but it is no WebSocket handshake."""
+    server = await serve()
+    answer, _ = await get(server, "/ws", Host=host, Origin=f"http://{host}")
+    assert answer == status
+
+
+@pytest.mark.parametrize(
     ("query", "status", "code"),
     [
         ("security=NOPE", 404, "unknown_security"),

@@ -94,7 +94,7 @@ async def test_the_server_speaks_first_welcome_book_trades(serve, join):
             "epoch": 1,
             "time": T0,
         },
-        book(0, time=0),
+        book(0),
         trades(0, None),
     ]
     assert [list(frame) for frame in frames] == [
@@ -139,7 +139,7 @@ async def test_two_trade_a_third_watches_a_fourth_comes_late(serve, join):
     server = await serve()
     ann, bob, eve = [await join(server) for _ in range(3)]
     for peer in (ann, bob, eve):
-        assert await peer.take(2) == [book(0, time=0), trades(0, None)]
+        assert await peer.take(2) == [book(0), trades(0, None)]
 
     await bob.ask(order("ask", 11, 4, "b1"))
     await bob.ask(order("ask", 10, 2, "b2", clientOrderId="mine-7"))

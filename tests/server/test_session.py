@@ -349,7 +349,7 @@ async def test_a_database_that_is_away_is_unavailable_at_once_and_recovers_by_it
         "ref": 2,
         "status": "rejected",
         "code": "unavailable",
-        "message": "the database is away: uncommitted_events_max 6 reached",
+        "message": "the database is away or too slow: uncommitted_events_max 6 reached",
         "retryAfterMs": 1_000,
     }
     assert (await ann.ask({"op": "ping", "ref": "p"}))["event"] == "pong"

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+import fastbook
 from fastbook_server import messages
 from fastbook_server.events import (
     AllDeleted,
@@ -20,7 +21,7 @@ from fastbook_server.events import (
     OrdersListed,
     Traded,
 )
-from fastbook_server.exchange import Exchange, Withdraw
+from fastbook_server.exchange import Exchange, ExchangeLimits, Withdraw
 from fastbook_server.instruments import Grid, Instrument, InstrumentSpec
 from fastbook_server.messages import Add, Command, Delete, DeleteAll, NewOrder, Orders
 from fastbook_server.state import Batch, Recovered
@@ -88,8 +89,16 @@ def orders(ref: str | None = None) -> Orders:
 class Floor:
     """An exchange with a clock that stands still until it is moved."""
 
-    def __init__(self, past: Recovered | None = None, **bounds: Any) -> None:
-        self.exchange = Exchange(past or recovered(), **bounds)
+    def __init__(
+        self,
+        past: Recovered | None = None,
+        *,
+        book_type: type[fastbook.OrderBook] = fastbook.OrderBook,
+        **bounds: Any,
+    ) -> None:
+        self.exchange = Exchange(
+            past or recovered(), limits=ExchangeLimits(**bounds), book_type=book_type
+        )
         self.now_ms = T0
         self.events: list[Event] = []
 
