@@ -12,9 +12,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from fastbook_server import terminal
 from fastbook_server.client import connect
-from fastbook_server.demo_market import MarketWatch
+from fastbook_server.demo import terminal
+from fastbook_server.demo.market import MarketWatch
 
 SIZE = (100, 30)
 WATCH_S = 20.0

@@ -59,34 +59,37 @@ MAY_IMPORT: dict[str, set[str]] = {
     "session": WIRE | {"clock", "feeds", "metrics", "pipeline", "snapshots", "users"},
     "routes": WIRE | {"clock", "feeds", "metrics", "pipeline", "session", "users"},
     # the assembly
-    "embedded": {"embedded_binaries"},
-    "embedded_binaries": set(),
+    "embedded": set(),
+    "embedded.binaries": set(),
+    "embedded.supervisor": {"embedded.binaries"},
     "config": EVENTS | {"pipeline"},
     "app": RULES
-    | {"channels", "clock", "config", "embedded", "exchange", "feeds", "market_data", "pipeline"}
-    | {"routes", "session", "snapshots", "store", "store.postgres", "users"},
-    "cli": {"app", "config", "connect", "demo", "embedded", "store"}
-    | {"replay_recording", "replay_run"},
+    | {"channels", "clock", "config", "embedded.supervisor", "exchange", "feeds", "market_data"}
+    | {"pipeline", "routes", "session", "snapshots", "store", "store.postgres", "users"},
+    "cli": {"app", "config", "connect", "demo.run", "embedded.supervisor", "store"}
+    | {"replay.recording", "replay.run"},
     "__main__": {"cli"},
     # companions: clients of the public endpoint like any other
     "client": set(),
     "connect": OUTSIDE,
-    "noise": EVENTS,
-    "demo": OUTSIDE
-    | {"app", "config", "embedded", "demo_market", "demo_traders", "demo_views", "terminal"},
-    "demo_market": OUTSIDE,
-    "demo_traders": OUTSIDE | {"noise", "demo_market"},
-    "demo_views": OUTSIDE | {"demo_market", "terminal"},
-    "terminal": OUTSIDE | {"demo_market"},
-    "replay": OUTSIDE | {f"replay_{m}" for m in ("lane", "ledger", "recording", "report")},
-    "replay_lane": OUTSIDE | {"replay_ledger", "replay_recording"},
-    "replay_ledger": OUTSIDE | {"replay_recording"},
-    "replay_recording": OUTSIDE,
-    "replay_report": OUTSIDE | {"replay_ledger"},
-    "replay_run": OUTSIDE
-    | {f"replay_{m}" for m in ("ledger", "recording", "report", "server")}
-    | {"replay"},
-    "replay_server": OUTSIDE | {"replay_ledger"},
+    "demo": set(),
+    "demo.noise": EVENTS,
+    "demo.market": OUTSIDE,
+    "demo.traders": OUTSIDE | {"demo.noise", "demo.market"},
+    "demo.terminal": OUTSIDE | {"demo.market"},
+    "demo.views": OUTSIDE | {"demo.market", "demo.terminal"},
+    "demo.run": OUTSIDE
+    | {"app", "config", "embedded.supervisor"}
+    | {"demo.market", "demo.terminal", "demo.traders", "demo.views"},
+    "replay": set(),
+    "replay.recording": OUTSIDE,
+    "replay.ledger": OUTSIDE | {"replay.recording"},
+    "replay.report": OUTSIDE | {"replay.ledger"},
+    "replay.lane": OUTSIDE | {"replay.ledger", "replay.recording"},
+    "replay.server": OUTSIDE | {"replay.ledger"},
+    "replay.play": OUTSIDE | {f"replay.{m}" for m in ("lane", "ledger", "recording", "report")},
+    "replay.run": OUTSIDE
+    | {f"replay.{m}" for m in ("ledger", "play", "recording", "report", "server")},
 }
 
 PURE = {

@@ -20,7 +20,7 @@ from aiohttp import web
 from fastbook_server import clock
 from fastbook_server.channels import Channels
 from fastbook_server.config import Config
-from fastbook_server.embedded import EmbeddedPostgres, default_data_dir
+from fastbook_server.embedded.supervisor import EmbeddedPostgres, default_data_dir
 from fastbook_server.exchange import Exchange, ExchangeLimits, Withdraw
 from fastbook_server.feeds import Feeds
 from fastbook_server.market_data import MarketData

@@ -18,8 +18,8 @@ import click
 
 from fastbook_server import __version__
 from fastbook_server.config import SETTINGS, Config, ConfigError, Setting, load
-from fastbook_server.embedded import EmbeddedError
-from fastbook_server.replay_recording import RecordingError
+from fastbook_server.embedded.supervisor import EmbeddedError
+from fastbook_server.replay.recording import RecordingError
 from fastbook_server.store import StoreError, StoreRefused
 
 T = TypeVar("T")
@@ -132,7 +132,7 @@ def demo(config: Config, traders: int, rate: float, seed: int, plain: bool) -> N
     of "fastbook serve", unless --data-dir or --database-url says so. Stopped, the traders
     withdraw their orders; started again, they go on from where the market was.
     """
-    from fastbook_server import demo as demo_
+    from fastbook_server.demo import run as demo_
 
     options = demo_.DemoOptions(traders=traders, rate=rate, seed=seed, plain=plain)
     sys.exit(run_loop(demo_.run(config, options)))
@@ -196,7 +196,7 @@ def replay(file: Path, url: str | None, speed: str, **options: Any) -> None:
     """
     from rich.console import Console
 
-    from fastbook_server import replay_run
+    from fastbook_server.replay import run as replay_run
 
     console = Console(stderr=True)
     settings = replay_run.ReplayOptions(file=file, url=url, speed=_speed(speed), **options)

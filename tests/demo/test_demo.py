@@ -21,9 +21,9 @@ from typing import Any
 
 import pytest
 
-from fastbook_server import demo
 from fastbook_server.client import Client, connect
 from fastbook_server.config import Config
+from fastbook_server.demo import run as demo
 
 # They start a PostgreSQL each, and what they wait for comes sooner if they do not compete.
 pytestmark = [pytest.mark.xdist_group("demo"), pytest.mark.timeout(120)]

@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 import fastbook
-from fastbook_server.noise import Cancel, Crowd, Intent, Limit, Market, Resting
+from fastbook_server.demo.noise import Cancel, Crowd, Intent, Limit, Market, Resting
 
 SIDES = {"bid": fastbook.Side.BID, "ask": fastbook.Side.ASK}
 TYPICAL = 5_000

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from fastbook_server import terminal
-from fastbook_server.demo_market import RATE_WINDOW_S, MarketWatch, decimals
+from fastbook_server.demo import terminal
+from fastbook_server.demo.market import RATE_WINDOW_S, MarketWatch, decimals
 
 WELCOME = {
     "security": "BTC-USD",

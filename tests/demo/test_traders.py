@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from fastbook_server.demo_traders import Terms, Trader, start_ticks
-from fastbook_server.noise import START_TICKS, Cancel, Limit, Market, Resting
+from fastbook_server.demo.noise import START_TICKS, Cancel, Limit, Market, Resting
+from fastbook_server.demo.traders import Terms, Trader, start_ticks
 
 BTC = Terms({"security": "BTC-USD", "tickSize": 0.01, "lotSize": 0.0001})
 COIN = Terms({"security": "COIN", "tickSize": 5.0, "lotSize": 1e-8})

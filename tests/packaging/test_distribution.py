@@ -132,5 +132,5 @@ def test_installed_wheel_gives_the_command(wheel: Path, tmp_path: Path) -> None:
     version = wheel.name.split("-")[1]
     assert run(programs / "fastbook", "--version", cwd=tmp_path) == f"fastbook {version}\n"
     assert "--data-dir" in run(programs / "fastbook", "serve", "--help", cwd=tmp_path)
-    modules = "fastbook_server.app, fastbook_server.demo, fastbook_server.replay_run"
+    modules = "fastbook_server.app, fastbook_server.demo.run, fastbook_server.replay.run"
     run(programs / "python", "-I", "-c", f"import {modules}", cwd=tmp_path)

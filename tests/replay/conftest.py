@@ -18,7 +18,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent / "support"))
 
-from fastbook_server.replay_recording import Action, read
+from fastbook_server.replay.recording import Action, read
 
 CACHE = Path(__file__).parents[2] / ".cache" / "recordings"
 PACKAGE = "ob-analytics==0.1.0"

@@ -20,9 +20,9 @@ from replay_server_process import (
     view_book,
 )
 
-from fastbook_server.replay import Player
-from fastbook_server.replay_recording import Action
-from fastbook_server.replay_report import Report
+from fastbook_server.replay.play import Player
+from fastbook_server.replay.recording import Action
+from fastbook_server.replay.report import Report
 
 pytestmark = pytest.mark.timeout(300)
 

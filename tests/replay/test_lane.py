@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from fastbook_server.replay_lane import Lane, Pace
-from fastbook_server.replay_ledger import ReplayError
-from fastbook_server.replay_recording import Action
+from fastbook_server.replay.lane import Lane, Pace
+from fastbook_server.replay.ledger import ReplayError
+from fastbook_server.replay.recording import Action
 
 T0 = 1_700_000_000_000
 

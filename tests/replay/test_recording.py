@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from replay_synthetic import HEADER, actions, rows, write
 
-from fastbook_server.replay_recording import Action, RecordingError, read
+from fastbook_server.replay.recording import Action, RecordingError, read
 
 ROW = "7,1700000000000,1700000000000,780000.1,0.00000001,created,bid"
 

@@ -10,9 +10,9 @@ from replay_small_server import SECURITY, Line, small_server
 from replay_synthetic import actions
 
 from fastbook_server.client import connect
-from fastbook_server.replay import Player
-from fastbook_server.replay_ledger import ReplayError
-from fastbook_server.replay_report import Report
+from fastbook_server.replay.ledger import ReplayError
+from fastbook_server.replay.play import Player
+from fastbook_server.replay.report import Report
 
 
 def totals(report: Report) -> tuple[object, ...]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fastbook_server.replay_report import Report
+from fastbook_server.replay.report import Report
 
 FIELDS: dict[str, Any] = {
     "security": "BTC-USD",

@@ -18,7 +18,7 @@ import asyncpg
 import pytest
 from wire import PATIENCE_S, Peer, order
 
-from fastbook_server.embedded import EmbeddedPostgres
+from fastbook_server.embedded.supervisor import EmbeddedPostgres
 
 # They share a data folder, so that only the first one waits for initdb.
 pytestmark = pytest.mark.xdist_group("process")

@@ -17,7 +17,7 @@ import asyncpg
 import pytest
 
 from fastbook_server import ids
-from fastbook_server.embedded import EmbeddedPostgres
+from fastbook_server.embedded.supervisor import EmbeddedPostgres
 from fastbook_server.events import (
     Order,
     OrderAccepted,

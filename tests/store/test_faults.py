@@ -12,8 +12,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from fastbook_server import embedded
-from fastbook_server.embedded import EmbeddedPostgres
+from fastbook_server.embedded import supervisor
+from fastbook_server.embedded.supervisor import EmbeddedPostgres
 from fastbook_server.store import StoreFenced, StoreUnavailable
 
 
@@ -228,7 +228,7 @@ async def test_a_frozen_server_within_a_transaction_does_not_keep_its_successor(
 async def test_a_database_without_fsync_is_warned_of(
     open_folder, make_postgres, specs, monkeypatch, caplog
 ):
-    monkeypatch.setitem(embedded.SETTINGS, "fsync", "off")
+    monkeypatch.setitem(supervisor.SETTINGS, "fsync", "off")
     server = EmbeddedPostgres(open_folder)
     try:
         await make_postgres(await server.start()).open(specs, 0)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import fastbook
 from fastbook import reference
-from fastbook_server.replay_recording import Action
+from fastbook_server.replay.recording import Action
 
 TICK = Decimal("0.1")
 LOT = Decimal("1e-8")

@@ -6,7 +6,7 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
-from fastbook_server.replay_recording import Action
+from fastbook_server.replay.recording import Action
 
 HEADER = "id,timestamp,exchange_timestamp,price,volume,action,direction"
 

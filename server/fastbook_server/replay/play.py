@@ -1,7 +1,7 @@
 """Plays recorded order flow into a running server, as an ordinary client of its public endpoint.
 
-``Player`` keeps the sessions connected and lets their lanes send; see ``replay_lane`` for how a
-lost connection changes nothing, and ``replay_ledger`` for how the results are counted.
+``Player`` keeps the sessions connected and lets their lanes send; see ``lane`` for how a
+lost connection changes nothing, and ``ledger`` for how the results are counted.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from fastbook_server.client import (
     connect,
 )
 from fastbook_server.instruments import Grid
-from fastbook_server.replay_lane import Lane, Pace
-from fastbook_server.replay_ledger import ReplayError
-from fastbook_server.replay_recording import Action
-from fastbook_server.replay_report import Report
+from fastbook_server.replay.lane import Lane, Pace
+from fastbook_server.replay.ledger import ReplayError
+from fastbook_server.replay.recording import Action
+from fastbook_server.replay.report import Report
 
 WINDOW = 512
 """Unanswered commands of one session: more only wait longer, fewer leave the server idle."""

@@ -14,7 +14,7 @@ import msgspec
 
 from fastbook_server.instruments import Grid
 from fastbook_server.messages import Code
-from fastbook_server.replay_recording import Action
+from fastbook_server.replay.recording import Action
 
 
 class ReplayError(Exception):

@@ -16,9 +16,9 @@ from typing import Protocol, TextIO
 from rich.console import Console
 from rich.live import Live
 
-from fastbook_server import terminal
 from fastbook_server.client import ConnectError, ConnectionClosedError, connect
-from fastbook_server.demo_market import MarketWatch, websocket_url
+from fastbook_server.demo import terminal
+from fastbook_server.demo.market import MarketWatch, websocket_url
 
 log = logging.getLogger(__name__)
 

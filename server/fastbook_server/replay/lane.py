@@ -20,8 +20,8 @@ import msgspec
 
 from fastbook_server.clock import Cancellable, Timers
 from fastbook_server.messages import Code
-from fastbook_server.replay_ledger import Frame, Ledger, ReplayError, decode
-from fastbook_server.replay_recording import Action
+from fastbook_server.replay.ledger import Frame, Ledger, ReplayError, decode
+from fastbook_server.replay.recording import Action
 
 _LAST = 1 << 62
 

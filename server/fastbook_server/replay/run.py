@@ -13,10 +13,10 @@ import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from fastbook_server.replay import Player
-from fastbook_server.replay_ledger import ReplayError
-from fastbook_server.replay_recording import Action, read
-from fastbook_server.replay_server import own_server
+from fastbook_server.replay.ledger import ReplayError
+from fastbook_server.replay.play import Player
+from fastbook_server.replay.recording import Action, read
+from fastbook_server.replay.server import own_server
 
 EXIT_FAILED = 1
 TICK_S = 0.2

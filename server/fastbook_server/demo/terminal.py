@@ -18,7 +18,7 @@ from rich.text import Text
 
 from fastbook_server import __version__
 from fastbook_server.client import Event
-from fastbook_server.demo_market import MarketWatch
+from fastbook_server.demo.market import MarketWatch
 
 BID, ASK, DIM = "green", "red", "bright_black"
 HEAD_ROWS, FOOT_ROWS, FRAME_ROWS = 1, 3, 3

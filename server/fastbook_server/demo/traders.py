@@ -14,8 +14,8 @@ from random import Random
 from typing import Any
 
 from fastbook_server.client import Client, ConnectError, ConnectionClosedError, Event, connect
+from fastbook_server.demo.noise import START_TICKS, Cancel, Crowd, Intent, Limit, Resting
 from fastbook_server.instruments import Grid
-from fastbook_server.noise import START_TICKS, Cancel, Crowd, Intent, Limit, Resting
 
 log = logging.getLogger(__name__)
 

@@ -30,7 +30,7 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
-from fastbook_server.embedded_binaries import (
+from fastbook_server.embedded.binaries import (
     Account,
     EmbeddedError,
     choose_account,

@@ -1,0 +1,1 @@
+"""A private PostgreSQL: found, started, watched and stopped."""

@@ -1,0 +1,1 @@
+"""Recorded order flow, played through the public endpoint as an ordinary client."""
