@@ -1,8 +1,8 @@
 """fastbook: a limit order book with price-time priority, and its depth.
 
-Prices are integer ticks, quantities integer lots. Nothing here needs NumPy but `COMMAND_DTYPE`,
-`EVENT_DTYPE` and `OrderBook.process`, which import it when they are used. `fastbook.reference`
-has the same `OrderBook` and `Depth` in plain Python.
+Prices are integer ticks, quantities integer lots. Nothing here needs NumPy but the DTYPEs,
+`OrderBook.process` and `OrderBook.snapshot`, which import it when they are used.
+`fastbook.reference` has the same `OrderBook` and `Depth` in plain Python.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from fastbook._types import (
 )
 
 if TYPE_CHECKING:
-    from fastbook._dtypes import COMMAND_DTYPE, EVENT_DTYPE
+    from fastbook._dtypes import COMMAND_DTYPE, EVENT_DTYPE, ORDER_DTYPE
 
 __all__ = [
     "COMMAND_DTYPE",
@@ -58,6 +58,7 @@ __all__ = [
     "OP_LIMIT",
     "OP_MARKET",
     "OP_REPLACE",
+    "ORDER_DTYPE",
     "REASON_FOK",
     "REASON_IOC",
     "REASON_NONE",
@@ -84,7 +85,7 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     """Import NumPy's dtypes at first use."""
-    if name in ("COMMAND_DTYPE", "EVENT_DTYPE"):
+    if name in ("COMMAND_DTYPE", "EVENT_DTYPE", "ORDER_DTYPE"):
         from fastbook import _dtypes
 
         return getattr(_dtypes, name)

@@ -12,17 +12,19 @@ from fastbook._memory cimport hint_likely
 
 cdef extern from *:
     """
-    /* Whether an object is an int of one digit, which most are; if so, its value. */
-    static inline int integer_is_small(PyObject* object, int64_t* value) {
+    /* Whether an object is an int of 0 to 2**30 - 1, as most are; if so, its value. */
+    static inline __attribute__((always_inline))
+    int integer_is_small(PyObject* object, int64_t* value) {
         if (!PyLong_Check(object)) return 0;
     #if PY_VERSION_HEX >= 0x030C0000
         if (!PyUnstable_Long_IsCompact((PyLongObject*)object)) return 0;
         *value = (int64_t)PyUnstable_Long_CompactValue((PyLongObject*)object);
+        return *value >= 0;
     #else
         if (Py_SIZE(object) < 0 || Py_SIZE(object) > 1) return 0;
         *value = Py_SIZE(object) == 0 ? 0 : (int64_t)((PyLongObject*)object)->ob_digit[0];
-    #endif
         return 1;
+    #endif
     }
     """
     bint integer_is_small(object value, int64_t* number)
@@ -43,13 +45,10 @@ cdef inline object to_integer(object value, str name):
         raise _errors.expected_int(name, value) from None
 
 
-cdef inline int64_t to_int64(object value, str name) except? -1:
+cdef inline int64_t to_int64_any(object value, str name) except? -1:
     cdef int overflow = 0
-    cdef int64_t number = 0
-    if hint_likely(integer_is_small(value, &number)):
-        return number
-    integer = to_integer(value, name)
-    number = PyLong_AsLongLongAndOverflow(integer, &overflow)
+    cdef object integer = to_integer(value, name)
+    cdef int64_t number = PyLong_AsLongLongAndOverflow(integer, &overflow)
     if overflow:
         from fastbook import _errors
 
@@ -57,15 +56,26 @@ cdef inline int64_t to_int64(object value, str name) except? -1:
     return number
 
 
-cdef inline int64_t to_id(object value, str name) except? -1:
-    """An id or price to look up: 0, which nothing has, for an integer beyond 64 bits."""
+cdef inline int64_t to_id_any(object value, str name) except? -1:
     cdef int overflow = 0
+    cdef object integer = to_integer(value, name)
+    cdef int64_t number = PyLong_AsLongLongAndOverflow(integer, &overflow)
+    return 0 if overflow else number
+
+
+cdef inline int64_t to_int64(object value, str name) except? -1:
     cdef int64_t number = 0
     if hint_likely(integer_is_small(value, &number)):
         return number
-    integer = to_integer(value, name)
-    number = PyLong_AsLongLongAndOverflow(integer, &overflow)
-    return 0 if overflow else number
+    return to_int64_any(value, name)
+
+
+cdef inline int64_t to_id(object value, str name) except? -1:
+    """An id or price to look up: 0, which nothing has, for an integer beyond 64 bits."""
+    cdef int64_t number = 0
+    if hint_likely(integer_is_small(value, &number)):
+        return number
+    return to_id_any(value, name)
 
 
 cdef inline uint8_t to_side(object value) except? 255:
@@ -74,6 +84,15 @@ cdef inline uint8_t to_side(object value) except? 255:
         from fastbook import _errors
 
         raise _errors.expected_side(number)
+    return <uint8_t>number
+
+
+cdef inline uint8_t to_time_in_force(object value) except? 255:
+    cdef int64_t number = to_int64(value, "tif")
+    if not 0 <= number <= 2:
+        from fastbook import _errors
+
+        raise _errors.expected_time_in_force(number)
     return <uint8_t>number
 
 

@@ -223,6 +223,38 @@ class OrderBook:
     def depth(self, n: int = 0) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
         """Return the best `n` levels (0: all) of bids and of asks as (price, total), best first."""
 
+    def levels(self, side: int) -> Iterator[tuple[int, int]]:
+        """Return the levels of a side as (price, total), best first.
+
+        They are collected at once, so the book may change meanwhile.
+        """
+
+    def orders_at(self, side: int, price: int) -> list[Order]:
+        """Return the orders at a price, the oldest first; empty if there are none."""
+
+    def snapshot(self) -> NDArray[np.void]:
+        """Return all resting orders as ORDER_DTYPE records, in the order of `__iter__`. O(orders).
+
+        The array is a copy of its own. A book can also be pickled and copied; that needs no NumPy.
+
+        Raises:
+            ImportError: NumPy is not installed.
+        """
+
+    @staticmethod
+    def restore(orders: NDArray[np.void] | Buffer) -> OrderBook:
+        """Return a new book of resting orders: ORDER_DTYPE records, or a buffer of such. O(orders).
+
+        Prices and sides may come in any order; at each price the record that comes first trades
+        first. Nothing matches and there are no events.
+
+        Raises:
+            ValueError: a record holds an id, side, price or quantity that no resting order can
+                have, an id comes twice, a price's total exceeds 2**63 - 1, a bid meets an ask, or
+                the records are not whole and contiguous.
+            TypeError: `orders` is an array of something else, or no buffer.
+        """
+
     @property
     def best_bid(self) -> tuple[int, int] | None:
         """The best bid level as (price, total), or None. O(1)."""

@@ -1,5 +1,6 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 # cython: initializedcheck=False, auto_pickle=False, autotestdict=False
+# cython: binding=False, embedsignature=True, embedsignature.format=clinic
 """OrderBook and its events as Python sees them: _book.pyi says what, _matching.pxd how."""
 
 cimport cython
@@ -10,15 +11,18 @@ from cpython.buffer cimport (
     PyBuffer_Release,
     PyObject_GetBuffer,
 )
+from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndSize
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.list cimport PyList_New, PyList_SET_ITEM
 from cpython.ref cimport Py_INCREF
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport UINT64_MAX, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from fastbook._arguments cimport *
 from fastbook._invariants cimport check_book
 from fastbook._matching cimport *
 from fastbook._memory cimport *
+from fastbook._restore cimport *
 
 from fastbook import _errors
 from fastbook._types import Order
@@ -227,18 +231,33 @@ cdef class OrderBook:
         self, order_id, side, price, quantity, tif=0, bint post_only=False, owner=0, self_trade=0
     ):
         cdef Command c
-        cdef int64_t time_in_force = to_int64(tif, "tif")
-        if not 0 <= time_in_force <= 2:
-            raise _errors.expected_time_in_force(time_in_force)
+        cdef int64_t side_number, tif_number, owner_number, mode
+        if hint_likely(
+            integer_is_small(order_id, &c.order_id)
+            and integer_is_small(side, &side_number)
+            and integer_is_small(price, &c.price)
+            and integer_is_small(quantity, &c.quantity)
+            and integer_is_small(tif, &tif_number)
+            and integer_is_small(owner, &owner_number)
+            and integer_is_small(self_trade, &mode)
+            and side_number <= 1
+            and tif_number <= 2
+            and mode <= 3
+        ):
+            c.side = <uint8_t>side_number
+            c.tif = <uint8_t>tif_number
+            c.flags = <uint8_t>(post_only | mode << 1)
+            c.owner = <uint32_t>owner_number
+        else:
+            c.tif = to_time_in_force(tif)
+            c.side = to_side(side)
+            c.flags = to_flags(post_only, self_trade)
+            c.owner = to_owner(owner)
+            c.order_id = to_int64(order_id, "order_id")
+            c.price = to_int64(price, "price")
+            c.quantity = to_int64(quantity, "quantity")
         c.op = OP_LIMIT
-        c.side = to_side(side)
-        c.tif = <uint8_t>time_in_force
-        c.flags = to_flags(post_only, self_trade)
-        c.owner = to_owner(owner)
-        c.order_id = to_int64(order_id, "order_id")
         c.new_order_id = 0
-        c.price = to_int64(price, "price")
-        c.quantity = to_int64(quantity, "quantity")
         return self.carry_out(&c, order_id, None)
 
     def market(self, order_id, side, quantity, owner=0, self_trade=0):
@@ -292,11 +311,7 @@ cdef class OrderBook:
         memset(&events, 0, sizeof(Events))
         PyObject_GetBuffer(commands, &view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)
         try:
-            if view.len % sizeof(Command) or view.itemsize not in (1, <Py_ssize_t>sizeof(Command)):
-                raise ValueError(
-                    f"commands: expected records of {sizeof(Command)} bytes, "
-                    f"got {view.len} bytes in items of {view.itemsize}"
-                )
+            _errors.expect_records("commands", view.len, view.itemsize, sizeof(Command))
             if <size_t>view.len // sizeof(Command) > COMMANDS_MAX:
                 raise ValueError("commands: expected at most 2**30 records in one batch")
             count = <size_t>view.len // sizeof(Command)
@@ -315,9 +330,76 @@ cdef class OrderBook:
             raise MemoryError("process: no memory for the events of the batch; the book is whole")
         return ndarray(events_count(&events), EVENT_DTYPE, memory)
 
+    def snapshot(self):
+        from fastbook._dtypes import ORDER_DTYPE, ndarray
+
+        cdef bytearray records
+        self.refuse_if_busy()
+        records = PyByteArray_FromStringAndSize(NULL, self.book.live * sizeof(OrderRecord))
+        book_save(&self.book, <OrderRecord*>PyByteArray_AS_STRING(records))
+        return ndarray(self.book.live, ORDER_DTYPE, records)
+
+    @staticmethod
+    def restore(orders):
+        cdef OrderBook book = OrderBook.__new__(OrderBook)
+        cdef Py_buffer view
+        cdef size_t at = 0
+        cdef int outcome
+        dtype = getattr(orders, "dtype", None)
+        if dtype is not None:
+            _errors.expect_orders(dtype)
+        PyObject_GetBuffer(orders, &view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)
+        try:
+            _errors.expect_records("orders", view.len, view.itemsize, sizeof(OrderRecord))
+            if <size_t>view.len // sizeof(OrderRecord) >= ORDERS_MAX:
+                raise ValueError("orders: expected fewer than 2**30 orders")
+            with nogil:
+                outcome = book_restore(
+                    &book.book, <const char*>view.buf, view.len // sizeof(OrderRecord), &at
+                )
+        finally:
+            PyBuffer_Release(&view)
+        if outcome == NO_MEMORY:
+            raise MemoryError
+        if outcome == RESTORE_CROSSED:
+            raise ValueError(
+                f"orders: expected bids below asks, got {book.best_bid[0]} and {book.best_ask[0]}"
+            )
+        if outcome != DONE:
+            raise _errors.bad_order(outcome, at)
+        return book
+
+    def __reduce__(self):
+        cdef bytes records
+        self.refuse_if_busy()
+        records = PyBytes_FromStringAndSize(NULL, self.book.live * sizeof(OrderRecord))
+        book_save(&self.book, <OrderRecord*>PyBytes_AS_STRING(records))
+        return _restored, (records,)
+
     def depth(self, n=0):
         self.refuse_if_busy()
         return self.side_depth(BID, to_count(n)), self.side_depth(ASK, to_count(n))
+
+    def levels(self, side):
+        cdef int side_index = to_side(side)
+        self.refuse_if_busy()
+        return iter(self.side_depth(side_index, UINT64_MAX))
+
+    def orders_at(self, side, price):
+        cdef int side_index = to_side(side)
+        cdef int64_t ticks = to_id(price, "price")
+        cdef uint32_t level
+        self.refuse_if_busy()
+        level = level_find(&self.book.ladder, side_index, key_of(side_index, ticks))
+        return self.level_orders(level) if ticks > 0 and level != 0 else []
+
+    cdef list level_orders(self, uint32_t level):
+        cdef list found = []
+        cdef uint32_t slot = self.book.ladder.levels[level].head
+        while slot != 0:
+            found.append(self.order_object(slot))
+            slot = self.book.orders[slot].next
+        return found
 
     cdef list side_depth(self, int side, uint64_t count):
         cdef uint32_t level = self.book.ladder.sides[side].best
@@ -375,15 +457,17 @@ cdef class OrderBook:
     def __iter__(self):
         # All at once: a lazy iterator would follow links that the next command changes.
         cdef list found = []
-        cdef uint32_t level, slot
+        cdef uint32_t level
         cdef int side
         self.refuse_if_busy()
         for side in range(2):
             level = self.book.ladder.sides[side].best
             while level != 0:
-                slot = self.book.ladder.levels[level].head
-                while slot != 0:
-                    found.append(self.order_object(slot))
-                    slot = self.book.orders[slot].next
+                found.extend(self.level_orders(level))
                 level = level_next(&self.book.ladder, level)
         return iter(found)
+
+
+def _restored(records):
+    """Make a book of what `pickle` has kept of one."""
+    return OrderBook.restore(records)

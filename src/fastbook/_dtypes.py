@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy import ndarray
 
-__all__ = ["COMMAND_DTYPE", "EVENT_DTYPE", "ndarray"]
+__all__ = ["COMMAND_DTYPE", "EVENT_DTYPE", "ORDER_DTYPE", "ndarray"]
 
 # 40 bytes. Fields that an op does not use are ignored.
 COMMAND_DTYPE = np.dtype(
@@ -37,5 +37,17 @@ EVENT_DTYPE = np.dtype(
         ("remaining", "i8"),
         ("maker_remaining", "i8"),
         ("level_quantity", "i8"),
+    ]
+)
+
+# 32 bytes: a resting order, as `OrderBook.snapshot` gives and `OrderBook.restore` takes it.
+ORDER_DTYPE = np.dtype(
+    [
+        ("order_id", "i8"),
+        ("price", "i8"),
+        ("quantity", "i8"),
+        ("owner", "u4"),
+        ("side", "u1"),
+        ("pad", "u1", 3),
     ]
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastbook._types import (
     REJECT_DUPLICATE_ORDER,
+    REJECT_INVALID_ORDER,
     REJECT_INVALID_PRICE,
     REJECT_INVALID_QUANTITY,
     REJECT_OVERFLOW,
@@ -68,3 +69,32 @@ def refusal(
         words = f"at most 2**63 - 1 in all at price {price}"
         return expected("quantity", words, quantity)
     return expected(incoming_name, positive, incoming)
+
+
+def expect_records(name: str, length: int, item_length: int, record_length: int) -> None:
+    """Raise unless a buffer holds whole records."""
+    if length % record_length or item_length not in (1, record_length):
+        raise ValueError(
+            f"{name}: expected records of {record_length} bytes, "
+            f"got {length} bytes in items of {item_length}"
+        )
+
+
+def expect_orders(dtype: object) -> None:
+    """Raise unless an array has ORDER_DTYPE."""
+    from fastbook._dtypes import ORDER_DTYPE
+
+    if dtype != ORDER_DTYPE:
+        raise TypeError(f"orders: expected an array of ORDER_DTYPE, got one of {dtype}")
+
+
+def bad_order(reason: int, at: int) -> ValueError:
+    """Return the error of a record that cannot be a resting order."""
+    words = {
+        REJECT_INVALID_ORDER: "a positive order_id, and side 0 (bid) or 1 (ask)",
+        REJECT_INVALID_PRICE: "a positive price",
+        REJECT_INVALID_QUANTITY: "a positive quantity",
+        REJECT_DUPLICATE_ORDER: "each order_id once",
+        REJECT_OVERFLOW: "at most 2**63 - 1 in all at a price",
+    }
+    return ValueError(f"orders: expected {words[reason]}; see record {at}")

@@ -356,24 +356,19 @@ cdef inline bint can_fill(Book* book, Incoming* taker) noexcept nogil:
     return False
 
 
-cdef inline void rest(Book* book, Incoming* taker, Events* events) noexcept nogil:
-    """Put the remainder at the end of its level; order, level and id have been reserved."""
+cdef inline int64_t order_append(
+    Book* book, Level* level, uint32_t place, int64_t id, int64_t quantity, uint32_t owner
+) noexcept nogil:
+    """Put an order at the end of a level; order and id have been reserved. The level's new total."""
     cdef uint32_t slot = order_take(book)
     cdef RestingOrder* order = &book.orders[slot]
-    cdef uint32_t place = taker.level
-    cdef Level* level
-    cdef int64_t total
-    cdef uint32_t tail
-    if hint_unlikely(place == 0 or book.ladder.levels[place].total == 0):
-        place = level_claim(&book.ladder, taker.side, key_of(taker.side, taker.price))
-    level = &book.ladder.levels[place]
-    tail = level.tail
-    total = level.total + taker.remaining
-    order.id = taker.id
-    order.quantity = taker.remaining
+    cdef uint32_t tail = level.tail
+    cdef int64_t total = level.total + quantity
+    order.id = id
+    order.quantity = quantity
     order.next = 0
     order.prev = tail
-    order.owner = taker.owner
+    order.owner = owner
     order.level = place
     level.tail = slot
     level.total = total
@@ -381,7 +376,19 @@ cdef inline void rest(Book* book, Incoming* taker, Events* events) noexcept nogi
         book.orders[tail].next = slot
     else:
         level.head = slot
-    ids_put(&book.ids, taker.id, slot)
+    ids_put(&book.ids, id, slot)
+    return total
+
+
+cdef inline void rest(Book* book, Incoming* taker, Events* events) noexcept nogil:
+    """Put the remainder at the end of its level; order, level and id have been reserved."""
+    cdef uint32_t place = taker.level
+    cdef Level* level
+    cdef int64_t total
+    if hint_unlikely(place == 0 or book.ladder.levels[place].total == 0):
+        place = level_claim(&book.ladder, taker.side, key_of(taker.side, taker.price))
+    level = &book.ladder.levels[place]
+    total = order_append(book, level, place, taker.id, taker.remaining, taker.owner)
     event_write(
         events, event_head(EVENT_REST, taker.side, 0, taker.command),
         taker.id, 0, taker.price, taker.remaining, taker.remaining, 0, total,

@@ -517,6 +517,16 @@ class OrderBook:
         )
         return bids, asks
 
+    def levels(self, side: int) -> Iterator[tuple[int, int]]:
+        """Return the levels of a side as (price, total), best first."""
+        return iter(self.depth()[_check_side(side)])
+
+    def orders_at(self, side: int, price: int) -> list[Order]:
+        """Return the orders at a price, the oldest first."""
+        levels = self._sides[_check_side(side)]
+        level = levels.by_price.get(_as_int("price", price))
+        return [_order(order) for order in level.orders.values()] if level else []
+
     @property
     def best_bid(self) -> tuple[int, int] | None:
         """The best bid level as (price, total), or None."""

@@ -357,5 +357,5 @@ except ImportError:
 
 
 def test_the_module_names_what_it_lacks() -> None:
-    with pytest.raises(AttributeError, match="'fastbook' has no attribute 'ORDER_DTYPE'"):
-        _ = fastbook.ORDER_DTYPE
+    with pytest.raises(AttributeError, match="'fastbook' has no attribute 'TRADE_DTYPE'"):
+        _ = fastbook.TRADE_DTYPE

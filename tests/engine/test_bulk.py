@@ -1,7 +1,7 @@
-"""Two million random commands in batches: every event of `process` equals the plain book's.
+"""Two million random commands and more: every event of `process` equals the plain book's.
 
-Eight flows of 250,000 commands, so that several processes can share them. What breaks is
-repeated by the flow's name and seed.
+Nine flows of 250,000 commands, so that several processes can share them. What breaks is repeated
+by the flow's name and seed. `python -m benchmarks.compare` does the same for 100 million.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ class Flow:
     sweeps: float = 0.0  # share of quantities that take a whole side
     far: float = 0.0  # share of prices that are anywhere in 1 .. 2**63 - 1
     broken: float = 0.01  # share of records with a value that does not exist
+    ladder: int = 0  # so many lone levels on each side come first
 
 
 FLOWS = (
@@ -55,6 +56,7 @@ FLOWS = (
     Flow("far_prices", 5, far=0.2),
     Flow("sparse_ids", 6, id_step=10**12 + 39, spread=100),
     Flow("gaps_in_ids", 7, id_step=1500, id_start=2**62, shares=(0.52, 0.30, 0.14, 0.04)),
+    Flow("crash_through_10000_levels", 9, spread=200, ladder=12_000, sweeps=5e-4),
     Flow("alone", 8, owners=2, shares=(0.55, 0.20, 0.15, 0.10), spread=10),
 )
 
@@ -85,7 +87,25 @@ def commands_of(flow: Flow) -> Commands:
     made["quantity"] = random.integers(1, flow.quantity + 1, n)
     made["quantity"][random.random(n) < flow.sweeps] = 10**7
     break_some(flow, random, made)
+    build_ladder(flow, made)
     return made
+
+
+def build_ladder(flow: Flow, made: Commands) -> None:
+    """One order per price on both sides, then a market order through the bids, and the asks."""
+    if flow.ladder == 0:
+        return
+    n = 2 * flow.ladder
+    step = np.arange(n) // 2 + 1
+    side = np.arange(n) % 2
+    made[:n] = np.zeros(n, COMMAND_DTYPE)
+    made["side"][:n] = side
+    made["order_id"][:n] = flow.id_start + np.arange(n) * flow.id_step
+    made["price"][:n] = 20_000 + np.where(side == 0, -step, step)
+    made["quantity"][:n] = 1
+    made["op"][n : n + 2] = OP_MARKET
+    made["side"][n : n + 2] = [1, 0]
+    made["quantity"][n : n + 2] = flow.ladder - 500
 
 
 def prices_of(
@@ -118,8 +138,8 @@ def break_some(flow: Flow, random: np.random.Generator, made: Commands) -> None:
         made[name][chosen] = random.choice(bad, int(chosen.sum()))
 
 
-@pytest.mark.parametrize("flow", FLOWS, ids=lambda flow: flow.name)
-def test_every_event_equals_the_plain_books(flow: Flow) -> None:
+def compare(flow: Flow) -> int:
+    """Hold the two books together through a flow; return how many fills there were."""
     book, oracle = fastbook.OrderBook(), reference.OrderBook()
     fields = ["command", *reference.Event._fields]
     commands = commands_of(flow)
@@ -132,10 +152,15 @@ def test_every_event_equals_the_plain_books(flow: Flow) -> None:
             for index, record in enumerate(batch.tolist())
             for event in oracle.apply(reference.Command(*record))
         ]
-        assert events[fields].tolist() == expected
+        assert events[fields].tolist() == expected, f"flow {flow.name}, seed {flow.seed}"
         assert not events["pad"].any()
         book.check_invariants()
         oracle.check_invariants()
         assert list(book) == list(oracle)
         fills += int((events["kind"] == EVENT_FILL).sum())
-    assert fills > COMMANDS // 20, "the flow hardly trades: it tests little"
+    return fills
+
+
+@pytest.mark.parametrize("flow", FLOWS, ids=lambda flow: flow.name)
+def test_every_event_equals_the_plain_books(flow: Flow) -> None:
+    assert compare(flow) > COMMANDS // 20, "the flow hardly trades: it tests little"

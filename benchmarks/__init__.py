@@ -1,0 +1,1 @@
+"""What the engine is measured with; `make bench` runs it all."""

@@ -1,0 +1,41 @@
+"""Hold `fastbook.OrderBook` to `fastbook.reference` over many millions of random commands.
+
+    python -m benchmarks.compare 100_000_000
+
+The flows are those of tests/engine/test_bulk.py, with a new seed each time. Every event, and after
+each batch all resting orders and the invariants of both books, must agree. One process per core.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from dataclasses import replace
+from itertools import count
+from multiprocessing import Pool
+
+from tests.engine.test_bulk import COMMANDS, FLOWS, Flow, compare
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.compare")
+    parser.add_argument("commands", type=int, nargs="?", default=100_000_000)
+    parser.add_argument("--first-seed", type=int, default=1000)
+    parser.add_argument("--processes", type=int, default=os.cpu_count())
+    arguments = parser.parse_args()
+    runs = -(-arguments.commands // COMMANDS)
+    seeds = count(arguments.first_seed)
+    flows: list[Flow] = [replace(FLOWS[i % len(FLOWS)], seed=next(seeds)) for i in range(runs)]
+    fills, begun = 0, time.monotonic()
+    with Pool(arguments.processes) as pool:
+        for done, found in enumerate(pool.imap_unordered(compare, flows), 1):
+            fills += found
+            if done % 8 == 0 or done == runs:
+                minutes = (time.monotonic() - begun) / 60
+                so_far = f"{done * COMMANDS:,} commands, {fills:,} fills: equal"
+                print(f"{so_far} ({minutes:.1f} minutes)", flush=True)
+
+
+if __name__ == "__main__":
+    main()
