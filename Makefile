@@ -9,7 +9,8 @@
 SHELL := /bin/sh
 
 ARGS ?=
-VENV := .venv$(if $(PYTHON),-$(notdir $(PYTHON)))
+VERSION = $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+VENV := .venv$(if $(PYTHON),-$(VERSION))
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
