@@ -34,7 +34,7 @@ lint: $(VENV)/.with-test,lint extensions ## check style, types, stubs and who im
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m mypy.stubtest --concise fastbook._book fastbook._depth
+	MYPYPATH=src $(BIN)/python -m mypy.stubtest --concise fastbook._book fastbook._depth
 	$(BIN)/python -m pytest -q tests/test_layers.py
 
 .PHONY: format
@@ -45,6 +45,26 @@ format: $(VENV)/.with-test,lint ## bring the sources into form
 .PHONY: bench
 bench: $(VENV)/.with-test,bench extensions ## measure the speed; prints tables
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+.PHONY: compare
+compare: $(VENV)/.with-test extensions ## hold the engine to the plain one over 100 million commands
+	@$(BIN)/python -m benchmarks.compare $(ARGS)
+
+# Address- and UBSanitizer on the engine alone: Python is not built for them. They meet each access
+# beyond an array and each undefined operation; the tests that count bytes would count theirs.
+SANITIZED := build/sanitized
+SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=undefined
+
+.PHONY: sanitize
+sanitize: $(VENV)/.with-test ## run the engine's tests under sanitizers
+	@CFLAGS="-O1 -g -fno-omit-frame-pointer $(SANITIZERS) -DFASTBOOK_PLAIN_MEMORY" \
+	LDFLAGS="$(SANITIZERS)" $(BIN)/python setup.py -q build_ext \
+	--build-lib $(SANITIZED) --build-temp $(SANITIZED)/objects
+	@cp src/fastbook/*.py $(SANITIZED)/fastbook/
+	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libstdc++.so)" \
+	ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc PYTHONPATH=$(SANITIZED) \
+	$(PYTEST) tests/engine --ignore tests/engine/test_memory.py \
+	--deselect tests/engine/test_batch.py::test_without_memory_the_book_stays_whole $(ARGS)
 
 .PHONY: build
 build: $(VENV)/.with-test ## make the source distribution and the wheel, in dist/
