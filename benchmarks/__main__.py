@@ -1,0 +1,181 @@
+"""Measure everything, print the tables and write them to benchmarks/RESULTS.md."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks import measure
+from benchmarks.flows import Flow, flow
+from benchmarks.peers import PEERS
+from fastbook import OrderBook, reference
+
+RESULTS = Path(__file__).with_name("RESULTS.md")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--operations", type=int, default=1_000_000)
+    parser.add_argument("--no-peers", action="store_true")
+    arguments = parser.parse_args()
+    flows = [flow(name, arguments.operations) for name in ("mixed", "deep")]
+    for each in flows:
+        measure.check(each)
+    sections = [
+        heading(),
+        flow_tables(flows, arguments.rounds),
+        properties(*flows),
+        operations(),
+    ]
+    if not arguments.no_peers:
+        sections.append(peer_table())
+    text = "\n\n".join(sections) + "\n"
+    print(text)
+    RESULTS.write_text(text)
+
+
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """Return a Markdown table; all columns but the first hold numbers."""
+    rule = ["---", *("--:" for _ in head[1:])]
+    return "\n".join("| " + " | ".join(row) + " |" for row in [head, rule, *rows])
+
+
+def heading() -> str:
+    processor = platform.processor() or platform.machine()
+    if os.path.exists("/proc/cpuinfo"):
+        with open("/proc/cpuinfo") as lines:
+            names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+        processor = names[0] if names else processor
+    made = f"{datetime.now(UTC):%Y-%m-%d}"
+    command = "make bench" if len(sys.argv) == 1 else "make bench ARGS=..."
+    return (
+        f"# What `{command}` measured\n\n"
+        f"{made}, {processor}, {os.cpu_count()} cores, {platform.system()}; "
+        f"Python {measure.python_version()}, NumPy {np.__version__}, "
+        f"fastbook {version('fastbook-exchange')}.\n"
+        "CPU time of one thread, the median of rounds that take turns; "
+        "the same trades by checksum."
+    )
+
+
+def flow_tables(flows: list[Flow], rounds: int) -> str:
+    """Whole flows: ns per operation of each engine."""
+    floors = {name: measure.floor(ahead) for name, ahead in FLOORS.items()}
+    columns = [flow_times(each, rounds, floors) for each in flows]
+    rows = []
+    for name in columns[0]:
+        row = [name]
+        for times in columns:
+            baseline = times["plain Python (`benchmarks/plain.py`)"]
+            if times[name]:
+                row += [f"{times[name]:.0f}", f"{baseline / times[name]:.1f}"]
+            else:
+                row += ["absent", ""]
+        rows.append(row)
+    head = ["ns per operation", "mixed", "times plain", "deep", "times plain"]
+    return "## Order flows\n\n" + table(head, rows)
+
+
+FLOORS = {
+    "C floor: checks, reports and bounds nothing": False,
+    "C floor that looks ahead": True,
+}
+
+
+def flow_times(each: Flow, rounds: int, floors: dict[str, Path | None]) -> dict[str, float]:
+    rows = each.rows()
+    engines = {name: measure.floored(each, path) for name, path in floors.items() if path}
+    engines |= {
+        "**fastbook, `process`**": measure.processed(each, each.commands),
+        "fastbook, `process`, random 63-bit ids": measure.processed(each, each.with_sparse_ids()),
+        "**fastbook, a call per operation**": measure.called(each, rows, OrderBook),
+        "plain Python (`benchmarks/plain.py`)": measure.plain(each, rows),
+    }
+    times = measure.in_turns(engines, rounds)
+    one = measure.called(each, rows, reference.OrderBook)
+    times["`fastbook.reference`, once"] = one()
+    return dict.fromkeys(floors, 0.0) | times
+
+
+def properties(mixed: Flow, deep: Flow) -> str:
+    """Single properties of the book."""
+    near, far = measure.far_prices()
+    process, restore = measure.restored(deep)
+    count, grown = measure.growth(20)
+    rows = [
+        [
+            "memory per resting order, a million of them",
+            f"{measure.bytes_per_order(deep):.0f} bytes",
+        ],
+        [f"growth while {count:,} orders come and go beside an old one", f"{grown:,} bytes"],
+        ["add near the market / at tick 1 and 10^12 in turn", f"{near:.0f} / {far:.0f} ns"],
+        ["a million orders by `process` / by `restore`", f"{process:.0f} / {restore:.0f} ns each"],
+        ["two books in two threads beside one in one", f"{measure.two_threads(mixed):.2f} x"],
+    ]
+    return "## Properties\n\n" + table(["", "measured"], rows)
+
+
+def operations() -> str:
+    """Run test_operations.py; a table of ns per call."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "operations.json"
+        subprocess.run(
+            [
+                *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"),
+                *("-p", "no:xdist", "--benchmark-disable-gc", f"--benchmark-json={file}"),
+                str(Path(__file__).with_name("test_operations.py")),
+            ],
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+        found = json.loads(file.read_text())["benchmarks"]
+    times: dict[str, dict[str, float]] = {}
+    for each in found:
+        taken = each["stats"]["median"] / each["extra_info"]["calls"] * 1e9
+        times.setdefault(each["params"]["kind"], {})[each["params"]["maker"]] = taken
+    rows = [
+        [kind, f"{t['Cython']:.0f}", f"{t['reference']:.0f}", f"{t['reference'] / t['Cython']:.1f}"]
+        for kind, t in times.items()
+    ]
+    head = ["ns per call, loop included", "`OrderBook`", "`reference.OrderBook`", "times"]
+    return "## Kinds of operation\n\n" + table(head, rows)
+
+
+def peer_table() -> str:
+    """The first 100,000 operations of `mixed`, by what pip can install."""
+    short = flow("mixed", 100_000)
+    rows = short.rows()
+    ours = measure.called(short, rows, OrderBook)()
+    lines = [["fastbook, a call per operation", f"{ours:.0f}", "1", "the same"]]
+    for other in PEERS:
+        try:
+            name = f"{other.name} {version(other.name)} ({other.what})"
+            taken, trades = measure.peer(short, rows, other)
+        except (PackageNotFoundError, ImportError, OSError):
+            lines.append([f"{other.name} ({other.what})", "absent", "", ""])
+        except Exception as error:  # noqa: BLE001 - whatever a foreign engine raises is a result
+            lines.append([name, f"fails: {type(error).__name__}", "", ""])
+        else:
+            lines.append([name, f"{taken:.0f}", f"{taken / ours:.0f}", trades])
+    head = ["ns per operation, one call each", "mixed", "times fastbook", "trades"]
+    return (
+        "## Order books that pip can install\n\n"
+        f"{table(head, lines)}\n\n"
+        "`pip install 'fastbook-exchange[peers]'` installs them, orderly-chaos aside; "
+        "what is absent did not install here."
+    )
+
+
+if __name__ == "__main__":
+    main()
