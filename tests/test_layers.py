@@ -63,10 +63,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "embedded.binaries": set(),
     "embedded.supervisor": {"embedded.binaries"},
     "config": EVENTS | {"pipeline"},
+    "listener": set(),
     "app": RULES
-    | {"channels", "clock", "config", "embedded.supervisor", "exchange", "feeds", "market_data"}
-    | {"pipeline", "routes", "session", "snapshots", "store", "store.postgres", "users"},
-    "cli": {"app", "config", "connect", "demo.run", "embedded.supervisor", "store"}
+    | {"channels", "clock", "config", "exchange", "feeds", "listener", "market_data"}
+    | {"pipeline", "routes", "session", "snapshots", "store", "users"},
+    "process": {"app", "config", "embedded.supervisor", "listener", "store.postgres"},
+    "cli": {"app", "process", "config", "connect", "demo.run", "embedded.supervisor", "store"}
     | {"replay.recording", "replay.run"},
     "__main__": {"cli"},
     # companions: clients of the public endpoint like any other
@@ -79,7 +81,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "demo.terminal": OUTSIDE | {"demo.market"},
     "demo.views": OUTSIDE | {"demo.market", "demo.terminal"},
     "demo.run": OUTSIDE
-    | {"app", "config", "embedded.supervisor"}
+    | {"app", "config", "embedded.supervisor", "process"}
     | {"demo.market", "demo.terminal", "demo.traders", "demo.views"},
     "replay": set(),
     "replay.recording": OUTSIDE,
@@ -102,8 +104,8 @@ PURE_LIBRARIES = {
 }
 
 ONLY_IN: dict[str, set[str]] = {
-    "aiohttp.web": {"app", "routes", "session"},
-    "aiohttp": {"app", "routes", "session", "client"},
+    "aiohttp.web": {"listener", "routes", "session"},
+    "aiohttp": {"listener", "routes", "session", "client"},
     "asyncpg": {"store.connection", "store.postgres", "store.recovery"},
     "aiocache": {"snapshots"},
     "prometheus_client": {"metrics"},

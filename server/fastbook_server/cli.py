@@ -20,7 +20,7 @@ from fastbook_server import __version__
 from fastbook_server.config import SETTINGS, Config, ConfigError, Setting, load
 from fastbook_server.embedded.supervisor import EmbeddedError
 from fastbook_server.replay.recording import RecordingError
-from fastbook_server.store import StoreError, StoreRefused
+from fastbook_server.store import StoreError, StoreRefused, StoreUnavailable
 
 T = TypeVar("T")
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -80,11 +80,12 @@ def serve(config: Config) -> None:
 
     Without --database-url it keeps its data in a private PostgreSQL in --data-dir. Every option
     can also be given as the environment variable in brackets, or by its name in a TOML file
-    (underscores for dashes); flags win over the environment, that over the file.
+    (underscores for dashes, lists in the plural); flags win over the environment, that over the
+    file.
 
     Prints "ready http://HOST:PORT" once it serves.
     """
-    from fastbook_server import app
+    from fastbook_server import app, process
 
     @contextlib.asynccontextmanager
     async def ready(server: app.Server) -> AsyncIterator[None]:
@@ -93,7 +94,7 @@ def serve(config: Config) -> None:
         yield
 
     _log_to_stderr(config.log_level)
-    sys.exit(run_loop(app.serve(config, ready)))
+    sys.exit(run_loop(process.serve(config, ready)))
 
 
 @cli.command()
@@ -263,11 +264,17 @@ def main() -> None:
     except (ConfigError, RecordingError, StoreRefused) as error:
         click.echo(f"fastbook: {error}", err=True)
         sys.exit(2)
+    except StoreUnavailable as error:
+        click.echo(f"fastbook: the database cannot be reached: {error}", err=True)
+        sys.exit(1)
     except (StoreError, EmbeddedError) as error:
         click.echo(f"fastbook: {error}", err=True)
         sys.exit(1)
     except OSError as error:
         click.echo(f"fastbook: {error}", err=True)
+        sys.exit(1)
+    except asyncio.CancelledError:
+        click.echo("fastbook: stopped without waiting for the database", err=True)
         sys.exit(1)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)

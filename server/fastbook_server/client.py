@@ -19,6 +19,11 @@ Event = dict[str, Any]
 ConnectError = aiohttp.ClientError
 """What ``connect`` raises for a server that is not there or that refused, besides ``OSError``."""
 
+
+class RefusedError(ConnectError):
+    """The server does not let us in; the message is its own."""
+
+
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -140,22 +145,38 @@ async def connect(
     """
     query = _query(security, resume, feed, cancel_on_disconnect)
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=10)
-    async with (
-        aiohttp.ClientSession(timeout=timeout, ws_response_class=_Socket) as session,
-        session.ws_connect(
-            url,
-            params=query,
-            max_msg_size=FRAME_BYTES_MAX,
-            decode_text=False,
-            compress=0,
-            heartbeat=HEARTBEAT_S,
-            timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_TIMEOUT_S),
-        ) as ws,
-    ):
-        first = await ws.receive()
-        if first.type is not aiohttp.WSMsgType.TEXT:
-            raise ConnectionClosedError(ws.close_code or 1006, str(first.extra or ""))
-        yield Client(ws, _decode(first.data))
+    async with aiohttp.ClientSession(timeout=timeout, ws_response_class=_Socket) as session:
+        try:
+            ws = await session.ws_connect(
+                url,
+                params=query,
+                max_msg_size=FRAME_BYTES_MAX,
+                decode_text=False,
+                compress=0,
+                heartbeat=HEARTBEAT_S,
+                timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_TIMEOUT_S),
+            )
+        except aiohttp.WSServerHandshakeError as error:
+            why = await _why_refused(session, url, query)
+            raise RefusedError(f"refused with HTTP {error.status}: {why}") from None
+        async with ws:
+            first = await ws.receive()
+            if first.type is not aiohttp.WSMsgType.TEXT:
+                raise ConnectionClosedError(ws.close_code or 1006, str(first.extra or ""))
+            yield Client(ws, _decode(first.data))
+
+
+async def _why_refused(
+    session: aiohttp.ClientSession, url: str, query: Sequence[tuple[str, str]]
+) -> str:
+    """Return what the server has to say: a plain request is answered as the handshake was."""
+    plain = "http" + url.removeprefix("ws")
+    async with session.get(plain, params=query) as answer:
+        text = await answer.text()
+    try:
+        return str(_decode(text)["message"])
+    except (msgspec.DecodeError, KeyError):
+        return text.strip()[:200] or str(answer.reason)
 
 
 def _query(

@@ -7,7 +7,7 @@ about a well-formed command is the exchange's business.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import msgspec
 from msgspec import Meta, Struct
@@ -16,7 +16,7 @@ from fastbook_server.events import SelfTradeName, SideName, TimeInForceName
 
 Ref = Annotated[str, Meta(max_length=64)] | Annotated[int, Meta(ge=-(2**53), le=2**53)] | None
 # No control characters: PostgreSQL's text cannot hold NUL, and nobody means the others.
-ClientOrderId = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
+ClientOrderId = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+\Z")]
 MESSAGE_LENGTH_MAX = 300
 OVERLOADED_RETRY_MS = 1_000
 """What ``retryAfterMs`` says of a bound that others, or the client itself, must make room in."""
@@ -143,6 +143,8 @@ def decode(frame: bytes) -> Command:
         if message.startswith("Invalid value ") and message.endswith("`$.op`"):
             code = Code.UNKNOWN_OP
             message = f"Expected one of {', '.join(OPS)}, got {message[14:]}"
+        elif message.startswith("Invalid enum value "):
+            message = f"Expected {_CHOICES[message.rpartition(' ')[2]]}, got {message[19:]}"
         raise ProtocolError(code, _shortened(message), _ref_of(frame)) from None
     except msgspec.DecodeError as error:
         raise ProtocolError(Code.BAD_FRAME, str(error)) from None
@@ -156,6 +158,18 @@ def _shortened(message: str) -> str:
         return message
     half = MESSAGE_LENGTH_MAX // 2 - 2
     return f"{message[:half]}...{message[-half:]}"
+
+
+# What msgspec does not say of an enumeration: its members.
+_CHOICES = {
+    f"`$.order.{name}`": " or ".join(get_args(choices))
+    for name, choices in (
+        ("type", SideName),
+        ("execType", Literal["limit", "market", "immediate"]),
+        ("timeInForce", TimeInForceName),
+        ("selfTrade", SelfTradeName),
+    )
+}
 
 
 def _ref_of(frame: bytes) -> str | int | None:

@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 SEND_BUFFER_BYTES = 65_536
 """Of the kernel, per connection: small, so that a reader that has stopped is noticed early."""
 
+_QUERY = ("security", "resume", "cancelOnDisconnect", "feed")
 _BOOLEANS = {"1": True, "true": True, "0": False, "false": False}
 
 
@@ -85,7 +86,7 @@ class Gateway:
 
     async def index(self, request: web.Request) -> web.Response:
         """Say what there is."""
-        ws = request.url.with_scheme("wss" if request.secure else "ws").with_path("/ws")
+        ws = f"{'wss' if request.secure else 'ws'}://{request.host}/ws"
         names = ", ".join(i.security for i in self._instruments)
         return web.Response(
             text=f"fastbook {__version__}: an exchange server\n\n"
@@ -150,7 +151,10 @@ class Gateway:
             heartbeat=30.0,
             max_msg_size=self._options.frame_bytes_max + 1,
         )
-        await ws.prepare(request)
+        try:
+            await ws.prepare(request)
+        except ConnectionResetError:  # gone in the middle of the handshake
+            return ws
         transport = request.transport
         if transport is None:  # gone already
             return ws
@@ -205,6 +209,12 @@ class Gateway:
             names = ", ".join(self._feeds.securities[:10])
             message = f"security: expected one of {names}, got {security[:40]!r}"
             return _error(404, Code.UNKNOWN_SECURITY, message)
+        for name in query:
+            if name not in _QUERY:
+                message = f"expected the parameters {', '.join(_QUERY)}, got {name[:40]!r}"
+                return _error(400, Code.BAD_FRAME, message)
+            if len(query.getall(name)) > 1:
+                return _error(400, Code.BAD_FRAME, f"{name}: expected once, got it twice")
         for name, expected in (("feed", ("none",)), ("cancelOnDisconnect", tuple(_BOOLEANS))):
             value = query.get(name)
             if value is not None and value.lower() not in expected:

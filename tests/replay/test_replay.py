@@ -143,7 +143,7 @@ async def test_nothing_there_to_connect_to() -> None:
 
 async def test_a_security_that_is_not_traded() -> None:
     async with small_server() as url:
-        with pytest.raises(ReplayError, match="GAME is not traded there"):
+        with pytest.raises(ReplayError, match="expected one of BTC-USD, got 'GAME'"):
             async with Player(url, security="GAME"):
                 pass
 

@@ -122,11 +122,15 @@ LIMIT = '{"type":"bid","execType":"limit","price":1,"amount":1%s}'
         ),
         (
             ORDER % '{"type":"buy","execType":"limit","price":1,"amount":1}',
-            *("bad_frame", "r", "Invalid enum value 'buy' - at `$.order.type`"),
+            *("bad_frame", "r", "Expected bid or ask, got 'buy' - at `$.order.type`"),
         ),
         (
             ORDER % '{"type":"bid","execType":"stop","price":1,"amount":1}',
-            *("bad_frame", "r", "Invalid enum value 'stop' - at `$.order.execType`"),
+            *(
+                "bad_frame",
+                "r",
+                "Expected limit or market or immediate, got 'stop' - at `$.order.execType`",
+            ),
         ),
         (
             ORDER % '{"type":"bid","execType":"limit","price":"1","amount":1}',
@@ -166,7 +170,7 @@ LIMIT = '{"type":"bid","execType":"limit","price":1,"amount":1%s}'
         ),
         (
             ORDER % (LIMIT % ',"timeInForce":"day"'),
-            *("bad_frame", "r", "Invalid enum value 'day' - at `$.order.timeInForce`"),
+            *("bad_frame", "r", "Expected gtc or ioc or fok, got 'day' - at `$.order.timeInForce`"),
         ),
         (
             ORDER % (LIMIT % ',"postOnly":1'),
@@ -174,7 +178,12 @@ LIMIT = '{"type":"bid","execType":"limit","price":1,"amount":1%s}'
         ),
         (
             ORDER % (LIMIT % ',"selfTrade":"no"'),
-            *("bad_frame", "r", "Invalid enum value 'no' - at `$.order.selfTrade`"),
+            *(
+                "bad_frame",
+                "r",
+                "Expected allow or cancelNewest or cancelOldest or "
+                "cancelBoth, got 'no' - at `$.order.selfTrade`",
+            ),
         ),
         ("[" * 100_000, "bad_frame", None, "Expected `object`, got `array`"),
         ('{"op":"ping","ref":' + "[" * 100_000, "bad_frame", None, "Expected `int | str | null`"),

@@ -6,6 +6,7 @@ import random
 from collections import defaultdict
 from fractions import Fraction
 
+import asyncpg
 import pytest
 
 from fastbook_server.events import OrderAccepted, OrderCancelled, OrderFilled, OrderRested
@@ -75,11 +76,13 @@ async def test_the_books_equal_the_events(make_postgres, dsn, sql, specs, flow, 
         for seq, levels in past[name].items():
             book = await sql.fetch("SELECT * FROM book_at($1, $2)", name, seq)
             assert [tuple(row) for row in book] == rows(instrument, levels), (name, seq)
-        beyond = await sql.fetch("SELECT * FROM book_at($1, $2)", name, seq + 1_000)
-        assert beyond == book
+        for beyond in (seq + 1, -1, None):
+            with pytest.raises(asyncpg.RaiseError, match=f"from 0 to {seq}, got"):
+                await sql.fetch("SELECT * FROM book_at($1, $2)", name, beyond)
     kept = await sql.fetchval("SELECT count(*) FROM book_checkpoints")
     assert kept == 0 if checkpoint_every in (0, 100_000) else kept > 10
-    assert await sql.fetch("SELECT * FROM book_at('NONE', 5)") == []
+    with pytest.raises(asyncpg.RaiseError, match="there is no security NONE"):
+        await sql.fetch("SELECT * FROM book_at('NONE', 5)")
 
 
 async def test_a_checkpoint_of_an_empty_book_is_a_start_too(make_postgres, dsn, sql, specs, flow):

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 
 import msgspec
 
-from fastbook_server import app
+from fastbook_server import app, process
 from fastbook_server.client import ConnectError
 from fastbook_server.config import Config
 from fastbook_server.demo.market import websocket_url
@@ -68,7 +68,7 @@ async def run(config: Config, options: DemoOptions) -> int:
                 watching.cancel()
 
     try:
-        return await app.serve(with_own_data(config), company)
+        return await process.serve(with_own_data(config), company)
     except* ConnectError as group:
         raise DemoError(f"a client of the demo was refused: {_first(group)}") from None
     except* OSError as group:

@@ -300,11 +300,13 @@ class EmbeddedPostgres:
         attached to the old shared memory.
         """
         signalled = sys.platform.startswith("linux")  # there it has been told by the kernel
+        pid_file = self._pgdata / "postmaster.pid"
+        if pid_file.exists() and not self._pid_lines():
+            pid_file.unlink()  # cut short by a crash of the system: it can name nobody
         while (lines := self._pid_lines()) and lines[0].lstrip("-").isdigit():
             pid = abs(int(lines[0]))
             if pid == os.getpid() or not _is_postmaster(pid, self._pgdata):
-                path = self._pgdata / "postmaster.pid"
-                path.write_text("\n".join([str(os.getpid()), *lines[1:]]) + "\n")
+                self._write_pid_file([str(os.getpid()), *lines[1:]])
                 break
             if time.monotonic() > deadline:
                 raise EmbeddedError(f"another PostgreSQL (pid {pid}) runs on {self._pgdata}")
@@ -314,6 +316,16 @@ class EmbeddedPostgres:
             await asyncio.sleep(0.05)
         for leftover in self._run_dir.glob(".s.PGSQL.*"):
             leftover.unlink(missing_ok=True)
+
+    def _write_pid_file(self, lines: list[str]) -> None:
+        """Replace the pid file in one step: PostgreSQL does not start over an empty one."""
+        new = self._pgdata / "postmaster.pid.new"
+        with new.open("w") as file:
+            file.write("\n".join(lines) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        self._give_away(new)
+        new.replace(self._pgdata / "postmaster.pid")
 
     async def _keep_running(self) -> None:
         """Start the postmaster again whenever it ends by itself."""

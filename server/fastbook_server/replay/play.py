@@ -10,7 +10,6 @@ import asyncio
 import zlib
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
-from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self
 
@@ -235,10 +234,6 @@ class Player:
     def _give_up_or_wait(
         self, error: Exception, first: Client | None, lost_s: float, *, first_try: bool
     ) -> None:
-        if getattr(error, "status", None) == HTTPStatus.NOT_FOUND:
-            raise ReplayError(
-                f"{self._url} is no endpoint of fastbook, or {self._security} is not traded there"
-            ) from error
         if first is None:
             raise ReplayError(f"cannot connect to {self._url}: {error}") from error
         if isinstance(error, ConnectionClosedError) and error.code == _RESUMED_ELSEWHERE:

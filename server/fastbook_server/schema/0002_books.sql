@@ -64,8 +64,17 @@ DECLARE
     start book_checkpoints;
     since_seq bigint;
     since_time bigint;
+    last_seq bigint;
 BEGIN
     SELECT * INTO instrument FROM instruments AS i WHERE i.security = book_at.security;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'book_at: there is no security %', book_at.security;
+    END IF;
+    SELECT m.seq INTO last_seq FROM markets AS m WHERE m.security = book_at.security;
+    IF book_at.seq IS NULL OR book_at.seq < 0 OR book_at.seq > last_seq THEN
+        RAISE EXCEPTION 'book_at: expected a seq of % from 0 to %, got %',
+            book_at.security, last_seq, book_at.seq;
+    END IF;
     SELECT * INTO start FROM book_checkpoints AS c
     WHERE c.security = book_at.security AND c.seq <= book_at.seq
     ORDER BY c.seq DESC LIMIT 1;

@@ -105,7 +105,7 @@ def store_error(error: BaseException) -> StoreError | None:
     """Return what an error of asyncpg or the network means for a batch; None: not ours to judge."""
     if isinstance(error, StoreError):
         return error
-    said = f"{type(error).__name__}: {error}"
+    said = f"{type(error).__name__}: {str(error) or 'no answer in time'}"
     if isinstance(error, asyncpg.PostgresError):
         code = getattr(error, "sqlstate", None) or ""
         if code[:2] in RETRIED_CLASSES or code in RETRIED_CODES:

@@ -186,6 +186,7 @@ class MemoryStore:
             return
         if (self._epoch, batch.number - 1) != (data.epoch, data.batch_no):
             raise StoreFenced(
+                "another server has taken this database over: "
                 f"expected epoch {self._epoch} and batch {batch.number - 1}, got epoch "
                 f"{data.epoch} and batch {data.batch_no}"
             )

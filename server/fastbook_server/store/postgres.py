@@ -235,6 +235,7 @@ class PostgresStore:
         if state is not None and tuple(state) == (self._epoch, batch.number):
             return False
         raise StoreFenced(
+            "another server has taken this database over: "
             f"expected epoch {self._epoch} and batch {batch.number - 1} in engine_state, got "
             + (f"epoch {state[0]} and batch {state[1]}" if state else "no row")
         )

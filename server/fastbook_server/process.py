@@ -1,0 +1,152 @@
+"""The life of a ``fastbook serve`` process: from the private database to the last closed socket."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import unquote, urlsplit
+
+from fastbook_server.app import Server
+from fastbook_server.config import Config
+from fastbook_server.embedded.supervisor import EmbeddedPostgres, default_data_dir
+from fastbook_server.listener import SPARE_CONNECTIONS, check_address
+from fastbook_server.store.postgres import PostgresStore
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+OWN_FILES = 128
+"""Open files that are no connections: the database, logs, libraries."""
+
+
+class StoppedError(Exception):
+    """A signal came before the server served; ``code`` is the exit code it asks for."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"stopped with {code}")
+        self.code = code
+
+
+async def serve(
+    config: Config, company: Callable[[Server], contextlib.AbstractAsyncContextManager[None]]
+) -> int:
+    """Run a server until a signal or a failure; returns the exit code of the process.
+
+    `company` is entered once it serves and the signal handlers are in, and left before it stops.
+    0: stopped by SIGTERM, 130: by SIGINT, 1: the database is lost for good or not all could be
+    committed. A second signal waits for nothing more.
+    """
+    stop = _signals()
+    await check_address(config.host, config.port)
+    connections_max = _allow_connections(config.sessions_max)
+    postgres: EmbeddedPostgres | None = None
+    dsn = config.database_url
+    try:
+        if dsn is None:
+            folder = Path(config.data_dir) if config.data_dir is not None else default_data_dir()
+            postgres = EmbeddedPostgres(folder)
+            dsn = await _unless_stopped(stop, postgres.start())
+        store = PostgresStore(dsn, checkpoint_every=config.store_checkpoint_every)
+        server = Server(config, store, connections_max=connections_max)
+        try:
+            await _unless_stopped(stop, server.start())
+            log.info("data in %s: %s", store.database, _where(config, dsn))
+            async with company(server):
+                code = await _until_stopped(server, stop)
+        finally:
+            committed = await server.stop()
+        return code if committed else 1
+    except StoppedError as stopped:
+        return stopped.code
+    finally:
+        if postgres is not None:
+            await postgres.stop()
+
+
+def _signals() -> asyncio.Future[int]:
+    """Return a future that the first signal resolves with the exit code it asks for.
+
+    Each further one cancels whatever the process still waits for.
+    """
+    loop = asyncio.get_running_loop()
+    stop: asyncio.Future[int] = loop.create_future()
+    life = asyncio.current_task()
+    assert life is not None, "called from a coroutine"
+
+    def on_signal(code: int) -> None:
+        if not stop.done():
+            stop.set_result(code)
+        else:
+            life.cancel()
+
+    for number, code in ((signal.SIGTERM, 0), (signal.SIGINT, 130)):
+        loop.add_signal_handler(number, on_signal, code)
+    return stop
+
+
+async def _unless_stopped(stop: asyncio.Future[int], step: Coroutine[Any, Any, T]) -> T:
+    """Return what a step of the start returns.
+
+    Raises:
+        StoppedError: a signal came first; the step has been cancelled.
+    """
+    task = asyncio.ensure_future(step)
+    try:
+        await asyncio.wait((task, stop), return_when=asyncio.FIRST_COMPLETED)
+        if not task.done():
+            task.cancel()
+            await asyncio.wait((task,))
+            raise StoppedError(stop.result())
+        return task.result()
+    finally:
+        task.cancel()
+
+
+async def _until_stopped(server: Server, stop: asyncio.Future[int]) -> int:
+    failed = asyncio.ensure_future(server.failed())
+    await asyncio.wait((failed, stop), return_when=asyncio.FIRST_COMPLETED)
+    if stop.done():
+        failed.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await failed
+        return stop.result()
+    log.critical("stopping: %s", failed.exception())
+    return 1
+
+
+def _allow_connections(sessions_max: int) -> int:
+    """Let the process open as many files as its sessions need; return how many may connect."""
+    wanted = sessions_max + SPARE_CONNECTIONS
+    try:
+        import resource
+    except ImportError:  # not on Windows, which has no such limit
+        return wanted
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < wanted + OWN_FILES:
+        room = wanted + OWN_FILES
+        soft = room if hard == resource.RLIM_INFINITY else min(room, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft == resource.RLIM_INFINITY or soft >= wanted + OWN_FILES:
+        return wanted
+    allowed = max(1, soft - OWN_FILES)
+    log.warning(
+        "this system allows %d open files (ulimit -n): at most %d connections, "
+        "fewer than sessions_max %d",
+        *(soft, allowed, sessions_max),
+    )
+    return allowed
+
+
+def _where(config: Config, dsn: str) -> str:
+    """Return how an analyst gets at the data; never a password."""
+    if config.database_url is not None:
+        parts = urlsplit(dsn)
+        return f"{parts.hostname or 'local'}{parts.path}"
+    folder = unquote(dsn.partition("host=")[2])
+    return f"psql -h {folder} -U postgres postgres"
