@@ -143,6 +143,27 @@ cdef inline Event event_object(EventRecord* record):
     return event
 
 
+cdef enum:
+    SPARE_BYTES_MAX = 1 << 20
+
+# The memory of a batch's events that nobody looks at any more, warm for the next batch.
+cdef Events spare
+memset(&spare, 0, sizeof(Events))
+
+
+cdef inline void events_begin(Events* events, size_t commands) noexcept:
+    """Take memory for a batch. If there is none for so many, it may still do for what comes."""
+    global spare
+    cdef size_t capacity = commands + commands // 4 + 64
+    memset(events, 0, sizeof(Events))
+    if capacity <= <size_t>(spare.end - spare.items):
+        events[0] = spare
+        events.next = events.items
+        memset(&spare, 0, sizeof(Events))
+    else:
+        events_grow(events, capacity)
+
+
 @cython.final
 cdef class _EventBuffer:
     """The memory of one batch's events: lives as long as an array or memoryview looks at it."""
@@ -150,7 +171,11 @@ cdef class _EventBuffer:
     cdef Events events
 
     def __dealloc__(self):
-        memory_free(self.events.items, events_bytes(&self.events))
+        global spare
+        cdef Events unused = self.events
+        if events_bytes(&spare) < events_bytes(&unused) <= SPARE_BYTES_MAX:
+            unused, spare = spare, unused
+        memory_free(unused.items, events_bytes(&unused))
 
     def __getbuffer__(self, Py_buffer* view, int flags):
         cdef size_t size = events_count(&self.events) * sizeof(EventRecord)
@@ -318,9 +343,8 @@ cdef class OrderBook:
             # Not earlier: what comes before may run foreign Python code, even a call on this book.
             self.refuse_if_busy()
             self.busy = True
+            events_begin(&events, count)
             with nogil:
-                # If there is no memory for so many at once, it may still do for what comes.
-                events_grow(&events, count + count // 4 + 64)
                 whole = book_run(&self.book, <const char*>view.buf, count, &events)
             self.busy = False
         finally:

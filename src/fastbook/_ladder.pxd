@@ -113,6 +113,7 @@ cdef inline bint ladder_grow(Ladder* ladder) noexcept nogil:
     if moved == NULL:
         return False
     ladder.levels = <Level*>moved
+    memset(moved, 0, PAGE_LEVELS * sizeof(Level))  # page 0 is none, but hints may look at it
     moved = realloc(ladder.pages, capacity * sizeof(Page))
     if moved == NULL:
         return False

@@ -208,6 +208,7 @@ cdef inline bint orders_grow(Book* book, uint64_t capacity) noexcept nogil:
     if moved == NULL:
         return False
     book.orders = <RestingOrder*>moved
+    memset(book.orders, 0, sizeof(RestingOrder))  # order 0 is none, but hints may look at it
     book.orders_capacity = <uint32_t>capacity
     return True
 
@@ -598,112 +599,94 @@ cdef inline void book_reject(
 
 # ---- a batch ----
 #
-# Blocks of commands go through four stages, one stage per turn: copied (a record in somebody's
-# buffer may lie at any address and change); then, if the book is large, the places of their ids,
-# then their orders, then those orders' neighbours begin to come into the cache; then they are
-# carried out. So the memory works for four blocks at a time. What the stages look at may be out of
-# date by then: it is a hint and no more.
+# Commands go through a window: each is copied into it (a record in somebody's buffer may lie at any
+# address, and change) long before it is carried out. On its way, if the book is large, first the
+# place of its id, then its order, then that order's neighbours begin to come into the cache. So the
+# memory works for many commands at a time. What such a look finds may be out of date by then: it is
+# a hint and no more. A look per command, not one for many at once, because the processor can only
+# wait for some twenty cache lines at a time.
 
 
 cdef enum:
-    BLOCK = 16
-    BLOCKS = 4
-    AHEAD_MIN = 1 << 11  # with fewer orders the nearest caches hold all of the book
+    WINDOW = 32  # a power of two
+    AHEAD_IDS = 28  # commands between the look and the deed
+    AHEAD_ORDERS = 18
+    AHEAD_NEIGHBOURS = 9
+    AHEAD_MIN = 1 << 14  # with fewer orders the nearer caches hold all of the book
 
 
-cdef struct Block:
-    Command commands[BLOCK]
-    uint32_t slots[BLOCK]  # guesses of the resting orders that the commands aim at
-    uint32_t count
-    bint ahead
+cdef struct Window:
+    Command commands[WINDOW]
+    uint32_t slots[WINDOW]  # guesses of the resting orders that the commands aim at
 
 
-cdef inline void block_load_ids(Book* book, Block* block) noexcept nogil:
-    cdef uint32_t i
-    for i in range(block.count):
-        ids_load(&book.ids, block.commands[i].order_id)
+cdef inline void neighbours_load(Book* book, Command* c, uint32_t slot) noexcept nogil:
+    """Load what stands beside an order that will leave, and the last order where one will rest.
 
-
-cdef inline void block_fill(
-    Book* book, Block* block, const char* commands, size_t count, size_t first
-) noexcept nogil:
-    block.count = <uint32_t>min(<size_t>BLOCK, count - first)
-    block.ahead = book.live >= AHEAD_MIN
-    memcpy(block.commands, commands + first * sizeof(Command), block.count * sizeof(Command))
-    if block.ahead:
-        block_load_ids(book, block)
-
-
-cdef inline void block_load_orders(Book* book, Block* block) noexcept nogil:
-    cdef uint32_t i
-    for i in range(block.count):
-        block.slots[i] = ids_guess(&book.ids, block.commands[i].order_id)
-        hint_store(&book.orders[block.slots[i]])
-
-
-cdef inline void block_load_neighbours(Book* book, Block* block) noexcept nogil:
-    """The orders before and behind those that will leave; the last ones where new ones will rest."""
+    Both for each command, because a branch on what it is would be guessed wrong half the time. What
+    is not there leads to order 0.
+    """
     cdef Ladder* ladder = &book.ladder
-    cdef RestingOrder* order
-    cdef Command* c
-    cdef uint32_t i, level, page
-    cdef uint64_t number
-    cdef int side
-    for side in range(2):
-        if ladder.sides[side].best != 0:
-            i = ladder.levels[ladder.sides[side].best].head
-            hint_store(&book.orders[i])
-            i = book.orders[i].next
-            hint_store(&book.orders[i])
-            ids_load(&book.ids, book.orders[i].id)
-    for i in range(block.count):
-        c = &block.commands[i]
-        order = &book.orders[block.slots[i]]
-        if block.slots[i] != 0:
-            hint_store(&book.orders[order.prev])
-            hint_store(&book.orders[order.next])
-            hint_store(&ladder.levels[order.level])
-        elif c.op == OP_LIMIT:
-            side = c.side & 1
-            number = key_of(side, c.price) >> PAGE_BITS
-            page = ladder.sides[side].cache[number & (CACHE_PAGES - 1)]
-            level = page << PAGE_BITS | <uint32_t>(key_of(side, c.price) & PAGE_MASK)
-            hint_store(&book.orders[ladder.levels[level].tail])
+    cdef RestingOrder* order = &book.orders[slot]
+    cdef int side = c.side & 1
+    cdef uint64_t key = key_of(side, c.price)
+    cdef uint32_t page = ladder.sides[side].cache[(key >> PAGE_BITS) & (CACHE_PAGES - 1)]
+    cdef uint32_t level = page << PAGE_BITS | <uint32_t>(key & PAGE_MASK)
+    hint_store(&book.orders[order.prev])
+    hint_store(&book.orders[order.next])
+    hint_store(&ladder.levels[order.level])
+    hint_store(&book.orders[ladder.levels[level].tail])
 
 
-cdef inline bint block_run(Book* book, Block* block, uint32_t first, Events* events) noexcept nogil:
-    cdef Command* command
-    cdef uint32_t i
-    cdef int outcome
-    for i in range(block.count):
-        command = &block.commands[i]
-        outcome = book_apply(book, command, first + i, events)
-        if hint_unlikely(outcome != DONE):
-            if outcome == NO_MEMORY:
-                return False
-            book_reject(book, command, outcome, first + i, events)
-    return True
+cdef inline void heads_load(Book* book, int side) noexcept nogil:
+    """Load the first two orders of the best level, and the place of the first one's id."""
+    cdef Ladder* ladder = &book.ladder
+    cdef uint32_t slot
+    if ladder.sides[side].best != 0:
+        slot = ladder.levels[ladder.sides[side].best].head
+        ids_load(&book.ids, book.orders[slot].id)
+        hint_store(&book.orders[book.orders[slot].next])
+
+
+cdef inline void window_look(Book* book, Window* window, size_t i, size_t count) noexcept nogil:
+    """Take the looks that are due when command `i` is about to be carried out."""
+    cdef size_t at = (i + AHEAD_ORDERS) % WINDOW
+    if i % 8 == 0:
+        heads_load(book, (i >> 3) & 1)
+    if hint_likely(i + AHEAD_IDS < count):
+        ids_load(&book.ids, window.commands[(i + AHEAD_IDS) % WINDOW].order_id)
+    if hint_likely(i + AHEAD_ORDERS < count):
+        window.slots[at] = ids_guess(&book.ids, window.commands[at].order_id)
+        hint_store(&book.orders[window.slots[at]])
+    at = (i + AHEAD_NEIGHBOURS) % WINDOW
+    if hint_likely(i + AHEAD_NEIGHBOURS < count):
+        neighbours_load(book, &window.commands[at], window.slots[at])
 
 
 cdef inline bint book_run(
     Book* book, const char* commands, size_t count, Events* events
 ) noexcept nogil:
     """Carry out a batch; False without memory, with all that was done before it in `events`."""
-    cdef Block blocks[BLOCKS]
-    cdef Block* block
-    cdef size_t turn, turns = (count + BLOCK - 1) // BLOCK
-    for turn in range(turns + BLOCKS - 1):
-        if turn < turns:
-            block = &blocks[turn % BLOCKS]
-            block_fill(book, block, commands, count, turn * BLOCK)
-        block = &blocks[(turn + BLOCKS - 1) % BLOCKS]
-        if 1 <= turn <= turns and block.ahead:
-            block_load_orders(book, block)
-        block = &blocks[(turn + BLOCKS - 2) % BLOCKS]
-        if 2 <= turn <= turns + 1 and block.ahead:
-            block_load_neighbours(book, block)
-        if turn >= BLOCKS - 1:
-            block = &blocks[(turn + 1) % BLOCKS]
-            if not block_run(book, block, <uint32_t>(turn - (BLOCKS - 1)) * BLOCK, events):
+    cdef Window window
+    cdef Command* command
+    cdef size_t i
+    cdef int outcome
+    memset(window.slots, 0, sizeof(window.slots))
+    for i in range(min(count, <size_t>AHEAD_IDS)):
+        memcpy(&window.commands[i], commands + i * sizeof(Command), sizeof(Command))
+    for i in range(count):
+        if hint_likely(i + AHEAD_IDS < count):
+            memcpy(
+                &window.commands[(i + AHEAD_IDS) % WINDOW],
+                commands + (i + AHEAD_IDS) * sizeof(Command),
+                sizeof(Command),
+            )
+        if book.live >= AHEAD_MIN:
+            window_look(book, &window, i, count)
+        command = &window.commands[i % WINDOW]
+        outcome = book_apply(book, command, <uint32_t>i, events)
+        if hint_unlikely(outcome != DONE):
+            if outcome == NO_MEMORY:
                 return False
+            book_reject(book, command, outcome, <uint32_t>i, events)
     return True

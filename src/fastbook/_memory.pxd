@@ -84,8 +84,18 @@ cdef extern from *:
     """
     #define hint_likely(x) __builtin_expect(!!(x), 1)
     #define hint_unlikely(x) __builtin_expect(!!(x), 0)
-    #define hint_load(address) __builtin_prefetch((address), 0, 3)
-    #define hint_store(address) __builtin_prefetch((address), 1, 3)
+
+    /* The empty asm is an effect. Without one a function that only prefetches counts as doing
+       nothing, and GCC leaves out the calls of it. */
+    static inline __attribute__((always_inline)) void hint_load(const void* address) {
+        __builtin_prefetch(address, 0, 3);
+        __asm__ volatile("");
+    }
+
+    static inline __attribute__((always_inline)) void hint_store(const void* address) {
+        __builtin_prefetch(address, 1, 3);
+        __asm__ volatile("");
+    }
     """
     bint hint_likely(bint holds) noexcept nogil
     bint hint_unlikely(bint holds) noexcept nogil
