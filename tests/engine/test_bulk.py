@@ -1,6 +1,6 @@
-"""Two million random commands and more: every event of `process` equals the plain book's.
+"""Nearly three million random commands: every event of `process` equals the plain book's.
 
-Nine flows of 250,000 commands, so that several processes can share them. What breaks is repeated
+Eleven flows of 250,000 commands, so that several processes can share them. What breaks is repeated
 by the flow's name and seed. `python -m benchmarks.compare` does the same for 100 million.
 """
 
@@ -56,6 +56,9 @@ FLOWS = (
     Flow("far_prices", 5, far=0.2),
     Flow("sparse_ids", 6, id_step=10**12 + 39, spread=100),
     Flow("gaps_in_ids", 7, id_step=1500, id_start=2**62, shares=(0.52, 0.30, 0.14, 0.04)),
+    # Large enough to be looked ahead in.
+    Flow("deep", 10, shares=(0.72, 0.18, 0.07, 0.03), spread=3000),
+    Flow("deep_sparse_ids", 11, shares=(0.72, 0.18, 0.07, 0.03), spread=3000, id_step=10**12 + 39),
     Flow("crash_through_10000_levels", 9, spread=200, ladder=12_000, sweeps=5e-4),
     Flow("alone", 8, owners=2, shares=(0.55, 0.20, 0.15, 0.10), spread=10),
 )
