@@ -266,3 +266,33 @@ def test_a_wrong_command_line_is_one_line_and_exit_code_2(options, environment, 
 def test_a_database_that_is_away_is_one_line_and_exit_code_1():
     code, (line,) = run("--database-url", "postgresql://127.0.0.1:1/x")
     assert (code, "refused" in line) == (1, True)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
+async def test_a_signal_during_the_start_is_heeded_at_once(number, code):
+    """The database takes the connection and then says nothing."""
+    called = asyncio.Event()
+
+    async def say_nothing(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        called.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            writer.close()
+
+    listener = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    port = listener.sockets[0].getsockname()[1]
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "fastbook_server", "serve", "--port", "0"),
+        *("--database-url", f"postgresql://fastbook@127.0.0.1:{port}/exchange"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            await called.wait()
+            process.send_signal(number)
+            said, _ = await process.communicate()
+        assert (process.returncode, said) == (code, b"")
+    finally:
+        listener.close()
