@@ -10,6 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 SERVER = ROOT / "server" / "fastbook_server"
 ENGINE = ROOT / "src" / "fastbook"
+CLIENT = ROOT / "src" / "fastbook_client"
 
 # The values that everybody speaks of, from the ground up.
 IDS: set[str] = {"ids"}
@@ -27,11 +28,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "ids": set(),
     "instruments": set(),
     "events": {"instruments"},
+    "candles": set(),
     "state": EVENTS,
-    "messages": EVENTS,
-    "terms": EVENTS | {"messages"},
+    "messages": set(),
+    "terms": EVENTS,
     "accounts": STATE,
-    "market": EVENTS | {"accounts", "messages", "terms"},
+    "market": EVENTS | {"accounts", "terms"},
     "exchange": RULES,
     "frames": EVENTS,
     "wsframes": set(),
@@ -42,7 +44,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "metrics": set(),
     # the matching server: commands to committed events
     "pipeline": STATE | {"channels", "clock", "exchange", "messages", "metrics", "store"},
-    "store": STATE,
+    "store": STATE | {"candles"},
     "store.connection": {"store"},
     "store.migrations": {"store", "store.connection"},
     "store.rows": STATE | {"store"},
@@ -96,11 +98,11 @@ MAY_IMPORT: dict[str, set[str]] = {
 
 PURE = {
     *("ids", "instruments", "events", "state", "messages", "terms", "accounts", "market"),
-    *("exchange", "frames", "wsframes", "channels", "market_data"),
+    *("exchange", "frames", "wsframes", "channels", "market_data", "candles"),
 }
 PURE_LIBRARIES = {
-    *("__future__", "collections", "decimal", "enum", "fastbook", "itertools", "msgspec", "re"),
-    "typing",
+    *("__future__", "collections", "decimal", "enum", "fastbook", "fastbook_client", "itertools"),
+    *("msgspec", "re", "typing"),
 }
 
 ONLY_IN: dict[str, set[str]] = {
@@ -164,8 +166,11 @@ def test_a_module_imports_only_what_its_place_allows(name):
 
 @pytest.mark.parametrize("name", sorted(PURE))
 def test_rules_and_values_know_nothing_of_io_time_or_chance(name):
-    libraries = {n.partition(".")[0] for n in imports(SERVER_MODULES[name])}
+    names = imports(SERVER_MODULES[name])
+    libraries = {n.partition(".")[0] for n in names}
     assert libraries - PURE_LIBRARIES - {"fastbook_server"} == set()
+    of_the_client = {n for n in names if n.startswith("fastbook_client.")}
+    assert {n for n in of_the_client if not n.startswith("fastbook_client.wire")} == set()
 
 
 @pytest.mark.parametrize("library", sorted(ONLY_IN))
@@ -176,6 +181,20 @@ def test_libraries_stay_in_their_rooms(library):
         if any(i == library or i.startswith(library + ".") for i in imports(path))
     }
     assert users - ONLY_IN[library] == set()
+
+
+def test_the_client_knows_neither_the_engine_nor_the_server_nor_a_database():
+    names = {n for path in modules(CLIENT).values() for n in imports(path)}
+    libraries = {n.partition(".")[0] for n in names}
+    assert libraries & {"fastbook", "fastbook_server", "asyncpg", "aiocache", "click"} == set()
+
+
+def test_the_wire_is_types_and_nothing_else():
+    names = {n for path in modules(CLIENT / "wire").values() for n in imports(path)}
+    libraries = {n.partition(".")[0] for n in names}
+    own = {n for n in names if n.startswith("fastbook_client")}
+    assert libraries <= PURE_LIBRARIES | {"fastbook_client", "zlib"}
+    assert {n for n in own if not n.startswith("fastbook_client.wire")} == set()
 
 
 def test_the_engine_knows_nothing_of_the_server_and_needs_nothing_but_python():

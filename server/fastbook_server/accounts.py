@@ -7,7 +7,8 @@ from collections.abc import Iterable
 
 import msgspec
 
-from fastbook_server.events import Order, OrderReport, Reason, Status
+from fastbook_client.wire.words import Reason, Status
+from fastbook_server.events import Order, OrderReport
 from fastbook_server.state import CLIENT_ORDERS_KEPT_MS
 
 

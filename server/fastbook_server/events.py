@@ -7,18 +7,17 @@ ticks x lots, times in Unix milliseconds.
 
 from __future__ import annotations
 
-from typing import Literal
-
 import msgspec
 
+from fastbook_client.wire.words import (
+    ExecType,
+    Reason,
+    SelfTradeName,
+    SideName,
+    Status,
+    TimeInForceName,
+)
 from fastbook_server.instruments import Instrument
-
-SideName = Literal["bid", "ask"]
-ExecType = Literal["limit", "market"]
-TimeInForceName = Literal["gtc", "ioc", "fok"]
-SelfTradeName = Literal["allow", "cancelNewest", "cancelOldest", "cancelBoth"]
-Status = Literal["open", "partiallyFilled", "filled", "cancelled"]
-Reason = Literal["user", "disconnect", "no_liquidity", "ioc", "fok", "self_trade"]
 
 
 class Order(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -127,7 +126,7 @@ class OrderReport(msgspec.Struct, frozen=True, gc=False):
 
 
 class CommandRefused(msgspec.Struct, frozen=True, gc=False):
-    """A command broke a rule; nothing changed. ``code`` is one of ``messages.Code``.
+    """A command broke a rule; nothing changed. ``code`` is one of ``the wire's codes``.
 
     ``of_order`` says whether it asked for or about one order (add, delete). ``retry_after_ms`` is
     for refusals that may pass by themselves.

@@ -10,6 +10,8 @@ from __future__ import annotations
 import msgspec
 
 import fastbook
+from fastbook_client.wire.commands import Add, Delete, DeleteAll, ExchangeCommand, Orders
+from fastbook_client.wire.words import Code, Reason
 from fastbook_server import ids
 from fastbook_server.accounts import Accounts, OrderState
 from fastbook_server.events import (
@@ -22,20 +24,11 @@ from fastbook_server.events import (
     OrderFilled,
     OrderRested,
     OrdersListed,
-    Reason,
     Traded,
 )
 from fastbook_server.instruments import Instrument
 from fastbook_server.market import Market
-from fastbook_server.messages import (
-    OVERLOADED_RETRY_MS,
-    Add,
-    Code,
-    Delete,
-    DeleteAll,
-    ExchangeCommand,
-    Orders,
-)
+from fastbook_server.messages import OVERLOADED_RETRY_MS
 from fastbook_server.state import Recovered
 from fastbook_server.terms import Refused, Terms
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import fastbook
+from fastbook_client.wire.words import Code
 from fastbook_server.accounts import OrderState
 from fastbook_server.instruments import Instrument
-from fastbook_server.messages import Code
 from fastbook_server.terms import Refused, Terms
 
 _SIDES = {"bid": fastbook.Side.BID, "ask": fastbook.Side.ASK}

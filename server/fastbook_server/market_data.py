@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 
 import fastbook
+from fastbook_client.wire.words import SideName
 from fastbook_server import frames
 from fastbook_server.events import (
     Event,
@@ -17,7 +18,6 @@ from fastbook_server.events import (
     OrderCancelled,
     OrderFilled,
     OrderRested,
-    SideName,
     Traded,
 )
 from fastbook_server.instruments import Instrument

@@ -16,6 +16,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Literal
 
+from fastbook_client.wire.commands import ExchangeCommand, Orders
+from fastbook_client.wire.words import Code
 from fastbook_server import clock, metrics
 from fastbook_server.channels import Channels
 from fastbook_server.clock import Timers
@@ -31,7 +33,6 @@ from fastbook_server.events import (
     Traded,
 )
 from fastbook_server.exchange import Exchange, Withdraw
-from fastbook_server.messages import Code, ExchangeCommand, Orders
 from fastbook_server.state import Batch
 from fastbook_server.store import Store, StoreUnavailable
 

@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 import msgspec
 from aiohttp import web
 
+from fastbook_client.wire.words import PROTOCOL, Code
 from fastbook_server import __version__, frames, metrics
 from fastbook_server.feeds import Feeds
 from fastbook_server.instruments import Instrument
-from fastbook_server.messages import Code
 from fastbook_server.pipeline import Pipeline
 from fastbook_server.session import CLOSE_GOING_AWAY, Session, SessionLimits
 from fastbook_server.users import Users
@@ -116,7 +116,7 @@ class Gateway:
     async def version(self, _request: web.Request) -> web.Response:
         """Return the versions of the program and of the wire."""
         return web.json_response(
-            {"version": __version__, "protocol": frames.PROTOCOL, "epoch": self._epoch}
+            {"version": __version__, "protocol": PROTOCOL, "epoch": self._epoch}
         )
 
     # ---- the WebSocket ------------------------------------------------------------------------

@@ -15,18 +15,19 @@ from typing import TYPE_CHECKING
 import msgspec
 from aiohttp import WSMsgType, web
 
-from fastbook_server import frames, messages, metrics, wsframes
-from fastbook_server.messages import (
+from fastbook_client.wire.commands import (
     Add,
-    Code,
     Command,
     Delete,
     ExchangeCommand,
+    Orders,
     Ping,
-    ProtocolError,
     Subscribe,
     Unsubscribe,
 )
+from fastbook_client.wire.words import Code
+from fastbook_server import frames, messages, metrics, wsframes
+from fastbook_server.messages import ProtocolError
 from fastbook_server.pipeline import Pipeline, Unavailable
 
 if TYPE_CHECKING:
@@ -214,7 +215,7 @@ class Session:
 
     def list_orders(self) -> None:
         """Send the user's open orders, unasked."""
-        self._submit(messages.Orders())
+        self._submit(Orders())
 
     async def _handle(self, data: bytes) -> None:
         if not data.isascii():
@@ -265,7 +266,7 @@ class Session:
             self._feeds.leave(self, security)  # again from the start, as it was asked for
         opening = await self._feeds.opening(security)
         if not self._closing:
-            self.send(wsframes.text(frames.subscribed(command.ref, security)))
+            self.send(wsframes.text(frames.subscribed(command.ref, command.channel, security)))
             self._join(security, opening)
 
     def _unsubscribe(self, command: Unsubscribe) -> None:
@@ -274,7 +275,9 @@ class Session:
         if command.security in self._subscriptions:
             self._subscriptions.discard(command.security)
             self._feeds.leave(self, command.security)
-        self.send(wsframes.text(frames.unsubscribed(command.ref, command.security)))
+        self.send(
+            wsframes.text(frames.unsubscribed(command.ref, command.channel, command.security))
+        )
 
     def _known(self, command: Subscribe | Unsubscribe) -> bool:
         if command.security in self._feeds.securities:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from fastbook_server.events import Order, PublicEvent, Reason, Status, Traded
+from fastbook_client.wire.words import Reason, Status
+from fastbook_server.events import Order, PublicEvent, Traded
 from fastbook_server.instruments import Instrument
 
 CLIENT_ORDERS_KEPT_MS = 24 * 3_600_000

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from fastbook_server.events import Order, SelfTradeName, SideName, TimeInForceName
+from fastbook_client.wire.commands import NewOrder
+from fastbook_client.wire.words import Code, SelfTradeName, SideName, TimeInForceName
+from fastbook_server.events import Order
 from fastbook_server.instruments import UNITS_MAX, Grid, Instrument
-from fastbook_server.messages import Code, NewOrder
 
 
 class Refused(Exception):

@@ -105,15 +105,15 @@ def test_lists_and_counts():
 
 def test_small_replies():
     assert [
-        frames.subscribed("8", "ETH-USD"),
-        frames.unsubscribed(None, "ETH-USD"),
+        frames.subscribed("8", "book", "ETH-USD"),
+        frames.unsubscribed(None, "book", "ETH-USD"),
         frames.pong("7", T0),
         frames.refusal("1", "bad_frame", "what", of_order=False),
         frames.refusal(None, "overloaded", "full", of_order=False, retry_after_ms=5),
         frames.refusal("1", "rate_limited", "slow", of_order=True, retry_after_ms=0),
     ] == [
-        b'{"event":"subscribed","ref":"8","security":"ETH-USD"}',
-        b'{"event":"unsubscribed","security":"ETH-USD"}',
+        b'{"event":"subscribed","ref":"8","channel":"book","security":"ETH-USD"}',
+        b'{"event":"unsubscribed","channel":"book","security":"ETH-USD"}',
         b'{"event":"pong","ref":"7","time":1767225600000}',
         b'{"event":"error","ref":"1","code":"bad_frame","message":"what"}',
         b'{"event":"error","code":"overloaded","message":"full","retryAfterMs":5}',

@@ -9,19 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastbook_server import messages
-from fastbook_server.messages import (
+from fastbook_client.wire import commands
+from fastbook_client.wire.commands import (
     Add,
-    Code,
     Delete,
     DeleteAll,
     NewOrder,
     Orders,
     Ping,
-    ProtocolError,
     Subscribe,
     Unsubscribe,
 )
+from fastbook_client.wire.words import Code
+from fastbook_server import messages
+from fastbook_server.messages import ProtocolError
 
 ORDER = '{"op":"add","ref":"r","order":%s}'
 
@@ -225,7 +226,7 @@ json_values = st.recursive(
 
 @given(
     st.fixed_dictionaries(
-        {"op": st.sampled_from(messages.OPS) | json_values},
+        {"op": st.sampled_from(commands.OPS) | json_values},
         optional={
             "ref": json_values,
             "order": json_values

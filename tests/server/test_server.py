@@ -126,7 +126,7 @@ async def test_without_a_feed_no_public_frame_comes(serve, join):
     ]
     await quiet.send({"op": "subscribe", "ref": "3", "security": "COIN"})
     assert await quiet.sync() == [
-        {"event": "subscribed", "ref": "3", "security": "COIN"},
+        {"event": "subscribed", "ref": "3", "channel": "book", "security": "COIN"},
         book(2),
         trades(2, None, trade(2, quiet, "ask", 10.0, 1.0)),
     ]
@@ -210,7 +210,7 @@ async def test_every_reply_of_every_command(serve, join):
     mine = view(2, ann, "bid", 8.0, 2.0, 2.0, clientOrderId="c")
     unasked = [  # ping and the feeds' commands are no business of the exchange: at once
         {"event": "pong", "ref": 14, "time": T0},
-        {"event": "unsubscribed", "ref": 15, "security": "FINE"},
+        {"event": "unsubscribed", "ref": 15, "channel": "book", "security": "FINE"},
     ]
     frames = await ann.sync()
     assert [f for f in frames if f.get("ref") in (14, 15)] == unasked

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from random import Random
 from typing import NamedTuple
 
-from fastbook_server.events import SideName
+from fastbook_client.wire.words import SideName
 
 START_TICKS = 10_000
 """Where a market begins that has neither a book nor a trade."""

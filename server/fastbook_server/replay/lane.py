@@ -18,8 +18,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
+from fastbook_client.wire.words import Code
 from fastbook_server.clock import Cancellable, Timers
-from fastbook_server.messages import Code
 from fastbook_server.replay.ledger import Frame, Ledger, ReplayError, decode
 from fastbook_server.replay.recording import Action
 

@@ -12,8 +12,8 @@ from collections.abc import Iterable
 
 import msgspec
 
+from fastbook_client.wire.words import Code
 from fastbook_server.instruments import Grid
-from fastbook_server.messages import Code
 from fastbook_server.replay.recording import Action
 
 

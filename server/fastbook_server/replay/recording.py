@@ -20,7 +20,7 @@ from typing import Literal, TextIO
 
 import msgspec
 
-from fastbook_server.events import SideName
+from fastbook_client.wire.words import SideName
 
 COLUMNS = ("id", "timestamp", "price", "volume", "action", "direction")
 WHEEL_MEMBER = "ob_analytics/_sample_data/orders.csv.gz"

@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from fastbook_server.instruments import InstrumentSpec
+from fastbook_client.wire.words import Interval
+from fastbook_server.candles import Candle
+from fastbook_server.events import Traded
+from fastbook_server.instruments import Instrument, InstrumentSpec
 from fastbook_server.state import (
     CLIENT_ORDERS_KEPT_MS,
     Batch,
@@ -22,6 +25,7 @@ __all__ = [
     "CLIENT_ORDERS_KEPT_MS",
     "Batch",
     "ClientOrder",
+    "History",
     "OpenOrder",
     "Recovered",
     "Store",
@@ -78,5 +82,37 @@ class Store(Protocol):
             StoreBroken: it will never work.
         """
 
+    def history(self, instruments: Sequence[Instrument]) -> History:
+        """Return a reader of the past of `instruments`, for after `open`."""
+
     async def close(self) -> None:
         """Release the connection. Never raises for a database that is away."""
+
+
+class History(Protocol):
+    """What has been committed, for readers: on connections of its own, never in the way of commits.
+
+    Every method raises StoreUnavailable when the database is away or too busy.
+    """
+
+    async def trades(
+        self, security: str, *, before_seq: int | None, limit: int
+    ) -> Sequence[Traded]:
+        """Return the newest `limit` trades before `before_seq` (None: of all), oldest first."""
+
+    async def candles(
+        self,
+        security: str,
+        interval: Interval,
+        *,
+        start_ms: int | None,
+        end_ms: int | None,
+        limit: int,
+    ) -> Sequence[Candle]:
+        """Return `limit` candles with `start_ms` <= time < `end_ms`, oldest first.
+
+        Without `start_ms` the last ones, else the first.
+        """
+
+    async def close(self) -> None:
+        """Release the connections. Never raises for a database that is away."""

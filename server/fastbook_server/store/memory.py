@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from fastbook_client.wire.words import Status
 from fastbook_server.events import (
     Order,
     OrderAccepted,
@@ -19,7 +20,6 @@ from fastbook_server.events import (
     OrderFilled,
     OrderRested,
     PublicEvent,
-    Status,
     Traded,
 )
 from fastbook_server.instruments import Instrument, InstrumentSpec

@@ -8,7 +8,8 @@ from decimal import Decimal
 from sys import intern
 from typing import TYPE_CHECKING, NamedTuple
 
-from fastbook_server.events import Order, Reason, Status, Traded
+from fastbook_client.wire.words import Reason, Status
+from fastbook_server.events import Order, Traded
 from fastbook_server.ids import EPOCH_MAX, INSTRUMENT_MAX
 from fastbook_server.instruments import Instrument, InstrumentSpec
 from fastbook_server.store import (

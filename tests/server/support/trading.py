@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 import fastbook
+from fastbook_client.wire.commands import Add, Command, Delete, DeleteAll, NewOrder, Orders
 from fastbook_server import messages
 from fastbook_server.events import (
     AllDeleted,
@@ -23,7 +24,6 @@ from fastbook_server.events import (
 )
 from fastbook_server.exchange import Exchange, ExchangeLimits, Withdraw
 from fastbook_server.instruments import Grid, Instrument, InstrumentSpec
-from fastbook_server.messages import Add, Command, Delete, DeleteAll, NewOrder, Orders
 from fastbook_server.state import Batch, Recovered
 from fastbook_server.store.memory import MemoryStore
 

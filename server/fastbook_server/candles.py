@@ -1,0 +1,51 @@
+"""Candles: what traded in each bucket of time, in integers, computed from fills alone."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+import msgspec
+
+
+class Candle(msgspec.Struct, gc=False):
+    """One bucket in which something traded; prices in ticks, ``volume`` in lots.
+
+    ``start_ms`` is a multiple of the interval. ``trades`` counts incoming orders that traded, not
+    their fills.
+    """
+
+    start_ms: int
+    open: int
+    high: int
+    low: int
+    close: int
+    volume: int
+    trades: int
+
+    def add(self, price: int, quantity: int, is_first: bool) -> None:
+        """Count one more fill; `is_first`: the first one of its incoming order."""
+        self.high = max(self.high, price)
+        self.low = min(self.low, price)
+        self.close = price
+        self.volume += quantity
+        self.trades += is_first
+
+
+class CandleSeries:
+    """The last `kept` candles of one security and one interval, oldest first (0: all)."""
+
+    def __init__(self, interval_ms: int, kept: int, past: Iterable[Candle] = ()) -> None:
+        self.interval_ms = interval_ms
+        self.candles: deque[Candle] = deque(past, maxlen=kept or None)
+
+    def add(self, time_ms: int, price: int, quantity: int, is_first: bool) -> Candle:
+        """Count a fill, which is never older than the one before it; return its candle."""
+        start_ms = time_ms - time_ms % self.interval_ms
+        if self.candles and self.candles[-1].start_ms == start_ms:
+            candle = self.candles[-1]
+            candle.add(price, quantity, is_first)
+        else:
+            candle = Candle(start_ms, price, price, price, price, quantity, int(is_first))
+            self.candles.append(candle)
+        return candle
