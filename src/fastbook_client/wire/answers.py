@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fastbook_client.wire.frames import BookRows, CandleView, InstrumentView, TradeView, View
-from fastbook_client.wire.words import Interval
+from fastbook_client.wire.words import Interval, Security, Seq, TimeMs
 
 
 class InstrumentsAnswer(View):
@@ -15,9 +15,9 @@ class InstrumentsAnswer(View):
 class BookAnswer(View, kw_only=True):
     """``/api/book``: the aggregated book as it stood after ``seq``, best first."""
 
-    security: str
-    seq: int
-    time: int
+    security: Security
+    seq: Seq
+    time: TimeMs
     agg_order_book: BookRows
 
 
@@ -27,7 +27,7 @@ class TradesAnswer(View, kw_only=True):
     ``more``: there are older ones; ask with ``before`` = the ``seq`` of the first of these.
     """
 
-    security: str
+    security: Security
     trades: tuple[TradeView, ...]
     more: bool
 
@@ -39,7 +39,7 @@ class CandlesAnswer(View, kw_only=True):
     ``end`` exist. Without: the last ``limit`` before ``end``, and ``more`` is about earlier ones.
     """
 
-    security: str
+    security: Security
     interval: Interval
     candles: tuple[CandleView, ...]
     more: bool

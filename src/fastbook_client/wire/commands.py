@@ -6,7 +6,16 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from fastbook_client.wire.words import Channel, SelfTradeName, SideName, TimeInForceName
+from fastbook_client.wire.words import (
+    Amount,
+    Channel,
+    Id,
+    Price,
+    Security,
+    SelfTradeName,
+    SideName,
+    TimeInForceName,
+)
 
 Ref = Annotated[str, Meta(max_length=64)] | Annotated[int, Meta(ge=-(2**53), le=2**53)] | None
 # No control characters: PostgreSQL's text cannot hold NUL, and nobody means the others.
@@ -19,10 +28,12 @@ class NewOrder(
     """The order of an ``add``; ``security`` defaults to the connection's."""
 
     type: SideName
-    exec_type: Literal["limit", "market", "immediate"]
-    amount: float
-    price: float | None = None
-    security: str | None = None
+    exec_type: Annotated[
+        Literal["limit", "market", "immediate"], Meta(description="immediate is market.")
+    ]
+    amount: Amount
+    price: Price | None = None
+    security: Security | None = None
     time_in_force: TimeInForceName | None = None
     post_only: bool = False
     client_order_id: ClientOrderId | None = None
@@ -50,7 +61,7 @@ class Add(_Command, tag="add"):
 class Delete(_Command, tag="delete"):
     """Withdraw one open order, by exactly one of its two ids."""
 
-    id: str | None = None
+    id: Id | None = None
     client_order_id: ClientOrderId | None = None
 
     def __post_init__(self) -> None:
@@ -61,7 +72,7 @@ class Delete(_Command, tag="delete"):
 class DeleteAll(_Command, tag="deleteAll"):
     """Withdraw all open orders of the user, or those of one security."""
 
-    security: str | None = None
+    security: Security | None = None
 
 
 class Orders(_Command, tag="orders"):
@@ -75,14 +86,14 @@ class Ping(_Command, tag="ping"):
 class Subscribe(_Command, tag="subscribe"):
     """Follow a channel of a security: its book and trades, or a feed of another kind."""
 
-    security: str
+    security: Security
     channel: Channel = "book"
 
 
 class Unsubscribe(_Command, tag="unsubscribe"):
     """Stop following a channel of a security."""
 
-    security: str
+    security: Security
     channel: Channel = "book"
 
 

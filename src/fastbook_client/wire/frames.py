@@ -9,7 +9,22 @@ from typing import Literal
 
 from msgspec import Struct
 
-from fastbook_client.wire.words import Channel, ExecType, Interval, Reason, SideName, Status
+from fastbook_client.wire.words import (
+    Amount,
+    Channel,
+    ExecType,
+    Id,
+    Interval,
+    Price,
+    Reason,
+    Security,
+    Seq,
+    SideName,
+    Status,
+    TimeMs,
+    Total,
+    UserId,
+)
 
 Ref = str | int | None
 
@@ -21,7 +36,7 @@ class View(Struct, rename="camel", omit_defaults=True, gc=False):
 class InstrumentView(View):
     """An instrument as ``welcome`` lists it; ``tick_size`` and ``lot_size`` are steps."""
 
-    security: str
+    security: Security
     tick_size: float
     lot_size: float
     status: Literal["open", "halted"]
@@ -30,15 +45,15 @@ class InstrumentView(View):
 class OrderView(View, kw_only=True):
     """An order as its owner sees it; ``avg_price`` is null until something filled."""
 
-    id: str
-    time: int
-    user_id: str
-    security: str
+    id: Id
+    time: TimeMs
+    user_id: UserId
+    security: Security
     type: SideName
     exec_type: ExecType
-    price: float | None
-    amount: float
-    remaining: float
+    price: Price | None
+    amount: Amount
+    remaining: Amount
     avg_price: float | None
     client_order_id: str | None = None
 
@@ -46,23 +61,23 @@ class OrderView(View, kw_only=True):
 class TradeView(View):
     """A public trade: the taker's, ``price`` its average, ``total`` exact."""
 
-    id: str
-    seq: int
-    user_id: str
-    security: str
+    id: Id
+    seq: Seq
+    user_id: UserId
+    security: Security
     type: SideName
-    time: int
+    time: TimeMs
     price: float
-    amount: float
-    total: float
+    amount: Amount
+    total: Total
 
 
 class LevelView(View):
     """A price level of the aggregated book; ``total`` is price x amount."""
 
-    price: float
-    amount: float
-    total: float
+    price: Price
+    amount: Amount
+    total: Total
 
 
 class BookRows(View):
@@ -75,8 +90,8 @@ class BookRows(View):
 class LevelChange(View):
     """What a price level has become; ``amount`` 0: it is gone."""
 
-    price: float
-    amount: float
+    price: Price
+    amount: Amount
 
 
 class CandleView(View, kw_only=True):
@@ -85,12 +100,12 @@ class CandleView(View, kw_only=True):
     ``final``: the bucket is over, nothing of it can change any more.
     """
 
-    time: int
-    open: float
-    high: float
-    low: float
-    close: float
-    volume: float
+    time: TimeMs
+    open: Price
+    high: Price
+    low: Price
+    close: Price
+    volume: Amount
     trades: int
     final: bool
 
@@ -102,17 +117,17 @@ class TickerView(View, kw_only=True):
     was no trade, or no order on that side.
     """
 
-    security: str
-    seq: int
-    time: int
-    open: float | None
-    high: float | None
-    low: float | None
-    last: float | None
-    volume: float
+    security: Security
+    seq: Seq
+    time: TimeMs
+    open: Price | None
+    high: Price | None
+    low: Price | None
+    last: Price | None
+    volume: Amount
     change: float | None
-    best_bid: float | None
-    best_ask: float | None
+    best_bid: Price | None
+    best_ask: Price | None
 
 
 class Frame(View, tag_field="event", kw_only=True):
@@ -122,30 +137,30 @@ class Frame(View, tag_field="event", kw_only=True):
 class Welcome(Frame, tag="welcome", kw_only=True):
     """The first frame of a connection: who you are, what is traded, how often books come."""
 
-    user_id: str
+    user_id: UserId
     resume_token: str
-    security: str
+    security: Security
     instruments: tuple[InstrumentView, ...]
     throttle_ms: int
     protocol: int
     epoch: int
-    time: int
+    time: TimeMs
 
 
 class AggOrderBook(Frame, tag="aggOrderBook", kw_only=True):
     """The aggregated book of a security as it stood after ``seq``."""
 
-    security: str
-    seq: int
-    time: int
+    security: Security
+    seq: Seq
+    time: TimeMs
     agg_order_book: BookRows
 
 
 class Trades(Frame, tag="trades", kw_only=True):
     """Trades in the order they happened; ``prev_seq`` is the ``seq`` of the trade before them."""
 
-    security: str
-    seq: int
+    security: Security
+    seq: Seq
     prev_seq: int | None
     trades: tuple[TradeView, ...]
 
@@ -156,10 +171,10 @@ class Depth(Frame, tag="depth", kw_only=True):
     ``prev_seq`` is the ``seq`` of the depth frame before it; null: this is the whole book.
     """
 
-    security: str
-    seq: int
+    security: Security
+    seq: Seq
     prev_seq: int | None
-    time: int
+    time: TimeMs
     ask: tuple[LevelChange, ...]
     bid: tuple[LevelChange, ...]
 
@@ -167,15 +182,15 @@ class Depth(Frame, tag="depth", kw_only=True):
 class Checksum(Frame, tag="checksum", kw_only=True):
     """The checksum of the book as it stood after the last depth frame, whose ``seq`` this is."""
 
-    security: str
-    seq: int
+    security: Security
+    seq: Seq
     checksum: int
 
 
 class Candles(Frame, tag="candles", kw_only=True):
     """Candles, oldest first; each takes the place of the one with the same ``time``."""
 
-    security: str
+    security: Security
     interval: Interval
     candles: tuple[CandleView, ...]
 
@@ -193,8 +208,8 @@ class OrderFrame(Frame, tag="order", kw_only=True):
     code: str | None = None
     message: str | None = None
     retry_after_ms: int | None = None
-    last_price: float | None = None
-    last_amount: float | None = None
+    last_price: Price | None = None
+    last_amount: Amount | None = None
     order: OrderView | None = None
 
 
@@ -217,7 +232,7 @@ class Subscribed(Frame, tag="subscribed", kw_only=True):
 
     ref: Ref = None
     channel: Channel
-    security: str
+    security: Security
 
 
 class Unsubscribed(Frame, tag="unsubscribed", kw_only=True):
@@ -225,14 +240,14 @@ class Unsubscribed(Frame, tag="unsubscribed", kw_only=True):
 
     ref: Ref = None
     channel: Channel
-    security: str
+    security: Security
 
 
 class Pong(Frame, tag="pong", kw_only=True):
     """The answer to ``ping``, with the server's Unix time in milliseconds."""
 
     ref: Ref = None
-    time: int
+    time: TimeMs
 
 
 class Error(Frame, tag="error", kw_only=True):

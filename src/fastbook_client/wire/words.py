@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Literal
+
+from msgspec import Meta
 
 PROTOCOL = 1
 """The version of the wire in ``welcome``; it grows when a client must change."""
@@ -18,6 +20,20 @@ Interval = Literal["1s", "1m", "5m", "1h", "1d"]
 Channel = Literal[
     "book", "depth", "ticker", "candles:1s", "candles:1m", "candles:5m", "candles:1h", "candles:1d"
 ]
+
+TimeMs = Annotated[int, Meta(description="Unix time in milliseconds.")]
+Seq = Annotated[
+    int,
+    Meta(
+        description="Number of the command, within its security, after which this holds; no gaps."
+    ),
+]
+Price = Annotated[float, Meta(description="A multiple of tickSize: the double nearest to it.")]
+Amount = Annotated[float, Meta(description="A multiple of lotSize: the double nearest to it.")]
+Total = Annotated[float, Meta(description="price x amount, calculated exactly, rounded once.")]
+Security = Annotated[str, Meta(description="What is traded.", examples=["BTC-USD"])]
+Id = Annotated[str, Meta(description="UUIDv7 of an order or a trade.")]
+UserId = Annotated[str, Meta(description="Who; a new one per connection that resumes nobody.")]
 
 INTERVALS: dict[Interval, int] = {
     "1s": 1_000,
