@@ -60,6 +60,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "users": EVENTS | {"clock", "frames", "wsframes"},
     "session": WIRE | {"clock", "feeds", "metrics", "pipeline", "snapshots", "users"},
     "routes": WIRE | {"clock", "feeds", "metrics", "pipeline", "session", "users"},
+    # what it says of itself
+    "documents": set(),
+    "documents.examples": set(),
+    "documents.schemas": set(),
+    "documents.asyncapi": {"documents.examples", "documents.schemas"},
+    "documents.openapi": {"documents.examples", "documents.schemas"},
+    "documents.page": set(),
+    "documents.routes": {"documents.asyncapi", "documents.openapi", "documents.page"},
     # the assembly
     "embedded": set(),
     "embedded.binaries": set(),
@@ -67,7 +75,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "config": EVENTS | {"pipeline"},
     "listener": set(),
     "app": RULES
-    | {"channels", "clock", "config", "exchange", "feeds", "listener", "market_data"}
+    | {"channels", "clock", "config", "documents.routes", "exchange", "feeds", "listener"}
+    | {"market_data"}
     | {"pipeline", "routes", "session", "snapshots", "store", "users"},
     "process": {"app", "config", "embedded.supervisor", "listener", "store.postgres"},
     "cli": {"app", "process", "config", "connect", "demo.run", "embedded.supervisor", "store"}
@@ -106,8 +115,8 @@ PURE_LIBRARIES = {
 }
 
 ONLY_IN: dict[str, set[str]] = {
-    "aiohttp.web": {"listener", "routes", "session"},
-    "aiohttp": {"listener", "routes", "session", "client"},
+    "aiohttp.web": {"documents.routes", "listener", "routes", "session"},
+    "aiohttp": {"documents.routes", "listener", "routes", "session", "client"},
     "asyncpg": {"store.connection", "store.postgres", "store.recovery"},
     "aiocache": {"snapshots"},
     "prometheus_client": {"metrics"},

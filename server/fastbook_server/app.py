@@ -11,6 +11,7 @@ import msgspec
 from fastbook_server import clock
 from fastbook_server.channels import Channels
 from fastbook_server.config import Config
+from fastbook_server.documents import routes as documents
 from fastbook_server.exchange import Exchange, ExchangeLimits, Withdraw
 from fastbook_server.feeds import Feeds
 from fastbook_server.listener import SPARE_CONNECTIONS, Listener
@@ -121,7 +122,8 @@ class Server:
             now_ms=self._now_ms,
         )
         self._committer = asyncio.create_task(self.pipeline.run(), name="committer")
-        self._listener = Listener(self._gateway.routes(), self._connections_max)
+        routes = [*self._gateway.routes(), *documents.routes()]
+        self._listener = Listener(routes, self._connections_max)
         self.port = await self._listener.start(config.host, config.port)
         self._serving = True
 

@@ -1,0 +1,193 @@
+"""Both documents as pages for people: plain HTML, no scripts, nothing from elsewhere."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from html import escape
+from typing import Any
+
+Document = dict[str, Any]
+
+STYLE = """
+:root { color-scheme: light dark; --line: light-dark(#d9dde3, #2c323b);
+  --quiet: light-dark(#5b6572, #98a2b0); --code: light-dark(#f4f6f8, #181c22);
+  --accent: light-dark(#0b62c4, #6cb2ff); }
+* { box-sizing: border-box; }
+body { margin: 0 auto; max-width: 62rem; padding: 2rem 1.25rem 6rem; line-height: 1.55;
+  font-family: system-ui, sans-serif; background: light-dark(#fff, #101318);
+  color: light-dark(#14181d, #e4e8ee); }
+h1 { font-size: 1.6rem; margin: 0 0 .25rem; } h2 { margin-top: 3rem; font-size: 1.2rem; }
+h3 { margin: 2rem 0 .25rem; padding-top: 1rem; border-top: 1px solid var(--line);
+  font-size: 1rem; } h4 { margin: 1rem 0 .25rem; font-size: .85rem; color: var(--quiet); }
+a { color: var(--accent); } nav a { margin-right: 1rem; white-space: nowrap; }
+code, pre { font: .82rem/1.5 ui-monospace, monospace; }
+code { background: var(--code); padding: .1em .3em; border-radius: 3px; }
+pre { background: var(--code); padding: .6rem .8rem; border-radius: 6px; overflow-x: auto;
+  margin: .35rem 0; } pre code { padding: 0; }
+table { border-collapse: collapse; width: 100%; font-size: .9rem; margin: .5rem 0; }
+th, td { text-align: left; vertical-align: top; padding: .3rem .75rem .3rem 0;
+  border-bottom: 1px solid var(--line); } th { color: var(--quiet); font-weight: 500; }
+.from { color: var(--quiet); font-size: .85rem; }
+summary { cursor: pointer; color: var(--quiet); }
+""".strip()
+
+
+def page(openapi: Document, asyncapi: Document) -> str:
+    """Return one page that tells both documents."""
+    body = "\n".join((*_head(openapi), *_http(openapi), *_socket(asyncapi)))
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<title>fastbook: interfaces</title>\n<link rel="stylesheet" href="/docs/style.css">\n'
+        f"</head>\n<body>\n{body}\n</body>\n</html>\n"
+    )
+
+
+def _head(openapi: Document) -> Iterator[str]:
+    info = openapi["info"]
+    yield f"<h1>{escape(info['title'])} {escape(info['version'])}</h1>"
+    yield (
+        '<nav><a href="#http">HTTP</a><a href="#socket">WebSocket</a><a href="#types">Types</a>'
+        '<a href="/docs/openapi.json">openapi.json</a>'
+        '<a href="/docs/asyncapi.json">asyncapi.json</a></nav>'
+    )
+
+
+def _http(openapi: Document) -> Iterator[str]:
+    yield '<h2 id="http">HTTP</h2>'
+    yield f"<p>{_text(openapi['info']['description'])}</p>"
+    for path, item in openapi["paths"].items():
+        operation = item["get"]
+        yield f'<h3 id="{escape(operation["operationId"])}"><code>GET {escape(path)}</code></h3>'
+        yield f"<p>{_text(operation['summary'])}</p>"
+        if operation["parameters"]:
+            yield from _table(
+                ("parameter", "type", ""),
+                (
+                    (f"<code>{escape(p['name'])}</code>", _type(p["schema"]), _about(p))
+                    for p in operation["parameters"]
+                ),
+            )
+        for status, response in operation["responses"].items():
+            content = response["content"]["application/json"]
+            yield f"<h4>{status}: {_type(content['schema'])}. {_text(response['description'])}</h4>"
+            for example in content.get("examples", {}).values():
+                yield from _example(example["summary"], example["value"])
+
+
+def _socket(asyncapi: Document) -> Iterator[str]:
+    yield '<h2 id="socket">WebSocket</h2>'
+    yield f"<p>{_text(asyncapi['info']['description'])}</p>"
+    query = asyncapi["channels"]["socket"]["bindings"]["ws"]["query"]["properties"]
+    yield "<p><code>GET /ws</code> takes these parameters:</p>"
+    yield from _table(
+        ("parameter", "type", ""),
+        (
+            (f"<code>{escape(n)}</code>", _type(p), _text(p["description"]))
+            for n, p in query.items()
+        ),
+    )
+    messages = asyncapi["components"]["messages"]
+    replies: dict[str, list[str]] = {}
+    for name, operation in asyncapi["operations"].items():
+        if "reply" in operation:
+            replies[name] = [_last(m["$ref"]) for m in operation["reply"]["messages"]]
+    for title, are_commands in (("Commands", True), ("Frames of the server", False)):
+        yield f"<h2>{title}</h2>"
+        for message in messages.values():
+            if (message["name"] in replies and _is_command(asyncapi, message)) == are_commands:
+                yield from _message(message, replies if are_commands else {})
+    yield '<h2 id="types">Types</h2>'
+    for name, schema in asyncapi["components"]["schemas"].items():
+        yield from _schema(name, schema)
+
+
+def _is_command(asyncapi: Document, message: Document) -> bool:
+    schema = asyncapi["components"]["schemas"][_last(message["payload"]["$ref"])]
+    return "op" in schema["properties"]
+
+
+def _message(message: Document, replies: dict[str, list[str]]) -> Iterator[str]:
+    yield f"<h3><code>{escape(message['name'])}</code></h3>"
+    said = f"<p>{_text(message['summary'])} {_type(message['payload'])}"
+    if message["name"] in replies:
+        answered = " or ".join(_link(name) for name in replies[message["name"]])
+        said += f', answered with <span class="from">{answered}</span>'
+    yield f"{said}.</p>"
+    for example in message.get("examples", ()):
+        yield from _example(example["summary"], example["payload"])
+
+
+def _schema(name: str, schema: Document) -> Iterator[str]:
+    yield f'<h3 id="type-{escape(name)}">{escape(name)}</h3>'
+    if "description" in schema:
+        yield f"<p>{_text(schema['description'])}</p>"
+    required = schema.get("required", ())
+    yield from _table(
+        ("field", "type", ""),
+        (
+            (
+                f"<code>{escape(field)}</code>{'' if field in required else ' (optional)'}",
+                _type(of_field),
+                _about(of_field),
+            )
+            for field, of_field in schema.get("properties", {}).items()
+        ),
+    )
+
+
+def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
+    yield "<table><tr>" + "".join(f"<th>{head}</th>" for head in heads) + "</tr>"
+    for row in rows:
+        yield "<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>"
+    yield "</table>"
+
+
+def _example(summary: str, value: Any) -> Iterator[str]:
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    yield f'<div class="from">{_text(summary)}</div><pre><code>{escape(text)}</code></pre>'
+
+
+def _type(schema: Document) -> str:
+    """Return a schema's type in a few words, with links to the named ones."""
+    if "$ref" in schema:
+        return _link(_last(schema["$ref"]))
+    if "enum" in schema:
+        return " | ".join(f"<code>{escape(json.dumps(value))}</code>" for value in schema["enum"])
+    if "anyOf" in schema:
+        return " | ".join(dict.fromkeys(map(_type, schema["anyOf"])))
+    kind = str(schema.get("type", "any"))
+    if kind == "array":
+        return f"list of {_type(schema['items'])}" if schema.get("items") else "list"
+    return escape(kind)
+
+
+def _about(schema: Document) -> str:
+    """Return what a parameter or a field means, and its bounds."""
+    inner = schema.get("schema", schema)
+    parts = [schema.get("description", "")]
+    for part in inner.get("anyOf", ()):
+        parts.append(part.get("description", ""))
+    bounds = [f"{word} {inner[key]}" for key, word in _BOUNDS.items() if key in inner]
+    if inner.get("default") is not None:
+        bounds.append(f"default {json.dumps(inner['default'])}")
+    said = " ".join(dict.fromkeys(part for part in parts if part))
+    return _text(said) + (f' <span class="from">{escape(", ".join(bounds))}</span>')
+
+
+_BOUNDS = {"minimum": "from", "maximum": "to", "minLength": "length from", "maxLength": "length to"}
+
+
+def _link(name: str) -> str:
+    return f'<a href="#type-{escape(name)}">{escape(name)}</a>'
+
+
+def _last(reference: str) -> str:
+    return reference.rpartition("/")[2]
+
+
+def _text(markdown: str) -> str:
+    """Return Markdown of one paragraph as HTML: code is all that it may hold."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(markdown))
