@@ -36,7 +36,15 @@ summary { cursor: pointer; color: var(--quiet); }
 
 def page(openapi: Document, asyncapi: Document) -> str:
     """Return one page that tells both documents."""
-    body = "\n".join((*_head(openapi), *_http(openapi), *_socket(asyncapi)))
+    schemas = {**openapi["components"]["schemas"], **asyncapi["components"]["schemas"]}
+    body = "\n".join(
+        (
+            *_head(openapi),
+            *_http(openapi),
+            *_socket(asyncapi),
+            *_types(dict(sorted(schemas.items()))),
+        )
+    )
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -70,10 +78,20 @@ def _http(openapi: Document) -> Iterator[str]:
                     for p in operation["parameters"]
                 ),
             )
-        for status, response in operation["responses"].items():
-            content = response["content"]["application/json"]
-            yield f"<h4>{status}: {_type(content['schema'])}. {_text(response['description'])}</h4>"
-            for example in content.get("examples", {}).values():
+        responses = operation["responses"]
+        yield from _table(
+            ("status", "body", ""),
+            (
+                (
+                    status,
+                    _type(response["content"]["application/json"]["schema"]),
+                    _text(response["description"]),
+                )
+                for status, response in responses.items()
+            ),
+        )
+        for response in responses.values():
+            for example in response["content"]["application/json"].get("examples", {}).values():
                 yield from _example(example["summary"], example["value"])
 
 
@@ -99,9 +117,6 @@ def _socket(asyncapi: Document) -> Iterator[str]:
         for message in messages.values():
             if (message["name"] in replies and _is_command(asyncapi, message)) == are_commands:
                 yield from _message(message, replies if are_commands else {})
-    yield '<h2 id="types">Types</h2>'
-    for name, schema in asyncapi["components"]["schemas"].items():
-        yield from _schema(name, schema)
 
 
 def _is_command(asyncapi: Document, message: Document) -> bool:
@@ -118,6 +133,12 @@ def _message(message: Document, replies: dict[str, list[str]]) -> Iterator[str]:
     yield f"{said}.</p>"
     for example in message.get("examples", ()):
         yield from _example(example["summary"], example["payload"])
+
+
+def _types(schemas: dict[str, Document]) -> Iterator[str]:
+    yield '<h2 id="types">Types</h2>'
+    for name, schema in schemas.items():
+        yield from _schema(name, schema)
 
 
 def _schema(name: str, schema: Document) -> Iterator[str]:

@@ -7,13 +7,13 @@ from fastbook_client.wire.words import Interval, Security, Seq, TimeMs
 
 
 class InstrumentsAnswer(View):
-    """``/api/instruments``: all that is traded."""
+    """``/api/instruments``: All that is traded."""
 
     instruments: tuple[InstrumentView, ...]
 
 
 class BookAnswer(View, kw_only=True):
-    """``/api/book``: the aggregated book as it stood after ``seq``, best first."""
+    """``/api/book``: The aggregated book as it stood after ``seq``, best first."""
 
     security: Security
     seq: Seq
@@ -22,7 +22,7 @@ class BookAnswer(View, kw_only=True):
 
 
 class TradesAnswer(View, kw_only=True):
-    """``/api/trades``: the newest trades before ``before``, oldest first.
+    """``/api/trades``: The newest trades before ``before``, oldest first.
 
     ``more``: there are older ones; ask with ``before`` = the ``seq`` of the first of these.
     """
@@ -33,7 +33,7 @@ class TradesAnswer(View, kw_only=True):
 
 
 class CandlesAnswer(View, kw_only=True):
-    """``/api/candles``: oldest first; a bucket without trades has none.
+    """``/api/candles``: Candles, oldest first; a bucket without trades has none.
 
     With ``start``: the first ``limit`` from there on, and ``more`` says that later ones before
     ``end`` exist. Without: the last ``limit`` before ``end``, and ``more`` is about earlier ones.

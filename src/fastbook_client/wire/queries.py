@@ -33,7 +33,7 @@ class TradesQuery(Query):
 
     security: AskedSecurity = None
     before: Annotated[
-        Annotated[int, Meta(ge=1, le=2**63 - 1)] | None,
+        Annotated[int, Meta(ge=1, le=2**53)] | None,
         Meta(description="Only trades whose `seq` is less."),
     ] = None
     limit: Annotated[int, Meta(ge=1, le=LIMIT_MAX, description="Trades at most.")] = 100
