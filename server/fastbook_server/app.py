@@ -10,6 +10,7 @@ import msgspec
 
 from fastbook_server import clock
 from fastbook_server.channels import Channels
+from fastbook_server.clock import Timers
 from fastbook_server.config import Config
 from fastbook_server.documents import routes as documents
 from fastbook_server.exchange import Exchange, ExchangeLimits, Withdraw
@@ -32,8 +33,8 @@ CLOCK_AHEAD_S = 5.0
 class Server:
     """A running exchange on a given store.
 
-    `connections_max` bounds TCP connections, sessions and others. `now_ms` stamps, for tests that
-    own the time.
+    `connections_max` bounds TCP connections, sessions and others. `now_ms` stamps and `timers` let
+    things happen later (None: the loop's), for tests that own the time; `gateway` makes the door.
     """
 
     def __init__(
@@ -43,11 +44,15 @@ class Server:
         *,
         connections_max: int | None = None,
         now_ms: Callable[[], int] = clock.time_ms,
+        timers: Timers | None = None,
+        gateway: Callable[..., Gateway] = Gateway,
     ) -> None:
         self._connections_max = connections_max or config.sessions_max + SPARE_CONNECTIONS
         self._config = config
         self._store = store
         self._now_ms = now_ms
+        self._timers = timers
+        self._new_gateway = gateway
         self._serving = False
         self._listener: Listener | None = None
         self._committer: asyncio.Task[None] | None = None
@@ -62,7 +67,7 @@ class Server:
             OSError: the address cannot be listened on.
         """
         config = self._config
-        timers = asyncio.get_running_loop()
+        timers = self._timers or asyncio.get_running_loop()
         recovered = await self._store.open(config.instruments, config.last_trades)
         ahead_s = (recovered.time_ms - self._now_ms()) / 1_000
         if ahead_s > CLOCK_AHEAD_S:
@@ -84,7 +89,7 @@ class Server:
         self.market_data = market_data = MarketData(
             recovered, rows_max=config.depth, trades_max=config.last_trades
         )
-        channels = Channels()
+        self.channels = channels = Channels()
         self.pipeline = Pipeline(
             exchange,
             self._store,
@@ -111,7 +116,7 @@ class Server:
         self.snapshots = Snapshots(market_data, interval_s)
         channels.orders.subscribe(self.users.deliver)
         self._feeds = Feeds(market_data, self.snapshots, channels, timers, interval_s)
-        self._gateway = Gateway(
+        self._gateway = self._new_gateway(
             instruments=recovered.instruments,
             epoch=recovered.epoch,
             pipeline=self.pipeline,

@@ -46,6 +46,8 @@ class GatewayOptions(msgspec.Struct, frozen=True, kw_only=True):
 class Gateway:
     """Opens connections, and answers the few plain requests."""
 
+    session_type: Callable[..., Session] = Session
+
     def __init__(
         self,
         *,
@@ -160,7 +162,7 @@ class Gateway:
             return ws
         kernel_socket = transport.get_extra_info("socket")
         kernel_socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
-        session = Session(
+        session = self.session_type(
             ws,
             transport,
             security=security,
