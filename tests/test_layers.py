@@ -19,6 +19,8 @@ WIRE = EVENTS | {"messages", "frames", "wsframes"}
 STATE = EVENTS | {"state"}
 # What turns commands into events, without clock or I/O.
 RULES = STATE | IDS | {"messages", "terms", "accounts", "market"}
+# What the feed of a channel is made of.
+FEED = {"clock", "feeds.audience", "feeds.feed", "frames", "market_data", "wsframes"}
 # What companions of the server are made of: they come in by the public endpoint.
 OUTSIDE = EVENTS | {"client", "messages", "clock"}
 
@@ -29,16 +31,17 @@ MAY_IMPORT: dict[str, set[str]] = {
     "instruments": set(),
     "events": {"instruments"},
     "candles": set(),
+    "tape": {"candles"},
     "state": EVENTS,
     "messages": set(),
     "terms": EVENTS,
     "accounts": STATE,
     "market": EVENTS | {"accounts", "terms"},
     "exchange": RULES,
-    "frames": EVENTS,
+    "frames": EVENTS | {"candles"},
     "wsframes": set(),
     "channels": EVENTS,
-    "market_data": STATE | {"frames"},
+    "market_data": STATE | {"candles", "frames", "tape"},
     # time and figures
     "clock": set(),
     "metrics": set(),
@@ -56,7 +59,15 @@ MAY_IMPORT: dict[str, set[str]] = {
     "store.memory": STATE | {"store"},
     # the order book server: committed events to sockets
     "snapshots": {"market_data", "metrics", "wsframes"},
-    "feeds": EVENTS | {"channels", "clock", "market_data", "metrics", "snapshots", "wsframes"},
+    "feeds": EVENTS
+    | {"channels", "market_data", "metrics", "snapshots"}
+    | {f"feeds.{m}" for m in ("audience", "book", "candles", "depth", "feed", "ticker")},
+    "feeds.audience": {"clock"},
+    "feeds.feed": {"clock", "feeds.audience", "snapshots"},
+    "feeds.book": FEED | {"metrics", "snapshots"},
+    "feeds.depth": FEED,
+    "feeds.ticker": FEED,
+    "feeds.candles": FEED | {"candles"},
     "users": EVENTS | {"clock", "frames", "wsframes"},
     "session": WIRE | {"clock", "feeds", "metrics", "pipeline", "snapshots", "users"},
     "routes": WIRE | {"clock", "feeds", "metrics", "pipeline", "session", "users"},
@@ -107,7 +118,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 
 PURE = {
     *("ids", "instruments", "events", "state", "messages", "terms", "accounts", "market"),
-    *("exchange", "frames", "wsframes", "channels", "market_data", "candles"),
+    *("exchange", "frames", "wsframes", "channels", "market_data", "candles", "tape"),
 }
 PURE_LIBRARIES = {
     *("__future__", "collections", "decimal", "enum", "fastbook", "fastbook_client", "itertools"),

@@ -14,7 +14,7 @@ from fastbook_server.clock import Timers
 from fastbook_server.config import Config
 from fastbook_server.documents import routes as documents
 from fastbook_server.exchange import Exchange, ExchangeLimits, Withdraw
-from fastbook_server.feeds import Feeds
+from fastbook_server.feeds import Feeds, Pace
 from fastbook_server.listener import SPARE_CONNECTIONS, Listener
 from fastbook_server.market_data import MarketData
 from fastbook_server.pipeline import Pipeline, Unavailable
@@ -115,7 +115,8 @@ class Server:
         interval_s = config.throttle_ms / 1_000
         self.snapshots = Snapshots(market_data, interval_s)
         channels.orders.subscribe(self.users.deliver)
-        self._feeds = Feeds(market_data, self.snapshots, channels, timers, interval_s)
+        pace = Pace(timers, interval_s, self.pipeline.published_until_ms)
+        self._feeds = Feeds(market_data, self.snapshots, channels, pace)
         self._gateway = self._new_gateway(
             instruments=recovered.instruments,
             epoch=recovered.epoch,

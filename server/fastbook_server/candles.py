@@ -31,13 +31,25 @@ class Candle(msgspec.Struct, gc=False):
         self.volume += quantity
         self.trades += is_first
 
+    def merge(self, later: Candle) -> None:
+        """Count what came later in the same bucket."""
+        self.high = max(self.high, later.high)
+        self.low = min(self.low, later.low)
+        self.close = later.close
+        self.volume += later.volume
+        self.trades += later.trades
+
 
 class CandleSeries:
-    """The last `kept` candles of one security and one interval, oldest first (0: all)."""
+    """The last `kept` candles of one security and one interval, oldest first (0: all).
+
+    ``ended`` collects those that a later one has ended, for who asks for it; None: nobody does.
+    """
 
     def __init__(self, interval_ms: int, kept: int, past: Iterable[Candle] = ()) -> None:
         self.interval_ms = interval_ms
         self.candles: deque[Candle] = deque(past, maxlen=kept or None)
+        self.ended: list[Candle] | None = None
 
     def add(self, time_ms: int, price: int, quantity: int, is_first: bool) -> Candle:
         """Count a fill, which is never older than the one before it; return its candle."""
@@ -47,5 +59,24 @@ class CandleSeries:
             candle.add(price, quantity, is_first)
         else:
             candle = Candle(start_ms, price, price, price, price, quantity, int(is_first))
-            self.candles.append(candle)
+            self._begin(candle)
         return candle
+
+    def merge(self, part: Candle) -> Candle:
+        """Count what a shorter bucket holds, which is never older than the one before it.
+
+        Its interval must divide this one's. Returns the candle that it became part of.
+        """
+        start_ms = part.start_ms - part.start_ms % self.interval_ms
+        if self.candles and self.candles[-1].start_ms == start_ms:
+            candle = self.candles[-1]
+            candle.merge(part)
+        else:
+            candle = msgspec.structs.replace(part, start_ms=start_ms)
+            self._begin(candle)
+        return candle
+
+    def _begin(self, candle: Candle) -> None:
+        if self.ended is not None and self.candles:
+            self.ended.append(self.candles[-1])
+        self.candles.append(candle)

@@ -64,6 +64,9 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     last_trades: Annotated[
         int, Meta(ge=0, le=100_000), _about("Trades that a client gets on connecting; 0 = all.")
     ] = 50
+    last_candles: Annotated[
+        int, Meta(ge=1, le=1_000), _about("Candles that a subscriber of a candles channel gets.")
+    ] = 100
     depth: Annotated[int, Meta(ge=0, le=1_000_000), _about("Rows of a book per side; 0 = all.")] = (
         50
     )
@@ -80,6 +83,13 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         tuple[str, ...],
         _about(
             "Origin of a foreign page that may connect, such as https://example.org; repeatable."
+        ),
+    ] = ()
+    cors_origins: Annotated[
+        tuple[Annotated[str, Meta(pattern=r"^(\*|https?://[^/\s*]+)$")], ...],
+        _about(
+            "Origin of a foreign page that may read /api, such as https://example.org, or *; "
+            "repeatable."
         ),
     ] = ()
     log_level: Annotated[LogLevel, _about("What to log to stderr.")] = "info"
@@ -107,7 +117,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Count, _about("Connections of one address; more: HTTP 429.")
     ] = 10_000
     subscriptions_max: Annotated[
-        Count, _about("Securities that one connection may follow; more: overloaded.")
+        Count, _about("Channels of securities that one connection may follow; more: overloaded.")
     ] = 100
     inbox_commands_max: Annotated[
         Count, _about("Commands waiting to be durable; above it, clients are read more slowly.")
@@ -116,6 +126,12 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     uncommitted_events_max: Annotated[
         Count, _about("Events waiting for a database that is away; more: unavailable.")
     ] = 200_000
+    history_queries_max: Annotated[
+        Count, _about("Questions about the past that the database answers at the same time.")
+    ] = 4
+    history_waiting_max: Annotated[
+        Count, _about("Requests that wait for such an answer; more: HTTP 503.")
+    ] = 100
     outbox_bytes_soft: Annotated[
         Count, _about("Unsent bytes of one connection above which it skips books.")
     ] = 262_144
@@ -169,7 +185,7 @@ def _settings() -> tuple[Setting, ...]:
     for field in msgspec.structs.fields(Config):
         metas = [m for m in get_args(field.type)[1:] if isinstance(m, Meta)]
         about = next(m.description for m in metas if m.description)
-        many = field.name in ("instruments", "allowed_origins")
+        many = field.name in ("instruments", "allowed_origins", "cors_origins")
         found.append(Setting(field.name, field.type, field.default, about, many))
     return tuple(found)
 

@@ -12,22 +12,30 @@ import msgspec
 from msgspec import Raw
 
 from fastbook_client.wire.frames import (
+    Candles,
+    CandleView,
+    Checksum,
     DeletedAll,
+    Depth,
     Error,
     Frame,
     InstrumentView,
+    LevelChange,
     OrderFrame,
     OrdersFrame,
     OrderView,
     Pong,
     Subscribed,
+    Ticker,
+    TickerView,
     Trades,
     TradeView,
     Unsubscribed,
     View,
     Welcome,
 )
-from fastbook_client.wire.words import PROTOCOL, Channel
+from fastbook_client.wire.words import PROTOCOL, Channel, Interval
+from fastbook_server.candles import Candle
 from fastbook_server.events import (
     AllDeleted,
     CommandRefused,
@@ -120,6 +128,56 @@ def trade_view(trade: Traded) -> TradeView:
         instrument.lot.number(trade.quantity),
         instrument.total(trade.notional),
     )
+
+
+def depth(
+    instrument: Instrument,
+    seq: int,
+    prev_seq: int | None,
+    time_ms: int,
+    asks: Iterable[tuple[int, int]],
+    bids: Iterable[tuple[int, int]],
+) -> bytes:
+    """Return a ``depth`` frame of levels in (ticks, lots), best first."""
+    price, amount = instrument.tick.number, instrument.lot.number
+    ask, bid = (tuple(LevelChange(price(p), amount(q)) for p, q in side) for side in (asks, bids))
+    security = instrument.security
+    return _encode(
+        Depth(security=security, seq=seq, prev_seq=prev_seq, time=time_ms, ask=ask, bid=bid)
+    )
+
+
+def checksum(security: str, seq: int, value: int) -> bytes:
+    """Return a ``checksum`` frame."""
+    return _encode(Checksum(security=security, seq=seq, checksum=value))
+
+
+def candles(
+    instrument: Instrument, interval: Interval, candles_: Iterable[Candle], *, final_ms: int
+) -> bytes:
+    """Return a ``candles`` frame; those that start at `final_ms` or before are final."""
+    views = tuple(candle_view(instrument, c, final=c.start_ms <= final_ms) for c in candles_)
+    return _encode(Candles(security=instrument.security, interval=interval, candles=views))
+
+
+def candle_view(instrument: Instrument, candle: Candle, *, final: bool) -> CandleView:
+    """Return a candle in the words of the wire."""
+    price = instrument.tick.number
+    return CandleView(
+        time=candle.start_ms,
+        open=price(candle.open),
+        high=price(candle.high),
+        low=price(candle.low),
+        close=price(candle.close),
+        volume=instrument.lot.number(candle.volume),
+        trades=candle.trades,
+        final=final,
+    )
+
+
+def ticker(view: TickerView) -> bytes:
+    """Return a ``ticker`` frame."""
+    return _encode(Ticker(**msgspec.structs.asdict(view)))
 
 
 def private(event: PrivateEvent) -> bytes:

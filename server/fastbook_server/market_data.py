@@ -7,11 +7,13 @@ another machine would be, so book, trades and database agree at every ``seq``.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import fastbook
-from fastbook_client.wire.words import SideName
+from fastbook_client.wire.frames import TickerView
+from fastbook_client.wire.words import Interval, SideName
 from fastbook_server import frames
+from fastbook_server.candles import Candle
 from fastbook_server.events import (
     Event,
     OrderAccepted,
@@ -22,18 +24,21 @@ from fastbook_server.events import (
 )
 from fastbook_server.instruments import Instrument
 from fastbook_server.state import Recovered
+from fastbook_server.tape import Tape
 
-_SIDES = {"bid": fastbook.Side.BID, "ask": fastbook.Side.ASK}
-_OPPOSITE: dict[SideName, fastbook.Side] = {
-    "bid": fastbook.Side.ASK,
-    "ask": fastbook.Side.BID,
-}
+BID, ASK = fastbook.Side.BID, fastbook.Side.ASK
+_SIDES: dict[SideName, fastbook.Side] = {"bid": BID, "ask": ASK}
+_OPPOSITE: dict[SideName, fastbook.Side] = {"bid": ASK, "ask": BID}
+Levels = list[tuple[int, int]]
+Past = Mapping[str, Mapping[Interval, Iterable[Candle]]]
+"""Candles of the past by security and interval, oldest first."""
 
 
 class SecurityView:
-    """The depth and the last trades of one security, as they stood after ``seq``.
+    """The depth, the last trades and the tape of one security, as they stood after ``seq``.
 
-    ``rows_max`` and ``trades_max`` bound what frames show; 0 shows all.
+    ``rows_max`` and ``trades_max`` bound what frames show; 0 shows all. ``changed_levels`` collects
+    what the levels that change were before, for who asks for it; None: nobody does.
     """
 
     def __init__(
@@ -43,6 +48,7 @@ class SecurityView:
         seq: int,
         time_ms: int,
         trades: Iterable[Traded],
+        tape: Tape,
         rows_max: int,
         trades_max: int,
     ) -> None:
@@ -55,7 +61,52 @@ class SecurityView:
         )
         self.trades: deque[Traded] = deque(trades, maxlen=trades_max or None)
         self.last_trade_seq = self.trades[-1].seq if self.trades else None
+        self.tape = tape
+        self.changed_levels: dict[tuple[fastbook.Side, int], int] | None = None
         self._rows_max = rows_max
+
+    def set_level(self, side: fastbook.Side, price: int, quantity: int) -> None:
+        """Let a price level have a quantity; 0 removes it."""
+        changed = self.changed_levels
+        if changed is not None and (side, price) not in changed:
+            changed[side, price] = self.depth.get(side, price)
+        self.depth.set(side, price, quantity)
+
+    def take_changes(self) -> tuple[Levels, Levels]:
+        """Return the asks and the bids that changed since the last time, best first.
+
+        Each is (price, quantity of now). A level that is as it was then has not changed.
+        """
+        asks: Levels = []
+        bids: Levels = []
+        for (side, price), before in (self.changed_levels or {}).items():
+            now = self.depth.get(side, price)
+            if now != before:
+                (asks if side is ASK else bids).append((price, now))
+        if self.changed_levels is not None:
+            self.changed_levels.clear()
+        return sorted(asks), sorted(bids, reverse=True)
+
+    def ticker(self, now_ms: int) -> TickerView:
+        """Return the last 24 hours before `now_ms`, which never goes back, and the best prices."""
+        day, last = self.tape.day, self.tape.last
+        day.advance(now_ms)
+        bid, ask = self.depth.best(BID), self.depth.best(ASK)
+        number = self.instrument.tick.number
+        open_, high, low = day.open, day.high, day.low
+        return TickerView(
+            security=self.instrument.security,
+            seq=self.seq,
+            time=now_ms,
+            open=None if open_ is None else number(open_),
+            high=None if high is None else number(high),
+            low=None if low is None else number(low),
+            last=None if last is None else number(last),
+            volume=self.instrument.lot.number(day.volume),
+            change=None if last is None or open_ is None else number(last - open_),
+            best_bid=None if bid is None else number(bid[0]),
+            best_ask=None if ask is None else number(ask[0]),
+        )
 
     def book_frame(self) -> bytes:
         """Return the ``aggOrderBook`` frame of now."""
@@ -63,8 +114,8 @@ class SecurityView:
             self.instrument.security,
             self.seq,
             self.time_ms,
-            self.depth.rows_json(fastbook.Side.ASK, self._rows_max),
-            self.depth.rows_json(fastbook.Side.BID, self._rows_max),
+            self.depth.rows_json(ASK, self._rows_max),
+            self.depth.rows_json(BID, self._rows_max),
         )
 
     def last_trades_frame(self) -> bytes:
@@ -80,15 +131,27 @@ class SecurityView:
 
 
 class MarketData:
-    """The public views of all securities."""
+    """The public views of all securities.
 
-    def __init__(self, recovered: Recovered, *, rows_max: int = 50, trades_max: int = 50) -> None:
+    `past` are the candles before now, of which `candles_max` are kept.
+    """
+
+    def __init__(
+        self,
+        recovered: Recovered,
+        past: Past | None = None,
+        *,
+        rows_max: int = 50,
+        trades_max: int = 50,
+        candles_max: int = 100,
+    ) -> None:
         self.views = {
             i.security: SecurityView(
                 i,
                 seq=recovered.seqs.get(i.security, 0),
                 time_ms=recovered.time_ms,
                 trades=recovered.last_trades.get(i.security, ()),
+                tape=Tape(candles_max, (past or {}).get(i.security)),
                 rows_max=rows_max,
                 trades_max=trades_max,
             )
@@ -103,23 +166,24 @@ class MarketData:
     def on_orders(self, events: Sequence[Event]) -> set[str]:
         """Follow one batch of the order channel; return the securities whose book changed."""
         changed: set[str] = set()
+        traded: set[str] = set()
         for event in events:
             match event:
                 case OrderAccepted(order):
                     view = self.views[order.instrument.security]
                     view.seq, view.time_ms = order.seq, order.time_ms
                 case OrderFilled():
-                    security = event.taker.instrument.security
-                    self.views[security].depth.set(
-                        _OPPOSITE[event.taker.side], event.price, event.level_quantity
-                    )
+                    security, price = event.taker.instrument.security, event.price
+                    view = self.views[security]
+                    view.set_level(_OPPOSITE[event.taker.side], price, event.level_quantity)
+                    view.tape.add(event.time_ms, price, event.quantity, event.n == 0)
                     changed.add(security)
+                    traded.add(security)
                 case OrderRested(order):
                     security = order.instrument.security
                     assert order.price is not None, "a market order never rests"
-                    self.views[security].depth.set(
-                        _SIDES[order.side], order.price, event.level_quantity
-                    )
+                    view = self.views[security]
+                    view.set_level(_SIDES[order.side], order.price, event.level_quantity)
                     changed.add(security)
                 case OrderCancelled():
                     order = event.order
@@ -128,8 +192,10 @@ class MarketData:
                     view.seq, view.time_ms = event.seq, event.time_ms
                     if event.rested:
                         assert order.price is not None, "a market order never rests"
-                        view.depth.set(_SIDES[order.side], order.price, event.level_quantity)
+                        view.set_level(_SIDES[order.side], order.price, event.level_quantity)
                         changed.add(security)
+        for security in traded:
+            self.views[security].tape.flush()
         return changed
 
     def on_trades(self, trades: Sequence[Traded]) -> list[tuple[str, int, bytes]]:

@@ -63,10 +63,11 @@ class Unavailable(Exception):
 class _Pending:
     """A batch that is being collected."""
 
-    __slots__ = ("commands", "events", "weight")
+    __slots__ = ("commands", "events", "since_ms", "weight")
 
     def __init__(self) -> None:
         self.commands = 0
+        self.since_ms = 0  # the stamp of the first command
         self.events: list[Event] = []
         self.weight = 0
 
@@ -109,6 +110,7 @@ class Pipeline:
         self._now_ms = now_ms
         self._collecting = _Pending()
         self._closed: deque[_Pending] = deque()
+        self._in_flight: _Pending | None = None
         self._commands = 0  # matched, not yet committed
         self._events = 0
         self._commit_since: float | None = None
@@ -118,6 +120,7 @@ class Pipeline:
         self._wake = asyncio.Event()
         self._progress = asyncio.Event()
         self._unpublished: list[Event] = []  # relaxed only
+        self._unpublished_since_ms = 0
         self._publish_at: clock.Cancellable | None = None
 
     # ---- taking commands ----------------------------------------------------------------------
@@ -161,11 +164,11 @@ class Pipeline:
                 f"uncommitted_events_max {self._uncommitted_events_max} reached",
                 1_000,
             )
-        now = self._now_ms()
-        if now > self._time_ms:
-            self._time_ms = now
+        self._tick()
         events = self._match(user_id, command, withdraw_on_close)
         batch = self._collecting
+        if not batch.commands:
+            batch.since_ms = self._time_ms
         batch.events += events
         batch.commands += 1
         self._commands += 1
@@ -178,10 +181,35 @@ class Pipeline:
             self._closed.append(batch)
             self._collecting = _Pending()
         if self._relaxed:
+            if not self._unpublished:
+                self._unpublished_since_ms = self._time_ms
             self._unpublished += events
             if self._publish_at is None:
                 self._publish_at = self._timers.call_later(0, self._publish_relaxed)
         self._wake.set()
+
+    def _tick(self) -> int:
+        """Let time go on if the clock does; return the stamp of now."""
+        now = self._now_ms()
+        if now > self._time_ms:
+            self._time_ms = now
+        return self._time_ms
+
+    def committed_until_ms(self) -> int:
+        """Return a time before which nothing more can happen to what is durable.
+
+        Every event that is not durable yet bears this time or a later one. It never goes back.
+        """
+        for batch in (self._in_flight, *self._closed, self._collecting):
+            if batch is not None and batch.commands:
+                return batch.since_ms
+        return self._tick()
+
+    def published_until_ms(self) -> int:
+        """Return the same of what has been published."""
+        if not self._relaxed:
+            return self.committed_until_ms()
+        return self._unpublished_since_ms if self._unpublished else self._tick()
 
     def _match(
         self, user_id: str, command: ExchangeCommand | Withdraw, withdraw_on_close: bool
@@ -216,7 +244,9 @@ class Pipeline:
             await self._until_woken()
             self._wake.clear()
             while (batch := self._next_batch()) is not None:
+                self._in_flight = batch
                 await self._commit(batch)
+                self._in_flight = None
                 self._commands -= batch.commands
                 self._events -= batch.weight
                 if not self._relaxed:

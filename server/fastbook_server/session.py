@@ -25,7 +25,7 @@ from fastbook_client.wire.commands import (
     Subscribe,
     Unsubscribe,
 )
-from fastbook_client.wire.words import Code
+from fastbook_client.wire.words import Channel, Code
 from fastbook_server import frames, messages, metrics, wsframes
 from fastbook_server.messages import ProtocolError
 from fastbook_server.pipeline import Pipeline, Unavailable
@@ -107,7 +107,7 @@ class Session:
         self._now_ms = now_ms
         self._loop = asyncio.get_running_loop()
         self._rate = RateLimit(limits.commands_per_second_max, self._loop.time())
-        self._subscriptions: set[str] = set()
+        self._subscriptions: set[tuple[str, Channel]] = set()
         self._outbox: list[bytes] = []
         self._flushing = False
         self._closing = False
@@ -124,8 +124,8 @@ class Session:
             self._flushing = True
             self._loop.call_soon(self._flush)
 
-    def send_book(self, frame: bytes) -> bool:
-        """Queue a book unless the reader is behind: the next one says it all."""
+    def send_state(self, frame: bytes) -> bool:
+        """Queue a book or the like unless the reader is behind: the next one says it all."""
         if self._transport.get_write_buffer_size() > self._limits.outbox_bytes_soft:
             return self._closing
         self.send(frame)
@@ -198,8 +198,8 @@ class Session:
         self._closing = True
         if self._abort is not None:
             self._abort.cancel()
-        for security in self._subscriptions:
-            self._feeds.leave(self, security)
+        for security, channel in self._subscriptions:
+            self._feeds.leave(self, security, channel)
         self._users.disconnect(self.user_id, self)
 
     def open(self, user_id: str, welcome: bytes, opening: Opening | None) -> None:
@@ -209,9 +209,9 @@ class Session:
         if opening is not None:
             self._join(self.security, opening)
 
-    def _join(self, security: str, opening: Opening) -> None:
-        self._subscriptions.add(security)
-        self._feeds.join(self, security, opening)
+    def _join(self, security: str, opening: Opening | None, channel: Channel = "book") -> None:
+        self._subscriptions.add((security, channel))
+        self._feeds.join(self, security, opening, channel)
 
     def list_orders(self) -> None:
         """Send the user's open orders, unasked."""
@@ -254,30 +254,29 @@ class Session:
             self._refuse_command(command, error.code, error.message, error.retry_after_ms)
 
     async def _subscribe(self, command: Subscribe) -> None:
-        security = command.security
+        security, channel = command.security, command.channel
         if not self._known(command):
             return
-        limit = self._limits.subscriptions_max
-        if security not in self._subscriptions and len(self._subscriptions) >= limit:
+        limit, again = self._limits.subscriptions_max, (security, channel) in self._subscriptions
+        if not again and len(self._subscriptions) >= limit:
             message = f"subscriptions_max {limit} reached"
             self._refuse_command(command, Code.OVERLOADED, message, messages.OVERLOADED_RETRY_MS)
             return
-        if security in self._subscriptions:
-            self._feeds.leave(self, security)  # again from the start, as it was asked for
-        opening = await self._feeds.opening(security)
+        if again:
+            self._feeds.leave(self, security, channel)  # from the start, as it was asked for
+        opening = await self._feeds.opening(security, channel)
         if not self._closing:
-            self.send(wsframes.text(frames.subscribed(command.ref, command.channel, security)))
-            self._join(security, opening)
+            self.send(wsframes.text(frames.subscribed(command.ref, channel, security)))
+            self._join(security, opening, channel)
 
     def _unsubscribe(self, command: Unsubscribe) -> None:
+        security, channel = command.security, command.channel
         if not self._known(command):
             return
-        if command.security in self._subscriptions:
-            self._subscriptions.discard(command.security)
-            self._feeds.leave(self, command.security)
-        self.send(
-            wsframes.text(frames.unsubscribed(command.ref, command.channel, command.security))
-        )
+        if (security, channel) in self._subscriptions:
+            self._subscriptions.discard((security, channel))
+            self._feeds.leave(self, security, channel)
+        self.send(wsframes.text(frames.unsubscribed(command.ref, channel, security)))
 
     def _known(self, command: Subscribe | Unsubscribe) -> bool:
         if command.security in self._feeds.securities:

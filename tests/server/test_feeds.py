@@ -11,9 +11,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from trading import Floor, ask, bid, market, recovered
 
-from fastbook_server import feeds
 from fastbook_server.channels import Channels
-from fastbook_server.feeds import Feeds, Throttle
+from fastbook_server.feeds import Feeds, Pace, book
+from fastbook_server.feeds.audience import Throttle
 from fastbook_server.market_data import MarketData
 from fastbook_server.snapshots import Snapshots
 
@@ -85,7 +85,8 @@ class Hall:
         self.channels = Channels()
         data = MarketData(past, **options)
         self.snapshots = Snapshots(data, 0)
-        self.feeds = Feeds(data, self.snapshots, self.channels, self.timers, INTERVAL_S)
+        pace = Pace(self.timers, INTERVAL_S, lambda: self.floor.now_ms)
+        self.feeds = Feeds(data, self.snapshots, self.channels, pace)
 
     def do(self, user_id, *commands):
         """Apply and publish commands as one batch."""
@@ -177,7 +178,7 @@ def test_a_joiner_with_an_old_pair_gets_every_trade_since_and_the_newest_book():
 
 
 def test_a_joiner_whose_pair_is_older_than_the_kept_trades_gets_a_new_pair(monkeypatch):
-    monkeypatch.setattr(feeds, "HISTORY_BYTES_MAX", 600)
+    monkeypatch.setattr(book, "HISTORY_BYTES_MAX", 600)
     hall = Hall()
     hall.do("bob", ask(10, 9))
     old = hall.snapshots.build("COIN")

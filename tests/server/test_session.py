@@ -191,7 +191,7 @@ async def test_a_client_that_is_cut_off_leaves_no_session(serve, join, raw):
     peer.writer.transport.abort()
     watcher = await join(server, feed="none")
     await until(lambda: len(server._gateway._sessions) == 1)
-    assert server._feeds._feeds["COIN"]._readers == {}
+    assert len(server._feeds._feeds["COIN", "book"]._audience) == 0
     assert (await watcher.ask({"op": "ping", "ref": "1"}))["event"] == "pong"
 
 

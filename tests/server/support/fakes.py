@@ -64,7 +64,7 @@ class FakeTimers:
 
 
 class FakeReader:
-    """A connection that keeps what it was sent, as decoded JSON; `behind` refuses books."""
+    """A connection that keeps what it was sent, as decoded JSON; `behind` refuses states."""
 
     def __init__(self) -> None:
         self.frames: list[Any] = []
@@ -75,8 +75,8 @@ class FakeReader:
         """Take frames."""
         self.frames += unframed(frame)
 
-    def send_book(self, frame: bytes) -> bool:
-        """Take a book unless it is behind."""
+    def send_state(self, frame: bytes) -> bool:
+        """Take a state unless it is behind."""
         if self.behind:
             return False
         self.send(frame)
