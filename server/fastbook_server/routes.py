@@ -14,7 +14,7 @@ import msgspec
 from aiohttp import web
 
 from fastbook_client.wire.words import PROTOCOL, Code
-from fastbook_server import __version__, frames, metrics
+from fastbook_server import __version__, frames, metrics, pages
 from fastbook_server.feeds import Feeds
 from fastbook_server.instruments import Instrument
 from fastbook_server.pipeline import Pipeline
@@ -76,7 +76,7 @@ class Gateway:
     def routes(self) -> list[web.RouteDef]:
         """Return all routes."""
         return [
-            web.get("/", self.index),
+            *pages.routes(self.index),
             web.get("/ws", self.websocket),
             web.get("/healthz", self.healthz),
             web.get("/readyz", self.readyz),

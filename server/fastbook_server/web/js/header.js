@@ -1,0 +1,94 @@
+// The head line: which security, its price, its day; and how the page looks.
+
+import { forgetColours } from "./canvas.js";
+import { byId, el, say } from "./dom.js";
+import { fixed, short } from "./numbers.js";
+
+export class Header {
+  /** `choose` is called with the security that a person chose. */
+  constructor({ market, choose }) {
+    this.market = market;
+    this._seen = "";
+    this._listed = "";
+    byId("security").addEventListener("change", (event) => choose(event.target.value));
+  }
+
+  frame() {
+    const { market } = this;
+    const { versions } = market;
+    this._list();
+    const seen = [versions.ticker, versions.tape, versions.security].join();
+    if (seen === this._seen) return;
+    this._seen = seen;
+    const { ticker, grid, tape } = market;
+    const p = (price) => (price === null || price === undefined ? "–" : fixed(price, grid.priceDecimals));
+    const last = tape.at(-1)?.price ?? ticker?.last;
+    const side = tape.at(-1)?.side ?? "";
+    say(byId("last"), p(last));
+    byId("last").dataset.side = side;
+    const change = ticker?.change ?? null;
+    const percent = change !== null && ticker.open ? ` ${signed((100 * change) / ticker.open, 2)} %` : "";
+    say(byId("change"), change === null ? "–" : signed(change, grid.priceDecimals) + percent);
+    byId("change").dataset.side = change > 0 ? "bid" : change < 0 ? "ask" : "";
+    say(byId("high"), p(ticker?.high));
+    say(byId("low"), p(ticker?.low));
+    say(byId("volume"), ticker ? short(ticker.volume) : "–");
+    document.title = last === undefined || last === null ? "fastbook" : `${p(last)} ${market.security} · fastbook`;
+  }
+
+  _list() {
+    const { instruments, security } = this.market;
+    const listed = instruments.map((i) => i.security + i.status).join() + security;
+    if (listed === this._listed) return;
+    this._listed = listed;
+    byId("security").replaceChildren(...instruments.map((i) => {
+      const text = i.status === "halted" ? `${i.security} (halted)` : i.security;
+      return el("option", { value: i.security, selected: i.security === security }, text);
+    }));
+  }
+}
+
+const signed = (value, decimals) => (value > 0 ? "+" : "") + fixed(value, decimals);
+
+/** How the page looks: dark or light, which two colours; kept over visits. */
+export class Looks {
+  constructor(restyle) {
+    this._restyle = restyle;
+    const root = document.documentElement;
+    const system = matchMedia("(prefers-color-scheme: light)");
+    let stored = {};
+    try {
+      stored = JSON.parse(localStorage.getItem("fastbook.looks")) ?? {};
+    } catch {
+      // Forbidden or broken: as the system says.
+    }
+    this.theme = stored.theme ?? null;
+    this.palette = stored.palette === "blue-orange" ? "blue-orange" : "green-red";
+    const apply = () => {
+      root.dataset.theme = this.theme ?? (system.matches ? "light" : "dark");
+      root.dataset.palette = this.palette;
+      byId("theme").setAttribute("aria-pressed", String(root.dataset.theme === "light"));
+      byId("palette").setAttribute("aria-pressed", String(this.palette === "blue-orange"));
+      forgetColours();
+      this._restyle();
+    };
+    system.addEventListener("change", apply);
+    byId("theme").addEventListener("click", () => {
+      this.theme = root.dataset.theme === "dark" ? "light" : "dark";
+      this._keep(apply);
+    });
+    byId("palette").addEventListener("click", () => {
+      this.palette = this.palette === "green-red" ? "blue-orange" : "green-red";
+      this._keep(apply);
+    });
+    apply();
+  }
+  _keep(apply) {
+    try {
+      localStorage.setItem("fastbook.looks", JSON.stringify({ theme: this.theme, palette: this.palette }));
+    } catch {
+      // Until the page is left.
+    }
+    apply();
+  }
+}

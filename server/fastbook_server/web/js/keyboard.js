@@ -1,0 +1,47 @@
+// Keys: B and S, arrows, Enter, Esc, X, ?. Where people type or choose, keys are theirs.
+
+import { byId } from "./dom.js";
+
+const TYPES = new Set(["SELECT", "TEXTAREA"]);
+
+export function listenToKeys({ ticket, blotter, show }) {
+  const help = byId("help");
+  const letters = {
+    b: () => ticket.setSide("bid"),
+    s: () => ticket.setSide("ask"),
+    l: () => ticket.setType("limit"),
+    m: () => ticket.setType("market"),
+    x: () => blotter.cancelAll(),
+    "?": () => help.showModal(),
+  };
+  byId("keys").addEventListener("click", () => help.showModal());
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || help.open) return;
+    const target = event.target;
+    if (TYPES.has(target.tagName)) return;
+    const act = letters[event.key.toLowerCase()];
+    if (act) {
+      event.preventDefault();
+      if (event.repeat) return;
+      if ("bs".includes(event.key.toLowerCase())) show("ticket");
+      act();
+    } else if (event.key === "ArrowUp" || event.key === "ArrowDown") {
+      move(event, ticket);
+    } else if (event.key === "Enter" && !event.repeat && !target.closest("button, a")) {
+      event.preventDefault();
+      ticket.send();
+    } else if (event.key === "Escape") {
+      target.blur();
+      ticket.clear();
+    }
+  });
+}
+
+/** Up and down move the price a tick, with Shift ten; in the amount, a lot or ten. */
+function move(event, ticket) {
+  const by = (event.key === "ArrowUp" ? 1 : -1) * (event.shiftKey ? 10 : 1);
+  if (event.target.closest("[role=tablist], canvas, .scroll, #chart")) return;
+  event.preventDefault();
+  if (event.target.id === "amount") ticket.nudgeAmount(by);
+  else ticket.nudge(by);
+}

@@ -1,0 +1,31 @@
+// One requestAnimationFrame for everything: whoever has news asks for a frame, all draw in it.
+
+const KEPT = 1024;
+
+export class Loop {
+  constructor() {
+    this.views = [];
+    this._asked = false;
+    this._times = new Float32Array(KEPT);
+    this.frames = 0;
+    this._frame = (now) => this._draw(now);
+  }
+  /** Ask for a frame; a hidden page gets it when it is seen again. */
+  invalidate() {
+    if (this._asked) return;
+    this._asked = true;
+    requestAnimationFrame(this._frame);
+  }
+  _draw(now) {
+    const started = performance.now();
+    this._asked = false;
+    for (const view of this.views) view.frame(now);
+    this._times[this.frames++ % KEPT] = performance.now() - started;
+  }
+  /** Return how long the last frames took, in ms: the median and the slowest of a hundred. */
+  times() {
+    const seen = Array.from(this._times.subarray(0, Math.min(this.frames, KEPT))).sort((a, b) => a - b);
+    const at = (share) => seen[Math.min(seen.length - 1, Math.floor(share * seen.length))] ?? 0;
+    return { median: at(0.5), p99: at(0.99) };
+  }
+}

@@ -1,0 +1,126 @@
+// The assembly: who knows whom. State is kept as it comes, and drawn once per frame.
+
+import { Account } from "./account.js";
+import { Blotter } from "./blotter.js";
+import { Chart } from "./chart.js";
+import { Connection } from "./connection.js";
+import { DepthChart } from "./depth.js";
+import { byId, choice, say } from "./dom.js";
+import { Footer } from "./footer.js";
+import { Header, Looks } from "./header.js";
+import { Identity } from "./identity.js";
+import { listenToKeys } from "./keyboard.js";
+import { Ladder } from "./ladder.js";
+import { Loop } from "./loop.js";
+import { Market } from "./market.js";
+import { Tape } from "./tape.js";
+import { Ticket } from "./ticket.js";
+
+const NOTICE_MS = 6_000;
+const PUBLIC = new Set(["trades", "depth", "checksum", "candles", "ticker"]);
+
+const wanted = () => new URL(location.href).searchParams.get("security");
+
+function point(url, security) {
+  url.searchParams.set("security", security);
+  return url;
+}
+
+let noticeTimer = 0;
+/** Say something in passing. */
+function notice(text) {
+  clearTimeout(noticeTimer);
+  say(byId("notice"), text);
+  noticeTimer = setTimeout(() => say(byId("notice"), ""), NOTICE_MS);
+}
+
+/** On a small screen one panel is seen at a time. */
+function tabs() {
+  const terminal = byId("terminal");
+  const mark = choice(byId("tabs"), (name) => (terminal.dataset.tab = name));
+  const show = (name) => {
+    terminal.dataset.tab = name;
+    mark(name);
+  };
+  show("ladder");
+  return show;
+}
+
+function start() {
+  const loop = new Loop();
+  const identity = new Identity();
+  const ui = {
+    hover: null,
+    version: 0,
+    point(hover) {
+      if (hover?.t === this.hover?.t && hover?.side === this.hover?.side) return;
+      this.hover = hover;
+      this.version += 1;
+      loop.invalidate();
+    },
+  };
+  const connection = new Connection(identity, {
+    onBook: (text) => market.bookText(text),
+    onFrame: (frame) => {
+      if (PUBLIC.has(frame.event)) market.take(frame);
+      else if (frame.event === "welcome") welcome(frame);
+      else account.take(frame);
+    },
+    onState: (state) => {
+      byId("elsewhere").hidden = state !== "elsewhere";
+      loop.invalidate();
+    },
+  });
+  const market = new Market(connection, loop);
+  const account = new Account(connection, loop);
+  const ticket = new Ticket({ market, account, connection, loop });
+  const show = tabs();
+  const pick = (level) => {
+    ticket.pick(level);
+    show("ticket");
+  };
+  const ladder = new Ladder({ market, account, ui, loop, pick });
+  const depth = new DepthChart({ market, ui, loop });
+  const tape = new Tape({ market, account, loop });
+  const chart = new Chart({ market, loop });
+  const blotter = new Blotter({ market, account, loop, notice });
+  const header = new Header({ market, choose });
+  new Footer({ connection, market, account, loop });
+  loop.views.push(market, header, ladder, depth, tape, chart, ticket, blotter);
+  const canvases = [ladder, depth, tape].map((view) => view.canvas);
+  new Looks(() => {
+    for (const canvas of canvases) canvas.dirty = true;
+    chart.restyle();
+    loop.invalidate();
+  });
+
+  function welcome(frame) {
+    const before = account.userId;
+    account.welcome(frame.userId);
+    if (before !== null && before !== frame.userId) notice("The server gave this page a new user id");
+    const asked = wanted();
+    if (!market.welcome(frame, asked)) notice(`There is no security ${asked} here`);
+    history.replaceState(null, "", point(new URL(location.href), market.security));
+  }
+  function choose(security) {
+    history.pushState(null, "", point(new URL(location.href), security));
+    look(security);
+  }
+  function look(security) {
+    ui.point(null);
+    byId("group").value = "1";
+    ladder.setStep(1);
+    market.follow(security);
+  }
+  addEventListener("popstate", () => {
+    const security = wanted();
+    if (market.instruments.some((i) => i.security === security)) look(security);
+  });
+  choice(byId("intervals"), (interval) => market.setInterval(interval))("1m");
+  byId("take-back").addEventListener("click", () => connection.restart());
+  byId("as-new").addEventListener("click", () => connection.restart({ asNew: true }));
+  listenToKeys({ ticket, blotter, show });
+  connection.open();
+}
+
+start();

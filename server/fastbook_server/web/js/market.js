@@ -1,0 +1,231 @@
+// The public state of the security that is looked at: the latest of everything, no queue.
+
+import { Side, checksum } from "./book.js";
+import { Grid } from "./numbers.js";
+
+const TAPE_MAX = 500;
+const CANDLES_MAX = 20_000;
+const MERGE_MS = 50;
+
+export class Market {
+  constructor(connection, loop) {
+    this._connection = connection;
+    this._loop = loop;
+    this.instruments = [];
+    this.security = null;
+    this.interval = "1m";
+    this.wantsDepth = false;
+    this.gaps = 0;
+    this.epoch = null;
+    this._reset();
+  }
+
+  _reset() {
+    this.grid = new Grid(this.instrument ?? { tickSize: 0.01, lotSize: 0.01 });
+    this.book = null;
+    this.depth = null;
+    this.ticker = null;
+    this.tape = [];
+    this.lastSeq = null;
+    this.trades = 0;
+    this._bookText = null;
+    this.refused = new Map();
+    this.versions = { book: 0, tape: 0, ticker: 0, security: (this.versions?.security ?? 0) + 1 };
+    this._resetCandles();
+  }
+  _resetCandles() {
+    this.candles = new Map();
+    this.changed = new Map();
+  }
+
+  get instrument() {
+    return this.instruments.find((i) => i.security === this.security);
+  }
+  /** The deepest book there is: the whole one if it is followed, else the best rows. */
+  get sides() {
+    if (this.depth?.whole)
+      return { ask: this.depth.ask.levels, bid: this.depth.bid.levels };
+    return this.book ?? { ask: [], bid: [] };
+  }
+
+  /** A connection is open: learn what is traded, and follow `wanted` if it is. */
+  welcome(frame, wanted) {
+    this.instruments = frame.instruments;
+    const known = frame.instruments.some((i) => i.security === wanted);
+    const security = known ? wanted : (this.instrument?.security ?? frame.security);
+    if (frame.epoch !== this.epoch) this.lastSeq = null;
+    this.epoch = frame.epoch;
+    if (security === this.security) {
+      this.refused.clear();
+      this.depth = null;
+      this._resetCandles();
+      this._subscribeAll();
+    } else {
+      this._show(security);
+    }
+    return known || !wanted;
+  }
+
+  /** Look at another security. */
+  follow(security) {
+    if (security === this.security) return;
+    for (const channel of this._channels()) this._send("unsubscribe", channel, this.security);
+    this._show(security);
+  }
+  _show(security) {
+    this.security = security;
+    this._reset();
+    this._subscribeAll();
+    this._loop.invalidate();
+  }
+
+  setInterval(interval) {
+    if (interval === this.interval) return;
+    if (this.security) this._send("unsubscribe", "candles:" + this.interval, this.security);
+    this.interval = interval;
+    this._resetCandles();
+    if (this.security) this._subscribe("candles:" + interval);
+    this._loop.invalidate();
+  }
+
+  /** Follow the whole book, level by level, or no longer: wide steps need more than the best rows. */
+  setDepth(wanted) {
+    if (wanted === this.wantsDepth) return;
+    this.wantsDepth = wanted;
+    if (wanted) this._subscribe("depth");
+    else {
+      if (this.security) this._send("unsubscribe", "depth", this.security);
+      this.depth = null;
+      this.versions.book += 1;
+    }
+    this._loop.invalidate();
+  }
+
+  _channels() {
+    const always = ["book", "ticker", "candles:" + this.interval];
+    return this.wantsDepth ? [...always, "depth"] : always;
+  }
+  _subscribeAll() {
+    for (const channel of this._channels()) this._subscribe(channel);
+  }
+  async _subscribe(channel) {
+    const security = this.security;
+    const reply = await this._send("subscribe", channel, security);
+    if (reply?.event !== "error" || security !== this.security) return;
+    this.refused.set(channel, reply.message);
+    if (channel === "depth") this.depth = null;
+    this._loop.invalidate();
+  }
+  _send(op, channel, security) {
+    const named = channel === "book" ? {} : { channel };
+    return this._connection.ask({ op, security, ...named });
+  }
+
+  // ---- frames --------------------------------------------------------------------------------
+
+  /** Keep the text of the newest book; it is read when a frame is drawn, if it still is newest. */
+  bookText(text) {
+    this._bookText = text;
+    this._loop.invalidate();
+  }
+
+  /** Take a public frame. */
+  take(frame) {
+    if (frame.security !== this.security) return;
+    if (frame.event === "trades") this._takeTrades(frame);
+    else if (frame.event === "depth") this._takeDepth(frame);
+    else if (frame.event === "checksum") this._check(frame);
+    else if (frame.event === "candles") this._takeCandles(frame);
+    else if (frame.event === "ticker") {
+      this.ticker = frame;
+      this.versions.ticker += 1;
+    }
+    this._loop.invalidate();
+  }
+
+  /** Read what was kept as text: called once per drawn frame, before the views. */
+  frame() {
+    const text = this._bookText;
+    if (text === null) return;
+    this._bookText = null;
+    const frame = JSON.parse(text);
+    if (frame.security !== this.security) return;
+    const { grid } = this;
+    const levels = (rows) =>
+      rows.map((row) => ({ t: grid.ticks(row.price), q: grid.lots(row.amount) }));
+    const { ask, bid } = frame.aggOrderBook;
+    this.book = { seq: frame.seq, time: frame.time, ask: levels(ask), bid: levels(bid) };
+    this.versions.book += 1;
+  }
+
+  _takeTrades(frame) {
+    let fresh = frame.trades;
+    if (frame.prevSeq === null) {
+      const joins = this.lastSeq !== null && fresh.some((t) => t.seq === this.lastSeq);
+      if (joins) fresh = fresh.filter((t) => t.seq > this.lastSeq);
+      else this.tape = [];
+    } else if (this.lastSeq !== null && frame.prevSeq !== this.lastSeq) {
+      if (frame.seq <= this.lastSeq) return;
+      this.gaps += 1;
+      this._subscribe("book");
+    }
+    for (const trade of fresh) this._addTrade(trade);
+    if (frame.trades.length) this.lastSeq = frame.trades.at(-1).seq;
+    else if (frame.prevSeq === null) this.lastSeq = null;
+    this.versions.tape += 1;
+  }
+
+  /** Add a trade; what one taker does on one side within a moment is one sweep. */
+  _addTrade(trade) {
+    const { tape, grid } = this;
+    const lots = grid.lots(trade.amount);
+    const last = tape.at(-1);
+    this.trades += 1;
+    const same = last && last.userId === trade.userId && last.side === trade.type;
+    if (same && trade.time - last.time <= MERGE_MS) {
+      last.lots += lots;
+      last.total += trade.total;
+      last.price = last.total / (last.lots * grid.lot);
+      last.count += 1;
+      return;
+    }
+    const { userId, type: side, time, price, total } = trade;
+    tape.push({ userId, side, time, price, lots, total, count: 1 });
+    if (tape.length > 2 * TAPE_MAX) tape.splice(0, tape.length - TAPE_MAX);
+  }
+
+  _takeDepth(frame) {
+    const { grid } = this;
+    if (!this.wantsDepth) return;
+    if (frame.prevSeq === null) {
+      this.depth = { ask: new Side("ask"), bid: new Side("bid"), seq: frame.seq, whole: true };
+    } else if (!this.depth?.whole || frame.prevSeq !== this.depth.seq) {
+      return this._resyncDepth();
+    }
+    for (const name of ["ask", "bid"])
+      for (const { price, amount } of frame[name])
+        this.depth[name].set(grid.ticks(price), grid.lots(amount));
+    this.depth.seq = frame.seq;
+    this.versions.book += 1;
+  }
+  _check(frame) {
+    const { depth } = this;
+    if (!depth?.whole || frame.seq !== depth.seq) return;
+    if (checksum(depth.ask.levels, depth.bid.levels) !== frame.checksum) this._resyncDepth();
+  }
+  _resyncDepth() {
+    if (this.depth?.whole === false) return; // asked already
+    this.gaps += 1;
+    this.depth = { whole: false };
+    this._subscribe("depth");
+  }
+
+  _takeCandles(frame) {
+    if (frame.interval !== this.interval) return;
+    for (const candle of frame.candles) {
+      this.candles.set(candle.time, candle);
+      this.changed.set(candle.time, candle);
+    }
+    if (this.candles.size > CANDLES_MAX) this.candles.delete(this.candles.keys().next().value);
+  }
+}
