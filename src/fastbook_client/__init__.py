@@ -1,1 +1,117 @@
-"""The client library of a fastbook server."""
+"""The client library of a fastbook server.
+
+::
+
+    async with fastbook_client.connect("http://127.0.0.1:8080") as market:
+        order = await market.limit("bid", 99.5, 2)
+        async for event in market:
+            print(event)
+
+``fastbook_client.sync`` is the same without ``async``, ``fastbook_client.wire`` the wire as types
+(which needs nothing but msgspec: what is named here is imported when it is first used).
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fastbook_client.api import Api
+    from fastbook_client.backoff import Backoff
+    from fastbook_client.book import Book, Level
+    from fastbook_client.errors import (
+        ConnectError,
+        ConnectionClosed,
+        FastbookError,
+        NotConnected,
+        Refused,
+        Rejected,
+        TooSlow,
+        Unanswered,
+    )
+    from fastbook_client.events import (
+        BookReset,
+        Disconnected,
+        Event,
+        OrderState,
+        Resynced,
+        TradesMissed,
+    )
+    from fastbook_client.market import Market, connect
+    from fastbook_client.wire.frames import (
+        AggOrderBook,
+        Candles,
+        CandleView,
+        Depth,
+        InstrumentView,
+        OrderFrame,
+        OrderView,
+        Ticker,
+        Trades,
+        TradeView,
+    )
+
+_ERRORS = (
+    *("ConnectError", "ConnectionClosed", "FastbookError", "NotConnected", "Refused", "Rejected"),
+    *("TooSlow", "Unanswered"),
+)
+_EVENTS = ("BookReset", "Disconnected", "Event", "OrderState", "Resynced", "TradesMissed")
+_FRAMES = (
+    *("AggOrderBook", "CandleView", "Candles", "Depth", "InstrumentView", "OrderFrame"),
+    *("OrderView", "Ticker", "TradeView", "Trades"),
+)
+_HOME = {
+    "Api": "api",
+    "Backoff": "backoff",
+    "Book": "book",
+    "Level": "book",
+    "Market": "market",
+    "connect": "market",
+    **dict.fromkeys(_ERRORS, "errors"),
+    **dict.fromkeys(_EVENTS, "events"),
+    **dict.fromkeys(_FRAMES, "wire.frames"),
+}
+
+__all__ = [
+    "AggOrderBook",
+    "Api",
+    "Backoff",
+    "Book",
+    "BookReset",
+    "CandleView",
+    "Candles",
+    "ConnectError",
+    "ConnectionClosed",
+    "Depth",
+    "Disconnected",
+    "Event",
+    "FastbookError",
+    "InstrumentView",
+    "Level",
+    "Market",
+    "NotConnected",
+    "OrderFrame",
+    "OrderState",
+    "OrderView",
+    "Refused",
+    "Rejected",
+    "Resynced",
+    "Ticker",
+    "TooSlow",
+    "TradeView",
+    "Trades",
+    "TradesMissed",
+    "Unanswered",
+    "connect",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(f"fastbook_client.{_HOME[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

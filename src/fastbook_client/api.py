@@ -1,0 +1,139 @@
+"""What a server answers over HTTP: instruments, books, trades, candles, tickers.
+
+Questions change nothing, so one that met a server that was away or busy is asked again by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, TypeVar
+
+import aiohttp
+import msgspec
+
+from fastbook_client.backoff import Backoff
+from fastbook_client.connection import refused
+from fastbook_client.errors import ConnectError, Refused
+from fastbook_client.wire.answers import (
+    BookAnswer,
+    CandlesAnswer,
+    InstrumentsAnswer,
+    TradesAnswer,
+)
+from fastbook_client.wire.frames import CandleView, InstrumentView, TickerView, TradeView
+from fastbook_client.wire.queries import LIMIT_MAX
+from fastbook_client.wire.words import Interval
+
+PATIENCE = Backoff(first_s=0.1, max_s=2.0, attempts_max=5)
+"""Five more attempts, within some four seconds."""
+BUSY = (429, 503)
+TIMEOUT_S = 30.0
+
+Answer = TypeVar("Answer")
+
+
+class Api:
+    """The ``/api`` of one server; `base` is its ``http://HOST:PORT``.
+
+    All methods raise Refused for what the server refuses (at once for what it will always refuse,
+    after `patience` for 429 and 503), and ConnectError if there is no server.
+    """
+
+    def __init__(
+        self, http: aiohttp.ClientSession, base: str, patience: Backoff = PATIENCE
+    ) -> None:
+        self._http = http
+        self._base = base
+        self._patience = patience
+
+    async def instruments(self) -> tuple[InstrumentView, ...]:
+        """Return all that is traded."""
+        return (await self._get("instruments", InstrumentsAnswer, {})).instruments
+
+    async def book(self, security: str | None = None, depth: int | None = None) -> BookAnswer:
+        """Return the aggregated book, `depth` rows a side."""
+        return await self._get("book", BookAnswer, {"security": security, "depth": depth})
+
+    async def ticker(self, security: str | None = None) -> TickerView:
+        """Return the last 24 hours and the best prices."""
+        return await self._get("ticker", TickerView, {"security": security})
+
+    async def trades_page(
+        self, security: str | None, before: int | None = None, limit: int = LIMIT_MAX
+    ) -> TradesAnswer:
+        """Return the newest trades before the ``seq`` `before`, oldest first."""
+        asked = {"security": security, "before": before, "limit": limit}
+        return await self._get("trades", TradesAnswer, asked)
+
+    async def trades_back(
+        self, security: str | None = None, before: int | None = None
+    ) -> AsyncIterator[TradeView]:
+        """Iterate over the trades from the newest (before `before`) to the very first."""
+        while True:
+            page = await self.trades_page(security, before)
+            for trade in reversed(page.trades):
+                yield trade
+            if not page.more or not page.trades:
+                return
+            before = page.trades[0].seq
+
+    async def candles(
+        self,
+        security: str | None = None,
+        interval: Interval = "1m",
+        start: int | None = None,
+        end: int | None = None,
+    ) -> list[CandleView]:
+        """Return the candles of ``[start, end)`` (Unix ms), oldest first, in all their pages.
+
+        Without `start`: the last 1,000 before `end`.
+        """
+        found: list[CandleView] = []
+        while True:
+            page = await self._get(
+                "candles",
+                CandlesAnswer,
+                {
+                    "security": security,
+                    "interval": interval,
+                    "start": start,
+                    "end": end,
+                    "limit": LIMIT_MAX,
+                },
+            )
+            found += page.candles
+            if start is None or not page.more or not page.candles:
+                return found
+            start = page.candles[-1].time + 1
+
+    async def _get(self, path: str, kind: type[Answer], asked: Mapping[str, Any]) -> Answer:
+        failures = 0
+        while True:
+            try:
+                return await self._try(path, kind, asked)
+            except ConnectError as error:
+                if isinstance(error, Refused) and error.status not in BUSY:
+                    raise
+                failures += 1
+                delay_s = self._patience.delay_s(failures)
+                if delay_s is None:
+                    raise
+            await asyncio.sleep(delay_s)
+
+    async def _try(self, path: str, kind: type[Answer], asked: Mapping[str, Any]) -> Answer:
+        params = {name: str(value) for name, value in asked.items() if value is not None}
+        url = f"{self._base}/api/{path}"
+        try:
+            async with asyncio.timeout(TIMEOUT_S), self._http.get(url, params=params) as answer:
+                body = await answer.read()
+        except TimeoutError:
+            raise ConnectError(f"{url}: no answer within {TIMEOUT_S:g} s") from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise ConnectError(f"{url}: {error or type(error).__name__}") from None
+        if answer.status != 200:
+            raise refused(answer.status, body, answer.reason)
+        try:
+            return msgspec.json.decode(body, type=kind)
+        except msgspec.MsgspecError as error:
+            raise ConnectError(f"{url}: expected an answer of /api/{path}: {error}") from None

@@ -1,0 +1,170 @@
+"""What public frames become: local books, tapes without gaps, events in the mailbox."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+from fastbook_client.api import Api
+from fastbook_client.book import Book
+from fastbook_client.errors import ConnectError, ConnectionClosed
+from fastbook_client.events import BookReset
+from fastbook_client.mailbox import Mailbox
+from fastbook_client.tape import Tape
+from fastbook_client.wire.frames import (
+    Checksum,
+    Depth,
+    InstrumentView,
+    PublicFrame,
+    Trades,
+    TradeView,
+)
+
+GAP_TRADES_MAX = 100_000
+"""How many missed trades are fetched; older ones are told of, not fetched."""
+
+
+class Feeds:
+    """The public side of a market. `resubscribe` is called with the security of a wrong book.
+
+    `failed` is called with what a gap's trades could not be taken for: the user is too slow.
+    """
+
+    def __init__(
+        self,
+        mailbox: Mailbox,
+        api: Api,
+        resubscribe: Callable[[str], None],
+        failed: Callable[[Exception], None],
+    ) -> None:
+        self.books: dict[str, Book] = {}
+        self._mailbox = mailbox
+        self._api = api
+        self._resubscribe = resubscribe
+        self._failed = failed
+        self._tapes: dict[str, Tape] = {}
+        self._fetching: dict[str, asyncio.Task[None]] = {}
+        self._instruments: dict[str, InstrumentView] = {}
+
+    def meet(self, instruments: Iterable[InstrumentView]) -> None:
+        """Take what is traded from a ``welcome``; every channel starts again."""
+        self._instruments = {i.security: i for i in instruments}
+        for tape in self._tapes.values():
+            tape.reopen()
+
+    def lost(self) -> None:
+        """Note that no frame comes any more."""
+        for book in self.books.values():
+            book.lose()
+        for task in self._fetching.values():
+            task.cancel()
+        self._fetching.clear()
+
+    def starts(self, channel: str, security: str) -> None:
+        """Expect a channel's first frame, as after ``subscribed``."""
+        if channel == "book" and security in self._tapes:
+            self._tapes[security].reopen()
+
+    def ends(self, channel: str, security: str) -> None:
+        """Forget a channel that is not followed any more."""
+        if channel == "depth":
+            self.books.pop(security, None)
+        elif channel == "book":
+            self._tapes.pop(security, None)
+            task = self._fetching.pop(security, None)
+            if task is not None:
+                task.cancel()
+
+    def take(self, frame: PublicFrame) -> None:
+        """Take a frame.
+
+        Raises:
+            TooSlow: there is no more room for unread events.
+        """
+        match frame:
+            case Depth():
+                self._take_depth(frame)
+            case Checksum():
+                book = self.books.get(frame.security)
+                if book is not None:
+                    self._mend(book, book.check(frame))
+            case Trades():
+                self._tape(frame.security).take(frame)
+            case _:
+                self._mailbox.put(frame)
+
+    def book(self, security: str) -> Book:
+        """Return the local book of a security, empty if nothing has come yet."""
+        book = self.books.get(security)
+        if book is None:
+            instrument = self._instruments[security]
+            book = Book(security, instrument.tick_size, instrument.lot_size)
+            self.books[security] = book
+        return book
+
+    def _take_depth(self, frame: Depth) -> None:
+        if frame.security not in self._instruments:
+            raise ConnectionClosed(1002, f"depth of {frame.security!r}, which is not traded")
+        book = self.book(frame.security)
+        self._mend(book, book.apply(frame))
+        if book.is_synced:
+            self._mailbox.put(frame)
+
+    def _mend(self, book: Book, wrong: str | None) -> None:
+        if wrong is not None:
+            self._mailbox.put(BookReset(book.security, wrong))
+            self._resubscribe(book.security)
+
+    # ---- trades that were missed --------------------------------------------------------------
+
+    def _tape(self, security: str) -> Tape:
+        tape = self._tapes.get(security)
+        if tape is None:
+
+            def ask(after: int | None, before: int) -> None:
+                fetching = self._fetch(security, after, before)
+                self._fetching[security] = asyncio.create_task(fetching, name="missed trades")
+
+            held_max = max(1_000, self._mailbox.queue_max)
+            tape = self._tapes[security] = Tape(security, self._mailbox.put, ask, held_max)
+        return tape
+
+    async def _fetch(self, security: str, after: int | None, before: int) -> None:
+        """Get the trades between two, and give them to the tape."""
+        trades, missing = await fetch_between(self._api, security, after, before)
+        del self._fetching[security]
+        try:
+            self._tapes[security].filled(trades, before, missing)
+        except Exception as error:  # noqa: BLE001 (handed on: nobody awaits this task)
+            self._failed(error)
+
+
+async def fetch_between(
+    api: Api, security: str, after: int | None, before: int
+) -> tuple[list[TradeView], str | None]:
+    """Return the trades between two ``seq``, oldest first, and why older ones are missing, if so.
+
+    `after` None: all there have been before `before`.
+    """
+    pages: list[list[TradeView]] = []
+    count = 0
+    missing = None
+    while True:
+        try:
+            page = await api.trades_page(security, before)
+        except ConnectError as error:
+            missing = f"/api/trades does not tell: {error}"
+            break
+        new = [trade for trade in page.trades if after is None or trade.seq > after]
+        pages.append(new)
+        count += len(new)
+        if len(new) < len(page.trades) or (after is None and not page.more):
+            break
+        if not page.more or not page.trades:
+            missing = "the server's history does not go back so far"
+            break
+        if count >= GAP_TRADES_MAX:
+            missing = f"more than {GAP_TRADES_MAX} trades were missed"
+            break
+        before = page.trades[0].seq
+    return [trade for page in reversed(pages) for trade in page], missing

@@ -1,0 +1,233 @@
+"""The client library without ``async``: the same market, each method waiting for its result.
+
+::
+
+    with fastbook_client.sync.connect("http://127.0.0.1:8080") as market:
+        order = market.limit("bid", 99.5, 2)
+        for event in market.events(timeout_s=1.0):
+            print(event)
+
+An event loop runs in a thread of its own, so that the connection lives while the program computes.
+A market may be used from several threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from fastbook_client import market as asynchronous
+from fastbook_client.book import Book
+from fastbook_client.events import Event, OrderState
+from fastbook_client.wire.frames import (
+    CandleView,
+    InstrumentView,
+    OrderFrame,
+    OrderView,
+    TickerView,
+    TradeView,
+    Welcome,
+)
+from fastbook_client.wire.words import Channel, Interval, SideName
+
+Result = TypeVar("Result")
+
+
+def connect(url: str, **options: Any) -> Market:
+    """Return a market to open with ``with``; the options are those of `fastbook_client.connect`."""
+    return Market(asynchronous.connect(url, **options))
+
+
+class Market:
+    """See `fastbook_client.Market`, whose methods these are."""
+
+    def __init__(self, market: asynchronous.Market) -> None:
+        self._market = market
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(
+            target=self._loop.run_forever, name="fastbook_client", daemon=True
+        )
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        try:
+            self._wait(self._market.__aenter__())
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            self._wait(self._market.__aexit__(kind, error, trace))
+        finally:
+            self._stop()
+
+    def _stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.run_until_complete(self._loop.shutdown_asyncgens())
+        self._loop.close()
+
+    def _wait(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """Run `work` in the loop; an interrupt (Ctrl-C) cancels it."""
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result()
+        finally:
+            future.cancel()
+
+    # ---- who and what -------------------------------------------------------------------------
+
+    @property
+    def welcome(self) -> Welcome:
+        """What the server said first on the newest connection."""
+        return self._market.welcome
+
+    @property
+    def user_id(self) -> str:
+        """Who we are."""
+        return self._market.user_id
+
+    @property
+    def resume_token(self) -> str:
+        """The secret with which another `connect` can be this user."""
+        return self._market.resume_token
+
+    @property
+    def security(self) -> str:
+        """The default of every method that takes a security."""
+        return self._market.security
+
+    @property
+    def instruments(self) -> dict[str, InstrumentView]:
+        """All that is traded, by name."""
+        return self._market.instruments
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether a command would be sent now."""
+        return self._market.is_connected
+
+    # ---- events -------------------------------------------------------------------------------
+
+    def next(self, timeout_s: float | None = None) -> Event:
+        """Return the next event.
+
+        Raises:
+            TimeoutError: none has come within `timeout_s`; none is lost by that.
+            ConnectionClosed: there is no connection any more, and there will be none.
+        """
+        return self._wait(self._next(timeout_s))
+
+    async def _next(self, timeout_s: float | None) -> Event:
+        async with asyncio.timeout(timeout_s):
+            return await anext(self._market)
+
+    def __iter__(self) -> Iterator[Event]:
+        return self.events()
+
+    def events(self, timeout_s: float | None = None) -> Iterator[Event]:
+        """Iterate over the events; ends when none has come within `timeout_s`."""
+        while True:
+            try:
+                yield self.next(timeout_s)
+            except (TimeoutError, StopAsyncIteration):
+                return
+
+    def subscribe(self, channel: Channel, security: str | None = None) -> None:
+        """Follow a channel of a security."""
+        self._wait(self._market.subscribe(channel, security))
+
+    def unsubscribe(self, channel: Channel, security: str | None = None) -> None:
+        """Follow a channel no more."""
+        self._wait(self._market.unsubscribe(channel, security))
+
+    def book(self, security: str | None = None) -> Book:
+        """Return a copy of the local book as it stands now."""
+        return self._wait(self._book(security))
+
+    async def _book(self, security: str | None) -> Book:
+        return self._market.book(security).copy()
+
+    # ---- orders -------------------------------------------------------------------------------
+
+    def limit(self, side: SideName, price: float, amount: float, **options: Any) -> OrderState:
+        """Bring a limit order; the options are those of `fastbook_client.Market.limit`."""
+        return self._wait(self._market.limit(side, price, amount, **options))
+
+    def market(self, side: SideName, amount: float, **options: Any) -> OrderState:
+        """Bring a market order; the options are those of `fastbook_client.Market.market`."""
+        return self._wait(self._market.market(side, amount, **options))
+
+    def cancel(
+        self,
+        order: OrderView | OrderFrame | str | None = None,
+        *,
+        client_order_id: str | None = None,
+    ) -> OrderState:
+        """Withdraw an order."""
+        return self._wait(self._market.cancel(order, client_order_id=client_order_id))
+
+    def cancel_all(self, security: str | None = None) -> int:
+        """Withdraw all open orders; return how many there were."""
+        return self._wait(self._market.cancel_all(security))
+
+    def orders(self) -> tuple[OrderView, ...]:
+        """Return the open orders."""
+        return self._wait(self._market.orders())
+
+    def outcome(self, client_order_id: str) -> OrderState | None:
+        """Return what became of an order that was Unanswered."""
+        return self._wait(self._market.outcome(client_order_id))
+
+    def ping(self) -> int:
+        """Return the server's time in Unix milliseconds."""
+        return self._wait(self._market.ping())
+
+    # ---- the past -----------------------------------------------------------------------------
+
+    def ticker(self, security: str | None = None) -> TickerView:
+        """Return the last 24 hours and the best prices."""
+        return self._wait(self._market.ticker(security))
+
+    def candles(
+        self,
+        security: str | None = None,
+        interval: Interval = "1m",
+        start: int | None = None,
+        end: int | None = None,
+    ) -> list[CandleView]:
+        """Return the candles of ``[start, end)``."""
+        return self._wait(self._market.candles(security, interval, start, end))
+
+    def trades_history(
+        self, security: str | None = None, before: int | None = None
+    ) -> Iterator[TradeView]:
+        """Iterate over the past trades, newest first."""
+        trades = self._market.trades_history(security, before)
+        while True:
+            try:
+                yield self._wait(_advance(trades))
+            except StopAsyncIteration:
+                return
+
+    def candles_frame(self, *args: Any, **options: Any) -> Any:
+        """Return candles as a DataFrame."""
+        return self._wait(self._market.candles_frame(*args, **options))
+
+    def trades_frame(self, *args: Any, **options: Any) -> Any:
+        """Return trades as a DataFrame."""
+        return self._wait(self._market.trades_frame(*args, **options))
+
+
+async def _advance(trades: AsyncIterator[TradeView]) -> TradeView:
+    return await anext(trades)
