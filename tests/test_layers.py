@@ -58,7 +58,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"store.recovery", "store.rows"},
     "store.memory": STATE | {"store"},
     # the order book server: committed events to sockets
-    "snapshots": {"market_data", "metrics", "wsframes"},
+    "cache": set(),
+    "snapshots": {"cache", "market_data", "metrics", "wsframes"},
     "feeds": EVENTS
     | {"channels", "market_data", "metrics", "snapshots"}
     | {f"feeds.{m}" for m in ("audience", "book", "candles", "depth", "feed", "ticker")},
@@ -70,7 +71,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "feeds.candles": FEED | {"candles"},
     "users": EVENTS | {"clock", "frames", "wsframes"},
     "session": WIRE | {"clock", "feeds", "metrics", "pipeline", "snapshots", "users"},
-    "routes": WIRE | {"clock", "feeds", "metrics", "pipeline", "session", "users"},
+    "pages": set(),
+    "routes": WIRE | {"clock", "feeds", "metrics", "pages", "pipeline", "session", "users"},
+    "past": EVENTS | {"candles", "metrics", "store", "tape"},
+    "answers": EVENTS | {"candles", "frames", "market_data"},
+    "api": EVENTS | {"answers", "cache", "market_data", "metrics", "past", "store"},
     # what it says of itself
     "documents": set(),
     "documents.examples": set(),
@@ -86,9 +91,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "config": EVENTS | {"pipeline"},
     "listener": set(),
     "app": RULES
-    | {"channels", "clock", "config", "documents.routes", "exchange", "feeds", "listener"}
+    | {"api", "channels", "clock", "config", "documents.routes", "exchange", "feeds", "listener"}
     | {"market_data"}
-    | {"pipeline", "routes", "session", "snapshots", "store", "users"},
+    | {"past", "pipeline", "routes", "session", "snapshots", "store", "users"},
     "process": {"app", "config", "embedded.supervisor", "listener", "store.postgres"},
     "cli": {"app", "process", "config", "connect", "demo.run", "embedded.supervisor", "store"}
     | {"replay.recording", "replay.run"},
@@ -118,7 +123,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 
 PURE = {
     *("ids", "instruments", "events", "state", "messages", "terms", "accounts", "market"),
-    *("exchange", "frames", "wsframes", "channels", "market_data", "candles", "tape"),
+    *("exchange", "frames", "wsframes", "channels", "market_data", "candles", "tape", "answers"),
 }
 PURE_LIBRARIES = {
     *("__future__", "collections", "decimal", "enum", "fastbook", "fastbook_client", "itertools"),
@@ -126,10 +131,10 @@ PURE_LIBRARIES = {
 }
 
 ONLY_IN: dict[str, set[str]] = {
-    "aiohttp.web": {"documents.routes", "listener", "routes", "session"},
-    "aiohttp": {"documents.routes", "listener", "routes", "session", "client"},
+    "aiohttp.web": {"api", "documents.routes", "listener", "pages", "routes", "session"},
+    "aiohttp": {"api", "documents.routes", "listener", "pages", "routes", "session", "client"},
     "asyncpg": {"store.connection", "store.postgres", "store.recovery"},
-    "aiocache": {"snapshots"},
+    "aiocache": {"cache"},
     "prometheus_client": {"metrics"},
     "click": {"cli"},
 }

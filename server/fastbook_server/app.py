@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
 from fastbook_server import clock
+from fastbook_server.api import Api
 from fastbook_server.channels import Channels
 from fastbook_server.clock import Timers
 from fastbook_server.config import Config
@@ -17,10 +19,12 @@ from fastbook_server.exchange import Exchange, ExchangeLimits, Withdraw
 from fastbook_server.feeds import Feeds, Pace
 from fastbook_server.listener import SPARE_CONNECTIONS, Listener
 from fastbook_server.market_data import MarketData
+from fastbook_server.past import Past, recent
 from fastbook_server.pipeline import Pipeline, Unavailable
 from fastbook_server.routes import Gateway, GatewayOptions
 from fastbook_server.session import SessionLimits
 from fastbook_server.snapshots import Snapshots
+from fastbook_server.state import Recovered
 from fastbook_server.store import Store
 from fastbook_server.users import TokenMaker, Users
 
@@ -54,6 +58,7 @@ class Server:
         self._timers = timers
         self._new_gateway = gateway
         self._serving = False
+        self._past: Past | None = None
         self._listener: Listener | None = None
         self._committer: asyncio.Task[None] | None = None
         self.host = config.host
@@ -66,8 +71,30 @@ class Server:
             StoreError: the database is away or must not be served with these settings.
             OSError: the address cannot be listened on.
         """
+        recovered = await self._recover()
         config = self._config
-        timers = self._timers or asyncio.get_running_loop()
+        history = _history(self._store, recovered)
+        self._past = past = Past(
+            history,
+            queries_max=config.history_queries_max,
+            waiting_max=config.history_waiting_max,
+        )
+        self.market_data = MarketData(
+            recovered,
+            await recent(history, recovered.instruments, config.last_candles),
+            rows_max=config.depth,
+            trades_max=config.last_trades,
+            candles_max=config.last_candles,
+        )
+        self._assemble(recovered, past, self._timers or asyncio.get_running_loop())
+        self._committer = asyncio.create_task(self.pipeline.run(), name="committer")
+        routes = [*self._gateway.routes(), *self._api.routes(), *documents.routes()]
+        self._listener = Listener(routes, self._connections_max)
+        self.port = await self._listener.start(config.host, config.port)
+        self._serving = True
+
+    async def _recover(self) -> Recovered:
+        config = self._config
         recovered = await self._store.open(config.instruments, config.last_trades)
         ahead_s = (recovered.time_ms - self._now_ms()) / 1_000
         if ahead_s > CLOCK_AHEAD_S:
@@ -77,20 +104,13 @@ class Server:
             )
         if not recovered.time_ms:  # a new database: its empty books are of now
             recovered = msgspec.structs.replace(recovered, time_ms=self._now_ms())
-        self.exchange = exchange = Exchange(
-            recovered,
-            limits=ExchangeLimits(
-                open_orders_max=config.open_orders_max,
-                open_orders_total_max=config.open_orders_total_max,
-                client_order_ids_max=config.client_order_ids_max,
-                client_order_ids_total_max=config.client_order_ids_total_max,
-            ),
-        )
-        self.market_data = market_data = MarketData(
-            recovered, rows_max=config.depth, trades_max=config.last_trades
-        )
+        return recovered
+
+    def _assemble(self, recovered: Recovered, past: Past, timers: Timers) -> None:
+        config = self._config
+        self.exchange = exchange = Exchange(recovered, limits=_exchange_limits(config))
         self.channels = channels = Channels()
-        self.pipeline = Pipeline(
+        self.pipeline = pipeline = Pipeline(
             exchange,
             self._store,
             channels,
@@ -113,25 +133,34 @@ class Server:
             withdraw_all=config.on_close == "cancel",
         )
         interval_s = config.throttle_ms / 1_000
-        self.snapshots = Snapshots(market_data, interval_s)
+        self.snapshots = Snapshots(self.market_data, interval_s)
         channels.orders.subscribe(self.users.deliver)
-        pace = Pace(timers, interval_s, self.pipeline.published_until_ms)
-        self._feeds = Feeds(market_data, self.snapshots, channels, pace)
+        self._feeds = Feeds(
+            self.market_data,
+            self.snapshots,
+            channels,
+            Pace(timers, interval_s, pipeline.published_until_ms),
+            candles_max=config.last_candles,
+        )
+        self._api = Api(
+            instruments=recovered.instruments,
+            market_data=self.market_data,
+            past=past,
+            interval_s=interval_s,
+            settled_ms=pipeline.committed_until_ms,
+            now_ms=pipeline.published_until_ms,
+            cors_origins=config.cors_origins,
+        )
         self._gateway = self._new_gateway(
             instruments=recovered.instruments,
             epoch=recovered.epoch,
-            pipeline=self.pipeline,
+            pipeline=pipeline,
             feeds=self._feeds,
             users=self.users,
             options=_gateway_options(config),
-            is_ready=lambda: self._serving and self.pipeline.available,
+            is_ready=lambda: self._serving and pipeline.available,
             now_ms=self._now_ms,
         )
-        self._committer = asyncio.create_task(self.pipeline.run(), name="committer")
-        routes = [*self._gateway.routes(), *documents.routes()]
-        self._listener = Listener(routes, self._connections_max)
-        self.port = await self._listener.start(config.host, config.port)
-        self._serving = True
 
     @property
     def url(self) -> str:
@@ -166,6 +195,8 @@ class Server:
             self.users.stop()
         if self._listener is not None:
             await self._listener.stop()
+        if self._past is not None:
+            await self._past.close()
         await self._store.close()
         return committed
 
@@ -175,6 +206,32 @@ class Server:
         except Unavailable:
             return False
         return True
+
+
+class _NoHistory:  # until every store has one
+    async def trades(self, security: str, *, before_seq: int | None, limit: int) -> list[Any]:
+        return []
+
+    async def candles(self, security: str, interval: str, **period: int | None) -> list[Any]:
+        return []
+
+    async def close(self) -> None:
+        pass
+
+
+def _history(store: Store, recovered: Recovered) -> Any:
+    if not hasattr(store, "history"):
+        return _NoHistory()
+    return store.history(recovered.instruments)
+
+
+def _exchange_limits(config: Config) -> ExchangeLimits:
+    return ExchangeLimits(
+        open_orders_max=config.open_orders_max,
+        open_orders_total_max=config.open_orders_total_max,
+        client_order_ids_max=config.client_order_ids_max,
+        client_order_ids_total_max=config.client_order_ids_total_max,
+    )
 
 
 def _gateway_options(config: Config) -> GatewayOptions:

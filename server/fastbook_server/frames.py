@@ -47,7 +47,7 @@ from fastbook_server.events import (
 from fastbook_server.instruments import Instrument
 
 
-class _BookRows(View):
+class BookRowsJson(View):
     """`BookRows` whose sides are JSON arrays already."""
 
     ask: Raw
@@ -60,7 +60,7 @@ class _AggOrderBook(Frame, tag="aggOrderBook", kw_only=True):
     security: str
     seq: int
     time: int
-    agg_order_book: _BookRows
+    agg_order_book: BookRowsJson
 
 
 _encode = msgspec.json.Encoder().encode
@@ -103,7 +103,7 @@ def instrument_view(instrument: Instrument) -> InstrumentView:
 
 def agg_order_book(security: str, seq: int, time_ms: int, asks: bytes, bids: bytes) -> bytes:
     """Return an ``aggOrderBook`` frame of rows that are JSON arrays already, best first."""
-    rows = _BookRows(Raw(asks), Raw(bids))
+    rows = BookRowsJson(Raw(asks), Raw(bids))
     return _encode(_AggOrderBook(security=security, seq=seq, time=time_ms, agg_order_book=rows))
 
 

@@ -15,6 +15,12 @@ REFUSED = Counter("fastbook_refused", "Refused commands, by code.", ["code"], re
 TRADES = Counter("fastbook_trades", "Trades published.", ["security"], registry=REGISTRY)
 SNAPSHOTS = Counter("fastbook_snapshots_built", "Opening pairs built.", registry=REGISTRY)
 BOOKS = Counter("fastbook_books_published", "Throttled books published.", registry=REGISTRY)
+API_REQUESTS = Counter(
+    "fastbook_api_requests", "Answers of /api, by status.", ["status"], registry=REGISTRY
+)
+HISTORY_QUERIES = Counter(
+    "fastbook_history_queries", "Questions about the past to the database.", registry=REGISTRY
+)
 COMMIT_SECONDS = Histogram(
     "fastbook_commit_seconds",
     "Time from a batch's first attempt until it is durable.",

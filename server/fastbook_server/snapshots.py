@@ -1,18 +1,17 @@
 """Opening pairs, built once for everybody who connects within a throttle interval.
 
-The pair is the book and the last trades of one published ``seq``. It is kept in aiocache with
+The pair is the book and the last trades of one published ``seq``. It is kept in a cache with
 stampede protection: a thousand clients who connect together cost one build.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 import msgspec
-from aiocache import SimpleMemoryCache, cached_stampede
 
 from fastbook_server import metrics, wsframes
+from fastbook_server.cache import kept
 from fastbook_server.market_data import MarketData
 
 
@@ -36,18 +35,7 @@ class Snapshots:
     def __init__(self, market_data: MarketData, interval_s: float) -> None:
         self._market_data = market_data
         self.builds = 0
-        self.opening: Callable[[str], Awaitable[Opening]] = self._build_async
-        if interval_s > 0:
-            # timeout=0: aiocache's default wraps every get in a task, which costs five times more.
-            keep: Any = cached_stampede(
-                lease=2,
-                ttl=interval_s,
-                timeout=0,
-                cache=SimpleMemoryCache,
-                key_builder=lambda _build, security: security,
-                namespace=f"fastbook-{id(self)}:",
-            )
-            self.opening = keep(self._build_async)
+        self.opening: Callable[[str], Awaitable[Opening]] = kept(self._build_async, interval_s)
 
     async def _build_async(self, security: str) -> Opening:
         return self.build(security)

@@ -9,8 +9,13 @@ from typing import Any
 
 import msgspec
 
-from fastbook_server.instruments import InstrumentSpec
+from fastbook_client.wire.words import INTERVALS
+from fastbook_server.candles import CandleSeries
+from fastbook_server.events import OrderFilled
+from fastbook_server.instruments import Instrument, InstrumentSpec
 from fastbook_server.state import Batch, Recovered
+from fastbook_server.store import StoreUnavailable
+from fastbook_server.store.memory import MemoryDatabase, MemoryStore
 
 
 class FakeTimer:
@@ -157,3 +162,62 @@ async def settle() -> None:
     """Let everything that is ready run."""
     for _ in range(10):
         await asyncio.sleep(0)
+
+
+class PastStore(MemoryStore):
+    """A store in memory with a past that can be asked; ``questions`` counts, ``failing`` fails."""
+
+    def __init__(self, database: MemoryDatabase | None = None) -> None:
+        super().__init__(database)
+        self.questions = 0
+        self.failing = False
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
+
+    def history(self, instruments: Sequence[Instrument]) -> PastStore.Past:
+        """Return a reader of what has been committed."""
+        return PastStore.Past(self)
+
+    class Past:
+        """See `History`."""
+
+        def __init__(self, store: PastStore) -> None:
+            self.store = store
+
+        async def _asked(self) -> None:
+            self.store.questions += 1
+            await self.store.may_answer.wait()
+            if self.store.failing:
+                raise StoreUnavailable("cut")
+
+        async def trades(self, security: str, *, before_seq: int | None, limit: int) -> Any:
+            """See `History.trades`."""
+            await self._asked()
+            found = self.store.data.trades.get(security, [])
+            return [t for t in found if before_seq is None or t.seq < before_seq][-limit:]
+
+        async def candles(
+            self,
+            security: str,
+            interval: Any,
+            *,
+            start_ms: int | None,
+            end_ms: int | None,
+            limit: int,
+        ) -> Any:
+            """See `History.candles`."""
+            await self._asked()
+            series = CandleSeries(INTERVALS[interval], 0)
+            for e in self.store.data.events:
+                if type(e) is OrderFilled and e.taker.instrument.security == security:
+                    series.add(e.time_ms, e.price, e.quantity, e.n == 0)
+            found = [
+                c
+                for c in series.candles
+                if (start_ms is None or c.start_ms >= start_ms)
+                and (end_ms is None or c.start_ms < end_ms)
+            ]
+            return found[:limit] if start_ms is not None else found[-limit:]
+
+        async def close(self) -> None:
+            """Do nothing."""
