@@ -119,7 +119,28 @@ MAY_IMPORT: dict[str, set[str]] = {
     "replay.play": OUTSIDE | {f"replay.{m}" for m in ("lane", "ledger", "recording", "report")},
     "replay.run": OUTSIDE
     | {f"replay.{m}" for m in ("ledger", "play", "recording", "report", "server")},
+    # what a bot's tests hold: a server, heard and disturbed from outside of it
+    "testing": {"testing.server"},
+    "testing.plugin": {"config", "testing.server", "testing.settings"},
+    "testing.loop": set(),
+    "testing.timers": set(),
+    "testing.log": set(),
+    "testing.faults": set(),
+    "testing.settings": {"config"},
+    "testing.truth": {"frames", "store.memory"},
+    "testing.clock": {"testing.loop", "testing.timers"},
+    "testing.counterparty": {"testing.clock"},
+    "testing.wire": {"frames", "session", "wsframes"}
+    | {f"testing.{m}" for m in ("faults", "log", "timers")},
+    "testing.door": {"routes", "session", "testing.faults", "testing.wire"},
+    "testing.core": WIRE
+    | {"app", "pipeline", "store.memory"}
+    | {f"testing.{m}" for m in ("door", "faults", "log", "loop", "settings", "timers", "wire")},
+    "testing.server": {f"testing.{m}" for m in ("clock", "core", "counterparty", "log")}
+    | {"testing.settings", "testing.truth"},
 }
+
+TESTING = {"testing.door", "testing.wire"}
 
 PURE = {
     *("ids", "instruments", "events", "state", "messages", "terms", "accounts", "market"),
@@ -131,8 +152,8 @@ PURE_LIBRARIES = {
 }
 
 ONLY_IN: dict[str, set[str]] = {
-    "aiohttp.web": {"api", "documents.routes", "listener", "pages", "routes", "session"},
-    "aiohttp": {"api", "documents.routes", "listener", "pages", "routes", "session", "client"},
+    "aiohttp.web": {*TESTING, "api", "documents.routes", "listener", "pages", "routes", "session"},
+    "aiohttp": {*TESTING, "api", "documents.routes", "listener", "pages", "routes", "session", "client"},
     "asyncpg": {"store.connection", "store.postgres", "store.recovery"},
     "aiocache": {"cache"},
     "prometheus_client": {"metrics"},

@@ -1,0 +1,183 @@
+"""The server of a test in its own thread: its life, and what is executed in it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeVar
+
+import msgspec
+
+from fastbook_client.wire.commands import ExchangeCommand
+from fastbook_client.wire.frames import DeletedAll, OrderFrame
+from fastbook_server import frames, messages
+from fastbook_server.app import Server
+from fastbook_server.events import AllDeleted, CommandRefused, Event, OrderReport
+from fastbook_server.messages import ProtocolError
+from fastbook_server.pipeline import Unavailable
+from fastbook_server.store.memory import MemoryDatabase, MemoryStore
+from fastbook_server.testing.door import Door
+from fastbook_server.testing.faults import Faults
+from fastbook_server.testing.log import Entry, Log
+from fastbook_server.testing.loop import LoopThread, NoAnswerError
+from fastbook_server.testing.settings import ServerSettings
+from fastbook_server.testing.timers import HandTimers
+from fastbook_server.testing.wire import Company
+
+T = TypeVar("T")
+
+QUIET_TURNS = 12
+"""Of the loop without anything new: more than the longest way from a socket to a socket takes."""
+
+Reply = OrderFrame | DeletedAll
+_decoder: msgspec.json.Decoder[Reply] = msgspec.json.Decoder(Reply)
+
+
+class DownError(Exception):
+    """The server has been stopped by the test, and must be started first."""
+
+
+class Core:
+    """A server that can be stopped and started again on the same data and the same port."""
+
+    def __init__(self, settings: ServerSettings) -> None:
+        self.config = settings.config
+        self.data = MemoryDatabase()
+        self.log = Log(settings.start_ms)
+        self.thread = LoopThread("fastbook-server")
+        self.faults = Faults(self.thread.call)
+        self._server: Server | None = None
+        self._replies: dict[tuple[str, str], Event] = {}
+        self.timers, self._company = self.thread.call(self._make, settings)
+
+    def _make(self, settings: ServerSettings) -> tuple[HandTimers, Company]:
+        loop = asyncio.get_running_loop()
+        timers = HandTimers(loop, settings.start_ms, runs=settings.clock == "runs")
+        return timers, Company(timers, self.faults, self.log)
+
+    # ---- its life -----------------------------------------------------------------------------
+
+    @property
+    def serving(self) -> bool:
+        """Whether it has been started and not been stopped."""
+        return self._server is not None
+
+    def start(self) -> None:
+        """Serve; the first time on a free port, then on the same."""
+        if self._server is None:
+            self.thread.run(self._start)
+
+    def stop(self, *, crash: bool = False) -> None:
+        """Serve no more: with a word to the clients, or (`crash`) without."""
+        self.thread.run(self._stop, crash)
+
+    def close(self) -> None:
+        """End it all; nothing is left behind."""
+        try:
+            self.thread.run(self._close)
+        finally:
+            self.thread.stop()
+
+    async def _start(self) -> None:
+        server = Server(
+            self.config,
+            MemoryStore(self.data),
+            now_ms=self.timers.now_ms,
+            timers=self.timers,
+            gateway=partial(Door, self._company),
+        )
+        await server.start()
+        server.channels.orders.subscribe(self._keep_replies)
+        server.channels.batch_ends.subscribe(lambda _mark: self.log.touch())
+        self.config = msgspec.structs.replace(self.config, port=server.port)
+        self._server = server
+        self.note(f"serving on port {server.port}, epoch {self.data.epoch}")
+
+    async def _stop(self, crash: bool) -> None:
+        server, self._server = self._server, None
+        if server is None:
+            return
+        self.note("crashing" if crash else "stopping")
+        if crash:
+            for wire in tuple(self._company.wires):
+                wire.cut("crash")
+        await server.stop()
+
+    async def _close(self) -> None:
+        self.faults.reset()
+        await self._stop(False)
+        self.timers.stop()
+        for _ in range(QUIET_TURNS):  # transports close a turn after they were told to
+            await asyncio.sleep(0)
+
+    def note(self, text: str) -> None:
+        """Enter something that concerns no single client into the log."""
+        self.log.add(Entry(self.timers.now_ms(), 0, "", "note", text))
+
+    # ---- what is executed in it ---------------------------------------------------------------
+
+    def read(self, function: Callable[[MemoryDatabase], T]) -> T:
+        """Return what a function makes of the data, between two batches."""
+        return self.thread.call(function, self.data)
+
+    def open_clients(self) -> set[int]:
+        """Return the numbers of the connections that are open."""
+        return self.thread.call(lambda: {wire.number for wire in self._company.wires})
+
+    def settle(self) -> None:
+        """Return when all that clients have sent is committed and everybody has been told."""
+        self.thread.run(self.settled)
+
+    async def settled(self) -> None:
+        """Wait for it, in the loop."""
+        quiet, seen = 0, -1
+        while quiet < QUIET_TURNS:
+            await asyncio.sleep(0)
+            server = self._server
+            waiting = 0 if server is None else server.pipeline.uncommitted_commands
+            quiet = quiet + 1 if not waiting and seen == self.log.changes else 0
+            seen = self.log.changes
+
+    def command(self, user_id: str, command: ExchangeCommand) -> Reply:
+        """Execute a command of nobody who is connected; return its reply.
+
+        Raises:
+            ValueError: no client could send such a command.
+            DownError: the server is not running.
+        """
+        try:  # by the way that a client's would take, so that nothing comes in that could not
+            decoded = messages.decode(msgspec.json.encode(command))
+        except ProtocolError as error:
+            raise ValueError(error.message) from None
+        assert isinstance(decoded, ExchangeCommand), decoded
+        return self.thread.run(self._command, user_id, decoded)
+
+    async def _command(self, user_id: str, command: ExchangeCommand) -> Reply:
+        server = self._server
+        if server is None:
+            raise DownError("the server is stopped: call start() first")
+        assert isinstance(command.ref, str), "counterparties name their commands"
+        key = (user_id, command.ref)
+        try:
+            server.pipeline.submit(user_id, command)
+        except Unavailable as error:
+            payload = frames.refusal(command.ref, error.code, error.message, of_order=True)
+            return _decoder.decode(payload)
+        await self.settled()
+        reply = self._replies.pop(key, None)
+        if reply is None:
+            raise NoAnswerError(f"no reply to {command}")
+        assert isinstance(reply, OrderReport | CommandRefused | AllDeleted), reply
+        return _decoder.decode(frames.private(reply))
+
+    def _keep_replies(self, events: Sequence[Event]) -> None:
+        for event in events:
+            if isinstance(event, OrderReport | CommandRefused | AllDeleted):
+                ref = event.ref
+                if isinstance(ref, str) and event.user_id.startswith(COUNTERPARTY):
+                    self._replies[event.user_id, ref] = event
+
+
+COUNTERPARTY = "user#test-"
+"""How the ids of counterparties begin; those of clients have no hyphen."""

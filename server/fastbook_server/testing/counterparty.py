@@ -1,0 +1,132 @@
+"""The other side of the market, as a test scripts it: no connection, no delay, no fault."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+
+import msgspec
+
+from fastbook_client.wire.commands import Add, Delete, DeleteAll, ExchangeCommand, NewOrder
+from fastbook_client.wire.frames import DeletedAll, OrderFrame, OrderView
+from fastbook_client.wire.words import ExecType, SideName
+from fastbook_server.testing.clock import Clock
+
+
+class RefusedError(AssertionError):
+    """The exchange refused what a counterparty of the test wanted."""
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What became of an order at once; what happens to it later is in `orders`."""
+
+    status: str
+    order: OrderView | None
+    reason: str | None = None
+    code: str | None = None
+    message: str | None = None
+
+    @property
+    def id(self) -> str:
+        """The order's id; empty if it was refused."""
+        return self.order.id if self.order is not None else ""
+
+    @property
+    def remaining(self) -> float:
+        """What has not been filled."""
+        return self.order.remaining if self.order is not None else 0.0
+
+    @property
+    def filled(self) -> float:
+        """What has been filled, to the nearest double."""
+        return self.order.amount - self.order.remaining if self.order is not None else 0.0
+
+
+class Floor(Protocol):
+    """The server, as a counterparty sees it."""
+
+    clock: Clock
+
+    def command(self, user_id: str, command: ExchangeCommand) -> OrderFrame | DeletedAll:
+        """Execute a command; return its reply once everybody has been told."""
+
+    def orders_of(self, user_id: str) -> list[OrderView]:
+        """Return a user's open orders."""
+
+
+class Counterparty:
+    """A participant who does what the test says, at once.
+
+    Every method returns when the order is committed and everybody has been told. A refusal raises
+    `RefusedError`, because a script that is refused is a mistake in the test; with `check` False
+    it is returned.
+    """
+
+    def __init__(self, floor: Floor, name: str, security: str) -> None:
+        self._floor = floor
+        self.name = name
+        self.user_id = f"user#test-{name}"
+        self.security = security
+        self._refs = itertools.count(1)
+
+    def bid(self, price: float, amount: float, *, check: bool = True, **options: Any) -> Outcome:
+        """Bring a limit bid; `options` are fields of ``add``, such as ``post_only=True``."""
+        return self._add("bid", amount, check, {"price": price, **options})
+
+    def ask(self, price: float, amount: float, *, check: bool = True, **options: Any) -> Outcome:
+        """Bring a limit ask; `options` as of `bid`."""
+        return self._add("ask", amount, check, {"price": price, **options})
+
+    def buy(self, amount: float, *, check: bool = True, **options: Any) -> Outcome:
+        """Buy at the market; what nobody offers is cancelled (``no_liquidity``)."""
+        return self._add("bid", amount, check, options)
+
+    def sell(self, amount: float, *, check: bool = True, **options: Any) -> Outcome:
+        """Sell at the market; what nobody wants is cancelled (``no_liquidity``)."""
+        return self._add("ask", amount, check, options)
+
+    def cancel(self, order: Outcome | OrderView | str, *, check: bool = True) -> Outcome:
+        """Withdraw an order: what brought it, a view of it, or its id."""
+        order_id = order if isinstance(order, str) else order.id
+        return self._told(Delete(id=order_id, ref=self._ref()), check)
+
+    def cancel_all(self, security: str | None = None) -> int:
+        """Withdraw all, or all of one security; return how many there were."""
+        reply = self._floor.command(self.user_id, DeleteAll(security=security, ref=self._ref()))
+        assert isinstance(reply, DeletedAll), reply
+        return reply.count
+
+    @property
+    def orders(self) -> list[OrderView]:
+        """What is open, oldest first."""
+        return self._floor.orders_of(self.user_id)
+
+    def at(self, seconds: float, action: Callable[[Counterparty], Any]) -> None:
+        """Do something once the clock has been advanced by `seconds` from now."""
+        self._floor.clock.at(seconds, lambda: action(self))
+
+    def script(self, actions: Iterable[tuple[float, Callable[[Counterparty], Any]]]) -> None:
+        """Do several things, each at its moment, in seconds from now."""
+        for seconds, action in actions:
+            self.at(seconds, action)
+
+    def _add(self, side: SideName, amount: float, check: bool, options: dict[str, Any]) -> Outcome:
+        options.setdefault("security", self.security)
+        kind: ExecType = "limit" if "price" in options else "market"
+        new = NewOrder(type=side, exec_type=kind, amount=amount, **options)
+        return self._told(Add(order=new, ref=self._ref()), check)
+
+    def _told(self, command: Add | Delete, check: bool) -> Outcome:
+        reply = self._floor.command(self.user_id, command)
+        assert isinstance(reply, OrderFrame), reply
+        if check and reply.status == "rejected":
+            text = msgspec.json.encode(command).decode()
+            raise RefusedError(f"{self.name}: {reply.code}: {reply.message} (of {text})")
+        return Outcome(reply.status, reply.order, reply.reason, reply.code, reply.message)
+
+    def _ref(self) -> str:
+        return f"{self.name}-{next(self._refs)}"
+
+    def __repr__(self) -> str:
+        return f"<counterparty {self.name}>"

@@ -1,0 +1,48 @@
+"""The door of a test's server: it opens heard sessions, and can be shut."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import Any
+
+from aiohttp import web
+
+from fastbook_client.wire.words import Code
+from fastbook_server.routes import Gateway
+from fastbook_server.session import CLOSE_GOING_AWAY
+from fastbook_server.testing.faults import NoEntry
+from fastbook_server.testing.wire import Company, HeardSession
+
+TURNS_MAX = 200
+"""Of the loop, for sessions to end; no client has to agree."""
+
+
+class Door(Gateway):
+    """A gateway that does what the faults say, and waits for no client when it closes."""
+
+    def __init__(self, company: Company, **rest: Any) -> None:
+        super().__init__(**rest)
+        self._company = company
+        self.session_type = partial(HeardSession, company=company)
+
+    async def websocket(self, request: web.Request) -> web.StreamResponse:
+        """Open a session, unless it is to be refused."""
+        refusal = self._company.faults.take(NoEntry, "")
+        if refusal is not None:
+            body = {"code": Code.UNAVAILABLE, "message": "refused: the test wants it so"}
+            return web.json_response(body, status=refusal.status)
+        return await super().websocket(request)
+
+    async def close_all(self, timeout_s: float) -> None:
+        """Close every session with 1001, and hang up."""
+        for session in tuple(self._sessions):
+            session.close(CLOSE_GOING_AWAY, "the server is stopping")
+        await asyncio.sleep(0)
+        for wire in tuple(self._company.wires):
+            wire.hang_up()
+        for _ in range(TURNS_MAX):
+            if not self._sessions:
+                return
+            await asyncio.sleep(0)
+        await super().close_all(timeout_s)

@@ -1,0 +1,265 @@
+"""What can go wrong between a bot and its exchange, on demand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Literal, TypeVar
+
+from fastbook_client.wire.words import Code
+
+RETRY_AFTER_MS = 1_000
+PublicName = Literal["trades", "depth"]
+OrderOp = Literal["add", "delete"]
+
+
+class Fault:
+    """Something that goes wrong `times` times (None: until it is cleared).
+
+    `user_id` None: for everybody. As a context manager it is cleared at the end of the block.
+    """
+
+    def __init__(self, faults: Faults, what: str, user_id: str | None, times: int | None) -> None:
+        if times is not None and times < 1:
+            raise ValueError(f"times: expected 1 or more, or None for ever, got {times}")
+        self._faults = faults
+        self.what = what
+        self.user_id = user_id
+        self.left = times
+        self.happened = 0
+
+    def clear(self) -> None:
+        """Let it not happen any more; what it held back goes on its way."""
+        self._faults._clear(self)
+
+    def __enter__(self) -> Fault:
+        return self
+
+    def __exit__(
+        self,
+        _type: type[BaseException] | None,
+        _error: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        self.clear()
+
+    def __repr__(self) -> str:
+        whom = self.user_id or "everybody"
+        left = "until cleared" if self.left is None else f"{self.left} left"
+        return f"<{self.what} for {whom}: happened {self.happened} times, {left}>"
+
+
+class LostAck(Fault):
+    """The connection is cut in place of the answer to an order."""
+
+    op: OrderOp = "add"
+
+
+class CutAfterAck(Fault):
+    """The connection is cut as soon as the answer to an order is out."""
+
+    op: OrderOp = "add"
+
+
+class Refusal(Fault):
+    """A command is answered with a code, and goes no further."""
+
+    code: Code
+    message: str
+    retry_after_ms: int | None
+    op: str | None
+
+
+class Delay(Fault):
+    """Frames leave later."""
+
+    seconds: float
+    public: bool
+
+
+class Skip(Fault):
+    """A live public frame is left out."""
+
+    event: PublicName
+
+
+class WrongChecksum(Fault):
+    """A checksum is wrong."""
+
+
+class Stall(Fault):
+    """The server neither reads nor answers."""
+
+
+class NoEntry(Fault):
+    """Connections are refused."""
+
+    status: int
+
+
+F = TypeVar("F", bound=Fault)
+
+
+class Faults:
+    """The faults of one server. Each method returns a handle, which also counts.
+
+    `call` runs a function in the server's thread; `changed` is called there when faults came or
+    went; `cut` cuts connections.
+    """
+
+    def __init__(self, call: Callable[..., Any]) -> None:
+        self._call = call
+        self._active: list[Fault] = []
+        self.changed: Callable[[], None] = lambda: None
+        self.cut_now: Callable[[str | None], int] = lambda _user_id: 0
+
+    # ---- what tests ask for -------------------------------------------------------------------
+
+    def lose_ack(
+        self, user_id: str | None = None, *, op: OrderOp = "add", times: int | None = 1
+    ) -> Fault:
+        """Cut the connection in place of the answer to an order that was executed.
+
+        The client cannot know whether the order is there; refused orders are answered as ever.
+        """
+        fault = LostAck(self, "lose_ack", user_id, times)
+        fault.op = op
+        return self._add(fault)
+
+    def cut_after_ack(
+        self, user_id: str | None = None, *, op: OrderOp = "add", times: int | None = 1
+    ) -> Fault:
+        """Cut the connection right after the answer to an order that was executed."""
+        fault = CutAfterAck(self, "cut_after_ack", user_id, times)
+        fault.op = op
+        return self._add(fault)
+
+    def cut(self, user_id: str | None = None) -> int:
+        """Cut the connections of a user, or all, without a word; return how many there were."""
+        return int(self._call(self.cut_now, user_id))
+
+    def delay(self, seconds: float, user_id: str | None = None, *, public: bool = False) -> Fault:
+        """Let answers and private reports leave `seconds` later, by the test's clock.
+
+        Their order stays. With `public`, books, trades and the like are late with them.
+        """
+        if seconds <= 0:
+            raise ValueError(f"seconds: expected more than 0, got {seconds}")
+        fault = Delay(self, "delay", user_id, None)
+        fault.seconds, fault.public = seconds, public
+        return self._add(fault)
+
+    def refuse(
+        self,
+        code: str,
+        user_id: str | None = None,
+        *,
+        op: str | None = "add",
+        message: str | None = None,
+        retry_after_ms: int | None = None,
+        times: int | None = 1,
+    ) -> Fault:
+        """Answer the next command with `code`, without executing it.
+
+        `op` is the kind of command, None any. Codes that may pass by themselves (rate_limited,
+        overloaded, unavailable) say ``retryAfterMs``: 1000 if nothing else is given.
+
+        Raises:
+            ValueError: the wire has no such code.
+        """
+        codes = [c.value for c in Code]
+        if code not in codes:
+            raise ValueError(f"code: expected one of {', '.join(codes)}, got {code!r}")
+        if retry_after_ms is None and code in ("rate_limited", "overloaded", "unavailable"):
+            retry_after_ms = RETRY_AFTER_MS
+        fault = Refusal(self, "refuse", user_id, times)
+        fault.code, fault.op = Code(code), op
+        fault.message = message or f"{code}: the test wants it so"
+        fault.retry_after_ms = retry_after_ms
+        return self._add(fault)
+
+    def skip(
+        self, event: PublicName, user_id: str | None = None, *, times: int | None = 1
+    ) -> Fault:
+        """Leave out the next live ``trades`` or ``depth`` frame of each connection's stream.
+
+        The next one's ``prevSeq`` tells a client of the gap. One time is one frame of one client.
+
+        Raises:
+            ValueError: frames of this kind have no ``prevSeq``.
+        """
+        if event not in ("trades", "depth"):
+            raise ValueError(f"event: expected trades or depth, got {event!r}")
+        fault = Skip(self, f"skip {event}", user_id, times)
+        fault.event = event
+        return self._add(fault)
+
+    def wrong_checksum(self, user_id: str | None = None, *, times: int | None = 1) -> Fault:
+        """Falsify the next ``checksum``."""
+        return self._add(WrongChecksum(self, "wrong_checksum", user_id, times))
+
+    def stall(self, user_id: str | None = None) -> Fault:
+        """Neither read nor answer until it is cleared; then nothing has been lost."""
+        return self._add(Stall(self, "stall", user_id, None))
+
+    def refuse_connections(self, status: int = 503, *, times: int | None = None) -> Fault:
+        """Answer attempts to connect with an HTTP error."""
+        if not 400 <= status <= 599:
+            raise ValueError(f"status: expected 400 to 599, got {status}")
+        fault = NoEntry(self, "refuse_connections", None, times)
+        fault.status = status
+        return self._add(fault)
+
+    def clear(self) -> None:
+        """Clear all."""
+        self._call(self.reset)
+
+    @property
+    def active(self) -> list[Fault]:
+        """Those that may still happen."""
+        return list(self._active)
+
+    # ---- what the connections ask, in the server's thread --------------------------------------
+
+    def find(
+        self, kind: type[F], user_id: str, matches: Callable[[F], bool] = lambda _fault: True
+    ) -> F | None:
+        """Return the first fault of a kind that is meant for this user."""
+        for fault in self._active:
+            if isinstance(fault, kind) and fault.user_id in (None, user_id) and matches(fault):
+                return fault
+        return None
+
+    def take(
+        self, kind: type[F], user_id: str, matches: Callable[[F], bool] = lambda _fault: True
+    ) -> F | None:
+        """Return it, and count that it happens now."""
+        fault = self.find(kind, user_id, matches)
+        if fault is not None:
+            fault.happened += 1
+            if fault.left is not None:
+                fault.left -= 1
+                if not fault.left:
+                    self._active.remove(fault)
+        return fault
+
+    def reset(self) -> None:
+        """Clear all, in the server's thread."""
+        self._active.clear()
+        self.changed()
+
+    def _add(self, fault: F) -> F:
+        def add() -> None:
+            self._active.append(fault)
+            self.changed()
+
+        self._call(add)
+        return fault
+
+    def _clear(self, fault: Fault) -> None:
+        def clear() -> None:
+            if fault in self._active:
+                self._active.remove(fault)
+                self.changed()
+
+        self._call(clear)

@@ -1,0 +1,377 @@
+"""What the fixture hands out: a fresh exchange server, in the hands of a test."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from fastbook_client.wire.commands import ExchangeCommand
+from fastbook_client.wire.frames import DeletedAll, OrderFrame, OrderView, TradeView
+from fastbook_server.testing import truth
+from fastbook_server.testing.clock import Clock
+from fastbook_server.testing.core import Core
+from fastbook_server.testing.counterparty import Counterparty
+from fastbook_server.testing.log import Log
+from fastbook_server.testing.settings import ServerSettings
+from fastbook_server.testing.truth import Book
+
+T = TypeVar("T")
+
+WAIT_S = 10.0
+POLL_S = 0.01
+LOG_LINES = 40
+
+
+class Client:
+    """A connection of the bot, open or past; ``sent`` and ``got`` are its frames, decoded."""
+
+    def __init__(self, log: Log, number: int, user_id: str, is_open: bool) -> None:
+        self._log = log
+        self.number = number
+        self.user_id = user_id
+        self.is_open = is_open
+
+    @property
+    def sent(self) -> list[dict[str, Any]]:
+        """What it has sent so far."""
+        return self._frames("sent")
+
+    @property
+    def got(self) -> list[dict[str, Any]]:
+        """What it has got so far."""
+        return self._frames("got")
+
+    def _frames(self, direction: str) -> list[dict[str, Any]]:
+        mine = (e for e in self._log if (e.client, e.direction) == (self.number, direction))
+        return [msgspec.json.decode(e.text) for e in mine]
+
+    def __repr__(self) -> str:
+        return f"<client {self.number} {self.user_id} {'open' if self.is_open else 'gone'}>"
+
+
+class FastbookServer:
+    """An exchange server with its clock, its log and its faults; a store in memory.
+
+    Every method may be called from any thread, and none but those that wait for the bot
+    (``wait_for…``) takes longer than the server's own work, so async tests may call them as they
+    are. To wait in an async test, use the twins in ``aio``.
+    """
+
+    def __init__(self, settings: ServerSettings) -> None:
+        self._core = core = Core(settings)
+        self._counterparties: dict[str, Counterparty] = {}
+        self.clock = Clock(core.thread, core.timers, core.settled)
+        self.faults = core.faults
+        self.log = core.log
+        self.aio = Aio(self)
+
+    # ---- its life -----------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Serve: again on the same port and the same data, with the next epoch."""
+        self._core.start()
+
+    def stop(self, *, crash: bool = False) -> None:
+        """Stop: clients are closed with 1001, or (`crash`) cut off; nobody can connect."""
+        self._core.stop(crash=crash)
+
+    def restart(self, *, crash: bool = False) -> None:
+        """Stop and start: same port, same orders, next epoch; resume tokens stay valid."""
+        self.stop(crash=crash)
+        self.start()
+
+    def close(self) -> None:
+        """End it all; the fixture calls it."""
+        self._core.close()
+
+    @property
+    def port(self) -> int:
+        """The port on 127.0.0.1."""
+        return self._core.config.port
+
+    @property
+    def url(self) -> str:
+        """``http://127.0.0.1:PORT``."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def ws_url(self) -> str:
+        """``ws://127.0.0.1:PORT/ws``."""
+        return f"ws://127.0.0.1:{self.port}/ws"
+
+    @property
+    def epoch(self) -> int:
+        """How many times it has been started."""
+        return self._core.data.epoch
+
+    @property
+    def security(self) -> str:
+        """The first instrument: the default of everything here, as on the wire."""
+        return self._core.config.instruments[0].security
+
+    # ---- the others ---------------------------------------------------------------------------
+
+    def counterparty(self, name: str = "maker", security: str | None = None) -> Counterparty:
+        """Return the participant of this name; `security` is where it trades unless told."""
+        key = f"{name} {security or self.security}"
+        if key not in self._counterparties:
+            made = Counterparty(self, name, security or self.security)
+            self._counterparties[key] = made
+        return self._counterparties[key]
+
+    def fill_book(
+        self,
+        mid: float,
+        *,
+        levels: int = 5,
+        amount: float = 1.0,
+        step: float | None = None,
+        spread: float | None = None,
+        by: str = "ladder",
+        security: str | None = None,
+    ) -> Counterparty:
+        """Put `levels` orders of `amount` on each side of `mid`; return whose they are.
+
+        `step` (one tick) is between two levels, `spread` (two ticks) between the best ones.
+        """
+        maker = self.counterparty(by, security)
+        specs = {i.security: i for i in self._core.config.instruments}
+        tick = Decimal(specs[maker.security].tick.step)
+        between = tick if step is None else Decimal(repr(step))
+        half = tick if spread is None else Decimal(repr(spread)) / 2
+        for n in range(levels):
+            away = half + n * between
+            maker.ask(float(Decimal(repr(mid)) + away), amount)
+            maker.bid(float(Decimal(repr(mid)) - away), amount)
+        return maker
+
+    def script(
+        self, actions: Iterable[tuple[float, Callable[[Counterparty], Any]]], by: str = "maker"
+    ) -> None:
+        """Let a counterparty act as the clock moves: ``[(0.5, lambda m: m.buy(1)), …]``."""
+        self.counterparty(by).script(actions)
+
+    def command(self, user_id: str, command: ExchangeCommand) -> OrderFrame | DeletedAll:
+        """Execute a command of a counterparty; its methods are easier to call."""
+        return self._core.command(user_id, command)
+
+    # ---- the truth ----------------------------------------------------------------------------
+
+    def book(self, security: str | None = None) -> Book:
+        """Return the whole book as it is stored."""
+        return self._core.read(lambda data: truth.book(data, security or self.security))
+
+    def trades(self, security: str | None = None) -> list[TradeView]:
+        """Return all trades as they are stored, oldest first."""
+        return self._core.read(lambda data: truth.trades(data, security or self.security))
+
+    def orders_of(self, user_id: str) -> list[OrderView]:
+        """Return a user's open orders as they are stored, oldest first."""
+        return self._core.read(lambda data: truth.orders(data, user_id))
+
+    @property
+    def clients(self) -> list[Client]:
+        """All connections so far, those that are gone too, in the order in which they came."""
+        is_open = self._core.open_clients()
+        users: dict[int, str] = {}
+        for entry in self.log:
+            if entry.client:
+                users[entry.client] = entry.user_id or users.get(entry.client, "")
+        return [Client(self.log, n, users[n], n in is_open) for n in sorted(users)]
+
+    @property
+    def connected(self) -> list[Client]:
+        """The clients that have a connection now and have been welcomed."""
+        return [c for c in self.clients if c.is_open and c.user_id]
+
+    # ---- waiting and asserting ----------------------------------------------------------------
+
+    def settle(self) -> None:
+        """Return when all that clients have sent is committed and everybody has been told."""
+        self._core.settle()
+
+    def wait_for(
+        self, condition: Callable[[], T], message: str = "", *, timeout_s: float = WAIT_S
+    ) -> T:
+        """Return what `condition` returns as soon as that is true; an AssertionError is "not yet".
+
+        Raises:
+            AssertionError: not within `timeout_s` seconds of real time; it shows what there is.
+            RuntimeError: called from an event loop, in which the bot may be: see ``aio``.
+        """
+        __tracebackhide__ = True
+        _refuse_in_a_loop("wait_for")
+        waiter = _Waiter(self, condition, message, timeout_s)
+        while True:
+            seen = self.log.changes
+            if waiter.is_over():
+                return waiter.value
+            self.log.wait(seen, POLL_S)
+
+    def wait_for_client(self, count: int = 1, *, timeout_s: float = WAIT_S) -> Client:
+        """Return the newest client as soon as `count` are connected. Raises as `wait_for`."""
+        __tracebackhide__ = True
+        _refuse_in_a_loop("wait_for_client")
+        wanted = f"{count} connected"
+        found = self.wait_for(lambda: self._newest(count), wanted, timeout_s=timeout_s)
+        assert found is not None, "it is true"
+        return found
+
+    def _newest(self, count: int) -> Client | None:
+        connected = self.connected
+        return connected[-1] if len(connected) >= count else None
+
+    def assert_no_open_orders(self, user_id: str) -> None:
+        """Fail if the user has an open order."""
+        __tracebackhide__ = True
+        self.assert_open_orders(user_id, [])
+
+    def assert_open_orders(
+        self, user_id: str, expected: Sequence[tuple[str, float, float]]
+    ) -> None:
+        """Fail unless these are the user's open orders: ``(side, price, remaining)``, any order."""
+        __tracebackhide__ = True
+        got = [(o.type, o.price or 0.0, o.remaining) for o in self.orders_of(user_id)]
+        missing, extra = _difference(expected, got)
+        if missing or extra:
+            raise AssertionError(
+                f"open orders of {user_id}: missing {missing}, not expected {extra}\n"
+                f"{self.diagnosis(user_id)}"
+            )
+
+    def assert_book(
+        self,
+        *,
+        bids: Sequence[tuple[float, float]],
+        asks: Sequence[tuple[float, float]],
+        security: str | None = None,
+    ) -> None:
+        """Fail unless the book has exactly these levels, best first."""
+        __tracebackhide__ = True
+        book = self.book(security)
+        for side, expected, got in (("bids", bids, book.bids), ("asks", asks, book.asks)):
+            if [tuple(level) for level in got] != [tuple(level) for level in expected]:
+                shown = [tuple(level) for level in got]
+                raise AssertionError(
+                    f"{side} of {book.security}: expected {list(expected)}, got {shown}\n"
+                    f"{self.diagnosis()}"
+                )
+
+    def diagnosis(self, user_id: str | None = None) -> str:
+        """Return what there is to know: books, open orders, faults, the end of the log."""
+        books = [str(self.book(i.security)) for i in self._core.config.instruments]
+        orders = self._core.read(lambda data: truth.orders(data, user_id))
+        shown = [
+            f"    {o.user_id} {o.type} {o.remaining:g} of {o.amount:g} at {o.price:g} {o.id}"
+            for o in orders
+            if o.price is not None
+        ]
+        faults = [f"    {f}" for f in self.faults.active]
+        return "\n".join(
+            [
+                *books,
+                f"open orders of {user_id or 'all'}:",
+                *(shown or ["    (none)"]),
+                *(["faults:", *faults] if faults else []),
+                f"the log's end (of {user_id or 'all'}):",
+                self.log.text(LOG_LINES, user_id) or "    (nobody has connected)",
+            ]
+        )
+
+
+class Aio:
+    """What waits for the bot, for tests that share an asyncio loop with it.
+
+    With anyio on another backend: ``await anyio.to_thread.run_sync(server.wait_for, condition)``.
+    """
+
+    def __init__(self, server: FastbookServer) -> None:
+        self._server = server
+
+    async def wait_for(
+        self, condition: Callable[[], T], message: str = "", *, timeout_s: float = WAIT_S
+    ) -> T:
+        """As `FastbookServer.wait_for`; the loop goes on meanwhile."""
+        __tracebackhide__ = True
+        waiter = _Waiter(self._server, condition, message, timeout_s)
+        while not waiter.is_over():  # noqa: ASYNC110 (what it asks is told to no event)
+            await asyncio.sleep(POLL_S / 5)
+        return waiter.value
+
+    async def wait_for_client(self, count: int = 1, *, timeout_s: float = WAIT_S) -> Client:
+        """As `FastbookServer.wait_for_client`."""
+        __tracebackhide__ = True
+        wanted = f"{count} connected"
+        newest = self._server._newest
+        found = await self.wait_for(lambda: newest(count), wanted, timeout_s=timeout_s)
+        assert found is not None, "it is true"
+        return found
+
+
+class _Waiter(Generic[T]):
+    """One wait: asks, and knows what to say when it has been in vain."""
+
+    def __init__(
+        self, server: FastbookServer, condition: Callable[[], T], message: str, timeout_s: float
+    ) -> None:
+        self.value: T = None  # type: ignore[assignment]  # until it is over
+        self._server = server
+        self._condition = condition
+        self._message = message
+        self._timeout_s = timeout_s
+        self._until_s = time.monotonic() + timeout_s
+
+    def is_over(self) -> bool:
+        """Whether the condition is met; raises AssertionError when it is too late."""
+        __tracebackhide__ = True
+        is_late = time.monotonic() >= self._until_s
+        not_yet: AssertionError | None = None
+        try:
+            self.value = self._condition()
+        except AssertionError as error:
+            not_yet = error
+        if not_yet is None and self.value:
+            return True
+        if is_late:
+            got = f"got {self.value!r}" if not_yet is None else f"got {not_yet}"
+            raise AssertionError(
+                f"waited {self._timeout_s} s for {self._message or _source(self._condition)}: "
+                f"{got}\n{self._server.diagnosis()}"
+            ) from not_yet
+        return False
+
+
+def _source(condition: Callable[[], Any]) -> str:
+    try:
+        return " ".join(inspect.getsource(condition).split())
+    except (OSError, TypeError):
+        return repr(condition)
+
+
+def _refuse_in_a_loop(name: str) -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise RuntimeError(
+        f"{name}() would hold up this event loop, in which the bot may live: "
+        f"await server.aio.{name}(…) instead"
+    )
+
+
+def _difference(expected: Iterable[Any], got: Iterable[Any]) -> tuple[list[Any], list[Any]]:
+    """Return what is missing of `expected`, and what is in `got` besides."""
+    extra = [tuple(g) for g in got]
+    missing = []
+    for wanted in map(tuple, expected):
+        if wanted in extra:
+            extra.remove(wanted)
+        else:
+            missing.append(wanted)
+    return missing, extra

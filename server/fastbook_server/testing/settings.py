@@ -1,0 +1,93 @@
+"""The settings of a test's server, layer upon layer: what is wrong is named with its place."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, get_args
+
+import msgspec
+
+from fastbook_server.config import SETTINGS, Config, ConfigError, load
+
+ClockMode = Literal["stands", "runs"]
+START_MS = 1_767_225_600_000
+"""2026-01-01T00:00:00Z: where the clock stands at first."""
+
+OWN = {"clock": "stands", "start_ms": START_MS}
+DEFAULTS: dict[str, Any] = {"throttle_ms": 0}
+"""What differs from ``fastbook serve``: a book whenever it changes, as time stands still."""
+
+NOT_OURS = ("host", "port", "data_dir", "database_url", "log_level", "store_checkpoint_every")
+NOT_OURS_WHY = "a test's server is on a free port of 127.0.0.1, its data in memory only"
+
+
+class ServerSettings(msgspec.Struct, frozen=True):
+    """All that a server is started with."""
+
+    config: Config
+    clock: ClockMode
+    start_ms: int
+
+
+def settle(layers: Iterable[tuple[str, Mapping[str, Any]]]) -> ServerSettings:
+    """Return the settings of ``(source, {name: value})`` layers; later ones win.
+
+    Raises:
+        ConfigError: one is unknown or not as it should be; the message names it and its source.
+    """
+    given: dict[str, tuple[str, Any]] = {}
+    for source, values in layers:
+        given |= {name: (source, value) for name, value in values.items()}
+    flags: dict[str, Any] = dict(DEFAULTS)
+    own: dict[str, Any] = dict(OWN)
+    for name, (source, value) in given.items():
+        if name in OWN:
+            own[name] = _own(name, value, source)
+        else:
+            _check(name, value, source)
+            flags[name] = value
+    # An empty environment: a test's server must not depend on the machine's.
+    try:
+        config = msgspec.structs.replace(load(flags, {}), host="127.0.0.1", port=0)
+    except ConfigError as error:  # each is right for itself: it is about two of them
+        sources = ", ".join(dict.fromkeys(source for source, _ in given.values()))
+        raise ConfigError(f"{sources}: {error}") from None
+    return ServerSettings(config, own["clock"], own["start_ms"])
+
+
+def _check(name: str, value: Any, source: str) -> None:
+    """Look at one setting by itself, so that an error can name where it comes from."""
+    known = [s.name for s in SETTINGS if s.name not in NOT_OURS]
+    if name in NOT_OURS:
+        raise ConfigError(f"{source}: {name} cannot be chosen: {NOT_OURS_WHY}")
+    if name not in known:
+        close = difflib.get_close_matches(name, [*known, *OWN], n=1)
+        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join([*OWN, *known])}"
+        raise ConfigError(f"{source}: unknown setting {name!r}; {hint}")
+    if name == "instruments" and isinstance(value, str):
+        hint = f"instruments=[{value!r}]"
+        raise ConfigError(f"{source}: instruments: expected a list, such as {hint}, got {value!r}")
+    setting = next(s for s in SETTINGS if s.name == name)
+    try:
+        load({name: value}, {})
+    except ConfigError as error:
+        about = str(error).removeprefix(f"{setting.flag}: ").removeprefix(f"{name}: ")
+        raise ConfigError(f"{source}: {name}: {about}") from None
+
+
+def _own(name: str, value: Any, source: str) -> Any:
+    if name == "clock":
+        modes = get_args(ClockMode)
+        if value not in modes:
+            raise ConfigError(f"{source}: clock: expected {' or '.join(modes)}, got {value!r}")
+        return value
+    try:
+        start_ms = int(value)
+    except (TypeError, ValueError):
+        start_ms = -1
+    if isinstance(value, bool | float) or not 0 < start_ms < 2**48:
+        raise ConfigError(
+            f"{source}: start_ms: expected Unix time in milliseconds, got {value!r}"
+        ) from None
+    return start_ms

@@ -1,0 +1,134 @@
+"""Time in a test's hands: what the server takes for its clock and its timers."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import Callable
+from typing import Any
+
+US = 1_000_000
+START_S = 1_000
+"""What the monotonic clock shows at first."""
+
+
+class HandTimer:
+    """A timer that has been set."""
+
+    __slots__ = ("args", "callback")
+
+    def __init__(self, callback: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        self.callback: Callable[..., Any] | None = callback
+        self.args = args
+
+    def cancel(self) -> None:
+        """Never fire."""
+        self.callback = None
+
+    def fire(self) -> None:
+        """Call what was to be called, once."""
+        callback, self.callback = self.callback, None
+        if callback is not None:
+            callback(*self.args)
+
+
+class HandTimers:
+    """A clock that stands until it is moved, or runs and can be moved besides; in microseconds.
+
+    It is a `fastbook_server.clock.Timers`. All of it belongs to the loop's thread.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, start_ms: int, *, runs: bool) -> None:
+        self._loop = loop
+        self._unix_us = start_ms * 1_000 - START_S * US
+        self._base_us = START_S * US
+        self._since: float | None = loop.time() if runs else None
+        self._nudge_s = 0.0
+        self._heap: list[tuple[int, int, HandTimer]] = []
+        self._count = 0
+        self._alarm: asyncio.TimerHandle | None = None
+
+    # ---- what the server asks -----------------------------------------------------------------
+
+    def time(self) -> float:
+        """Return the monotonic time in seconds."""
+        return self.now_us() / US + self._nudge_s
+
+    def now_ms(self) -> int:
+        """Return the Unix time in milliseconds."""
+        return (self.now_us() + self._unix_us) // 1_000
+
+    def call_later(
+        self, delay: float, callback: Callable[..., Any], *args: Any
+    ) -> HandTimer | asyncio.Handle:
+        """Call `callback` in `delay` seconds; without a delay, in this turn's successor."""
+        if delay <= 0:
+            return self._loop.call_soon(callback, *args)
+        if delay < 1 / US:
+            # Somebody's sum of doubles came out a hair later than ours: that hair passes now, or
+            # what is due at the end of an advance would come just after it.
+            self._nudge_s += delay + 1e-9
+        timer = HandTimer(callback, args)
+        self._count += 1
+        heapq.heappush(self._heap, (self.now_us() + round(delay * US), self._count, timer))
+        self._set_alarm()
+        return timer
+
+    # ---- what the test's clock does -----------------------------------------------------------
+
+    @property
+    def runs(self) -> bool:
+        """Whether time passes by itself."""
+        return self._since is not None
+
+    def now_us(self) -> int:
+        """Return the monotonic time."""
+        if self._since is None:
+            return self._base_us
+        return self._base_us + int((self._loop.time() - self._since) * US)
+
+    def unix_us(self, unix_ms: int) -> int:
+        """Return the monotonic time of a Unix time."""
+        return unix_ms * 1_000 - self._unix_us
+
+    def run(self) -> None:
+        """Let time pass by itself."""
+        if self._since is None:
+            self._since = self._loop.time()
+            self._set_alarm()
+
+    def stand(self) -> None:
+        """Stop the clock."""
+        self._base_us, self._since = self.now_us(), None
+        self._set_alarm()
+
+    def next_due_us(self, until_us: int) -> int | None:
+        """Return when the next timer fires, if not after `until_us`."""
+        while self._heap and self._heap[0][2].callback is None:
+            heapq.heappop(self._heap)
+        return self._heap[0][0] if self._heap and self._heap[0][0] <= until_us else None
+
+    def move_to(self, now_us: int) -> None:
+        """Let it be `now_us`, unless it is later; fire what is due."""
+        ahead = now_us - self.now_us()
+        if ahead > 0:
+            self._base_us += ahead
+            self._nudge_s = 0.0
+        while (due := self.next_due_us(self.now_us())) is not None:
+            while self._heap and self._heap[0][0] == due:
+                heapq.heappop(self._heap)[2].fire()
+        self._set_alarm()
+
+    def _set_alarm(self) -> None:
+        """In a running clock, have the next timer fired in time."""
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        if self._since is not None and self._heap:
+            delay_us = self._heap[0][0] - self.now_us()
+            self._alarm = self._loop.call_later(max(0.0, delay_us / US), self.move_to, 0)
+
+    def stop(self) -> None:
+        """Fire nothing more."""
+        self._heap.clear()
+        self.stand()

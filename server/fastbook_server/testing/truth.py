@@ -1,0 +1,92 @@
+"""What is durable, in the wire's numbers: read from the store, not from matcher or feeds."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+from fastbook_client.wire.frames import OrderView, TradeView
+from fastbook_server import frames
+from fastbook_server.store.memory import MemoryDatabase
+
+
+class Level(NamedTuple):
+    """A price level; equals a plain ``(price, amount)``."""
+
+    price: float
+    amount: float
+
+
+class Book(msgspec.Struct, frozen=True):
+    """The whole aggregated book of a security, best first, as it stands after ``seq``."""
+
+    security: str
+    seq: int
+    bids: list[Level]
+    asks: list[Level]
+
+    @property
+    def best_bid(self) -> float | None:
+        """The highest price that somebody pays."""
+        return self.bids[0].price if self.bids else None
+
+    @property
+    def best_ask(self) -> float | None:
+        """The lowest price that somebody asks."""
+        return self.asks[0].price if self.asks else None
+
+    def __str__(self) -> str:
+        rows = [f"    {'':>12} | {p:<12g} {a:g}" for p, a in reversed(self.asks)]
+        rows += [f"    {a:>12g} | {p:<12g}" for p, a in self.bids]
+        return "\n".join([f"{self.security} after seq {self.seq}", *(rows or ["    (empty)"])])
+
+
+def book(data: MemoryDatabase, security: str) -> Book:
+    """Return the book of a security."""
+    instrument = data.instruments[security]
+    sides: dict[str, dict[int, int]] = {"bid": {}, "ask": {}}
+    for resting in data.open_orders.values():
+        order = resting.order
+        if order.instrument.security == security:
+            assert order.price is not None, "a market order never rests"
+            side = sides[order.side]
+            side[order.price] = side.get(order.price, 0) + resting.remaining
+
+    def levels(name: str, best_last: bool) -> list[Level]:
+        return [
+            Level(instrument.tick.number(ticks), instrument.lot.number(lots))
+            for ticks, lots in sorted(sides[name].items(), reverse=best_last)
+        ]
+
+    return Book(security, data.seqs.get(security, 0), levels("bid", True), levels("ask", False))
+
+
+def orders(data: MemoryDatabase, user_id: str | None) -> list[OrderView]:
+    """Return the open orders of a user (None: of all), oldest first."""
+    found = [o for o in data.open_orders.values() if user_id in (None, o.order.user_id)]
+    views = []
+    for resting in sorted(found, key=lambda o: o.order.id):
+        order, filled = resting.order, resting.order.quantity - resting.remaining
+        instrument = order.instrument
+        views.append(
+            OrderView(
+                id=order.id,
+                time=order.time_ms,
+                user_id=order.user_id,
+                security=instrument.security,
+                type=order.side,
+                exec_type=order.exec_type,
+                price=None if order.price is None else instrument.tick.number(order.price),
+                amount=instrument.lot.number(order.quantity),
+                remaining=instrument.lot.number(resting.remaining),
+                avg_price=instrument.average(resting.notional, filled) if filled else None,
+                client_order_id=order.client_order_id,
+            )
+        )
+    return views
+
+
+def trades(data: MemoryDatabase, security: str) -> list[TradeView]:
+    """Return all trades of a security, oldest first."""
+    return [frames.trade_view(trade) for trade in data.trades.get(security, ())]

@@ -1,0 +1,66 @@
+"""The plugin under test comes by its entry point; what is here are plain clients to try it with."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import aiohttp
+import pytest
+
+pytest_plugins = ["pytester"]
+PATIENCE_S = 20.0
+
+
+class Bot:
+    """A WebSocket client without any cleverness."""
+
+    def __init__(self, ws: aiohttp.ClientWebSocketResponse) -> None:
+        self.ws = ws
+        self.welcome: dict[str, Any] = {}
+
+    @property
+    def user_id(self) -> str:
+        return self.welcome["userId"]
+
+    async def next(self) -> dict[str, Any] | None:
+        """Return the next frame; None: the connection has ended."""
+        async with asyncio.timeout(PATIENCE_S):
+            message = await self.ws.receive()
+        return message.json() if message.type is aiohttp.WSMsgType.TEXT else None
+
+    async def until(self, **wanted: Any) -> dict[str, Any] | None:
+        """Return the next frame with these values; None: the connection ended before."""
+        while (frame := await self.next()) is not None:
+            if all(frame.get(name) == value for name, value in wanted.items()):
+                return frame
+        return None
+
+    async def send(self, op: str, ref: str | None = None, **rest: Any) -> None:
+        await self.ws.send_json({"op": op, "ref": ref, **rest})
+
+    async def add(self, side: str, price: float, amount: float, ref: str, **more: Any) -> None:
+        order = {"type": side, "execType": "limit", "price": price, "amount": amount}
+        await self.send("add", ref, order=order | more)
+
+    async def synced(self) -> list[dict[str, Any]]:
+        """Return all frames of what has happened until now."""
+        await self.send("ping", "synced")
+        frames = []
+        while (frame := await self.next()) is not None and frame.get("ref") != "synced":
+            frames.append(frame)
+        return frames
+
+
+@pytest.fixture
+async def connect(fastbook_server: Any) -> AsyncIterator[Callable[..., Any]]:
+    """A function that connects a bot to the server; its keywords are the query."""
+    async with aiohttp.ClientSession() as http:
+
+        async def connected(**query: str) -> Bot:
+            bot = Bot(await http.ws_connect(fastbook_server.ws_url, params=query))
+            bot.welcome = await bot.next() or {}
+            return bot
+
+        yield connected

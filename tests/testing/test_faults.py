@@ -1,0 +1,272 @@
+"""Every fault, as a plain client meets it."""
+
+from __future__ import annotations
+
+import aiohttp
+import pytest
+
+
+async def test_a_lost_ack_leaves_the_order_executed(fastbook_server, connect):
+    bot = await connect(feed="none")
+    fault = fastbook_server.faults.lose_ack()
+
+    await bot.add("bid", 90.0, 1.0, "1")
+
+    assert await bot.until(ref="1") is None
+    assert bot.ws.close_code == 1006
+    assert fault.happened == 1
+    fastbook_server.assert_open_orders(bot.user_id, [("bid", 90.0, 1.0)])
+
+
+async def test_a_refused_order_is_no_ack_to_lose(fastbook_server, connect):
+    bot = await connect(feed="none")
+    fault = fastbook_server.faults.lose_ack()
+
+    await bot.add("bid", 90.005, 1.0, "1")
+
+    assert (await bot.until(ref="1"))["code"] == "invalid_price"
+    assert fault.happened == 0
+
+
+async def test_a_lost_ack_of_a_delete(fastbook_server, connect):
+    bot = await connect(feed="none")
+    fastbook_server.faults.lose_ack(op="delete")
+
+    await bot.add("bid", 90.0, 1.0, "1")
+    order_id = (await bot.until(ref="1"))["order"]["id"]
+    await bot.send("delete", "2", id=order_id)
+
+    assert await bot.until(ref="2") is None
+    fastbook_server.assert_no_open_orders(bot.user_id)
+
+
+async def test_an_ack_is_seen_and_then_the_connection_cut(fastbook_server, connect):
+    bot = await connect(feed="none")
+    fastbook_server.faults.cut_after_ack()
+
+    await bot.add("bid", 90.0, 1.0, "1")
+
+    assert (await bot.until(ref="1"))["status"] == "open"
+    assert await bot.next() is None
+    assert bot.ws.close_code == 1006
+
+
+async def test_who_was_cut_comes_back_with_the_token(fastbook_server, connect):
+    bot = await connect(feed="none")
+    fastbook_server.faults.lose_ack()
+    await bot.add("bid", 90.0, 1.0, "1", clientOrderId="mine")
+    assert await bot.until(ref="1") is None
+
+    again = await connect(feed="none", resume=bot.welcome["resumeToken"])
+    listed = await again.next()
+    await again.add("bid", 90.0, 1.0, "2", clientOrderId="mine")
+
+    assert [o["clientOrderId"] for o in listed["orders"]] == ["mine"]
+    assert (await again.until(ref="2"))["status"] == "open"
+    assert len(fastbook_server.orders_of(bot.user_id)) == 1
+
+
+async def test_cut_ends_one_users_connections_or_all(fastbook_server, connect):
+    first, second = await connect(), await connect()
+
+    assert fastbook_server.faults.cut(first.user_id) == 1
+    assert await first.until(event="never") is None
+    assert await second.synced() is not None
+    assert fastbook_server.faults.cut() == 1
+    assert await second.until(event="never") is None
+
+
+async def test_delayed_answers_leave_when_the_clock_says_so(fastbook_server, connect):
+    bot = await connect()
+    fault = fastbook_server.faults.delay(0.5)
+    await bot.add("bid", 90.0, 1.0, "1")
+    assert (await bot.until(event="aggOrderBook", seq=1))["aggOrderBook"]["bid"]  # is not late
+
+    fastbook_server.clock.advance(0.499)
+    (client,) = fastbook_server.connected
+    assert "order" not in [frame["event"] for frame in client.got]
+    fastbook_server.clock.advance(0.001)
+    assert "order" in [frame["event"] for frame in client.got]
+
+    assert (await bot.until(ref="1"))["status"] == "open"
+    assert fault.happened == 1
+
+
+async def test_delayed_frames_keep_their_order_and_leave_when_it_is_cleared(
+    fastbook_server, connect
+):
+    bot = await connect()
+    with fastbook_server.faults.delay(60, public=True):
+        await bot.add("bid", 90.0, 1.0, "1")
+        await bot.add("bid", 91.0, 1.0, "2")
+        await fastbook_server.aio.wait_for(lambda: fastbook_server.book().seq == 2)
+        fastbook_server.settle()
+        (client,) = fastbook_server.connected
+        assert [f["event"] for f in client.got] == ["welcome", "aggOrderBook", "trades"]
+
+    frames = [f for f in await bot.synced() if f["event"] == "order"]
+    assert [f["ref"] for f in frames] == ["1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("code", "retry"), [("rate_limited", 1_000), ("overloaded", 1_000), ("halted", None)]
+)
+async def test_a_command_is_refused_with_a_code_and_not_executed(
+    fastbook_server, connect, code, retry
+):
+    bot = await connect(feed="none")
+    fault = fastbook_server.faults.refuse(code)
+
+    await bot.add("bid", 90.0, 1.0, "1")
+    await bot.add("bid", 91.0, 1.0, "2")
+
+    refused = await bot.until(ref="1")
+    assert (refused["status"], refused["code"]) == ("rejected", code)
+    assert refused.get("retryAfterMs") == retry
+    assert (await bot.until(ref="2"))["status"] == "open"
+    assert fault.happened == 1
+    fastbook_server.assert_open_orders(bot.user_id, [("bid", 91.0, 1.0)])
+
+
+async def test_refusals_last_until_they_are_cleared_and_only_for_their_user(
+    fastbook_server, connect
+):
+    bot, other = await connect(feed="none"), await connect(feed="none")
+    refuse = fastbook_server.faults.refuse
+    with refuse("rate_limited", bot.user_id, op=None, retry_after_ms=7, times=None) as fault:
+        for ref in ("1", "2"):
+            await bot.send("orders", ref)
+            refused = await bot.until(ref=ref)
+            assert (refused["event"], refused["retryAfterMs"]) == ("error", 7)
+        await other.send("orders", "1")
+        assert (await other.until(ref="1"))["event"] == "orders"
+
+    await bot.send("orders", "3")
+    assert (await bot.until(ref="3"))["event"] == "orders"
+    assert fault.happened == 2
+
+
+async def test_a_trade_is_left_out_and_the_next_one_tells(fastbook_server, connect):
+    maker = fastbook_server.fill_book(100, levels=3)
+    maker.buy(1)
+    bot = await connect()
+    assert (await bot.until(event="trades"))["trades"][-1]["seq"] == 7
+    fault = fastbook_server.faults.skip("trades")
+
+    maker.buy(1)
+    maker.buy(1)
+
+    told = await bot.until(event="trades")
+    assert (told["prevSeq"], told["seq"]) == (8, 9)
+    assert fault.happened == 1
+
+
+async def test_a_depth_frame_is_left_out_and_the_next_one_tells(fastbook_server, connect):
+    bot = await connect(feed="none")
+    await bot.send("subscribe", "s", security="BTC-USD", channel="depth")
+    assert (await bot.until(event="depth"))["prevSeq"] is None
+    fastbook_server.faults.skip("depth")
+    maker = fastbook_server.counterparty()
+
+    maker.bid(90, 1)
+    maker.bid(91, 1)
+
+    told = await bot.until(event="depth")
+    assert (told["prevSeq"], told["seq"]) == (1, 2)
+
+
+async def test_a_checksum_is_wrong_once(fastbook_server, connect):
+    bot, other = await connect(feed="none"), await connect(feed="none")
+    for reader in (bot, other):
+        await reader.send("subscribe", "s", security="BTC-USD", channel="depth")
+        await reader.until(event="depth")
+    fault = fastbook_server.faults.wrong_checksum(bot.user_id)
+    fastbook_server.counterparty().bid(90, 1)
+
+    fastbook_server.clock.advance(1)
+    wrong, right = await bot.until(event="checksum"), await other.until(event="checksum")
+    fastbook_server.counterparty().bid(91, 1)
+    fastbook_server.clock.advance(1)
+
+    assert (wrong["seq"], fault.happened) == (right["seq"], 1)
+    assert wrong["checksum"] != right["checksum"]
+    assert await bot.until(event="checksum") == await other.until(event="checksum")
+
+
+async def test_a_stalled_server_neither_reads_nor_answers_and_loses_nothing(
+    fastbook_server, connect
+):
+    bot = await connect()
+    with fastbook_server.faults.stall():
+        await bot.add("bid", 90.0, 1.0, "1")
+        fastbook_server.counterparty().bid(91, 1)
+        fastbook_server.settle()
+        (client,) = fastbook_server.connected
+        assert client.sent == []
+        assert [f["event"] for f in client.got] == ["welcome", "aggOrderBook", "trades"]
+
+    assert (await bot.until(event="aggOrderBook", seq=1))["aggOrderBook"]["bid"]
+    assert (await bot.until(ref="1"))["status"] == "open"
+
+
+async def test_a_stalled_server_can_be_stopped(fastbook_server, connect):
+    bot = await connect()
+    fastbook_server.faults.stall()
+
+    fastbook_server.restart()
+
+    assert await bot.until(event="never") is None
+
+
+async def test_connections_are_refused_while_it_says_so(fastbook_server, connect):
+    fault = fastbook_server.faults.refuse_connections(times=1)
+
+    with pytest.raises(aiohttp.WSServerHandshakeError, match="503"):
+        await connect()
+
+    assert await connect() is not None
+    assert fault.happened == 1
+
+
+async def test_a_restart_keeps_orders_and_tokens_and_raises_the_epoch(fastbook_server, connect):
+    bot = await connect(feed="none")
+    await bot.add("bid", 90.0, 1.0, "1")
+    await bot.until(ref="1")
+    port = fastbook_server.port
+
+    fastbook_server.restart()
+
+    assert await bot.next() is None
+    assert bot.ws.close_code == 1001
+    again = await connect(feed="none", resume=bot.welcome["resumeToken"])
+    assert (again.user_id, again.welcome["epoch"]) == (bot.user_id, 2)
+    assert len((await again.until(event="orders"))["orders"]) == 1
+    assert fastbook_server.port == port
+
+
+async def test_a_crash_says_no_word(fastbook_server, connect):
+    bot = await connect()
+
+    fastbook_server.stop(crash=True)
+
+    assert await bot.until(event="never") is None
+    assert bot.ws.close_code == 1006
+    with pytest.raises(aiohttp.ClientConnectorError):
+        await connect()
+    fastbook_server.start()
+    assert await connect() is not None
+
+
+async def test_what_is_wrong_with_a_fault_is_said_at_once(fastbook_server):
+    faults = fastbook_server.faults
+    with pytest.raises(ValueError, match=r"code: expected one of bad_frame, .*, got 'nope'"):
+        faults.refuse("nope")
+    with pytest.raises(ValueError, match="times: expected 1 or more"):
+        faults.lose_ack(times=0)
+    with pytest.raises(ValueError, match="seconds: expected more than 0"):
+        faults.delay(0)
+    with pytest.raises(ValueError, match="event: expected trades or depth"):
+        faults.skip("ticker")
+    with pytest.raises(ValueError, match="status: expected 400 to 599"):
+        faults.refuse_connections(200)
+    assert faults.active == []
