@@ -22,11 +22,11 @@ help: ## list these words
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: $(VENV)/.with-embedded extensions ## start a server with traders and a live view (fastbook demo)
+run: $(VENV)/.with-embedded extensions page ## start a server with traders and a live view (fastbook demo)
 	@$(BIN)/fastbook demo $(ARGS) || test $$? -eq 130
 
 .PHONY: test
-test: $(VENV)/.with-test extensions ## run all tests
+test: $(VENV)/.with-test extensions page ## run all tests
 	@$(PYTEST) $(ARGS)
 
 .PHONY: lint
@@ -74,6 +74,7 @@ build: $(VENV)/.with-test ## make the source distribution and the wheel, in dist
 clean: ## remove what was built, except virtual environments
 	rm -rf build dist src/*.egg-info server/*.egg-info *.egg-info
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	rm -f server/fastbook_server/web/vendor/lightweight-charts.mjs
 	rm -f src/fastbook/*.so src/fastbook/*.c src/fastbook/*.html $(wildcard .venv*/.with-*)
 	find src server tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -94,6 +95,7 @@ $(VENV)/.with-%: $(VENV)/.created pyproject.toml setup.py
 	@$(BIN)/python -c 'import tomllib; \
 	print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
 	> $(VENV)/build-requirements.txt
+	@$(BIN)/python tools/web/assets.py --requires >> $(VENV)/build-requirements.txt
 	@$(PIP) install -q -r $(VENV)/build-requirements.txt
 	@$(PIP) install -q --no-build-isolation -e '.[$*]'
 	@touch $@ $(VENV)/.compiled
@@ -106,3 +108,8 @@ extensions:
 	if [ -n "$$changed" ]; then \
 	echo "compiling: changed" $$changed && $(BIN)/python setup.py -q build_ext --inplace && \
 	touch $(VENV)/.compiled; fi
+
+# The chart library of the trading page, from npm; nothing to do where it is in its place.
+.PHONY: page
+page:
+	@$(BIN)/python tools/web/assets.py

@@ -1,12 +1,19 @@
-"""Build the extension modules; everything else is declared in pyproject.toml.
+"""Build the extension modules and the trading page; all else is declared in pyproject.toml.
 
 Plain ``Extension``s on the ``.pyx``: setuptools calls Cython itself and keeps the sources in the
 sdist, which ``cythonize()`` here would not.
 """
 
+import sys
 from glob import glob
+from pathlib import Path
 
 from setuptools import Extension, setup
+from setuptools.command.build_py import build_py
+from setuptools.command.sdist import sdist
+
+sys.path.insert(0, str(Path(__file__).parent / "tools/web"))
+import assets
 
 SHARED = sorted(glob("src/fastbook/*.pxd"))
 
@@ -21,4 +28,34 @@ def extension(name: str) -> Extension:
     )
 
 
-setup(ext_modules=[extension("_book"), extension("_depth")])
+def complete_the_page() -> None:
+    """Build what the trading page lacks, or end the build: nothing is made without its page."""
+    try:
+        assets.ensure()
+    except assets.AssetsError as error:
+        raise SystemExit(f"error: {error}") from None
+
+
+class BuildWithPage(build_py):
+    """Also for an editable install, which swallows a mere exception."""
+
+    def run(self) -> None:
+        """Build the page first."""
+        complete_the_page()
+        self.__dict__.pop("data_files", None)  # was listed without it
+        super().run()
+
+
+class SdistWithPage(sdist):
+    """The source distribution carries the built page, so that building from it needs no node."""
+
+    def run(self) -> None:
+        """Build the page first."""
+        complete_the_page()
+        super().run()
+
+
+setup(
+    ext_modules=[extension("_book"), extension("_depth")],
+    cmdclass={"build_py": BuildWithPage, "sdist": SdistWithPage},
+)
