@@ -7,18 +7,15 @@ import itertools
 
 import pytest
 from fakes import FakeReader, FakeTimers, unframed
+from hall import INTERVAL_S, Hall
 from hypothesis import example, given
 from hypothesis import strategies as st
-from trading import Floor, ask, bid, market, recovered
+from trading import ask, bid, market, recovered
 
-from fastbook_server.channels import Channels
-from fastbook_server.feeds import Feeds, Pace, book
+from fastbook_server.feeds import book
 from fastbook_server.feeds.audience import Throttle
 from fastbook_server.market_data import MarketData
 from fastbook_server.snapshots import Snapshots
-
-INTERVAL_S = 0.1
-
 
 # ---- the throttle --------------------------------------------------------------------------------
 
@@ -73,30 +70,6 @@ def test_a_stopped_throttle_emits_nothing_more():
 
 
 # ---- feeds ---------------------------------------------------------------------------------------
-
-
-class Hall:
-    """An exchange whose events are public at once, and its feeds."""
-
-    def __init__(self, **options) -> None:
-        past = recovered()
-        self.floor = Floor(past)
-        self.timers = FakeTimers()
-        self.channels = Channels()
-        data = MarketData(past, **options)
-        self.snapshots = Snapshots(data, 0)
-        pace = Pace(self.timers, INTERVAL_S, lambda: self.floor.now_ms)
-        self.feeds = Feeds(data, self.snapshots, self.channels, pace)
-
-    def do(self, user_id, *commands):
-        """Apply and publish commands as one batch."""
-        self.channels.publish([e for c in commands for e in self.floor.do(user_id, c)])
-
-    def join(self, opening=None) -> FakeReader:
-        """Return a new reader of COIN."""
-        reader = FakeReader()
-        self.feeds.join(reader, "COIN", opening or self.snapshots.build("COIN"))
-        return reader
 
 
 def shape(frame):
