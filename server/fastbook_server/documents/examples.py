@@ -42,11 +42,13 @@ def session() -> tuple[Step, ...]:
 
 
 def commands(op: str) -> list[tuple[str, Any]]:
-    """Return (what it is about, command) of the examples of a command."""
+    """Return (what it is about, command) of the examples of a command, those that are one."""
     return [
         (step.about, step.send)
         for step in session()
-        if isinstance(step.send, dict) and step.send.get("op") == op
+        if isinstance(step.send, dict)
+        and step.send.get("op") == op
+        and not any(frame.get("code") == "bad_frame" for frame in step.told.get(step.who, ()))
     ]
 
 
