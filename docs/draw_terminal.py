@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from fastbook_server.client import connect
+from fastbook_client.connection import dial
 from fastbook_server.demo import terminal
 from fastbook_server.demo.market import MarketWatch
 
@@ -25,7 +25,7 @@ async def main(url: str) -> None:
     loop = asyncio.get_running_loop()
     market = MarketWatch(url)
     end = loop.time() + WATCH_S
-    async with connect(market.ws_url) as client:
+    async with dial(market.ws_url) as client:
         market.meet(client.welcome)
         while loop.time() < end:
             market.take(await client.receive(), loop.time())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -22,7 +24,7 @@ RULES = STATE | IDS | {"messages", "terms", "accounts", "market"}
 # What the feed of a channel is made of.
 FEED = {"clock", "feeds.audience", "feeds.feed", "frames", "market_data", "wsframes"}
 # What companions of the server are made of: they come in by the public endpoint.
-OUTSIDE = EVENTS | {"client", "messages", "clock"}
+OUTSIDE = EVENTS | {"messages", "clock"}
 
 MAY_IMPORT: dict[str, set[str]] = {
     "__init__": set(),
@@ -99,7 +101,6 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"replay.recording", "replay.run"},
     "__main__": {"cli"},
     # companions: clients of the public endpoint like any other
-    "client": set(),
     "connect": OUTSIDE,
     "demo": set(),
     "demo.noise": EVENTS,
@@ -153,7 +154,7 @@ PURE_LIBRARIES = {
 
 ONLY_IN: dict[str, set[str]] = {
     "aiohttp.web": {*TESTING, "api", "documents.routes", "listener", "pages", "routes", "session"},
-    "aiohttp": {*TESTING, "api", "documents.routes", "listener", "pages", "routes", "session", "client"},
+    "aiohttp": {*TESTING, "api", "documents.routes", "listener", "pages", "routes", "session"},
     "asyncpg": {"store.connection", "store.postgres", "store.recovery"},
     "aiocache": {"cache"},
     "prometheus_client": {"metrics"},
@@ -233,6 +234,23 @@ def test_the_client_knows_neither_the_engine_nor_the_server_nor_a_database():
     names = {n for path in modules(CLIENT).values() for n in imports(path)}
     libraries = {n.partition(".")[0] for n in names}
     assert libraries & {"fastbook", "fastbook_server", "asyncpg", "aiocache", "click"} == set()
+
+
+def test_the_client_meets_sockets_in_three_files_and_has_no_other_dependency():
+    users = {
+        name
+        for name, path in modules(CLIENT).items()
+        if any(i.partition(".")[0] == "aiohttp" for i in imports(path))
+    }
+    assert users == {"api", "connection", "session"}
+    names = {n for path in modules(CLIENT).values() for n in imports(path)}
+    third_party = {n.partition(".")[0] for n in names} - sys.stdlib_module_names
+    assert third_party == {"aiohttp", "msgspec", "fastbook_client"}
+
+
+def test_the_wire_alone_needs_no_aiohttp():
+    code = "import fastbook_client.wire.frames, sys; sys.exit('aiohttp' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_the_wire_is_types_and_nothing_else():

@@ -8,9 +8,8 @@ import sys
 import threading
 from collections.abc import Callable
 
-import msgspec
-
-from fastbook_server.client import ConnectError, ConnectionClosedError, connect
+from fastbook_client.connection import dial
+from fastbook_client.errors import ConnectError, ConnectionClosed
 
 STDIN = 0
 
@@ -29,19 +28,19 @@ async def run(url: str, *, security: str | None, feed: bool) -> None:
         raise NoServerError(f"expected a URL such as ws://127.0.0.1:8080/ws, got {url!r}")
     loop = asyncio.get_running_loop()
     try:
-        async with connect(url, security=security, feed=feed) as client:
+        async with dial(url, security=security, feed=feed) as client:
 
             def send(line: bytes) -> None:
                 client.send_many((line,))
 
-            _say(msgspec.json.encode(client.welcome))
+            _say(client.opened_by)
             typing = threading.Thread(target=_read_lines, args=(loop, send), daemon=True)
             typing.start()
             while True:
                 _say(await client.receive_bytes())
     except BrokenPipeError:  # as of | head; nor shall the interpreter complain at its end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except (ConnectError, ConnectionClosedError) as error:
+    except (ConnectError, ConnectionClosed) as error:
         raise NoServerError(f"{url}: {error}") from None
 
 

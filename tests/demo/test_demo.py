@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from fastbook_server.client import Client, connect
+from fastbook_client.connection import Connection, dial
 from fastbook_server.config import Config
 from fastbook_server.demo import run as demo
 
@@ -112,7 +112,7 @@ def running(start: Callable[..., Demo]) -> Demo:
     return start()
 
 
-async def both_sides(client: Client) -> None:
+async def both_sides(client: Connection) -> None:
     """Wait for a book with bids and asks."""
     while True:
         event = await client.receive()
@@ -124,7 +124,7 @@ async def test_market_moves_and_its_book_is_never_empty(running: Demo) -> None:
     """Watched until both sides have traded often; every book on the way has both sides."""
     made: Counter[str] = Counter()
     best = set()
-    async with connect(running.url()) as client:
+    async with dial(running.url()) as client:
         await both_sides(client)
         while min(made["bid"], made["ask"]) < 25 or len(best) < 3:
             event = await client.receive()
@@ -170,7 +170,7 @@ async def test_restart_goes_on_from_the_old_price_without_old_orders(
 ) -> None:
     """The traders withdraw what they have, so nothing piles up; somebody else's order stays."""
     first = start("--instrument", "COIN:1:1")
-    async with connect(first.url()) as client:
+    async with dial(first.url()) as client:
         await both_sides(client)
         order = {"type": "bid", "execType": "limit", "price": 7, "amount": 3}
         await client.send({"op": "add", "order": order})
@@ -183,7 +183,7 @@ async def test_restart_goes_on_from_the_old_price_without_old_orders(
     assert first.end(signal.SIGTERM) == 0
 
     again = start("--instrument", "COIN:1:1", "--rate", "0.1")
-    async with connect(again.url(), security="COIN") as client:
+    async with dial(again.url(), security="COIN") as client:
         book: dict[str, Any] = {}
         last = None
         while last is None or not book.get("ask"):

@@ -8,13 +8,20 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from fastbook_client.wire.frames import InstrumentView, Welcome
 from fastbook_server.demo import terminal
 from fastbook_server.demo.market import RATE_WINDOW_S, MarketWatch, decimals
 
-WELCOME = {
-    "security": "BTC-USD",
-    "instruments": [{"security": "BTC-USD", "tickSize": 0.01, "lotSize": 0.0001}],
-}
+WELCOME = Welcome(
+    user_id="user#me",
+    resume_token="",
+    security="BTC-USD",
+    instruments=(InstrumentView("BTC-USD", 0.01, 0.0001, "open"),),
+    throttle_ms=100,
+    protocol=1,
+    epoch=1,
+    time=0,
+)
 
 
 def row(price: float, amount: float) -> dict[str, float]:

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
+from fastbook_client.wire.frames import InstrumentView
 from fastbook_server.demo.noise import START_TICKS, Cancel, Limit, Market, Resting
 from fastbook_server.demo.traders import Terms, Trader, start_ticks
 
-BTC = Terms({"security": "BTC-USD", "tickSize": 0.01, "lotSize": 0.0001})
-COIN = Terms({"security": "COIN", "tickSize": 5.0, "lotSize": 1e-8})
+BTC = Terms(InstrumentView("BTC-USD", 0.01, 0.0001, "open"))
+COIN = Terms(InstrumentView("COIN", 5.0, 1e-8, "open"))
 
 
 def book(bids: list[float], asks: list[float]) -> dict[str, Any]:

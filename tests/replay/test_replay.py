@@ -9,7 +9,7 @@ from replay_fold import Fold
 from replay_small_server import SECURITY, Line, small_server
 from replay_synthetic import actions
 
-from fastbook_server.client import connect
+from fastbook_client.connection import dial
 from fastbook_server.replay.ledger import ReplayError
 from fastbook_server.replay.play import Player
 from fastbook_server.replay.report import Report
@@ -112,7 +112,7 @@ async def test_several_clients_withdraw_their_own_orders_and_trade_with_each_oth
 async def test_other_codes_are_counted_and_others_trades_are_seen() -> None:
     async with (
         small_server(open_orders_max=20) as url,
-        connect(url, security=SECURITY) as other,
+        dial(url, security=SECURITY) as other,
     ):
         order = {"type": "ask", "execType": "limit", "price": 1.0, "amount": 0.5}
         await other.send({"op": "add", "order": order})
@@ -159,6 +159,6 @@ async def test_a_server_that_does_not_know_us_any_more_ends_the_replay() -> None
 async def test_somebody_else_with_our_token_ends_the_replay() -> None:
     async with small_server() as url, Player(url, security=SECURITY, speed=0.001) as player:
         token = player.resume_tokens[0]
-        async with connect(url, security=SECURITY, resume=token):
+        async with dial(url, security=SECURITY, resume=token):
             with pytest.raises(ReplayError, match="somebody else resumed our session"):
                 await player.play(actions(100, 1))

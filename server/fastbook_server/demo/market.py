@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections import deque
 from decimal import Decimal
 
-from fastbook_server.client import Event
+from fastbook_client.connection import Json
+from fastbook_client.wire.frames import Welcome
 
 TRADES_KEPT = 200
 RATE_WINDOW_S = 5.0
@@ -24,23 +25,23 @@ class MarketWatch:
         self.others = 0
         self.price_digits = self.amount_digits = 0
         self.seq = 0
-        self.asks: list[Event] = []
-        self.bids: list[Event] = []
-        self.trades: deque[Event] = deque(maxlen=TRADES_KEPT)
+        self.asks: list[Json] = []
+        self.bids: list[Json] = []
+        self.trades: deque[Json] = deque(maxlen=TRADES_KEPT)
         self.trades_seen = 0
         self.bought_seen = 0
         self._opened = False
         self._samples: deque[tuple[float, int, int]] = deque()  # (monotonic s, seq, trades seen)
 
-    def meet(self, welcome: Event) -> None:
+    def meet(self, welcome: Welcome) -> None:
         """Note what a connection says first."""
-        self.security = welcome["security"]
-        self.others = len(welcome["instruments"]) - 1
-        terms = next(i for i in welcome["instruments"] if i["security"] == self.security)
-        self.price_digits = decimals(terms["tickSize"])
-        self.amount_digits = decimals(terms["lotSize"])
+        self.security = welcome.security
+        self.others = len(welcome.instruments) - 1
+        terms = next(i for i in welcome.instruments if i.security == self.security)
+        self.price_digits = decimals(terms.tick_size)
+        self.amount_digits = decimals(terms.lot_size)
 
-    def take(self, event: Event, now_s: float) -> None:
+    def take(self, event: Json, now_s: float) -> None:
         """Note a frame; `now_s` is monotonic."""
         if event.get("security") != self.security:
             return

@@ -13,8 +13,8 @@ from collections.abc import AsyncIterator
 
 import msgspec
 
+from fastbook_client.errors import ConnectError
 from fastbook_server import app, process
-from fastbook_server.client import ConnectError
 from fastbook_server.config import Config
 from fastbook_server.demo.market import websocket_url
 from fastbook_server.demo.traders import Traders

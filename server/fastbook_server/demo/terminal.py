@@ -16,8 +16,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from fastbook_client.connection import Json
 from fastbook_server import __version__
-from fastbook_server.client import Event
 from fastbook_server.demo.market import MarketWatch
 
 BID, ASK, DIM = "green", "red", "bright_black"
@@ -139,7 +139,7 @@ def _widths(watch: MarketWatch) -> tuple[int, int]:
     return max(5, price), max(6, amount)
 
 
-def _add_level(table: Table, watch: MarketWatch, row: Event, colour: str, bar: str) -> None:
+def _add_level(table: Table, watch: MarketWatch, row: Json, colour: str, bar: str) -> None:
     table.add_row(
         Text(watch.price(row["price"]), style=colour),
         watch.amount(row["amount"]),
@@ -184,11 +184,11 @@ def _tape(watch: MarketWatch, rows: int, unicode: bool) -> RenderableType:
     return Panel(table, title="trades", title_align="left", box=box.ROUNDED, border_style=DIM)
 
 
-def _colour(trade: Event) -> str:
+def _colour(trade: Json) -> str:
     return BID if trade["type"] == "bid" else ASK
 
 
-def _sign(trade: Event, unicode: bool) -> str:
+def _sign(trade: Json, unicode: bool) -> str:
     bought = trade["type"] == "bid"
     if unicode:
         return "▲" if bought else "▼"
@@ -217,7 +217,7 @@ def line(watch: MarketWatch, now_s: float) -> str:
     return "  ".join(parts)
 
 
-def _quote(watch: MarketWatch, row: Event) -> str:
+def _quote(watch: MarketWatch, row: Json) -> str:
     return f"{watch.amount(row['amount'])} @ {watch.price(row['price'])}"
 
 

@@ -13,7 +13,9 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from fastbook_server.client import Client, ConnectError, ConnectionClosedError, Event, connect
+from fastbook_client.connection import Connection, Json, dial
+from fastbook_client.errors import ConnectError, ConnectionClosed
+from fastbook_client.wire.frames import InstrumentView, Welcome
 from fastbook_server.demo.noise import START_TICKS, Cancel, Crowd, Intent, Limit, Resting
 from fastbook_server.instruments import Grid
 
@@ -33,10 +35,10 @@ TYPICAL_LOTS_MIN = 10
 class Terms:
     """One security's grids, and the way between its wire numbers and the crowd's integers."""
 
-    def __init__(self, instrument: Event) -> None:
-        self.security: str = instrument["security"]
-        self.tick = Grid.parse(repr(instrument["tickSize"]))
-        self.lot = Grid.parse(repr(instrument["lotSize"]))
+    def __init__(self, instrument: InstrumentView) -> None:
+        self.security = instrument.security
+        self.tick = Grid.parse(repr(instrument.tick_size))
+        self.lot = Grid.parse(repr(instrument.lot_size))
         lots = int(TYPICAL_AMOUNT * self.lot.denominator / self.lot.numerator)
         self.typical = max(TYPICAL_LOTS_MIN, lots)
 
@@ -44,7 +46,7 @@ class Terms:
         """Return the tick nearest to `price`, which may be an average."""
         return max(1, round(price * self.tick.denominator / self.tick.numerator))
 
-    def command(self, intent: Intent) -> Event:
+    def command(self, intent: Intent) -> Json:
         """Return an intent in the words of the protocol."""
         if isinstance(intent, Cancel):
             return {"op": "delete", "id": intent.order_id}
@@ -64,7 +66,7 @@ class Trader:
 
     def __init__(self, terms: dict[str, Terms]) -> None:
         self._terms = terms
-        self._client: Client | None = None
+        self._client: Connection | None = None
         self._user: tuple[str, str] | None = None
         self.orders: dict[str, dict[str, Resting]] = {s: {} for s in terms}
         self.room: int | None = None
@@ -77,27 +79,25 @@ class Trader:
         """Connect, and again whenever the connection is lost; returns never.
 
         Raises:
-            ConnectError, OSError: the very first connection was refused.
+            ConnectError: the very first connection was refused.
         """
         while True:
             token = self._user[1] if self._user else None
             try:
-                async with connect(
-                    url, resume=token, feed=False, cancel_on_disconnect=True
-                ) as client:
+                async with dial(url, resume=token, feed=False, cancel_on_disconnect=True) as client:
                     self._attach(client)
                     while True:
                         self.take(await client.receive())
-            except ConnectionClosedError as error:
+            except ConnectionClosed as error:
                 log.warning("a trader lost its connection: %s", error)
-            except (ConnectError, OSError) as error:
+            except ConnectError as error:
                 if self._user is None:
                     raise
                 log.warning("a trader cannot come back: %s", error)
             self._client = None
             await asyncio.sleep(RECONNECT_S)
 
-    def _attach(self, client: Client) -> None:
+    def _attach(self, client: Connection) -> None:
         if self._user is None or self._user[0] != client.user_id:
             for orders in self.orders.values():
                 orders.clear()
@@ -111,17 +111,17 @@ class Trader:
         ready = self._client is not None and self.unanswered < UNANSWERED_MAX
         return ready and now_s >= self.paused_until_s
 
-    async def send(self, command: Event) -> None:
+    async def send(self, command: Json) -> None:
         """Send a command; if the connection is just being lost, it is lost with it."""
         if self._client is None:
             return
         self.unanswered += 1
         try:
             await self._client.send(command | {"ref": 0})
-        except ConnectionClosedError:
+        except ConnectionClosed:
             self._client = None  # stay_connected() hears of it too
 
-    def take(self, event: Event) -> None:
+    def take(self, event: Json) -> None:
         """Note what the server says."""
         if "ref" in event:
             self.unanswered -= 1
@@ -138,7 +138,7 @@ class Trader:
             case "deletedAll" | "error":
                 self.withdrawn.set()
 
-    def _note(self, order: Event, is_open: bool) -> None:
+    def _note(self, order: Json, is_open: bool) -> None:
         terms = self._terms.get(order["security"])
         if terms is None or order["price"] is None:
             return
@@ -149,7 +149,7 @@ class Trader:
         else:
             self.orders[terms.security].pop(order["id"], None)
 
-    def _refused(self, event: Event) -> None:
+    def _refused(self, event: Json) -> None:
         if event["code"] == "too_many_orders":
             self.room = max(1, sum(map(len, self.orders.values())))
         if "retryAfterMs" in event:
@@ -180,8 +180,8 @@ class Ticker:
         self._url = url
         self._on_trade = on_trade
         self._last_trade_seq: dict[str, int] = {}
-        self.welcome: Event = {}
-        self.opening: dict[str, dict[str, Event]] = {}
+        self.welcome: Welcome | None = None
+        self.opening: dict[str, dict[str, Json]] = {}
         """The opening pair of each security: security -> event -> frame."""
         self.looked = asyncio.Event()
 
@@ -189,28 +189,28 @@ class Ticker:
         """Follow every security; returns never.
 
         Raises:
-            ConnectError, OSError: the very first connection was refused.
+            ConnectError: the very first connection was refused.
         """
         while True:
             try:
-                async with connect(self._url) as client:
+                async with dial(self._url) as client:
                     await self._look(client)
                     self.looked.set()
                     while True:
                         self._take(await client.receive())
-            except ConnectionClosedError as error:
+            except ConnectionClosed as error:
                 log.warning("the ticker lost its connection: %s", error)
-            except (ConnectError, OSError) as error:
+            except ConnectError as error:
                 if not self.looked.is_set():
                     raise
                 log.warning("the ticker cannot come back: %s", error)
             await asyncio.sleep(RECONNECT_S)
 
-    async def _look(self, client: Client) -> None:
+    async def _look(self, client: Connection) -> None:
         """Subscribe to everything and wait until each security's opening pair is here."""
         self.welcome = client.welcome
-        first = client.welcome["security"]
-        others = [i["security"] for i in client.welcome["instruments"] if i["security"] != first]
+        first = client.welcome.security
+        others = [i.security for i in client.welcome.instruments if i.security != first]
         for security in others:
             await client.send({"op": "subscribe", "security": security, "ref": security})
         pair = ("aggOrderBook", "trades")
@@ -228,7 +228,7 @@ class Ticker:
             else:
                 self._take(event)
 
-    def _take(self, event: Event) -> None:
+    def _take(self, event: Json) -> None:
         if event["event"] != "trades":
             return
         security = event["security"]
@@ -257,7 +257,7 @@ class Traders:
         Ends when it is cancelled, with the traders' orders withdrawn if the server still answers.
 
         Raises:
-            ExceptionGroup: of ConnectError or OSError, a first connection was refused.
+            ExceptionGroup: of ConnectError, a first connection was refused.
         """
         ticker = Ticker(self._url, self._see_trade)
         async with asyncio.TaskGroup() as connections:
@@ -277,8 +277,9 @@ class Traders:
 
     def _meet(self, ticker: Ticker) -> None:
         """Choose the open securities, and what to believe of each."""
-        for instrument in ticker.welcome["instruments"]:
-            if instrument["status"] != "open":
+        assert ticker.welcome is not None, "it has looked"
+        for instrument in ticker.welcome.instruments:
+            if instrument.status != "open":
                 continue
             terms = Terms(instrument)
             random = Random(f"{self._seed}/{terms.security}")
@@ -329,7 +330,7 @@ class Traders:
                 await asyncio.gather(*(trader.withdraw() for trader in self._traders))
 
 
-def start_ticks(terms: Terms, seen: dict[str, Event]) -> int:
+def start_ticks(terms: Terms, seen: dict[str, Json]) -> int:
     """Return where a market stands: the middle of its book, else its last trade, else one side."""
     book = seen["aggOrderBook"]["aggOrderBook"] if "aggOrderBook" in seen else {}
     best = [terms.ticks(book[side][0]["price"]) for side in ("ask", "bid") if book.get(side)]

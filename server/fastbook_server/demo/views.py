@@ -16,7 +16,8 @@ from typing import Protocol, TextIO
 from rich.console import Console
 from rich.live import Live
 
-from fastbook_server.client import ConnectError, ConnectionClosedError, connect
+from fastbook_client.connection import dial
+from fastbook_client.errors import ConnectError, ConnectionClosed
 from fastbook_server.demo import terminal
 from fastbook_server.demo.market import MarketWatch, websocket_url
 
@@ -46,13 +47,13 @@ async def watch(url: str, view: View) -> None:
     async def read() -> None:
         while True:
             try:
-                async with connect(market.ws_url) as client:
+                async with dial(market.ws_url) as client:
                     market.meet(client.welcome)
                     while True:
                         market.take(await client.receive(), loop.time())
-            except ConnectionClosedError as error:
+            except ConnectionClosed as error:
                 log.warning("the view lost its connection: %s", error)
-            except (ConnectError, OSError) as error:
+            except ConnectError as error:
                 if not market.security:
                     raise
                 log.warning("the view cannot come back: %s", error)

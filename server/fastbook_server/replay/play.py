@@ -13,12 +13,8 @@ from collections.abc import Callable, Coroutine, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from fastbook_server.client import (
-    Client,
-    ConnectError,
-    ConnectionClosedError,
-    connect,
-)
+from fastbook_client.connection import Connection, dial
+from fastbook_client.errors import ConnectError, ConnectionClosed
 from fastbook_server.instruments import Grid
 from fastbook_server.replay.lane import Lane, Pace
 from fastbook_server.replay.ledger import ReplayError
@@ -193,12 +189,12 @@ class Player:
         Raises:
             ReplayError: the server stays away, or does not know us any more.
         """
-        first: Client | None = None
+        first: Connection | None = None
         lost_s, delay = 0.0, RECONNECT_FIRST_S
         while True:
             token = first.resume_token if first is not None else None
             try:
-                async with connect(
+                async with dial(
                     self._url, security=self._security, resume=token, feed=False
                 ) as client:
                     if first is None:
@@ -217,26 +213,26 @@ class Player:
                     finally:
                         lost_s = self._timers.time()
                         lane.detach()
-            except (ConnectionClosedError, ConnectError, OSError) as error:
+            except (ConnectionClosed, ConnectError) as error:
                 self._give_up_or_wait(error, first, lost_s, first_try=delay == RECONNECT_FIRST_S)
             await asyncio.sleep(delay)
             delay = min(2 * delay, RECONNECT_MAX_S)
 
-    def _on_first(self, lane: Lane, client: Client) -> None:
+    def _on_first(self, lane: Lane, client: Connection) -> None:
         self._tokens.append(client.resume_token)
-        known = client.welcome["instruments"]
-        instrument = next(i for i in known if i["security"] == self._security)
-        lane.ledger.lot = Grid.parse(repr(instrument["lotSize"]))
+        known = client.welcome.instruments
+        instrument = next(i for i in known if i.security == self._security)
+        lane.ledger.lot = Grid.parse(repr(instrument.lot_size))
         self._waiting_for -= 1
         if not self._waiting_for:
             self._connected.set()
 
     def _give_up_or_wait(
-        self, error: Exception, first: Client | None, lost_s: float, *, first_try: bool
+        self, error: Exception, first: Connection | None, lost_s: float, *, first_try: bool
     ) -> None:
         if first is None:
             raise ReplayError(f"cannot connect to {self._url}: {error}") from error
-        if isinstance(error, ConnectionClosedError) and error.code == _RESUMED_ELSEWHERE:
+        if isinstance(error, ConnectionClosed) and error.code == _RESUMED_ELSEWHERE:
             raise ReplayError(f"somebody else resumed our session: {error}") from error
         if self._timers.time() - lost_s > RECONNECT_PATIENCE_S:
             raise ReplayError(f"no connection for {RECONNECT_PATIENCE_S:g} s: {error}") from error

@@ -14,7 +14,8 @@ from urllib.parse import quote
 import asyncpg
 from replay_fold import Book, Fill
 
-from fastbook_server.client import ConnectError, ConnectionClosedError, connect
+from fastbook_client.connection import dial
+from fastbook_client.errors import ConnectError, ConnectionClosed
 
 SECURITY = "BTC-USD"
 
@@ -69,7 +70,7 @@ class ServerProcess:
 
 async def live_book(url: str) -> tuple[int, Book]:
     """Return the book that a newcomer is shown, and its ``seq``."""
-    async with connect(url, security=SECURITY) as client:
+    async with dial(url, security=SECURITY) as client:
         while (event := await client.receive())["event"] != "aggOrderBook":
             pass
     book = event["aggOrderBook"]
@@ -128,10 +129,10 @@ class Watcher:
         """Watch until cancelled."""
         while True:
             try:
-                async with connect(self._url, security=SECURITY) as client:
+                async with dial(self._url, security=SECURITY) as client:
                     while True:
                         self._note(await client.receive_bytes())
-            except (ConnectError, ConnectionClosedError, OSError):
+            except (ConnectError, ConnectionClosed):
                 await asyncio.sleep(0.02)
 
     def _note(self, payload: bytes) -> None:

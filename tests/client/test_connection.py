@@ -1,0 +1,111 @@
+"""The low level: the client's own frames as a strict server reads them, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+from client_servers import SECURITY, scripted_server, small_server
+
+from fastbook_client.connection import dial, masked_text
+from fastbook_client.endpoint import Endpoint
+from fastbook_client.errors import ConnectError, ConnectionClosed, Refused
+
+
+def unmasked(frame: bytes) -> bytes:
+    """Read a frame as RFC 6455 says, byte by byte."""
+    assert frame[0] == 0x81
+    assert frame[1] & 0x80
+    length, start = frame[1] & 0x7F, 2
+    if length == 126:
+        length, start = int.from_bytes(frame[2:4], "big"), 4
+        assert length > 125
+    elif length == 127:
+        length, start = int.from_bytes(frame[2:10], "big"), 10
+        assert length > 65_535
+    key, payload = frame[start : start + 4], frame[start + 4 :]
+    assert len(payload) == length
+    return bytes(byte ^ key[i % 4] for i, byte in enumerate(payload))
+
+
+@pytest.mark.parametrize("length", [0, 1, 2, 3, 4, 5, 125, 126, 127, 65_535, 65_536, 70_001])
+def test_a_masked_frame_carries_its_payload(length: int) -> None:
+    payload = bytes(i * 7 % 256 for i in range(length))
+    assert unmasked(masked_text(payload)) == payload
+
+
+def test_masks_differ() -> None:
+    assert len({masked_text(b"the same payload") for _ in range(100)}) == 100
+
+
+async def test_many_commands_in_one_write_are_answered_one_by_one() -> None:
+    commands = [json.dumps({"op": "ping", "ref": n}).encode() for n in range(500)]
+    async with small_server() as url, dial(url, security=SECURITY, feed=False) as client:
+        client.send_many(commands)
+        await client.send({"op": "ping", "ref": "last"})
+        assert [(await client.receive())["ref"] for _ in range(501)] == [*range(500), "last"]
+
+
+async def test_the_end_of_a_connection_is_told_by_receive() -> None:
+    async with (
+        small_server() as url,
+        dial(url, feed=False) as first,
+        dial(url, feed=False, resume=first.resume_token) as second,
+    ):
+        assert second.user_id == first.user_id
+        with pytest.raises(ConnectionClosed) as caught:
+            await first.receive()
+        assert caught.value.code == 4001
+        first.send_many([b"{}"])
+        with pytest.raises(ConnectionClosed):
+            await first.receive()
+
+
+async def test_a_server_that_hangs_up_before_its_first_word() -> None:
+    async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises((ConnectError, ConnectionClosed)):
+            async with dial(f"ws://127.0.0.1:{port}/ws"):
+                pass
+
+
+async def test_what_the_server_refuses_is_said_in_its_own_words() -> None:
+    async with small_server() as url:
+        with pytest.raises(Refused, match="expected one of BTC-USD, got 'GAME'") as caught:
+            async with dial(url, security="GAME"):
+                pass
+    assert (caught.value.status, caught.value.code) == (404, "unknown_security")
+    with pytest.raises(ConnectError):
+        async with dial("127.0.0.1:1"):
+            pass
+
+
+async def test_a_server_of_another_kind() -> None:
+    async with scripted_server() as (url, server):
+        server.opening = [{"hello": "world"}]
+        with pytest.raises(ConnectError, match="no fastbook server"):
+            async with dial(url):
+                pass
+
+
+@pytest.mark.parametrize(
+    ("url", "ws", "http"),
+    [
+        ("http://127.0.0.1:8080", "ws://127.0.0.1:8080/ws", "http://127.0.0.1:8080"),
+        ("ws://[::1]:80/ws", "ws://[::1]:80/ws", "http://[::1]:80"),
+        ("localhost:8080", "ws://localhost:8080/ws", "http://localhost:8080"),
+        ("https://x.org/venue/", "wss://x.org/venue/ws", "https://x.org/venue"),
+    ],
+)
+def test_the_ways_to_write_down_where_a_server_is(url: str, ws: str, http: str) -> None:
+    assert Endpoint.parse(url) == (ws, http)
+
+
+@pytest.mark.parametrize("url", ["", "ftp://x", "http://", "http://x/ws?feed=none"])
+def test_what_is_no_url(url: str) -> None:
+    with pytest.raises(ValueError, match="expected a URL such as"):
+        Endpoint.parse(url)
