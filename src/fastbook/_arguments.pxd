@@ -5,6 +5,7 @@ The import on each failing path is deliberate: a .pxd has no module level of its
 
 from cpython.long cimport PyLong_Check
 from cpython.number cimport PyNumber_Index
+from cpython.object cimport PyObject
 from libc.stdint cimport UINT64_MAX, int64_t, uint8_t, uint32_t, uint64_t
 
 from fastbook._memory cimport hint_likely
@@ -21,13 +22,14 @@ cdef extern from *:
         *value = (int64_t)PyUnstable_Long_CompactValue((PyLongObject*)object);
         return *value >= 0;
     #else
-        if (Py_SIZE(object) < 0 || Py_SIZE(object) > 1) return 0;
-        *value = Py_SIZE(object) == 0 ? 0 : (int64_t)((PyLongObject*)object)->ob_digit[0];
+        /* Even 0 has room for a digit; no branch on it, because half of all sides are 0. */
+        if ((size_t)Py_SIZE(object) > 1) return 0;
+        *value = (int64_t)((PyLongObject*)object)->ob_digit[0] & -(int64_t)Py_SIZE(object);
         return 1;
     #endif
     }
     """
-    bint integer_is_small(object value, int64_t* number)
+    bint integer_is_small(PyObject* value, int64_t* number)
 
 
 cdef extern from "Python.h":
@@ -65,7 +67,7 @@ cdef inline int64_t to_id_any(object value, str name) except? -1:
 
 cdef inline int64_t to_int64(object value, str name) except? -1:
     cdef int64_t number = 0
-    if hint_likely(integer_is_small(value, &number)):
+    if hint_likely(integer_is_small(<PyObject*>value, &number)):
         return number
     return to_int64_any(value, name)
 
@@ -73,7 +75,7 @@ cdef inline int64_t to_int64(object value, str name) except? -1:
 cdef inline int64_t to_id(object value, str name) except? -1:
     """An id or price to look up: 0, which nothing has, for an integer beyond 64 bits."""
     cdef int64_t number = 0
-    if hint_likely(integer_is_small(value, &number)):
+    if hint_likely(integer_is_small(<PyObject*>value, &number)):
         return number
     return to_id_any(value, name)
 

@@ -14,6 +14,7 @@ from cpython.buffer cimport (
 from cpython.bytearray cimport PyByteArray_AS_STRING, PyByteArray_FromStringAndSize
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.list cimport PyList_New, PyList_SET_ITEM
+from cpython.object cimport PyObject, PyTypeObject
 from cpython.ref cimport Py_INCREF
 from libc.stdint cimport UINT64_MAX, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
@@ -133,14 +134,70 @@ cdef extern from *:
         for (i = 0; i < bytes / 8; i++)
             ((int64_t*)to)[i] = ((const volatile int64_t*)from)[i];
     }
+
+    #if defined(Py_GIL_DISABLED)
+    #define is_forgotten(object) ((void)(object), 0)
+    #else
+    #define is_forgotten(object) ((object) != NULL && Py_REFCNT(object) == 1)
+    #endif
     """
+    PyObject* PyList_GET_ITEM(PyObject* values, Py_ssize_t at)
+    Py_ssize_t Py_SIZE(PyObject* values)
+    void Py_XDECREF(PyObject* value)
+    PyTypeObject* Py_TYPE(PyObject* value)
+    bint is_forgotten(PyObject* value)  # whether only we refer to it
     void copy_words(void* to, const void* source, size_t count)
+
+
+# What the last scalar calls returned. If nobody has kept it, nobody can see it being used again, and
+# making and freeing a list and an event costs more than matching most orders.
+# A list and an event of their own, as C counts references.
+cdef PyObject* last_list = NULL
+cdef PyObject* last_event = NULL
 
 
 cdef inline Event event_object(EventRecord* record):
     cdef Event event = Event.__new__(Event)
     copy_words(&event.record, record, sizeof(EventRecord))
     return event
+
+
+cdef inline Event event_result():
+    """An event for a caller who gets no list."""
+    global last_event
+    cdef PyObject* last = last_event
+    cdef Event event
+    if hint_likely(is_forgotten(last)):
+        return <Event>last
+    event = Event.__new__(Event)
+    Py_INCREF(event)
+    last_event = <PyObject*>event
+    Py_XDECREF(last)
+    return event
+
+
+cdef inline list list_result(EventRecord* record):
+    """A list of one event."""
+    global last_list
+    cdef PyObject* last = last_list
+    cdef PyObject* only
+    cdef Event event
+    cdef list found
+    if hint_likely(is_forgotten(last) and Py_SIZE(last) == 1):
+        only = PyList_GET_ITEM(last, 0)
+        if hint_likely(is_forgotten(only) and Py_TYPE(only) == <PyTypeObject*>Event):
+            copy_words(&(<Event>only).record, record, sizeof(EventRecord))
+            return <list>last
+    # The event first: a new list may run the garbage collector, and so anything, even a call
+    # on this book. An event has nothing to collect.
+    event = event_object(record)
+    found = PyList_New(1)
+    Py_INCREF(event)
+    PyList_SET_ITEM(found, 0, event)
+    Py_INCREF(found)
+    last, last_list = last_list, <PyObject*>found
+    Py_XDECREF(last)
+    return found
 
 
 cdef enum:
@@ -204,8 +261,14 @@ cdef class OrderBook:
 
     # ---- the Python face ----
 
+    cdef int begin(self) except -1:
+        """What a call does first, before it looks at the book."""
+        self.refuse_if_busy()
+        links_write(&self.book)
+        return 0
+
     cdef int refuse_if_busy(self) except -1:
-        if self.busy:
+        if hint_unlikely(self.busy):
             raise RuntimeError(
                 "OrderBook: another thread is in process() on this book, "
                 "which serves one thread at a time"
@@ -214,23 +277,39 @@ cdef class OrderBook:
 
     cdef list carry_out(self, Command* c, object order_id, object new_order_id):
         """Carry out one scalar command; the ids are as they were given."""
-        cdef int outcome
-        cdef list found
-        cdef Event event
-        self.refuse_if_busy()
+        self.begin()
         self.scratch.next = self.scratch.items
-        outcome = book_apply(&self.book, c, 0, &self.scratch)
+        return self.result(
+            c, book_apply(&self.book, c, 0, &self.scratch), order_id, new_order_id
+        )
+
+    cdef list carry_out_limit(self, Command* c, object order_id):
+        self.refuse_if_busy()
+        links_turn(&self.book)
+        self.scratch.next = self.scratch.items
+        if hint_unlikely(not events_reserve(&self.scratch)):
+            raise MemoryError
+        return self.result(
+            c, apply_limit(&self.book, c, 0, &self.scratch, True), order_id, None
+        )
+
+    cdef list carry_out_replace(self, Command* c, object order_id, object new_order_id):
+        self.refuse_if_busy()
+        links_turn(&self.book)
+        self.scratch.next = self.scratch.items
+        if hint_unlikely(not events_reserve(&self.scratch)):
+            raise MemoryError
+        return self.result(
+            c, apply_replace(&self.book, c, 0, &self.scratch, True), order_id, new_order_id
+        )
+
+    cdef inline list result(self, Command* c, int outcome, object order_id, object new_order_id):
+        """The events of a scalar command that had this outcome."""
         if hint_unlikely(outcome != DONE):
             self.refuse(c, outcome, order_id, new_order_id)
         if hint_unlikely(events_count(&self.scratch) != 1):
             return self.many_events()
-        # The event first: a new list may run the garbage collector, and so anything, even a call
-        # on this book. An event has nothing to collect.
-        event = event_object(self.scratch.items)
-        found = PyList_New(1)
-        Py_INCREF(event)
-        PyList_SET_ITEM(found, 0, event)
-        return found
+        return list_result(self.scratch.items)
 
     cdef int refuse(self, Command* c, int outcome, object order_id, object new_order_id) except -1:
         """Raise what a refusal means to a scalar caller, or write its event if it is no mistake."""
@@ -256,34 +335,16 @@ cdef class OrderBook:
         self, order_id, side, price, quantity, tif=0, bint post_only=False, owner=0, self_trade=0
     ):
         cdef Command c
-        cdef int64_t side_number, tif_number, owner_number, mode
-        if hint_likely(
-            integer_is_small(order_id, &c.order_id)
-            and integer_is_small(side, &side_number)
-            and integer_is_small(price, &c.price)
-            and integer_is_small(quantity, &c.quantity)
-            and integer_is_small(tif, &tif_number)
-            and integer_is_small(owner, &owner_number)
-            and integer_is_small(self_trade, &mode)
-            and side_number <= 1
-            and tif_number <= 2
-            and mode <= 3
-        ):
-            c.side = <uint8_t>side_number
-            c.tif = <uint8_t>tif_number
-            c.flags = <uint8_t>(post_only | mode << 1)
-            c.owner = <uint32_t>owner_number
-        else:
-            c.tif = to_time_in_force(tif)
-            c.side = to_side(side)
-            c.flags = to_flags(post_only, self_trade)
-            c.owner = to_owner(owner)
-            c.order_id = to_int64(order_id, "order_id")
-            c.price = to_int64(price, "price")
-            c.quantity = to_int64(quantity, "quantity")
+        memset(&c, 0, sizeof(Command))
         c.op = OP_LIMIT
-        c.new_order_id = 0
-        return self.carry_out(&c, order_id, None)
+        c.tif = to_time_in_force(tif)
+        c.side = to_side(side)
+        c.flags = to_flags(post_only, self_trade)
+        c.owner = to_owner(owner)
+        c.order_id = to_int64(order_id, "order_id")
+        c.price = to_int64(price, "price")
+        c.quantity = to_int64(quantity, "quantity")
+        return self.carry_out_limit(&c, order_id)
 
     def market(self, order_id, side, quantity, owner=0, self_trade=0):
         cdef Command c
@@ -297,18 +358,19 @@ cdef class OrderBook:
         return self.carry_out(&c, order_id, None)
 
     def cancel(self, order_id):
+        return self.carry_out_cancel(to_id(order_id, "order_id"), order_id)
+
+    cdef Event carry_out_cancel(self, int64_t number, object order_id):
         cdef Command c
-        cdef int outcome
-        c.op = OP_CANCEL
-        c.order_id = to_id(order_id, "order_id")
+        cdef Events events
+        cdef Event event = event_result()
+        events.next = &event.record
+        c.order_id = number
         self.refuse_if_busy()
-        self.scratch.next = self.scratch.items
-        outcome = book_apply(&self.book, &c, 0, &self.scratch)
-        if hint_unlikely(outcome != DONE):
-            if outcome == NO_MEMORY:
-                raise MemoryError
+        links_turn(&self.book)
+        if hint_unlikely(apply_cancel(&self.book, &c, 0, &events, True) != DONE):
             raise KeyError(order_id)
-        return event_object(self.scratch.items)
+        return event
 
     def replace(self, order_id, new_order_id, price, quantity, bint post_only=False, self_trade=0):
         cdef Command c
@@ -319,7 +381,7 @@ cdef class OrderBook:
         c.new_order_id = to_int64(new_order_id, "new_order_id")
         c.price = to_int64(price, "price")
         c.quantity = to_int64(quantity, "quantity")
-        return self.carry_out(&c, order_id, new_order_id)
+        return self.carry_out_replace(&c, order_id, new_order_id)
 
     def process(self, commands):
         from fastbook._dtypes import COMMAND_DTYPE, EVENT_DTYPE, ndarray
@@ -341,7 +403,7 @@ cdef class OrderBook:
                 raise ValueError("commands: expected at most 2**30 records in one batch")
             count = <size_t>view.len // sizeof(Command)
             # Not earlier: what comes before may run foreign Python code, even a call on this book.
-            self.refuse_if_busy()
+            self.begin()
             self.busy = True
             events_begin(&events, count)
             with nogil:
@@ -358,7 +420,7 @@ cdef class OrderBook:
         from fastbook._dtypes import ORDER_DTYPE, ndarray
 
         cdef bytearray records
-        self.refuse_if_busy()
+        self.begin()
         records = PyByteArray_FromStringAndSize(NULL, self.book.live * sizeof(OrderRecord))
         book_save(&self.book, <OrderRecord*>PyByteArray_AS_STRING(records))
         return ndarray(self.book.live, ORDER_DTYPE, records)
@@ -395,25 +457,25 @@ cdef class OrderBook:
 
     def __reduce__(self):
         cdef bytes records
-        self.refuse_if_busy()
+        self.begin()
         records = PyBytes_FromStringAndSize(NULL, self.book.live * sizeof(OrderRecord))
         book_save(&self.book, <OrderRecord*>PyBytes_AS_STRING(records))
         return _restored, (records,)
 
     def depth(self, n=0):
-        self.refuse_if_busy()
+        self.begin()
         return self.side_depth(BID, to_count(n)), self.side_depth(ASK, to_count(n))
 
     def levels(self, side):
         cdef int side_index = to_side(side)
-        self.refuse_if_busy()
+        self.begin()
         return iter(self.side_depth(side_index, UINT64_MAX))
 
     def orders_at(self, side, price):
         cdef int side_index = to_side(side)
         cdef int64_t ticks = to_id(price, "price")
         cdef uint32_t level
-        self.refuse_if_busy()
+        self.begin()
         level = level_find(&self.book.ladder, side_index, key_of(side_index, ticks))
         return self.level_orders(level) if ticks > 0 and level != 0 else []
 
@@ -439,7 +501,7 @@ cdef class OrderBook:
         return price_of(side, level_key(ladder, level)), ladder.levels[level].total
 
     cdef object best(self, int side):
-        self.refuse_if_busy()
+        self.begin()
         if self.book.ladder.sides[side].best == 0:
             return None
         return self.row(side, self.book.ladder.sides[side].best)
@@ -453,16 +515,16 @@ cdef class OrderBook:
         return self.best(ASK)
 
     def check_invariants(self):
-        self.refuse_if_busy()
+        self.begin()
         check_book(&self.book)
 
     def __len__(self):
-        self.refuse_if_busy()
+        self.begin()
         return self.book.live
 
     cdef uint32_t slot_of(self, object order_id) except? 0:
         cdef int64_t number = to_id(order_id, "order_id")
-        self.refuse_if_busy()
+        self.begin()
         return ids_find(&self.book.ids, self.book.orders, number) if number > 0 else 0
 
     def __contains__(self, order_id):
@@ -483,7 +545,7 @@ cdef class OrderBook:
         cdef list found = []
         cdef uint32_t level
         cdef int side
-        self.refuse_if_busy()
+        self.begin()
         for side in range(2):
             level = self.book.ladder.sides[side].best
             while level != 0:
@@ -495,3 +557,136 @@ cdef class OrderBook:
 def _restored(records):
     """Make a book of what `pickle` has kept of one."""
     return OrderBook.restore(records)
+
+
+# ---- quick entries ----
+#
+# Cython's own entry of a method takes a reference to each argument and looks at what could be given
+# by name, which costs more than most commands. These go before it: they know the calls with small
+# integers by position, and leave all others to it.
+
+cdef extern from *:
+    """
+    static PyMethodDef* method_of(PyTypeObject* type, const char* name) {
+        PyObject* found = PyObject_GetAttrString((PyObject*)type, name);
+        PyMethodDef* method = NULL;
+        if (found == NULL) PyErr_Clear();
+        else if (Py_TYPE(found) == &PyMethodDescr_Type)
+            method = ((PyMethodDescrObject*)found)->d_method;
+        Py_XDECREF(found);
+        return method != NULL && method->ml_flags == (METH_FASTCALL | METH_KEYWORDS) ? method : NULL;
+    }
+    """
+    PyObject* Py_True
+    PyObject* Py_False
+    ctypedef struct PyMethodDef:
+        void* ml_meth
+    PyMethodDef* method_of(type owner, const char* name)
+
+ctypedef object (*Entry)(OrderBook, PyObject**, Py_ssize_t, PyObject*)
+
+cdef Entry whole_add = NULL
+cdef Entry whole_cancel = NULL
+cdef Entry whole_replace = NULL
+cdef Entry whole_market = NULL
+
+
+cdef inline bint more_arguments(Command* c, PyObject** arguments, Py_ssize_t count):
+    """Take the last four arguments of `add`, as far as they are given; False if they are unusual."""
+    cdef int64_t tif = 0, owner = 0, mode = 0
+    cdef bint post_only = False
+    if count > 4:
+        if not integer_is_small(arguments[4], &tif) or tif > 2:
+            return False
+        if count > 5:
+            post_only = arguments[5] == Py_True
+            if not post_only and arguments[5] != Py_False:
+                return False
+        if count > 6 and not integer_is_small(arguments[6], &owner):
+            return False
+        if count > 7 and (not integer_is_small(arguments[7], &mode) or mode > 3):
+            return False
+    c.tif = <uint8_t>tif
+    c.flags = <uint8_t>(post_only | mode << 1)
+    c.owner = <uint32_t>owner
+    return count <= 8
+
+
+cdef object quick_add(OrderBook self, PyObject** arguments, Py_ssize_t count, PyObject* names):
+    cdef Command c
+    cdef int64_t side
+    if hint_likely(
+        names == NULL
+        and count >= 4
+        and integer_is_small(arguments[0], &c.order_id)
+        and integer_is_small(arguments[1], &side)
+        and integer_is_small(arguments[2], &c.price)
+        and integer_is_small(arguments[3], &c.quantity)
+        and side <= 1
+        and more_arguments(&c, arguments, count)
+    ):
+        c.op = OP_LIMIT
+        c.side = <uint8_t>side
+        c.new_order_id = 0
+        return self.carry_out_limit(&c, <object>arguments[0])
+    return whole_add(self, arguments, count, names)
+
+
+cdef object quick_cancel(OrderBook self, PyObject** arguments, Py_ssize_t count, PyObject* names):
+    cdef int64_t order_id
+    if hint_likely(
+        names == NULL and count == 1 and integer_is_small(arguments[0], &order_id)
+    ):
+        return self.carry_out_cancel(order_id, <object>arguments[0])
+    return whole_cancel(self, arguments, count, names)
+
+
+cdef object quick_replace(OrderBook self, PyObject** arguments, Py_ssize_t count, PyObject* names):
+    cdef Command c
+    if hint_likely(
+        names == NULL
+        and count == 4
+        and integer_is_small(arguments[0], &c.order_id)
+        and integer_is_small(arguments[1], &c.new_order_id)
+        and integer_is_small(arguments[2], &c.price)
+        and integer_is_small(arguments[3], &c.quantity)
+    ):
+        c.op = OP_REPLACE
+        c.flags = 0
+        return self.carry_out_replace(&c, <object>arguments[0], <object>arguments[1])
+    return whole_replace(self, arguments, count, names)
+
+
+cdef object quick_market(OrderBook self, PyObject** arguments, Py_ssize_t count, PyObject* names):
+    cdef Command c
+    cdef int64_t side
+    if hint_likely(
+        names == NULL
+        and count == 3
+        and integer_is_small(arguments[0], &c.order_id)
+        and integer_is_small(arguments[1], &side)
+        and integer_is_small(arguments[2], &c.quantity)
+        and side <= 1
+    ):
+        c.op = OP_MARKET
+        c.side = <uint8_t>side
+        c.flags = 0
+        c.owner = 0
+        return self.carry_out(&c, <object>arguments[0], None)
+    return whole_market(self, arguments, count, names)
+
+
+cdef Entry enter_by(const char* name, Entry quick):
+    """Let a method be entered by another function; its own entry."""
+    cdef PyMethodDef* method = method_of(OrderBook, name)
+    cdef Entry whole = NULL
+    if method != NULL:
+        whole = <Entry>method.ml_meth
+        method.ml_meth = <void*>quick
+    return whole
+
+
+whole_add = enter_by("add", quick_add)
+whole_cancel = enter_by("cancel", quick_cancel)
+whole_replace = enter_by("replace", quick_replace)
+whole_market = enter_by("market", quick_market)

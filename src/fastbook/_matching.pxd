@@ -115,7 +115,16 @@ cdef struct Incoming:
     uint8_t self_trade
 
 
+# A link of an order, not written yet.
+cdef struct Link:
+    uint32_t* place
+    uint32_t value
+
+
 cdef struct Book:
+    Link late[2][3]  # by turn: those of one call, in order
+    uint32_t turn
+    uint32_t nowhere  # the place of a late link that there is not
     RestingOrder* orders
     uint32_t orders_capacity
     uint32_t orders_top  # orders[orders_top] and beyond were never used
@@ -129,6 +138,8 @@ cdef inline bint book_init(Book* book) noexcept nogil:
     """Make an empty book; False without memory. `book_free` may follow either way."""
     memset(book, 0, sizeof(Book))
     book.orders_top = 1
+    late_clear(book, 0)
+    late_clear(book, 1)
     ladder_init(&book.ladder)
     return ids_init(&book.ids)
 
@@ -193,6 +204,63 @@ cdef inline void event_write(
     event.level_quantity = level_quantity
 
 
+# ---- links that are written later ----
+#
+# The neighbours of an order that leaves, and the order behind which a new one queues, are all over
+# memory. Writing there stops the processor once more stores wait than it can hold. So a scalar call
+# that only cancels or rests begins to load those lines, and the second call after it writes them:
+# Python works meanwhile anyway. Every other call writes them first (`links_write`), and so does
+# a cancel of an order whose own links they are.
+
+
+cdef inline void late_clear(Book* book, uint32_t turn) noexcept nogil:
+    book.late[turn][0].place = &book.nowhere
+    book.late[turn][1].place = &book.nowhere
+    book.late[turn][2].place = &book.nowhere
+
+
+cdef inline void late_write(Book* book, uint32_t turn) noexcept nogil:
+    book.late[turn][0].place[0] = book.late[turn][0].value
+    book.late[turn][1].place[0] = book.late[turn][1].value
+    book.late[turn][2].place[0] = book.late[turn][2].value
+    late_clear(book, turn)
+
+
+cdef inline void links_turn(Book* book) noexcept nogil:
+    """Write the links of the call before the last one; there is room for those of this one then."""
+    book.turn ^= 1
+    late_write(book, book.turn)
+
+
+cdef inline void links_write(Book* book) noexcept nogil:
+    """Write all links, so that anything may look at the orders."""
+    links_turn(book)
+    links_turn(book)
+
+
+cdef inline bint link_is_late(Book* book, uint32_t slot) noexcept nogil:
+    """Whether a link of this order has not been written yet, after `links_turn`."""
+    cdef Link* late = book.late[book.turn ^ 1]
+    cdef size_t order = <size_t>&book.orders[slot]
+    return (
+        (<size_t>late[0].place - order < sizeof(RestingOrder))
+        | (<size_t>late[1].place - order < sizeof(RestingOrder))
+        | (<size_t>late[2].place - order < sizeof(RestingOrder))
+    )
+
+
+cdef inline void link_write(
+    Book* book, int which, uint32_t* place, uint32_t value, bint later
+) noexcept nogil:
+    cdef Link* late = book.late[book.turn]
+    if later:
+        hint_store(place)
+        late[which].place = place
+        late[which].value = value
+    else:
+        place[0] = value
+
+
 # ---- the pool of orders ----
 
 
@@ -200,6 +268,7 @@ cdef inline bint orders_grow(Book* book, uint64_t capacity) noexcept nogil:
     cdef void* moved
     if capacity > ORDERS_MAX:
         return False
+    links_write(book)
     moved = memory_grow(
         book.orders,
         book.orders_capacity * sizeof(RestingOrder),
@@ -224,6 +293,7 @@ cdef inline uint32_t order_take(Book* book) noexcept nogil:
     cdef uint32_t slot = book.free_order
     if slot != 0:
         book.free_order = book.orders[slot].next
+        hint_store(&book.orders[book.free_order])
     else:
         slot = book.orders_top
         book.orders_top += 1
@@ -239,18 +309,18 @@ cdef inline void order_drop(Book* book, uint32_t slot) noexcept nogil:
     book.live -= 1
 
 
-cdef inline int64_t order_unlink(Book* book, uint32_t slot) noexcept nogil:
+cdef inline int64_t order_unlink(Book* book, uint32_t slot, bint later) noexcept nogil:
     """Take an order out of its level with its whole quantity; the level's new total."""
     cdef RestingOrder* order = &book.orders[slot]
     cdef Level* level = &book.ladder.levels[order.level]
     cdef int64_t total = level.total - order.quantity
     level.total = total
     if order.prev != 0:
-        book.orders[order.prev].next = order.next
+        link_write(book, 0, &book.orders[order.prev].next, order.next, later)
     else:
         level.head = order.next
     if order.next != 0:
-        book.orders[order.next].prev = order.prev
+        link_write(book, 1, &book.orders[order.next].prev, order.prev, later)
     else:
         level.tail = order.prev
     if level.head == 0:
@@ -262,7 +332,7 @@ cdef inline int64_t order_unlink(Book* book, uint32_t slot) noexcept nogil:
 
 
 cdef inline void order_cancel(
-    Book* book, uint32_t slot, int reason, Events* events, uint32_t command
+    Book* book, uint32_t slot, int reason, Events* events, uint32_t command, bint later
 ) noexcept nogil:
     cdef RestingOrder* order = &book.orders[slot]
     cdef uint32_t level = order.level
@@ -270,7 +340,7 @@ cdef inline void order_cancel(
     cdef int64_t price = price_of(side, level_key(&book.ladder, level))
     cdef int64_t id = order.id
     cdef int64_t quantity = order.quantity
-    cdef int64_t total = order_unlink(book, slot)
+    cdef int64_t total = order_unlink(book, slot, later)
     order_drop(book, slot)
     event_write(
         events, event_head(EVENT_CANCEL, side, reason, command), id, 0, price, quantity, 0, 0, total
@@ -295,9 +365,11 @@ cdef inline void fill(
     cdef Level* level
     taker.remaining -= quantity
     if left == 0:
-        hint_store(&book.orders[maker.next])  # soon the next maker
-        total = order_unlink(book, slot)
+        hint_store(&book.orders[maker.next])
+        total = order_unlink(book, slot, False)
         order_drop(book, slot)
+        # Soon the next maker.
+        hint_store(&book.orders[book.ladder.levels[book.ladder.sides[1 - taker.side].best].head])
     else:
         level = &book.ladder.levels[maker.level]
         total = level.total - quantity
@@ -327,7 +399,7 @@ cdef inline int match(Book* book, Incoming* taker, Events* events) noexcept nogi
             fill(book, taker, slot, price_of(other, side.best_key), events)
             continue
         if taker.self_trade != SELF_CANCEL_NEWEST:
-            order_cancel(book, slot, REASON_SELF_TRADE, events, taker.command)
+            order_cancel(book, slot, REASON_SELF_TRADE, events, taker.command, False)
         if taker.self_trade != SELF_CANCEL_OLDEST:
             return REASON_SELF_TRADE
     return DONE
@@ -358,7 +430,8 @@ cdef inline bint can_fill(Book* book, Incoming* taker) noexcept nogil:
 
 
 cdef inline int64_t order_append(
-    Book* book, Level* level, uint32_t place, int64_t id, int64_t quantity, uint32_t owner
+    Book* book, Level* level, uint32_t place, int64_t id, int64_t quantity, uint32_t owner,
+    bint later,
 ) noexcept nogil:
     """Put an order at the end of a level; order and id have been reserved. The level's new total."""
     cdef uint32_t slot = order_take(book)
@@ -374,14 +447,14 @@ cdef inline int64_t order_append(
     level.tail = slot
     level.total = total
     if hint_likely(tail != 0):
-        book.orders[tail].next = slot
+        link_write(book, 2, &book.orders[tail].next, slot, later)
     else:
         level.head = slot
     ids_put(&book.ids, id, slot)
     return total
 
 
-cdef inline void rest(Book* book, Incoming* taker, Events* events) noexcept nogil:
+cdef inline void rest(Book* book, Incoming* taker, Events* events, bint later) noexcept nogil:
     """Put the remainder at the end of its level; order, level and id have been reserved."""
     cdef uint32_t place = taker.level
     cdef Level* level
@@ -389,7 +462,7 @@ cdef inline void rest(Book* book, Incoming* taker, Events* events) noexcept nogi
     if hint_unlikely(place == 0 or book.ladder.levels[place].total == 0):
         place = level_claim(&book.ladder, taker.side, key_of(taker.side, taker.price))
     level = &book.ladder.levels[place]
-    total = order_append(book, level, place, taker.id, taker.remaining, taker.owner)
+    total = order_append(book, level, place, taker.id, taker.remaining, taker.owner, later)
     event_write(
         events, event_head(EVENT_REST, taker.side, 0, taker.command),
         taker.id, 0, taker.price, taker.remaining, taker.remaining, 0, total,
@@ -410,7 +483,7 @@ cdef inline int enter(Book* book, Incoming* taker, Events* events) noexcept nogi
     elif taker.price == 0:
         discard(taker, REASON_NO_LIQUIDITY, events)
     elif taker.tif == TIF_GTC:
-        rest(book, taker, events)
+        rest(book, taker, events, False)
     else:
         discard(taker, REASON_IOC, events)
     return DONE
@@ -419,7 +492,9 @@ cdef inline int enter(Book* book, Incoming* taker, Events* events) noexcept nogi
 # ---- commands: DONE, or the reason why nothing was done, or NO_MEMORY ----
 
 
-cdef inline int apply_limit(Book* book, Command* c, uint32_t index, Events* events) noexcept nogil:
+cdef inline int apply_limit(
+    Book* book, Command* c, uint32_t index, Events* events, bint later
+) noexcept nogil:
     cdef Incoming taker
     cdef bint crosses
     if hint_unlikely(c.order_id <= 0 or c.side > ASK or c.tif > TIF_FOK or c.flags > FLAGS_MAX):
@@ -451,8 +526,10 @@ cdef inline int apply_limit(Book* book, Command* c, uint32_t index, Events* even
     taker.tif = c.tif
     taker.self_trade = SELF_ALLOW if c.owner == 0 else c.flags >> 1
     if hint_likely(c.tif == TIF_GTC and not crosses):
-        rest(book, &taker, events)
+        rest(book, &taker, events, later)
         return DONE
+    if later:
+        links_write(book)
     return enter(book, &taker, events)
 
 
@@ -477,16 +554,20 @@ cdef inline int apply_market(Book* book, Command* c, uint32_t index, Events* eve
     return enter(book, &taker, events)
 
 
-cdef inline int apply_cancel(Book* book, Command* c, uint32_t index, Events* events) noexcept nogil:
+cdef inline int apply_cancel(
+    Book* book, Command* c, uint32_t index, Events* events, bint later
+) noexcept nogil:
     cdef uint32_t slot = ids_find(&book.ids, book.orders, c.order_id) if c.order_id > 0 else 0
     if slot == 0:
         return REJECT_UNKNOWN_ORDER
-    order_cancel(book, slot, REASON_USER, events, index)
+    if later and hint_unlikely(link_is_late(book, slot)):
+        links_write(book)
+    order_cancel(book, slot, REASON_USER, events, index, later)
     return DONE
 
 
 cdef inline int apply_replace(
-    Book* book, Command* c, uint32_t index, Events* events
+    Book* book, Command* c, uint32_t index, Events* events, bint later
 ) noexcept nogil:
     cdef uint32_t slot
     cdef RestingOrder* order
@@ -504,6 +585,8 @@ cdef inline int apply_replace(
         return REJECT_UNKNOWN_ORDER
     if c.new_order_id != c.order_id and ids_find(&book.ids, book.orders, c.new_order_id) != 0:
         return REJECT_DUPLICATE_ORDER
+    if later and hint_unlikely(link_is_late(book, slot)):
+        links_write(book)
     order = &book.orders[slot]
     taker.side = <uint8_t>level_side(&book.ladder, order.level)
     key = key_of(taker.side, c.price)
@@ -521,13 +604,18 @@ cdef inline int apply_replace(
     taker.level = 0  # the page may go with the old order
     if not resting_reserve(book, c.new_order_id):
         return NO_MEMORY
-    order_cancel(book, slot, REASON_REPLACED, events, index)
+    order_cancel(book, slot, REASON_REPLACED, events, index, later)
     taker.id = c.new_order_id
     taker.price = c.price
     taker.remaining = c.quantity
     taker.command = index
     taker.tif = TIF_GTC
     taker.self_trade = SELF_ALLOW if taker.owner == 0 else c.flags >> 1
+    if book.ladder.sides[1 - taker.side].best_key > taker.limit:
+        rest(book, &taker, events, later)
+        return DONE
+    if later:
+        links_write(book)
     return enter(book, &taker, events)
 
 
@@ -566,11 +654,11 @@ cdef inline int book_apply(Book* book, Command* c, uint32_t index, Events* event
     if not events_reserve(events):
         return NO_MEMORY
     if c.op == OP_LIMIT:
-        return apply_limit(book, c, index, events)
+        return apply_limit(book, c, index, events, False)
     if c.op == OP_CANCEL:
-        return apply_cancel(book, c, index, events)
+        return apply_cancel(book, c, index, events, False)
     if c.op == OP_REPLACE:
-        return apply_replace(book, c, index, events)
+        return apply_replace(book, c, index, events, False)
     if c.op == OP_MARKET:
         return apply_market(book, c, index, events)
     return REJECT_INVALID_ORDER

@@ -101,7 +101,7 @@ cdef inline int book_restore(
         level = &book.ladder.levels[place]
         if record.quantity > INT64_MAX - level.total:
             return REJECT_OVERFLOW
-        order_append(book, level, place, record.order_id, record.quantity, record.owner)
+        order_append(book, level, place, record.order_id, record.quantity, record.owner, False)
     low = book.ladder.sides[BID].best_key
     if low != UINT64_MAX and key_of(ASK, price_of(BID, low)) >= book.ladder.sides[ASK].best_key:
         return RESTORE_CROSSED

@@ -1,0 +1,214 @@
+"""The quick ways of a scalar call: usual arguments, results used again, links written later."""
+
+from __future__ import annotations
+
+import gc
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import fastbook
+from fastbook import OrderBook, SelfTrade, Side, TimeInForce, reference
+
+BID, ASK = Side.BID, Side.ASK
+
+
+# ---- every way to give the same arguments ----
+
+
+def test_arguments_by_position_and_by_name_mean_the_same() -> None:
+    ways: list[Callable[[OrderBook], object]] = [
+        lambda book: book.add(7, 1, 100, 5, 0, False, 3, 1),
+        lambda book: book.add(7, 1, 100, 5, 0, False, 3, self_trade=1),
+        lambda book: book.add(7, ASK, 100, 5, TimeInForce.GTC, owner=3, self_trade=1),
+        lambda book: book.add(7, 1, 100, 5, 0, 0, 3, SelfTrade.CANCEL_NEWEST),  # type: ignore[arg-type]
+        lambda book: book.add(order_id=7, side=1, price=100, quantity=5, owner=3, self_trade=1),
+    ]
+    books = [OrderBook() for _ in ways]
+    events = [way(book) for way, book in zip(ways, books, strict=True)]
+
+    assert events == [events[0]] * len(ways)
+    assert [list(book) for book in books] == [[fastbook.Order(7, 1, 100, 5, 3)]] * len(ways)
+
+
+@pytest.mark.parametrize("given", range(4, 9))
+def test_each_number_of_arguments_is_taken(given: int) -> None:
+    arguments: tuple[Any, ...] = (7, 0, 100, 5, 1, True, 3, 2)
+    whole = dict(zip(("tif", "post_only", "owner", "self_trade"), arguments[4:given], strict=False))
+    book, oracle = OrderBook(), reference.OrderBook()
+
+    assert book.add(*arguments[:given]) == oracle.add(7, 0, 100, 5, **whole)
+    assert list(book) == list(oracle)
+
+
+@pytest.mark.parametrize("post_only", [True, 1])
+def test_post_only_is_heard(post_only: bool) -> None:
+    book = OrderBook()
+    book.add(1, ASK, 100, 5)
+
+    (event,) = book.add(2, BID, 100, 5, 0, post_only)
+
+    assert event.reason == fastbook.REJECT_POST_ONLY
+
+
+@pytest.mark.parametrize("number", [2**30 - 1, 2**30, 2**31, 2**60, 2**63 - 1])
+def test_integers_of_every_length_are_taken(number: int) -> None:
+    book = OrderBook()
+
+    book.add(number, BID, number, number)
+    assert list(book) == [(number, 0, number, number, 0)]
+    book.replace(number, number, number, number - 1)
+    assert list(book) == [(number, 0, number, number - 1, 0)]
+    assert book.cancel(number).order_id == number
+    book.add(1, ASK, 1, number)
+    assert book.market(number, BID, number)[0].quantity == number
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda book: book.add(1, 0, 100),
+        lambda book: book.add(1, 0, 100, 5, 0, False, 0, 0, 0),
+        lambda book: book.add(1, 0, 100, 5, quantity=5),
+        lambda book: book.add(1, 0, 100, 5, nothing=5),
+        lambda book: book.add(1.0, 0, 100, 5),
+        lambda book: book.add(1, 0, 100, "5"),
+        lambda book: book.add(1, 0, 100, 5, 0, False, None),
+        lambda book: book.cancel(),
+        lambda book: book.cancel(1, 2),
+        lambda book: book.cancel("1"),
+        lambda book: book.replace(1, 2, 3),
+        lambda book: book.replace(1, 2, 3, None),
+        lambda book: book.market(1, 0),
+        lambda book: book.market(1, None, 5),
+    ],
+)
+def test_wrong_arguments_are_type_errors(call: Callable[[Any], object]) -> None:
+    book = OrderBook()
+
+    with pytest.raises(TypeError):
+        call(book)
+
+    assert list(book) == []
+
+
+# ---- a result that somebody keeps is his ----
+
+
+def test_results_that_are_kept_do_not_change() -> None:
+    book = OrderBook()
+    kept = [book.add(i, BID, 100, 5) for i in range(1, 50)]
+    events = [book.add(i, BID, 100, 5)[0] for i in range(50, 99)]
+    gone = [book.cancel(i) for i in range(1, 99)]
+
+    assert [[event.order_id for event in found] for found in kept] == [[i] for i in range(1, 50)]
+    assert [event.order_id for event in events] == list(range(50, 99))
+    assert [event.order_id for event in gone] == list(range(1, 99))
+    assert {event.kind for event in gone} == {fastbook.EVENT_CANCEL}
+
+
+def test_a_list_may_be_changed_by_whom_it_was_given_to() -> None:
+    book = OrderBook()
+
+    book.add(1, BID, 100, 5).append(None)  # type: ignore[arg-type]
+    book.add(2, BID, 100, 5).clear()
+    book.add(3, BID, 100, 5)[0] = "mine"  # type: ignore[call-overload]
+
+    assert [event.order_id for event in book.add(4, BID, 100, 5)] == [4]
+
+
+def test_a_result_may_be_looked_through_while_the_next_calls_are_made() -> None:
+    book = OrderBook()
+    seen = []
+    for outer in book.add(1, BID, 100, 5):
+        for inner in book.add(2, BID, 100, 5):
+            seen += [outer.order_id, inner.order_id, book.cancel(2).order_id, outer.order_id]
+
+    assert seen == [1, 2, 2, 1]
+
+
+def test_what_a_result_holds_may_call_the_book_when_it_goes() -> None:
+    book = OrderBook()
+
+    class Last:
+        def __del__(self) -> None:
+            book.add(99, ASK, 200, 1)
+
+    book.add(1, BID, 100, 5).append(Last())  # type: ignore[arg-type]
+
+    assert [event.order_id for event in book.add(2, BID, 100, 5)] == [2]
+    assert [event.order_id for event in book.add(3, BID, 100, 5)] == [3]
+    assert 99 in book
+    book.check_invariants()
+
+
+def test_the_collector_sees_nothing_unusual() -> None:
+    book = OrderBook()
+    for i in range(1, 2000):
+        book.add(i, BID, 100 + i % 7, 5)
+        if i % 100 == 0:
+            gc.collect()
+
+    assert gc.get_referents(book.add(2000, BID, 1, 5)) == [(2, 0, 0, 2000, 0, 1, 5, 5, 0, 5)]
+
+
+# ---- links written later ----
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_cancels_of_neighbours_in_every_order_leave_whole_queues(seed: int) -> None:
+    """Nothing looks at the book between the calls, which would write what they have left."""
+    draw = random.Random(seed)
+    book, oracle = OrderBook(), reference.OrderBook()
+    live: list[int] = []
+    for number in range(1, 1500):
+        kind = draw.random()
+        if kind < 0.5 or len(live) < 2:
+            arguments = (number, BID, draw.randint(1, 1 + seed % 4), draw.randint(1, 9))
+            assert book.add(*arguments) == oracle.add(*arguments)
+            live.append(number)
+        else:
+            # Mostly beside the one before, so that its links are still to be written.
+            at = min(len(live) - 1, draw.choice([0, len(live) // 2, len(live) - 1]))
+            order_id = live.pop(at)
+            if kind < 0.85:
+                assert book.cancel(order_id) == oracle.cancel(order_id)
+            else:
+                changed = (order_id, number, draw.randint(1, 1 + seed % 4), draw.randint(1, 9))
+                assert book.replace(*changed) == oracle.replace(*changed)
+                live.append(number)
+        if kind > 0.997:
+            taker = (10**6 + number, ASK, draw.randint(1, 40))
+            assert book.market(*taker) == oracle.market(*taker)
+            live = [order.order_id for order in oracle]
+
+    book.check_invariants()
+    assert list(book) == list(oracle)
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        list,
+        lambda book: book.snapshot().tobytes(),
+        lambda book: book.orders_at(BID, 100),
+        lambda book: [event.maker_order_id for event in book.market(9, ASK, 100)],
+        lambda book: [event.maker_order_id for event in book.add(9, ASK, 1, 100)],
+        lambda book: list(fastbook.OrderBook.restore(book.snapshot())),
+    ],
+)
+def test_who_looks_at_the_orders_finds_every_link(look: Callable[[Any], Any]) -> None:
+    books = []
+    for looks_between in (False, True):
+        book = OrderBook()
+        for number in range(1, 6):
+            book.add(number, BID, 100, number)
+        for number in (3, 2):
+            book.cancel(number)
+            if looks_between:
+                book.check_invariants()
+        books.append(book)
+
+    assert look(books[0]) == look(books[1])
