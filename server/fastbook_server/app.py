@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 
@@ -73,7 +72,7 @@ class Server:
         """
         recovered = await self._recover()
         config = self._config
-        history = _history(self._store, recovered)
+        history = self._store.history(recovered.instruments)
         self._past = past = Past(
             history,
             queries_max=config.history_queries_max,
@@ -206,23 +205,6 @@ class Server:
         except Unavailable:
             return False
         return True
-
-
-class _NoHistory:  # until every store has one
-    async def trades(self, security: str, *, before_seq: int | None, limit: int) -> list[Any]:
-        return []
-
-    async def candles(self, security: str, interval: str, **period: int | None) -> list[Any]:
-        return []
-
-    async def close(self) -> None:
-        pass
-
-
-def _history(store: Store, recovered: Recovered) -> Any:
-    if not hasattr(store, "history"):
-        return _NoHistory()
-    return store.history(recovered.instruments)
 
 
 def _exchange_limits(config: Config) -> ExchangeLimits:

@@ -128,7 +128,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = 200_000
     history_queries_max: Annotated[
         Count, _about("Questions about the past that the database answers at the same time.")
-    ] = 4
+    ] = 2
     history_waiting_max: Annotated[
         Count, _about("Requests that wait for such an answer; more: HTTP 503.")
     ] = 100

@@ -165,6 +165,21 @@ def test_nothing_is_kept_for_joiners_beyond_the_length_of_a_snapshot():
     assert feed not in hall.feeds._active["COIN"]
 
 
+def test_a_new_snapshot_leaves_the_chain_of_the_others_whole():
+    hall = Hall()
+    early = Keeper(hall.follow("depth"))
+    for price in range(1, 6):  # more than the snapshot of an empty book is worth
+        hall.do("ann", bid(price, 1))
+    hall.do("ann", bid(6, 1, time_in_force="ioc"))
+    late = Keeper(hall.follow("depth"))
+    assert len(late.reader.frames) == 1
+    hall.do("ann", bid(7, 1))
+    hall.advance(1)
+    for keeper in (early, late):
+        keeper.read()
+        assert (keeper.seq, keeper.checks) == (7, 1)
+
+
 @given(
     st.lists(
         st.one_of(

@@ -9,12 +9,12 @@ from typing import Any
 
 import msgspec
 
-from fastbook_client.wire.words import INTERVALS
-from fastbook_server.candles import CandleSeries
-from fastbook_server.events import OrderFilled
+from fastbook_client.wire.words import Interval
+from fastbook_server.candles import Candle
+from fastbook_server.events import Traded
 from fastbook_server.instruments import Instrument, InstrumentSpec
 from fastbook_server.state import Batch, Recovered
-from fastbook_server.store import StoreUnavailable
+from fastbook_server.store import History, StoreUnavailable
 from fastbook_server.store.memory import MemoryDatabase, MemoryStore
 
 
@@ -165,7 +165,7 @@ async def settle() -> None:
 
 
 class PastStore(MemoryStore):
-    """A store in memory with a past that can be asked; ``questions`` counts, ``failing`` fails."""
+    """A store in memory; ``questions`` counts those about the past, ``failing`` fails them."""
 
     def __init__(self, database: MemoryDatabase | None = None) -> None:
         super().__init__(database)
@@ -176,48 +176,33 @@ class PastStore(MemoryStore):
 
     def history(self, instruments: Sequence[Instrument]) -> PastStore.Past:
         """Return a reader of what has been committed."""
-        return PastStore.Past(self)
+        return PastStore.Past(self, super().history(instruments))
 
     class Past:
-        """See `History`."""
+        """The past of a store, when it may answer."""
 
-        def __init__(self, store: PastStore) -> None:
-            self.store = store
+        def __init__(self, store: PastStore, history: History) -> None:
+            self._store = store
+            self._history = history
 
         async def _asked(self) -> None:
-            self.store.questions += 1
-            await self.store.may_answer.wait()
-            if self.store.failing:
+            self._store.questions += 1
+            await self._store.may_answer.wait()
+            if self._store.failing:
                 raise StoreUnavailable("cut")
 
-        async def trades(self, security: str, *, before_seq: int | None, limit: int) -> Any:
+        async def trades(self, security: str, **which: Any) -> Sequence[Traded]:
             """See `History.trades`."""
             await self._asked()
-            found = self.store.data.trades.get(security, [])
-            return [t for t in found if before_seq is None or t.seq < before_seq][-limit:]
+            return await self._history.trades(security, **which)
 
         async def candles(
-            self,
-            security: str,
-            interval: Any,
-            *,
-            start_ms: int | None,
-            end_ms: int | None,
-            limit: int,
-        ) -> Any:
+            self, security: str, interval: Interval, **which: Any
+        ) -> Sequence[Candle]:
             """See `History.candles`."""
             await self._asked()
-            series = CandleSeries(INTERVALS[interval], 0)
-            for e in self.store.data.events:
-                if type(e) is OrderFilled and e.taker.instrument.security == security:
-                    series.add(e.time_ms, e.price, e.quantity, e.n == 0)
-            found = [
-                c
-                for c in series.candles
-                if (start_ms is None or c.start_ms >= start_ms)
-                and (end_ms is None or c.start_ms < end_ms)
-            ]
-            return found[:limit] if start_ms is not None else found[-limit:]
+            return await self._history.candles(security, interval, **which)
 
         async def close(self) -> None:
-            """Do nothing."""
+            """See `History.close`."""
+            await self._history.close()
