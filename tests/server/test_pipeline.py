@@ -336,3 +336,81 @@ async def test_relaxed_stops_without_losing_what_was_not_yet_published():
     assert line.replies() == [["1"]]
     line.timers.advance(1)
     assert line.replies() == [["1"]]
+
+
+# ---- until when nothing more can happen ----------------------------------------------------------
+
+
+def horizons(line) -> tuple[int, int]:
+    pipeline = line.pipeline
+    return pipeline.committed_until_ms() - T0, pipeline.published_until_ms() - T0
+
+
+async def test_nothing_more_can_happen_before_the_oldest_command_that_is_not_durable(line):
+    assert horizons(line) == (0, 0)
+    line.now_ms = T0 + 10
+    line.add("1")
+    line.now_ms = T0 + 20
+    assert horizons(line) == (10, 10)
+    await line.store.attempts(1)
+    line.add("2")
+    line.now_ms = T0 + 30
+    assert horizons(line) == (10, 10), "one is in flight"
+    line.store.answer()
+    await line.store.attempts(2)
+    assert (horizons(line), len(line.published)) == ((20, 20), 1)
+    line.store.answer()
+    await settle()
+    assert horizons(line) == (30, 30)
+
+
+async def test_a_batch_that_is_full_but_not_begun_counts_too():
+    line = Line(batch_commands_max=1)
+    line.add("1")
+    line.now_ms = T0 + 10
+    line.add("2")
+    line.now_ms = T0 + 20
+    assert horizons(line) == (0, 0)
+    await line.store.attempts(1)
+    line.store.answer()
+    await line.store.attempts(2)
+    assert horizons(line) == (10, 10)
+    await line.stop()
+
+
+async def test_what_was_said_of_the_time_holds_when_the_clock_goes_back(line):
+    line.now_ms = T0 + 10
+    assert horizons(line) == (10, 10)
+    line.now_ms = T0
+    assert horizons(line) == (10, 10)
+    line.add("1")
+    assert horizons(line) == (10, 10)
+    await line.store.attempts(1)
+    assert line.store.prepared[0].events[0].order.time_ms == T0 + 10
+
+
+async def test_relaxed_is_public_before_it_is_durable():
+    line = Line(durability="relaxed")
+    line.add("1")
+    line.now_ms = T0 + 10
+    assert horizons(line) == (0, 0)
+    line.timers.advance(0)
+    assert horizons(line) == (0, 10)
+    await line.store.attempts(1)
+    assert horizons(line) == (0, 10)
+    line.store.answer()
+    await settle()
+    assert horizons(line) == (10, 10)
+    await line.stop()
+
+
+async def test_the_horizon_of_a_batch_being_published_is_past_it(line):
+    """Who follows a batch to its end may say that what it completes is final."""
+    seen = []
+    line.channels.batch_ends.subscribe(lambda _: seen.append(horizons(line)))
+    line.add("1")
+    line.now_ms = T0 + 10
+    await line.store.attempts(1)
+    line.store.answer()
+    await settle()
+    assert seen == [(10, 10)]

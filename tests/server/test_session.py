@@ -251,6 +251,81 @@ async def test_subscriptions_are_bounded(serve, join):
     assert other["event"] == "subscribed"
 
 
+async def test_each_channel_of_a_security_counts_as_a_subscription(serve, join):
+    server = await serve(subscriptions_max=2)
+    peer = await join(server, feed="none")
+
+    async def ask(op: str, channel: str) -> str:
+        named = {"op": op, "ref": f"{op} {channel}", "security": "COIN", "channel": channel}
+        return (await peer.ask(named))["event"]
+
+    assert [await ask("subscribe", c) for c in ("depth", "ticker", "candles:1m", "depth")] == [
+        *("subscribed", "subscribed", "error", "subscribed")
+    ]
+    assert await ask("unsubscribe", "ticker") == "unsubscribed"
+    assert await ask("subscribe", "candles:1m") == "subscribed"
+
+
+async def test_an_unknown_channel_is_named_with_the_choices(serve, join):
+    peer = await join(await serve(), feed="none")
+    await peer.send({"op": "subscribe", "ref": "1", "security": "COIN", "channel": "candles:2m"})
+    (frame,) = await peer.sync()
+    assert (frame["code"], frame["ref"]) == ("bad_frame", "1")
+    assert frame["message"] == (
+        "Expected book or depth or ticker or candles:1s or candles:1m or candles:5m or candles:1h "
+        "or candles:1d, got 'candles:2m' - at `$.channel`"
+    )
+
+
+async def test_following_again_starts_again_and_unfollowing_ends_it(serve, join):
+    server = await serve()
+    peer = await join(server, feed="none")
+    follow = {"security": "COIN", "channel": "depth"}
+    for ref in ("1", "2"):
+        await peer.send({"op": "subscribe", "ref": ref, **follow})
+    frames = await peer.sync()
+    assert [f["event"] for f in frames] == ["subscribed", "depth"] * 2
+    await peer.ask(order("bid", 10, 1, "3"))
+    assert [(f["event"], f["prevSeq"]) for f in await peer.sync()] == [("depth", 0)]
+    await peer.ask({"op": "unsubscribe", "ref": "4", **follow})
+    await peer.ask(order("bid", 10, 1, "5"))
+    assert await peer.sync() == []
+
+
+async def test_who_is_gone_follows_nothing(serve, join):
+    server = await serve()
+    peer, watcher = await join(server), await join(server, feed="none")
+    channels = ("depth", "ticker", "candles:1s")
+    for channel in channels:
+        await peer.ask({"op": "subscribe", "ref": "1", "security": "COIN", "channel": channel})
+    await peer.ws.close()
+    await until(lambda: len(server._gateway._sessions) == 1)
+    feeds = server._feeds._feeds
+    assert [len(feeds["COIN", c]._audience) for c in channels] == [0, 0, 0]
+    await watcher.ask(order("bid", 10, 1, "2"))
+
+
+async def test_a_reader_of_depth_that_does_not_read_is_closed_not_left_with_a_gap(serve, join, raw):
+    server = await serve(outbox_bytes_soft=1_000, outbox_bytes_max=20_000)
+    slow = await raw(server, "/ws?feed=none", rcvbuf=4_096)
+    await slow.event()
+    slow.text({"op": "subscribe", "ref": "1", "security": "COIN", "channel": "depth"})
+    maker = await join(server, feed="none")
+    await until(lambda: len(server._feeds._feeds["COIN", "depth"]._audience) == 1)
+    price = 0
+    while not any(session._closing for session in server._gateway._sessions):
+        price += 1
+        await maker.ask(order("bid", price, 1, "2"))
+    seq, prev = None, None
+    with contextlib.suppress(Closed):
+        while True:
+            frame = await slow.event()
+            if frame["event"] == "depth":
+                assert frame["prevSeq"] == prev
+                seq = prev = frame["seq"]
+    assert (slow.close_with, seq is not None) == (4008, True)
+
+
 async def test_a_reader_that_has_stopped_is_closed_with_4008_and_the_others_are_served(
     serve, join, raw
 ):
