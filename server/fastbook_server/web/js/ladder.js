@@ -3,6 +3,7 @@
 import { cumulate, group, sweep } from "./book.js";
 import { Canvas, MONO, colours } from "./canvas.js";
 import { byId, fillRows, say } from "./dom.js";
+import { Slowly } from "./loop.js";
 import { fixed } from "./numbers.js";
 
 const ROW = 20;
@@ -18,7 +19,7 @@ export class Ladder {
     this.step = 1;
     this.rows = { ask: [], bid: [] };
     this._seen = "";
-    this._tableAt = 0;
+    this._table = new Slowly(TABLE_MS, () => this._fillTable());
     const { node } = this.canvas;
     node.addEventListener("pointermove", (e) => this._hover(e));
     node.addEventListener("pointerleave", () => ui.point(null));
@@ -33,7 +34,7 @@ export class Ladder {
     this.loop.invalidate();
   }
 
-  frame(now) {
+  frame() {
     const { market, account, ui } = this;
     const seen = [market.versions.book, market.versions.tape, market.versions.security, account.version, ui.version].join();
     if (seen === this._seen && !this.canvas.dirty) return;
@@ -46,10 +47,7 @@ export class Ladder {
     };
     this._draw();
     this._sayHover();
-    if (now - this._tableAt > TABLE_MS) {
-      this._tableAt = now;
-      this._fillTable();
-    }
+    this._table.poke();
   }
 
   // ---- drawing -------------------------------------------------------------------------------

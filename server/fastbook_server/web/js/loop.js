@@ -29,3 +29,22 @@ export class Loop {
     return { median: at(0.5), p99: at(0.99) };
   }
 }
+
+/** Does something at most once per `pauseMs`, and always once after the last `poke`. */
+export class Slowly {
+  constructor(pauseMs, act) {
+    this._pauseMs = pauseMs;
+    this._act = act;
+    this._at = -Infinity;
+    this._timer = 0;
+  }
+  poke() {
+    if (this._timer) return;
+    const wait = Math.max(0, this._at + this._pauseMs - performance.now());
+    this._timer = setTimeout(() => {
+      this._timer = 0;
+      this._at = performance.now();
+      this._act();
+    }, wait);
+  }
+}

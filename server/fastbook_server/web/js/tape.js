@@ -2,6 +2,7 @@
 
 import { Canvas, MONO, colours } from "./canvas.js";
 import { byId, fillRows } from "./dom.js";
+import { Slowly } from "./loop.js";
 import { clockText, fixed } from "./numbers.js";
 
 const ROW = 18;
@@ -13,20 +14,21 @@ export class Tape {
     Object.assign(this, { market, account });
     this.canvas = new Canvas(byId("tape"), loop);
     this._seen = "";
-    this._tableAt = 0;
+    this._table = new Slowly(TABLE_MS, () => this._fillTable());
   }
 
-  frame(now) {
+  frame() {
     const { market } = this;
     const seen = [market.versions.tape, market.versions.security].join();
     if (seen === this._seen && !this.canvas.dirty) return;
     this._seen = seen;
     this._draw();
-    if (now - this._tableAt > TABLE_MS) {
-      this._tableAt = now;
-      const newest = market.tape.slice(-TABLE_ROWS).reverse();
-      fillRows(byId("tape-rows"), newest.map((t) => this._texts(t)));
-    }
+    this._table.poke();
+  }
+
+  _fillTable() {
+    const newest = this.market.tape.slice(-TABLE_ROWS).reverse();
+    fillRows(byId("tape-rows"), newest.map((t) => this._texts(t)));
   }
 
   _texts(trade) {

@@ -1,0 +1,138 @@
+"""What becomes of the page when the connection, the server, the tab or the user changes."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from web_stage import list_orders, live, order, rows, says, shoot, text, until
+
+
+async def test_a_reload_keeps_the_user_the_orders_and_the_past(stage: Any) -> None:
+    page = await stage.open()
+    other = await stage.trader()
+    await order(page, "bid", "99", "1")
+    await order(page, "bid", "98", "2")
+    await other.add("ask", 99.0, 1.0)
+    await says(page, "open-count", "1")
+    user = await text(page, "user")
+    await page.reload()
+    await live(page)
+    await says(page, "open-count", "1")
+    assert await text(page, "user") == user
+    assert (await rows(page, "blotter-body"))[0][1:5] == ["COIN", "▲ buy", "98.00", "2.00"]
+    assert len(await list_orders(page, "fills")) == 1
+    assert (await list_orders(page, "history"))[0][-1] == "filled"
+
+
+async def test_a_lost_connection_comes_back_as_the_same_user(stage: Any) -> None:
+    page = await stage.open()
+    other = await stage.trader()
+    await order(page, "bid", "99", "1")
+    await order(page, "bid", "98", "1")
+    user = await text(page, "user")
+    stage.way.stall()
+    stage.way.cut()
+    await page.wait_for_selector("html.stale #state:not([data-state=live])")
+    assert await page.locator("#send").is_disabled()
+    await other.add("ask", 99.0, 1.0)
+    stage.way.flow()
+    await live(page)
+    await says(page, "open-count", "1")
+    assert await text(page, "user") == user
+    await says(page, "ladder-rows", "98.00")
+    await says(page, "tape-rows", "99.00")
+    assert (await list_orders(page, "history"))[0][-1] == "ended, while away"
+    assert await order(page, "bid", "97", "1") == "resting in the book"
+
+
+async def test_an_order_that_was_lost_on_the_way_is_sent_again_and_done_once(stage: Any) -> None:
+    page = await stage.open()
+    other = await stage.trader()
+    await other.add("ask", 101.0, 5.0)
+    stage.way.stall()
+    await page.fill("#price", "101")
+    await page.fill("#amount", "1")
+    await page.click("#send")
+    await page.wait_for_selector("#ticket[aria-busy=true]")
+    stage.way.cut()
+    stage.way.flow()
+    await says(page, "answer", "bought 1.00 at 101.00")
+    await says(page, "ladder-rows", "4.00")
+
+
+async def test_what_stalls_is_greyed_and_comes_back(stage: Any) -> None:
+    other = await stage.trader()
+    await other.add("ask", 101.0, 1.0)
+    page = await stage.open()
+    await says(page, "ladder-rows", "101.00")
+    stage.way.stall()
+    await page.wait_for_selector("html.stale #state[data-state=stale]")
+    await shoot(page, "stale")
+    stage.way.flow()
+    await live(page)
+
+
+async def test_a_user_trades_in_one_tab_at_a_time(stage: Any) -> None:
+    context = await stage.context()
+    page = await stage.open(context=context)
+    user = await text(page, "user")
+    kept = await page.evaluate("() => sessionStorage.getItem('fastbook.session')")
+    copy = await context.new_page()
+    await copy.add_init_script(f"sessionStorage.setItem('fastbook.session', {kept!r})")
+    await copy.goto(stage.url)
+    await live(copy)
+    assert await text(copy, "user") == user
+    await page.wait_for_selector("#elsewhere:not([hidden])")
+    await page.click("#as-new")
+    await live(page)
+    assert await text(page, "user") != user
+    third = await stage.open(context=context)
+    assert await text(third, "user") not in (user, await text(page, "user"))
+
+
+async def test_a_hidden_tab_catches_up_when_it_is_seen_again(stage: Any) -> None:
+    context = await stage.context()
+    page = await stage.open(context=context)
+    other = await stage.trader()
+    await page.evaluate("""() => {
+        window.seen = [];
+        Object.defineProperty(document, "visibilityState", { get: () => window.hides ? "hidden" : "visible" });
+        window.hides = true;
+    }""")
+    for n in range(20):
+        await other.add("ask", 100.0 + n, 1.0)
+    await page.evaluate("""() => {
+        window.hides = false;
+        document.dispatchEvent(new Event("visibilitychange"));
+    }""")
+    await says(page, "ladder-rows", "100.00")
+    assert await text(page, "state") == "live"
+
+
+async def test_a_server_that_refuses_channels_still_has_a_page(stage: Any) -> None:
+    def refuse(route: Any) -> None:
+        server = route.connect_to_server()
+
+        def forward(message: str) -> None:
+            if '"channel"' in message:
+                ref = message.partition('"ref":"')[2].partition('"')[0]
+                route.send(
+                    '{"event":"error","ref":"%s","code":"bad_frame","message":"no channels"}' % ref
+                )
+            else:
+                server.send(message)
+
+        route.on_message(forward)
+
+    context = await stage.context()
+    await context.route_web_socket("**/ws?*", refuse)
+    other = await stage.trader()
+    await other.add("ask", 101.0, 1.0)
+    page = await stage.open(context=context)
+    await says(page, "chart-note", "No candles from this server: no channels")
+    await page.select_option("#group", "10")
+    await says(page, "ladder-rows", "101.00")
+    assert await order(page, "bid", "101", "1") == "bought 1.00 at 101.00"
+    await until(page, "() => document.getElementById('last').textContent === '101.00'")
+    await asyncio.sleep(0)

@@ -1,0 +1,177 @@
+"""How the page looks and to whom: phone, themes, screen readers, hostile texts, its policy."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from web_stage import ROOT, Stage, has_rows, live, order, says, shoot, text, until
+
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+EVIL = "<img src=x onerror=\"document.title='owned'\">"
+
+
+async def a_market(stage: Stage) -> None:
+    """Let others make a book and a few trades."""
+    maker, taker = await stage.trader(), await stage.trader()
+    for n in range(1, 31):
+        amount = round(0.4 + 3 * abs(math.sin(n * 1.7)) + n / 12, 2)
+        await maker.add("ask", round(100 + n * 0.02 + (n % 3) * 0.01, 2), amount)
+        await maker.add("bid", round(100 - n * 0.02 - (n % 4) * 0.01, 2), amount)
+    for n in range(12):
+        await taker.add("bid" if n % 3 else "ask", None, round(0.05 + (n % 5) * 0.13, 2))
+
+
+def axe_path() -> Path:
+    spec = importlib.util.spec_from_file_location("assets", ROOT / "tools/web/assets.py")
+    assert spec is not None
+    assert spec.loader is not None
+    assets = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(assets)
+    try:
+        path: Path = assets.axe()
+    except assets.AssetsError as error:
+        pytest.skip(f"no axe-core: {error}")
+    return path
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+@pytest.mark.parametrize("size", ["desk", "phone"])
+async def test_nothing_serious_hinders_anybody(stage: Any, scheme: str, size: str) -> None:
+    axe = axe_path().read_text(encoding="utf-8")
+    await a_market(stage)
+    page = await stage.open(color_scheme=scheme, **(PHONE if size == "phone" else {}))
+    await order(page, "bid", "99", "1") if size == "desk" else None
+    for tab in ("ladder",) if size == "desk" else ("chart", "ladder", "ticket", "tape", "orders"):
+        if size == "phone":
+            await page.click(f"#tabs button[value={tab}]")
+        await page.evaluate(axe)
+        found = await page.evaluate("() => axe.run({ resultTypes: ['violations'] })")
+        serious = [
+            (v["id"], v["help"], [n["html"] for n in v["nodes"]][:3])
+            for v in found["violations"]
+            if v["impact"] in ("serious", "critical")
+        ]
+        assert serious == [], tab
+        await shoot(page, f"{size}-{scheme}-{tab}" if size == "phone" else f"{size}-{scheme}")
+
+
+async def test_a_phone_shows_one_panel_at_a_time_and_nothing_sticks_out(stage: Any) -> None:
+    await a_market(stage)
+    page = await stage.open(**PHONE)
+    await has_rows(page, "ladder-rows", 20)
+    for tab in ("chart", "ladder", "ticket", "tape", "orders"):
+        await page.tap(f"#tabs button[value={tab}]")
+        shown = await page.evaluate(
+            "() => [...document.querySelectorAll('.panel')]"
+            ".filter(p => p.checkVisibility()).map(p => p.dataset.panel)"
+        )
+        assert set(shown) == {tab}
+        wide = await page.evaluate("() => document.documentElement.scrollWidth - innerWidth")
+        assert wide <= 0
+    await page.tap("#tabs button[value=ladder]")
+    box = await page.locator("#ladder").bounding_box()
+    await page.touchscreen.tap(box["x"] + 50, box["y"] + box["height"] / 2 - 30)
+    assert await page.locator("#send").is_visible()
+    assert await page.input_value("#price") != ""
+    await page.fill("#amount", "0.5")
+    await page.tap("#send")
+    await says(page, "answer", "bought 0.50")
+
+
+async def test_colours_follow_the_choice_and_stay_over_a_reload(stage: Any) -> None:
+    page = await stage.open(color_scheme="light")
+    root = page.locator("html")
+    assert await root.get_attribute("data-theme") == "light"
+    await page.click("#theme")
+    await page.click("#palette")
+    await a_market(stage)
+    await page.reload()
+    await live(page)
+    assert await root.get_attribute("data-theme") == "dark"
+    assert await root.get_attribute("data-palette") == "blue-orange"
+    await has_rows(page, "ladder-rows", 20)
+    await shoot(page, "blue-orange")
+
+
+async def test_who_wants_no_motion_gets_none(stage: Any) -> None:
+    page = await stage.open(reduced_motion="reduce")
+    moving = await page.evaluate(
+        "() => [...document.querySelectorAll('body *')].filter(e => {"
+        "const s = getComputedStyle(e);"
+        "return s.transitionDuration !== '0s' || s.animationName !== 'none'; })"
+        ".filter(e => !e.closest('#chart')).map(e => e.outerHTML.slice(0, 80))"
+    )
+    assert moving == []
+
+
+async def test_a_hostile_client_order_id_is_only_text(stage: Any) -> None:
+    other = await stage.trader()
+    await other.add("bid", 99.0, 1.0, clientOrderId=EVIL)
+    context = await stage.context()
+    kept = json.dumps({"userId": other.user_id, "token": other.token})
+    await context.add_init_script(f"sessionStorage.setItem('fastbook.session', {kept!r})")
+    page = await stage.open(context=context)
+    await says(page, "blotter-body", EVIL)
+    assert await page.locator("main img").count() == 0
+
+
+async def test_a_hostile_server_can_put_no_element_into_the_page(stage: Any) -> None:
+    instrument = {"security": EVIL, "tickSize": 0.01, "lotSize": 0.01, "status": EVIL}
+    welcome = {
+        "event": "welcome",
+        "userId": EVIL,
+        "resumeToken": EVIL,
+        "security": EVIL,
+        "instruments": [instrument],
+        "throttleMs": 100,
+        "protocol": 1,
+        "epoch": 1,
+        "time": 0,
+    }
+
+    def answer(route: Any) -> None:
+        def reply(message: str) -> None:
+            command = json.loads(message)
+            refusal = {"status": "rejected", "code": EVIL, "message": EVIL}
+            kind = {"event": "order", **refusal} if command["op"] == "add" else {"event": "pong"}
+            if command["op"] == "subscribe":
+                kind = {"event": "error", "code": EVIL, "message": EVIL}
+            route.send(json.dumps({"ref": command["ref"], "time": 0, **kind}))
+
+        route.on_message(reply)
+        route.send(json.dumps(welcome))
+
+    context = await stage.context()
+    await context.route_web_socket("**/ws?*", answer)
+    page = await stage.open(context=context)
+    await order(page, "bid", "100", "1")
+    assert await text(page, "answer") == f"Refused: {EVIL}"
+    assert EVIL in await text(page, "send")
+    assert EVIL in await text(page, "chart-note")
+    assert await text(page, "user") == EVIL
+    assert await page.locator("img").count() == 1
+    assert "owned" not in await page.title() or EVIL in await page.title()
+
+
+async def test_the_policy_forbids_what_is_inline_and_foreign(stage: Any) -> None:
+    page = await stage.open()
+    await until(page, "() => document.querySelector('#tv-attr-logo')")
+    ran = await page.evaluate("""() => {
+        window.ran = [];
+        const script = document.createElement("script");
+        script.textContent = "window.ran.push('script')";
+        document.body.append(script);
+        const image = document.createElement("b");
+        image.setAttribute("onclick", "window.ran.push('handler')");
+        document.body.append(image);
+        image.click();
+        return window.ran;
+    }""")
+    assert ran == []
+    assert all("Content Security Policy" in text for text in stage.complaints)
+    stage.complaints.clear()

@@ -1,0 +1,46 @@
+"""The page's arithmetic, in the browser that runs it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+CASES = [
+    ("numbers.decimalsOf(0.01)", 2),
+    ("numbers.decimalsOf(0.25)", 2),
+    ("numbers.decimalsOf(1e-8)", 8),
+    ("numbers.decimalsOf(5)", 0),
+    ("numbers.fixed(1234567.5, 2)", "1,234,567.50"),
+    ("numbers.fixed(-1234, 0)", "-1,234"),
+    ("numbers.fixed(999.999, 1)", "1000.0"),
+    ("numbers.typed('1,234.5')", 1234.5),
+    ("numbers.typed('.5')", 0.5),
+    ("Number.isNaN(numbers.typed('1e5'))", True),
+    ("Number.isNaN(numbers.typed(''))", True),
+    ("new numbers.Grid({tickSize: 0.1, lotSize: 1}).price(3)", 0.3),
+    ("new numbers.Grid({tickSize: 0.01, lotSize: 1}).ticks(0.29)", 29),
+    ("book.group([{t:101,q:1},{t:104,q:2},{t:106,q:3}], 'ask', 5)", [[105, 3], [110, 3]]),
+    ("book.group([{t:104,q:1},{t:101,q:2},{t:99,q:3}], 'bid', 5)", [[100, 3], [95, 3]]),
+    ("book.cumulate([{t:1,q:2},{t:2,q:3},{t:3,q:9}], 2).map(r => r.c)", [2, 5]),
+    ("book.sweep([{t:100,q:2},{t:102,q:5}], 'ask', {lots: 4}).cost", 404),
+    ("book.sweep([{t:100,q:2},{t:102,q:5}], 'ask', {limit: 101}).lots", 2),
+    ("book.sweep([{t:100,q:2},{t:98,q:5}], 'bid', {limit: 98, lots: 3}).worst", 98),
+    (
+        "book.checksum([{t:10100,q:30000},{t:10150,q:5}], [{t:10050,q:20000}])",
+        1591544603,  # the example of docs/protocol.md
+    ),
+]
+
+
+async def test_sums_and_numbers(stage: Any) -> None:
+    page = await stage.open()
+    got = []
+    for expression, expected in CASES:
+        value = await page.evaluate(
+            "async () => { const numbers = await import('/web/js/numbers.js');"
+            "const book = await import('/web/js/book.js');"
+            f"return {expression}; }}"
+        )
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            value = [[row["t"], row["q"]] for row in value]
+        got.append((expression, value))
+        assert got[-1] == (expression, expected)

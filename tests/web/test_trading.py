@@ -1,0 +1,192 @@
+"""Trading by the page, against others: what it shows is what the server says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from web_stage import fill_in, has_rows, list_orders, live, order, rows, says, shoot, text, until
+
+OWN_PIXELS = """() => {
+    const canvas = document.getElementById("ladder");
+    const [r, g, b] = [0xf3, 0xc4, 0x4c];
+    const { data } = canvas.getContext("2d").getImageData(0, 0, 12, canvas.height);
+    let found = 0;
+    for (let i = 0; i < data.length; i += 4)
+        if (data[i] === r && data[i + 1] === g && data[i + 2] === b) found += 1;
+    return found;
+}"""
+
+
+async def test_a_trade_is_seen_on_ladder_tape_candles_and_orders(stage: Any) -> None:
+    maker = await stage.trader()
+    await maker.add("ask", 101.0, 2.0)
+    page = await stage.open()
+    assert await order(page, "bid", "101", "0.5") == "bought 0.50 at 101.00"
+    await says(page, "legend", "O 101.00  H 101.00  L 101.00  C 101.00  V 0.50")
+    await has_rows(page, "tape-rows", 1)
+    assert (await rows(page, "tape-rows"))[0][1:] == ["bought", "101.00", "0.50"]
+    await says(page, "ladder-rows", "1.50")
+    assert await rows(page, "ladder-rows") == [["ask", "101.00", "1.50", "1.50"]]
+    fill = (await list_orders(page, "fills"))[0][1:]
+    assert fill == ["COIN", "▲ buy", "101.00", "0.50", "50.50", "taker"]
+    assert (await list_orders(page, "history"))[0][-1] == "filled"
+    assert await text(page, "last") == "101.00"
+
+
+async def test_an_own_order_rests_is_marked_and_fills(stage: Any) -> None:
+    page = await stage.open()
+    other = await stage.trader()
+    assert await order(page, "bid", "99.5", "2") == "resting in the book"
+    await until(page, f"() => ({OWN_PIXELS})() > 0")
+    await says(page, "open-count", "1")
+    await other.add("ask", None, 0.5)
+    await says(page, "blotter-body", "0.50")
+    row = (await rows(page, "blotter-body"))[0][1:7]
+    assert row == ["COIN", "▲ buy", "99.50", "2.00", "0.50", "99.50"]
+    await other.add("ask", None, 1.5)
+    await says(page, "blotter-empty", "No open orders")
+    await until(page, f"() => ({OWN_PIXELS})() === 0")
+    assert [r[4:] for r in await list_orders(page, "fills")] == [
+        ["1.50", "149.25", "maker"],
+        ["0.50", "49.75", "maker"],
+    ]
+
+
+async def test_orders_are_cancelled_one_by_one_and_all_at_once(stage: Any) -> None:
+    page = await stage.open()
+    for price in ("98", "98.5", "99"):
+        await order(page, "bid", price, "1")
+    await page.click("#blotter-body tr:nth-child(2) button")
+    await says(page, "open-count", "2")
+    assert [r[3] for r in await rows(page, "blotter-body")] == ["99.00", "98.00"]
+    await page.click("#cancel-all")
+    await says(page, "notice", "2 orders cancelled")
+    await says(page, "blotter-empty", "No open orders")
+
+
+async def test_a_refused_order_says_why_in_place(stage: Any) -> None:
+    page = await stage.open()
+    answer = await order(page, "bid", "100.005", "1")
+    assert answer == "Refused: price 100.005 is not a multiple of tickSize 0.01"
+    assert await page.get_attribute("#price", "aria-invalid") == "true"
+    await page.fill("#price", "100")
+    assert await page.get_attribute("#price", "aria-invalid") is None
+    assert await text(page, "answer") == ""
+    assert (await order(page, "bid", "100", "some")).startswith("Refused: expected a number")
+    maker = await stage.trader()
+    await maker.add("ask", 101.0, 1.0)
+    await page.check("#post-only")
+    assert "would" in await order(page, "bid", "101", "1")
+    await shoot(page, "refused")
+
+
+async def test_the_ticket_foretells_average_slippage_and_rest(stage: Any) -> None:
+    maker = await stage.trader()
+    await maker.add("ask", 100.0, 1.0)
+    await maker.add("ask", 102.0, 1.0)
+    page = await stage.open()
+    await fill_in(page, "bid", "102", "3")
+    await says(page, "est-rest", "1.00 rests")
+    assert await text(page, "est-now") == "2.00"
+    assert await text(page, "est-average") == "101.000"
+    assert await text(page, "est-slippage") == "100.0 bp"
+    assert await text(page, "est-total") == "304.00"
+    await page.click("#type button[value=market]")
+    await says(page, "est-rest", "1.00 cancelled")
+    await page.click("#send")
+    await says(page, "answer", "bought 2.00 at 101.00; the rest cancelled")
+
+
+async def test_the_ladder_says_what_a_sweep_takes_and_fills_the_ticket(stage: Any) -> None:
+    maker = await stage.trader()
+    for price, amount in ((100.0, 1.0), (100.5, 2.0), (101.0, 3.0)):
+        await maker.add("ask", price, amount)
+    await maker.add("bid", 99.0, 4.0)
+    page = await stage.open()
+    await has_rows(page, "ladder-rows", 4)
+    box = await page.locator("#ladder").bounding_box()
+    middle = box["y"] + box["height"] / 2
+    await page.mouse.move(box["x"] + 50, middle - 17 - 30)  # the second best ask
+    await says(page, "sweep-to", "Buy to 100.50")
+    assert await text(page, "sweep-amount") == "3.00"
+    assert await text(page, "sweep-average") == "100.333"
+    assert await text(page, "sweep-cost") == "301.00"
+    await shoot(page, "sweep")
+    await page.mouse.click(box["x"] + 50, middle - 17 - 30)
+    assert await page.input_value("#price") == "100.50"
+    await page.mouse.click(box["x"] + box["width"] - 20, middle - 17 - 30)
+    assert await page.input_value("#amount") == "3.00"
+    assert "Buy COIN" in await text(page, "send")
+    await page.mouse.click(box["x"] + 50, middle + 17 + 10)
+    assert await page.input_value("#price") == "99.00"
+    assert "Sell COIN" in await text(page, "send")
+
+
+async def test_everything_goes_by_keyboard(stage: Any) -> None:
+    maker = await stage.trader()
+    await maker.add("bid", 100.0, 1.0)
+    page = await stage.open()
+    await has_rows(page, "ladder-rows", 1)
+    await page.keyboard.press("s")
+    assert await page.get_attribute("#ticket", "data-side") == "ask"
+    await page.keyboard.press("ArrowUp")
+    assert await page.input_value("#price") == "100.00"
+    await page.keyboard.press("ArrowUp")
+    await page.keyboard.press("Shift+ArrowUp")
+    assert await page.input_value("#price") == "100.11"
+    await page.keyboard.press("b")
+    await page.keyboard.press("Shift+ArrowDown")
+    await page.keyboard.press("Shift+ArrowDown")
+    await page.keyboard.press("Enter")
+    await says(page, "answer", "resting")
+    await says(page, "open-count", "1")
+    await page.keyboard.press("x")
+    await says(page, "notice", "1 order cancelled")
+    await page.keyboard.press("Escape")
+    assert await page.input_value("#price") == ""
+    await page.keyboard.press("?")
+    assert await page.locator("#help").is_visible()
+    await page.keyboard.press("Escape")
+    assert not await page.locator("#help").is_visible()
+
+
+async def test_securities_are_switched_and_the_url_says_which(stage: Any) -> None:
+    maker = await stage.trader()
+    await maker.add("ask", 100.0, 1.0)
+    await maker.add("ask", 7.5, 3.0, security="FINE")
+    page = await stage.open("?security=FINE")
+    await says(page, "ladder-rows", "7.5")
+    await page.select_option("#security", "COIN")
+    await says(page, "ladder-rows", "100.00")
+    assert page.url.endswith("?security=COIN")
+    await page.go_back()
+    await says(page, "send", "Buy FINE")
+    assert page.url.endswith("?security=FINE")
+    assert await order(page, "bid", "7.5", "3") == "bought 3 at 7.5"
+    await page.goto(stage.url + "?security=NONE")
+    await live(page)
+    await says(page, "notice", "There is no security NONE here")
+    assert page.url.endswith("?security=COIN")
+
+
+async def test_wide_steps_come_from_the_whole_book(stage_of: Any) -> None:
+    stage = await stage_of(depth=5)
+    maker = await stage.trader()
+    for n in range(30):
+        await maker.add("ask", round(100 + n * 0.05, 2), 1.0)
+    page = await stage.open()
+    await page.select_option("#group", "100")
+    await has_rows(page, "ladder-rows", 3)
+    assert await rows(page, "ladder-rows") == [
+        ["ask", "102.00", "9.00", "30.00"],
+        ["ask", "101.00", "20.00", "21.00"],
+        ["ask", "100.00", "1.00", "1.00"],
+    ]
+    await maker.add("bid", 99.99, 2.0)
+    await maker.add("bid", None, 1.0)
+    await says(page, "ladder-rows", "bid")
+    assert (await rows(page, "ladder-rows"))[1:] == [
+        ["ask", "101.00", "20.00", "20.00"],
+        ["bid", "99.00", "2.00", "2.00"],
+    ]
+    assert await text(page, "gaps") == "0"
