@@ -83,6 +83,11 @@ __all__ = [
 ]
 
 
+def __dir__() -> list[str]:
+    """Name what is public."""
+    return __all__
+
+
 def __getattr__(name: str) -> object:
     """Import NumPy's dtypes at first use."""
     if name in ("COMMAND_DTYPE", "EVENT_DTYPE", "ORDER_DTYPE"):

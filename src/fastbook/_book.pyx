@@ -1,7 +1,10 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 # cython: initializedcheck=False, auto_pickle=False, autotestdict=False
 # cython: binding=False, embedsignature=True, embedsignature.format=clinic
-"""OrderBook and its events as Python sees them: _book.pyi says what, _matching.pxd how."""
+"""OrderBook and its events as Python sees them; _matching.pxd says how it works.
+
+The docstrings stand in _book.pyi too, for editors; tests/engine/test_docs.py holds the two equal.
+"""
 
 cimport cython
 from cpython.buffer cimport (
@@ -32,6 +35,26 @@ from fastbook._types import Order
 @cython.final
 @cython.freelist(256)
 cdef class Event:
+    """Event(kind, side, reason, order_id, maker_order_id, price, \
+    quantity, remaining, maker_remaining, level_quantity)\n--\n\nOne thing that happened, with the fields below in this order; read-only.
+
+    Beside `side`, `order_id`, `price` and `quantity` it has, by kind (all other fields are 0):
+      - EVENT_FILL, a taker met a maker: `maker_order_id`, `remaining`, `maker_remaining`, and the
+        `level_quantity` of the maker's price.
+      - EVENT_REST, an order entered the book: `remaining` (the same as `quantity`),
+        `level_quantity`.
+      - EVENT_CANCEL, a resting order left: `reason`, `level_quantity`.
+      - EVENT_REDUCE, a resting order shrank in place: `maker_order_id` is its id before, `quantity`
+        what was taken off; `remaining`, `level_quantity`.
+      - EVENT_DISCARD, an incoming order's remainder ended without having rested: `reason`. `price`
+        is 0 for a market order.
+      - EVENT_REJECT, a command was refused, the book is as it was: `reason`; `maker_order_id` is
+        the old order of a replace. `side`, `price` and `quantity` are the command's where it has
+        them; of a cancel or replace `side` is the resting order's, 0 if there is none.
+
+    An event equals another one, and any tuple, with the same ten values.
+    """
+
     cdef EventRecord record
 
     def __init__(
@@ -57,42 +80,52 @@ cdef class Event:
 
     @property
     def kind(self):
+        """One of the EVENT_ numbers."""
         return self.record.head & 255
 
     @property
     def side(self):
+        """The side of the order `order_id`: in a fill the taker's."""
         return self.record.head >> 8 & 255
 
     @property
     def reason(self):
+        """One of the REASON_ and REJECT_ numbers."""
         return self.record.head >> 16 & 255
 
     @property
     def order_id(self):
+        """The order that the event is about: in a fill the taker, in a replace the new order."""
         return self.record.order_id
 
     @property
     def maker_order_id(self):
+        """The resting order of a fill; the old order of a replace."""
         return self.record.maker_order_id
 
     @property
     def price(self):
+        """Ticks: in a fill the maker's price."""
         return self.record.price
 
     @property
     def quantity(self):
+        """Lots: filled, resting, withdrawn, taken off, discarded or refused."""
         return self.record.quantity
 
     @property
     def remaining(self):
+        """Lots of the order `order_id` that are still open after the event."""
         return self.record.remaining
 
     @property
     def maker_remaining(self):
+        """Lots of the maker that are still open after a fill."""
         return self.record.maker_remaining
 
     @property
     def level_quantity(self):
+        """Lots in all at this price, on the side where it rests, after the event."""
         return self.record.level_quantity
 
     cdef tuple fields(self):
@@ -104,9 +137,11 @@ cdef class Event:
         )
 
     def __iter__(self):
+        """Return the ten fields in order."""
         return iter(self.fields())
 
     def __len__(self):
+        """Return 10."""
         return 10
 
     def __eq__(self, other):
@@ -244,6 +279,20 @@ cdef class _EventBuffer:
 
 @cython.final
 cdef class OrderBook:
+    """OrderBook()\n--\n\nOne security's order book.
+
+    An order trades at its maker's price, best price first and oldest first within a price. Any id
+    from 1 to 2**63 - 1 that is not resting, any price and quantity from 1 to 2**63 - 1 is legal.
+    What would raise a price's total over 2**63 - 1 is refused.
+
+    A refused scalar call raises and leaves the book as it was, except for a post-only order that
+    would cross: that is no mistake, so it gives one EVENT_REJECT. In a batch every refusal is an
+    EVENT_REJECT.
+
+    A book serves one thread at a time. While `process` runs, every call from another thread raises
+    a RuntimeError.
+    """
+
     cdef Book book
     cdef Events scratch  # the events of one scalar call
     cdef bint busy  # a batch is matching without the GIL
@@ -334,6 +383,38 @@ cdef class OrderBook:
     def add(
         self, order_id, side, price, quantity, tif=0, bint post_only=False, owner=0, self_trade=0
     ):
+        """Match a limit order, then rest what remains if its time in force allows.
+
+        The events are its fills (and self-trade cancels) in order, then one EVENT_REST or
+        EVENT_DISCARD if something remains.
+
+        `tif`: GTC rests; IOC discards the remainder (REASON_IOC); FOK first sees whether it would
+        fill whole, and if not is discarded with no other change (REASON_FOK). What an FOK may count
+        on depends on `self_trade`:
+          - ALLOW, or owner 0: all that crosses.
+          - CANCEL_OLDEST: all that crosses but its owner's. If that is enough, then its owner's
+            orders which stand before the last maker are cancelled on the way.
+          - CANCEL_NEWEST and CANCEL_BOTH: what stands before the first order of its owner.
+
+        `post_only`: an order that would cross, be it against its own owner's, gives one
+        EVENT_REJECT (REJECT_POST_ONLY). With IOC or FOK it can only be discarded.
+
+        `self_trade`: what happens when it meets an order of the same `owner` (0: nobody, never the
+        same). ALLOW trades; CANCEL_NEWEST discards the remainder (REASON_SELF_TRADE);
+        CANCEL_OLDEST cancels the resting order (REASON_SELF_TRADE) and goes on; CANCEL_BOTH does
+        both.
+
+        Time: O(1 + n); an FOK also looks at each level that it needs, or at each order there
+        if `self_trade` is not ALLOW.
+
+        Raises:
+            ValueError: `order_id`, `price` or `quantity` is not in 1 .. 2**63 - 1; `order_id` is
+                resting; `side`, `tif`, `self_trade` or `owner` has no such value; or a GTC order
+                would bring its price's total over 2**63 - 1 (judged with its whole quantity, before
+                it matches: an order that meets a level at its own price and side cannot match).
+            TypeError: an argument is not an integer.
+            MemoryError: the book is whole, but may have taken a part of the order.
+        """
         cdef Command c
         memset(&c, 0, sizeof(Command))
         c.op = OP_LIMIT
@@ -347,6 +428,10 @@ cdef class OrderBook:
         return self.carry_out_limit(&c, order_id)
 
     def market(self, order_id, side, quantity, owner=0, self_trade=0):
+        """Match an order at any price; what remains is discarded (REASON_NO_LIQUIDITY).
+
+        Arguments, events, time and errors as in `add`.
+        """
         cdef Command c
         memset(&c, 0, sizeof(Command))
         c.op = OP_MARKET
@@ -358,6 +443,11 @@ cdef class OrderBook:
         return self.carry_out(&c, order_id, None)
 
     def cancel(self, order_id):
+        """Withdraw a resting order (EVENT_CANCEL, REASON_USER). O(1).
+
+        Raises:
+            KeyError: no such order rests.
+        """
         return self.carry_out_cancel(to_id(order_id, "order_id"), order_id)
 
     cdef Event carry_out_cancel(self, int64_t number, object order_id):
@@ -373,6 +463,17 @@ cdef class OrderBook:
         return event
 
     def replace(self, order_id, new_order_id, price, quantity, bint post_only=False, self_trade=0):
+        """Give a resting order a new open quantity, a new price and an id that may be the old one.
+
+        At the same price and with no larger quantity it keeps its priority: one EVENT_REDUCE. Else
+        the old order leaves (EVENT_CANCEL, REASON_REPLACED), and the new one comes in as a GTC
+        limit order of the same side and owner, which may match. A `post_only` replace that would
+        cross gives one EVENT_REJECT, and the old order stays. Time and further errors as in `add`.
+
+        Raises:
+            KeyError: `order_id` does not rest.
+            ValueError: also if `new_order_id` belongs to another resting order.
+        """
         cdef Command c
         memset(&c, 0, sizeof(Command))
         c.op = OP_REPLACE
@@ -384,6 +485,24 @@ cdef class OrderBook:
         return self.carry_out_replace(&c, order_id, new_order_id)
 
     def process(self, commands):
+        """Carry out a batch of COMMAND_DTYPE records; return the events as EVENT_DTYPE records.
+
+        The GIL is released meanwhile. Nothing about a record raises: what is refused gives an
+        EVENT_REJECT, and each event's `command` is its command's index. `commands` is an array of
+        COMMAND_DTYPE or any C-contiguous buffer of such 40-byte records, at most 2**30. The result
+        looks at memory of its own, without a copy: it stays valid and unchanged whatever the book
+        does.
+
+        DANGER: do not let another thread write to `commands` before this returns.
+
+        Raises:
+            TypeError: `commands` is an array of something else, or no buffer.
+            ValueError: `commands` is not contiguous, or has an incomplete record.
+            MemoryError: no room for the events. The book is whole and has taken the commands
+                before the one that failed, and perhaps a part of that.
+            RuntimeError: another thread is in `process` of this book.
+            ImportError: NumPy is not installed.
+        """
         from fastbook._dtypes import COMMAND_DTYPE, EVENT_DTYPE, ndarray
 
         cdef Py_buffer view
@@ -417,6 +536,13 @@ cdef class OrderBook:
         return ndarray(events_count(&events), EVENT_DTYPE, memory)
 
     def snapshot(self):
+        """Return all resting orders as ORDER_DTYPE records, in the order of `__iter__`. O(orders).
+
+        The array is a copy of its own. A book can also be pickled and copied; that needs no NumPy.
+
+        Raises:
+            ImportError: NumPy is not installed.
+        """
         from fastbook._dtypes import ORDER_DTYPE, ndarray
 
         cdef bytearray records
@@ -427,6 +553,17 @@ cdef class OrderBook:
 
     @staticmethod
     def restore(orders):
+        """Return a new book of resting orders: ORDER_DTYPE records, or a buffer of such. O(orders).
+
+        Prices and sides may come in any order; at each price the record that comes first trades
+        first. Nothing matches and there are no events.
+
+        Raises:
+            ValueError: a record holds an id, side, price or quantity that no resting order can
+                have, an id comes twice, a price's total exceeds 2**63 - 1, a bid meets an ask, or
+                the records are not whole and contiguous.
+            TypeError: `orders` is an array of something else, or no buffer.
+        """
         cdef OrderBook book = OrderBook.__new__(OrderBook)
         cdef Py_buffer view
         cdef size_t at = 0
@@ -463,15 +600,21 @@ cdef class OrderBook:
         return _restored, (records,)
 
     def depth(self, n=0):
+        """Return the best `n` levels (0: all) of bids and of asks as (price, total), best first."""
         self.begin()
         return self.side_depth(BID, to_count(n)), self.side_depth(ASK, to_count(n))
 
     def levels(self, side):
+        """Return the levels of a side as (price, total), best first.
+
+        They are collected at once, so the book may change meanwhile.
+        """
         cdef int side_index = to_side(side)
         self.begin()
         return iter(self.side_depth(side_index, UINT64_MAX))
 
     def orders_at(self, side, price):
+        """Return the orders at a price, the oldest first; empty if there are none."""
         cdef int side_index = to_side(side)
         cdef int64_t ticks = to_id(price, "price")
         cdef uint32_t level
@@ -508,17 +651,25 @@ cdef class OrderBook:
 
     @property
     def best_bid(self):
+        """The best bid level as (price, total), or None. O(1)."""
         return self.best(BID)
 
     @property
     def best_ask(self):
+        """The best ask level as (price, total), or None. O(1)."""
         return self.best(ASK)
 
     def check_invariants(self):
+        """Look through the whole book; for tests and after recovery. O(orders).
+
+        Raises:
+            AssertionError: something is broken; the text says what.
+        """
         self.begin()
         check_book(&self.book)
 
     def __len__(self):
+        """Return the number of resting orders."""
         self.begin()
         return self.book.live
 
@@ -528,9 +679,11 @@ cdef class OrderBook:
         return ids_find(&self.book.ids, self.book.orders, number) if number > 0 else 0
 
     def __contains__(self, order_id):
+        """Tell whether an order rests. O(1)."""
         return self.slot_of(order_id) != 0
 
     def get(self, order_id):
+        """Return a resting order as it is now, or None. O(1)."""
         cdef uint32_t slot = self.slot_of(order_id)
         return None if slot == 0 else self.order_object(slot)
 
@@ -541,6 +694,10 @@ cdef class OrderBook:
         return Order(order.id, side, price, order.quantity, order.owner)
 
     def __iter__(self):
+        """Return all resting orders: bids, then asks, each best price first, then oldest first.
+
+        They are collected at once, so the book may change meanwhile.
+        """
         # All at once: a lazy iterator would follow links that the next command changes.
         cdef list found = []
         cdef uint32_t level

@@ -1,6 +1,6 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 # cython: initializedcheck=False, auto_pickle=False, autotestdict=False
-"""Depth: quantity per price on both sides, and its JSON rows. Documented in _depth.pyi.
+"""Depth: quantity per price on both sides, and its JSON rows.
 
 The numbers: a value is an integer divided by an integer, and the row shows the double nearest to
 the exact quotient, spelled as Python's repr() does. If the divisor is a power of ten and the
@@ -218,6 +218,12 @@ cdef inline char* write_text(char* out, const char* text, size_t length) noexcep
 
 @cython.final
 cdef class Depth:
+    """Depth(tick=(1, 1), lot=(1, 1))\n--\n\nThe quantity at each price of both sides.
+
+    Units: prices are integer ticks, quantities integer lots. A tick is worth `tick[0] / tick[1]`, a
+    lot `lot[0] / lot[1]`; only `rows_json` uses them.
+    """
+
     cdef Ladder ladder
     cdef Ratio tick
     cdef Ratio lot
@@ -228,6 +234,12 @@ cdef class Depth:
         ladder_init(&self.ladder)
 
     def __init__(self, tick=(1, 1), lot=(1, 1)):
+        """Make an empty depth.
+
+        Raises:
+            ValueError: a numerator or denominator is not in 1 .. 2**63 - 1.
+            TypeError: `tick` or `lot` is not a pair of integers.
+        """
         self.tick = to_ratio("tick", tick)
         self.lot = to_ratio("lot", lot)
 
@@ -236,6 +248,12 @@ cdef class Depth:
         PyMem_Free(self.rows)
 
     def set(self, side, price, quantity):
+        """Let a price have a quantity; 0 removes it. O(1), or 59 steps far from the other prices.
+
+        Raises:
+            ValueError: `side` is not 0 or 1, `price` not in 1 .. 2**63 - 1 or `quantity` not in
+                0 .. 2**63 - 1.
+        """
         cdef int side_index = to_side(side)
         cdef int64_t ticks = to_int64(price, "price")
         cdef int64_t lots = to_int64(quantity, "quantity")
@@ -257,11 +275,13 @@ cdef class Depth:
             level_release(&self.ladder, level)
 
     def get(self, side, price):
+        """Return the quantity at a price, 0 if there is none. O(1)."""
         cdef int side_index = to_side(side)
         cdef int64_t ticks = to_id(price, "price")
         return level_total(&self.ladder, side_index, key_of(side_index, ticks)) if ticks > 0 else 0
 
     def best(self, side):
+        """Return the best (price, quantity) of a side, or None. O(1)."""
         cdef int side_index = to_side(side)
         cdef uint32_t level = self.ladder.sides[side_index].best
         return None if level == 0 else self.row(side_index, level)
@@ -270,6 +290,7 @@ cdef class Depth:
         return price_of(side, level_key(&self.ladder, level)), self.ladder.levels[level].total
 
     def top(self, side, n=0):
+        """Return the best `n` (0: all) of (price, quantity), best first."""
         cdef int side_index = to_side(side)
         cdef uint64_t count = to_count(n)
         cdef uint32_t level = self.ladder.sides[side_index].best
@@ -281,12 +302,19 @@ cdef class Depth:
         return rows
 
     def levels(self, side):
+        """Return the number of prices of a side. O(1)."""
         return self.ladder.sides[to_side(side)].count
 
     def clear(self):
+        """Remove everything."""
         ladder_free(&self.ladder)
 
     def rows_json(self, side, n=0):
+        """Return `top` as JSON: `[{"price":101.0,"amount":3.0,"total":303.0},...]`.
+
+        Each number is the double nearest to the exact value, spelled as `repr` does: the price
+        is ticks times tick, the amount lots times lot, the total their exact product rounded once.
+        """
         cdef int side_index = to_side(side)
         cdef uint64_t count = min(to_count(n), self.ladder.sides[side_index].count)
         cdef uint32_t level = self.ladder.sides[side_index].best
