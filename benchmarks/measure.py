@@ -24,7 +24,15 @@ from numpy.typing import NDArray
 from benchmarks.flows import Flow
 from benchmarks.peers import Peer
 from benchmarks.plain import PlainBook, Row
-from fastbook import COMMAND_DTYPE, EVENT_FILL, OP_CANCEL, OrderBook, reference
+from fastbook import (
+    COMMAND_DTYPE,
+    EVENT_FILL,
+    OP_CANCEL,
+    OP_LIMIT,
+    OP_REPLACE,
+    OrderBook,
+    reference,
+)
 
 BATCH = 4096
 WORD = 2**64 - 1
@@ -140,13 +148,34 @@ def check_of(events: NDArray[np.void], check: int = 0) -> int:
     return check
 
 
+def check_of_calls(rows: list[Row]) -> int:
+    """Fold the same checksum over the fills of one scalar call per operation."""
+    book, check = OrderBook(), 0
+    for op, side, order_id, new_order_id, price, quantity in rows:
+        if op == OP_LIMIT:
+            events = book.add(order_id, side, price, quantity)
+        elif op == OP_CANCEL:
+            events = [book.cancel(order_id)]
+        elif op == OP_REPLACE:
+            events = book.replace(order_id, new_order_id, price, quantity)
+        else:
+            events = book.market(order_id, side, quantity)
+        for e in events:
+            if e.kind == EVENT_FILL:
+                traded = e.maker_order_id * 31 + e.order_id * 17 + e.price * 7 + e.quantity
+                check = (check * 1000003 + traded) & WORD
+    return check
+
+
 def check(flow: Flow) -> None:
-    """Make sure that `process` makes the same trades of a flow as the plain book."""
-    book, found = OrderBook(), 0
+    """Make sure that batches and calls make the same trades of a flow as the plain book."""
+    book, batched = OrderBook(), 0
     for batch in batches(flow.commands):
-        found = check_of(book.process(batch), found)
-    if found != flow.check:
-        raise AssertionError(f"{flow.name}: the checksums differ: {found} and {flow.check}")
+        batched = check_of(book.process(batch), batched)
+    called = check_of_calls(flow.rows())
+    if not batched == called == flow.check:
+        words = f"{batched} and {called}, not {flow.check}"
+        raise AssertionError(f"{flow.name}: the checksums differ: {words}")
 
 
 # ---- the C floor ----
