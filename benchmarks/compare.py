@@ -2,8 +2,9 @@
 
     python -m benchmarks.compare 100_000_000
 
-The flows are those of tests/engine/test_bulk.py, with a new seed each time. Every event, and after
-each batch all resting orders and the invariants of both books, must agree. One process per core.
+The flows are those of tests/engine/test_bulk.py, with a new seed each time. Every event, of batches
+and of scalar calls, and after each batch all resting orders and the invariants of all books, must
+agree. One process per core.
 """
 
 from __future__ import annotations
