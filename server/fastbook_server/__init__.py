@@ -1,5 +1,16 @@
 """The fastbook exchange server: sessions, the order pipeline, market data and the database."""
 
-from importlib.metadata import version
+from __future__ import annotations
 
-__version__ = version("fastbook-exchange")
+from typing import Any
+
+__version__: str
+"""Looked up when it is asked for: pytest loads this package in every run, and files are slow."""
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("fastbook-exchange")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

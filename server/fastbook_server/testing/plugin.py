@@ -57,10 +57,13 @@ def fastbook_server(
         ("fixture fastbook_settings", fastbook_settings),
         *reversed([("@pytest.mark.fastbook", _of_marker(m)) for m in _markers(request)]),
     ]
+    wrong = ""
     try:
         settings = settle(layers)
     except ConfigError as error:
-        pytest.fail(str(error), pytrace=False)
+        wrong = str(error)
+    if wrong:  # out here, so that the report shows this and nothing else
+        pytest.fail(wrong, pytrace=False)
     server = FastbookServer(settings)
     try:
         server.start()

@@ -72,8 +72,10 @@ def _check(name: str, value: Any, source: str) -> None:
     try:
         load({name: value}, {})
     except ConfigError as error:
-        about = str(error).removeprefix(f"{setting.flag}: ").removeprefix(f"{name}: ")
-        raise ConfigError(f"{source}: {name}: {about}") from None
+        about = str(error)
+        if about.startswith(setting.flag):  # else it is about several, and others are still to come
+            about = about.removeprefix(f"{setting.flag}: ")
+            raise ConfigError(f"{source}: {name}: {about}") from None
 
 
 def _own(name: str, value: Any, source: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -67,7 +68,7 @@ class HandTimers:
         if delay < 1 / US:
             # Somebody's sum of doubles came out a hair later than ours: that hair passes now, or
             # what is due at the end of an advance would come just after it.
-            self._nudge_s += delay + 1e-9
+            self._nudge_s += delay + 2 * math.ulp(self.time())
         timer = HandTimer(callback, args)
         self._count += 1
         heapq.heappush(self._heap, (self.now_us() + round(delay * US), self._count, timer))
