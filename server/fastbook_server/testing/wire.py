@@ -207,6 +207,9 @@ class Wire(asyncio.Transport):
         if op is not None and self._faults.take(LostAck, self.user_id, lambda f: f.op == op):
             self.cut(f"lost: {_payload(frame).decode()}", flush=True)
             return
+        if event == "welcome":  # nobody could say what to wait for
+            self._send(frame)
+            return
         self._delay_or_send(frame, event in PUBLIC)
         if op is not None and self._faults.take(CutAfterAck, self.user_id, lambda f: f.op == op):
             while self._late:

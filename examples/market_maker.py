@@ -1,0 +1,78 @@
+"""A small market maker: a bid and an ask around the average price of the last trades."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from collections import deque
+
+import fastbook_client as fb
+
+
+class MarketMaker:
+    """Quotes `amount` on both sides, `half_spread` away from the mid, until it is cancelled."""
+
+    def __init__(self, url: str, mid: float, half_spread: float = 1.0, amount: float = 1.0) -> None:
+        self.url = url
+        self.prices = deque([mid], maxlen=5)
+        self.half_spread = half_spread
+        self.amount = amount
+        self.quotes = {}  # side -> the order that rests there
+        self.is_unsure = False  # of quotes: the connection went, and Resynced is still to come
+
+    async def run(self) -> None:
+        market = fb.connect(self.url, reconnect=fb.Backoff(first_s=0.02), cancel_on_disconnect=True)
+        async with market:
+            try:
+                await self.quote(market)
+                async for event in market:
+                    if self.is_news(event):
+                        await self.quote(market)
+            finally:
+                with contextlib.suppress(fb.FastbookError):
+                    await market.cancel_all()
+
+    def is_news(self, event: object) -> bool:
+        match event:
+            case fb.Trades():
+                self.prices.extend(trade.price for trade in event.trades)
+            case fb.OrderFrame(status="filled" | "cancelled", order=ended):
+                self.quotes = {s: o for s, o in self.quotes.items() if o.id != ended.id}
+            case fb.Disconnected():
+                self.is_unsure = True
+            case fb.Resynced():  # what the server has is true, whatever was answered before
+                self.is_unsure = False
+                self.quotes = {order.type: order for order in event.orders}
+            case _:
+                return False
+        return not self.is_unsure
+
+    async def quote(self, market: fb.Market) -> None:
+        mid = sum(self.prices) / len(self.prices)
+        wanted = {"bid": round(mid - self.half_spread, 2), "ask": round(mid + self.half_spread, 2)}
+        try:
+            for side, price in wanted.items():
+                await self.place(market, side, price)
+        except (fb.Unanswered, fb.NotConnected):  # the order rests, or not: do not send it again
+            self.is_unsure = True
+
+    async def place(self, market: fb.Market, side: str, price: float) -> None:
+        resting = self.quotes.get(side)
+        if resting is not None and resting.price == price:
+            return
+        if resting is not None:
+            with contextlib.suppress(fb.Rejected):  # it has just been filled: its event is coming
+                await market.cancel(resting)
+            self.quotes.pop(side, None)
+        try:
+            self.quotes[side] = await market.limit(side, price, self.amount, post_only=True)
+        except fb.Rejected as rejected:
+            if rejected.retry_after_ms is not None:  # anything else waits for the next news
+                await asyncio.sleep(rejected.retry_after_ms / 1_000)
+                await self.place(market, side, price)
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(MarketMaker(sys.argv[1], mid=float(sys.argv[2])).run())
