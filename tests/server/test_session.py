@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 
 import pytest
 from wire import Closed, order, until
@@ -312,10 +313,14 @@ async def test_a_reader_of_depth_that_does_not_read_is_closed_not_left_with_a_ga
     slow.text({"op": "subscribe", "ref": "1", "security": "COIN", "channel": "depth"})
     maker = await join(server, feed="none")
     await until(lambda: len(server._feeds._feeds["COIN", "depth"]._audience) == 1)
-    price = 0
-    while not any(session._closing for session in server._gateway._sessions):
-        price += 1
-        await maker.ask(order("bid", price, 1, "2"))
+    slow.writer.transport.pause_reading()
+    dice = random.Random(1)
+    async with asyncio.timeout(15):
+        while not session_of(server, slow)._closing:
+            for _ in range(200):
+                await maker.send(order("bid", dice.randint(1, 1_000), 1))
+            await maker.sync()
+    slow.writer.transport.resume_reading()
     seq, prev = None, None
     with contextlib.suppress(Closed):
         while True:

@@ -1,0 +1,199 @@
+"""What readers cost the orders: the server's CPU per order, with and without requests for candles.
+
+    python -m benchmarks.market_data
+
+A server of its own, on a private PostgreSQL, takes orders through one socket at a fixed rate, half
+of which trade. Windows of a few seconds follow each other in turn: nothing else; 100 requests a
+second for the same candles; 100 a second each for others, so that each asks the database; one
+follower of depth, ticker and candles. The figures are of the server process alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import platform
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import msgspec
+
+FOLLOWED = ("depth", "ticker", "candles:1s", "candles:1m")
+TURN_S = 0.01
+Load = Callable[[float], Coroutine[Any, Any, int]]
+
+
+def cpu_s(pid: int) -> float:
+    """Return the seconds of CPU that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def started(folder: str) -> tuple[subprocess.Popen[bytes], str]:
+    """Return a server that is about to serve, and its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [*(sys.executable, "-m", "fastbook_server", "serve", "--port", str(port))]
+    command += ["--data-dir", folder, "--log-level", "error"]
+    command += ["--instrument", "COIN:0.01:0.0001"]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL), f"http://127.0.0.1:{port}"
+
+
+@contextlib.asynccontextmanager
+async def server(folder: str) -> AsyncIterator[tuple[int, str]]:
+    """Run a server; yields its process id and address."""
+    process, url = started(folder)
+    try:
+        async with aiohttp.ClientSession() as http, asyncio.timeout(60):
+            while True:
+                with contextlib.suppress(aiohttp.ClientError):
+                    if (await http.get(f"{url}/readyz")).status == 200:
+                        break
+                await asyncio.sleep(0.1)
+        yield process.pid, url
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+class Trader:
+    """One socket that brings orders at a fixed rate, and notes how long each answer takes."""
+
+    def __init__(self, ws: aiohttp.ClientWebSocketResponse, rate: int) -> None:
+        self.ws = ws
+        self.rate = rate
+        self.answers_ms: list[float] = []
+        self._sent: dict[int, float] = {}
+        self._number = 0
+
+    async def listen(self) -> None:
+        """Note every answer."""
+        async for message in self.ws:
+            frame = msgspec.json.decode(message.data)
+            sent = self._sent.pop(frame.get("ref"), None)
+            if sent is not None:
+                self.answers_ms.append((time.perf_counter() - sent) * 1_000)
+
+    async def trade(self, seconds: float) -> int:
+        """Bring orders for some time; returns how many."""
+        began, count = time.perf_counter(), 0
+        while (now := time.perf_counter() - began) < seconds:
+            while count < now * self.rate:
+                self._number += 1
+                count += 1
+                side, price = ("ask", "bid")[self._number % 2], 100 + self._number // 2 % 50 / 100
+                order = {"type": side, "execType": "limit", "price": price, "amount": 0.5}
+                self._sent[self._number] = time.perf_counter()
+                command = {"op": "add", "ref": self._number, "order": order}
+                await self.ws.send_str(msgspec.json.encode(command).decode())
+            await asyncio.sleep(TURN_S)
+        while self._sent:  # noqa: ASYNC110
+            await asyncio.sleep(TURN_S)
+        return count
+
+
+async def ask(http: aiohttp.ClientSession, url: str, seconds: float, rate: int, many: bool) -> int:
+    """Ask for candles at a fixed rate; `many`: each time for another number of them."""
+    began, count = time.perf_counter(), 0
+    running: set[asyncio.Task[None]] = set()
+
+    async def one(limit: int) -> None:
+        async with http.get(f"{url}/api/candles?interval=1s&limit={limit}") as got:
+            assert got.status == 200, await got.text()
+            await got.read()
+
+    while (now := time.perf_counter() - began) < seconds:
+        while count < now * rate:
+            count += 1
+            running.add(asyncio.ensure_future(one(500 - count % 100 if many else 500)))
+        await asyncio.sleep(TURN_S)
+        running = {task for task in running if not task.done() or task.result()}
+    await asyncio.gather(*running)
+    return count
+
+
+async def follow(http: aiohttp.ClientSession, url: str, seconds: float) -> int:
+    """Follow every channel of the security for some time; returns how many frames came."""
+    frames = 0
+    async with http.ws_connect(f"{url}/ws?feed=none", compress=0, max_msg_size=0) as ws:
+        for channel in FOLLOWED:
+            await ws.send_json({"op": "subscribe", "security": "COIN", "channel": channel})
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                async for _ in ws:
+                    frames += 1
+    return frames
+
+
+async def measure(seconds: float, rounds: int, orders: int, requests: int) -> None:
+    """Print the table."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        async with server(f"{folder}/data") as (pid, url), aiohttp.ClientSession() as http:
+            ws = await http.ws_connect(f"{url}/ws?feed=none", compress=0)
+            trader = Trader(ws, orders)
+            listening = asyncio.ensure_future(trader.listen())
+            loads: dict[str, Load | None] = {
+                "nothing else": None,
+                f"{requests}/s for the same candles": lambda s: ask(
+                    http, url, s, requests, many=False
+                ),
+                f"{requests}/s, each for others": lambda s: ask(http, url, s, requests, many=True),
+                "one follower of " + ", ".join(FOLLOWED): lambda s: follow(http, url, s),
+            }
+            await trader.trade(seconds)  # warm up
+            found: dict[str, list[tuple[float, float, float, int]]] = {n: [] for n in loads}
+            for _ in range(rounds):
+                for name, load in loads.items():
+                    trader.answers_ms.clear()
+                    before = cpu_s(pid)
+                    work = [trader.trade(seconds), *([load(seconds)] if load else [])]
+                    count, *extra = await asyncio.gather(*work)
+                    spent = (cpu_s(pid) - before) / count * 1e6
+                    cuts = statistics.quantiles(trader.answers_ms, n=100)
+                    found[name].append((spent, cuts[49], cuts[98], extra[0] if extra else 0))
+            listening.cancel()
+            await ws.close()
+    report(found, seconds, orders)
+
+
+def report(
+    found: dict[str, list[tuple[float, float, float, int]]], seconds: float, orders: int
+) -> None:
+    """Print one row per load: medians over its windows."""
+    print(f"{platform.machine()}, {os.cpu_count()} cores, {orders} orders/s\n")
+    print("| beside the orders | CPU per order | more | per request or frame | answer p50 | p99 |")
+    print("|---|--:|--:|--:|--:|--:|")
+    base = statistics.median(w[0] for w in next(iter(found.values())))
+    for name, windows in found.items():
+        spent, p50, p99, extra = (statistics.median(w[i] for w in windows) for i in range(4))
+        more = spent - base
+        each = f"{more * seconds * orders / extra:.0f} us" if extra else ""
+        print(
+            f"| {name} | {spent:.1f} us | {more:+.1f} us | {each} | {p50:.1f} ms | {p99:.1f} ms |"
+        )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=float, default=5.0, help="length of a window")
+    parser.add_argument("--rounds", type=int, default=5, help="windows of each kind")
+    parser.add_argument("--orders", type=int, default=1_000, help="orders per second")
+    parser.add_argument("--requests", type=int, default=100, help="requests per second")
+    given = parser.parse_args()
+    asyncio.run(measure(given.seconds, given.rounds, given.orders, given.requests))
+
+
+if __name__ == "__main__":
+    main()
