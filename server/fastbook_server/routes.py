@@ -148,6 +148,7 @@ class Gateway:
         self, request: web.Request, *, security: str, withdraw_on_close: bool, wants_feed: bool
     ) -> web.StreamResponse:
         ws = web.WebSocketResponse(
+            autoclose=False,  # the session does
             compress=False,
             decode_text=False,
             heartbeat=30.0,

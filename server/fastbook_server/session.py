@@ -191,6 +191,8 @@ class Session:
             elif kind is WSMsgType.BINARY:
                 self.close(CLOSE_UNSUPPORTED_DATA, "expected text frames, got a binary one")
             else:
+                if self._closing:  # our close is answered: a browser takes a second one ill
+                    self._transport.close()
                 return
 
     def ended(self) -> None:

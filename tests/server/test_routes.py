@@ -189,3 +189,21 @@ async def test_a_stopping_server_commits_answers_and_closes_with_1001(serve, joi
     assert (refused["code"], reply["status"], closes) == ("unavailable", "open", [1001, 1001])
     assert await stopping
     assert len(store.data.open_orders) == 1
+
+
+async def test_a_close_is_said_once(serve, join, raw):
+    server = await serve()
+    ann = await raw(server, "/ws?feed=none")
+    welcome = await ann.event()
+    await join(server, resume=welcome["resumeToken"])
+    assert await ann.close_code() == 4001
+    ann.frame(8, (4001).to_bytes(2, "big"))
+    assert await ann.reader.read() == b""
+
+
+async def test_a_goodbye_is_answered(serve, raw):
+    ann = await raw(await serve(), "/ws?feed=none")
+    await ann.event()
+    ann.frame(8, (1000).to_bytes(2, "big"))
+    assert await ann.close_code() == 1000
+    assert await ann.reader.read() == b""
