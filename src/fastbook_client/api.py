@@ -25,8 +25,8 @@ from fastbook_client.wire.frames import CandleView, InstrumentView, TickerView, 
 from fastbook_client.wire.queries import LIMIT_MAX
 from fastbook_client.wire.words import Interval
 
-PATIENCE = Backoff(first_s=0.1, max_s=2.0, attempts_max=5)
-"""Five more attempts, within some four seconds."""
+PATIENCE = Backoff(first_s=0.1, max_s=2.0, attempts_max=8)
+"""Eight more attempts, within some ten seconds."""
 BUSY = (429, 503)
 TIMEOUT_S = 30.0
 

@@ -19,7 +19,10 @@ from fastbook_client.wire.frames import (
     Trades,
     TradeView,
 )
+from fastbook_client.wire.queries import LIMIT_MAX
 
+PAGE_MIN = 100
+"""Trades of the first page that is asked for: most gaps are small. Later pages are larger."""
 GAP_TRADES_MAX = 100_000
 """How many missed trades are fetched; older ones are told of, not fetched."""
 
@@ -149,9 +152,10 @@ async def fetch_between(
     pages: list[list[TradeView]] = []
     count = 0
     missing = None
+    limit = PAGE_MIN
     while True:
         try:
-            page = await api.trades_page(security, before)
+            page = await api.trades_page(security, before, limit)
         except ConnectError as error:
             missing = f"/api/trades does not tell: {error}"
             break
@@ -167,4 +171,5 @@ async def fetch_between(
             missing = f"more than {GAP_TRADES_MAX} trades were missed"
             break
         before = page.trades[0].seq
+        limit = min(2 * limit, LIMIT_MAX)
     return [trade for page in reversed(pages) for trade in page], missing

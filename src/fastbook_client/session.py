@@ -15,7 +15,7 @@ import aiohttp
 import msgspec
 from msgspec import Struct
 
-from fastbook_client.api import Api
+from fastbook_client.api import PATIENCE, Api
 from fastbook_client.backoff import Backoff
 from fastbook_client.connection import Connection, dial, new_http
 from fastbook_client.endpoint import Endpoint
@@ -81,7 +81,7 @@ class Session:
     """One user's dealings with a server, over as many connections as it takes."""
 
     def __init__(self, endpoint: Endpoint, options: Options, http: aiohttp.ClientSession) -> None:
-        self.api = Api(http, endpoint.http)
+        self.api = Api(http, endpoint.http, _patience(options.reconnect))
         self.mailbox = Mailbox(options.queue_max)
         self.feeds = Feeds(self.mailbox, self.api, self._mend_book, self._give_up)
         self.welcome: Welcome | None = None
@@ -328,6 +328,13 @@ class Session:
         """Do something again when the server has said that it makes sense."""
         delay_s = (frame.retry_after_ms or 1_000) / 1_000
         self._timers.add(asyncio.get_running_loop().call_later(delay_s, again))
+
+
+def _patience(reconnect: Backoff | None) -> Backoff:
+    """Return how to repeat questions by HTTP: as eagerly as connecting, but not for ever."""
+    if reconnect is None:
+        return PATIENCE
+    return Backoff(reconnect.first_s, min(reconnect.max_s, PATIENCE.max_s), PATIENCE.attempts_max)
 
 
 @contextlib.asynccontextmanager

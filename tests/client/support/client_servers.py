@@ -45,12 +45,16 @@ async def small_server(
 
 
 class Line:
-    """A TCP relay that cuts itself at random places of what comes back, so many times."""
+    """A TCP relay that cuts itself at random places of what comes back.
 
-    def __init__(self, url: str, seed: int, cuts_max: int, bytes_mean: float) -> None:
+    It cuts WebSockets ``cuts_max`` times, and other requests at most as often.
+    """
+
+    def __init__(self, url: str, seed: int = 0, bytes_mean: float = 1.0) -> None:
         host, _, port = url.removeprefix("http://").rpartition(":")
         self.cuts = 0
-        self._cuts_max = cuts_max
+        self.http_cuts = 0
+        self.cuts_max = 0
         self._target = (host, int(port))
         self._random = random.Random(seed)
         self._bytes_mean = bytes_mean
@@ -79,9 +83,10 @@ class Line:
             return
         ends = {writer, there_writer}
         self._ends |= ends
+        upgraded: list[bool] = []
         ways = (
-            asyncio.create_task(_copy(reader, there_writer)),
-            asyncio.create_task(self._copy_back(there_reader, writer)),
+            asyncio.create_task(_copy(reader, there_writer, upgraded)),
+            asyncio.create_task(self._copy_back(there_reader, writer, upgraded)),
         )
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
@@ -93,13 +98,21 @@ class Line:
                 way.cancel()
             await asyncio.gather(*ways, return_exceptions=True)
 
-    async def _copy_back(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    def _may_cut(self, is_websocket: bool) -> bool:
+        if is_websocket:
+            self.cuts += (may := self.cuts < self.cuts_max)
+        else:
+            self.http_cuts += (may := self.http_cuts < self.cuts_max)
+        return may
+
+    async def _copy_back(
+        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, upgraded: list[bool]
+    ) -> None:
         left = int(self._random.expovariate(1 / self._bytes_mean))
         with contextlib.suppress(ConnectionError):
             while data := await source.read(65_536):
-                if len(data) > left and self.cuts < self._cuts_max:
-                    self.cuts += 1
-                    sink.write(data[:left])
+                if len(data) > left and self._may_cut(bool(upgraded)):
+                    sink.write(data[: self._random.randrange(len(data) + 1)])
                     await sink.drain()
                     return
                 left -= len(data)
@@ -107,9 +120,14 @@ class Line:
                 await sink.drain()
 
 
-async def _copy(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+async def _copy(
+    source: asyncio.StreamReader, sink: asyncio.StreamWriter, upgraded: list[bool]
+) -> None:
+    """Relay what a client sends; note in `upgraded` when it asks for a WebSocket."""
     with contextlib.suppress(ConnectionError):
         while data := await source.read(65_536):
+            if not upgraded and b"upgrade: websocket" in data.lower():
+                upgraded.append(True)
             sink.write(data)
             await sink.drain()
 
