@@ -98,7 +98,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"past", "pipeline", "routes", "session", "snapshots", "store", "users"},
     "process": {"app", "config", "embedded.supervisor", "listener", "store.postgres"},
     "cli": {"app", "process", "config", "connect", "demo.run", "embedded.supervisor", "store"}
-    | {"replay.recording", "replay.run"},
+    | {"replay.recording", "replay.run", "sim.run", "sim.settings"},
     "__main__": {"cli"},
     # companions: clients of the public endpoint like any other
     "connect": OUTSIDE,
@@ -120,6 +120,22 @@ MAY_IMPORT: dict[str, set[str]] = {
     "replay.play": OUTSIDE | {f"replay.{m}" for m in ("lane", "ledger", "recording", "report")},
     "replay.run": OUTSIDE
     | {f"replay.{m}" for m in ("ledger", "play", "recording", "report", "server")},
+    # a simulated market: pure agents, and two drivers of them
+    "sim": set(),
+    "sim.words": set(),
+    "sim.settings": set(),
+    "sim.weather": set(),
+    "sim.agents": {"sim.words"},
+    "sim.scene": {f"sim.{m}" for m in ("agents", "settings", "weather", "words")},
+    "sim.headless": STATE | {"exchange", "sim.scene", "sim.settings", "sim.words"},
+    "sim.statistics": set(),
+    "sim.facts": EVENTS | {f"sim.{m}" for m in ("headless", "settings", "statistics", "weather")},
+    "sim.control": {"sim.settings"},
+    "sim.door": {"routes", "sim.control"},
+    "sim.venue": {"sim.scene", "sim.settings", "sim.words"},
+    "sim.seat": {"sim.venue", "sim.words"},
+    "sim.live": {f"sim.{m}" for m in ("control", "seat", "settings", "venue")},
+    "sim.run": {"sim.control", "sim.live", "sim.settings"},
     # what a bot's tests hold: a server, heard and disturbed from outside of it
     "testing": {"testing.server"},
     "testing.plugin": {"config", "testing.server", "testing.settings"},
@@ -147,14 +163,17 @@ PURE = {
     *("ids", "instruments", "events", "state", "messages", "terms", "accounts", "market"),
     *("exchange", "frames", "wsframes", "channels", "market_data", "candles", "tape", "answers"),
 }
+# Of chance they know what a seed gives, of time what they are told.
+AGENTS = {f"sim.{m}" for m in ("words", "settings", "weather", "agents", "scene", "headless")}
 PURE_LIBRARIES = {
     *("__future__", "collections", "decimal", "enum", "fastbook", "fastbook_client", "itertools"),
     *("msgspec", "re", "typing"),
 }
 
+HTTP = {"api", "documents.routes", "listener", "pages", "routes", "session", "sim.door"}
 ONLY_IN: dict[str, set[str]] = {
-    "aiohttp.web": {*TESTING, "api", "documents.routes", "listener", "pages", "routes", "session"},
-    "aiohttp": {*TESTING, "api", "documents.routes", "listener", "pages", "routes", "session"},
+    "aiohttp.web": {*TESTING, *HTTP},
+    "aiohttp": {*TESTING, *HTTP},
     "asyncpg": {"store.connection", "store.postgres", "store.recovery"},
     "aiocache": {"cache"},
     "prometheus_client": {"metrics"},
@@ -218,6 +237,13 @@ def test_rules_and_values_know_nothing_of_io_time_or_chance(name):
     assert libraries - PURE_LIBRARIES - {"fastbook_server"} == set()
     of_the_client = {n for n in names if n.startswith("fastbook_client.")}
     assert {n for n in of_the_client if not n.startswith("fastbook_client.wire")} == set()
+
+
+@pytest.mark.parametrize("name", sorted(AGENTS))
+def test_simulated_agents_know_of_time_and_chance_what_they_are_given(name):
+    libraries = {n.partition(".")[0] for n in imports(SERVER_MODULES[name])}
+    given = {"bisect", "dataclasses", "heapq", "math", "random"}
+    assert libraries - PURE_LIBRARIES - given - {"fastbook_server"} == set()
 
 
 @pytest.mark.parametrize("library", sorted(ONLY_IN))

@@ -20,6 +20,7 @@ from fastbook_server import __version__
 from fastbook_server.config import SETTINGS, Config, ConfigError, Setting, load
 from fastbook_server.embedded.supervisor import EmbeddedError
 from fastbook_server.replay.recording import RecordingError
+from fastbook_server.sim.settings import BOUNDS, SimSettings
 from fastbook_server.store import StoreError, StoreRefused, StoreUnavailable
 
 T = TypeVar("T")
@@ -95,6 +96,86 @@ def serve(config: Config) -> None:
 
     _log_to_stderr(config.log_level)
     sys.exit(run_loop(process.serve(config, ready)))
+
+
+_SIM_HELP = {
+    "rate": "Commands per second of all agents together, on average.",
+    "volatility": "Standard deviation of a day's return, in per cent.",
+    "seed": "Of all that the agents decide.",
+    "speed": "Seconds of the market that pass in one of ours; --rate and --volatility are in its.",
+    "makers": "Market makers; each agent is a connection of its own.",
+    "noise": "Noise traders: orders near the touch, cancels, small market orders.",
+    "trend": "Trend followers.",
+    "large": "Agents that now and then work a large order.",
+}
+
+
+def with_sim_settings(command: Command) -> Command:
+    """Give a command the settings of a simulated market as options, as one ``SimSettings``."""
+
+    def run(*args: Any, **options: Any) -> Any:
+        of_sim = {name: options.pop(name) for name in _SIM_HELP}
+        return command(*args, sim=SimSettings(**of_sim), **options)
+
+    run.__doc__ = command.__doc__
+    run.__name__ = command.__name__
+    wrapped: Any = run
+    wrapped.__click_params__ = list(getattr(command, "__click_params__", ()))
+    defaults = SimSettings()
+    for name, text in reversed(_SIM_HELP.items()):
+        default = getattr(defaults, name)
+        kind: Any = int
+        if name in BOUNDS:
+            least, largest = BOUNDS[name]
+            whole = isinstance(default, int)
+            kind = (
+                click.IntRange(int(least), int(largest))
+                if whole
+                else click.FloatRange(least, largest)
+            )
+        wrapped = click.option(
+            f"--{name}", type=kind, default=default, metavar="VALUE", show_default=True, help=text
+        )(wrapped)
+    result: Command = wrapped
+    return result
+
+
+@cli.command()
+@click.option(
+    "--url",
+    default="http://127.0.0.1:8080",
+    show_default=True,
+    help="The server to trade on: http://HOST:PORT or ws://HOST:PORT/ws.",
+)
+@click.option(
+    "--security",
+    "securities",
+    multiple=True,
+    metavar="VALUE",
+    help="What to trade; may be repeated; default: all that is open.",
+)
+@with_sim_settings
+def sim(url: str, securities: tuple[str, ...], sim: SimSettings) -> None:
+    """Let a simulated market trade on a running server.
+
+    Its agents are ordinary clients of the public endpoint, with nothing that others have not:
+    market makers quote around a value that wanders at random, noise traders come and go, trend
+    followers follow, and now and then somebody works a large order. They go on from where the
+    market stands (10,000 ticks where there is nothing), and you can trade with them.
+
+    \b
+        fastbook serve
+        fastbook sim                                 a market on it
+        fastbook sim --rate 300 --volatility 10      a busier, wilder one
+        fastbook sim --speed 60                      an hour in a minute
+
+    Each security is a market of its own; --rate is shared among them. Ctrl-C withdraws the agents'
+    orders. The same --seed decides the same as long as it sees the same.
+    """
+    from fastbook_server.sim import run as sim_run
+
+    _log_to_stderr("warning")
+    sys.exit(run_loop(sim_run.run(url, sim, securities)))
 
 
 @cli.command()
@@ -229,6 +310,47 @@ def connect(url: str, security: str | None, no_feed: bool) -> None:
     from fastbook_server import connect as connect_
 
     run_loop(connect_.run(url, security=security, feed=not no_feed))
+
+
+@cli.command()
+@click.argument("url", default="http://127.0.0.1:8080")
+@click.option("--security", metavar="VALUE", help="Which one to show first; default: the first.")
+@click.option(
+    "--depth",
+    type=click.IntRange(0, 500),
+    default=0,
+    show_default="as many as fit",
+    metavar="VALUE",
+    help="Rows per side.",
+)
+@click.option("--once", is_flag=True, help="Print it once and end.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object per second, for pipes.")
+def top(url: str, security: str | None, depth: int, once: bool, as_json: bool) -> None:
+    """Show a running market: book, tape, rates and round trips.
+
+    \b
+    keys   q quit   space pause   + - rows per side   0 as many as fit   s next security
+
+    Without a terminal it prints a line per second.
+
+    \b
+        fastbook top --once
+        fastbook top --json | jq .bestBid
+    """
+    from fastbook_client.errors import FastbookError
+    from fastbook_server.terminal import top as top_
+
+    options = top_.TopOptions(url=url, security=security, depth=depth)
+    interactive = not (once or as_json) and sys.stdout.isatty() and sys.stdin.isatty()
+    try:
+        if interactive:
+            run_loop(top_.run(options))
+        else:
+            run_loop(top_.print_out(options, once=once, as_json=as_json))
+    except BrokenPipeError:  # as of | head; nor shall the interpreter complain at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except FastbookError as error:
+        raise OSError(f"{url}: {error}") from None
 
 
 def run_loop(main: Coroutine[Any, Any, T]) -> T:
