@@ -12,9 +12,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from fastbook_client.connection import dial
-from fastbook_server.demo import terminal
-from fastbook_server.demo.market import MarketWatch
+from fastbook_client.market import connect
+from fastbook_server.demo.views import foot
+from fastbook_server.terminal import draw
+from fastbook_server.terminal.watch import MarketWatch
 
 SIZE = (100, 30)
 WATCH_S = 20.0
@@ -23,14 +24,15 @@ WATCH_S = 20.0
 async def main(url: str) -> None:
     """Follow the market for a while, then write the picture."""
     loop = asyncio.get_running_loop()
-    market = MarketWatch(url)
     end = loop.time() + WATCH_S
-    async with dial(market.ws_url) as client:
-        market.meet(client.welcome)
-        while loop.time() < end:
-            market.take(await client.receive(), loop.time())
+    async with connect(url) as client:
+        market = MarketWatch(url, client.security, client.welcome)
+        async for event in client:
+            market.take(event, loop.time())
+            if loop.time() > end:
+                break
     console = Console(record=True, width=SIZE[0], height=SIZE[1], file=io.StringIO())
-    console.print(terminal.screen(market, loop.time(), SIZE, [], unicode=True))
+    console.print(draw.screen(market, loop.time(), SIZE, foot(market, (), "fastbook")))
     console.save_svg(str(Path(__file__).with_name("terminal.svg")), title="fastbook demo")
 
 

@@ -26,6 +26,8 @@ FEED = {"clock", "feeds.audience", "feeds.feed", "frames", "market_data", "wsfra
 # What companions of the server are made of: they come in by the public endpoint.
 OUTSIDE = EVENTS | {"messages", "clock"}
 
+TERMINAL = {"terminal.watch", "terminal.draw"}
+
 MAY_IMPORT: dict[str, set[str]] = {
     "__init__": set(),
     # pure: values and rules
@@ -52,13 +54,15 @@ MAY_IMPORT: dict[str, set[str]] = {
     "store": STATE | {"candles"},
     "store.connection": {"store"},
     "store.migrations": {"store", "store.connection"},
-    "store.rows": STATE | {"store"},
+    "store.rows": STATE | {"candles", "store"},
     "store.recovery": STATE | IDS | {"store", "store.connection"},
+    "store.history": STATE | {"candles", "store", "store.connection", "store.recovery"},
+    "store.policies": {"store.connection"},
     "store.postgres": STATE
     | {"store"}
-    | {f"store.{m}" for m in ("connection", "migrations")}
+    | {f"store.{m}" for m in ("connection", "history", "migrations", "policies")}
     | {"store.recovery", "store.rows"},
-    "store.memory": STATE | {"store"},
+    "store.memory": STATE | {"candles", "store"},
     # the order book server: committed events to sockets
     "cache": set(),
     "snapshots": {"cache", "market_data", "metrics", "wsframes"},
@@ -104,13 +108,16 @@ MAY_IMPORT: dict[str, set[str]] = {
     "connect": OUTSIDE,
     "demo": set(),
     "demo.noise": EVENTS,
-    "demo.market": OUTSIDE,
-    "demo.traders": OUTSIDE | {"demo.noise", "demo.market"},
-    "demo.terminal": OUTSIDE | {"demo.market"},
-    "demo.views": OUTSIDE | {"demo.market", "demo.terminal"},
+    "demo.traders": OUTSIDE | {"demo.noise"},
+    "demo.views": OUTSIDE | TERMINAL,
     "demo.run": OUTSIDE
     | {"app", "config", "embedded.supervisor", "process"}
-    | {"demo.market", "demo.terminal", "demo.traders", "demo.views"},
+    | {"demo.traders", "demo.views"}
+    | TERMINAL,
+    "terminal": set(),
+    "terminal.watch": set(),
+    "terminal.draw": {"terminal.watch"},
+    "terminal.top": TERMINAL,
     "replay": set(),
     "replay.recording": OUTSIDE,
     "replay.ledger": OUTSIDE | {"replay.recording"},
@@ -174,10 +181,11 @@ HTTP = {"api", "documents.routes", "listener", "pages", "routes", "session", "si
 ONLY_IN: dict[str, set[str]] = {
     "aiohttp.web": {*TESTING, *HTTP},
     "aiohttp": {*TESTING, *HTTP},
-    "asyncpg": {"store.connection", "store.postgres", "store.recovery"},
+    "asyncpg": {f"store.{m}" for m in ("connection", "history", "postgres", "recovery")},
     "aiocache": {"cache"},
     "prometheus_client": {"metrics"},
     "click": {"cli"},
+    "textual": {"terminal.top"},
 }
 
 

@@ -16,10 +16,10 @@ import msgspec
 from fastbook_client.errors import ConnectError
 from fastbook_server import app, process
 from fastbook_server.config import Config
-from fastbook_server.demo.market import websocket_url
 from fastbook_server.demo.traders import Traders
 from fastbook_server.demo.views import LineView, ScreenView, View, watch
 from fastbook_server.embedded.supervisor import default_data_dir
+from fastbook_server.terminal.watch import websocket_url
 
 
 class DemoOptions(msgspec.Struct, frozen=True, kw_only=True):

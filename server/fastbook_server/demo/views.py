@@ -10,22 +10,23 @@ import shlex
 import shutil
 import sys
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol, TextIO
 
 from rich.console import Console
 from rich.live import Live
+from rich.text import Text
 
-from fastbook_client.connection import dial
-from fastbook_client.errors import ConnectError, ConnectionClosed
-from fastbook_server.demo import terminal
-from fastbook_server.demo.market import MarketWatch, websocket_url
+from fastbook_client.events import Disconnected
+from fastbook_client.market import connect
+from fastbook_server.terminal import draw
+from fastbook_server.terminal.watch import MarketWatch, websocket_url
 
 log = logging.getLogger(__name__)
 
 REDRAW_S = 0.125
 LINE_S = 1.0
-RECONNECT_S = 0.5
 NOTES_KEPT = 20
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
@@ -42,29 +43,32 @@ async def watch(url: str, view: View) -> None:
             reads the output any more.
     """
     loop = asyncio.get_running_loop()
-    market = MarketWatch(url)
+    async with connect(url) as client, asyncio.TaskGroup() as tasks:
+        market = MarketWatch(url, client.security, client.welcome)
 
-    async def read() -> None:
-        while True:
-            try:
-                async with dial(market.ws_url) as client:
-                    market.meet(client.welcome)
-                    while True:
-                        market.take(await client.receive(), loop.time())
-            except ConnectionClosed as error:
-                log.warning("the view lost its connection: %s", error)
-            except ConnectError as error:
-                if not market.security:
-                    raise
-                log.warning("the view cannot come back: %s", error)
-            await asyncio.sleep(RECONNECT_S)
+        async def read() -> None:
+            async for event in client:
+                if isinstance(event, Disconnected):
+                    log.warning("the view lost its connection: %s", event.reason)
+                market.take(event, loop.time())
 
-    async with asyncio.TaskGroup() as tasks:
         tasks.create_task(read(), name="view's connection")
         while True:
             await asyncio.sleep(view.interval_s)
-            if market.security:
-                view.show(market, loop.time())
+            view.show(market, loop.time())
+
+
+def hint(program: str, ws_url: str) -> str:
+    """Return a command that connects to the demo from another terminal."""
+    return f"{program} connect {ws_url}"
+
+
+def foot(market: MarketWatch, notes: Sequence[str], program: str) -> tuple[Text, Text]:
+    """Return what stands below the figures; `notes` are lines that need attention."""
+    connect = Text.assemble(("talk to it  ", draw.DIM), (hint(program, market.ws_url), "cyan"))
+    if notes:
+        return connect, Text(notes[-1], style="yellow")
+    return connect, Text("Ctrl-C stops the traders, the server and its database", style=draw.DIM)
 
 
 def own_command() -> str:
@@ -105,18 +109,18 @@ class LineView:
     def open(self, url: str) -> None:
         """Say where the server is, in the words of ``fastbook serve``, and how to talk to it."""
         self._say(f"ready {url}")
-        self._say(f"talk to it: {terminal.hint(own_command(), websocket_url(url))}")
+        self._say(f"talk to it: {hint(own_command(), websocket_url(url))}")
 
     def show(self, market: MarketWatch, now_s: float) -> None:
         """Print one line."""
         self._market = market
-        self._say(terminal.line(market, now_s))
+        self._say(draw.line(market, now_s))
 
     def close(self) -> None:
         """Print what it has been."""
         if self._market is not None:
             with contextlib.suppress(OutputGoneError):
-                self._say(terminal.farewell(self._market))
+                self._say(draw.farewell(self._market))
 
     def _say(self, text: str) -> None:
         try:
@@ -152,9 +156,8 @@ class ScreenView:
         if self._live is not None:
             unicode = self._console.encoding.startswith("utf")
             size = (self._console.width, self._console.height)
-            drawn = terminal.screen(
-                market, now_s, size, self._notes.held, program=self._program, unicode=unicode
-            )
+            below = foot(market, self._notes.held, self._program)
+            drawn = draw.screen(market, now_s, size, below, unicode=unicode)
             self._live.update(drawn, refresh=True)
 
     def close(self) -> None:
@@ -163,7 +166,7 @@ class ScreenView:
             self._live.stop()
         self._notes.release()
         if self._market is not None:
-            self._console.print(terminal.farewell(self._market), highlight=False)
+            self._console.print(draw.farewell(self._market), highlight=False)
 
 
 class Notes(logging.StreamHandler[TextIO]):

@@ -49,7 +49,7 @@ def markdown(text: str) -> str:
 
 
 def _subclasses(kind: type) -> set[type]:
-    direct = set(kind.__subclasses__())
+    direct: set[type] = set(kind.__subclasses__())
     return direct.union(*map(_subclasses, direct))
 
 

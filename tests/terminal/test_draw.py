@@ -1,16 +1,27 @@
-"""What the demo shows, from frames alone."""
+"""What a terminal shows of a market, from events alone."""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from rich.console import Console
 
-from fastbook_client.wire.frames import InstrumentView, Welcome
-from fastbook_server.demo import terminal
-from fastbook_server.demo.market import RATE_WINDOW_S, MarketWatch, decimals
+from fastbook_client.wire.frames import (
+    AggOrderBook,
+    BookRows,
+    InstrumentView,
+    LevelView,
+    Trades,
+    TradeView,
+    Welcome,
+)
+from fastbook_client.wire.words import SideName
+from fastbook_server.demo.views import foot
+from fastbook_server.terminal import draw
+from fastbook_server.terminal.watch import RATE_WINDOW_S, MarketWatch, decimals
 
 WELCOME = Welcome(
     user_id="user#me",
@@ -24,27 +35,28 @@ WELCOME = Welcome(
 )
 
 
-def row(price: float, amount: float) -> dict[str, float]:
-    return {"price": price, "amount": amount, "total": price * amount}
+def row(price: float, amount: float) -> LevelView:
+    return LevelView(price, amount, price * amount)
 
 
-def trade(seq: int, side: str = "bid", price: float = 100.5) -> dict[str, Any]:
-    return {"seq": seq, "type": side, "price": price, "amount": 0.25, "time": 1_767_225_600_000}
+def trade(seq: int, side: SideName = "bid", price: float = 100.5) -> TradeView:
+    return TradeView("", seq, "user#x", "BTC-USD", side, 1_767_225_600_000, price, 0.25, 0.0)
 
 
-def book(seq: int, bids: list[Any], asks: list[Any]) -> dict[str, Any]:
-    sides = {"bid": bids, "ask": asks}
-    return {"event": "aggOrderBook", "security": "BTC-USD", "seq": seq, "aggOrderBook": sides}
+def book(
+    seq: int, bids: Sequence[LevelView], asks: Sequence[LevelView], security: str = "BTC-USD"
+) -> AggOrderBook:
+    rows = BookRows(tuple(asks), tuple(bids))
+    return AggOrderBook(security=security, seq=seq, time=0, agg_order_book=rows)
 
 
-def trades(*rows: dict[str, Any]) -> dict[str, Any]:
-    return {"event": "trades", "security": "BTC-USD", "seq": 0, "trades": list(rows)}
+def trades(*rows: TradeView) -> Trades:
+    return Trades(security="BTC-USD", seq=0, prev_seq=None, trades=rows)
 
 
 @pytest.fixture
 def watch() -> MarketWatch:
-    watch = MarketWatch("http://127.0.0.1:8080")
-    watch.meet(WELCOME)
+    watch = MarketWatch("http://127.0.0.1:8080", "BTC-USD", WELCOME)
     levels = [0.01 * n for n in range(1, 40)]
     bids = [row(100.5 - d, 1 + d) for d in levels]
     asks = [row(100.5 + d, 1 + d) for d in levels]
@@ -53,10 +65,13 @@ def watch() -> MarketWatch:
     return watch
 
 
-def drawn(watch: MarketWatch, columns: int, rows: int, **options: Any) -> list[str]:
+def drawn(
+    watch: MarketWatch, columns: int, rows: int, notes: Sequence[str] = (), **options: Any
+) -> list[str]:
     out = io.StringIO()
     console = Console(file=out, width=columns, height=rows, force_terminal=True, color_system=None)
-    console.print(terminal.screen(watch, 1.0, (columns, rows), **options), end="")
+    below = foot(watch, notes, "fastbook")
+    console.print(draw.screen(watch, 1.0, (columns, rows), below, **options), end="")
     return out.getvalue().splitlines()
 
 
@@ -91,14 +106,13 @@ def test_last_note_takes_the_last_row(watch: MarketWatch) -> None:
 
 
 def test_an_empty_market_can_be_drawn() -> None:
-    watch = MarketWatch("http://[::1]:80")
-    watch.meet(WELCOME)
+    watch = MarketWatch("http://[::1]:80", "BTC-USD", WELCOME)
     assert any("one side is empty" in line for line in drawn(watch, 80, 24))
-    assert "bid -  ask -" in terminal.line(watch, 0.0)
+    assert "bid -  ask -" in draw.line(watch, 0.0)
 
 
 def test_plain_line(watch: MarketWatch) -> None:
-    assert terminal.line(watch, 1.0) == (
+    assert draw.line(watch, 1.0) == (
         "BTC-USD  seq 40  bid 1.0100 @ 100.49  ask 1.0100 @ 100.51  "
         "last sold 0.2500 @ 100.49  0 orders/s, 0.0 trades/s"
     )
@@ -107,7 +121,7 @@ def test_plain_line(watch: MarketWatch) -> None:
 def test_only_live_trades_are_counted_and_none_twice(watch: MarketWatch) -> None:
     watch.take(trades(trade(41), trade(42, "ask")), 1.0)
     watch.take(trades(trade(42, "ask"), trade(44)), 2.0)  # the opening pair of a new connection
-    assert [t["seq"] for t in watch.trades] == [38, 39, 41, 42, 44]
+    assert [t.seq for t in watch.trades] == [38, 39, 41, 42, 44]
     assert (watch.trades_seen, watch.bought_seen) == (3, 2)
 
 
@@ -122,7 +136,7 @@ def test_rates_are_those_of_the_last_seconds(watch: MarketWatch) -> None:
 
 
 def test_frames_of_other_securities_are_not_shown(watch: MarketWatch) -> None:
-    watch.take(book(99, [], []) | {"security": "ETH-USD"}, 1.0)
+    watch.take(book(99, [], [], "ETH-USD"), 1.0)
     assert watch.seq == 40
 
 

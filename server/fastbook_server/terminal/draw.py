@@ -1,4 +1,4 @@
-"""The demo in a terminal: a ladder with depth bars and the tape, or one line per second.
+"""A market drawn for a terminal: a ladder with depth bars and the tape, or one line.
 
 Pure drawing: a ``MarketWatch`` and the size of the terminal in, something to print out.
 """
@@ -16,9 +16,9 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from fastbook_client.connection import Json
+from fastbook_client.wire.frames import LevelView, TradeView
 from fastbook_server import __version__
-from fastbook_server.demo.market import MarketWatch
+from fastbook_server.terminal.watch import MarketWatch
 
 BID, ASK, DIM = "green", "red", "bright_black"
 HEAD_ROWS, FOOT_ROWS, FRAME_ROWS = 1, 3, 3
@@ -26,6 +26,8 @@ HEAD_ROWS, FOOT_ROWS, FRAME_ROWS = 1, 3, 3
 WIDTH_MIN, HEIGHT_MIN = 64, 14
 TAPE_COLUMNS, TAPE_COLUMNS_MAX = 20, 44
 """Of the tape: what it takes beside price and amount, and what it makes good use of."""
+ROWS_BESIDE = HEAD_ROWS + FOOT_ROWS + FRAME_ROWS + 1
+"""Rows of a screen that are no price level: those above, and the spread."""
 LADDER_COLUMNS = 10
 """Of the ladder: what it takes beside price, amount and bars."""
 EIGHTHS = " ▏▎▍▌▋▊▉█"
@@ -35,30 +37,34 @@ def screen(
     watch: MarketWatch,
     now_s: float,
     size: tuple[int, int],
-    notes: Sequence[str] = (),
+    foot: Sequence[Text] = (),
     *,
-    program: str = "fastbook",
+    depth: int = 0,
     unicode: bool = True,
 ) -> RenderableType:
-    """Return the whole screen of `size` (columns, rows); `notes` are lines that need attention.
+    """Return the whole screen of `size` (columns, rows).
 
-    `program` is how this shell calls fastbook.
+    `foot` are up to two lines below the figures; `depth` bounds the rows per side (0: what fits).
     """
     columns, rows = size
     if columns < WIDTH_MIN or rows < HEIGHT_MIN:
         return Text(line(watch, now_s))
-    foot = _foot(watch, now_s, notes, program)
     inside = rows - HEAD_ROWS - FOOT_ROWS - FRAME_ROWS
     price, amount = _widths(watch)
     ladder_columns = min(
         columns - (price + amount + TAPE_COLUMNS),  # the tape must not lose a sign
         max(columns * 55 // 100, columns - TAPE_COLUMNS_MAX),
     )
+    levels = min(inside - 1, 2 * depth) if depth else inside - 1
     layout = Layout()
     middle = Layout(name="middle")
-    layout.split_column(Layout(_head(watch), size=HEAD_ROWS), middle, Layout(foot, size=FOOT_ROWS))
+    layout.split_column(
+        Layout(_head(watch), size=HEAD_ROWS),
+        middle,
+        Layout(_foot(watch, now_s, foot), size=FOOT_ROWS),
+    )
     middle.split_row(
-        Layout(_ladder(watch, inside - 1, ladder_columns, unicode), size=ladder_columns),
+        Layout(_ladder(watch, levels, ladder_columns, unicode), size=ladder_columns),
         Layout(_tape(watch, inside, unicode)),
     )
     return layout
@@ -72,7 +78,7 @@ def _head(watch: MarketWatch) -> RenderableType:
     left.append(f"  {watch.security}", style="bold not reverse")
     if watch.trades:
         trade = watch.trades[-1]
-        left.append(f"  {watch.price(trade['price'])}", style=f"bold {_colour(trade)} not reverse")
+        left.append(f"  {watch.price(trade.price)}", style=f"bold {_colour(trade)} not reverse")
     if watch.others:
         left.append(f"   (and {watch.others} more)", style=f"{DIM} not reverse")
     right = Text(f"{watch.url} ", style="bold cyan")
@@ -80,41 +86,32 @@ def _head(watch: MarketWatch) -> RenderableType:
     return head
 
 
-def _foot(watch: MarketWatch, now_s: float, notes: Sequence[str], program: str) -> RenderableType:
+def _foot(watch: MarketWatch, now_s: float, lines: Sequence[Text]) -> RenderableType:
     commands, trades = watch.rates(now_s)
     figures = Text(no_wrap=True, overflow="ellipsis")
     bought = f"{100 * watch.bought_seen / watch.trades_seen:.0f} %" if watch.trades_seen else "-"
-    for name, value in (
+    named = [
         ("seq", f"{watch.seq:,}"),
         ("orders/s", f"{commands:,.0f}"),
         ("trades/s", f"{trades:,.1f}"),
         ("trades", f"{watch.trades_seen:,}"),
         ("bought", bought),
-    ):
+    ]
+    round_trip = watch.round_trip_ms()
+    if round_trip is not None:
+        named.append(("round trip", f"{round_trip[1]:.1f} ms, p99 {round_trip[2]:.1f}"))
+    for name, value in named:
         figures.append(f"{name} ", style=DIM)
         figures.append(f"{value}   ", style="bold")
-    connect = Text.assemble(
-        ("talk to it  ", DIM),
-        (hint(program, watch.ws_url), "cyan"),
-        no_wrap=True,
-        overflow="ellipsis",
-    )
-    last = Text("Ctrl-C stops the traders, the server and its database", style=DIM)
-    if notes:
-        last = Text(notes[-1], style="yellow")
-    last.no_wrap, last.overflow = True, "ellipsis"
-    return Padding(Group(figures, connect, last), (0, 1))
-
-
-def hint(program: str, ws_url: str) -> str:
-    """Return a command that connects to the demo from another terminal."""
-    return f"{program} connect {ws_url}"
+    for text in lines:
+        text.no_wrap, text.overflow = True, "ellipsis"
+    return Padding(Group(figures, *lines), (0, 1))
 
 
 def _ladder(watch: MarketWatch, levels: int, columns: int, unicode: bool) -> RenderableType:
     per_side = levels // 2
     asks, bids = watch.asks[:per_side], watch.bids[: levels - per_side]
-    largest = max((row["amount"] for row in (*asks, *bids)), default=1.0)
+    largest = max((row.amount for row in (*asks, *bids)), default=1.0)
     rows = [(row, ASK) for row in reversed(asks)]
     table = Table(box=None, expand=True, padding=(0, 1), show_edge=False, header_style=DIM)
     table.add_column("price", justify="right", no_wrap=True)
@@ -124,25 +121,25 @@ def _ladder(watch: MarketWatch, levels: int, columns: int, unicode: bool) -> Ren
     for _ in range(per_side - len(asks)):
         table.add_row("", "", "")
     for row, colour in rows:
-        _add_level(table, watch, row, colour, _bar(row["amount"] / largest, bar, unicode))
+        _add_level(table, watch, row, colour, _bar(row.amount / largest, bar, unicode))
     table.add_row(*_spread(watch))
     for row in bids:
-        _add_level(table, watch, row, BID, _bar(row["amount"] / largest, bar, unicode))
+        _add_level(table, watch, row, BID, _bar(row.amount / largest, bar, unicode))
     return Panel(table, title="book", title_align="left", box=box.ROUNDED, border_style=DIM)
 
 
 def _widths(watch: MarketWatch) -> tuple[int, int]:
     """Return how many columns the longest price and the longest amount take."""
-    rows = (*watch.asks, *watch.bids, *watch.trades)
-    price = max((len(watch.price(row["price"])) for row in rows), default=0)
-    amount = max((len(watch.amount(row["amount"])) for row in rows), default=0)
+    rows: tuple[LevelView | TradeView, ...] = (*watch.asks, *watch.bids, *watch.trades)
+    price = max((len(watch.price(row.price)) for row in rows), default=0)
+    amount = max((len(watch.amount(row.amount)) for row in rows), default=0)
     return max(5, price), max(6, amount)
 
 
-def _add_level(table: Table, watch: MarketWatch, row: Json, colour: str, bar: str) -> None:
+def _add_level(table: Table, watch: MarketWatch, row: LevelView, colour: str, bar: str) -> None:
     table.add_row(
-        Text(watch.price(row["price"]), style=colour),
-        watch.amount(row["amount"]),
+        Text(watch.price(row.price), style=colour),
+        watch.amount(row.amount),
         Text(bar, style=colour),
     )
 
@@ -151,7 +148,7 @@ def _spread(watch: MarketWatch) -> tuple[Text, Text, Text]:
     spread = watch.spread
     if spread is None:
         return Text(""), Text(""), Text("one side is empty", style=DIM)
-    middle = (watch.asks[0]["price"] + watch.bids[0]["price"]) / 2
+    middle = (watch.asks[0].price + watch.bids[0].price) / 2
     points = 10_000 * spread / middle
     return (
         Text(watch.price(spread), style="bold"),
@@ -176,20 +173,20 @@ def _tape(watch: MarketWatch, rows: int, unicode: bool) -> RenderableType:
     for _, trade in zip(range(rows), reversed(watch.trades), strict=False):
         colour = _colour(trade)
         table.add_row(
-            Text(clock_time(trade["time"]), style=DIM),
+            Text(clock_time(trade.time), style=DIM),
             Text(_sign(trade, unicode), style=colour),
-            Text(watch.price(trade["price"]), style=colour),
-            watch.amount(trade["amount"]),
+            Text(watch.price(trade.price), style=colour),
+            watch.amount(trade.amount),
         )
     return Panel(table, title="trades", title_align="left", box=box.ROUNDED, border_style=DIM)
 
 
-def _colour(trade: Json) -> str:
-    return BID if trade["type"] == "bid" else ASK
+def _colour(trade: TradeView) -> str:
+    return BID if trade.type == "bid" else ASK
 
 
-def _sign(trade: Json, unicode: bool) -> str:
-    bought = trade["type"] == "bid"
+def _sign(trade: TradeView, unicode: bool) -> str:
+    bought = trade.type == "bid"
     if unicode:
         return "▲" if bought else "▼"
     return "+" if bought else "-"
@@ -205,20 +202,14 @@ def line(watch: MarketWatch, now_s: float) -> str:
     commands, trades = watch.rates(now_s)
     parts = [watch.security, f"seq {watch.seq}"]
     for name, rows in (("bid", watch.bids), ("ask", watch.asks)):
-        best = (
-            f"{watch.amount(rows[0]['amount'])} @ {watch.price(rows[0]['price'])}" if rows else "-"
-        )
+        best = f"{watch.amount(rows[0].amount)} @ {watch.price(rows[0].price)}" if rows else "-"
         parts.append(f"{name} {best}")
     if watch.trades:
         trade = watch.trades[-1]
-        verb = "bought" if trade["type"] == "bid" else "sold"
-        parts.append(f"last {verb} {watch.amount(trade['amount'])} @ {watch.price(trade['price'])}")
+        verb = "bought" if trade.type == "bid" else "sold"
+        parts.append(f"last {verb} {watch.amount(trade.amount)} @ {watch.price(trade.price)}")
     parts.append(f"{commands:.0f} orders/s, {trades:.1f} trades/s")
     return "  ".join(parts)
-
-
-def _quote(watch: MarketWatch, row: Json) -> str:
-    return f"{watch.amount(row['amount'])} @ {watch.price(row['price'])}"
 
 
 def farewell(watch: MarketWatch) -> str:
