@@ -53,7 +53,7 @@ def wheel(dist: Path) -> Path:
     return next(dist.glob("fastbook_exchange-*.whl"))
 
 
-def install(wheel: Path, folder: Path, *options: str) -> Path:
+def install(wheel: Path | str, folder: Path, *options: str) -> Path:
     """Install the wheel into an environment of its own in `folder`; returns its ``bin``."""
     venv.create(folder, with_pip=False)
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python"]
@@ -127,10 +127,22 @@ def test_engine_needs_none_of_the_servers_dependencies(wheel: Path, tmp_path: Pa
     assert run(python, "-I", "-c", ENGINE_ALONE, cwd=tmp_path) == "1\n"
 
 
+BOT_TEST = """
+from fastbook_client import sync
+
+def test_a_bid_is_filled(fastbook_server):
+    with sync.connect(fastbook_server.url) as market:
+        market.limit("bid", 99, 2)
+        assert fastbook_server.counterparty("seller").sell(2).status == "filled"
+"""
+
+
 def test_installed_wheel_gives_the_command(wheel: Path, tmp_path: Path) -> None:
-    programs = install(wheel, tmp_path)
+    programs = install(f"{wheel}[pytest]", tmp_path)
     version = wheel.name.split("-")[1]
     assert run(programs / "fastbook", "--version", cwd=tmp_path) == f"fastbook {version}\n"
     assert "--data-dir" in run(programs / "fastbook", "serve", "--help", cwd=tmp_path)
     modules = "fastbook_server.app, fastbook_server.demo.run, fastbook_server.replay.run"
     run(programs / "python", "-I", "-c", f"import {modules}", cwd=tmp_path)
+    (tmp_path / "test_bot.py").write_text(BOT_TEST, encoding="utf-8")
+    assert "1 passed" in run(programs / "pytest", "-W", "error", "test_bot.py", cwd=tmp_path)
