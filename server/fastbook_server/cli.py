@@ -353,47 +353,6 @@ def top(url: str, security: str | None, depth: int, once: bool, as_json: bool) -
         raise OSError(f"{url}: {error}") from None
 
 
-@cli.command()
-@click.argument("url", default="http://127.0.0.1:8080")
-@click.option("--security", metavar="VALUE", help="Which one to show first; default: the first.")
-@click.option(
-    "--depth",
-    type=click.IntRange(0, 500),
-    default=0,
-    show_default="as many as fit",
-    metavar="VALUE",
-    help="Rows per side.",
-)
-@click.option("--once", is_flag=True, help="Print it once and end.")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object per second, for pipes.")
-def top(url: str, security: str | None, depth: int, once: bool, as_json: bool) -> None:
-    """Show a running market: book, tape, rates and round trips.
-
-    \b
-    keys   q quit   space pause   + - rows per side   0 as many as fit   s next security
-
-    Without a terminal it prints a line per second.
-
-    \b
-        fastbook top --once
-        fastbook top --json | jq .bestBid
-    """
-    from fastbook_client.errors import FastbookError
-    from fastbook_server.terminal import top as top_
-
-    options = top_.TopOptions(url=url, security=security, depth=depth)
-    interactive = not (once or as_json) and sys.stdout.isatty() and sys.stdin.isatty()
-    try:
-        if interactive:
-            run_loop(top_.run(options))
-        else:
-            run_loop(top_.print_out(options, once=once, as_json=as_json))
-    except BrokenPipeError:  # as of | head; nor shall the interpreter complain at its end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except FastbookError as error:
-        raise OSError(f"{url}: {error}") from None
-
-
 def run_loop(main: Coroutine[Any, Any, T]) -> T:
     """Run on uvloop where there is one."""
     factory: Callable[[], asyncio.AbstractEventLoop] | None = None
