@@ -25,8 +25,10 @@ class Candle(msgspec.Struct, gc=False):
 
     def add(self, price: int, quantity: int, is_first: bool) -> None:
         """Count one more fill; `is_first`: the first one of its incoming order."""
-        self.high = max(self.high, price)
-        self.low = min(self.low, price)
+        if price > self.high:
+            self.high = price
+        elif price < self.low:
+            self.low = price
         self.close = price
         self.volume += quantity
         self.trades += is_first

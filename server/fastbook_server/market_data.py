@@ -7,7 +7,7 @@ another machine would be, so book, trades and database agree at every ``seq``.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import fastbook
 from fastbook_client.wire.frames import TickerView
@@ -37,8 +37,7 @@ Past = Mapping[str, Mapping[Interval, Iterable[Candle]]]
 class SecurityView:
     """The depth, the last trades and the tape of one security, as they stood after ``seq``.
 
-    ``rows_max`` and ``trades_max`` bound what frames show; 0 shows all. ``changed_levels`` collects
-    what the levels that change were before, for who asks for it; None: nobody does.
+    ``rows_max`` and ``trades_max`` bound what frames show; 0 shows all.
     """
 
     def __init__(
@@ -62,14 +61,24 @@ class SecurityView:
         self.trades: deque[Traded] = deque(trades, maxlen=trades_max or None)
         self.last_trade_seq = self.trades[-1].seq if self.trades else None
         self.tape = tape
-        self.changed_levels: dict[tuple[fastbook.Side, int], int] | None = None
+        self._changed: dict[tuple[fastbook.Side, int], int] = {}  # the quantities before
+        # Lets a price level have a quantity; 0 removes it.
+        self.set_level: Callable[[fastbook.Side, int, int], None] = self.depth.set
         self._rows_max = rows_max
 
-    def set_level(self, side: fastbook.Side, price: int, quantity: int) -> None:
-        """Let a price level have a quantity; 0 removes it."""
-        changed = self.changed_levels
-        if changed is not None and (side, price) not in changed:
-            changed[side, price] = self.depth.get(side, price)
+    @property
+    def records_changes(self) -> bool:
+        """Whether `take_changes` is told what changes."""
+        return self.set_level != self.depth.set
+
+    def record_changes(self, wanted: bool) -> None:
+        """Note which levels change from now on, or no longer."""
+        self._changed.clear()
+        self.set_level = self._note_level if wanted else self.depth.set
+
+    def _note_level(self, side: fastbook.Side, price: int, quantity: int) -> None:
+        if (side, price) not in self._changed:
+            self._changed[side, price] = self.depth.get(side, price)
         self.depth.set(side, price, quantity)
 
     def take_changes(self) -> tuple[Levels, Levels]:
@@ -79,16 +88,16 @@ class SecurityView:
         """
         asks: Levels = []
         bids: Levels = []
-        for (side, price), before in (self.changed_levels or {}).items():
+        for (side, price), before in self._changed.items():
             now = self.depth.get(side, price)
             if now != before:
                 (asks if side is ASK else bids).append((price, now))
-        if self.changed_levels is not None:
-            self.changed_levels.clear()
+        self._changed.clear()
         return sorted(asks), sorted(bids, reverse=True)
 
     def ticker(self, now_ms: int) -> TickerView:
         """Return the last 24 hours before `now_ms`, which never goes back, and the best prices."""
+        self.tape.flush()
         day, last = self.tape.day, self.tape.last
         day.advance(now_ms)
         bid, ask = self.depth.best(BID), self.depth.best(ASK)
@@ -166,7 +175,6 @@ class MarketData:
     def on_orders(self, events: Sequence[Event]) -> set[str]:
         """Follow one batch of the order channel; return the securities whose book changed."""
         changed: set[str] = set()
-        traded: set[str] = set()
         for event in events:
             match event:
                 case OrderAccepted(order):
@@ -178,7 +186,6 @@ class MarketData:
                     view.set_level(_OPPOSITE[event.taker.side], price, event.level_quantity)
                     view.tape.add(event.time_ms, price, event.quantity, event.n == 0)
                     changed.add(security)
-                    traded.add(security)
                 case OrderRested(order):
                     security = order.instrument.security
                     assert order.price is not None, "a market order never rests"
@@ -194,8 +201,6 @@ class MarketData:
                         assert order.price is not None, "a market order never rests"
                         view.set_level(_SIDES[order.side], order.price, event.level_quantity)
                         changed.add(security)
-        for security in traded:
-            self.views[security].tape.flush()
         return changed
 
     def on_trades(self, trades: Sequence[Traded]) -> list[tuple[str, int, bytes]]:

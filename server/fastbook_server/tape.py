@@ -1,8 +1,8 @@
 """What one security's fills add up to: its candles of every interval, and its last 24 hours.
 
-Fills are counted into the second in which they happened, and a second into all the rest once per
-batch: a busy market costs little more than its quietest interval. Prices are in ticks, volumes in
-lots.
+Fills are counted into the second in which they happened, and a second into all the rest when it is
+over or somebody looks: where nobody does, a fill costs one addition. Prices are in ticks, volumes
+in lots.
 """
 
 from __future__ import annotations
@@ -29,9 +29,7 @@ class Day:
     def __init__(self, minutes: Iterable[Candle] = ()) -> None:
         self.volume = 0
         self._minutes: deque[Candle] = deque()
-        self._highs: deque[tuple[int, int]] = (
-            deque()
-        )  # (minute, price), falling
+        self._highs: deque[tuple[int, int]] = deque()  # (minute, price), falling
         self._lows: deque[tuple[int, int]] = deque()  # rising
         for minute in minutes:
             self.add(minute, minute)
@@ -88,6 +86,7 @@ class Tape:
     """All candles and the last 24 hours of one security.
 
     `past` holds candles by interval, oldest first; `kept` is how many of each are kept in memory.
+    What is read from ``series``, ``day`` and ``last`` is of now after ``flush``.
     """
 
     def __init__(self, kept: int, past: Mapping[Interval, Iterable[Candle]] | None = None) -> None:
@@ -99,10 +98,10 @@ class Tape:
         minutes = self.series["1m"].candles
         self.last = minutes[-1].close if minutes else None
         self.day = Day(minutes)
-        self._second: Candle | None = None  # of this batch
+        self._second: Candle | None = None  # what has not been counted into the rest yet
 
     def add(self, time_ms: int, price: int, quantity: int, is_first: bool) -> None:
-        """Count a fill, which is never older than the one before it; `flush` ends a batch."""
+        """Count a fill, which is never older than the one before it."""
         second = self._second
         if second is None or time_ms - second.start_ms >= SECOND_MS:
             self.flush()

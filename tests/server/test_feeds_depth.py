@@ -161,7 +161,7 @@ def test_nothing_is_kept_for_joiners_beyond_the_length_of_a_snapshot():
     hall.feeds.leave(reader, "COIN", "depth")
     for n in range(1, 500):
         hall.do("ann", bid(n % 7 + 1, 1))
-    assert hall.view.changed_levels is None
+    assert not hall.view.records_changes
     assert feed not in hall.feeds._active["COIN"]
 
 

@@ -29,6 +29,7 @@ class CandlesFeed:
     def __init__(self, view: SecurityView, interval: Interval, shown: int, pace: Pace) -> None:
         self._instrument = view.instrument
         self._interval = interval
+        self._tape = view.tape
         self._series = view.tape.series[interval]
         self._shown = shown
         self._timers = pace.timers
@@ -46,6 +47,7 @@ class CandlesFeed:
     def join(self, reader: Reader, opening: object = None) -> None:
         """Send the last candles, then each change and each end to come."""
         del opening
+        self._tape.flush()
         if not self._audience:
             self._begin()
         if self._opening is None:
@@ -83,6 +85,7 @@ class CandlesFeed:
         """Send what has changed, now or at the end of the throttle interval."""
         if not self._audience:
             return False
+        self._tape.flush()
         if self._state() != self._seen:
             self._seen, self._opening = self._state(), None
             self._throttle.changed()

@@ -53,8 +53,8 @@ class DepthFeed:
 
     def _build(self) -> bytes:
         view = self._view
-        if view.changed_levels is None:  # the first of a chain; else the book is that of the last
-            view.changed_levels = {}
+        if not view.records_changes:  # the first of a chain; else the book is that of the last
+            view.record_changes(True)
             self._seq = view.seq
         sides = (view.depth.top(ASK), view.depth.top(BID))
         return wsframes.text(frames.depth(view.instrument, self._seq, None, view.time_ms, *sides))
@@ -72,7 +72,7 @@ class DepthFeed:
             self._keep(frame)
         if self._audience or self._snapshot is not None:
             return True
-        view.changed_levels = None
+        view.record_changes(False)
         return False
 
     def _keep(self, frame: bytes) -> None:
@@ -106,4 +106,4 @@ class DepthFeed:
         self._audience.stop()
         self._stop_checks()
         self._forget()
-        self._view.changed_levels = None
+        self._view.record_changes(False)
