@@ -145,6 +145,20 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Count, _about("Commands of a security between two checkpoints of book_at().")
     ] = 100_000
 
+    compress_after_days: Annotated[
+        int,
+        Meta(ge=0, le=36_500),
+        _about("Age at which TimescaleDB compresses a day of history; 0 = never."),
+    ] = 0
+    retain_days: Annotated[
+        int,
+        Meta(ge=0, le=36_500),
+        _about(
+            "Days after which TimescaleDB drops orders, trades, fills and cancellations (candles "
+            "stay); 0 = never, else at least 2."
+        ),
+    ] = 0
+
     def __post_init__(self) -> None:
         if not self.instruments:
             raise ValueError("instruments: expected at least one")
@@ -156,6 +170,13 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             raise ValueError(
                 f"batch_commands_max {self.batch_commands_max} is more than "
                 f"inbox_commands_max {self.inbox_commands_max}"
+            )
+        if self.retain_days == 1:  # a start reads the orders and fills of the last 24 hours
+            raise ValueError("retain_days: expected 0 or at least 2, got 1")
+        if 0 < self.retain_days <= self.compress_after_days:
+            raise ValueError(
+                f"compress_after_days {self.compress_after_days} is not less than retain_days "
+                f"{self.retain_days}: nothing would ever be compressed"
             )
 
 

@@ -52,7 +52,12 @@ async def serve(
             folder = Path(config.data_dir) if config.data_dir is not None else default_data_dir()
             postgres = EmbeddedPostgres(folder)
             dsn = await _unless_stopped(stop, postgres.start())
-        store = PostgresStore(dsn, checkpoint_every=config.store_checkpoint_every)
+        store = PostgresStore(
+            dsn,
+            checkpoint_every=config.store_checkpoint_every,
+            compress_after_days=config.compress_after_days,
+            retain_days=config.retain_days,
+        )
         server = Server(config, store, connections_max=connections_max)
         try:
             await _unless_stopped(stop, server.start())

@@ -91,6 +91,8 @@ def test_instruments_come_as_texts_words_or_tables(toml):
         ({"instruments": ("A:x:1",)}, {}, "--instrument: tick of A: expected a decimal number"),
         ({"instruments": ("A:1:1", "A:2:2")}, {}, "instruments: A is given twice"),
         ({"batch_commands_max": "9", "inbox_commands_max": "8"}, {}, "batch_commands_max 9 is"),
+        ({"retain_days": "1"}, {}, "retain_days: expected 0 or at least 2, got 1"),
+        ({"retain_days": "7", "compress_after_days": "7"}, {}, "compress_after_days 7 is not less"),
     ],
 )
 def test_a_wrong_setting_is_named_with_its_source(flags, environment, message):

@@ -6,21 +6,30 @@ names it. A native server is better: see ``FASTBOOK_TEST_TIMESCALE_URL``.
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import shutil
 import subprocess
 from pathlib import Path
 
+import asyncpg
 import pytest
 
+from fastbook_client.wire.words import INTERVALS
+from fastbook_server.candles import CandleSeries
+from fastbook_server.events import OrderFilled
 from fastbook_server.state import Recovered
-from fastbook_server.store.connection import LOCK_KEY, SCHEMA, connect
+from fastbook_server.store.connection import LOCK_KEY, SCHEMA, Timescale, connect
+from fastbook_server.store.history import PostgresHistory
 from fastbook_server.store.memory import MemoryStore
 from fastbook_server.store.migrations import load_migrations, migrate
-from fastbook_server.store.postgres import HYPERTABLES, PostgresStore
+from fastbook_server.store.policies import DAY_MS, HYPERTABLES, apply_policies
+from fastbook_server.store.postgres import HAS_CANDLES, PostgresStore
 from fastbook_server.store.recovery import claim, recover
 
-DAY_MS = 86_400_000
+COMMUNITY = Timescale("2.23.0", "timescale")
+TABLES = ("orders", "trades", "fills", "cancellations")
 
 
 @pytest.fixture
@@ -35,9 +44,17 @@ def wasm_dsn():
     said = server.stdout.readline().split()
     assert said[:1] == ["ready"], f"expected ready and a port, got {said}"
     yield f"postgresql://postgres@127.0.0.1:{said[1]}/postgres?sslmode=disable"
-    server.terminate()
+    server.kill()
     server.wait(20)
     server.stdout.close()
+
+
+@pytest.fixture
+async def real(wasm_dsn):
+    """The one connection that there can be."""
+    connection = await connect(wasm_dsn, connect_timeout_s=60, command_timeout_s=120)
+    yield connection
+    connection.terminate()  # it does not answer a goodbye
 
 
 class WithoutCopy:
@@ -58,16 +75,16 @@ class WithoutCopy:
 
 
 @pytest.mark.timeout(300)
-async def test_every_statement_of_the_store(wasm_dsn, specs, flow):
-    real = await connect(wasm_dsn, connect_timeout_s=60, command_timeout_s=120)
-    schema = {"schema": SCHEMA, "lock_key": LOCK_KEY, "timescale": True}
+async def test_every_statement_of_the_store(real, specs, flow):
+    schema = {"schema": SCHEMA, "lock_key": LOCK_KEY, "timescale": COMMUNITY}
     assert await migrate(real, **schema) == len(load_migrations())
     assert await migrate(real, **schema) == 0
     assert await real.fetchval(HYPERTABLES, SCHEMA) == 4
 
     claimed = await claim(real, specs)
-    store = PostgresStore(wasm_dsn, checkpoint_every=20)
+    store = PostgresStore("", checkpoint_every=20)
     store._connection, store._epoch = WithoutCopy(real), claimed.epoch
+    store._has_candles = await real.fetchval(HAS_CANDLES)
     memory = MemoryStore()
     memory.data.token_key = claimed.token_key
     past = await memory.open(specs, 0)
@@ -103,4 +120,187 @@ async def test_every_statement_of_the_store(wasm_dsn, specs, flow):
         assert len(expected.client_orders) > 3
         again = await claim(real, specs)
         assert await recover(real, again, last_trades) == expected
-    real.terminate()  # it does not answer a goodbye
+
+
+class OnOneLine(PostgresHistory):
+    """A history that has to do with the one connection there is."""
+
+    def __init__(self, connection, instruments):
+        super().__init__("", instruments)
+        self._only = connection
+
+    @contextlib.asynccontextmanager
+    async def _connection(self):
+        yield self._only
+
+
+def folded(events, security, interval):
+    series = CandleSeries(INTERVALS[interval], 0)
+    for event in events:
+        if isinstance(event, OrderFilled) and event.maker.instrument.security == security:
+            series.add(event.time_ms, event.price, event.quantity, event.n == 0)
+    return list(series.candles)
+
+
+class Exchange:
+    """A store on the one connection, with its flow and what readers are told."""
+
+    def __init__(self, real, specs, flow):
+        self.real, self._specs, self._flow = real, specs, flow
+
+    async def open(self, timescale):
+        await migrate(self.real, schema=SCHEMA, lock_key=LOCK_KEY, timescale=timescale)
+        claimed = await claim(self.real, self._specs)
+        past = await recover(self.real, claimed, 0)
+        self.source = self._flow(past, seed=5)
+        self.store = PostgresStore("", checkpoint_every=1_000)
+        self.store._connection, self.store._epoch = WithoutCopy(self.real), claimed.epoch
+        self.store._has_candles = await self.real.fetchval(HAS_CANDLES)
+        self.history = OnOneLine(self.real, claimed.instruments)
+
+    async def trade(self, batches):
+        for number in range(batches):
+            self.source.step_ms = (700, DAY_MS // 8)[number % 2]
+            prepared = self.store.prepare(self.source.batch(15))
+            await self.store._write(self.store._connection, prepared)
+            await self.store._write(self.store._connection, prepared)  # it is already in
+
+    async def add_patient_makers(self, count):
+        """Commit orders too large to be filled; who withdraws some at random will not get all."""
+        events = []
+        for price in range(1, count + 1):
+            events += self.source.add(
+                self.source.instruments[0], side="bid", exec_type="limit", price=price,
+                quantity=2**50, time_in_force="gtc", user_id="patient",
+            )  # fmt: skip
+        prepared = self.store.prepare(self.source.close_batch(events))
+        await self.store._write(self.store._connection, prepared)
+
+    async def check_candles(self):
+        for security in self.source.seqs:
+            for interval in INTERVALS:
+                expected = folded(self.source.past, security, interval)
+                assert len(expected) > 1
+                for limit in (len(expected) + 1, 3):
+                    got = await self.history.candles(
+                        security, interval, start_ms=None, end_ms=None, limit=limit
+                    )
+                    assert list(got) == expected[-limit:], (security, interval)
+        numbers = await self.real.fetch("SELECT * FROM candles_as_numbers WHERE interval = '1m'")
+        assert len(numbers) == sum(len(folded(self.source.past, s, "1m")) for s in self.source.seqs)
+
+
+async def jobs(real):
+    rows = await real.fetch(
+        "SELECT proc_name, config FROM timescaledb_information.jobs"
+        " WHERE job_id >= 1000 AND proc_name !~ 'refresh' ORDER BY proc_name"
+    )
+    return [(row[0], json.loads(row[1])) for row in rows]
+
+
+@pytest.mark.timeout(300)
+async def test_candles_of_continuous_aggregates(real, specs, flow):
+    """Not yet aggregated, in part, wholly; compressed; and after their fills have been dropped."""
+    exchange = Exchange(real, specs, flow)
+    await exchange.open(COMMUNITY)
+    assert not exchange.store._has_candles
+    await exchange.add_patient_makers(150)
+    await exchange.trade(12)
+    await exchange.check_candles()
+    # What the policies do, which no background worker does here.
+    assert await real.fetchval("SELECT exchange_time()") == exchange.source.time_ms
+    for interval, ms in INTERVALS.items():
+        until = exchange.source.time_ms // ms * ms
+        await real.execute(
+            f"CALL refresh_continuous_aggregate('candles_{interval}', NULL, {until}::bigint)"
+        )
+    await exchange.check_candles()
+    await exchange.trade(12)
+    await exchange.check_candles()
+
+    settings = {"compress_after_days": 3, "retain_days": 4}
+    for _ in range(2):
+        await apply_policies(real, COMMUNITY, **settings)
+        assert [name for name, _ in await jobs(real)] == [
+            "drop_history",
+            *["policy_compression"] * 4,
+        ]
+    bounded = await real.fetch(
+        "SELECT config->>'start_offset' FROM timescaledb_information.jobs"
+        " WHERE hypertable_name IN ('candles_1s', 'candles_1m')"
+    )
+    assert [row[0] for row in bounded] == [str(2 * DAY_MS)] * 2
+    for table in TABLES:
+        await real.execute(
+            f"SELECT compress_chunk(c, true) FROM show_chunks('{table}',"
+            f" older_than => {exchange.source.time_ms - 3 * DAY_MS}::bigint) AS c"
+        )
+    await exchange.check_candles()
+
+    seqs = dict(exchange.source.seqs)
+    books = {
+        (name, seq): await real.fetch("SELECT * FROM book_at($1, $2)", name, seq)
+        for name, last in seqs.items()
+        for seq in range(last // 3, last + 1, 5)
+    }
+    before = await real.fetchval("SELECT count(*) FROM orders")
+    (config,) = (config for name, config in await jobs(real) if name == "drop_history")
+    for _ in range(2):
+        await real.execute(f"CALL drop_history(0, '{json.dumps(config)}')")
+    cutoff = (exchange.source.time_ms // DAY_MS - 4) * DAY_MS
+    assert await real.fetchval("SELECT max(time) FROM dropped") == cutoff
+    for table in TABLES:
+        assert await real.fetchval(f"SELECT min(time) FROM {table}") >= cutoff
+    assert 0 < await real.fetchval("SELECT count(*) FROM orders") < before
+    await exchange.check_candles()
+    first = dict(await real.fetch("SELECT security, seq FROM dropped"))
+    kept = {known: book for known, book in books.items() if known[1] >= first[known[0]]}
+    assert 0 < len(kept) < len(books)
+    for (name, seq), book in kept.items():
+        assert await real.fetch("SELECT * FROM book_at($1, $2)", name, seq) == book
+    for name, seq in first.items():
+        with pytest.raises(asyncpg.RaiseError, match=f"expected a seq of {name} from {seq} to"):
+            await real.fetch("SELECT * FROM book_at($1, $2)", name, seq - 1)
+
+    resting = exchange.source.resting
+    past = await recover(real, await claim(real, specs), 0)
+    assert {o.order.id: [o.order, o.remaining, o.notional] for o in past.open_orders} == resting
+    assert any(o.order.time_ms < cutoff for o in past.open_orders), "a maker outlives its row"
+    exchange.store._epoch, exchange.source.epoch = past.epoch, past.epoch
+    await exchange.trade(12)
+    await real.execute(f"CALL drop_history(0, '{json.dumps(config)}')")
+    await real.execute(f"CALL refresh_continuous_aggregate('candles_5m', NULL, {cutoff}::bigint)")
+    await exchange.check_candles()
+
+    await apply_policies(real, COMMUNITY, compress_after_days=5, retain_days=0)
+    changed = await jobs(real)
+    assert [name for name, _ in changed] == ["policy_compression"] * 4
+    assert {config["compress_after"] for _, config in changed} == {5 * DAY_MS}
+    await apply_policies(real, COMMUNITY, compress_after_days=0, retain_days=0)
+    assert await jobs(real) == []
+
+
+@pytest.mark.timeout(300)
+async def test_candles_under_the_apache_licence_are_a_table(real, specs, flow, caplog):
+    """It stays one when the licence changes, and so do the candles of fills from before."""
+    exchange = Exchange(real, specs, flow)
+    apache = Timescale("2.23.0", "apache")
+    await exchange.open(apache)
+    assert exchange.store._has_candles
+    await exchange.trade(12)
+    await exchange.check_candles()
+    await apply_policies(real, apache, compress_after_days=1, retain_days=2)
+    assert caplog.messages == [
+        "compress_after_days and retain_days do nothing:"
+        " this is TimescaleDB under the apache licence"
+    ]
+    past = exchange.source.past
+    await exchange.open(COMMUNITY)
+    assert exchange.store._has_candles
+    exchange.source.past = past
+    await apply_policies(real, COMMUNITY, compress_after_days=0, retain_days=2)
+    await exchange.trade(12)
+    ((_, config),) = await jobs(real)
+    await real.execute(f"CALL drop_history(0, '{json.dumps(config)}')")
+    assert await real.fetchval("SELECT min(time) FROM fills") > past[0].order.time_ms
+    await exchange.check_candles()

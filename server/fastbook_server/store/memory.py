@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from fastbook_client.wire.words import Status
+from fastbook_client.wire.words import INTERVALS, Interval, Status
+from fastbook_server.candles import Candle, CandleSeries
 from fastbook_server.events import (
     Order,
     OrderAccepted,
@@ -177,6 +178,10 @@ class MemoryStore:
         if error is not None:
             raise error()
 
+    def history(self, instruments: Sequence[Instrument]) -> MemoryHistory:  # noqa: ARG002
+        """See `Store.history`."""
+        return MemoryHistory(self.data)
+
     async def close(self) -> None:
         """Do nothing: there is no connection."""
 
@@ -204,6 +209,49 @@ class MemoryStore:
             )
         data.instruments[spec.security] = settled
         return settled
+
+
+class MemoryHistory:
+    """A `History` of a `MemoryDatabase`: everything is computed from its events when asked for."""
+
+    def __init__(self, data: MemoryDatabase) -> None:
+        self._data = data
+
+    async def trades(
+        self, security: str, *, before_seq: int | None, limit: int
+    ) -> Sequence[Traded]:
+        """See `History.trades`."""
+        found = self._data.trades.get(security, [])
+        if before_seq is not None:
+            found = [trade for trade in found if trade.seq < before_seq]
+        return found[-limit:] if limit > 0 else []
+
+    async def candles(
+        self,
+        security: str,
+        interval: Interval,
+        *,
+        start_ms: int | None,
+        end_ms: int | None,
+        limit: int,
+    ) -> Sequence[Candle]:
+        """See `History.candles`."""
+        series = CandleSeries(INTERVALS[interval], 0)
+        for event in self._data.events:
+            if isinstance(event, OrderFilled) and event.maker.instrument.security == security:
+                series.add(event.time_ms, event.price, event.quantity, event.n == 0)
+        found = [
+            candle
+            for candle in series.candles
+            if (start_ms is None or candle.start_ms >= start_ms)
+            and (end_ms is None or candle.start_ms < end_ms)
+        ]
+        if limit <= 0:
+            return []
+        return found[-limit:] if start_ms is None else found[:limit]
+
+    async def close(self) -> None:
+        """Do nothing: there is no connection."""
 
 
 def _steps(instrument: Instrument) -> tuple[int, ...]:

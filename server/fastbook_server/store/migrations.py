@@ -3,7 +3,8 @@
 A file is ``NNNN_name.sql`` and runs in one transaction with its entry in ``schema_migrations``.
 With the line ``-- fastbook: no-transaction`` (some TimescaleDB calls demand it) its statements run
 one by one instead, each ending at a line that ends in ``;``; all of them must then be harmless to
-repeat. Within a file ``current_setting('fastbook.timescale')`` is ``on`` or ``off``.
+repeat. Within a file ``current_setting('fastbook.timescale')`` is ``on`` or ``off``, and
+``fastbook.timescale_licence`` is ``apache``, ``timescale`` (community) or empty.
 """
 
 from __future__ import annotations
@@ -19,10 +20,12 @@ import msgspec
 from fastbook_server.store import StoreRefused
 
 if TYPE_CHECKING:
-    from fastbook_server.store.connection import Connection
+    from fastbook_server.store.connection import Connection, Timescale
 
 FOLDER = Path(__file__).parent.parent / "schema"
 NO_TRANSACTION = "-- fastbook: no-transaction"
+STATEMENT_TIMEOUT_S = 3_600.0
+"""A statement may have to read all that has ever traded."""
 
 
 class Migration(msgspec.Struct, frozen=True):
@@ -72,7 +75,7 @@ async def migrate(
     connection: Connection,
     *,
     schema: str,
-    timescale: bool,
+    timescale: Timescale | None,
     lock_key: int,
     migrations: Sequence[Migration] | None = None,
 ) -> int:
@@ -86,7 +89,12 @@ async def migrate(
     """
     known = load_migrations() if migrations is None else migrations
     await connection.execute("SELECT pg_advisory_lock($1)", lock_key)
-    await connection.execute(f"SET fastbook.timescale = '{'on' if timescale else 'off'}'")
+    await connection.execute(
+        "SELECT set_config('fastbook.timescale', $1, false),"
+        " set_config('fastbook.timescale_licence', $2, false)",
+        "on" if timescale else "off",
+        timescale.licence if timescale else "",
+    )
     if not await connection.fetchval("SELECT true FROM pg_namespace WHERE nspname = $1", schema):
         await connection.execute(f'CREATE SCHEMA "{schema}"')
     await connection.execute(
@@ -124,7 +132,7 @@ def _check(known: Sequence[Migration], applied: dict[int, tuple[str, str]]) -> N
 async def _apply(connection: Connection, migration: Migration) -> None:
     async def run() -> None:
         for statement in migration.statements:
-            await connection.execute(statement)
+            await connection.execute(statement, timeout=STATEMENT_TIMEOUT_S)
         await connection.execute(
             "INSERT INTO schema_migrations (number, name, checksum) VALUES ($1, $2, $3)",
             migration.number,

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import asyncpg
 
-from fastbook_server.instruments import InstrumentSpec
+from fastbook_server.instruments import Instrument, InstrumentSpec
 from fastbook_server.store import (
     CLIENT_ORDERS_KEPT_MS,
     Batch,
@@ -31,7 +31,9 @@ from fastbook_server.store.connection import (
     detect_timescale,
     store_error,
 )
+from fastbook_server.store.history import PostgresHistory
 from fastbook_server.store.migrations import migrate
+from fastbook_server.store.policies import HYPERTABLES, apply_policies
 from fastbook_server.store.recovery import claim, recover
 
 log = logging.getLogger(__name__)
@@ -39,9 +41,7 @@ log = logging.getLogger(__name__)
 PURGE_EVERY_MS = 60_000
 PURGE_ROWS_MAX = 10_000
 
-HYPERTABLES = """
-SELECT count(*) FROM timescaledb_information.hypertables WHERE hypertable_schema = $1
-"""
+HAS_CANDLES = "SELECT to_regclass('candles') IS NOT NULL"
 MOVE_STATE = """
 WITH state AS (
     UPDATE engine_state SET batch_no = $2, time = $3
@@ -60,6 +60,22 @@ WHERE o.id = new.id
 """
 DELETE_OPEN_ORDERS = """
 DELETE FROM open_orders AS o USING unnest($1::uuid[]) AS gone (id) WHERE o.id = gone.id
+"""
+ADD_CANDLES = """
+INSERT INTO candles AS c (
+    security, interval_ms, time,
+    open_ticks, high_ticks, low_ticks, close_ticks, volume_lots, trades
+)
+SELECT * FROM unnest(
+    $1::text[], $2::integer[], $3::bigint[],
+    $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::numeric[], $9::bigint[]
+)
+ON CONFLICT (security, interval_ms, time) DO UPDATE SET
+    high_ticks = greatest(c.high_ticks, excluded.high_ticks),
+    low_ticks = least(c.low_ticks, excluded.low_ticks),
+    close_ticks = excluded.close_ticks,
+    volume_lots = c.volume_lots + excluded.volume_lots,
+    trades = c.trades + excluded.trades
 """
 KEEP_CLIENT_ORDERS = """
 INSERT INTO client_orders (user_id, client_order_id, order_id, time)
@@ -95,7 +111,9 @@ class PostgresStore:
 
     A checkpoint of a security's book is kept whenever its seq passes a multiple of
     `checkpoint_every` (0: never); it takes about as long as summing the open orders in SQL.
-    `database` says what was found, for people, once the store is open.
+    With TimescaleDB under its community licence chunks are compressed and dropped when they are
+    `compress_after_days` and `retain_days` old (0: never). `database` says what was found, for
+    people, once the store is open.
     """
 
     def __init__(
@@ -103,17 +121,22 @@ class PostgresStore:
         dsn: str,
         *,
         checkpoint_every: int = 100_000,
+        compress_after_days: int = 0,
+        retain_days: int = 0,
         connect_timeout_s: float = 5.0,
         command_timeout_s: float = 30.0,
     ) -> None:
         self.database = "PostgreSQL"
         self._dsn = dsn
         self._checkpoint_every = checkpoint_every
+        self._compress_after_days = compress_after_days
+        self._retain_days = retain_days
         self._connect_timeout_s = connect_timeout_s
         self._command_timeout_s = command_timeout_s
         self._connection: Connection | None = None
         self._epoch = 0
         self._purged_ms = 0
+        self._has_candles = True  # a table of them, which we have to keep
 
     async def open(self, specs: Sequence[InstrumentSpec], last_trades: int) -> Recovered:
         """See `Store.open`."""
@@ -130,7 +153,7 @@ class PostgresStore:
 
     def prepare(self, batch: Batch) -> object:
         """Return the batch's rows, netted."""
-        return rows.net(batch)
+        return rows.net(batch, candles=self._has_candles)
 
     async def commit(self, prepared: object) -> None:
         """See `Store.commit`. A cancelled commit may or may not have happened: call it again."""
@@ -148,6 +171,10 @@ class PostgresStore:
             if meaning is None or meaning is error:
                 raise
             raise meaning from error
+
+    def history(self, instruments: Sequence[Instrument]) -> PostgresHistory:
+        """See `Store.history`."""
+        return PostgresHistory(self._dsn, instruments)
 
     async def close(self) -> None:
         """See `Store.close`."""
@@ -171,9 +198,16 @@ class PostgresStore:
             self.database += f" with TimescaleDB {timescale.version} ({timescale.licence})"
         if await connection.fetchval("SHOW fsync") == "off":
             log.warning("fsync is off in this PostgreSQL: what clients saw can be lost in a crash")
-        await migrate(connection, schema=SCHEMA, timescale=timescale is not None, lock_key=LOCK_KEY)
+        await migrate(connection, schema=SCHEMA, timescale=timescale, lock_key=LOCK_KEY)
+        self._has_candles = await connection.fetchval(HAS_CANDLES)
         if timescale and not await connection.fetchval(HYPERTABLES, SCHEMA):
             log.info("these tables were made before there was TimescaleDB: they stay plain")
+        await apply_policies(
+            connection,
+            timescale,
+            compress_after_days=self._compress_after_days,
+            retain_days=self._retain_days,
+        )
         claimed = await claim(connection, specs)
         recovered = await recover(connection, claimed, last_trades)
         await connection.execute(TUNE)
@@ -215,6 +249,8 @@ class PostgresStore:
         if batch.gone:
             done = await connection.execute(DELETE_OPEN_ORDERS, batch.gone)
             _expect(done, "DELETE", len(batch.gone))
+        if batch.candles:
+            await connection.execute(ADD_CANDLES, *zip(*batch.candles, strict=True))
         await self._keep_client_orders(connection, batch)
         if securities := batch.checkpoints(self._checkpoint_every):
             await connection.execute(CHECKPOINT_BOOKS, securities, batch.time_ms)

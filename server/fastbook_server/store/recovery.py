@@ -29,6 +29,7 @@ Level = tuple[str, str, int | None]
 
 CHUNK_ROWS = 10_000
 LONG_TIMEOUT_S = 900.0
+SEQ_MAX = 2**63 - 1
 
 OPEN_ORDERS = """
 SELECT id::text, time, user_id, security, type, 'limit' AS exec_type, price_ticks, quantity_lots,
@@ -72,7 +73,7 @@ SELECT o.id::text, o.time, o.user_id, o.security, o.type, o.exec_type, o.price, 
            WHERE f.security = t.security AND f.seq = t.seq AND f.time = t.time
        ) AS notional
 FROM (
-    SELECT * FROM trades WHERE security = $1 ORDER BY seq DESC LIMIT $2
+    SELECT * FROM trades WHERE security = $1 AND seq < $3 ORDER BY seq DESC LIMIT $2
 ) AS t
 JOIN orders AS o ON o.security = t.security AND o.seq = t.seq AND o.time = t.time
 ORDER BY t.seq
@@ -180,7 +181,9 @@ async def recover(connection: Connection, ours: Claim, last_trades: int) -> Reco
         cutoff = ours.time_ms - CLIENT_ORDERS_KEPT_MS
         client_orders = await _client_orders(connection, cutoff, instruments)
         trades = {
-            name: await connection.fetch(TRADES, name, last_trades or None, timeout=LONG_TIMEOUT_S)
+            name: await connection.fetch(
+                TRADES, name, last_trades or None, SEQ_MAX, timeout=LONG_TIMEOUT_S
+            )
             for name in names
         }
     return Recovered(
@@ -193,7 +196,7 @@ async def recover(connection: Connection, ours: Claim, last_trades: int) -> Reco
         open_orders=tuple(open_orders),
         client_orders=tuple(client_orders),
         last_trades={
-            name: tuple(_trade(row, instruments) for row in rows) for name, rows in trades.items()
+            name: tuple(trade_of(row, instruments) for row in rows) for name, rows in trades.items()
         },
     )
 
@@ -274,7 +277,8 @@ def _client_order(order: Order, filled: int, notional: int, reason: Reason | Non
     return ClientOrder(order, status, remaining, notional, reason)
 
 
-def _trade(row: asyncpg.Record, instruments: Mapping[str, Instrument]) -> Traded:
+def trade_of(row: asyncpg.Record, instruments: Mapping[str, Instrument]) -> Traded:
+    """Return the trade of a row of ``TRADES``."""
     order = _order_of_numbers(row, instruments)
     quantity = order.instrument.lot.units(row["trade_amount"])
     if quantity is None or row["notional"] is None:

@@ -6,11 +6,14 @@ ten times in it is updated once. Pure: values in, tuples out, in the columns' or
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 
+from fastbook_client.wire.words import INTERVALS
+from fastbook_server.candles import CandleSeries
 from fastbook_server.events import (
     Order,
     OrderAccepted,
@@ -22,6 +25,8 @@ from fastbook_server.events import (
 from fastbook_server.store import Batch
 
 Row = tuple[Any, ...]
+CandleRow = tuple[str, int, int, int, int, int, int, Decimal, int]
+"""Security, interval_ms, time; open, high, low, close in ticks; volume in lots; trades."""
 
 ORDERS = (
     "id", "time", "user_id", "security", "type", "exec_type", "amount", "price", "seq",
@@ -50,7 +55,8 @@ class Rows(msgspec.Struct, frozen=True):
 
     ``changed`` holds (id, remaining, notional) of resting orders, ``gone`` the ids that left
     ``open_orders``, ``seqs`` the first and last seq by security, ``client_orders`` the newest
-    (user_id, client_order_id, order_id, time) of each client order id.
+    (user_id, client_order_id, order_id, time) of each client order id, ``candles`` what this batch
+    alone adds to each bucket of each interval.
     """
 
     number: int
@@ -64,6 +70,7 @@ class Rows(msgspec.Struct, frozen=True):
     gone: list[str]
     client_orders: list[tuple[str, str, str, int]]
     seqs: dict[str, tuple[int, int]]
+    candles: list[CandleRow]
 
     def checkpoints(self, every: int) -> list[str]:
         """Return the securities whose seq has passed a multiple of `every` (0: none, never)."""
@@ -76,9 +83,12 @@ class Rows(msgspec.Struct, frozen=True):
         ]
 
 
-def net(batch: Batch) -> Rows:
-    """Return the rows of a batch. Its events are in order, and those of whole commands."""
-    net = _Net()
+def net(batch: Batch, *, candles: bool = True) -> Rows:
+    """Return the rows of a batch. Its events are in order, and those of whole commands.
+
+    `candles`: whether the database wants them from us.
+    """
+    net = _Net(candles)
     handle = {
         OrderAccepted: net.accepted,
         OrderFilled: net.filled,
@@ -100,13 +110,18 @@ def net(batch: Batch) -> Rows:
         gone=net.gone,
         client_orders=list(net.client_orders.values()),
         seqs=net.seqs,
+        candles=[
+            row for security, of_one in net.seconds.items() for row in _candles(security, of_one)
+        ],
     )
 
 
 class _Net:
     """The rows so far; one method per kind of event."""
 
-    def __init__(self) -> None:
+    def __init__(self, candles: bool) -> None:
+        self.counts_candles = candles
+        self.seconds: dict[str, CandleSeries] = {}
         self.orders: list[Row] = []
         self.trades: list[Row] = []
         self.fills: list[Row] = []
@@ -142,6 +157,11 @@ class _Net:
                 event.price, event.quantity, maker.id, maker.user_id, taker.id, taker.user_id,
             )
         )  # fmt: skip
+        if self.counts_candles:
+            seconds = self.seconds.get(maker.instrument.security)
+            if seconds is None:
+                seconds = self.seconds[maker.instrument.security] = CandleSeries(1_000, 0)
+            seconds.add(event.time_ms, event.price, event.quantity, event.n == 0)
         if event.maker_remaining == 0:
             self._left(maker.id)
         elif maker.id in self.opened:
@@ -185,6 +205,31 @@ class _Net:
     def _reached(self, security: str, seq: int) -> None:
         first, last = self.seqs.get(security, (seq, seq))
         self.seqs[security] = (first, max(last, seq))
+
+
+def _candles(security: str, seconds: CandleSeries) -> Iterator[CandleRow]:
+    """Count seconds into every interval, the longer ones from the one before."""
+    finer = seconds
+    for interval_ms in INTERVALS.values():
+        series = finer
+        if interval_ms != finer.interval_ms:
+            series = CandleSeries(interval_ms, 0)
+            for candle in finer.candles:
+                series.merge(candle)
+        for c in series.candles:
+            volume = Decimal(c.volume)
+            yield (
+                security,
+                interval_ms,
+                c.start_ms,
+                c.open,
+                c.high,
+                c.low,
+                c.close,
+                volume,
+                c.trades,
+            )
+        finer = series
 
 
 def _open_order(order: Order, remaining: int, notional: int) -> Row:

@@ -18,7 +18,10 @@ OWN = {"clock": "stands", "start_ms": START_MS}
 DEFAULTS: dict[str, Any] = {"throttle_ms": 0}
 """What differs from ``fastbook serve``: a book whenever it changes, as time stands still."""
 
-NOT_OURS = ("host", "port", "data_dir", "database_url", "log_level", "store_checkpoint_every")
+NOT_OURS = (
+    *("host", "port", "data_dir", "database_url", "log_level"),
+    *("store_checkpoint_every", "compress_after_days", "retain_days"),
+)
 NOT_OURS_WHY = "a test's server is on a free port of 127.0.0.1, its data in memory only"
 
 

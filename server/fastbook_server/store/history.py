@@ -1,0 +1,172 @@
+"""Reading the past from PostgreSQL: a few connections of its own, which can only read.
+
+They are made when first needed. Whatever is asked here, commits have another connection and wait
+for nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from typing import TYPE_CHECKING
+
+import asyncpg
+
+from fastbook_client.wire.words import INTERVALS, Interval
+from fastbook_server.candles import Candle
+from fastbook_server.events import Traded
+from fastbook_server.instruments import Instrument
+from fastbook_server.store import StoreBroken
+from fastbook_server.store.connection import SCHEMA, store_error
+from fastbook_server.store.recovery import SEQ_MAX, TRADES, trade_of
+
+if TYPE_CHECKING:
+    Pool = asyncpg.Pool[asyncpg.Record]
+    Connection = (
+        asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
+    )
+
+CONNECTIONS_MAX = 2
+TIMEOUT_S = 8.0
+CLOSE_TIMEOUT_S = 2.0
+WINDOW_GROWTH = 8
+"""How much longer the next window is when one held too few candles."""
+
+# Rows are found by index, however little the planner knows; and nothing can be written.
+SETTINGS = f"""
+SET search_path = "{SCHEMA}", public;
+SET default_transaction_read_only = on;
+SET statement_timeout = {int(TIMEOUT_S * 1000)};
+SET lock_timeout = {int(TIMEOUT_S * 1000)};
+SET idle_in_transaction_session_timeout = {int(TIMEOUT_S * 1000)};
+SET enable_seqscan = off;
+SET jit = off
+"""
+# Where the candles of a security begin and end: there are few of a day.
+BOUNDS = "SELECT min(time), max(time) FROM candles_1d WHERE security = $1"
+CANDLES = """
+SELECT time, open_ticks, high_ticks, low_ticks, close_ticks, volume_lots, trades FROM {relation}
+WHERE security = $1 AND time >= $2 AND time < $3 ORDER BY time {direction} LIMIT $4
+"""
+
+
+class PostgresHistory:
+    """A `History` of the database of `dsn`, for after a store has opened it."""
+
+    def __init__(self, dsn: str, instruments: Sequence[Instrument]) -> None:
+        self._dsn = dsn
+        self._instruments = {instrument.security: instrument for instrument in instruments}
+        self._pool: Pool | None = None
+        self._opening = asyncio.Lock()
+
+    async def trades(
+        self, security: str, *, before_seq: int | None, limit: int
+    ) -> Sequence[Traded]:
+        """See `History.trades`."""
+        before = SEQ_MAX if before_seq is None else min(before_seq, SEQ_MAX)
+        if before <= 0 or limit <= 0:
+            return []
+        async with self._connection() as connection:
+            rows = await connection.fetch(TRADES, security, limit, before)
+        return [trade_of(row, self._instruments) for row in rows]
+
+    async def candles(
+        self,
+        security: str,
+        interval: Interval,
+        *,
+        start_ms: int | None,
+        end_ms: int | None,
+        limit: int,
+    ) -> Sequence[Candle]:
+        """See `History.candles`.
+
+        Looks through windows of time, each longer than the one before, until it has enough: a
+        window is found by index in every kind of database, the newest rows of a continuous
+        aggregate are not.
+        """
+        if limit <= 0:
+            return []
+        async with self._connection() as connection:
+            bounds = await connection.fetchrow(BOUNDS, security)
+            if bounds is None or bounds[0] is None:
+                return []
+            low, high = bounds[0], bounds[1] + INTERVALS["1d"]
+            if start_ms is not None:
+                low = max(low, start_ms)
+            if end_ms is not None:
+                high = min(high, end_ms)
+            descends = start_ms is None
+            query = CANDLES.format(
+                relation=f"candles_{interval}", direction="DESC" if descends else "ASC"
+            )
+            found: list[asyncpg.Record] = []
+            width = limit * INTERVALS[interval]
+            while low < high and len(found) < limit:
+                start, end = (
+                    (max(low, high - width), high) if descends else (low, min(high, low + width))
+                )
+                found += await connection.fetch(query, security, start, end, limit - len(found))
+                low, high = (low, start) if descends else (end, high)
+                width *= WINDOW_GROWTH
+        if descends:
+            found.reverse()
+        return [
+            Candle(row[0], row[1], row[2], row[3], row[4], int(row[5]), row[6]) for row in found
+        ]
+
+    async def close(self) -> None:
+        """See `History.close`."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            try:
+                async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                    await pool.close()
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                pool.terminate()
+
+    @contextlib.asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Connection]:
+        """Lend a connection for one question, which is answered within `TIMEOUT_S` or not at all.
+
+        Raises:
+            StoreUnavailable: no answer, or no connection.
+            StoreBroken: the database refuses the question: our bug.
+        """
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                async with self._opening:
+                    if self._pool is None:
+                        self._pool = await _open_pool(self._dsn)
+                async with self._pool.acquire() as connection:
+                    yield connection
+        except Exception as error:
+            meaning = store_error(error)
+            if meaning is None or meaning is error:
+                raise
+            raise meaning from error
+
+
+async def _open_pool(dsn: str) -> Pool:
+    """Return a pool that has not connected yet."""
+
+    async def keep_settings(_: Connection) -> None:
+        """Leave a returned connection as it is: it only ever reads, one statement at a time."""
+
+    async def settle(connection: Connection) -> None:
+        await connection.execute(SETTINGS)
+
+    pool: Pool | None = await asyncpg.create_pool(
+        dsn,
+        min_size=0,
+        max_size=CONNECTIONS_MAX,
+        init=settle,
+        reset=keep_settings,
+        timeout=TIMEOUT_S,
+        command_timeout=TIMEOUT_S,
+        server_settings={"application_name": "fastbook history"},
+    )
+    if pool is None:
+        raise StoreBroken("asyncpg made no pool")
+    return pool

@@ -1,0 +1,130 @@
+"""What TimescaleDB does with old chunks by itself: compress them, drop them.
+
+Brought to what the settings say at each start. The jobs run inside the database, also while no
+server does; the age of data is measured by the exchange's own time, ``exchange_time()``.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import TYPE_CHECKING
+
+from fastbook_server.store.connection import LOCK_KEY, SCHEMA
+
+if TYPE_CHECKING:
+    from fastbook_server.store.connection import Connection, Timescale
+
+log = logging.getLogger(__name__)
+
+DAY_MS = 86_400_000
+RETAIN_DAYS_MIN = 2
+"""A start needs the rows of the last 24 hours, for retries with a client order id."""
+
+# How the rows of a table lie beside each other once compressed: as they are looked for.
+COMPRESSED = {
+    "orders": "seq DESC",
+    "trades": "seq DESC",
+    "fills": "seq DESC, n DESC",
+    "cancellations": "seq DESC, n DESC",
+}
+OF_FILLS = ("candles_1s", "candles_1m")
+
+HYPERTABLES = """
+SELECT count(*) FROM timescaledb_information.hypertables WHERE hypertable_schema = $1
+"""
+JOBS = """
+SELECT job_id, proc_name, hypertable_name, config FROM timescaledb_information.jobs
+WHERE hypertable_schema = $1 AND proc_name = 'policy_compression'
+   OR proc_schema = $1 AND proc_name = 'drop_history'
+"""
+COMPRESSES = """
+SELECT compression_enabled FROM timescaledb_information.hypertables
+WHERE hypertable_schema = $1 AND hypertable_name = $2
+"""
+
+
+async def apply_policies(
+    connection: Connection,
+    timescale: Timescale | None,
+    *,
+    compress_after_days: int,
+    retain_days: int,
+) -> None:
+    """Let chunks be compressed and dropped when they are that many days old (0: never).
+
+    Harmless to repeat. One line of the log says when this database cannot do it.
+    """
+    if timescale is None or not await connection.fetchval(HYPERTABLES, SCHEMA):
+        cannot = "tables without TimescaleDB"
+    elif timescale.licence != "timescale":
+        cannot = f"TimescaleDB under the {timescale.licence} licence"
+    else:
+        # Of servers that start together one does it, and the others find it done.
+        await connection.execute("SELECT pg_advisory_lock($1)", LOCK_KEY)
+        async with connection.transaction():
+            await _compress(connection, compress_after_days)
+            await _retain(connection, retain_days)
+        await connection.execute("SELECT pg_advisory_unlock($1)", LOCK_KEY)
+        return
+    if compress_after_days or retain_days:
+        log.warning("compress_after_days and retain_days do nothing: this is %s", cannot)
+
+
+async def _compress(connection: Connection, after_days: int) -> None:
+    jobs = {
+        row["hypertable_name"]: int(json.loads(row["config"])["compress_after"])
+        for row in await connection.fetch(JOBS, SCHEMA)
+        if row["proc_name"] == "policy_compression"
+    }
+    for table, order in COMPRESSED.items():
+        if jobs.get(table, 0) == after_days * DAY_MS:
+            continue
+        await connection.execute(
+            f"SELECT remove_compression_policy('{table}'::regclass, if_exists => true)"
+        )
+        if not after_days:
+            continue
+        if not await connection.fetchval(COMPRESSES, SCHEMA, table):
+            await connection.execute(
+                f"ALTER TABLE {table} SET (timescaledb.compress,"
+                f" timescaledb.compress_segmentby = 'security',"
+                f" timescaledb.compress_orderby = '{order}')"
+            )
+        await connection.execute(
+            f"SELECT add_compression_policy('{table}'::regclass,"
+            f" compress_after => {after_days * DAY_MS}::bigint)"
+        )
+
+
+async def _retain(connection: Connection, days: int) -> None:
+    jobs = {
+        row["job_id"]: int(json.loads(row["config"])["days"])
+        for row in await connection.fetch(JOBS, SCHEMA)
+        if row["proc_name"] == "drop_history"
+    }
+    if list(jobs.values()) == ([days] if days else []):
+        return
+    for job_id in jobs:
+        await connection.execute("SELECT delete_job($1)", job_id)
+    if not days:
+        return
+    if not await connection.fetchval("SELECT to_regclass('candles') IS NOT NULL"):
+        # Candles of fills that have been dropped must never be computed again: from now on only
+        # the last days are, whatever `days` will be one day. The rest the job does before a drop.
+        for view in OF_FILLS:
+            await connection.execute(
+                "SELECT remove_continuous_aggregate_policy($1::text::regclass, if_exists => true)",
+                view,
+            )
+            await connection.execute(
+                "SELECT add_continuous_aggregate_policy($1::text::regclass, $2::bigint,"
+                " $3::bigint, interval '30 s')",
+                view,
+                RETAIN_DAYS_MIN * DAY_MS,
+                60_000,
+            )
+    await connection.execute(
+        f"SELECT add_job('{SCHEMA}.drop_history'::regproc, interval '1 h', config => $1::jsonb)",
+        json.dumps({"schema": SCHEMA, "days": days}),
+    )
