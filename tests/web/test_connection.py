@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 from web_stage import list_orders, live, order, rows, says, shoot, text, until
@@ -96,8 +97,8 @@ async def test_a_hidden_tab_catches_up_when_it_is_seen_again(stage: Any) -> None
     page = await stage.open(context=context)
     other = await stage.trader()
     await page.evaluate("""() => {
-        window.seen = [];
-        Object.defineProperty(document, "visibilityState", { get: () => window.hides ? "hidden" : "visible" });
+        const get = () => (window.hides ? "hidden" : "visible");
+        Object.defineProperty(document, "visibilityState", { get });
         window.hides = true;
     }""")
     for n in range(20):
@@ -116,10 +117,9 @@ async def test_a_server_that_refuses_channels_still_has_a_page(stage: Any) -> No
 
         def forward(message: str) -> None:
             if '"channel"' in message:
-                ref = message.partition('"ref":"')[2].partition('"')[0]
-                route.send(
-                    '{"event":"error","ref":"%s","code":"bad_frame","message":"no channels"}' % ref
-                )
+                ref = json.loads(message)["ref"]
+                refusal = {"event": "error", "code": "bad_frame", "message": "no channels"}
+                route.send(json.dumps({**refusal, "ref": ref}))
             else:
                 server.send(message)
 

@@ -101,12 +101,20 @@ class Trader:
         ref = next(self._refs)
         await self.send(**command, ref=ref)
         while True:
-            frame: dict[str, Any] = json.loads(await self._ws.receive_str())
+            frame = await self.receive()
             if frame.get("ref") == ref:
                 return frame
 
     async def send(self, **command: Any) -> None:
-        await self._ws.send_str(json.dumps(command))
+        await self.send_text(json.dumps(command))
+
+    async def send_text(self, text: str) -> None:
+        await self._ws.send_str(text)
+
+    async def receive(self) -> dict[str, Any]:
+        """Return the next frame."""
+        frame: dict[str, Any] = json.loads(await self._ws.receive_str())
+        return frame
 
     async def add(self, side: str, price: float | None, amount: float, **options: Any) -> Any:
         """Send a limit order, or without a price a market order; return its reply."""
