@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import statistics
 import subprocess
 import sys
@@ -93,6 +94,22 @@ def test_a_bot_that_leaves_everything_open_leaves_nothing_of_the_server(run):
         """
     )
     result.assert_outcomes(passed=2)
+
+
+def test_a_reader_that_has_stopped_does_not_hold_up_the_end(fastbook_server):
+    with socket.create_connection(("127.0.0.1", fastbook_server.port)) as reader:
+        reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        reader.sendall(
+            b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        )
+        fastbook_server.wait_for_client()
+        maker = fastbook_server.counterparty()
+        for n in range(400):  # far more than all buffers take
+            maker.bid((100 + n) / 100, 1)
+        fastbook_server.close()
+    names = {thread.name for thread in threading.enumerate()}
+    assert "fastbook-server" not in names
 
 
 def test_it_serves_async_tests_of_pytest_asyncio_and_of_anyio(run):

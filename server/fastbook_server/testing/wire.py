@@ -233,12 +233,12 @@ class Wire(asyncio.Transport):
 
     def _acked(self, frame: Frame) -> str | None:
         """Return which op this frame answers, if it says that an order was executed."""
-        if frame.get("event") != "order" or "lastPrice" in frame:
+        if frame.get("event") not in ("order", "error") or "lastPrice" in frame:
             return None
         for waiting in self._awaited:
             if waiting[1] == frame.get("ref"):
                 self._awaited.remove(waiting)
-                return waiting[0] if frame["status"] != "rejected" else None
+                return waiting[0] if frame.get("status", "rejected") != "rejected" else None
         return None
 
     def _delay_or_send(self, frame: bytes, is_public: bool) -> None:
