@@ -46,6 +46,7 @@ class Feeds:
         self._resubscribe = resubscribe
         self._failed = failed
         self._tapes: dict[str, Tape] = {}
+        self._syncing: dict[str, asyncio.Future[None]] = {}
         self._fetching: dict[str, asyncio.Task[None]] = {}
         self._instruments: dict[str, InstrumentView] = {}
 
@@ -55,8 +56,15 @@ class Feeds:
         for tape in self._tapes.values():
             tape.reopen()
 
+    async def until_synced(self, security: str) -> None:
+        """Wait for the whole book of a security, or for the loss of the connection."""
+        waiter = self._syncing.setdefault(security, asyncio.get_running_loop().create_future())
+        if not self.book(security).is_synced:
+            await asyncio.shield(waiter)
+
     def lost(self) -> None:
         """Note that no frame comes any more."""
+        self._synced(*self._syncing)
         for book in self.books.values():
             book.lose()
         for task in self._fetching.values():
@@ -111,7 +119,14 @@ class Feeds:
         book = self.book(frame.security)
         self._mend(book, book.apply(frame))
         if book.is_synced:
+            self._synced(frame.security)
             self._mailbox.put(frame)
+
+    def _synced(self, *securities: str) -> None:
+        for security in securities:
+            waiter = self._syncing.pop(security, None)
+            if waiter is not None:
+                waiter.set_result(None)
 
     def _mend(self, book: Book, wrong: str | None) -> None:
         if wrong is not None:

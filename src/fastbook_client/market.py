@@ -180,7 +180,10 @@ class Market:
         return await self._session.mailbox.get()
 
     async def subscribe(self, channel: Channel, security: str | None = None) -> None:
-        """Follow a channel of a security, after reconnects too, until `unsubscribe`."""
+        """Follow a channel of a security, after reconnects too, until `unsubscribe`.
+
+        With ``depth`` it returns when the whole book has come, so that `book` is filled.
+        """
         await self._session.follow(channel, security or self.security)
 
     async def unsubscribe(self, channel: Channel, security: str | None = None) -> None:
@@ -190,8 +193,8 @@ class Market:
     def book(self, security: str | None = None) -> Book:
         """Return the local book that the ``depth`` channel keeps up to date.
 
-        It is the same object from call to call, and empty (``is_synced`` False) until the server's
-        first depth frame is here.
+        It is the same object from call to call, and empty (``is_synced`` False) while there is no
+        connection, or a wrong book is being fetched anew.
 
         Raises:
             FastbookError: the channel ``depth`` of the security is not followed.

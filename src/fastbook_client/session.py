@@ -146,7 +146,12 @@ class Session:
 
     async def follow(self, channel: Channel, security: str) -> None:
         """Subscribe, now and after every loss, until `unfollow`."""
-        await self.ask(Subscribe(channel=channel, security=security))
+        command = Subscribe(channel=channel, security=security)
+        await self.ask(command)
+        if channel == "depth":
+            await self.feeds.until_synced(security)
+            if not self.feeds.book(security).is_synced:
+                raise Unanswered(command)
 
     async def unfollow(self, channel: Channel, security: str) -> None:
         """Unsubscribe."""

@@ -306,10 +306,12 @@ async def test_who_will_never_read_keeps_nothing() -> None:
 
 
 async def follow_depth(server: ScriptedServer, market: Market) -> Any:
-    await market.subscribe("depth")
+    subscribing = asyncio.create_task(market.subscribe("depth"))
     peer = await server.peer(0)
+    await peer.command("subscribe")
     await peer.say(depth(5, None, {11.0: 1.0, 12.0: 0.25}, {10.0: 0.5, 9.5: 1.0}))
-    await until(lambda: market.book().is_synced)
+    await subscribing
+    assert market.book().is_synced
     return peer
 
 
@@ -330,6 +332,17 @@ async def test_a_local_book_is_exact_and_checked() -> None:
         assert book.mid == 10.25
         assert book.levels("bid", 2) == [(10.0, 0.5), (9.5, 1.0)]
         assert (book.amount_at("ask", 12), book.amount_at("ask", 11)) == (0.25, 0.0)
+
+
+async def test_a_loss_before_the_whole_book_is_no_subscription_that_hangs() -> None:
+    async with scripted_server() as (url, server), connect(url, reconnect=False) as market:
+        subscribing = asyncio.create_task(market.subscribe("depth"))
+        peer = await server.peer(0)
+        await peer.command("subscribe")
+        await market.ping()
+        peer.cut()
+        with pytest.raises(Unanswered):
+            await subscribing
 
 
 @pytest.mark.parametrize("wrong", ["checksum", "gap", "checksum of another seq"])

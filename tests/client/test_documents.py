@@ -1,0 +1,113 @@
+"""What the documents show is run as it stands there, against a real server."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+import textwrap
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from client_servers import small_server
+
+from fastbook_client import Market, connect
+
+ROOT = Path(__file__).parents[2]
+SHOWN = "http://127.0.0.1:8080"
+PATIENCE_S = 30.0
+
+
+def blocks(path: str) -> list[str]:
+    """Return the Python code of a document, block by block."""
+    return re.findall(r"```python\n(.*?)```", (ROOT / path).read_text(), re.DOTALL)
+
+
+def talk_to_it() -> str:
+    text = (ROOT / "README.md").read_text()
+    section = text[text.index("## Talk to it") :]
+    found = re.search(r"```python\n(.*?)```", section, re.DOTALL)
+    assert found is not None
+    return found[1]
+
+
+@pytest.fixture
+async def url() -> AsyncIterator[str]:
+    async with small_server(instruments="BTC-USD:0.01:0.0001", throttle_ms=20) as address:
+        yield address
+
+
+@pytest.fixture
+async def others(url: str) -> AsyncIterator[Market]:
+    """Somebody who makes the market that the documents suppose."""
+    async with connect(url, channels=["depth"], queue_max=0) as market:
+        await market.limit("bid", 100, 1)
+        await market.limit("ask", 100.1, 2)
+        await market.market("bid", 1, self_trade="allow")
+        await market.limit("bid", 97, 20)
+        yield market
+
+
+async def started(code: str, url: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-u", "-c", code),
+        stdout=asyncio.subprocess.PIPE,
+        env={"PATH": "", "PYTHONPATH": ":".join(filter(None, sys.path))},
+    )
+
+
+async def test_the_bot_of_the_readme_makes_money(url: str, others: Market) -> None:
+    code = talk_to_it()
+    assert SHOWN in code
+    assert len(code.strip().splitlines()) == 15
+    bot = await started(code.replace(SHOWN, url), url)
+    assert bot.stdout is not None
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            for side in ("bid", "ask"):
+                assert f"type='{side}'" in (await bot.stdout.readline()).decode()
+            await others.market("ask", 1.5)  # the first of the queue, then the bot
+            line = (await bot.stdout.readline()).decode()
+            assert "type='ask'" in line
+            assert "price=100.02" in line
+            await others.market("bid", 0.5)
+            line = (await bot.stdout.readline()).decode()
+            assert "type='bid'" in line
+            assert "price=100.0," in line
+    finally:
+        bot.terminate()
+        await bot.wait()
+
+
+async def test_the_raw_form_in_the_protocol_prints_what_the_server_says(url: str) -> None:
+    (code,) = blocks("docs/protocol.md")
+    raw = await started(code.replace(SHOWN.replace("http", "ws"), url.replace("http", "ws")), url)
+    assert raw.stdout is not None
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            while b'"ref":"1","status":"open"' not in await raw.stdout.readline():
+                pass
+    finally:
+        raw.terminate()
+        await raw.wait()
+
+
+CLIENT = blocks("docs/client.md")
+
+
+@pytest.mark.parametrize("number", range(len(CLIENT)))
+async def test_a_block_of_the_clients_page_does_what_it_says(
+    number: int, url: str, others: Market, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = CLIENT[number].replace(SHOWN, url)
+    code = code.replace("from fastbook_client import *\n", "")
+    if "sync.connect" in code:
+        await asyncio.to_thread(exec, compile(code, "docs/client.md", "exec"), {})
+        assert "Level(" in capsys.readouterr().out
+        return
+    names: dict[str, object] = {}
+    whole = "import asyncio\nfrom fastbook_client import *\nasync def block(market):\n"
+    exec(compile(whole + textwrap.indent(code, "    "), "docs/client.md", "exec"), names)
+    async with asyncio.timeout(PATIENCE_S), connect(url) as market:
+        await names["block"](market)  # type: ignore[operator]
