@@ -62,7 +62,7 @@ export class Blotter {
   _head() {
     const head = byId("blotter-head");
     if (head.dataset.shown === this.shown) return;
-    head.dataset.shown = this.shown;
+    head.dataset.shown = head.closest("table").dataset.shown = this.shown;
     head.replaceChildren(...COLUMNS[this.shown].map((name) => {
       const cell = el("th", { scope: "col", className: NUMBERS.has(name) ? "n" : "" }, name || " ");
       if (!name) cell.replaceChildren(el("span", { className: "sr" }, "Cancel"));

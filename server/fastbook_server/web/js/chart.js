@@ -30,7 +30,7 @@ export class Chart {
     const chart = library.createChart(byId("chart"), {
       autoSize: true,
       layout: { attributionLogo: true, fontFamily: MONO, fontSize: 11, background: { color: "transparent" } },
-      timeScale: { timeVisible: true, rightOffset: 4, tickMarkFormatter: tickText, borderVisible: false },
+      timeScale: { timeVisible: true, rightOffset: 4, barSpacing: 8, tickMarkFormatter: tickText, borderVisible: false },
       rightPriceScale: { borderVisible: false },
       localization: { timeFormatter: timeText },
       crosshair: { mode: library.CrosshairMode.Normal },

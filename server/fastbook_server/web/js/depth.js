@@ -63,7 +63,11 @@ export class DepthChart {
       context.fillText(grid.priceText(Math.max(0, t)), x, height - FOOT / 2 + 1);
     }
     context.textAlign = "right";
-    context.fillText(grid.amountShort(largest), width - 4, 9);
+    const most = grid.amountShort(largest);
+    context.fillStyle = c.panel;
+    context.fillRect(width - 8 - context.measureText(most).width, 2, 999, 15);
+    context.fillStyle = c.muted;
+    context.fillText(most, width - 4, 10);
     this._drawCrosshair(context, c);
   }
 
