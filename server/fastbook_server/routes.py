@@ -89,11 +89,13 @@ class Gateway:
     async def index(self, request: web.Request) -> web.Response:
         """Say what there is."""
         ws = f"{'wss' if request.secure else 'ws'}://{request.host}/ws"
+        api = f"{request.scheme}://{request.host}/api/"
         names = ", ".join(i.security for i in self._instruments)
         return web.Response(
             text=f"fastbook {__version__}: an exchange server\n\n"
-            f"WebSocket  {ws}\ntrading    {names}\n"
-            "also       /healthz /readyz /metrics /version\n"
+            f"WebSocket  {ws}\nHTTP       {api}instruments, book, trades, candles, ticker\n"
+            f"trading    {names}\n"
+            "also       /docs /healthz /readyz /metrics /version\n"
         )
 
     async def healthz(self, _request: web.Request) -> web.Response:

@@ -29,8 +29,7 @@ PATHS = (
 REFUSALS = {
     400: "A parameter is unknown, given twice, malformed or out of range; `parameter` names it.",
     404: "There is no such security.",
-    429: "Too many requests wait for the database; `Retry-After` says when to come again.",
-    503: "The database is away or busy, or the server is stopping.",
+    503: "The database is away, or too many wait for it; `Retry-After` says when to come again.",
 }
 
 
