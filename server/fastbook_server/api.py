@@ -200,7 +200,7 @@ def parse(given: MultiMapping[str], kind: type[Q]) -> Q:
     Raises:
         Refusal: a parameter is unknown, given twice, malformed or out of range.
     """
-    names = [field.name for field in msgspec.structs.fields(kind)]
+    names = kind.__struct_fields__  # as they are spelled: a query renames none
     for name in given:
         if name not in names:
             expected = f"the parameters {', '.join(names)}" if names else "no parameter"
