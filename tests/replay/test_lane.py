@@ -97,9 +97,15 @@ def delete(name: str, line: int = 3, time_ms: int = T0) -> Action:
 def view(name: str, remaining: float = 4.0, order_id: str | None = None) -> dict[str, Any]:
     return {
         "id": order_id or f"id-{name}",
+        "time": T0,
+        "userId": "user#me",
+        "security": "BTC-USD",
         "type": "bid",
+        "execType": "limit",
+        "price": 10.0,
         "amount": 4.0,
         "remaining": remaining,
+        "avgPrice": None,
         "clientOrderId": name,
     }
 

@@ -18,9 +18,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
+from fastbook_client.wire.frames import Error, OrderFrame, OrdersFrame
 from fastbook_client.wire.words import Code
 from fastbook_server.clock import Cancellable, Timers
-from fastbook_server.replay.ledger import Frame, Ledger, ReplayError, decode
+from fastbook_server.replay.ledger import Ledger, ReplayError, Reply, decode
 from fastbook_server.replay.recording import Action
 
 _LAST = 1 << 62
@@ -133,19 +134,27 @@ class Lane:
             ReplayError: the server answers in a way that makes going on pointless.
         """
         frame = decode(payload)
+        if not isinstance(frame, Reply):
+            return
         if frame.ref is None:
             self._on_unasked(frame)
             return
-        sent = self._flying.pop(frame.ref, None)
+        sent = self._flying.pop(frame.ref, None) if isinstance(frame.ref, int) else None
         if sent is None:
             return  # not ours
-        if frame.retry_after_ms is not None:
+        refusal = None if isinstance(frame, OrdersFrame) else frame
+        if refusal is not None and refusal.retry_after_ms is not None:
             self.postponed += 1
             if not self._later:  # once for all that is on its way
                 self._allowed = max(1.0, self._allowed / 2)
             self._later.append(sent)
-            self._later_s = self._timers.time() + frame.retry_after_ms / 1_000
-        elif self._later and frame.code == Code.UNKNOWN_ORDER and self._is_early(sent):
+            self._later_s = self._timers.time() + refusal.retry_after_ms / 1_000
+        elif (
+            self._later
+            and refusal is not None
+            and refusal.code == Code.UNKNOWN_ORDER
+            and self._is_early(sent)
+        ):
             self._later.append(sent)
         else:
             self._on_answer(sent, frame)
@@ -159,20 +168,23 @@ class Lane:
         order_id = delete.action.order_id
         return any(s.action is not None and s.action.order_id == order_id for s in self._later)
 
-    def _on_unasked(self, frame: Frame) -> None:
-        if frame.event == "order":
-            self.ledger.told(frame)
-        elif frame.event == "orders" and self._listing:
-            self._listing = False
-            self._ask_after(self.ledger.listed(frame.orders or ()))
-            self._wake(0.0)
-        elif frame.event == "error":
-            raise ReplayError(f"the server refused a frame: {frame.code}: {frame.message}")
+    def _on_unasked(self, frame: Reply) -> None:
+        match frame:
+            case OrderFrame():
+                self.ledger.told(frame)
+            case OrdersFrame() if self._listing:
+                self._listing = False
+                self._ask_after(self.ledger.listed(frame.orders))
+                self._wake(0.0)
+            case Error():
+                raise ReplayError(f"the server refused a frame: {frame.code}: {frame.message}")
 
-    def _on_answer(self, sent: _Sent, frame: Frame) -> None:
+    def _on_answer(self, sent: _Sent, frame: Reply) -> None:
         action = sent.action
-        if action is None:
-            self._ask_after(self.ledger.listed(frame.orders or ()))
+        if isinstance(frame, OrdersFrame):
+            self._ask_after(self.ledger.listed(frame.orders))
+        elif action is None or isinstance(frame, Error):
+            raise ReplayError(f"the server refused a command: {frame.code}: {frame.message}")
         elif sent.is_recorded:
             self.latencies_s.append(self._stopwatch_s() - sent.at_s)
             self.ledger.replied(action, frame)

@@ -8,10 +8,11 @@ cannot be counted wrongly.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
+from fastbook_client.wire.frames import Error, OrderFrame, OrdersFrame, OrderView, ServerFrame
 from fastbook_client.wire.words import Code
 from fastbook_server.instruments import Grid
 from fastbook_server.replay.recording import Action
@@ -21,32 +22,10 @@ class ReplayError(Exception):
     """The replay cannot go on; the message says why."""
 
 
-class OrderView(msgspec.Struct, rename="camel", gc=False):
-    """What a ledger needs of an order in a server's frame."""
+Reply = OrderFrame | OrdersFrame | Error
+"""What a replay is told: replies to its commands, and reports of its orders."""
 
-    id: str
-    type: str
-    amount: float
-    remaining: float
-    client_order_id: str | None = None
-
-
-class Frame(msgspec.Struct, rename="camel", gc=False):
-    """Any frame of the server, with the parts that a replay looks at."""
-
-    event: str
-    ref: int | None = None
-    status: str | None = None
-    reason: str | None = None
-    code: str | None = None
-    message: str | None = None
-    retry_after_ms: int | None = None
-    last_amount: float | None = None
-    order: OrderView | None = None
-    orders: list[OrderView] | None = None
-
-
-decode = msgspec.json.Decoder(Frame).decode
+decode: Callable[[bytes], ServerFrame] = msgspec.json.Decoder(ServerFrame).decode
 
 
 class Outcome(msgspec.Struct, eq=False, gc=False):
@@ -89,7 +68,7 @@ class Ledger:
 
     # ---- messages -----------------------------------------------------------------------------
 
-    def replied(self, action: Action, frame: Frame) -> None:
+    def replied(self, action: Action, frame: OrderFrame) -> None:
         """Note the reply to a command of the recording."""
         if action.op == "add":
             self.adds += 1
@@ -109,7 +88,7 @@ class Ledger:
         """Note a delete that was not sent because its order is known to be gone."""
         self.deletes += 1
 
-    def told(self, frame: Frame, action: Action | None = None) -> None:
+    def told(self, frame: OrderFrame, action: Action | None = None) -> None:
         """Note an order's state; `action` brought it, if this answers that.
 
         Raises:
@@ -117,7 +96,6 @@ class Ledger:
         """
         view = frame.order
         assert view is not None
-        assert frame.status is not None
         outcome = self._outcome(view, frame.status, action)
         if outcome is None:
             return
