@@ -73,7 +73,9 @@ class Core:
         self.thread.run(self._stop, crash)
 
     def close(self) -> None:
-        """End it all; nothing is left behind."""
+        """End it all; nothing is left behind. Calling it again does nothing."""
+        if self.thread.has_ended:
+            return
         try:
             self.thread.run(self._close)
         finally:

@@ -43,7 +43,7 @@ class Door(Gateway):
             session.close(CLOSE_GOING_AWAY, "the server is stopping")
         await asyncio.sleep(0)
         for wire in tuple(self._company.wires):
-            wire.hang_up()
+            wire.close()
         for _ in range(TURNS_MAX):
             if not self._sessions:
                 return

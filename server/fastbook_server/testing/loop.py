@@ -26,6 +26,11 @@ class LoopThread:
         self._thread = threading.Thread(target=self._live, name=name, daemon=True)
         self._thread.start()
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether it has been stopped."""
+        return self._loop.is_closed()
+
     def run(self, function: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
         """Run a coroutine function in the loop; return what it returns.
 
@@ -35,7 +40,7 @@ class LoopThread:
         """
         if threading.current_thread() is self._thread:
             raise RuntimeError("called from the server's own thread: it would wait for itself")
-        if self._loop.is_closed():
+        if self.has_ended:
             raise NoAnswerError("the server of this test has ended")
         future = asyncio.run_coroutine_threadsafe(function(*args), self._loop)
         try:
@@ -57,7 +62,7 @@ class LoopThread:
 
     def stop(self) -> None:
         """End the loop and its thread; calling it again does nothing."""
-        if not self._loop.is_closed():
+        if not self.has_ended:
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
             self._loop.close()

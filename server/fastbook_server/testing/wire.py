@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
 import msgspec
@@ -59,11 +59,10 @@ class Company:
             wire.reconsider()
 
 
-class Wire(asyncio.Transport):
+class Wire:
     """What a session takes for its transport: every frame passes here on its way to the client."""
 
     def __init__(self, transport: asyncio.Transport, company: Company) -> None:
-        super().__init__()
         self._transport = transport
         self._company = company
         self._faults = company.faults
@@ -87,22 +86,23 @@ class Wire(asyncio.Transport):
         for frame in _split(bytes(data)):
             self._out(frame)
 
-    def get_write_buffer_size(self) -> int:
-        """Return what the socket has not taken yet."""
-        return self._transport.get_write_buffer_size()
+    def writelines(self, data: Iterable[bytes]) -> None:
+        """Send whole frames that come in pieces."""
+        self.write(b"".join(data))
 
-    def is_closing(self) -> bool:
-        """Return whether it is over."""
-        return self._transport.is_closing()
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """Return what the transport knows of its socket."""
-        return self._transport.get_extra_info(name, default)
+    def close(self) -> None:
+        """End the connection; what was written still arrives."""
+        self._release()
+        self._transport.close()
 
     def abort(self) -> None:
         """Cut the connection."""
         self._release()
         self._transport.abort()
+
+    def __getattr__(self, name: str) -> Any:
+        """All else is the transport's own."""
+        return getattr(self._transport, name)
 
     # ---- what others ask ----------------------------------------------------------------------
 
@@ -110,15 +110,9 @@ class Wire(asyncio.Transport):
         """Cut the connection because of a fault; `flush`: what was written still arrives."""
         self.note("fault", f"{why}: the connection is cut")
         if flush:
-            self._release()
-            self._transport.close()
+            self.close()
         else:
             self.abort()
-
-    def hang_up(self) -> None:
-        """End the connection without waiting for the client to agree."""
-        self._release()
-        self._transport.close()
 
     def ended(self) -> None:
         """Forget it: the socket is gone."""
@@ -300,7 +294,8 @@ class HeardSession(Session):
     ) -> None:
         self.wire = Wire(transport, company)
         heard: Any = HeardSocket(ws, self.wire)
-        super().__init__(heard, self.wire, **rest)
+        between: Any = self.wire
+        super().__init__(heard, between, **rest)
 
     def ended(self) -> None:
         """Release everything."""
