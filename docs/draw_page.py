@@ -1,0 +1,65 @@
+"""Draw docs/page.png: the trading page of a running demo, with orders of its own.
+
+    fastbook demo --plain --rate 150 &       # a few minutes before, so that there are candles
+    python docs/draw_page.py http://127.0.0.1:8080/
+
+Needs playwright and Debian's Chromium.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from playwright.sync_api import Page, sync_playwright
+
+TARGET = Path(__file__).parent / "page.png"
+ROW, MIDDLE = 20, 17
+"""Of the ladder: the height of a row, and half of the height of its middle."""
+
+
+def level(page: Page, rows: int) -> tuple[float, float]:
+    """Return where the ladder shows a level: above the middle, or below it if negative."""
+    box = page.locator("#ladder").bounding_box()
+    assert box is not None
+    middle = box["y"] + round(box["height"] / 2)
+    away = MIDDLE + (abs(rows) - 0.5) * ROW
+    return box["x"] + 60, middle - away if rows > 0 else middle + away
+
+
+def send(page: Page, rows: int, side: str, amount: str) -> None:
+    """Send an order at a level of the ladder."""
+    page.mouse.click(*level(page, rows))
+    page.click(f"#side button[value={side}]")
+    page.fill("#amount", amount)
+    page.click("#send")
+    page.wait_for_selector("#answer:not(:empty)")
+
+
+def main(url: str) -> None:
+    """Trade a little, point at a level, and keep the picture."""
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(
+            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"]
+        )
+        context = browser.new_context(
+            viewport={"width": 1440, "height": 860}, color_scheme="dark", device_scale_factor=1.25
+        )
+        page = context.new_page()
+        page.goto(url)
+        page.wait_for_selector("html:not(.stale) #state[data-state=live]")
+        page.click("#intervals button[value='1s']")
+        page.wait_for_timeout(2_000)
+        for rows, side, amount in ((8, "ask", "2.5"), (12, "ask", "4"), (-9, "bid", "3")):
+            send(page, rows, side, amount)
+        send(page, 1, "bid", "0.75")
+        page.click("#side button[value=bid]")
+        page.fill("#amount", "12")
+        page.mouse.click(*level(page, 6))
+        page.wait_for_timeout(1_000)
+        page.screenshot(path=TARGET)
+        browser.close()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
