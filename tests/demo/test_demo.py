@@ -144,6 +144,7 @@ def test_plain_lines_tell_of_the_market(running: Demo) -> None:
         rf"BTC-USD  seq \d+  bid {number} @ {number}  ask {number} @ {number}  "
         rf"last (bought|sold) {number} @ {number}  \d+ orders/s, {number} trades/s\n"
     )
+    assert re.fullmatch(r"trade in a browser: http://\S+/\n", running.line())
     assert re.fullmatch(r"talk to it: .* connect ws://\S+\n", running.line())
     lines = [running.line() for _ in range(2)]
     assert re.fullmatch(pattern, lines[-1])

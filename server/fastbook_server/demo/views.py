@@ -68,7 +68,8 @@ def foot(market: MarketWatch, notes: Sequence[str], program: str) -> tuple[Text,
     connect = Text.assemble(("talk to it  ", draw.DIM), (hint(program, market.ws_url), "cyan"))
     if notes:
         return connect, Text(notes[-1], style="yellow")
-    return connect, Text("Ctrl-C stops the traders, the server and its database", style=draw.DIM)
+    page = Text.assemble(("trade in a browser  ", draw.DIM), (f"{market.url}/", "bold cyan"))
+    return connect, page.append("   Ctrl-C ends it all", draw.DIM)
 
 
 def own_command() -> str:
@@ -109,6 +110,7 @@ class LineView:
     def open(self, url: str) -> None:
         """Say where the server is, in the words of ``fastbook serve``, and how to talk to it."""
         self._say(f"ready {url}")
+        self._say(f"trade in a browser: {url}/")
         self._say(f"talk to it: {hint(own_command(), websocket_url(url))}")
 
     def show(self, market: MarketWatch, now_s: float) -> None:
