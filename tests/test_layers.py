@@ -100,19 +100,19 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"api", "channels", "clock", "config", "documents.routes", "exchange", "feeds", "listener"}
     | {"market_data"}
     | {"past", "pipeline", "routes", "session", "snapshots", "store", "users"},
-    "process": {"app", "config", "embedded.supervisor", "listener", "store.postgres"},
+    "process": {"app", "config", "embedded.supervisor", "listener", "routes", "store.postgres"},
     "cli": {"app", "process", "config", "connect", "demo.run", "embedded.supervisor", "store"}
     | {"replay.recording", "replay.run", "sim.run", "sim.settings"},
     "__main__": {"cli"},
     # companions: clients of the public endpoint like any other
     "connect": OUTSIDE,
     "demo": set(),
-    "demo.noise": EVENTS,
-    "demo.traders": OUTSIDE | {"demo.noise"},
+    "demo.recorded": {"replay.play", "replay.recording"},
     "demo.views": OUTSIDE | TERMINAL,
     "demo.run": OUTSIDE
-    | {"app", "config", "embedded.supervisor", "process"}
-    | {"demo.traders", "demo.views"}
+    | {"app", "config", "embedded.supervisor", "process", "routes"}
+    | {"demo.recorded", "demo.views", "replay.ledger", "replay.recording"}
+    | {"sim.control", "sim.door", "sim.live", "sim.settings"}
     | TERMINAL,
     "terminal": set(),
     "terminal.watch": set(),

@@ -32,8 +32,8 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 def cli() -> None:
     """An exchange server: a Cython order book behind one WebSocket endpoint.
 
-    Start with "fastbook demo": a server on its own private PostgreSQL, with traders that make a
-    market, shown in this terminal.
+    Start with "fastbook demo": a server on its own private PostgreSQL, with a simulated market,
+    shown in this terminal.
     """
 
 
@@ -115,7 +115,11 @@ def with_sim_settings(command: Command) -> Command:
 
     def run(*args: Any, **options: Any) -> Any:
         of_sim = {name: options.pop(name) for name in _SIM_HELP}
-        return command(*args, sim=SimSettings(**of_sim), **options)
+        try:
+            settings = SimSettings(**of_sim)
+        except ValueError as error:  # not a number, which click lets pass
+            raise click.UsageError(f"--{error}") from None
+        return command(*args, sim=settings, **options)
 
     run.__doc__ = command.__doc__
     run.__name__ = command.__name__
@@ -180,44 +184,34 @@ def sim(url: str, securities: tuple[str, ...], sim: SimSettings) -> None:
 
 @cli.command()
 @click.option(
-    "--traders",
-    type=click.IntRange(2, 200),
-    default=8,
-    metavar="VALUE",
-    show_default=True,
-    help="Noise traders, each a connection of its own.",
+    "--replay",
+    "recording",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    metavar="FILE",
+    help='Play this recording (see "fastbook replay") at --speed instead of simulating.',
 )
-@click.option(
-    "--rate",
-    type=click.FloatRange(0.1, 10_000),
-    default=60.0,
-    metavar="VALUE",
-    show_default=True,
-    help="Commands per second of all traders together.",
-)
-@click.option(
-    "--seed",
-    type=int,
-    default=1,
-    metavar="VALUE",
-    show_default=True,
-    help="Of the traders' decisions.",
-)
+@click.option("--once", is_flag=True, help="Play the recording once, not again and again.")
 @click.option("--plain", is_flag=True, help="Print a line per second, as without a terminal.")
+@with_sim_settings
 @with_settings
-def demo(config: Config, traders: int, rate: float, seed: int, plain: bool) -> None:
-    """Run a server, noise traders that make a market on it, and a live view.
+def demo(config: Config, sim: SimSettings, **options: Any) -> None:
+    """Run a server, a simulated market on it, and a live view.
 
-    It is "fastbook serve" with company: the traders and the view are ordinary clients of its
-    public endpoint, and so can you be while it runs. Its data has a folder of its own
-    (/var/lib/fastbook-demo as root, else ~/.local/share/fastbook-demo), so it never touches that
-    of "fastbook serve", unless --data-dir or --database-url says so. Stopped, the traders
-    withdraw their orders; started again, they go on from where the market was.
+    It is "fastbook serve" with company: the agents of "fastbook sim" and the view are ordinary
+    clients of its public endpoint, and so can you be while it runs. Its data has a folder of its
+    own (/var/lib/fastbook-demo as root, else ~/.local/share/fastbook-demo), so it never touches
+    that of "fastbook serve", unless --data-dir or --database-url says so. Stopped, the agents
+    withdraw their orders; started again, they go on from where the market was. Rate and
+    volatility can be turned meanwhile: on the page, or by GET and PUT /sim from this machine.
+
+    With --replay a recorded market takes their place, on BTC-USD:0.1:1e-8 unless --instrument says
+    otherwise, in a data folder of its own (…-demo-replay).
     """
     from fastbook_server.demo import run as demo_
 
-    options = demo_.DemoOptions(traders=traders, rate=rate, seed=seed, plain=plain)
-    sys.exit(run_loop(demo_.run(config, options)))
+    if options["once"] and options["recording"] is None:
+        raise click.UsageError("--once is about --replay, which is not given")
+    sys.exit(run_loop(demo_.run(config, demo_.DemoOptions(sim=sim, **options))))
 
 
 @cli.command()

@@ -15,6 +15,7 @@ from fastbook_server.app import Server
 from fastbook_server.config import Config
 from fastbook_server.embedded.supervisor import EmbeddedPostgres, default_data_dir
 from fastbook_server.listener import SPARE_CONNECTIONS, check_address
+from fastbook_server.routes import Gateway
 from fastbook_server.store.postgres import PostgresStore
 
 log = logging.getLogger(__name__)
@@ -34,11 +35,15 @@ class StoppedError(Exception):
 
 
 async def serve(
-    config: Config, company: Callable[[Server], contextlib.AbstractAsyncContextManager[None]]
+    config: Config,
+    company: Callable[[Server], contextlib.AbstractAsyncContextManager[None]],
+    *,
+    gateway: Callable[..., Gateway] = Gateway,
 ) -> int:
     """Run a server until a signal or a failure; returns the exit code of the process.
 
-    `company` is entered once it serves and the signal handlers are in, and left before it stops.
+    `company` is entered once it serves and the signal handlers are in, and left before it stops;
+    `gateway` makes the server's door.
     0: stopped by SIGTERM, 130: by SIGINT, 1: the database is lost for good or not all could be
     committed. A second signal waits for nothing more.
     """
@@ -58,7 +63,7 @@ async def serve(
             compress_after_days=config.compress_after_days,
             retain_days=config.retain_days,
         )
-        server = Server(config, store, connections_max=connections_max)
+        server = Server(config, store, connections_max=connections_max, gateway=gateway)
         try:
             await _unless_stopped(stop, server.start())
             log.info("data in %s: %s", store.database, _where(config, dsn))

@@ -29,7 +29,7 @@ from fastbook_server.demo import run as demo
 pytestmark = [pytest.mark.xdist_group("demo"), pytest.mark.timeout(120)]
 
 FASTBOOK = (sys.executable, "-m", "fastbook_server")
-QUICK = ("--port", "0", "--rate", "300", "--traders", "4")
+QUICK = ("--port", "0", "--rate", "300", "--noise", "4")
 MARK = "FASTBOOK_TEST_MARK"
 
 
@@ -169,7 +169,7 @@ def test_ctrl_c_ends_everything_with_130_and_a_last_line(running: Demo) -> None:
 async def test_restart_goes_on_from_the_old_price_without_old_orders(
     start: Callable[..., Demo],
 ) -> None:
-    """The traders withdraw what they have, so nothing piles up; somebody else's order stays."""
+    """The agents withdraw what they have, so nothing piles up; somebody else's order stays."""
     first = start("--instrument", "COIN:1:1")
     async with dial(first.url()) as client:
         await both_sides(client)
@@ -220,8 +220,10 @@ def test_in_a_terminal_it_takes_the_screen_and_gives_it_back(start: Callable[...
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        (["--traders", "1"], "'--traders': 1 is not in the range 2<=x<=200"),
-        (["--rate", "0"], "'--rate': 0.0 is not in the range 0.1<=x<=10000"),
+        (["--makers", "0"], "'--makers': 0 is not in the range 1<=x<=50"),
+        (["--rate", "0"], "'--rate': 0.0 is not in the range 0.1<=x<=2000"),
+        (["--volatility", "nan"], "'--volatility'"),
+        (["--once"], "--once is about --replay"),
         (["--seed", "x"], "'--seed': 'x' is not a valid integer"),
         (["--port", "65536"], "--port: Expected `int` <= 65535"),
     ],

@@ -83,21 +83,26 @@ class Agent:
 class Maker(Agent):
     """Quotes both sides around the value, in levels that thicken and spread with the distance.
 
-    It leans against its inventory, and widens with how far the value moves between two looks:
-    with volatility, and with its own slowness. A level is quoted again when it is off by more
-    than its tolerance; first on the side that moves away, so that it never meets itself and no
-    side of it is ever bare.
+    It takes what others offer at prices that are out of date, leans against its inventory, and
+    widens with how far the value moves between two looks: with volatility, and with its own
+    slowness. A level is quoted again when it is off by more than its tolerance; first on the side
+    that moves away, so that it never meets itself and no side of it is ever bare.
     """
 
     DISTANCES = (1.0, 1.8, 2.8, 4.0, 5.5, 7.5, 10.5, 15.0)
     SIZES = (0.3, 0.7, 1.4, 2.4, 3.6, 5.0, 7.0, 10.0)
-    HALF_SPREAD_MIN = 1.4
+    HALF_SPREAD_MIN = 1.15
     CAUTION = 0.8
     """How many typical moves between two looks the half spread is wider."""
-    LEAN = 2.0
+    LEAN = 1.0
     """How many half spreads the quotes are shifted at the largest inventory."""
     OPINION = 0.3
     """By how many half spreads one maker's value differs from another's."""
+
+    STALE = 0.3
+    """From how many half spreads on the wrong side of the value it takes an order of another."""
+    PICKED_MAX = 5.0
+    """The most that it takes so at once, in typical sizes."""
 
     def __init__(self, random: Random, typical: int, inventory_max: int) -> None:
         super().__init__(random, typical, inventory_max)
@@ -125,9 +130,24 @@ class Maker(Agent):
         first, second = (SELL, BUY) if moved >= 0 else (BUY, SELL)
         return [
             *strays,
+            *self._pick_off(look, middle, half),
             *self._quote(first, middle, half, full, held),
             *self._quote(second, middle, half, full, held),
         ]
+
+    def _pick_off(self, look: Look, middle: float, half: float) -> Iterable[Intent]:
+        """Yield an order for what others offer at prices that are out of date, if they do."""
+        margin = half * self.STALE
+        if look.ask < middle - margin:
+            side, price = BUY, math.ceil(middle - margin) - 1
+            stale = [lots for p, lots in look.book.depth(SELL, LEVELS_SEEN) if p <= price]
+        elif look.bid > middle + margin:
+            side, price = SELL, math.floor(middle + margin) + 1
+            stale = [lots for p, lots in look.book.depth(BUY, LEVELS_SEEN) if p >= price]
+        else:
+            return
+        most = int(self.typical * self.PICKED_MAX)
+        yield Limit(side, max(1, price), min(most, sum(stale)), ioc=True)
 
     def _quote(
         self,

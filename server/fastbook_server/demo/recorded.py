@@ -1,0 +1,63 @@
+"""A recorded market for the demo: played at its pace, again and again, withdrawn at the end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from fastbook_client.errors import FastbookError
+from fastbook_client.market import connect
+from fastbook_server.replay.play import Player
+from fastbook_server.replay.recording import Action
+
+log = logging.getLogger(__name__)
+
+WITHDRAW_S = 2.0
+"""How long a stop waits until the recording's orders are out of the book."""
+
+
+class Recorded(msgspec.Struct, frozen=True, kw_only=True):
+    """A recording, and how to play it; each round is a user of its own."""
+
+    file: Path
+    actions: Sequence[Action]
+    speed: float
+    once: bool
+
+    async def run(self, url: str, security: str) -> None:
+        """Play; ends after one round, or when it is cancelled.
+
+        Whatever of the recording rests at the end of a round is withdrawn.
+
+        Raises:
+            ReplayError: there is no connection any more for good.
+        """
+        while True:
+            player = Player(url, security=security, speed=self.speed, notify=log.warning)
+            tokens: list[str] = []
+            try:
+                async with player:
+                    tokens = player.resume_tokens
+                    await player.play(self.actions)
+            finally:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(WITHDRAW_S):
+                        await _withdraw(url, tokens)
+            log.info("a round is over: %s", player.report().text())
+            if self.once:
+                return
+
+
+async def _withdraw(url: str, tokens: Sequence[str]) -> None:
+    """Take the orders of these users out of the book, if the server still answers."""
+    for token in tokens:
+        try:
+            async with connect(url, resume=token, feed=False, queue_max=0) as market:
+                await market.cancel_all()
+        except FastbookError as error:
+            log.warning("the recording's orders stay in the book: %s", error)
