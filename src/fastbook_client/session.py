@@ -218,15 +218,16 @@ class Session:
     async def _read(self, connection: Connection) -> None:
         number = 0
         while True:
-            payload = await connection.receive_bytes()
+            try:
+                payload = await connection.receive_bytes()
+            except ConnectionClosed as closed:
+                raise self._failure or closed from None
             try:
                 frame = _decode(payload)
             except msgspec.MsgspecError as error:
                 self._misunderstood(payload, error)
                 continue
             self._take(frame)
-            if self._failure is not None:
-                raise self._failure
             number += 1
             if number % FRAMES_PER_TURN == 0:
                 await asyncio.sleep(0)
@@ -293,6 +294,7 @@ class Session:
             self.mailbox.end(error)
 
     def _give_up(self, error: Exception) -> None:
+        """End because of what went wrong beside the reading of frames."""
         self._failure = error
         if self._connection is not None:
             closing = asyncio.ensure_future(self._connection.close())
@@ -332,7 +334,13 @@ class Session:
     def _later(self, frame: Error, again: Callable[[], None]) -> None:
         """Do something again when the server has said that it makes sense."""
         delay_s = (frame.retry_after_ms or 1_000) / 1_000
-        self._timers.add(asyncio.get_running_loop().call_later(delay_s, again))
+
+        def fire() -> None:
+            self._timers.discard(timer)
+            again()
+
+        timer = asyncio.get_running_loop().call_later(delay_s, fire)
+        self._timers.add(timer)
 
 
 def _patience(reconnect: Backoff | None) -> Backoff:

@@ -188,6 +188,26 @@ async def test_a_refused_resume_is_told_and_the_old_users_order_cannot_be_asked_
             await market.outcome(caught.value.client_order_id or "")
 
 
+@pytest.mark.parametrize("op", ["orders", "subscribe"])
+async def test_what_a_busy_server_puts_off_after_a_loss_is_asked_again(op: str) -> None:
+    async with (
+        scripted_server() as (url, server),
+        connect(url, feed=False, channels=["ticker"], reconnect=QUICK) as market,
+    ):
+        server.mute = {op}
+        (await server.peer(0)).cut()
+        peer = await server.peer(1)
+        sent = await peer.command(op)
+        busy = {"code": "unavailable", "message": "", "retryAfterMs": 5}
+        await peer.say({"event": "error", "ref": sent["ref"]} | busy)
+        await until(lambda: sum(command["op"] == op for command in peer.got) == 2)
+        if op == "orders":
+            await peer.say({"event": "orders", "ref": peer.got[-1]["ref"], "orders": []})
+        else:
+            assert peer.got[-1]["channel"] == "ticker"
+        assert (await event_of(market, Resynced)).same_user
+
+
 async def test_while_there_is_no_connection_nothing_is_sent() -> None:
     async with (
         scripted_server() as (url, server),
@@ -294,6 +314,22 @@ async def test_who_does_not_read_gets_replies_and_what_is_queued_and_then_a_clea
         assert [e.seq for e in found if isinstance(e, Depth)] == [49]
         with pytest.raises(TooSlow):
             await market.ping()
+
+
+async def test_missed_trades_that_find_no_room_end_it_too() -> None:
+    async with (
+        scripted_server() as (url, server),
+        connect(url, queue_max=2, reconnect=QUICK) as market,
+    ):
+        peer = await server.peer(0)
+        server.pages = [{"security": SECURITY, "trades": [trade(1), trade(2)], "more": False}]
+        await peer.say(trades(None, 1, seq=1), trades(2, 3), trades(3, 4))
+        await until(lambda: not market.is_connected)
+        found: list[Event] = []
+        with pytest.raises(TooSlow):
+            await _read_all(market, found)
+        assert [e.seq for e in found if isinstance(e, Trades)] == [1, 2]
+        assert len(server.peers) == 1
 
 
 async def test_who_will_never_read_keeps_nothing() -> None:
