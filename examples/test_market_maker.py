@@ -47,6 +47,19 @@ async def test_a_lost_answer_does_not_double_an_order(fastbook_server):
     assert [f["order"]["type"] for f in adds] == ["bid", "ask"]
 
 
+async def test_nor_does_it_when_others_trade_before_the_bot_is_back(fastbook_server):
+    async with quoting(fastbook_server) as bot:
+        await rests(fastbook_server, bot, ("bid", 99, 1), ("ask", 101, 1))
+        lost = fastbook_server.faults.lose_ack()
+        with fastbook_server.faults.refuse_connections():
+            taker = fastbook_server.counterparty("taker")
+            taker.buy(1)  # the bot offers anew, and does not hear of it
+            await fastbook_server.aio.wait_for(lambda: lost.happened)
+            fastbook_server.counterparty("other").ask(100.5, 1)
+            taker.buy(1)
+        await rests(fastbook_server, bot, ("bid", 99.5, 1), ("ask", 101.5, 1))
+
+
 async def test_what_happened_while_it_was_away_is_made_up_for(fastbook_server):
     async with quoting(fastbook_server) as bot:
         await rests(fastbook_server, bot, ("bid", 99, 1), ("ask", 101, 1))
