@@ -234,7 +234,6 @@ cdef inline void ids_put(IdMap* ids, uint64_t id, uint32_t slot) noexcept nogil:
     if hint_likely(id - ids.base < ids.ring_size):
         ids.ring[id & (ids.ring_size - 1)] = slot
         ids.dense += 1
-        hint_store(&ids.ring[(id + 32) & (ids.ring_size - 1)])  # the ids to come
     else:
         hash_put(ids, id, slot)
 

@@ -451,6 +451,8 @@ cdef inline int64_t order_append(
     else:
         level.head = slot
     ids_put(&book.ids, id, slot)
+    if later:
+        ids_load(&book.ids, id + 32)  # probably soon to come: a line of the ring holds 16
     return total
 
 

@@ -14,7 +14,7 @@ from fastbook import _book, _depth, reference
 
 CLASSES: tuple[Any, ...] = (fastbook.OrderBook, fastbook.Event, fastbook.Depth)
 MODULES = {"_book.pyi": _book, "_depth.pyi": _depth}
-SOURCE = Path(fastbook.__file__).parent
+SOURCE = Path(__file__).parents[2] / "src" / "fastbook"
 
 
 def public(owner: object) -> list[str]:
