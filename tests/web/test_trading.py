@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from web_stage import fill_in, has_rows, list_orders, live, order, rows, says, shoot, text, until
@@ -169,6 +170,18 @@ async def test_securities_are_switched_and_the_url_says_which(stage: Any) -> Non
     assert page.url.endswith("?security=COIN")
 
 
+async def test_a_large_order_is_estimated_on_the_whole_book(stage_of: Any) -> None:
+    stage = await stage_of(depth=5)
+    maker = await stage.trader()
+    for n in range(30):
+        await maker.add("ask", 100.0 + n, 1.0)
+    page = await stage.open()
+    await fill_in(page, "bid", "120", "15")
+    await says(page, "est-now", "15.00")
+    assert await text(page, "est-average") == "107.000"
+    assert await text(page, "est-rest") == "nothing"
+
+
 async def test_wide_steps_come_from_the_whole_book(stage_of: Any) -> None:
     stage = await stage_of(depth=5)
     maker = await stage.trader()
@@ -190,3 +203,35 @@ async def test_wide_steps_come_from_the_whole_book(stage_of: Any) -> None:
         ["bid", "99.00", "2.00", "2.00"],
     ]
     assert await text(page, "gaps") == "0"
+
+
+async def test_older_candles_come_when_they_are_scrolled_to(stage_of: Any) -> None:
+    now_ms = [int(time.time() * 1_000) - 900 * 60_000]
+    stage = await stage_of(now_ms=lambda: now_ms[0])
+    maker, taker = await stage.trader(), await stage.trader()
+    for n in range(900):
+        now_ms[0] += 60_000
+        price = 100 + n % 50 / 10
+        await maker.send_text(limit("ask", price))
+        await taker.add("bid", price, 0.01)
+    context = await stage.context()
+    answers: list[Any] = []
+    context.on("response", lambda r: answers.append(r) if "/api/candles" in r.url else None)
+    page = await stage.open(context=context)
+    await says(page, "legend", "C 104.90")
+    box = await page.locator("#chart").bounding_box()
+    await page.mouse.move(box["x"] + 300, box["y"] + 100)
+    for _ in range(60):
+        await page.mouse.wheel(-400, 0)
+    asked = "() => performance.getEntriesByType('resource').some(e => e.name.includes('/candles?'))"
+    await until(page, asked)
+    assert answers[0].status == 200
+    older = (await answers[0].json())["candles"]
+    assert len(older) > 100
+
+
+def limit(side: str, price: float) -> str:
+    return (
+        f'{{"op":"add","order":{{"type":"{side}","execType":"limit",'
+        f'"price":{price:.2f},"amount":0.01}}}}'
+    )

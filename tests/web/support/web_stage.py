@@ -7,11 +7,13 @@ import contextlib
 import itertools
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
+from fastbook_server import clock
 from fastbook_server.app import Server
 from fastbook_server.config import Config
 from fastbook_server.instruments import InstrumentSpec
@@ -136,10 +138,10 @@ class Stage:
         self._traders: list[Trader] = []
         self.complaints: list[str] = []
 
-    async def start(self, **settings: Any) -> None:
+    async def start(self, now_ms: Callable[[], int] = clock.time_ms, **settings: Any) -> None:
         specs = tuple(InstrumentSpec.parse(text) for text in SECURITIES)
         given = {"port": 0, "instruments": specs} | settings
-        self.server = Server(Config(**given), MemoryStore())
+        self.server = Server(Config(**given), MemoryStore(), now_ms=now_ms)
         await self.server.start()
         self.way = Way(self.server.port)
         await self.way.start()

@@ -29,7 +29,7 @@ export class Ladder {
   }
   setStep(step) {
     this.step = step;
-    this.market.setDepth(step > 1);
+    this.market.setDepth("ladder", step > 1);
     this.canvas.dirty = true;
     this.loop.invalidate();
   }

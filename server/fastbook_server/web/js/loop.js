@@ -19,7 +19,13 @@ export class Loop {
   _draw(now) {
     const started = performance.now();
     this._asked = false;
-    for (const view of this.views) view.frame(now);
+    for (const view of this.views) {
+      try {
+        view.frame(now);
+      } catch (error) {
+        console.error(error); // one broken view does not take the others along
+      }
+    }
     this._times[this.frames++ % KEPT] = performance.now() - started;
   }
   /** Return how long the last frames took, in ms: the median and the slowest of a hundred. */

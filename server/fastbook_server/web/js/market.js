@@ -14,7 +14,7 @@ export class Market {
     this.instruments = [];
     this.security = null;
     this.interval = "1m";
-    this.wantsDepth = false;
+    this._wanting = new Set();
     this.gaps = 0;
     this.epoch = null;
     this._reset();
@@ -88,10 +88,15 @@ export class Market {
     this._loop.invalidate();
   }
 
-  /** Follow the whole book, level by level, or no longer: wide steps need more than the best rows. */
-  setDepth(wanted) {
-    if (wanted === this.wantsDepth) return;
-    this.wantsDepth = wanted;
+  get wantsDepth() {
+    return this._wanting.size > 0;
+  }
+  /** Follow the whole book as long as anybody wants more than the best rows. */
+  setDepth(who, wanted) {
+    const before = this.wantsDepth;
+    if (wanted) this._wanting.add(who);
+    else this._wanting.delete(who);
+    if (before === this.wantsDepth) return;
     if (wanted) this._subscribe("depth");
     else {
       if (this.security) this._send("unsubscribe", "depth", this.security);

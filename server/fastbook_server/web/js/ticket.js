@@ -117,6 +117,7 @@ export class Ticket {
   _meet() {
     this._security = this.market.security;
     const { grid } = this.market;
+    this.market.setDepth("ticket", false);
     byId("price").value = "";
     byId("amount").value = grid.amount(Math.max(1, grid.lots(1))).toFixed(grid.amountDecimals);
     this._clearAnswer();
@@ -130,6 +131,8 @@ export class Ticket {
     const limit = type === "limit" ? grid.ticks(price) : null;
     const known = lots > 0 && !(type === "limit" && Number.isNaN(price));
     const got = known ? sweep(market.sides[other], other, { lots, limit }) : null;
+    const exhausted = known && got.levels > 0 && got.levels === market.sides[other].length && got.lots < lots;
+    if (exhausted && !market.depth) market.setDepth("ticket", true); // there may be more than the best rows
     const dash = "–";
     const average = got?.lots ? got.cost / got.lots : null;
     const best = market.sides[other][0]?.t;
