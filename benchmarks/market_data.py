@@ -5,7 +5,8 @@
 A server of its own, on a private PostgreSQL, takes orders through one socket at a fixed rate, half
 of which trade. Windows of a few seconds follow each other in turn: nothing else; 100 requests a
 second for the same candles; 100 a second each for others, so that each asks the database; one
-follower of depth, ticker and candles. The figures are of the server process alone.
+follower of depth, ticker and candles. After each of these comes the same without orders, so that
+its own cost can be taken off. The figures are of the server process alone.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import aiohttp
 import msgspec
@@ -65,6 +66,16 @@ async def server(folder: str) -> AsyncIterator[tuple[int, str]]:
     finally:
         process.terminate()
         process.wait(30)
+
+
+class Window(NamedTuple):
+    """What was seen in one: CPU us per order, of that the load's own; answers; what was asked."""
+
+    spent_us: float
+    alone_us: float
+    p50_ms: float
+    p99_ms: float
+    asked: int
 
 
 class Trader:
@@ -153,35 +164,39 @@ async def measure(seconds: float, rounds: int, orders: int, requests: int) -> No
                 "one follower of " + ", ".join(FOLLOWED): lambda s: follow(http, url, s),
             }
             await trader.trade(seconds)  # warm up
-            found: dict[str, list[tuple[float, float, float, int]]] = {n: [] for n in loads}
+            found: dict[str, list[Window]] = {n: [] for n in loads}
             for _ in range(rounds):
                 for name, load in loads.items():
                     trader.answers_ms.clear()
                     before = cpu_s(pid)
                     work = [trader.trade(seconds), *([load(seconds)] if load else [])]
                     count, *extra = await asyncio.gather(*work)
-                    spent = (cpu_s(pid) - before) / count * 1e6
+                    between = cpu_s(pid)
+                    if load is not None:
+                        await load(seconds)
+                    alone = (cpu_s(pid) - between) / count * 1e6
+                    spent = (between - before) / count * 1e6
                     cuts = statistics.quantiles(trader.answers_ms, n=100)
-                    found[name].append((spent, cuts[49], cuts[98], extra[0] if extra else 0))
+                    asked = extra[0] if extra else 0
+                    found[name].append(Window(spent, alone, cuts[49], cuts[98], asked))
             listening.cancel()
             await ws.close()
     report(found, seconds, orders)
 
 
-def report(
-    found: dict[str, list[tuple[float, float, float, int]]], seconds: float, orders: int
-) -> None:
+def report(found: dict[str, list[Window]], seconds: float, orders: int) -> None:
     """Print one row per load: medians over its windows."""
     print(f"{platform.machine()}, {os.cpu_count()} cores, {orders} orders/s\n")
-    print("| beside the orders | CPU per order | more | per request or frame | answer p50 | p99 |")
+    print("| beside the orders | CPU per order | without its own | of its own | p50 | p99 |")
     print("|---|--:|--:|--:|--:|--:|")
-    base = statistics.median(w[0] for w in next(iter(found.values())))
     for name, windows in found.items():
-        spent, p50, p99, extra = (statistics.median(w[i] for w in windows) for i in range(4))
-        more = spent - base
-        each = f"{more * seconds * orders / extra:.0f} us" if extra else ""
+        spent, alone, p50, p99, asked = (
+            statistics.median(column) for column in zip(*windows, strict=True)
+        )
+        each = f"{alone * seconds * orders / asked:.0f} us each" if asked else ""
         print(
-            f"| {name} | {spent:.1f} us | {more:+.1f} us | {each} | {p50:.1f} ms | {p99:.1f} ms |"
+            f"| {name} | {spent:.1f} us | {spent - alone:.1f} us | {each} "
+            f"| {p50:.1f} ms | {p99:.1f} ms |"
         )
 
 
