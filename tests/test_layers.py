@@ -102,6 +102,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     | {"past", "pipeline", "routes", "session", "snapshots", "store", "users"},
     "process": {"app", "config", "embedded.supervisor", "listener", "routes", "store.postgres"},
     "cli": {"app", "process", "config", "connect", "demo.run", "embedded.supervisor", "store"}
+    | {"terminal.top"}
     | {"replay.recording", "replay.run", "sim.run", "sim.settings"},
     "__main__": {"cli"},
     # companions: clients of the public endpoint like any other
