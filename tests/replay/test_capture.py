@@ -15,6 +15,7 @@ from replay_server_process import (
     ServerProcess,
     Watcher,
     all_fills,
+    check_candles,
     live_book,
     past_book,
     view_book,
@@ -84,6 +85,9 @@ async def test_the_database_and_the_client_end_where_the_reference_ends(
         assert len(midway["view"][1]) > 1_000
         for seq in seqs:
             assert await past_book(sql, seq) == fold.books[seq], seq
+    async with server.sql() as sql:
+        counts = await check_candles(sql, server.dsn)
+    print(f"\ncandles: {counts}")
     print(f"\n{report.text()}")
 
 
@@ -123,6 +127,7 @@ async def test_five_kills_of_the_server_change_nothing(
         assert book == fold.books[seq], seq
     async with server.sql() as sql:
         await assert_same_rows(sql, fold)
+        await check_candles(sql, server.dsn)
         stored = {str(r["id"]): r for r in await sql.fetch("SELECT * FROM orders")}
         trades = {str(r["id"]): r for r in await sql.fetch("SELECT * FROM trades")}
     for name, order_id in acknowledged.items():

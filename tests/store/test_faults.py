@@ -12,6 +12,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from fastbook_client.wire.words import INTERVALS
+from fastbook_server.candles import CandleSeries
 from fastbook_server.embedded import supervisor
 from fastbook_server.embedded.supervisor import EmbeddedPostgres
 from fastbook_server.store import StoreFenced, StoreUnavailable
@@ -67,6 +69,7 @@ async def everything(dsn, sql_of):
             ("cancellations", "security, seq, n"),
             ("open_orders", "id::text, remaining_lots"),
             ("engine_state", "batch_no"),
+            ("candles", "security, interval_ms, time, close_ticks, volume_lots, trades"),
         )
     }
 
@@ -88,7 +91,23 @@ def told(source):
         "cancellations": sorted(key(e) for e in names["OrderCancelled"]),
         "open_orders": sorted((known, left) for known, (_, left, _) in source.resting.items()),
         "engine_state": [(source.number,)],
+        "candles": sorted(
+            (name, series.interval_ms, c.start_ms, c.close, c.volume, c.trades)
+            for (name, _), series in candles(names["OrderFilled"]).items()
+            for c in series.candles
+        ),
     }
+
+
+def candles(fills):
+    """Return all series of candles that fills add up to, by security and interval."""
+    found = {}
+    for fill in fills:
+        name = fill.maker.instrument.security
+        for interval_ms in INTERVALS.values():
+            series = found.setdefault((name, interval_ms), CandleSeries(interval_ms, 0))
+            series.add(fill.time_ms, fill.price, fill.quantity, fill.n == 0)
+    return found
 
 
 @pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGQUIT])

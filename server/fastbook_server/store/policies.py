@@ -56,9 +56,9 @@ async def apply_policies(
     Harmless to repeat. One line of the log says when this database cannot do it.
     """
     if timescale is None or not await connection.fetchval(HYPERTABLES, SCHEMA):
-        cannot = "tables without TimescaleDB"
+        cannot = "these tables are without TimescaleDB"
     elif timescale.licence != "timescale":
-        cannot = f"TimescaleDB under the {timescale.licence} licence"
+        cannot = f"TimescaleDB is under the {timescale.licence} licence"
     else:
         # Of servers that start together one does it, and the others find it done.
         await connection.execute("SELECT pg_advisory_lock($1)", LOCK_KEY)
@@ -68,7 +68,7 @@ async def apply_policies(
         await connection.execute("SELECT pg_advisory_unlock($1)", LOCK_KEY)
         return
     if compress_after_days or retain_days:
-        log.warning("compress_after_days and retain_days do nothing: this is %s", cannot)
+        log.warning("compress_after_days and retain_days do nothing: %s", cannot)
 
 
 async def _compress(connection: Connection, after_days: int) -> None:

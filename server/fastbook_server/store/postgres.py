@@ -42,6 +42,7 @@ PURGE_EVERY_MS = 60_000
 PURGE_ROWS_MAX = 10_000
 
 HAS_CANDLES = "SELECT to_regclass('candles') IS NOT NULL"
+# $1 … $5: the batch is the next one, or nothing happens.
 MOVE_STATE = """
 WITH state AS (
     UPDATE engine_state SET batch_no = $2, time = $3
@@ -50,9 +51,28 @@ WITH state AS (
     UPDATE markets AS m SET seq = new.seq
     FROM unnest($4::text[], $5::bigint[]) AS new (security, seq), state
     WHERE m.security = new.security RETURNING true
-)
+){also}
 SELECT (SELECT count(*) FROM state), (SELECT count(*) FROM moved)
 """
+# $6 …: its candles, in the same round trip.
+ADD_CANDLES = """, candled AS (
+    INSERT INTO candles AS c (
+        security, interval_ms, time,
+        open_ticks, high_ticks, low_ticks, close_ticks, volume_lots, trades
+    )
+    SELECT new.* FROM unnest(
+        $6::text[], $7::integer[], $8::bigint[],
+        $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::numeric[], $14::bigint[]
+    ) AS new, state
+    ON CONFLICT (security, interval_ms, time) DO UPDATE SET
+        high_ticks = greatest(c.high_ticks, excluded.high_ticks),
+        low_ticks = least(c.low_ticks, excluded.low_ticks),
+        close_ticks = excluded.close_ticks,
+        volume_lots = c.volume_lots + excluded.volume_lots,
+        trades = c.trades + excluded.trades
+)"""
+MOVE_STATE_ONLY = MOVE_STATE.format(also="")
+MOVE_STATE_AND_CANDLES = MOVE_STATE.format(also=ADD_CANDLES)
 CHANGE_OPEN_ORDERS = """
 UPDATE open_orders AS o SET remaining_lots = new.remaining, notional = new.notional
 FROM unnest($1::uuid[], $2::bigint[], $3::numeric[]) AS new (id, remaining, notional)
@@ -60,22 +80,6 @@ WHERE o.id = new.id
 """
 DELETE_OPEN_ORDERS = """
 DELETE FROM open_orders AS o USING unnest($1::uuid[]) AS gone (id) WHERE o.id = gone.id
-"""
-ADD_CANDLES = """
-INSERT INTO candles AS c (
-    security, interval_ms, time,
-    open_ticks, high_ticks, low_ticks, close_ticks, volume_lots, trades
-)
-SELECT * FROM unnest(
-    $1::text[], $2::integer[], $3::bigint[],
-    $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::numeric[], $9::bigint[]
-)
-ON CONFLICT (security, interval_ms, time) DO UPDATE SET
-    high_ticks = greatest(c.high_ticks, excluded.high_ticks),
-    low_ticks = least(c.low_ticks, excluded.low_ticks),
-    close_ticks = excluded.close_ticks,
-    volume_lots = c.volume_lots + excluded.volume_lots,
-    trades = c.trades + excluded.trades
 """
 KEEP_CLIENT_ORDERS = """
 INSERT INTO client_orders (user_id, client_order_id, order_id, time)
@@ -249,18 +253,18 @@ class PostgresStore:
         if batch.gone:
             done = await connection.execute(DELETE_OPEN_ORDERS, batch.gone)
             _expect(done, "DELETE", len(batch.gone))
-        if batch.candles:
-            await connection.execute(ADD_CANDLES, *zip(*batch.candles, strict=True))
         await self._keep_client_orders(connection, batch)
         if securities := batch.checkpoints(self._checkpoint_every):
             await connection.execute(CHECKPOINT_BOOKS, securities, batch.time_ms)
         await connection.execute("COMMIT")
 
     async def _move_state(self, connection: Connection, batch: rows.Rows) -> bool:
-        """Take the batch's number; False: the batch is already in."""
+        """Take the batch's number and count its candles; False: the batch is already in."""
         lasts = [last for _, last in batch.seqs.values()]
         moved = await connection.fetchrow(
-            MOVE_STATE, self._epoch, batch.number, batch.time_ms, list(batch.seqs), lasts
+            MOVE_STATE_AND_CANDLES if batch.candles else MOVE_STATE_ONLY,
+            *(self._epoch, batch.number, batch.time_ms, list(batch.seqs), lasts),
+            *zip(*batch.candles, strict=True),
         )
         assert moved is not None, "two counts are one row"
         if moved[0] == 1:

@@ -209,27 +209,18 @@ class _Net:
 
 def _candles(security: str, seconds: CandleSeries) -> Iterator[CandleRow]:
     """Count seconds into every interval, the longer ones from the one before."""
-    finer = seconds
+    candles = seconds.candles
     for interval_ms in INTERVALS.values():
-        series = finer
-        if interval_ms != finer.interval_ms:
-            series = CandleSeries(interval_ms, 0)
-            for candle in finer.candles:
-                series.merge(candle)
-        for c in series.candles:
-            volume = Decimal(c.volume)
+        if len(candles) > 1 and interval_ms != seconds.interval_ms:
+            longer = CandleSeries(interval_ms, 0)
+            for candle in candles:
+                longer.merge(candle)
+            candles = longer.candles
+        for c in candles:  # one alone is the same in all of them, but for its start
             yield (
-                security,
-                interval_ms,
-                c.start_ms,
-                c.open,
-                c.high,
-                c.low,
-                c.close,
-                volume,
-                c.trades,
-            )
-        finer = series
+                security, interval_ms, c.start_ms - c.start_ms % interval_ms,
+                c.open, c.high, c.low, c.close, Decimal(c.volume), c.trades,
+            )  # fmt: skip
 
 
 def _open_order(order: Order, remaining: int, notional: int) -> Row:

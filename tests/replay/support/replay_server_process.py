@@ -16,6 +16,9 @@ from replay_fold import Book, Fill
 
 from fastbook_client.connection import dial
 from fastbook_client.errors import ConnectError, ConnectionClosed
+from fastbook_client.wire.words import INTERVALS, Interval
+from fastbook_server.candles import Candle, CandleSeries
+from fastbook_server.store.history import PostgresHistory
 
 SECURITY = "BTC-USD"
 
@@ -56,11 +59,15 @@ class ServerProcess:
             self._process.terminate()
             assert await self._process.wait() == 0
 
+    @property
+    def dsn(self) -> str:
+        """Where its database is while it runs."""
+        return f"postgresql://postgres@/postgres?host={quote(str(self._data_dir / 'run'), safe='')}"
+
     @asynccontextmanager
     async def sql(self) -> AsyncIterator[asyncpg.Connection]:
         """Look into the database while the server runs."""
-        host = quote(str(self._data_dir / "run"), safe="")
-        connection = await asyncpg.connect(f"postgresql://postgres@/postgres?host={host}")
+        connection = await asyncpg.connect(self.dsn)
         try:
             await connection.execute("SET search_path = fastbook, public")
             yield connection
@@ -116,6 +123,41 @@ async def all_fills(sql: asyncpg.Connection) -> list[Fill]:
         " ORDER BY f.seq, f.n"
     )
     return [Fill(*row) for row in rows]
+
+
+async def check_candles(sql: asyncpg.Connection, dsn: str) -> dict[str, int]:
+    """Hold every candle to the fills, in SQL and page by page; return how many there are."""
+    fills = await sql.fetch("SELECT seq, n, time, price_ticks, quantity_lots FROM fills")
+    fills.sort(key=lambda fill: (fill["seq"], fill["n"]))
+    history = PostgresHistory(dsn, ())
+    counts = {}
+    for interval, interval_ms in INTERVALS.items():
+        series = CandleSeries(interval_ms, 0)
+        for fill in fills:
+            series.add(fill["time"], fill["price_ticks"], fill["quantity_lots"], fill["n"] == 0)
+        expected = list(series.candles)
+        rows = await sql.fetch(
+            "SELECT time, open_ticks, high_ticks, low_ticks, close_ticks, volume_lots::bigint,"
+            f" trades FROM candles_{interval} WHERE security = $1 ORDER BY time",
+            SECURITY,
+        )
+        assert [Candle(*row) for row in rows] == expected
+        assert await _paged(history, interval) == expected
+        counts[interval] = len(expected)
+    await history.close()
+    return counts
+
+
+async def _paged(history: PostgresHistory, interval: Interval, limit: int = 7) -> list[Candle]:
+    """Return all candles, as who pages back from the newest gets them."""
+    found: list[Candle] = []
+    end_ms = None
+    while page := await history.candles(
+        SECURITY, interval, start_ms=None, end_ms=end_ms, limit=limit
+    ):
+        found = [*page, *found]
+        end_ms = page[0].start_ms
+    return found
 
 
 class Watcher:
