@@ -35,8 +35,12 @@ export class Blotter {
   /** Withdraw all orders of this user, in every security. */
   async cancelAll() {
     const reply = await this.account.cancelAll();
-    if (reply?.event === "deletedAll") this.notice(`${reply.count} ${reply.count === 1 ? "order" : "orders"} cancelled`);
-    else this.notice(reply ? `Not cancelled: ${reply.message}` : "Not connected: nothing was cancelled");
+    if (reply?.event === "deletedAll")
+      this.notice(`${reply.count} ${reply.count === 1 ? "order" : "orders"} cancelled`);
+    else
+      this.notice(
+        reply ? `Not cancelled: ${reply.message}` : "Not connected: nothing was cancelled",
+      );
   }
   async _cancel(button) {
     button.disabled = true;
@@ -63,17 +67,34 @@ export class Blotter {
     const head = byId("blotter-head");
     if (head.dataset.shown === this.shown) return;
     head.dataset.shown = head.closest("table").dataset.shown = this.shown;
-    head.replaceChildren(...COLUMNS[this.shown].map((name) => {
-      const cell = el("th", { scope: "col", className: NUMBERS.has(name) ? "n" : "" }, name || " ");
-      if (!name) cell.replaceChildren(el("span", { className: "sr" }, "Cancel"));
-      return cell;
-    }));
+    head.replaceChildren(
+      ...COLUMNS[this.shown].map((name) => {
+        const cell = el(
+          "th",
+          { scope: "col", className: NUMBERS.has(name) ? "n" : "" },
+          name || " ",
+        );
+        if (!name) cell.replaceChildren(el("span", { className: "sr" }, "Cancel"));
+        return cell;
+      }),
+    );
   }
   _rows() {
     const { open, fills, history } = this.account;
-    if (this.shown === "open") return [...open.values()].slice(-SHOWN_MAX).reverse().map((o) => this._openRow(o));
-    if (this.shown === "fills") return fills.slice(-SHOWN_MAX).reverse().map((f) => this._fillRow(f));
-    return history.slice(-SHOWN_MAX).reverse().map((o) => this._historyRow(o));
+    if (this.shown === "open")
+      return [...open.values()]
+        .slice(-SHOWN_MAX)
+        .reverse()
+        .map((o) => this._openRow(o));
+    if (this.shown === "fills")
+      return fills
+        .slice(-SHOWN_MAX)
+        .reverse()
+        .map((f) => this._fillRow(f));
+    return history
+      .slice(-SHOWN_MAX)
+      .reverse()
+      .map((o) => this._historyRow(o));
   }
   _grid(security) {
     const instrument = this.market.instruments.find((i) => i.security === security);
@@ -94,12 +115,24 @@ export class Blotter {
     ];
   }
   _openRow(order) {
-    const label = `Cancel: ${order.type === "bid" ? "buy" : "sell"} ${order.amount} at ${order.price}`;
-    const button = el("button", { type: "button", className: "x", "data-id": order.id, "aria-label": label, title: "Cancel" }, "×");
+    const verb = order.type === "bid" ? "buy" : "sell";
+    const label = `Cancel: ${verb} ${order.amount} at ${order.price}`;
+    const button = el(
+      "button",
+      { type: "button", className: "x", "data-id": order.id, "aria-label": label, title: "Cancel" },
+      "×",
+    );
     const client = cell(order.clientOrderId ?? "–");
     client.className = "id";
     client.title = order.clientOrderId ?? "";
-    return el("tr", {}, ...this._start(order), ...this._amounts(order), client, el("td", { className: "n" }, button));
+    return el(
+      "tr",
+      {},
+      ...this._start(order),
+      ...this._amounts(order),
+      client,
+      el("td", { className: "n" }, button),
+    );
   }
   _fillRow(fill) {
     const grid = this._grid(fill.security);
@@ -111,7 +144,8 @@ export class Blotter {
     return el("tr", {}, ...this._start(fill), ...numbers, cell(fill.role));
   }
   _historyRow(order) {
-    const reason = order.reason && order.reason !== "user" ? `, ${order.reason.replace("_", " ")}` : "";
+    const reason =
+      order.reason && order.reason !== "user" ? `, ${order.reason.replace("_", " ")}` : "";
     const outcome = (WORDS[order.status] ?? order.status) + reason;
     return el("tr", {}, ...this._start(order), ...this._amounts(order), cell(outcome));
   }

@@ -76,7 +76,12 @@ const CRC = Uint32Array.from({ length: 256 }, (_, n) => {
 /** Return the wire's checksum: the CRC-32 of the best 100 of each side, as text. */
 export function checksum(asks, bids) {
   const text = [asks, bids]
-    .map((levels) => levels.slice(0, 100).map(({ t, q }) => `${t}:${q}`).join(","))
+    .map((levels) =>
+      levels
+        .slice(0, 100)
+        .map(({ t, q }) => `${t}:${q}`)
+        .join(","),
+    )
     .join("|");
   let crc = ~0;
   for (let i = 0; i < text.length; i++) crc = CRC[(crc ^ text.charCodeAt(i)) & 255] ^ (crc >>> 8);

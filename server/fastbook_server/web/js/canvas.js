@@ -1,8 +1,23 @@
 // A canvas that follows its box and its screen, and the colours that the stylesheet gives it.
 
-export const MONO = 'ui-monospace, "SF Mono", Menlo, "Cascadia Mono", Consolas, "DejaVu Sans Mono", monospace';
+export const MONO =
+  'ui-monospace, "SF Mono", Menlo, "Cascadia Mono", Consolas, "DejaVu Sans Mono", monospace';
 
-const NAMES = ["bg", "panel", "line", "text", "muted", "faint", "bid", "ask", "bid-soft", "ask-soft", "own", "accent", "hover"];
+const NAMES = [
+  "bg",
+  "panel",
+  "line",
+  "text",
+  "muted",
+  "faint",
+  "bid",
+  "ask",
+  "bid-soft",
+  "ask-soft",
+  "own",
+  "accent",
+  "hover",
+];
 let palette = null;
 
 /** Return the colours of the theme in force, by the names of the custom properties. */

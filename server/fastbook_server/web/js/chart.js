@@ -29,15 +29,29 @@ export class Chart {
     }
     const chart = library.createChart(byId("chart"), {
       autoSize: true,
-      layout: { attributionLogo: true, fontFamily: MONO, fontSize: 11, background: { color: "transparent" } },
-      timeScale: { timeVisible: true, rightOffset: 4, barSpacing: 8, tickMarkFormatter: tickText, borderVisible: false },
+      layout: {
+        attributionLogo: true,
+        fontFamily: MONO,
+        fontSize: 11,
+        background: { color: "transparent" },
+      },
+      timeScale: {
+        timeVisible: true,
+        rightOffset: 4,
+        barSpacing: 8,
+        tickMarkFormatter: tickText,
+        borderVisible: false,
+      },
       rightPriceScale: { borderVisible: false },
       localization: { timeFormatter: timeText },
       crosshair: { mode: library.CrosshairMode.Normal },
     });
     this._candles = chart.addSeries(library.CandlestickSeries, { borderVisible: false });
     this._volume = chart.addSeries(library.HistogramSeries, {
-      priceScaleId: "volume", priceFormat: { type: "custom", formatter: short, minMove: 1e-12 }, lastValueVisible: false, priceLineVisible: false,
+      priceScaleId: "volume",
+      priceFormat: { type: "custom", formatter: short, minMove: 1e-12 },
+      lastValueVisible: false,
+      priceLineVisible: false,
     });
     this._candles.priceScale().applyOptions({ scaleMargins: { top: 0.06, bottom: 0.24 } });
     this._volume.priceScale().applyOptions({ scaleMargins: { top: 0.82, bottom: 0 } });
@@ -58,9 +72,17 @@ export class Chart {
     this._chart.applyOptions({
       layout: { textColor: c.muted, background: { color: c.panel } },
       grid: { vertLines: line, horzLines: line },
-      crosshair: { vertLine: { color: c.muted, labelBackgroundColor: c.faint }, horzLine: { color: c.muted, labelBackgroundColor: c.faint } },
+      crosshair: {
+        vertLine: { color: c.muted, labelBackgroundColor: c.faint },
+        horzLine: { color: c.muted, labelBackgroundColor: c.faint },
+      },
     });
-    this._candles.applyOptions({ upColor: c.bid, downColor: c.ask, wickUpColor: c.bid, wickDownColor: c.ask });
+    this._candles.applyOptions({
+      upColor: c.bid,
+      downColor: c.ask,
+      wickUpColor: c.bid,
+      wickDownColor: c.ask,
+    });
     this._shown = "";
     this.loop.invalidate();
   }
@@ -69,7 +91,13 @@ export class Chart {
     const { market } = this;
     if (!this._chart || !market.security) return;
     const refusal = market.refused.get("candles:" + market.interval);
-    this._note(refusal ? `No candles from this server: ${refusal}` : market.candles.size ? "" : "No trades yet");
+    this._note(
+      refusal
+        ? `No candles from this server: ${refusal}`
+        : market.candles.size
+          ? ""
+          : "No trades yet",
+    );
     const shown = `${market.security} ${market.interval} ${market.versions.security}`;
     if (shown !== this._shown) this._begin(shown);
     if (!market.changed.size) return;
@@ -112,14 +140,16 @@ export class Chart {
     const first = Math.min(...market.candles.keys());
     const url = new URL("/api/candles", location.href);
     const { security, interval } = market;
-    for (const [name, value] of Object.entries({ security, interval, end: first, limit: OLDER })) url.searchParams.set(name, value);
+    for (const [name, value] of Object.entries({ security, interval, end: first, limit: OLDER }))
+      url.searchParams.set(name, value);
     try {
       const answer = await fetch(url);
       if (!answer.ok) throw new Error(String(answer.status));
       const { candles, more } = await answer.json();
       older.more = more && candles.length > 0;
       if (security === market.security && interval === market.interval && candles.length) {
-        for (const candle of candles) if (!market.candles.has(candle.time)) market.candles.set(candle.time, candle);
+        for (const candle of candles)
+          if (!market.candles.has(candle.time)) market.candles.set(candle.time, candle);
         this._setAll();
       }
     } catch {
@@ -135,7 +165,10 @@ export class Chart {
     if (!candle) return say(byId("legend"), "");
     const p = (price) => fixed(price, market.grid.priceDecimals);
     const { open, high, low, close } = candle;
-    say(byId("legend"), `O ${p(open)}  H ${p(high)}  L ${p(low)}  C ${p(close)}  V ${short(candle.volume)}`);
+    say(
+      byId("legend"),
+      `O ${p(open)}  H ${p(high)}  L ${p(low)}  C ${p(close)}  V ${short(candle.volume)}`,
+    );
     byId("legend").dataset.side = close >= open ? "bid" : "ask";
   }
   _note(text) {

@@ -1,4 +1,4 @@
-// The depth chart: all lots between the middle and each price. Shares its crosshair with the ladder.
+// The depth chart: all lots between the middle and each price; it shares the ladder's crosshair.
 
 import { Canvas, MONO, colours } from "./canvas.js";
 import { byId } from "./dom.js";
@@ -58,7 +58,11 @@ export class DepthChart {
     context.fillRect(0, height - FOOT, width, 1);
     context.font = `10.5px ${MONO}`;
     context.fillStyle = c.muted;
-    for (const [x, align, t] of [[4, "left", middle - distance], [width / 2, "center", middle], [width - 4, "right", middle + distance]]) {
+    for (const [x, align, t] of [
+      [4, "left", middle - distance],
+      [width / 2, "center", middle],
+      [width - 4, "right", middle + distance],
+    ]) {
       context.textAlign = align;
       context.fillText(grid.priceText(Math.max(0, t)), x, height - FOOT / 2 + 1);
     }
@@ -99,7 +103,8 @@ export class DepthChart {
     if (x < 0 || x > this.canvas.width) return;
     const { grid } = this.market;
     const sums = this._view.sums[hover.side];
-    const sum = sums.findLast(({ t }) => (hover.side === "ask" ? t <= hover.t : t >= hover.t))?.c ?? 0;
+    const sum =
+      sums.findLast(({ t }) => (hover.side === "ask" ? t <= hover.t : t >= hover.t))?.c ?? 0;
     context.fillStyle = c.muted;
     context.fillRect(x, 0, 1, this.canvas.height - FOOT);
     context.fillStyle = c[hover.side];
@@ -110,14 +115,18 @@ export class DepthChart {
     context.textAlign = left ? "right" : "left";
     context.fillStyle = c.text;
     context.font = `11px ${MONO}`;
-    context.fillText(`${grid.priceText(hover.t)}  Σ ${grid.amountShort(sum)}`, x + (left ? -8 : 8), 20);
+    context.fillText(
+      `${grid.priceText(hover.t)}  Σ ${grid.amountShort(sum)}`,
+      x + (left ? -8 : 8),
+      20,
+    );
   }
 
   /** Return the level nearest to where the pointer is, away from the middle. */
   _at(x) {
     const view = this._view;
     if (!view) return null;
-    const t = ((x / this.canvas.width - 0.5) * 2) * view.distance + view.middle;
+    const t = (x / this.canvas.width - 0.5) * 2 * view.distance + view.middle;
     const side = t >= view.middle ? "ask" : "bid";
     const sums = view.sums[side];
     if (!sums.length) return null;

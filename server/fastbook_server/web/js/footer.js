@@ -4,7 +4,12 @@ import { byId, say } from "./dom.js";
 
 const STALE_MS = 2_500;
 const LOOK_MS = 250;
-const WORDS = { connecting: "connecting", live: "live", retrying: "reconnecting", elsewhere: "open in another tab" };
+const WORDS = {
+  connecting: "connecting",
+  live: "live",
+  retrying: "reconnecting",
+  elsewhere: "open in another tab",
+};
 
 export class Footer {
   constructor({ connection, market, account, loop }) {
@@ -31,8 +36,14 @@ export class Footer {
     const state = connection.state === "live" && stale ? "stale" : connection.state;
     byId("state").dataset.state = state;
     say(byId("state"), WORDS[state] ?? state);
-    say(byId("rtt"), connection.roundTripMs === null ? "–" : `${connection.roundTripMs.toFixed(1)} ms`);
-    say(byId("age"), age < 10_000 ? `${(age / 1_000).toFixed(1)} s` : `${Math.round(age / 1_000)} s`);
+    say(
+      byId("rtt"),
+      connection.roundTripMs === null ? "–" : `${connection.roundTripMs.toFixed(1)} ms`,
+    );
+    say(
+      byId("age"),
+      age < 10_000 ? `${(age / 1_000).toFixed(1)} s` : `${Math.round(age / 1_000)} s`,
+    );
     say(byId("rate"), this._rate.toFixed(0));
     say(byId("gaps"), String(market.gaps));
     const { median, p99 } = loop.times();

@@ -21,19 +21,22 @@ export class Header {
     if (seen === this._seen) return;
     this._seen = seen;
     const { ticker, grid, tape } = market;
-    const p = (price) => (price === null || price === undefined ? "–" : fixed(price, grid.priceDecimals));
+    const p = (price) =>
+      price === null || price === undefined ? "–" : fixed(price, grid.priceDecimals);
     const last = tape.at(-1)?.price ?? ticker?.last;
     const side = tape.at(-1)?.side ?? "";
     say(byId("last"), p(last));
     byId("last").dataset.side = side;
     const change = ticker?.change ?? null;
-    const percent = change !== null && ticker.open ? ` ${signed((100 * change) / ticker.open, 2)} %` : "";
+    const percent =
+      change !== null && ticker.open ? ` ${signed((100 * change) / ticker.open, 2)} %` : "";
     say(byId("change"), change === null ? "–" : signed(change, grid.priceDecimals) + percent);
     byId("change").dataset.side = change > 0 ? "bid" : change < 0 ? "ask" : "";
     say(byId("high"), p(ticker?.high));
     say(byId("low"), p(ticker?.low));
     say(byId("volume"), ticker ? short(ticker.volume) : "–");
-    document.title = last === undefined || last === null ? "fastbook" : `${p(last)} ${market.security} · fastbook`;
+    const price = last === undefined || last === null ? "" : `${p(last)} ${market.security} · `;
+    document.title = `${price}fastbook`;
   }
 
   _list() {
@@ -41,10 +44,12 @@ export class Header {
     const listed = instruments.map((i) => i.security + i.status).join() + security;
     if (listed === this._listed) return;
     this._listed = listed;
-    byId("security").replaceChildren(...instruments.map((i) => {
-      const text = i.status === "halted" ? `${i.security} (halted)` : i.security;
-      return el("option", { value: i.security, selected: i.security === security }, text);
-    }));
+    byId("security").replaceChildren(
+      ...instruments.map((i) => {
+        const text = i.status === "halted" ? `${i.security} (halted)` : i.security;
+        return el("option", { value: i.security, selected: i.security === security }, text);
+      }),
+    );
   }
 }
 
@@ -85,7 +90,10 @@ export class Looks {
   }
   _keep(apply) {
     try {
-      localStorage.setItem("fastbook.looks", JSON.stringify({ theme: this.theme, palette: this.palette }));
+      localStorage.setItem(
+        "fastbook.looks",
+        JSON.stringify({ theme: this.theme, palette: this.palette }),
+      );
     } catch {
       // Until the page is left.
     }

@@ -36,7 +36,13 @@ export class Ladder {
 
   frame() {
     const { market, account, ui } = this;
-    const seen = [market.versions.book, market.versions.tape, market.versions.security, account.version, ui.version].join();
+    const seen = [
+      market.versions.book,
+      market.versions.tape,
+      market.versions.security,
+      account.version,
+      ui.version,
+    ].join();
     if (seen === this._seen && !this.canvas.dirty) return;
     this._seen = seen;
     const { ask, bid } = market.sides;
@@ -62,8 +68,16 @@ export class Ladder {
     context.font = `12px ${MONO}`;
     for (const side of ["ask", "bid"])
       this.rows[side].forEach((row, i) => {
-        const y = side === "ask" ? middle - MIDDLE / 2 - (i + 1) * ROW : middle + MIDDLE / 2 + i * ROW;
-        this._drawRow(context, { side, row, y, width, share: row.c / largest, own: own[side].get(row.t) });
+        const y =
+          side === "ask" ? middle - MIDDLE / 2 - (i + 1) * ROW : middle + MIDDLE / 2 + i * ROW;
+        this._drawRow(context, {
+          side,
+          row,
+          y,
+          width,
+          share: row.c / largest,
+          own: own[side].get(row.t),
+        });
       });
     this._drawMiddle(context, middle, width);
   }
@@ -122,7 +136,11 @@ export class Ladder {
     const bid = book?.bid[0];
     if (ask && bid) {
       const points = (20_000 * (ask.t - bid.t)) / (ask.t + bid.t);
-      context.fillText(`${grid.priceText(ask.t - bid.t)}  ${points.toFixed(1)} bp`, width - 8, middle);
+      context.fillText(
+        `${grid.priceText(ask.t - bid.t)}  ${points.toFixed(1)} bp`,
+        width - 8,
+        middle,
+      );
     } else {
       context.fillText(ask ? "no bids" : bid ? "no asks" : "empty book", width - 8, middle);
     }
@@ -171,11 +189,19 @@ export class Ladder {
     if (step === undefined && event.key !== "Enter") return;
     event.preventDefault();
     event.stopPropagation();
-    const all = [...this.rows.bid.map((r) => ({ side: "bid", ...r })).reverse(), ...this.rows.ask.map((r) => ({ side: "ask", ...r }))];
+    const all = [
+      ...this.rows.bid.map((r) => ({ side: "bid", ...r })).reverse(),
+      ...this.rows.ask.map((r) => ({ side: "ask", ...r })),
+    ];
     const { hover } = this.ui;
     const here = hover ? all.findIndex((r) => r.side === hover.side && r.t === hover.t) : -1;
     if (event.key === "Enter") {
-      if (here >= 0) this.pick({ side: all[here].side, t: all[here].t, lots: event.shiftKey ? all[here].c : null });
+      if (here >= 0)
+        this.pick({
+          side: all[here].side,
+          t: all[here].t,
+          lots: event.shiftKey ? all[here].c : null,
+        });
       return;
     }
     const from = here >= 0 ? here + step : this.rows.bid.length - (step > 0 ? 0 : 1);
@@ -200,7 +226,12 @@ export class Ladder {
 
   _fillTable() {
     const { grid } = this.market;
-    const texts = (name) => (row) => [name, grid.priceText(row.t), grid.amountText(row.q), grid.amountText(row.c)];
+    const texts = (name) => (row) => [
+      name,
+      grid.priceText(row.t),
+      grid.amountText(row.q),
+      grid.amountText(row.c),
+    ];
     const asks = this.rows.ask.slice(0, TABLE_ROWS).reverse().map(texts("ask"));
     const bids = this.rows.bid.slice(0, TABLE_ROWS).map(texts("bid"));
     fillRows(byId("ladder-rows"), [...asks, ...bids]);

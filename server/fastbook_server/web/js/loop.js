@@ -30,7 +30,9 @@ export class Loop {
   }
   /** Return how long the last frames took, in ms: the median and the slowest of a hundred. */
   times() {
-    const seen = Array.from(this._times.subarray(0, Math.min(this.frames, KEPT))).sort((a, b) => a - b);
+    const seen = Array.from(this._times.subarray(0, Math.min(this.frames, KEPT))).sort(
+      (a, b) => a - b,
+    );
     const at = (share) => seen[Math.min(seen.length - 1, Math.floor(share * seen.length))] ?? 0;
     return { median: at(0.5), p99: at(0.99) };
   }

@@ -97,7 +97,8 @@ function start() {
   function welcome(frame) {
     const before = account.userId;
     account.welcome(frame.userId);
-    if (before !== null && before !== frame.userId) notice("The server gave this page a new user id");
+    if (before !== null && before !== frame.userId)
+      notice("The server gave this page a new user id");
     const asked = wanted();
     if (!market.welcome(frame, asked)) notice(`There is no security ${asked} here`);
     history.replaceState(null, "", point(new URL(location.href), market.security));

@@ -43,8 +43,7 @@ export class Market {
   }
   /** The deepest book there is: the whole one if it is followed, else the best rows. */
   get sides() {
-    if (this.depth?.whole)
-      return { ask: this.depth.ask.levels, bid: this.depth.bid.levels };
+    if (this.depth?.whole) return { ask: this.depth.ask.levels, bid: this.depth.bid.levels };
     return this.book ?? { ask: [], bid: [] };
   }
 

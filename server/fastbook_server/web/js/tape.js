@@ -28,13 +28,21 @@ export class Tape {
 
   _fillTable() {
     const newest = this.market.tape.slice(-TABLE_ROWS).reverse();
-    fillRows(byId("tape-rows"), newest.map((t) => this._texts(t)));
+    fillRows(
+      byId("tape-rows"),
+      newest.map((t) => this._texts(t)),
+    );
   }
 
   _texts(trade) {
     const { grid } = this.market;
     const price = fixed(trade.price, grid.priceDecimals);
-    return [clockText(trade.time), trade.side === "bid" ? "bought" : "sold", price, grid.amountText(trade.lots)];
+    return [
+      clockText(trade.time),
+      trade.side === "bid" ? "bought" : "sold",
+      price,
+      grid.amountText(trade.lots),
+    ];
   }
 
   _draw() {
@@ -64,7 +72,11 @@ export class Tape {
       context.textAlign = "right";
       context.fillStyle = c[trade.side];
       const sign = trade.side === "bid" ? "▲" : "▼";
-      context.fillText(`${sign} ${fixed(trade.price, grid.priceDecimals)}`, Math.round(width * 0.66), base);
+      context.fillText(
+        `${sign} ${fixed(trade.price, grid.priceDecimals)}`,
+        Math.round(width * 0.66),
+        base,
+      );
       context.fillStyle = c.text;
       const times = trade.count > 1 && width > 300 ? ` ×${trade.count}` : "";
       context.fillText(grid.amountShort(trade.lots, 8) + times, width - 8, base);

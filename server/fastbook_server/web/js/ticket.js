@@ -4,7 +4,11 @@ import { sweep } from "./book.js";
 import { byId, choice, say } from "./dom.js";
 import { fixed, typed } from "./numbers.js";
 
-const FIELD_OF = { invalid_price: "price", post_only_would_cross: "price", invalid_amount: "amount" };
+const FIELD_OF = {
+  invalid_price: "price",
+  post_only_would_cross: "price",
+  invalid_amount: "amount",
+};
 const REASONS = {
   no_liquidity: "nobody was left to trade with",
   ioc: "immediate-or-cancel: the rest was not to be had",
@@ -53,7 +57,8 @@ export class Ticket {
     this.type = type;
     this.form.dataset.type = type;
     this._showType(type);
-    for (const name of ["price", "tif", "post-only", "price-up", "price-down"]) byId(name).disabled = type === "market";
+    for (const name of ["price", "tif", "post-only", "price-up", "price-down"])
+      byId(name).disabled = type === "market";
     this._edited();
   }
   /** Take a price of the book: the order that would trade there, or at once sweep to there. */
@@ -61,7 +66,8 @@ export class Ticket {
     this.setType("limit");
     this.setSide(side === "ask" ? "bid" : "ask");
     byId("price").value = this._priceOf(t);
-    if (lots !== null) byId("amount").value = this.market.grid.amount(lots).toFixed(this.market.grid.amountDecimals);
+    if (lots !== null)
+      byId("amount").value = this.market.grid.amount(lots).toFixed(this.market.grid.amountDecimals);
     this._edited();
   }
   /** Move the price by ticks; without one, start at the best price of this side. */
@@ -131,8 +137,9 @@ export class Ticket {
     const limit = type === "limit" ? grid.ticks(price) : null;
     const known = lots > 0 && !(type === "limit" && Number.isNaN(price));
     const got = known ? sweep(market.sides[other], other, { lots, limit }) : null;
-    const exhausted = known && got.levels > 0 && got.levels === market.sides[other].length && got.lots < lots;
-    if (exhausted && !market.depth) market.setDepth("ticket", true); // there may be more than the best rows
+    const exhausted =
+      known && got.levels > 0 && got.levels === market.sides[other].length && got.lots < lots;
+    if (exhausted && !market.depth) market.setDepth("ticket", true); // there may be more rows
     const dash = "–";
     const average = got?.lots ? got.cost / got.lots : null;
     const best = market.sides[other][0]?.t;
@@ -142,16 +149,23 @@ export class Ticket {
     say(byId("est-slippage"), points === null ? dash : `${points.toFixed(1)} bp`);
     byId("est-slippage").classList.toggle("warn", points !== null && points >= 50);
     const resting = known ? lots - got.lots : 0;
-    const total = known ? (got.cost + (type === "limit" ? resting * limit : 0)) * grid.tick * grid.lot : null;
+    const total = known
+      ? (got.cost + (type === "limit" ? resting * limit : 0)) * grid.tick * grid.lot
+      : null;
     say(byId("est-total"), total === null ? dash : grid.totalText(total));
     say(byId("est-rest"), known ? this._fate(resting) : dash);
   }
   _fate(resting) {
-    if (resting <= 0) return byId("post-only").checked && this.type === "limit" ? "would be refused" : "nothing";
+    if (resting <= 0)
+      return byId("post-only").checked && this.type === "limit" ? "would be refused" : "nothing";
     const text = this.market.grid.amountText(resting);
     if (this.type === "market") return `${text} cancelled`;
     const force = byId("tif").value;
-    return force === "gtc" ? `${text} rests` : force === "ioc" ? `${text} cancelled` : "all cancelled";
+    return force === "gtc"
+      ? `${text} rests`
+      : force === "ioc"
+        ? `${text} cancelled`
+        : "all cancelled";
   }
 
   // ---- sending -------------------------------------------------------------------------------
@@ -160,7 +174,8 @@ export class Ticket {
     if (byId("send").disabled) return;
     this._clearAnswer();
     const { type, side, price, amount } = this;
-    if (type === "limit" && Number.isNaN(price)) return this._refuse("price", "a limit order needs a price, such as " + this._example());
+    if (type === "limit" && Number.isNaN(price))
+      return this._refuse("price", "a limit order needs a price, such as " + this._example());
     if (Number.isNaN(amount)) return this._refuse("amount", "expected a number");
     const { security } = this.market;
     const order = { security, type: side, execType: type, amount };
@@ -187,9 +202,15 @@ export class Ticket {
     const filled = order.amount - order.remaining;
     const at = order.avgPrice === null ? "" : ` at ${fixed(order.avgPrice, grid.priceDecimals)}`;
     const did = order.type === "bid" ? "bought" : "sold";
-    const words = { open: "resting in the book", filled: `${did} ${fixed(filled, grid.amountDecimals)}${at}` };
+    const words = {
+      open: "resting in the book",
+      filled: `${did} ${fixed(filled, grid.amountDecimals)}${at}`,
+    };
     words.partiallyFilled = `${words.filled}, the rest is in the book`;
-    words.cancelled = filled > 0 ? `${words.filled}; the rest cancelled: ${REASONS[reply.reason]}` : `cancelled: ${REASONS[reply.reason] ?? reply.reason}`;
+    words.cancelled =
+      filled > 0
+        ? `${words.filled}; the rest cancelled: ${REASONS[reply.reason]}`
+        : `cancelled: ${REASONS[reply.reason] ?? reply.reason}`;
     this._say(words[status] ?? status, status === "cancelled" && !filled ? "warn" : "good");
   }
   _refuse(field, message, code = "") {
