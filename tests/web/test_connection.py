@@ -62,6 +62,20 @@ async def test_an_order_that_was_lost_on_the_way_is_sent_again_and_done_once(sta
     await says(page, "ladder-rows", "4.00")
 
 
+async def test_a_restarted_server_is_found_again_with_everything(stage: Any) -> None:
+    page = await stage.open()
+    await order(page, "bid", "99", "1")
+    user = await text(page, "user")
+    await stage.restart()
+    other = await stage.trader()
+    await other.add("ask", None, 0.25)
+    await says(page, "blotter-body", "0.25")
+    assert await text(page, "user") == user
+    await says(page, "ladder-rows", "0.75")
+    await says(page, "last", "99.00")
+    assert await text(page, "gaps") == "0"
+
+
 async def test_what_stalls_is_greyed_and_comes_back(stage: Any) -> None:
     other = await stage.trader()
     await other.add("ask", 101.0, 1.0)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import msgspec
 
 from fastbook_server import clock
 from fastbook_server.app import Server
@@ -25,7 +26,7 @@ ARGUMENTS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update"),
 )
-WAIT_S = 8.0
+WAIT_S = 15.0
 EXPECTED = ("WebSocket connection to", "Multiple readback operations")
 """What a browser may say: of a connection that a test cuts, of pixels that a test reads."""
 SECURITIES = ("COIN:0.01:0.01", "FINE:0.5:1")
@@ -141,7 +142,8 @@ class Stage:
     async def start(self, now_ms: Callable[[], int] = clock.time_ms, **settings: Any) -> None:
         specs = tuple(InstrumentSpec.parse(text) for text in SECURITIES)
         given = {"port": 0, "instruments": specs} | settings
-        self.server = Server(Config(**given), MemoryStore(), now_ms=now_ms)
+        self._config, self._store, self._now_ms = Config(**given), MemoryStore(), now_ms
+        self.server = Server(self._config, self._store, now_ms=now_ms)
         await self.server.start()
         self.way = Way(self.server.port)
         await self.way.start()
@@ -155,6 +157,14 @@ class Stage:
         await self.way.stop()
         await self.server.stop()
 
+    async def restart(self) -> None:
+        """Stop the server, and start another one on the same data and port."""
+        port = self.server.port
+        await self.server.stop()
+        config = msgspec.structs.replace(self._config, port=port)
+        self.server = Server(config, self._store, now_ms=self._now_ms)
+        await self.server.start()
+
     async def trader(self) -> Trader:
         ws = await self._http.ws_connect(f"{self.server.url}/ws?feed=none", max_msg_size=0)
         self._traders.append(Trader(ws, json.loads(await ws.receive_str())))
@@ -164,7 +174,7 @@ class Stage:
         """Return a browser context: a person's browser of their own."""
         given = {"viewport": {"width": 1440, "height": 900}, "color_scheme": "dark"} | options
         context = await self._browser.new_context(**given)
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(15_000)
         self._contexts.append(context)
         return context
 
