@@ -152,9 +152,9 @@ async def test_a_hostile_server_can_put_no_element_into_the_page(stage: Any) -> 
     page = await stage.open(context=context)
     await order(page, "bid", "100", "1")
     assert await text(page, "answer") == f"Refused: {EVIL}"
-    assert EVIL in await text(page, "send")
-    assert EVIL in await text(page, "chart-note")
-    assert await text(page, "user") == EVIL
+    await says(page, "send", EVIL)
+    await says(page, "chart-note", EVIL)
+    await says(page, "user", EVIL)
     assert await page.locator("img").count() == 1
     assert "owned" not in await page.title() or EVIL in await page.title()
 

@@ -117,10 +117,10 @@ async def test_the_ladder_says_what_a_sweep_takes_and_fills_the_ticket(stage: An
     assert await page.input_value("#price") == "100.50"
     await page.mouse.click(box["x"] + box["width"] - 20, middle - 17 - 30)
     assert await page.input_value("#amount") == "3.00"
-    assert "Buy COIN" in await text(page, "send")
+    await says(page, "send", "Buy COIN")
     await page.mouse.click(box["x"] + 50, middle + 17 + 10)
     assert await page.input_value("#price") == "99.00"
-    assert "Sell COIN" in await text(page, "send")
+    await says(page, "send", "Sell COIN")
 
 
 async def test_everything_goes_by_keyboard(stage: Any) -> None:
@@ -235,3 +235,21 @@ def limit(side: str, price: float) -> str:
         f'{{"op":"add","order":{{"type":"{side}","execType":"limit",'
         f'"price":{price:.2f},"amount":0.01}}}}'
     )
+
+
+async def test_what_one_taker_does_in_a_moment_is_one_line_of_the_tape(stage_of: Any) -> None:
+    now_ms = int(time.time() * 1_000)
+    stage = await stage_of(now_ms=lambda: now_ms)
+    maker, taker = await stage.trader(), await stage.trader()
+    await maker.add("ask", 100.0, 5.0)
+    await maker.add("ask", 101.0, 5.0)
+    await maker.add("bid", 99.0, 5.0)
+    for _ in range(2):
+        await taker.add("bid", None, 3.0)
+    await taker.add("ask", None, 1.0)
+    page = await stage.open()
+    await has_rows(page, "tape-rows", 2)
+    assert [row[1:] for row in await rows(page, "tape-rows")] == [
+        ["sold", "99.00", "1.00"],
+        ["bought", "100.17", "6.00"],
+    ]
