@@ -1,0 +1,119 @@
+"""Follow a market for a while, then plot its price, spread and depth.
+
+    pip install fastbook-exchange matplotlib
+    fastbook demo                                  # or any other server, in another terminal
+    python examples/plot_session.py --seconds 60
+
+Writes session.png.
+"""
+
+import argparse
+import asyncio
+import contextlib
+from dataclasses import dataclass, field
+
+import matplotlib
+
+from fastbook_client import Book, Depth, Trades, connect
+
+matplotlib.use("Agg")  # a picture in a file, no window
+import matplotlib.pyplot as plt
+
+NEAR = 0.005  # of the mid price: what is nearer counts as depth
+
+
+@dataclass
+class Session:
+    """What was seen: the book at each of its changes, and every trade. Times in seconds."""
+
+    security: str
+    tick_size: float
+    times: list[float] = field(default_factory=list)
+    bids: list[float] = field(default_factory=list)
+    asks: list[float] = field(default_factory=list)
+    bid_depth: list[float] = field(default_factory=list)
+    ask_depth: list[float] = field(default_factory=list)
+    trades: list[tuple[float, float, str]] = field(default_factory=list)
+
+    def note_book(self, time_s: float, book: Book) -> None:
+        """Note the best prices, and what is offered near them."""
+        if book.best_bid is None or book.best_ask is None:
+            return
+        self.times.append(time_s)
+        self.bids.append(book.best_bid.price)
+        self.asks.append(book.best_ask.price)
+        for side, depth in (("bid", self.bid_depth), ("ask", self.ask_depth)):
+            near = (level for level in book.levels(side) if abs(level.price / book.mid - 1) < NEAR)
+            depth.append(sum(level.amount for level in near))
+
+    def note_trades(self, frame: Trades) -> None:
+        """Note trades, with the taker's side."""
+        self.trades += [(t.time / 1000, t.price, t.type) for t in frame.trades]
+
+
+async def watch(url: str, seconds: float, security: str | None = None) -> Session:
+    """Follow every change of the book for some time."""
+    async with connect(url, security=security, channels=["depth"]) as market:
+        name = market.security
+        session = Session(name, market.instruments[name].tick_size)
+        book = market.book()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                async for event in market:
+                    if isinstance(event, Depth):
+                        session.note_book(event.time / 1000, book)
+                    elif isinstance(event, Trades):
+                        session.note_trades(event)
+    return session
+
+
+def plot(session: Session, path: str) -> None:
+    """Draw price, spread and depth, one above the other."""
+    start = session.times[0]
+    figure, (price, spread, depth) = plt.subplots(
+        3, 1, figsize=(10, 8), sharex=True, height_ratios=(3, 1, 1.5), layout="constrained"
+    )
+    times = [t - start for t in session.times]
+    price.step(times, session.asks, where="post", color="tab:red", lw=0.8, label="best ask")
+    price.step(times, session.bids, where="post", color="tab:green", lw=0.8, label="best bid")
+    for side, colour, marker in (("bid", "tab:green", "^"), ("ask", "tab:red", "v")):
+        dots = [(t - start, p) for t, p, type_ in session.trades if type_ == side and t >= start]
+        if dots:
+            price.scatter(*zip(*dots, strict=True), s=12, color=colour, marker=marker)
+    price.set_title(f"{session.security}: {len(session.trades)} trades")
+    price.set_ylabel("price")
+    price.ticklabel_format(axis="y", useOffset=False)
+    price.legend(loc="upper left")
+
+    ticks = [(a - b) / session.tick_size for a, b in zip(session.asks, session.bids, strict=True)]
+    spread.step(times, ticks, where="post", color="tab:gray", lw=0.8)
+    spread.set_ylabel("spread (ticks)")
+    spread.set_ylim(bottom=0)
+
+    depth.fill_between(times, session.bid_depth, step="post", color="tab:green", alpha=0.5)
+    depth.fill_between(
+        times, [-d for d in session.ask_depth], step="post", color="tab:red", alpha=0.5
+    )
+    depth.axhline(0, color="black", lw=0.5)
+    depth.set_ylabel(f"amount within {NEAR:.1%}\nbids up, asks down")
+    depth.set_xlabel("seconds")
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("url", nargs="?", default="http://127.0.0.1:8080")
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--security", help="default: the first")
+    parser.add_argument("--out", default="session.png")
+    given = parser.parse_args()
+    session = asyncio.run(watch(given.url, given.seconds, given.security))
+    if not session.times:
+        raise SystemExit("nobody offered anything on both sides meanwhile: is anybody trading?")
+    plot(session, given.out)
+    print(f"{len(session.times)} books and {len(session.trades)} trades: {given.out}")
+
+
+if __name__ == "__main__":
+    main()
