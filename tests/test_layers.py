@@ -103,7 +103,16 @@ MAY_IMPORT: dict[str, set[str]] = {
     "process": {"app", "config", "embedded.supervisor", "listener", "routes", "store.postgres"},
     "cli": {"app", "process", "config", "connect", "demo.run", "embedded.supervisor", "store"}
     | {"terminal.top"}
-    | {"replay.recording", "replay.run", "sim.run", "sim.settings"},
+    | {"replay.recording", "replay.run", "sim.run", "sim.settings"}
+    | {"export.command", "export.files"},
+    # what the database holds, into files
+    "export": set(),
+    "export.tables": set(),
+    "export.files": {"export.tables"},
+    "export.source": {"embedded.supervisor", "export.files", "export.tables", "store"}
+    | {"store.connection"},
+    "export.run": {"embedded.supervisor"} | {f"export.{m}" for m in ("files", "source", "tables")},
+    "export.command": {"export.run", "export.tables"},
     "__main__": {"cli"},
     # companions: clients of the public endpoint like any other
     "connect": OUTSIDE,
@@ -182,10 +191,12 @@ HTTP = {"api", "documents.routes", "listener", "pages", "routes", "session", "si
 ONLY_IN: dict[str, set[str]] = {
     "aiohttp.web": {*TESTING, *HTTP},
     "aiohttp": {*TESTING, *HTTP},
-    "asyncpg": {f"store.{m}" for m in ("connection", "history", "postgres", "recovery")},
+    "asyncpg": {f"store.{m}" for m in ("connection", "history", "postgres", "recovery")}
+    | {"export.source"},
+    "pyarrow": {"export.files"},
     "aiocache": {"cache"},
     "prometheus_client": {"metrics"},
-    "click": {"cli"},
+    "click": {"cli", "export.command"},
     "textual": {"terminal.top"},
 }
 

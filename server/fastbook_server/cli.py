@@ -19,6 +19,8 @@ import click
 from fastbook_server import __version__
 from fastbook_server.config import SETTINGS, Config, ConfigError, Setting, load
 from fastbook_server.embedded.supervisor import EmbeddedError
+from fastbook_server.export.command import export_command
+from fastbook_server.export.files import ExportError
 from fastbook_server.replay.recording import RecordingError
 from fastbook_server.sim.settings import BOUNDS, SimSettings
 from fastbook_server.store import StoreError, StoreRefused, StoreUnavailable
@@ -176,8 +178,13 @@ def sim(url: str, securities: tuple[str, ...], sim: SimSettings) -> None:
     Each security is a market of its own; --rate is shared among them. Ctrl-C withdraws the agents'
     orders. The same --seed decides the same as long as it sees the same.
     """
+    from fastbook_client.endpoint import Endpoint
     from fastbook_server.sim import run as sim_run
 
+    try:
+        Endpoint.parse(url)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="'--url'") from None
     _log_to_stderr("warning")
     sys.exit(run_loop(sim_run.run(url, sim, securities)))
 
@@ -358,6 +365,9 @@ def run_loop(main: Coroutine[Any, Any, T]) -> T:
         return runner.run(main)
 
 
+cli.add_command(export_command(run_loop))
+
+
 def _log_to_stderr(level: str) -> None:
     logging.basicConfig(
         level=level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -377,7 +387,7 @@ def main() -> None:
         name = context.command_path if context is not None else "fastbook"
         click.echo(f"{name}: {error.format_message()} (see {name} --help)", err=True)
         sys.exit(2)
-    except (ConfigError, RecordingError, StoreRefused) as error:
+    except (ConfigError, ExportError, RecordingError, StoreRefused) as error:
         click.echo(f"fastbook: {error}", err=True)
         sys.exit(2)
     except StoreUnavailable as error:

@@ -40,8 +40,7 @@ BEGIN
     first_seq := coalesce(first_seq, 0);
     IF book_at.seq IS NULL OR book_at.seq < first_seq OR book_at.seq > last_seq THEN
         RAISE EXCEPTION 'book_at: expected a seq of % from % to %, got %',
-            book_at.security, first_seq, last_seq, book_at.seq
-        USING HINT = CASE WHEN first_seq > 0 THEN 'what came before has been dropped' END;
+            book_at.security, first_seq, last_seq, book_at.seq;
     END IF;
     SELECT * INTO start FROM book_checkpoints AS c
     WHERE c.security = book_at.security AND c.seq <= book_at.seq
