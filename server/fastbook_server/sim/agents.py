@@ -91,7 +91,7 @@ class Maker(Agent):
 
     DISTANCES = (1.0, 1.8, 2.8, 4.0, 5.5, 7.5, 10.5, 15.0)
     SIZES = (0.3, 0.7, 1.4, 2.4, 3.6, 5.0, 7.0, 10.0)
-    HALF_SPREAD_MIN = 1.15
+    HALF_SPREAD_MIN = 1.0
     CAUTION = 0.8
     """How many typical moves between two looks the half spread is wider."""
     LEAN = 1.0
@@ -107,6 +107,7 @@ class Maker(Agent):
     def __init__(self, random: Random, typical: int, inventory_max: int) -> None:
         super().__init__(random, typical, inventory_max)
         self._value: float | None = None
+        self._middle = 0.0
         self._moved2 = 0.25
         self._opinion = random.gauss(0.0, 1.0)
 
@@ -127,12 +128,13 @@ class Maker(Agent):
                 strays.append(Cancel(order_id))
             else:
                 held[key] = order_id
-        first, second = (SELL, BUY) if moved >= 0 else (BUY, SELL)
+        first, second = (SELL, BUY) if middle >= self._middle else (BUY, SELL)
+        self._middle = middle
         return [
             *strays,
-            *self._pick_off(look, middle, half),
             *self._quote(first, middle, half, full, held),
             *self._quote(second, middle, half, full, held),
+            *self._pick_off(look, middle, half),
         ]
 
     def _pick_off(self, look: Look, middle: float, half: float) -> Iterable[Intent]:
@@ -173,9 +175,9 @@ class Maker(Agent):
             order_id = held.get((side, slot))
             if order_id is not None:
                 order = self.orders[order_id]
-                tolerance = 0.3 * half * (distance - 1.0)
+                tolerance = 0.4 * half * (distance - 1.0)
                 off = abs(order.price - target)
-                if off <= tolerance and order.quantity * 3 >= self.typical * size * near:
+                if off <= tolerance and order.quantity * 8 >= self.typical * size * near:
                     last = order.price
                     continue
                 obsolete.append(Cancel(order_id))

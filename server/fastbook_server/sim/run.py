@@ -36,17 +36,16 @@ async def run(url: str, settings: SimSettings, securities: tuple[str, ...]) -> i
             with contextlib.suppress(asyncio.CancelledError):
                 await trading
         except* (FastbookError, OSError, ValueError) as group:
-            raise first(group) from None
+            error = first(group)
+            raise error if isinstance(error, SimError) else SimError(f"{url}: {error}") from None
         print(f"stopped after {live.commands:,} commands, {live.refused:,} refused", flush=True)
         return stop.result()
 
 
-def first(group: BaseExceptionGroup[BaseException]) -> SimError:
-    """Return the first of what went wrong, as what this package raises."""
+def first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the first of what went wrong."""
     error = group.exceptions[0]
-    if isinstance(error, BaseExceptionGroup):
-        return first(error)
-    return error if isinstance(error, SimError) else SimError(str(error))
+    return first(error) if isinstance(error, BaseExceptionGroup) else error
 
 
 @contextlib.contextmanager

@@ -13,16 +13,16 @@ from random import Random
 
 DAY_S = 86_400.0
 
-MOODS = ((20.0, 0.25), (180.0, 0.35), (1_800.0, 0.50), (14_400.0, 0.35))
+MOODS = ((20.0, 0.25), (180.0, 0.35), (1_800.0, 0.50), (14_400.0, 0.45))
 """Time constants in seconds and weights of what the logarithm of the activity is the sum of."""
 MOOD_STEP_S = 0.5
 EXCITEMENT = ((3.0, 0.2), (40.0, 0.2))
 """Time constants of what a trade stirs up, and the share of all activity that each is."""
 KICK_MAX = 0.5
-ACTIVITY_MAX = 8.0
-EXPONENT = 1.5
+ACTIVITY_MAX = 6.0
+EXPONENT = 1.75
 """The variance of the value grows with this power of the activity …"""
-EXPONENT_MEAN = 1.25
+EXPONENT_MEAN = 1.5
 """… whose mean this is."""
 
 NEWS_PER_DAY = 150.0

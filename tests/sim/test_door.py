@@ -1,0 +1,117 @@
+"""``/sim``: who may turn it, and what it answers."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp.test_utils import make_mocked_request
+
+from fastbook_server.sim.control import Change, Control
+from fastbook_server.sim.door import why_refused
+from fastbook_server.sim.settings import SimSettings
+
+OWN = "127.0.0.1:8080"
+
+
+class FromSomewhere:
+    """A transport that says where its peer is."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return (self.address, 5000) if name == "peername" else default
+
+    def is_closing(self) -> bool:
+        return False
+
+
+def asked(peer: str = "127.0.0.1", **headers: str) -> str | None:
+    given = {"Host": OWN} | {k.replace("_", "-"): v for k, v in headers.items()}
+    request = make_mocked_request("GET", "/sim", given, transport=FromSomewhere(peer))  # type: ignore[arg-type]
+    return why_refused(request)
+
+
+@pytest.mark.parametrize("peer", ["127.0.0.1", "127.8.8.8", "::1"])
+@pytest.mark.parametrize("host", [OWN, "localhost:8080", "[::1]:8080", "localhost"])
+def test_this_machine_may(peer: str, host: str) -> None:
+    assert asked(peer, Host=host) is None
+    assert asked(peer, Host=host, Origin=f"http://{host}", Sec_Fetch_Site="same-origin") is None
+
+
+@pytest.mark.parametrize(
+    ("peer", "headers", "why"),
+    [
+        ("192.168.1.5", {}, "own machine only"),
+        ("2001:db8::1", {}, "own machine only"),
+        ("", {}, "own machine only"),
+        ("127.0.0.1", {"X_Forwarded_For": "1.2.3.4"}, "proxy"),
+        ("127.0.0.1", {"Forwarded": "for=1.2.3.4"}, "proxy"),
+        ("127.0.0.1", {"Host": "evil.example:8080"}, "evil.example"),
+        ("127.0.0.1", {"Host": "127.0.0.1.evil.example"}, "evil.example"),
+        ("127.0.0.1", {"Host": "[::1"}, "expected localhost"),
+        ("127.0.0.1", {"Origin": "http://evil.example"}, "another site"),
+        ("127.0.0.1", {"Origin": "http://localhost:8080"}, "another site"),
+        ("127.0.0.1", {"Origin": "null"}, "another site"),
+        ("127.0.0.1", {"Origin": ""}, "another site"),
+        ("127.0.0.1", {"Sec_Fetch_Site": "cross-site"}, "another site"),
+        ("127.0.0.1", {"Sec_Fetch_Site": "same-site"}, "another site"),
+    ],
+)
+def test_others_may_not(peer: str, headers: dict[str, str], why: str) -> None:
+    refusal = asked(peer, **headers)
+    assert refusal is not None
+    assert why in refusal
+
+
+async def test_what_it_says_and_what_it_takes(serve) -> None:
+    control = Control(SimSettings(rate=50.0, volatility=2.0))
+    server = await serve(control=control)
+    url = f"{server.url}/sim"
+    bounds = {"rate": {"min": 0.1, "max": 2000.0}, "volatility": {"min": 0.1, "max": 100.0}}
+    state = {"rate": 50.0, "volatility": 2.0, "running": True, "bounds": bounds}
+    async with aiohttp.ClientSession() as http:
+
+        async def put(body: str, **headers: str) -> tuple[int, Any]:
+            async with http.put(url, data=body, headers=headers) as answer:
+                return answer.status, await answer.json()
+
+        async with http.get(url) as answer:
+            assert (answer.status, await answer.json()) == (200, state)
+        assert await put('{"rate":80}') == (200, state | {"rate": 80.0})
+        later = state | {"rate": 80.0, "volatility": 9.5, "running": False}
+        assert await put('{"volatility":9.5,"running":false}') == (200, later)
+        assert control.changed.is_set()
+        for body, expected in (
+            ('{"rate":99999,"volatility":1}', "rate: expected 0.1 to 2000, got 99999"),
+            ('{"volatility":0}', "volatility: expected 0.1 to 100, got 0"),
+            ('{"rate":"much"}', "Expected `float"),
+            ('{"speed":2}', "unknown field `speed`"),
+            ("no json", "JSON is malformed"),
+            (json.dumps({"rate": 1, "x": "y" * 2_000}), "at most 1000 bytes"),
+        ):
+            status, said = await put(body)
+            assert (status, said["code"]) == (400, "bad_request")
+            assert expected in said["message"]
+        status, said = await put('{"rate":1}', Origin="http://evil.example")
+        assert (status, said["code"]) == (403, "unavailable")
+        async with http.get(url) as answer:
+            assert await answer.json() == later
+    assert (control.rate, control.volatility, control.running) == (80.0, 9.5, False)
+
+
+async def test_a_server_without_a_simulated_market_has_none(serve) -> None:
+    server = await serve()
+    async with aiohttp.ClientSession() as http, http.get(f"{server.url}/sim") as answer:
+        assert answer.status == 404
+
+
+def test_a_change_is_whole_or_not_at_all() -> None:
+    control = Control(SimSettings())
+    with pytest.raises(ValueError, match="volatility: expected"):
+        control.apply(Change(rate=1.0, volatility=1e9))
+    assert control.rate == 60.0
+    assert not control.changed.is_set()
