@@ -99,6 +99,8 @@ class Maker(Agent):
     OPINION = 0.3
     """By how many half spreads one maker's value differs from another's."""
 
+    EAGER_MIN = 0.02
+    """The least share of its sizes that it shows on the side that would fill it further."""
     STALE = 0.3
     """From how many half spreads on the wrong side of the value it takes an order of another."""
     PICKED_MAX = 5.0
@@ -140,10 +142,11 @@ class Maker(Agent):
     def _pick_off(self, look: Look, middle: float, half: float) -> Iterable[Intent]:
         """Yield an order for what others offer at prices that are out of date, if they do."""
         margin = half * self.STALE
-        if look.ask < middle - margin:
+        full = self.inventory / self.inventory_max
+        if look.ask < middle - margin and full < 1.0:
             side, price = BUY, math.ceil(middle - margin) - 1
             stale = [lots for p, lots in look.book.depth(SELL, LEVELS_SEEN) if p <= price]
-        elif look.bid > middle + margin:
+        elif look.bid > middle + margin and full > -1.0:
             side, price = SELL, math.floor(middle + margin) + 1
             stale = [lots for p, lots in look.book.depth(BUY, LEVELS_SEEN) if p >= price]
         else:
@@ -161,7 +164,7 @@ class Maker(Agent):
     ) -> Iterable[Intent]:
         """Yield new levels of a side before the old ones that they replace."""
         loaded = full if side == BUY else -full
-        near = max(0.25, 1.0 - max(0.0, loaded))
+        eager = max(self.EAGER_MIN, 1.0 - max(0.0, loaded))
         sign = -1 if side == BUY else 1
         obsolete: list[Intent] = []
         last = 0
@@ -177,11 +180,12 @@ class Maker(Agent):
                 order = self.orders[order_id]
                 tolerance = 0.4 * half * (distance - 1.0)
                 off = abs(order.price - target)
-                if off <= tolerance and order.quantity * 8 >= self.typical * size * near:
+                fair = self.typical * size * eager
+                if off <= tolerance and fair / 8 <= order.quantity <= fair * 6:
                     last = order.price
                     continue
                 obsolete.append(Cancel(order_id))
-            yield Limit(side, target, self.some(size * near), slot)
+            yield Limit(side, target, self.some(size * eager), slot)
         yield from obsolete
 
 
