@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -56,10 +57,11 @@ class Bot:
 @pytest.fixture
 async def connect(fastbook_server: Any) -> AsyncIterator[Callable[..., Any]]:
     """A function that connects a bot to the server; its keywords are the query."""
-    async with aiohttp.ClientSession() as http:
+    async with aiohttp.ClientSession() as http, contextlib.AsyncExitStack() as open_sockets:
 
         async def connected(**query: str) -> Bot:
-            bot = Bot(await http.ws_connect(fastbook_server.ws_url, params=query))
+            socket = http.ws_connect(fastbook_server.ws_url, params=query)
+            bot = Bot(await open_sockets.enter_async_context(socket))
             bot.welcome = await bot.next() or {}
             return bot
 
