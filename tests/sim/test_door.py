@@ -103,6 +103,16 @@ async def test_what_it_says_and_what_it_takes(serve) -> None:
     assert (control.rate, control.volatility, control.running) == (80.0, 9.5, False)
 
 
+async def test_the_version_says_where_it_is_to_who_may_turn_it(serve) -> None:
+    server = await serve(control=Control(SimSettings()))
+    async with aiohttp.ClientSession() as http:
+        async with http.get(f"{server.url}/version") as answer:
+            assert (await answer.json())["sim"] == "/sim"
+        headers = {"X-Forwarded-For": "1.2.3.4"}
+        async with http.get(f"{server.url}/version", headers=headers) as answer:
+            assert "sim" not in await answer.json()
+
+
 async def test_a_server_without_a_simulated_market_has_none(serve) -> None:
     server = await serve()
     async with aiohttp.ClientSession() as http, http.get(f"{server.url}/sim") as answer:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import ipaddress
+import json
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
@@ -36,6 +37,17 @@ class SimGateway(Gateway):
     def routes(self) -> list[web.RouteDef]:
         """Return all routes."""
         return [*super().routes(), web.get(PATH, self.look), web.put(PATH, self.turn)]
+
+    async def version(self, request: web.Request) -> web.Response:
+        """Return the versions; to who may turn the control, where it is: ``sim``.
+
+        So a page learns of it without a request that fails where there is none.
+        """
+        answer = await super().version(request)
+        if why_refused(request) is not None:
+            return answer
+        assert answer.text is not None
+        return web.json_response(json.loads(answer.text) | {"sim": PATH})
 
     async def look(self, request: web.Request) -> web.Response:
         """Return what holds now."""

@@ -18,6 +18,7 @@ from fastbook_server import clock
 from fastbook_server.app import Server
 from fastbook_server.config import Config
 from fastbook_server.instruments import InstrumentSpec
+from fastbook_server.routes import Gateway
 from fastbook_server.store.memory import MemoryStore
 
 ROOT = Path(__file__).parents[3]
@@ -139,11 +140,16 @@ class Stage:
         self._traders: list[Trader] = []
         self.complaints: list[str] = []
 
-    async def start(self, now_ms: Callable[[], int] = clock.time_ms, **settings: Any) -> None:
+    async def start(
+        self,
+        now_ms: Callable[[], int] = clock.time_ms,
+        gateway: Callable[..., Gateway] = Gateway,
+        **settings: Any,
+    ) -> None:
         specs = tuple(InstrumentSpec.parse(text) for text in SECURITIES)
         given = {"port": 0, "instruments": specs} | settings
         self._config, self._store, self._now_ms = Config(**given), MemoryStore(), now_ms
-        self.server = Server(self._config, self._store, now_ms=now_ms)
+        self.server = Server(self._config, self._store, now_ms=now_ms, gateway=gateway)
         await self.server.start()
         self.way = Way(self.server.port)
         await self.way.start()

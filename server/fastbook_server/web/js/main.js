@@ -13,6 +13,7 @@ import { listenToKeys } from "./keyboard.js";
 import { Ladder } from "./ladder.js";
 import { Loop } from "./loop.js";
 import { Market } from "./market.js";
+import { openPanel } from "./panel.js";
 import { Tape } from "./tape.js";
 import { Ticket } from "./ticket.js";
 
@@ -122,6 +123,7 @@ function start() {
   byId("as-new").addEventListener("click", () => connection.restart({ asNew: true }));
   listenToKeys({ ticket, blotter, show });
   connection.open();
+  openPanel();
 }
 
 start();

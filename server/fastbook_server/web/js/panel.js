@@ -1,0 +1,104 @@
+// The simulated market's controls, where the server says that this page may turn them.
+
+import { byId, el, say } from "./dom.js";
+
+const STEPS = 1_000;
+const SEND_AFTER_MS = 120;
+const TURNS = [
+  { name: "rate", title: "Rate", unit: "/s" },
+  { name: "volatility", title: "Volatility", unit: "% a day" },
+];
+
+/** Show the panel if there is something to turn; a server without says so without an error. */
+export async function openPanel() {
+  try {
+    const answer = await fetch("/version");
+    const { sim } = await answer.json();
+    if (sim) await new Panel(sim).open();
+  } catch {
+    // No server at this moment: the page works without the panel.
+  }
+}
+
+/** Sliders are logarithmic: from 1 to 10 is as far as from 10 to 100. */
+export const position = (value, { min, max }) =>
+  Math.round((STEPS * Math.log(value / min)) / Math.log(max / min));
+
+/** The value at a slider's position, to two digits. */
+export const valueAt = (step, { min, max }) =>
+  Math.min(max, Math.max(min, Number((min * (max / min) ** (step / STEPS)).toPrecision(2))));
+
+class Panel {
+  constructor(path) {
+    this._path = path;
+    this._wanted = {};
+    this._timer = 0;
+    this._turns = new Map();
+    this._answer = el("p", { role: "status" });
+    this._pause = el("button", { type: "button", className: "quiet" });
+    this._pause.addEventListener("click", () => this._want("running", !this._running));
+  }
+
+  async open() {
+    const state = await this._ask();
+    const bar = el("div", { className: "bar" }, el("h2", {}, "Simulation"), this._pause);
+    const root = byId("local-panel");
+    root.replaceChildren(bar, ...TURNS.map((turn) => this._turn(turn, state)), this._answer);
+    this._show(state);
+    root.hidden = false;
+    const refresh = () => this._ask().then((now) => this._show(now), () => {});
+    document.addEventListener("visibilitychange", () => document.hidden || refresh());
+    root.addEventListener("pointerenter", refresh);
+  }
+
+  _turn({ name, title, unit }, { bounds }) {
+    const id = `sim-${name}`;
+    const range = el("input", { id, type: "range", min: "0", max: String(STEPS), step: "1" });
+    const output = el("output", { className: "num", for: id });
+    range.addEventListener("input", () => {
+      this._name(name, valueAt(Number(range.value), bounds[name]));
+      this._want(name, valueAt(Number(range.value), bounds[name]));
+    });
+    this._turns.set(name, { range, output, unit, bounds: bounds[name] });
+    return el("div", { className: "turn" }, el("label", { for: id }, title), output, range);
+  }
+
+  /** Collect what is wanted while a slider moves, and send the last of it. */
+  _want(name, value) {
+    this._wanted[name] = value;
+    clearTimeout(this._timer);
+    this._timer = setTimeout(async () => {
+      const body = JSON.stringify(this._wanted);
+      this._wanted = {};
+      try {
+        this._show(await this._ask({ method: "PUT", body }));
+        say(this._answer, "");
+      } catch (error) {
+        say(this._answer, error.message);
+      }
+    }, SEND_AFTER_MS);
+  }
+
+  async _ask(options = {}) {
+    const answer = await fetch(this._path, { cache: "no-store", ...options });
+    const said = await answer.json();
+    if (!answer.ok) throw new Error(said.message);
+    return said;
+  }
+
+  _show(state) {
+    if (Object.keys(this._wanted).length) return; // somebody is turning
+    this._running = state.running;
+    say(this._pause, state.running ? "Pause" : "Go on");
+    for (const [name, { range, bounds }] of this._turns) {
+      range.value = String(position(state[name], bounds));
+      this._name(name, state[name]);
+    }
+  }
+
+  _name(name, value) {
+    const { range, output, unit } = this._turns.get(name);
+    say(output, `${value} ${unit}`);
+    range.setAttribute("aria-valuetext", `${value} ${unit}`);
+  }
+}

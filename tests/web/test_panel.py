@@ -1,0 +1,56 @@
+"""The panel of the simulated market: there where it may be turned, and it turns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from web_stage import says, until
+
+from fastbook_server.sim.control import Change, Control
+from fastbook_server.sim.door import with_control
+from fastbook_server.sim.settings import SimSettings
+
+SET = """([id, step]) => {
+  const slider = document.getElementById(id);
+  slider.value = step;
+  slider.dispatchEvent(new Event("input", { bubbles: true }));
+}"""
+
+
+async def test_sliders_turn_rate_and_volatility(stage_of: Any) -> None:
+    control = Control(SimSettings(rate=60.0, volatility=3.0))
+    stage = await stage_of(gateway=with_control(control))
+    page = await stage.open()
+    await until(page, "() => !document.getElementById('local-panel').hidden")
+    await says(page, "local-panel", "60 /s")
+    await says(page, "local-panel", "3 % a day")
+    await page.evaluate(SET, ["sim-rate", 1_000])
+    await page.evaluate(SET, ["sim-volatility", 500])
+    await says(page, "local-panel", "2000 /s")
+    await until(page, "() => fetch('/sim').then(r => r.json()).then(s => s.rate === 2000)")
+    assert (control.rate, control.volatility) == (2_000.0, pytest.approx(3.2))
+    await page.click("#local-panel button")
+    await says(page, "local-panel", "Go on")
+    assert not control.running
+    control.apply(Change(rate=0.1))
+    await page.mouse.move(5, 5)
+    await page.hover("#local-panel")
+    await says(page, "local-panel", "0.1 /s")
+    assert stage.complaints == []
+
+
+async def test_a_server_without_one_shows_no_panel_and_no_error(stage: Any) -> None:
+    page = await stage.open()
+    await until(page, "() => fetch('/version').then(() => true)")
+    assert await page.evaluate("() => document.getElementById('local-panel').hidden")
+
+
+async def test_a_slider_gives_back_what_it_was_set_to(stage: Any) -> None:
+    page = await stage.open()
+    again = await page.evaluate(
+        "async () => { const { position, valueAt } = await import('/web/js/panel.js');"
+        "const bounds = { min: 0.1, max: 2000 };"
+        "return [0.1, 1, 60, 150, 2000].map(v => valueAt(position(v, bounds), bounds)); }"
+    )
+    assert again == [0.1, 1, 60, 150, 2000]
