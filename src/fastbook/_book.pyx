@@ -23,6 +23,7 @@ from libc.stdint cimport UINT64_MAX, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from fastbook._arguments cimport *
+from fastbook._entries cimport *
 from fastbook._invariants cimport check_book
 from fastbook._matching cimport *
 from fastbook._memory cimport *
@@ -36,7 +37,8 @@ from fastbook._types import Order
 @cython.freelist(256)
 cdef class Event:
     """Event(kind, side, reason, order_id, maker_order_id, price, \
-    quantity, remaining, maker_remaining, level_quantity)\n--\n\nOne thing that happened, with the fields below in this order; read-only.
+    quantity, remaining, maker_remaining, \
+    level_quantity)\n--\n\nOne thing that happened, with the fields below in this order; read-only.
 
     Beside `side`, `order_id`, `price` and `quantity` it has, by kind (all other fields are 0):
       - EVENT_FILL, a taker met a maker: `maker_order_id`, `remaining`, `maker_remaining`, and the
@@ -161,31 +163,8 @@ cdef class Event:
         return "Event(" + ", ".join(map("{}={}".format, self.__match_args__, self.fields())) + ")"
 
 
-cdef extern from *:
-    """
-    /* Word by word, as it was written a moment ago: wider loads would wait for those stores. */
-    static inline void copy_words(void* to, const void* from, size_t bytes) {
-        size_t i;
-        for (i = 0; i < bytes / 8; i++)
-            ((int64_t*)to)[i] = ((const volatile int64_t*)from)[i];
-    }
-
-    #if defined(Py_GIL_DISABLED)
-    #define is_forgotten(object) ((void)(object), 0)
-    #else
-    #define is_forgotten(object) ((object) != NULL && Py_REFCNT(object) == 1)
-    #endif
-    """
-    PyObject* PyList_GET_ITEM(PyObject* values, Py_ssize_t at)
-    Py_ssize_t Py_SIZE(PyObject* values)
-    void Py_XDECREF(PyObject* value)
-    PyTypeObject* Py_TYPE(PyObject* value)
-    bint is_forgotten(PyObject* value)  # whether only we refer to it
-    void copy_words(void* to, const void* source, size_t count)
-
-
-# What the last scalar calls returned. If nobody has kept it, nobody can see it being used again, and
-# making and freeing a list and an event costs more than matching most orders.
+# What the last scalar calls returned. If nobody has kept it, nobody can see it being used again,
+# and making and freeing a list and an event costs more than matching most orders.
 # A list and an event of their own, as C counts references.
 cdef PyObject* last_list = NULL
 cdef PyObject* last_event = NULL
@@ -722,24 +701,6 @@ def _restored(records):
 # by name, which costs more than most commands. These go before it: they know the calls with small
 # integers by position, and leave all others to it.
 
-cdef extern from *:
-    """
-    static PyMethodDef* method_of(PyTypeObject* type, const char* name) {
-        PyObject* found = PyObject_GetAttrString((PyObject*)type, name);
-        PyMethodDef* method = NULL;
-        if (found == NULL) PyErr_Clear();
-        else if (Py_TYPE(found) == &PyMethodDescr_Type)
-            method = ((PyMethodDescrObject*)found)->d_method;
-        Py_XDECREF(found);
-        return method != NULL && method->ml_flags == (METH_FASTCALL | METH_KEYWORDS) ? method : NULL;
-    }
-    """
-    PyObject* Py_True
-    PyObject* Py_False
-    ctypedef struct PyMethodDef:
-        void* ml_meth
-    PyMethodDef* method_of(type owner, const char* name)
-
 ctypedef object (*Entry)(OrderBook, PyObject**, Py_ssize_t, PyObject*)
 
 cdef Entry whole_add = NULL
@@ -748,43 +709,9 @@ cdef Entry whole_replace = NULL
 cdef Entry whole_market = NULL
 
 
-cdef inline bint more_arguments(Command* c, PyObject** arguments, Py_ssize_t count):
-    """Take the last four arguments of `add`, as far as they are given; False if they are unusual."""
-    cdef int64_t tif = 0, owner = 0, mode = 0
-    cdef bint post_only = False
-    if count > 4:
-        if not integer_is_small(arguments[4], &tif) or tif > 2:
-            return False
-        if count > 5:
-            post_only = arguments[5] == Py_True
-            if not post_only and arguments[5] != Py_False:
-                return False
-        if count > 6 and not integer_is_small(arguments[6], &owner):
-            return False
-        if count > 7 and (not integer_is_small(arguments[7], &mode) or mode > 3):
-            return False
-    c.tif = <uint8_t>tif
-    c.flags = <uint8_t>(post_only | mode << 1)
-    c.owner = <uint32_t>owner
-    return count <= 8
-
-
 cdef object quick_add(OrderBook self, PyObject** arguments, Py_ssize_t count, PyObject* names):
     cdef Command c
-    cdef int64_t side
-    if hint_likely(
-        names == NULL
-        and count >= 4
-        and integer_is_small(arguments[0], &c.order_id)
-        and integer_is_small(arguments[1], &side)
-        and integer_is_small(arguments[2], &c.price)
-        and integer_is_small(arguments[3], &c.quantity)
-        and side <= 1
-        and more_arguments(&c, arguments, count)
-    ):
-        c.op = OP_LIMIT
-        c.side = <uint8_t>side
-        c.new_order_id = 0
+    if hint_likely(names == NULL and limit_is_plain(&c, arguments, count)):
         return self.carry_out_limit(&c, <object>arguments[0])
     return whole_add(self, arguments, count, names)
 
@@ -800,35 +727,14 @@ cdef object quick_cancel(OrderBook self, PyObject** arguments, Py_ssize_t count,
 
 cdef object quick_replace(OrderBook self, PyObject** arguments, Py_ssize_t count, PyObject* names):
     cdef Command c
-    if hint_likely(
-        names == NULL
-        and count == 4
-        and integer_is_small(arguments[0], &c.order_id)
-        and integer_is_small(arguments[1], &c.new_order_id)
-        and integer_is_small(arguments[2], &c.price)
-        and integer_is_small(arguments[3], &c.quantity)
-    ):
-        c.op = OP_REPLACE
-        c.flags = 0
+    if hint_likely(names == NULL and replace_is_plain(&c, arguments, count)):
         return self.carry_out_replace(&c, <object>arguments[0], <object>arguments[1])
     return whole_replace(self, arguments, count, names)
 
 
 cdef object quick_market(OrderBook self, PyObject** arguments, Py_ssize_t count, PyObject* names):
     cdef Command c
-    cdef int64_t side
-    if hint_likely(
-        names == NULL
-        and count == 3
-        and integer_is_small(arguments[0], &c.order_id)
-        and integer_is_small(arguments[1], &side)
-        and integer_is_small(arguments[2], &c.quantity)
-        and side <= 1
-    ):
-        c.op = OP_MARKET
-        c.side = <uint8_t>side
-        c.flags = 0
-        c.owner = 0
+    if hint_likely(names == NULL and market_is_plain(&c, arguments, count)):
         return self.carry_out(&c, <object>arguments[0], None)
     return whole_market(self, arguments, count, names)
 
