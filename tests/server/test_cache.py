@@ -34,6 +34,28 @@ async def test_a_thousand_who_ask_together_cost_one_build():
     assert builder.built == ["a"]
 
 
+async def test_who_waited_longer_than_the_interval_does_not_build_again():
+    builder = Builder(1e-9)
+    builder.may_build.clear()
+    asking = asyncio.gather(*(builder.get("a") for _ in range(1_000)))
+    await asyncio.sleep(0)
+    builder.may_build.set()
+    assert set(await asking) == {"A"}
+    assert builder.built == ["a"]
+
+
+async def test_who_goes_away_does_not_take_it_from_the_others():
+    builder = Builder()
+    builder.may_build.clear()
+    first, second = (asyncio.ensure_future(builder.get("a")) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.sleep(0)
+    builder.may_build.set()
+    assert await second == "A"
+    assert builder.built == ["a"]
+
+
 async def test_the_oldest_give_way_to_new_ones():
     builder = Builder(entries_max=3)
     for question in ("a", "b", "c", "d", "b", "c", "d", "a"):
