@@ -309,6 +309,16 @@ async def test_a_database_that_does_not_answer_counts_as_away(serve, web, monkey
     assert (status, answer["code"]) == (503, "unavailable")
 
 
+async def test_nor_is_the_wait_for_others_a_reason_to_wait_longer(serve, web, monkeypatch):
+    monkeypatch.setattr(past, "ANSWER_S_MAX", 0.2)
+    store = PastStore()
+    ask = web(await serve(store, history_queries_max=1, history_waiting_max=100))
+    store.may_answer.clear()
+    async with asyncio.timeout(5):
+        got = await asyncio.gather(*(ask.ask(f"trades?limit={n + 1}") for n in range(100)))
+    assert {(status, answer["code"]) for status, answer, _ in got} == {(503, "unavailable")}
+
+
 async def test_those_who_may_wait_are_few(serve, web):
     store = PastStore()
     server = await serve(store, history_queries_max=1, history_waiting_max=2)
