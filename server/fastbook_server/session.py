@@ -48,6 +48,9 @@ FRAMES_PER_TURN = 128
 
 CLOSE_TIMEOUT_S = 5.0
 
+READ_CHECK_S = 0.005
+"""How often a connection is looked at that has yet to read what it asked for."""
+
 
 class SessionLimits(msgspec.Struct, frozen=True, kw_only=True):
     """The bounds of one connection; see the configuration for their meaning."""
@@ -266,10 +269,22 @@ class Session:
             return
         if again:
             self._feeds.leave(self, security, channel)  # from the start, as it was asked for
+        await self._until_read()
         opening = await self._feeds.opening(security, channel)
         if not self._closing:
             self.send(wsframes.text(frames.subscribed(command.ref, channel, security)))
             self._join(security, opening, channel)
+
+    async def _until_read(self) -> None:
+        """Wait until the peer has read most of what it was sent: first frames may be large.
+
+        A peer that asks for many of them gets one after the other, and holds no more of memory.
+        """
+        while not (self._closing or self._transport.is_closing()):
+            unsent = self._transport.get_write_buffer_size() + sum(map(len, self._outbox))
+            if unsent <= self._limits.outbox_bytes_soft:
+                return
+            await asyncio.sleep(READ_CHECK_S)
 
     def _unsubscribe(self, command: Unsubscribe) -> None:
         security, channel = command.security, command.channel

@@ -331,6 +331,28 @@ async def test_a_reader_of_depth_that_does_not_read_is_closed_not_left_with_a_ga
     assert (slow.close_with, seq is not None) == (4008, True)
 
 
+async def test_who_asks_for_many_whole_books_at_once_gets_one_after_the_other(serve, join, raw):
+    server = await serve(outbox_bytes_soft=1_000, outbox_bytes_max=10**9)
+    maker = await join(server, feed="none")
+    for price in range(1, 2_001):
+        await maker.send(order("bid", price, 1))
+    await maker.sync()
+    greedy = await raw(server, "/ws?feed=none", rcvbuf=4_096)
+    await greedy.event()
+    transport = session_of(server, greedy)._transport
+    greedy.writer.transport.pause_reading()
+    for number in range(100):
+        subscribe = {"op": "subscribe", "ref": str(number), "security": "COIN"}
+        greedy.text(subscribe | {"channel": "depth"})
+    await until(lambda: transport.get_write_buffer_size() > 1_000)
+    await maker.sync()
+    assert transport.get_write_buffer_size() < 10**6, "a hundred books are some 6 MB"
+    greedy.writer.transport.resume_reading()
+    for number in range(100):
+        await greedy.reply(str(number))
+        assert len((await greedy.event())["bid"]) == 2_000
+
+
 async def test_a_reader_that_has_stopped_is_closed_with_4008_and_the_others_are_served(
     serve, join, raw
 ):
