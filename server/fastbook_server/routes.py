@@ -88,8 +88,9 @@ class Gateway:
 
     async def index(self, request: web.Request) -> web.Response:
         """Say what there is."""
-        ws = f"{'wss' if request.secure else 'ws'}://{request.host}/ws"
-        api = f"{request.scheme}://{request.host}/api/"
+        host = request.host.encode(errors="replace").decode()  # it may be any bytes
+        ws = f"{'wss' if request.secure else 'ws'}://{host}/ws"
+        api = f"{request.scheme}://{host}/api/"
         names = ", ".join(i.security for i in self._instruments)
         return web.Response(
             text=f"fastbook {__version__}: an exchange server\n\n"

@@ -207,3 +207,11 @@ async def test_a_goodbye_is_answered(serve, raw):
     ann.frame(8, (1000).to_bytes(2, "big"))
     assert await ann.close_code() == 1000
     assert await ann.reader.read() == b""
+
+
+async def test_a_host_may_be_any_bytes(serve):
+    server = await serve()
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(b"GET / HTTP/1.1\r\nHost: \xff\xfe\r\n\r\n")
+    assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
+    writer.close()
