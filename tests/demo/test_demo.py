@@ -222,7 +222,7 @@ def test_in_a_terminal_it_takes_the_screen_and_gives_it_back(start: Callable[...
     [
         (["--makers", "0"], "'--makers': 0 is not in the range 1<=x<=50"),
         (["--rate", "0"], "'--rate': 0.0 is not in the range 0.1<=x<=2000"),
-        (["--volatility", "nan"], "'--volatility'"),
+        (["--volatility", "nan"], "--volatility: expected 0.1 to 100, got nan"),
         (["--once"], "--once is about --replay"),
         (["--seed", "x"], "'--seed': 'x' is not a valid integer"),
         (["--port", "65536"], "--port: Expected `int` <= 65535"),
