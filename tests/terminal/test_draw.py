@@ -88,6 +88,24 @@ def test_screen_fits_the_terminal_and_shows_both_sides(
         assert part in text
 
 
+@pytest.mark.parametrize("columns", [64, 80, 100])
+def test_figures_are_whole_or_left_out(watch: MarketWatch, columns: int) -> None:
+    watch.answered(12.345)
+    figures = drawn(watch, columns, 24)[-3]
+    assert "round trip 12.3 ms, p99 12.3" in figures
+    assert "orders/s" in figures
+    assert ("bought" in figures) == (columns == 100)
+
+
+def test_without_lines_below_the_figures_are_the_last_row(watch: MarketWatch) -> None:
+    out = io.StringIO()
+    console = Console(file=out, width=80, height=28, color_system=None)
+    console.print(draw.screen(watch, 1.0, (80, 28)), height=28)
+    lines = out.getvalue().splitlines()
+    assert len(lines) == 28
+    assert "seq 40" in lines[-1]
+
+
 def test_best_prices_enclose_the_spread(watch: MarketWatch) -> None:
     lines = drawn(watch, 80, 24)
     middle = next(n for n, line in enumerate(lines) if "spread" in line)

@@ -23,11 +23,13 @@ from fastbook_server.terminal.watch import MarketWatch
 BID, ASK, DIM = "green", "red", "bright_black"
 HEAD_ROWS, FOOT_ROWS, FRAME_ROWS = 1, 3, 3
 """Rows that are not the ladder's: the head line, the foot, a panel's frame and column heads."""
+FIGURES_ROWS = 1
+"""Of the foot: all of it where no lines stand below the figures."""
 WIDTH_MIN, HEIGHT_MIN = 64, 14
 TAPE_COLUMNS, TAPE_COLUMNS_MAX = 20, 44
 """Of the tape: what it takes beside price and amount, and what it makes good use of."""
-ROWS_BESIDE = HEAD_ROWS + FOOT_ROWS + FRAME_ROWS + 1
-"""Rows of a screen that are no price level: those above, and the spread."""
+ROWS_BESIDE = HEAD_ROWS + FIGURES_ROWS + FRAME_ROWS + 1
+"""Rows of a screen without lines below the figures that are no price level; one is the spread."""
 LADDER_COLUMNS = 10
 """Of the ladder: what it takes beside price, amount and bars."""
 EIGHTHS = " ▏▎▍▌▋▊▉█"
@@ -49,7 +51,8 @@ def screen(
     columns, rows = size
     if columns < WIDTH_MIN or rows < HEIGHT_MIN:
         return Text(line(watch, now_s))
-    inside = rows - HEAD_ROWS - FOOT_ROWS - FRAME_ROWS
+    foot_rows = FOOT_ROWS if foot else FIGURES_ROWS
+    inside = rows - HEAD_ROWS - foot_rows - FRAME_ROWS
     price, amount = _widths(watch)
     ladder_columns = min(
         columns - (price + amount + TAPE_COLUMNS),  # the tape must not lose a sign
@@ -61,7 +64,7 @@ def screen(
     layout.split_column(
         Layout(_head(watch), size=HEAD_ROWS),
         middle,
-        Layout(_foot(watch, now_s, foot), size=FOOT_ROWS),
+        Layout(_foot(watch, now_s, foot, columns), size=foot_rows),
     )
     middle.split_row(
         Layout(_ladder(watch, levels, ladder_columns, unicode), size=ladder_columns),
@@ -86,9 +89,8 @@ def _head(watch: MarketWatch) -> RenderableType:
     return head
 
 
-def _foot(watch: MarketWatch, now_s: float, lines: Sequence[Text]) -> RenderableType:
+def _foot(watch: MarketWatch, now_s: float, lines: Sequence[Text], columns: int) -> RenderableType:
     commands, trades = watch.rates(now_s)
-    figures = Text(no_wrap=True, overflow="ellipsis")
     bought = f"{100 * watch.bought_seen / watch.trades_seen:.0f} %" if watch.trades_seen else "-"
     named = [
         ("seq", f"{watch.seq:,}"),
@@ -100,6 +102,11 @@ def _foot(watch: MarketWatch, now_s: float, lines: Sequence[Text]) -> Renderable
     round_trip = watch.round_trip_ms()
     if round_trip is not None:
         named.append(("round trip", f"{round_trip[1]:.1f} ms, p99 {round_trip[2]:.1f}"))
+    for dispensable in ("bought", "trades", "seq"):  # rather none than half a figure
+        if sum(len(f"{name} {value}   ") for name, value in named) <= columns:
+            break
+        named = [(name, value) for name, value in named if name != dispensable]
+    figures = Text(no_wrap=True, overflow="ellipsis")
     for name, value in named:
         figures.append(f"{name} ", style=DIM)
         figures.append(f"{value}   ", style="bold")

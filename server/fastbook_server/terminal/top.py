@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any, ClassVar
@@ -61,12 +62,11 @@ class Following:
 
     async def ping(self) -> None:
         """Measure a round trip each second."""
-        now = asyncio.get_running_loop().time
         while True:
-            started_s = now()
+            started_s = time.perf_counter()  # a loop's own clock may know whole milliseconds only
             with suppress(FastbookError):  # while there is no connection
                 await self._market.ping()
-                self.watch.answered((now() - started_s) * 1_000)
+                self.watch.answered((time.perf_counter() - started_s) * 1_000)
             await asyncio.sleep(PING_S)
 
     async def show(self, security: str) -> None:
