@@ -14,6 +14,10 @@ CASES = [
     ("numbers.fixed(999.999, 1)", "1000.0"),
     ("numbers.typed('1,234.5')", 1234.5),
     ("numbers.typed('.5')", 0.5),
+    ("numbers.typed(' 1 234 567. ')", 1234567),
+    ("Number.isNaN(numbers.typed('100,05'))", True),
+    ("Number.isNaN(numbers.typed('1,5'))", True),
+    ("Number.isNaN(numbers.typed('1.234,5'))", True),
     ("Number.isNaN(numbers.typed('1e5'))", True),
     ("Number.isNaN(numbers.typed(''))", True),
     ("new numbers.Grid({tickSize: 0.1, lotSize: 1}).price(3)", 0.3),
@@ -28,6 +32,10 @@ CASES = [
         "book.checksum([{t:10100,q:30000},{t:10150,q:5}], [{t:10050,q:20000}])",
         1591544603,  # the example of docs/protocol.md
     ),
+    ("depth.reach([...Array(20).keys()].map(n => ({t:101+n,q:1})), 100)", 16),
+    ("depth.reach([{t:101,q:1},{t:102,q:1},{t:103,q:1},{t:104,q:1},{t:900,q:9}], 100)", 4),
+    ("depth.reach([{t:101,q:1}], 100)", 1),
+    ("depth.reach([], 100)", 0),
 ]
 
 
@@ -38,6 +46,7 @@ async def test_sums_and_numbers(stage: Any) -> None:
         value = await page.evaluate(
             "async () => { const numbers = await import('/web/js/numbers.js');"
             "const book = await import('/web/js/book.js');"
+            "const depth = await import('/web/js/depth.js');"
             f"return {expression}; }}"
         )
         if isinstance(value, list) and value and isinstance(value[0], dict):

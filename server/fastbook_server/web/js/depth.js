@@ -4,7 +4,8 @@ import { Canvas, MONO, colours } from "./canvas.js";
 import { byId } from "./dom.js";
 
 const FOOT = 16;
-const SHARE_SHOWN = 0.9;
+const LOTS_SHOWN = 0.9;
+const LEVELS_SHOWN = 0.8;
 
 export class DepthChart {
   constructor({ market, ui, loop }) {
@@ -135,12 +136,17 @@ export class DepthChart {
   }
 }
 
-/** Return how far from the middle most of a side's lots are. */
-function reach(levels, middle) {
+/**
+ * Return how far from the middle most of a side is: most of its lots, or most of its levels if
+ * those are nearer. A large order far away would squeeze all that is traded into a line.
+ */
+export function reach(levels, middle) {
+  if (!levels.length) return 0;
   const all = levels.reduce((sum, { q }) => sum + q, 0);
   let sum = 0;
-  for (const { t, q } of levels) if ((sum += q) >= SHARE_SHOWN * all) return Math.abs(t - middle);
-  return 0;
+  const byLots = levels.findIndex(({ q }) => (sum += q) >= LOTS_SHOWN * all);
+  const byLevels = Math.ceil(LEVELS_SHOWN * levels.length) - 1;
+  return Math.abs(levels[Math.min(byLots, byLevels)].t - middle);
 }
 
 function sumsOf(levels, middle, distance) {

@@ -67,10 +67,15 @@ export class Grid {
   }
 }
 
-/** Return what a person typed as a number, or NaN: 1,234.5 and 1 234.5 are numbers. */
+const TYPED = /^(\d+|\d{1,3}([\s,_]\d{3})+)(\.\d*)?$|^\.\d+$/;
+
+/**
+ * Return what a person typed as a number, or NaN: 1,234.5 and 1 234.5 are numbers. 100,05 is none:
+ * who writes decimals so must not find an order at 10005.
+ */
 export function typed(text) {
-  const plain = text.replace(/[\s,_]/g, "");
-  return /^\d*\.?\d+$|^\d+\.$/.test(plain) ? Number(plain) : NaN;
+  const plain = text.trim();
+  return TYPED.test(plain) ? Number(plain.replace(/[\s,_]/g, "")) : NaN;
 }
 
 const two = (n) => (n < 10 ? "0" + n : String(n));

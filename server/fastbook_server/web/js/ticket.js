@@ -122,10 +122,9 @@ export class Ticket {
   }
   _meet() {
     this._security = this.market.security;
-    const { grid } = this.market;
     this.market.setDepth("ticket", false);
     byId("price").value = "";
-    byId("amount").value = grid.amount(Math.max(1, grid.lots(1))).toFixed(grid.amountDecimals);
+    byId("amount").value = this._amountExample();
     this._clearAnswer();
   }
 
@@ -175,8 +174,9 @@ export class Ticket {
     this._clearAnswer();
     const { type, side, price, amount } = this;
     if (type === "limit" && Number.isNaN(price))
-      return this._refuse("price", "a limit order needs a price, such as " + this._example());
-    if (Number.isNaN(amount)) return this._refuse("amount", "expected a number");
+      return this._refuse("price", this._needed("price", this._priceExample()));
+    if (Number.isNaN(amount))
+      return this._refuse("amount", this._needed("amount", this._amountExample()));
     const { security } = this.market;
     const order = { security, type: side, execType: type, amount };
     if (type === "limit") {
@@ -190,9 +190,19 @@ export class Ticket {
     if (!this._busy) this.form.removeAttribute("aria-busy");
     this._answered(reply);
   }
-  _example() {
+  _needed(field, example) {
+    const got = byId(field).value.trim();
+    return got
+      ? `expected a number such as ${example}, got '${got.slice(0, 20)}'`
+      : `expected ${field === "price" ? "a price" : "an amount"}, such as ${example}`;
+  }
+  _priceExample() {
     const t = this.market.sides[this.side][0]?.t;
     return t === undefined ? "100" : this._priceOf(t);
+  }
+  _amountExample() {
+    const { grid } = this.market;
+    return grid.amount(Math.max(1, grid.lots(1))).toFixed(grid.amountDecimals);
   }
 
   _answered(reply) {
