@@ -12,6 +12,7 @@ import pytest
 from web_stage import ROOT, Stage, has_rows, live, order, says, shoot, text, until
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+SMALL_PHONE = PHONE | {"viewport": {"width": 320, "height": 640}}
 EVIL = "<img src=x onerror=\"document.title='owned'\">"
 
 
@@ -82,6 +83,44 @@ async def test_a_phone_shows_one_panel_at_a_time_and_nothing_sticks_out(stage: A
     await page.fill("#amount", "0.5")
     await page.tap("#send")
     await says(page, "answer", "bought 0.50")
+
+
+async def test_on_a_small_phone_every_button_can_be_reached(stage: Any) -> None:
+    await a_market(stage)
+    page = await stage.open(**SMALL_PHONE)
+    await until(page, "document.querySelectorAll('#ladder-rows tr').length >= 10")
+    for name in ("security", "palette", "theme", "keys"):
+        box = await page.locator(f"#{name}").bounding_box()
+        assert box["x"] >= 0, name
+        assert box["x"] + box["width"] <= 320, name
+
+
+async def test_candles_are_as_wide_when_their_tab_is_opened_later(stage: Any) -> None:
+    await a_market(stage)
+    page = await stage.open(**PHONE)
+    await has_rows(page, "ladder-rows", 20)
+    await page.tap("#tabs button[value=chart]")
+    await says(page, "chart-note", "")
+    await shoot(page, "phone-candle")
+    body = """() => Math.max(...[...document.querySelectorAll('#chart canvas')].map(node => {
+      const { width, height } = node;
+      if (!width || !height) return 0;
+      const data = node.getContext('2d').getImageData(0, 0, width, height).data;
+      const high = Array(width).fill(0);  // of each column: how many pixels are colourful
+      for (let i = 0; i < data.length; i += 4)
+        if (data[i + 3] > 200 && Math.abs(data[i] - data[i + 1]) > 60) high[(i / 4) % width] += 1;
+      return high.filter(n => n > 60).length;
+    })) >= 5"""
+    await until(page, body)
+
+
+@pytest.mark.parametrize(("width", "height"), [(960, 620), (1024, 700), (820, 1180), (844, 390)])
+async def test_a_ladder_always_shows_some_prices(stage: Any, width: int, height: int) -> None:
+    await a_market(stage)
+    page = await stage.open(viewport={"width": width, "height": height})
+    await until(page, "document.querySelectorAll('#ladder-rows tr').length >= 4")
+    assert await page.locator("#ladder").is_visible()
+    await shoot(page, f"screen-{width}")
 
 
 async def test_colours_follow_the_choice_and_stay_over_a_reload(stage: Any) -> None:

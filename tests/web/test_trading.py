@@ -73,7 +73,12 @@ async def test_a_refused_order_says_why_in_place(stage: Any) -> None:
     await page.fill("#price", "100")
     assert await page.get_attribute("#price", "aria-invalid") is None
     assert await text(page, "answer") == ""
-    assert (await order(page, "bid", "100", "some")).startswith("Refused: expected a number")
+    said = "Refused: expected a number such as 1.00, got 'some'"
+    assert await order(page, "bid", "100", "some") == said
+    assert await order(page, "bid", "100", "") == "Refused: expected an amount, such as 1.00"
+    assert await order(page, "bid", "", "1") == "Refused: expected a price, such as 100"
+    said = "Refused: expected a number such as 100, got '100,05'"  # and not 10005
+    assert await order(page, "bid", "100,05", "1") == said
     maker = await stage.trader()
     await maker.add("ask", 101.0, 1.0)
     await page.check("#post-only")
@@ -147,6 +152,7 @@ async def test_everything_goes_by_keyboard(stage: Any) -> None:
     assert await page.input_value("#price") == ""
     await page.keyboard.press("?")
     assert await page.locator("#help").is_visible()
+    assert await page.evaluate("document.activeElement.textContent") == "Close"
     await page.keyboard.press("Escape")
     assert not await page.locator("#help").is_visible()
 

@@ -8,6 +8,8 @@ const OLDER = 500;
 const NEAR = 20;
 const TRIES_MAX = 3;
 const CANDLES_MAX = 15_000;
+/** The size of a chart that is not shown yet: without a width it forgets how wide a candle is. */
+const UNSEEN = { width: 320, height: 240 };
 
 export class Chart {
   constructor({ market, loop }) {
@@ -28,7 +30,7 @@ export class Chart {
       return this._note("The chart library could not be loaded.");
     }
     const chart = library.createChart(byId("chart"), {
-      autoSize: true,
+      ...UNSEEN,
       layout: {
         attributionLogo: true,
         fontFamily: MONO,
@@ -59,6 +61,9 @@ export class Chart {
       if (range && range.from < NEAR) this._loadOlder();
     });
     chart.subscribeCrosshairMove((at) => this._legend(at.time ? at.time * 1_000 : null));
+    new ResizeObserver(([{ contentRect: box }]) => {
+      if (box.width && box.height) chart.resize(box.width, box.height);
+    }).observe(byId("chart"));
     this._chart = chart;
     this.restyle();
     this.loop.invalidate();

@@ -12,9 +12,9 @@ export function listenToKeys({ ticket, blotter, show }) {
     l: () => ticket.setType("limit"),
     m: () => ticket.setType("market"),
     x: () => blotter.cancelAll(),
-    "?": () => help.showModal(),
+    "?": () => showHelp(help),
   };
-  byId("keys").addEventListener("click", () => help.showModal());
+  byId("keys").addEventListener("click", () => showHelp(help));
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || help.open) return;
     const target = event.target;
@@ -35,6 +35,11 @@ export function listenToKeys({ ticket, blotter, show }) {
       ticket.clear();
     }
   });
+}
+
+function showHelp(help) {
+  help.showModal();
+  help.querySelector("form button").focus(); // or else its first link has it
 }
 
 /** Up and down move the price a tick, with Shift ten; in the amount, a lot or ten. */

@@ -10,6 +10,9 @@ const ROW = 20;
 const MIDDLE = 34;
 const TABLE_MS = 1_000;
 const TABLE_ROWS = 10;
+const HINT = matchMedia("(hover: none)").matches
+  ? "Touch a price: the ticket takes it"
+  : "Point at a price: what a sweep takes";
 
 export class Ladder {
   /** `pick` is called with {side, t, lots} of a click; `lots` only if the amount is wanted too. */
@@ -213,7 +216,7 @@ export class Ladder {
     const { hover } = this.ui;
     const strip = byId("sweep");
     strip.classList.toggle("on", hover !== null);
-    if (hover === null) return say(byId("sweep-to"), "Point at a price: what a sweep to it takes");
+    if (hover === null) return say(byId("sweep-to"), HINT);
     const { grid, sides } = this.market;
     const got = sweep(sides[hover.side], hover.side, { limit: hover.t });
     const verb = hover.side === "ask" ? "Buy" : "Sell";
