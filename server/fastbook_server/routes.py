@@ -82,6 +82,7 @@ class Gateway:
             web.get("/readyz", self.readyz),
             web.get("/metrics", self.metrics),
             web.get("/version", self.version),
+            web.get("/{path:.*}", self.nowhere),  # tried last: what has a path of its own is nearer
         ]
 
     # ---- plain requests -----------------------------------------------------------------------
@@ -123,6 +124,12 @@ class Gateway:
         return web.json_response(
             {"version": __version__, "protocol": PROTOCOL, "epoch": self._epoch}
         )
+
+    async def nowhere(self, request: web.Request) -> web.Response:
+        """Say that there is no such path, and which there are."""
+        paths = "/, /ws, /api/…, /docs, /healthz, /readyz, /metrics, /version"
+        path = request.path[:80].encode(errors="replace").decode()
+        return _error(404, Code.NOT_FOUND, f"expected one of {paths}, got {path!r}")
 
     # ---- the WebSocket ------------------------------------------------------------------------
 
@@ -237,6 +244,9 @@ class Gateway:
         if self._per_address[request.remote or ""] >= options.sessions_per_address_max:
             message = f"sessions_per_address_max {options.sessions_per_address_max} reached"
             return _error(429, Code.OVERLOADED, message)
+        if not web.WebSocketResponse().can_prepare(request):
+            message = "expected a WebSocket handshake, got a plain request; /docs tells what to say"
+            return _error(400, Code.BAD_REQUEST, message)
         return None
 
     def _is_welcome(self, origin: str, host: str) -> bool:

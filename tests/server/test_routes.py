@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 
 import aiohttp
 import pytest
@@ -95,7 +96,17 @@ async def test_an_address_that_is_no_text_is_a_bad_request(serve, raw):
 
 
 async def test_a_plain_request_to_the_endpoint_is_a_bad_one(serve):
-    assert (await get(await serve(), "/ws"))[0] == 400
+    status, text = await get(await serve(), "/ws")
+    assert (status, json.loads(text)["code"]) == (400, "bad_request")
+    assert "expected a WebSocket handshake" in text
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/healthz/", "/ws/1", "/%F0%ED", "/index.html"])
+async def test_a_path_that_is_not_there_is_answered_with_those_that_are(serve, path):
+    status, text = await get(await serve(), path)
+    answer = json.loads(text)
+    assert (status, answer["code"]) == (404, "not_found")
+    assert answer["message"].startswith("expected one of /, /ws, /api/…, /docs")
 
 
 async def test_sessions_are_bounded_in_all_also_when_they_come_together(serve, join):
