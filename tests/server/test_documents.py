@@ -162,6 +162,13 @@ def test_every_reference_leads_somewhere() -> None:
                 node = node[part]
 
 
+def test_only_what_asks_the_database_can_find_it_away() -> None:
+    paths = openapi()["paths"].items()
+    assert [path for path, item in paths if "503" in item["get"]["responses"]] == [
+        *("/api/trades", "/api/candles")
+    ]
+
+
 async def test_the_documents_are_served_without_anything_from_elsewhere(serve: Any) -> None:
     server = await serve()
     async with aiohttp.ClientSession() as http:

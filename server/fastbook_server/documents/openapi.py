@@ -17,13 +17,14 @@ class Path(NamedTuple):
     query: type[queries.Query]
     answer: type
     names_security: bool = True
+    asks_database: bool = False
 
 
 PATHS = (
     Path("/api/instruments", queries.InstrumentsQuery, answers.InstrumentsAnswer, False),
     Path("/api/book", queries.BookQuery, answers.BookAnswer),
-    Path("/api/trades", queries.TradesQuery, answers.TradesAnswer),
-    Path("/api/candles", queries.CandlesQuery, answers.CandlesAnswer),
+    Path("/api/trades", queries.TradesQuery, answers.TradesAnswer, asks_database=True),
+    Path("/api/candles", queries.CandlesQuery, answers.CandlesAnswer, asks_database=True),
     Path("/api/ticker", queries.TickerQuery, frames.TickerView),
 )
 REFUSALS = {
@@ -52,7 +53,8 @@ def openapi(url: str = "http://127.0.0.1:8080") -> dict[str, Any]:
 
 
 def _operation(path: Path) -> dict[str, Any]:
-    refusals = {s: about for s, about in REFUSALS.items() if s != 404 or path.names_security}
+    possible = {400: True, 404: path.names_security, 503: path.asks_database}
+    refusals = {status: about for status, about in REFUSALS.items() if possible[status]}
     return {
         "operationId": path.path.rpartition("/")[2],
         "summary": summary(path.answer).partition(":")[2].strip() or summary(path.answer),

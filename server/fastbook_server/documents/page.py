@@ -21,11 +21,11 @@ body { margin: 0 auto; max-width: 62rem; padding: 2rem 1.25rem 6rem; line-height
 h1 { font-size: 1.6rem; margin: 0 0 .25rem; } h2 { margin-top: 3rem; font-size: 1.2rem; }
 h3 { margin: 2rem 0 .25rem; padding-top: 1rem; border-top: 1px solid var(--line);
   font-size: 1rem; } h4 { margin: 1rem 0 .25rem; font-size: .85rem; color: var(--quiet); }
-a { color: var(--accent); } nav a { margin-right: 1rem; white-space: nowrap; }
+a { color: var(--accent); } nav { display: flex; flex-wrap: wrap; gap: 0 1rem; }
 code, pre { font: .82rem/1.5 ui-monospace, monospace; }
 code { background: var(--code); padding: .1em .3em; border-radius: 3px; }
-pre { background: var(--code); padding: .6rem .8rem; border-radius: 6px; overflow-x: auto;
-  margin: .35rem 0; } pre code { padding: 0; }
+pre { background: var(--code); padding: .6rem .8rem; border-radius: 6px; margin: .35rem 0;
+  white-space: pre-wrap; overflow-wrap: anywhere; } pre code { padding: 0; }
 table { border-collapse: collapse; width: 100%; font-size: .9rem; margin: .5rem 0; }
 th, td { text-align: left; vertical-align: top; padding: .3rem .75rem .3rem 0;
   border-bottom: 1px solid var(--line); } th { color: var(--quiet); font-weight: 500; }
@@ -167,7 +167,7 @@ def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]
 
 
 def _example(summary: str, value: Any) -> Iterator[str]:
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(value, ensure_ascii=False)
     yield f'<div class="from">{_text(summary)}</div><pre><code>{escape(text)}</code></pre>'
 
 
