@@ -28,7 +28,10 @@ GAP_TRADES_MAX = 100_000
 
 
 class Feeds:
-    """The public side of a market. `resubscribe` is called with the security of a wrong book.
+    """The public side of a market.
+
+    `resubscribe` is called with the security of a wrong book, and how often it has been wrong since
+    a checksum was right.
 
     `failed` is called with what a gap's trades could not be taken for: the user is too slow.
     """
@@ -37,7 +40,7 @@ class Feeds:
         self,
         mailbox: Mailbox,
         api: Api,
-        resubscribe: Callable[[str], None],
+        resubscribe: Callable[[str, int], None],
         failed: Callable[[Exception], None],
     ) -> None:
         self.books: dict[str, Book] = {}
@@ -47,6 +50,7 @@ class Feeds:
         self._failed = failed
         self._tapes: dict[str, Tape] = {}
         self._syncing: dict[str, asyncio.Future[None]] = {}
+        self._wrong: dict[str, int] = {}
         self._fetching: dict[str, asyncio.Task[None]] = {}
         self._instruments: dict[str, InstrumentView] = {}
 
@@ -74,17 +78,18 @@ class Feeds:
     def starts(self, channel: str, security: str) -> None:
         """Expect a channel's first frame, as after ``subscribed``."""
         if channel == "book" and security in self._tapes:
+            self._stop_fetching(security)
             self._tapes[security].reopen()
 
     def ends(self, channel: str, security: str) -> None:
         """Forget a channel that is not followed any more."""
         if channel == "depth":
             self.books.pop(security, None)
+            self._wrong.pop(security, None)
+            self._synced(security)
         elif channel == "book":
             self._tapes.pop(security, None)
-            task = self._fetching.pop(security, None)
-            if task is not None:
-                task.cancel()
+            self._stop_fetching(security)
 
     def take(self, frame: PublicFrame) -> None:
         """Take a frame.
@@ -98,7 +103,7 @@ class Feeds:
             case Checksum():
                 book = self.books.get(frame.security)
                 if book is not None:
-                    self._mend(book, book.check(frame))
+                    self._check(book, frame)
             case Trades():
                 self._tape(frame.security).take(frame)
             case _:
@@ -117,7 +122,11 @@ class Feeds:
         if frame.security not in self._instruments:
             raise ConnectionClosed(1002, f"depth of {frame.security!r}, which is not traded")
         book = self.book(frame.security)
-        self._mend(book, book.apply(frame))
+        try:
+            wrong = book.apply(frame)
+        except ArithmeticError as error:
+            raise ConnectionClosed(1002, f"depth of {frame.security!r}: {error}") from None
+        self._mend(book, wrong)
         if book.is_synced:
             self._synced(frame.security)
             self._mailbox.put(frame)
@@ -128,10 +137,17 @@ class Feeds:
             if waiter is not None:
                 waiter.set_result(None)
 
+    def _check(self, book: Book, frame: Checksum) -> None:
+        checks = book.checks
+        self._mend(book, book.check(frame))
+        if book.checks > checks:
+            self._wrong.pop(book.security, None)
+
     def _mend(self, book: Book, wrong: str | None) -> None:
         if wrong is not None:
+            times = self._wrong[book.security] = self._wrong.get(book.security, 0) + 1
             self._mailbox.put(BookReset(book.security, wrong))
-            self._resubscribe(book.security)
+            self._resubscribe(book.security, times)
 
     # ---- trades that were missed --------------------------------------------------------------
 
@@ -146,6 +162,11 @@ class Feeds:
             held_max = max(1_000, self._mailbox.queue_max)
             tape = self._tapes[security] = Tape(security, self._mailbox.put, ask, held_max)
         return tape
+
+    def _stop_fetching(self, security: str) -> None:
+        task = self._fetching.pop(security, None)
+        if task is not None:
+            task.cancel()
 
     async def _fetch(self, security: str, after: int | None, before: int) -> None:
         """Get the trades between two, and give them to the tape."""

@@ -48,6 +48,8 @@ from fastbook_client.wire.words import Channel
 
 RESUMED_ELSEWHERE = 4001
 BAD_FRAME = 1002
+BOOK_PATIENCE = Backoff()
+RETRY_MS_MIN = 10
 FRAMES_PER_TURN = 64
 """Frames that are taken before the user's own tasks get a turn."""
 
@@ -150,7 +152,8 @@ class Session:
         await self.ask(command)
         if channel == "depth":
             await self.feeds.until_synced(security)
-            if not self.feeds.book(security).is_synced:
+            book = self.feeds.books.get(security)
+            if book is None or not book.is_synced:
                 raise Unanswered(command)
 
     async def unfollow(self, channel: Channel, security: str) -> None:
@@ -310,7 +313,7 @@ class Session:
                 same = self._was_listed if old_user_id is None else user_id == old_user_id
                 self.mailbox.put(Resynced(user_id, same, frame.orders))
             elif isinstance(frame, Error):  # the database is away, or so
-                self._later(frame, lambda: self._resync(old_user_id))
+                self._later(_patient(frame), lambda: self._resync(old_user_id))
 
         self._send(Orders(), on_answer)
 
@@ -323,24 +326,28 @@ class Session:
                     del self.follows[follow]
                     self.mailbox.put(frame)
                 else:
-                    self._later(frame, lambda: self._follow_again(follow))
+                    self._later(_patient(frame), lambda: self._follow_again(follow))
 
         if follow in self.follows and self._connection is not None:
             self._send(Subscribe(channel=channel, security=security), on_answer)
 
-    def _mend_book(self, security: str) -> None:
-        self._follow_again(("depth", security))
+    def _mend_book(self, security: str, times: int) -> None:
+        """Get a book anew: at once, and ever later if that has not helped."""
+        delay_s = 0.0 if times == 1 else BOOK_PATIENCE.delay_s(times - 1) or 0.0
+        self._later(delay_s, lambda: self._follow_again(("depth", security)))
 
-    def _later(self, frame: Error, again: Callable[[], None]) -> None:
-        """Do something again when the server has said that it makes sense."""
-        delay_s = (frame.retry_after_ms or 1_000) / 1_000
-
+    def _later(self, delay_s: float, again: Callable[[], None]) -> None:
         def fire() -> None:
             self._timers.discard(timer)
             again()
 
         timer = asyncio.get_running_loop().call_later(delay_s, fire)
         self._timers.add(timer)
+
+
+def _patient(frame: Error) -> float:
+    """Return in how many seconds it makes sense to try again, as the server has said."""
+    return max(frame.retry_after_ms or 1_000, RETRY_MS_MIN) / 1_000
 
 
 def _patience(reconnect: Backoff | None) -> Backoff:
@@ -364,6 +371,17 @@ async def open_session(endpoint: Endpoint, options: Options) -> AsyncIterator[Se
             await session.opened
             yield session
         finally:
-            living.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await living
+            await _cancel(living)
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    """Cancel a task and wait for its end; a cancellation of who waits is not swallowed."""
+    waiting = asyncio.current_task()
+    assert waiting is not None
+    before = waiting.cancelling()
+    task.cancel()
+    try:
+        await task
+    except asyncio.CancelledError:
+        if waiting.cancelling() > before:
+            raise

@@ -103,7 +103,7 @@ class Tape:
 
     def _new(self, frame: Trades) -> Sequence[TradeView]:
         last = self.last_seq
-        if last is None or frame.trades[0].seq > last:
+        if last is None or not frame.trades or frame.trades[0].seq > last:
             return frame.trades
         return [trade for trade in frame.trades if trade.seq > last]
 
