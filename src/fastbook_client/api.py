@@ -14,7 +14,7 @@ import msgspec
 
 from fastbook_client.backoff import Backoff
 from fastbook_client.connection import refused
-from fastbook_client.errors import ConnectError, Refused
+from fastbook_client.errors import ConnectError, ConnectionClosed, Refused
 from fastbook_client.wire.answers import (
     BookAnswer,
     CandlesAnswer,
@@ -37,7 +37,8 @@ class Api:
     """The ``/api`` of one server; `base` is its ``http://HOST:PORT``.
 
     All methods raise Refused for what the server refuses (at once for what it will always refuse,
-    after `patience` for 429 and 503), and ConnectError if there is no server.
+    after `patience` for 429 and 503), ConnectError if there is no server, and ConnectionClosed
+    when the market has been left.
     """
 
     def __init__(
@@ -124,6 +125,8 @@ class Api:
     async def _try(self, path: str, kind: type[Answer], asked: Mapping[str, Any]) -> Answer:
         params = {name: str(value) for name, value in asked.items() if value is not None}
         url = f"{self._base}/api/{path}"
+        if self._http.closed:
+            raise ConnectionClosed(1000, "closed by this side")
         try:
             async with asyncio.timeout(TIMEOUT_S), self._http.get(url, params=params) as answer:
                 body = await answer.read()

@@ -16,11 +16,13 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Coroutine, Iterator
+from concurrent.futures import CancelledError
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from fastbook_client import market as asynchronous
 from fastbook_client.book import Book
+from fastbook_client.errors import ConnectionClosed, FastbookError
 from fastbook_client.events import Event, OrderState
 from fastbook_client.wire.frames import (
     CandleView,
@@ -42,19 +44,30 @@ def connect(url: str, **options: Any) -> Market:
 
 
 class Market:
-    """See `fastbook_client.Market`, whose methods these are."""
+    """See `fastbook_client.Market`, whose methods these are.
+
+    When it is left, calls that other threads still wait for end with ConnectionClosed or so.
+    """
 
     def __init__(self, market: asynchronous.Market) -> None:
         self._market = market
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(
-            target=self._loop.run_forever, name="fastbook_client", daemon=True
-        )
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._giving = threading.Lock()  # work to the loop, or its end
+        self._was_open = False
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        with self._giving:
+            if self._loop is not None:
+                raise FastbookError("it is open already")
+            self._loop = asyncio.new_event_loop()
+            self._thread = threading.Thread(
+                target=_live, args=(self._loop,), name="fastbook_client", daemon=True
+            )
+            self._thread.start()
         try:
             self._wait(self._market.__aenter__())
+            self._was_open = True
         except BaseException:
             self._stop()
             raise
@@ -72,16 +85,25 @@ class Market:
             self._stop()
 
     def _stop(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.run_until_complete(self._loop.shutdown_asyncgens())
-        self._loop.close()
+        with self._giving:
+            loop, self._loop = self._loop, None
+        if loop is not None and self._thread is not None:
+            loop.call_soon_threadsafe(loop.stop)
+            self._thread.join()
 
     def _wait(self, work: Coroutine[Any, Any, Result]) -> Result:
         """Run `work` in the loop; an interrupt (Ctrl-C) cancels it."""
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        with self._giving:
+            if self._loop is None:
+                work.close()
+                if self._was_open:
+                    raise ConnectionClosed(1000, "closed by this side")
+                raise FastbookError("not open: use `with connect(...) as market`")
+            future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return future.result()
+        except CancelledError:
+            raise ConnectionClosed(1000, "closed by this side") from None
         finally:
             future.cancel()
 
@@ -126,7 +148,10 @@ class Market:
             TimeoutError: none has come within `timeout_s`; none is lost by that.
             ConnectionClosed: there is no connection any more, and there will be none.
         """
-        return self._wait(self._next(timeout_s))
+        try:
+            return self._wait(self._next(timeout_s))
+        except StopAsyncIteration:
+            raise ConnectionClosed(1000, "closed by this side") from None
 
     async def _next(self, timeout_s: float | None) -> Event:
         async with asyncio.timeout(timeout_s):
@@ -139,7 +164,7 @@ class Market:
         """Iterate over the events; ends when none has come within `timeout_s`."""
         while True:
             try:
-                yield self.next(timeout_s)
+                yield self._wait(self._next(timeout_s))
             except (TimeoutError, StopAsyncIteration):
                 return
 
@@ -231,3 +256,21 @@ class Market:
 
 async def _advance(trades: AsyncIterator[TradeView]) -> TradeView:
     return await anext(trades)
+
+
+def _live(loop: asyncio.AbstractEventLoop) -> None:
+    """Run a loop until it is stopped; then end all that is left in it."""
+    try:
+        loop.run_forever()
+        loop.run_until_complete(_end_all())
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.run_until_complete(loop.shutdown_default_executor())
+    finally:
+        loop.close()
+
+
+async def _end_all() -> None:
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)

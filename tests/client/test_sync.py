@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from types import ModuleType
+from typing import Any
 
 import pytest
 from client_servers import SECURITY, small_server
@@ -15,6 +16,7 @@ from client_servers import SECURITY, small_server
 from fastbook_client import (
     ConnectError,
     ConnectionClosed,
+    FastbookError,
     OrderFrame,
     Refused,
     Rejected,
@@ -122,6 +124,57 @@ def test_who_is_resumed_elsewhere_is_told_so(url: str) -> None:
             first.next(PATIENCE_S)
         with pytest.raises(ConnectionClosed):
             first.ping()
+
+
+def test_what_is_not_open_says_so_at_once(url: str) -> None:
+    market = sync.connect(url)
+    with pytest.raises(FastbookError, match="not open"):
+        market.ping()
+    for _ in range(2):
+        with market:
+            assert market.ping() > 0
+            with pytest.raises(FastbookError, match="already"):
+                market.__enter__()
+        for call in (market.ping, market.next, market.ticker):
+            with pytest.raises(ConnectionClosed):
+                call()
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda market: market.next(),
+        lambda market: market._wait(asyncio.sleep(PATIENCE_S)),
+        lambda market: list(market.events()) or market.ping(),
+    ],
+    ids=["next", "anything", "events"],
+)
+def test_leaving_it_ends_what_other_threads_wait_for(url: str, call: Any) -> None:
+    ends: list[BaseException] = []
+    waits = threading.Event()
+
+    def wait() -> None:
+        waits.set()
+        try:
+            call(market)
+        except FastbookError as error:
+            ends.append(error)
+
+    with sync.connect(url, feed=False) as market:
+        thread = threading.Thread(target=wait)
+        thread.start()
+        waits.wait(PATIENCE_S)
+        market.ping()
+    thread.join(PATIENCE_S / 4)
+    assert [type(error) for error in ends] == [ConnectionClosed]
+
+
+def test_it_works_where_a_loop_runs_already(url: str) -> None:
+    async def notebook() -> int:
+        with sync.connect(url, feed=False) as market:
+            return market.ping()
+
+    assert asyncio.run(notebook()) > 0
 
 
 def test_a_server_that_is_not_there() -> None:
