@@ -127,7 +127,7 @@ class Gateway:
 
     async def nowhere(self, request: web.Request) -> web.Response:
         """Say that there is no such path, and which there are."""
-        paths = "/, /ws, /api/…, /docs, /healthz, /readyz, /metrics, /version"
+        paths = "/, /ws, /api, /docs, /healthz, /readyz, /metrics, /version"
         path = request.path[:80].encode(errors="replace").decode()
         return _error(404, Code.NOT_FOUND, f"expected one of {paths}, got {path!r}")
 
