@@ -31,7 +31,17 @@ async def test_a_trade_is_seen_on_ladder_tape_candles_and_orders(stage: Any) -> 
     fill = (await list_orders(page, "fills"))[0][1:]
     assert fill == ["COIN", "▲ buy", "101.00", "0.50", "50.50", "taker"]
     assert (await list_orders(page, "history"))[0][-1] == "filled"
-    assert await text(page, "last") == "101.00"
+    await says(page, "last", "101.00")
+
+
+async def test_the_last_price_is_the_newest_fill_s_and_no_average(stage: Any) -> None:
+    maker = await stage.trader()
+    await maker.add("ask", 101.0, 1.0)
+    await maker.add("ask", 102.0, 2.0)
+    page = await stage.open()
+    assert await order(page, "bid", "102", "3") == "bought 3.00 at 101.67"
+    await says(page, "last", "102.00")
+    await says(page, "legend", "C 102.00")
 
 
 async def test_an_own_order_rests_is_marked_and_fills(stage: Any) -> None:

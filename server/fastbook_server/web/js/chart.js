@@ -117,9 +117,10 @@ export class Chart {
     const fresh = this._shown.split(" ").slice(0, 2).join() !== shown.split(" ").slice(0, 2).join();
     this._shown = shown;
     this._older = { busy: false, more: true, failed: 0 };
-    const { priceDecimals, tick } = this.market.grid;
+    const { priceDecimals } = this.market.grid;
     const formatter = (price) => fixed(price, priceDecimals);
-    this._candles.applyOptions({ priceFormat: { type: "custom", formatter, minMove: tick } });
+    const minMove = 10 ** -priceDecimals; // of a tick of 0.05 it would make a scale of eighths
+    this._candles.applyOptions({ priceFormat: { type: "custom", formatter, minMove } });
     this._chart.timeScale().applyOptions({ secondsVisible: this.market.interval === "1s" });
     this._setAll();
     if (fresh) this._chart.timeScale().resetTimeScale();

@@ -20,10 +20,9 @@ export class Header {
     const seen = [versions.ticker, versions.tape, versions.security].join();
     if (seen === this._seen) return;
     this._seen = seen;
-    const { ticker, grid, tape } = market;
+    const { ticker, grid, tape, last } = market;
     const p = (price) =>
       price === null || price === undefined ? "–" : fixed(price, grid.priceDecimals);
-    const last = tape.at(-1)?.price ?? ticker?.last;
     const side = tape.at(-1)?.side ?? "";
     say(byId("last"), p(last));
     byId("last").dataset.side = side;
@@ -35,7 +34,7 @@ export class Header {
     say(byId("high"), p(ticker?.high));
     say(byId("low"), p(ticker?.low));
     say(byId("volume"), ticker ? short(ticker.volume) : "–");
-    const price = last === undefined || last === null ? "" : `${p(last)} ${market.security} · `;
+    const price = last === null ? "" : `${p(last)} ${market.security} · `;
     document.title = `${price}fastbook`;
   }
 

@@ -42,6 +42,7 @@ export class Ladder {
     const seen = [
       market.versions.book,
       market.versions.tape,
+      market.versions.ticker,
       market.versions.security,
       account.version,
       ui.version,
@@ -119,18 +120,18 @@ export class Ladder {
 
   _drawMiddle(context, middle, width) {
     const c = colours();
-    const { grid, tape, book } = this.market;
+    const { grid, tape, book, last } = this.market;
     const top = middle - MIDDLE / 2;
     context.fillStyle = c.line;
     context.fillRect(0, top + 1, width, 1);
     context.fillRect(0, top + MIDDLE - 2, width, 1);
-    const last = tape.at(-1);
-    if (last) {
+    if (last !== null) {
+      const side = tape.at(-1)?.side ?? "bid";
       context.font = `600 15px ${MONO}`;
       context.textAlign = "left";
-      context.fillStyle = c[last.side];
-      const sign = last.side === "bid" ? "▲" : "▼";
-      context.fillText(`${fixed(last.price, grid.priceDecimals)} ${sign}`, 17, middle);
+      context.fillStyle = c[side];
+      const sign = side === "bid" ? "▲" : "▼";
+      context.fillText(`${fixed(last, grid.priceDecimals)} ${sign}`, 17, middle);
     }
     context.font = `12px ${MONO}`;
     context.textAlign = "right";

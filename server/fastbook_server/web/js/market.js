@@ -41,6 +41,10 @@ export class Market {
   get instrument() {
     return this.instruments.find((i) => i.security === this.security);
   }
+  /** The price of the newest fill, or null; that of a line of the tape is an average. */
+  get last() {
+    return this.ticker?.last ?? this.tape.at(-1)?.price ?? null;
+  }
   /** The deepest book there is: the whole one if it is followed, else the best rows. */
   get sides() {
     if (this.depth?.whole) return { ask: this.depth.ask.levels, bid: this.depth.bid.levels };
