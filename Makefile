@@ -53,6 +53,7 @@ compare: $(VENV)/.with-test extensions ## hold the engine to the plain one over 
 # Address- and UBSanitizer on the engine alone: Python is not built for them. They meet each access
 # beyond an array and each undefined operation; the tests that count bytes would count theirs.
 # A test takes several times as long: on a busy machine more than it has otherwise.
+# The report is lost with the process unless standard error is left as it is.
 SANITIZED := build/sanitized
 SANITIZERS := -fsanitize=address,undefined -fno-sanitize-recover=undefined
 
@@ -64,7 +65,7 @@ sanitize: $(VENV)/.with-test ## run the engine's tests under sanitizers
 	@cp src/fastbook/*.py $(SANITIZED)/fastbook/
 	LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libstdc++.so)" \
 	ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc PYTHONPATH=$(SANITIZED) \
-	$(PYTEST) tests/engine --timeout 1200 --ignore tests/engine/test_memory.py \
+	$(PYTEST) tests/engine --timeout 1200 --capture sys --ignore tests/engine/test_memory.py \
 	--deselect tests/engine/test_batch.py::test_without_memory_the_book_stays_whole $(ARGS)
 
 .PHONY: build

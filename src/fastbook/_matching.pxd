@@ -452,7 +452,7 @@ cdef inline int64_t order_append(
         level.head = slot
     ids_put(&book.ids, id, slot)
     if later:
-        ids_load(&book.ids, id + 32)  # probably soon to come: a line of the ring holds 16
+        ids_load(&book.ids, <uint64_t>id + 32)  # probably soon to come: a ring's line holds 16
     return total
 
 
