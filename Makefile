@@ -93,7 +93,7 @@ $(VENV)/.created: tools/prerequisites
 
 # The package with some of its extras, editable. Compiles the extensions too.
 $(VENV)/.with-%: $(VENV)/.created pyproject.toml setup.py
-	@echo "installing fastbook-exchange[$*] into $(VENV)"
+	@echo "installing fastbook-exchange[$*] into $(VENV): a minute or two"
 	@$(BIN)/python -c 'import tomllib; \
 	print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
 	> $(VENV)/build-requirements.txt
