@@ -18,7 +18,7 @@ from fastbook_server.instruments import InstrumentSpec
 from fastbook_server.store.memory import MemoryDatabase, MemoryStore
 
 SECURITY = "BTC-USD"
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 Json = dict[str, Any]
 
 
