@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Awaitable, Callable
 
 from aiohttp import web
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 FIRST_REQUEST_S = 10.0
 """A connection that has sent no whole request by then is cut off."""
@@ -46,7 +43,7 @@ class Listener:
     def __init__(self, routes: list[web.RouteDef], connections_max: int) -> None:
         self._connections_max = connections_max
         self._silent: dict[web.RequestHandler, asyncio.TimerHandle] = {}
-        app = web.Application(middlewares=[self._note])
+        app = web.Application()
         app.add_routes(routes)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         self._server: asyncio.Server | None = None
@@ -59,6 +56,7 @@ class Listener:
             ListenError: the address is taken or is not ours.
         """
         await self._runner.setup()
+        self._note_requests()
         loop = asyncio.get_running_loop()
         try:
             self._server = await loop.create_server(self._connect, host, port, backlog=1024)
@@ -92,12 +90,19 @@ class Listener:
     def _arrived(self) -> None:
         self._arriving -= 1
 
-    @web.middleware
-    async def _note(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        timer = self._silent.pop(request.protocol, None)
-        if timer is not None:
-            timer.cancel()
-        return await handler(request)
+    def _note_requests(self) -> None:
+        """Have every request noted: not by a middleware, for aiohttp would never forget the app."""
+        server = self._runner.server
+        assert server is not None, "set up"
+        handle = server.request_handler
+
+        async def note(request: web.BaseRequest) -> web.StreamResponse:
+            timer = self._silent.pop(request.protocol, None)
+            if timer is not None:
+                timer.cancel()
+            return await handle(request)
+
+        server.request_handler = note
 
     def _give_up(self, connection: web.RequestHandler) -> None:
         del self._silent[connection]

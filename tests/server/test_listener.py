@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
+import weakref
 
+import aiohttp
 import pytest
 
 from fastbook_server import listener as listener_module
+from fastbook_server.app import Server
+from fastbook_server.config import Config
 from fastbook_server.listener import SPARE_CONNECTIONS, ListenError, check_address
+from fastbook_server.store.memory import MemoryStore
 
 
 @pytest.fixture
@@ -65,3 +71,15 @@ async def test_an_address_that_cannot_be_had_is_named_before_anything_is_started
     with pytest.raises(ListenError, match=r"cannot listen on 256\.1\.1\.1, port 0"):
         await check_address("256.1.1.1", 0)
     await check_address("127.0.0.1", 0)
+
+
+async def test_a_server_that_has_stopped_is_forgotten():
+    server = Server(Config(port=0), MemoryStore())
+    await server.start()
+    async with aiohttp.ClientSession() as http, http.get(f"{server.url}/healthz") as answer:
+        assert answer.status == 200
+    await server.stop()
+    kept = weakref.ref(server.exchange)
+    del server
+    gc.collect()
+    assert kept() is None
