@@ -278,3 +278,26 @@ def test_a_server_starts_and_stops_many_times_over(record_property):
     assert threading.active_count() == threads
     record_property("start_and_stop_ms", round(statistics.median(took) * 1_000, 2))
     print(f"start and stop: median {statistics.median(took) * 1_000:.1f} ms")
+
+
+def test_no_server_outlives_its_test(run):
+    result = run(
+        """
+        import gc, weakref
+        import pytest
+        import fastbook_client.sync
+
+        servers = []
+
+        @pytest.mark.parametrize("number", range(3))
+        def test_one(fastbook_server, number):
+            with fastbook_client.sync.connect(fastbook_server.url) as market:
+                market.limit("bid", 1, 1)
+            servers.append(weakref.ref(fastbook_server))
+
+        def test_gone():
+            gc.collect()
+            assert [server() for server in servers] == [None] * 3
+        """
+    )
+    result.assert_outcomes(passed=4)

@@ -71,6 +71,8 @@ def fastbook_server(
         yield server
     finally:
         server.close()
+        if _SERVER in request.node.stash:  # the report is made, and items outlive their tests
+            del request.node.stash[_SERVER]
 
 
 @pytest.hookimpl(wrapper=True)
