@@ -12,6 +12,7 @@ listens to the connection before.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections import OrderedDict
 
@@ -55,7 +56,10 @@ class Outcomes:
                 f"now {welcome.user_id}; the public trades say whether it traded"
             )
         state = None
-        if await self._has_arrived(client_order_id, order):
+        # Who asks may be cancelled; the other order must not be left at rest by that.
+        asking = asyncio.create_task(self._has_arrived(client_order_id, order))
+        asking.add_done_callback(lambda done: done.cancelled() or done.exception())
+        if await asyncio.shield(asking):
             state = OrderState.of(await self._session.ask(Add(order=order)))
         self._unanswered.pop(client_order_id, None)
         return state

@@ -13,6 +13,7 @@ from fastbook_server.events import OrderAccepted, OrderRested
 from fastbook_server.store.memory import MemoryStore
 
 PATIENCE_S = 20.0
+FAST = Backoff(first_s=0.005, max_s=0.01)
 
 
 class Scene:
@@ -91,3 +92,26 @@ async def test_nor_if_somebody_sells_at_the_lowest_price(scene: Scene) -> None:
         name = await scene.lose(arrives=False)
         assert await scene.market.outcome(name) is None
         assert scene.accepted() == 1
+
+
+async def test_a_cancelled_question_leaves_no_order_behind() -> None:
+    async with small_server() as url:
+        line = Line(url)
+        async with line.open() as through, connect(through, reconnect=FAST) as market:
+            line.deaf = True
+            losing = asyncio.create_task(market.limit("bid", 10, 1, client_order_id="lost"))
+            await until(lambda: line.swallowed > 0)
+            line.cut()
+            with pytest.raises(Unanswered):
+                await losing
+            line.deaf = False
+            await until(lambda: market.is_connected)
+            asking = asyncio.create_task(market.outcome("lost"))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            asking.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asking
+            async with asyncio.timeout(PATIENCE_S):
+                while await market.orders():
+                    pass
