@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 FIRST_REQUEST_S = 10.0
 """A connection that has sent no whole request by then is cut off."""
 
 SPARE_CONNECTIONS = 64
 """Connections beyond ``sessions_max``, for health checks and for those that are being refused."""
+
+
+log = logging.getLogger(__name__)
 
 
 class ListenError(OSError):
@@ -45,7 +50,7 @@ class Listener:
         self._silent: dict[web.RequestHandler, asyncio.TimerHandle] = {}
         app = web.Application()
         app.add_routes(routes)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        self._runner = web.AppRunner(app, access_log=None, logger=log, shutdown_timeout=1.0)
         self._server: asyncio.Server | None = None
         self._arriving = 0
 
@@ -107,6 +112,20 @@ class Listener:
     def _give_up(self, connection: web.RequestHandler) -> None:
         del self._silent[connection]
         _cut_off(connection)
+
+
+def _shorten(record: logging.LogRecord) -> bool:
+    """Make one line of what is no HTTP: where it came from and what was wrong say it all."""
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, HttpProcessingError):
+        wrong = " ".join(error.message.split())
+        record.msg, record.args = f"{record.getMessage()}: {wrong[:200]}", ()
+        record.exc_info = record.exc_text = None
+        record.levelno, record.levelname = logging.INFO, "INFO"
+    return True
+
+
+log.addFilter(_shorten)
 
 
 def _cut_off(connection: web.RequestHandler) -> None:

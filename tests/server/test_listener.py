@@ -83,3 +83,17 @@ async def test_a_server_that_has_stopped_is_forgotten():
     del server
     gc.collect()
     assert kept() is None
+
+
+async def test_what_is_no_http_is_one_line_of_the_log(serve, caplog):
+    server = await serve()
+    caplog.set_level("INFO", "fastbook_server.listener")
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(b"GET / HTTP/1.1\r\nBroken header\r\n\r\n")
+    assert b" 400 " in await reader.readline()
+    writer.close()
+
+    (said,) = (r for r in caplog.records if r.name == "fastbook_server.listener")
+    assert (said.levelname, said.exc_info) == ("INFO", None)
+    assert "\n" not in said.getMessage()
+    assert "Broken header" in said.getMessage()
