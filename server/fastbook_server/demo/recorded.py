@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -18,7 +18,7 @@ from fastbook_server.replay.recording import Action
 log = logging.getLogger(__name__)
 
 WITHDRAW_S = 2.0
-"""How long a stop waits until the recording's orders are out of the book."""
+"""How long an end waits until a session's orders are out of the book."""
 
 
 class Recorded(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,19 +45,30 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True):
                     tokens = player.resume_tokens
                     await player.play(self.actions)
             finally:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(WITHDRAW_S):
-                        await _withdraw(url, tokens)
+                await _finish(_withdraw(url, tokens))
             log.info("a round is over: %s", player.report().text())
             if self.once:
                 return
+
+
+async def _finish(work: Coroutine[Any, Any, None]) -> None:
+    """Do what must be done at an end, also if that end is a cancellation that comes meanwhile."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait((task,))
+        raise
 
 
 async def _withdraw(url: str, tokens: Sequence[str]) -> None:
     """Take the orders of these users out of the book, if the server still answers."""
     for token in tokens:
         try:
-            async with connect(url, resume=token, feed=False, queue_max=0) as market:
+            async with (
+                asyncio.timeout(WITHDRAW_S),
+                connect(url, resume=token, feed=False, queue_max=0) as market,
+            ):
                 await market.cancel_all()
-        except FastbookError as error:
-            log.warning("the recording's orders stay in the book: %s", error)
+        except (FastbookError, TimeoutError) as error:
+            log.warning("the recording's orders stay in the book: %s", error or "no answer")
