@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
@@ -50,6 +52,10 @@ def test_this_machine_may(peer: str, host: str) -> None:
         ("", {}, "own machine only"),
         ("127.0.0.1", {"X_Forwarded_For": "1.2.3.4"}, "proxy"),
         ("127.0.0.1", {"Forwarded": "for=1.2.3.4"}, "proxy"),
+        ("127.0.0.1", {"X_Forwarded_Proto": "https"}, "proxy"),
+        ("127.0.0.1", {"X_Forwarded_Host": "x.org"}, "proxy"),
+        ("127.0.0.1", {"X_Real_IP": "1.2.3.4"}, "proxy"),
+        ("127.0.0.1", {"Via": "1.1 varnish"}, "proxy"),
         ("127.0.0.1", {"Host": "evil.example:8080"}, "evil.example"),
         ("127.0.0.1", {"Host": "127.0.0.1.evil.example"}, "evil.example"),
         ("127.0.0.1", {"Host": "[::1"}, "expected localhost"),
@@ -101,6 +107,56 @@ async def test_what_it_says_and_what_it_takes(serve) -> None:
         async with http.get(url) as answer:
             assert await answer.json() == later
     assert (control.rate, control.volatility, control.running) == (80.0, 9.5, False)
+
+
+async def test_a_body_is_taken_as_a_whole(serve) -> None:
+    control = Control(SimSettings())
+    server = await serve(control=control)
+
+    async def parts(*texts: bytes) -> AsyncIterator[bytes]:
+        for text in texts:
+            yield text
+            await asyncio.sleep(0.05)  # a segment each: what is read first is not all
+
+    async with aiohttp.ClientSession() as http:
+
+        async def put(*texts: bytes, **headers: str) -> tuple[int, Any]:
+            url = f"{server.url}/sim"
+            async with http.put(url, data=parts(*texts), headers=headers) as answer:
+                return answer.status, await answer.json()
+
+        status, said = await put(b'{"rate":77}', b"garbage")
+        assert (status, said["code"], control.rate) == (400, "bad_request", 60.0)
+        status, said = await put(*[b" " * 400] * 4)
+        assert (status, said["message"]) == (400, "expected at most 1000 bytes")
+        status, said = await put(b'{"ra', b'te":77}')
+        assert (status, control.rate) == (200, 77.0)
+
+
+async def test_a_body_that_is_not_what_its_headers_say_is_a_bad_request(serve) -> None:
+    control = Control(SimSettings())
+    server = await serve(control=control)
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(
+        b"PUT /sim HTTP/1.1\r\nHost: localhost\r\nContent-Encoding: gzip\r\n"
+        b'Content-Length: 11\r\n\r\n{"rate":77}'
+    )
+    assert (await reader.readline()).startswith(b"HTTP/1.1 400 ")
+    writer.close()
+    assert control.rate == 60.0
+
+
+@pytest.mark.parametrize("method", ["POST", "PATCH", "DELETE", "OPTIONS"])
+async def test_other_methods_are_refused_in_json(serve, method: str) -> None:
+    control = Control(SimSettings())
+    server = await serve(control=control)
+    async with (
+        aiohttp.ClientSession() as http,
+        http.request(method, f"{server.url}/sim", data=b'{"rate":77}') as answer,
+    ):
+        assert (answer.status, (await answer.json())["code"]) == (405, "bad_request")
+        assert answer.headers["Allow"] == "GET, HEAD, PUT"
+    assert control.rate == 60.0
 
 
 async def test_the_version_says_where_it_is_to_who_may_turn_it(serve) -> None:

@@ -23,7 +23,8 @@ from fastbook_server.sim.control import Change, Control
 
 PATH = "/sim"
 BODY_BYTES_MAX = 1_000
-_FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Real-IP")
+_PROXIED = ("forwarded", "via", "x-real-ip")
+_PROXIED_PREFIX = "x-forwarded-"
 _OWN_SITE = ("same-origin", "none")
 
 
@@ -36,7 +37,12 @@ class SimGateway(Gateway):
 
     def routes(self) -> list[web.RouteDef]:
         """Return all routes."""
-        return [*super().routes(), web.get(PATH, self.look), web.put(PATH, self.turn)]
+        return [
+            *super().routes(),
+            web.get(PATH, self.look),
+            web.put(PATH, self.turn),
+            web.route("*", PATH, self.nothing_else),
+        ]
 
     async def version(self, request: web.Request) -> web.Response:
         """Return the versions; to who may turn the control, where it is: ``sim``.
@@ -59,15 +65,17 @@ class SimGateway(Gateway):
         refusal = why_refused(request)
         if refusal is not None:
             return _error(403, Code.UNAVAILABLE, refusal)
-        body = await request.content.read(BODY_BYTES_MAX + 1)
-        if len(body) > BODY_BYTES_MAX:
-            message = f"expected at most {BODY_BYTES_MAX} bytes"
-            return _error(400, Code.BAD_REQUEST, message)
         try:
-            self._control.apply(msgspec.json.decode(body, type=Change))
+            self._control.apply(msgspec.json.decode(await _body(request), type=Change))
         except (msgspec.DecodeError, ValueError) as error:
             return _error(400, Code.BAD_REQUEST, str(error))
         return self._state()
+
+    async def nothing_else(self, request: web.Request) -> web.Response:
+        """Say which methods there are."""
+        answer = _error(405, Code.BAD_REQUEST, f"expected GET or PUT, got {request.method[:20]}")
+        answer.headers["Allow"] = "GET, HEAD, PUT"
+        return answer
 
     def _state(self) -> web.Response:
         return web.Response(
@@ -86,9 +94,9 @@ def why_refused(request: web.Request) -> str | None:
     """Return why a request may not touch the control; None: it may."""
     if not _is_loopback(request.remote or ""):
         return "the simulation is controlled from the server's own machine only"
-    for name in _FORWARDED:
-        if name in request.headers:
-            return f"the simulation is not controlled through a proxy ({name})"
+    for name in request.headers:
+        if name.lower() in _PROXIED or name.lower().startswith(_PROXIED_PREFIX):
+            return f"the simulation is not controlled through a proxy ({name[:40]})"
     try:
         host = urlsplit(f"//{request.host}").hostname or ""
     except ValueError:  # an address with an open bracket
@@ -101,6 +109,23 @@ def why_refused(request: web.Request) -> str | None:
     if request.headers.get("Sec-Fetch-Site", "none") not in _OWN_SITE:
         return "the request comes from another site's page"
     return None
+
+
+async def _body(request: web.Request) -> bytes:
+    """Return the whole body: its beginning may be a change of its own.
+
+    Raises:
+        ValueError: it is too long, or not what its headers say.
+    """
+    body = bytearray()
+    try:
+        async for part in request.content.iter_any():
+            body += part
+            if len(body) > BODY_BYTES_MAX:
+                raise ValueError(f"expected at most {BODY_BYTES_MAX} bytes")
+    except web.RequestPayloadError as error:
+        raise ValueError(f"expected the body that the headers tell of: {error}") from None
+    return bytes(body)
 
 
 def _is_loopback(address: str) -> bool:
