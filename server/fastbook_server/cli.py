@@ -178,13 +178,9 @@ def sim(url: str, securities: tuple[str, ...], sim: SimSettings) -> None:
     Each security is a market of its own; --rate is shared among them. Ctrl-C withdraws the agents'
     orders. The same --seed decides the same as long as it sees the same.
     """
-    from fastbook_client.endpoint import Endpoint
     from fastbook_server.sim import run as sim_run
 
-    try:
-        Endpoint.parse(url)
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="'--url'") from None
+    _check_url(url, "'--url'")
     _log_to_stderr("warning")
     sys.exit(run_loop(sim_run.run(url, sim, securities)))
 
@@ -281,6 +277,8 @@ def replay(file: Path, url: str | None, speed: str, **options: Any) -> None:
 
     from fastbook_server.replay import run as replay_run
 
+    if url is not None:
+        _check_url(url, "'--url'")
     console = Console(stderr=True)
     settings = replay_run.ReplayOptions(file=file, url=url, speed=_speed(speed), **options)
     sys.exit(run_loop(replay_run.run(settings, console)))
@@ -310,6 +308,7 @@ def connect(url: str, security: str | None, no_feed: bool) -> None:
     """
     from fastbook_server import connect as connect_
 
+    _check_url(url, "'URL'")
     run_loop(connect_.run(url, security=security, feed=not no_feed))
 
 
@@ -341,6 +340,7 @@ def top(url: str, security: str | None, depth: int, once: bool, as_json: bool) -
     from fastbook_client.errors import FastbookError
     from fastbook_server.terminal import top as top_
 
+    _check_url(url, "'URL'")
     options = top_.TopOptions(url=url, security=security, depth=depth)
     interactive = not (once or as_json) and sys.stdout.isatty() and sys.stdin.isatty()
     try:
@@ -352,6 +352,15 @@ def top(url: str, security: str | None, depth: int, once: bool, as_json: bool) -
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except FastbookError as error:
         raise OSError(f"{url}: {error}") from None
+
+
+def _check_url(url: str, param_hint: str) -> None:
+    from fastbook_client.endpoint import Endpoint
+
+    try:
+        Endpoint.parse(url)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint=param_hint) from None
 
 
 def run_loop(main: Coroutine[Any, Any, T]) -> T:

@@ -23,9 +23,14 @@ class Endpoint(NamedTuple):
         Raises:
             ValueError: it is none of these.
         """
-        parts = urlsplit(url if "://" in url else f"http://{url}")
+        wrong = f"expected a URL such as http://127.0.0.1:8080, got {url!r}"
+        try:
+            parts = urlsplit(url if "://" in url else f"http://{url}")
+            _ = parts.port  # is not looked at before
+        except ValueError as error:  # an open bracket, a port out of range
+            raise ValueError(f"{wrong}: {error}") from None
         if parts.scheme not in _SCHEMES or not parts.hostname or parts.query or parts.fragment:
-            raise ValueError(f"expected a URL such as http://127.0.0.1:8080, got {url!r}")
+            raise ValueError(wrong)
         secure = "s" if _SCHEMES[parts.scheme] else ""
         place = parts.netloc + parts.path.rstrip("/").removesuffix("/ws")
         return cls(f"ws{secure}://{place}/ws", f"http{secure}://{place}")

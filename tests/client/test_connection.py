@@ -105,7 +105,9 @@ def test_the_ways_to_write_down_where_a_server_is(url: str, ws: str, http: str) 
     assert Endpoint.parse(url) == (ws, http)
 
 
-@pytest.mark.parametrize("url", ["", "ftp://x", "http://", "http://x/ws?feed=none"])
+@pytest.mark.parametrize(
+    "url", ["", "ftp://x", "http://", "http://x/ws?feed=none", "http://[::1", "x:99999", "x:y"]
+)
 def test_what_is_no_url(url: str) -> None:
     with pytest.raises(ValueError, match="expected a URL such as"):
         Endpoint.parse(url)
