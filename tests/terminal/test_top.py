@@ -9,11 +9,13 @@ import sys
 from collections.abc import AsyncIterator, Callable
 
 import pytest
+from click.testing import CliRunner
 from rich.console import Console
 from textual.widgets import Static
 
 from fastbook_client.market import Market, connect
 from fastbook_server.app import Server
+from fastbook_server.cli import cli
 from fastbook_server.config import Config
 from fastbook_server.instruments import InstrumentSpec
 from fastbook_server.store.memory import MemoryStore
@@ -108,6 +110,32 @@ async def test_keys(server: Server, trader: Market) -> None:
         await until(lambda: "100.50" in shown(app))
         await pilot.press("q")
     assert app.failure is None
+
+
+async def test_lines_say_that_there_is_no_connection(
+    server: Server, trader: Market, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = TopOptions(url=server.url)
+    printing = asyncio.create_task(print_out(options, once=False, as_json=False))
+    said = ""
+
+    def says(words: str) -> bool:
+        nonlocal said
+        said += capsys.readouterr().out
+        return words in said
+
+    await until(lambda: says("@ 99.00"))
+    await server.stop()
+    await until(lambda: says("no connection: "))
+    printing.cancel()
+
+
+@pytest.mark.parametrize("url", ["", "ftp://x", "http://[::1", "127.0.0.1:99999"])
+@pytest.mark.parametrize("command", ["top", "connect"])
+def test_what_is_no_url_is_one_line_and_exit_code_2(command: str, url: str) -> None:
+    ran = CliRunner().invoke(cli, [command, url])
+    assert ran.exit_code == 2
+    assert "expected a URL such as" in ran.output
 
 
 def test_without_a_server_it_is_one_line_and_exit_code_1() -> None:

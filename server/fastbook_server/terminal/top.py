@@ -144,7 +144,7 @@ async def print_out(options: TopOptions, *, once: bool, as_json: bool) -> None:
                 drawn = draw.screen(watch, loop.time(), size, depth=options.depth, unicode=unicode)
                 console.print(drawn, height=rows)
             else:
-                print(draw.line(watch, loop.time()), flush=True)
+                print(followed.trouble or draw.line(watch, loop.time()), flush=True)
             if once:
                 return
             await asyncio.sleep(LINE_S)
