@@ -91,7 +91,8 @@ def routes(plain: Handler) -> list[web.RouteDef]:
         found = assets.get(path)
         if found is None:
             message = f"there is no {path[:80]!r} in the page"
-            return web.json_response({"code": Code.NOT_FOUND, "message": message}, status=404)
+            body = {"code": Code.NOT_FOUND, "message": message}
+            return web.json_response(body, status=404, headers=_HEADERS)
         return _answer(request, found)
 
     return [web.get("/", index), web.get("/web/{path:.+}", asset)]

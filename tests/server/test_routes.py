@@ -109,6 +109,15 @@ async def test_a_path_that_is_not_there_is_answered_with_those_that_are(serve, p
     assert answer["message"].startswith("expected one of /, /ws, /api, /docs")
 
 
+@pytest.mark.parametrize("path", ["/web/nothing", "/web/%3Cscript%3E"])
+async def test_the_pages_policy_holds_where_there_is_no_such_file_too(serve, path):
+    server = await serve()
+    async with aiohttp.ClientSession() as http, http.get(server.url + path) as answer:
+        assert (answer.status, answer.content_type) == (404, "application/json")
+        assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
 async def test_sessions_are_bounded_in_all_also_when_they_come_together(serve, join):
     server = await serve(sessions_max=5)
     results = await asyncio.gather(*(join(server) for _ in range(20)), return_exceptions=True)
