@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,10 +28,12 @@ ROWS = """id,timestamp,price,volume,action,direction
 
 
 @contextlib.asynccontextmanager
-async def playing(tmp_path: Path, *, once: bool) -> AsyncIterator[tuple[Server, asyncio.Task]]:
+async def playing(
+    tmp_path: Path, *, once: bool, rows: str = ROWS
+) -> AsyncIterator[tuple[Server, asyncio.Task]]:
     """A server on which a recording plays, three of whose orders stay."""
     file = tmp_path / "few.csv"
-    file.write_text(ROWS)
+    file.write_text(rows)
     recorded = Recorded(file=file, actions=read(file), speed=100.0, once=once)
     config = Config(port=0, instruments=(RECORDED,))
     server = Server(config, MemoryStore(MemoryDatabase()))
@@ -61,6 +64,22 @@ async def test_rounds_follow_each_other_until_the_end(tmp_path: Path) -> None:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         assert market.open == {}
+
+
+async def test_rounds_without_orders_do_not_race(tmp_path: Path) -> None:
+    async with playing(tmp_path, once=False, rows=ROWS.partition("\n")[0]) as (server, task):
+        users: set[str] = set()
+        connect = server.users.connect
+
+        def count(*args: Any, **named: Any) -> Any:
+            found = connect(*args, **named)
+            users.add(found[0])
+            return found
+
+        server.users.connect = count  # type: ignore[method-assign]
+        await asyncio.wait((task,), timeout=0.5)
+        assert not task.done()
+        assert len(users) <= 1
 
 
 @pytest.mark.parametrize("given", [Config().instruments, (InstrumentSpec.parse("X:1:1"),)])

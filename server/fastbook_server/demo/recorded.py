@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 WITHDRAW_S = 2.0
 """How long an end waits until a session's orders are out of the book."""
+ROUND_S_MIN = 1.0
+"""How far apart rounds begin at least: each is a user of its own, that the server remembers."""
 
 
 class Recorded(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,7 +39,9 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             ReplayError: there is no connection any more for good.
         """
+        loop = asyncio.get_running_loop()
         while True:
+            started_s = loop.time()
             player = Player(url, security=security, speed=self.speed, notify=log.warning)
             tokens: list[str] = []
             try:
@@ -49,6 +53,7 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True):
             log.info("a round is over: %s", player.report().text())
             if self.once:
                 return
+            await asyncio.sleep(started_s + ROUND_S_MIN - loop.time())
 
 
 async def _finish(work: Coroutine[Any, Any, None]) -> None:
