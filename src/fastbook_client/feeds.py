@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 
-from fastbook_client.api import Api
+from fastbook_client.api import BUSY, Api
+from fastbook_client.backoff import Backoff
 from fastbook_client.book import Book
-from fastbook_client.errors import ConnectError, ConnectionClosed
+from fastbook_client.errors import ConnectError, ConnectionClosed, Refused
 from fastbook_client.events import BookReset
 from fastbook_client.mailbox import Mailbox
 from fastbook_client.tape import Tape
@@ -21,8 +22,12 @@ from fastbook_client.wire.frames import (
 )
 from fastbook_client.wire.queries import LIMIT_MAX
 
-PAGE_MIN = 100
+PAGE_FIRST = 100
 """Trades of the first page that is asked for: most gaps are small. Later pages are larger."""
+PAGE_LEAST = 10
+"""What pages shrink to while answers get lost: short ones come through bad lines more often."""
+PATIENCE = Backoff(first_s=0.05, max_s=2.0)
+"""Of asking for a gap's trades: as long as the connection is there."""
 GAP_TRADES_MAX = 100_000
 """How many missed trades are fetched; older ones are told of, not fetched."""
 
@@ -188,13 +193,21 @@ async def fetch_between(
     pages: list[list[TradeView]] = []
     count = 0
     missing = None
-    limit = PAGE_MIN
+    limit = PAGE_FIRST
+    failures = 0
     while True:
         try:
             page = await api.trades_page(security, before, limit)
         except ConnectError as error:
-            missing = f"/api/trades does not tell: {error}"
-            break
+            failures += 1
+            delay_s = PATIENCE.delay_s(failures)
+            if delay_s is None or (isinstance(error, Refused) and error.status not in BUSY):
+                missing = f"/api/trades does not tell: {error}"
+                break
+            limit = max(PAGE_LEAST, limit // 2)
+            await asyncio.sleep(delay_s)
+            continue
+        failures = 0
         new = [trade for trade in page.trades if after is None or trade.seq > after]
         pages.append(new)
         count += len(new)

@@ -85,7 +85,9 @@ class Session:
     def __init__(self, endpoint: Endpoint, options: Options, http: aiohttp.ClientSession) -> None:
         self.api = Api(http, endpoint.http, _patience(options.reconnect))
         self.mailbox = Mailbox(options.queue_max)
-        self.feeds = Feeds(self.mailbox, self.api, self._mend_book, self._give_up)
+        # Feeds have a patience of their own: as long as there is a connection.
+        history = Api(http, endpoint.http, Backoff(attempts_max=0))
+        self.feeds = Feeds(self.mailbox, history, self._mend_book, self._give_up)
         self.welcome: Welcome | None = None
         self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done when the first connection is there, or cannot be had."""
