@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from web_stage import Trader, shoot, text
 
-TRADES_PER_S = 2_000
+PAIRS_PER_S = 2_500  # of orders that meet; some 2,000 trades come of them
 MEASURED_S = 5.0
 AT_ONCE = 80
 DREW_MS = 0.2
@@ -56,7 +56,7 @@ async def trade(maker: Trader, taker: Trader, until_s: float) -> None:
     loop = asyncio.get_running_loop()
     started_s, done = loop.time(), 0
     while loop.time() < until_s:
-        due = int((loop.time() - started_s) * TRADES_PER_S) - done
+        due = int((loop.time() - started_s) * PAIRS_PER_S) - done
         for n in range(done, done + min(due, AT_ONCE)):
             price = 100 + (n * 7 % 11) / 100
             await maker.send_text(limit("ask", price, 0.02))
