@@ -39,6 +39,7 @@ from fastbook_server.candles import Candle
 from fastbook_server.events import (
     AllDeleted,
     CommandRefused,
+    Order,
     OrderReport,
     OrdersListed,
     PrivateEvent,
@@ -194,7 +195,7 @@ def private(event: PrivateEvent) -> bytes:
                 retry_after_ms=event.retry_after_ms,
             )
         case OrdersListed():
-            views = tuple(map(_order_view, event.reports))
+            views = tuple(map(_reported, event.reports))
             return _encode(OrdersFrame(ref=event.ref, orders=views))
         case AllDeleted():
             return _encode(DeletedAll(ref=event.ref, count=event.count))
@@ -202,7 +203,7 @@ def private(event: PrivateEvent) -> bytes:
 
 def _report(report: OrderReport) -> OrderFrame:
     frame = OrderFrame(
-        ref=report.ref, status=report.status, reason=report.reason, order=_order_view(report)
+        ref=report.ref, status=report.status, reason=report.reason, order=_reported(report)
     )
     if report.last_price is not None and report.last_quantity is not None:
         instrument = report.order.instrument
@@ -211,9 +212,13 @@ def _report(report: OrderReport) -> OrderFrame:
     return frame
 
 
-def _order_view(report: OrderReport) -> OrderView:
-    order = report.order
-    instrument, filled = order.instrument, order.quantity - report.remaining
+def _reported(report: OrderReport) -> OrderView:
+    return order_view(report.order, report.remaining, report.notional)
+
+
+def order_view(order: Order, remaining: int, notional: int) -> OrderView:
+    """Return an order in the words of the wire; `notional` is what its fills have cost."""
+    instrument, filled = order.instrument, order.quantity - remaining
     return OrderView(
         id=order.id,
         time=order.time_ms,
@@ -223,8 +228,8 @@ def _order_view(report: OrderReport) -> OrderView:
         exec_type=order.exec_type,
         price=None if order.price is None else instrument.tick.number(order.price),
         amount=instrument.lot.number(order.quantity),
-        remaining=instrument.lot.number(report.remaining),
-        avg_price=instrument.average(report.notional, filled) if filled else None,
+        remaining=instrument.lot.number(remaining),
+        avg_price=instrument.average(notional, filled) if filled else None,
         client_order_id=order.client_order_id,
     )
 

@@ -175,9 +175,9 @@ class Feeds:
 
     async def _fetch(self, security: str, after: int | None, before: int) -> None:
         """Get the trades between two, and give them to the tape."""
-        trades, missing = await fetch_between(self._api, security, after, before)
-        del self._fetching[security]
         try:
+            trades, missing = await fetch_between(self._api, security, after, before)
+            del self._fetching[security]
             self._tapes[security].filled(trades, before, missing)
         except Exception as error:  # noqa: BLE001 (handed on: nobody awaits this task)
             self._failed(error)

@@ -65,26 +65,8 @@ def book(data: MemoryDatabase, security: str) -> Book:
 def orders(data: MemoryDatabase, user_id: str | None) -> list[OrderView]:
     """Return the open orders of a user (None: of all), oldest first."""
     found = [o for o in data.open_orders.values() if user_id in (None, o.order.user_id)]
-    views = []
-    for resting in sorted(found, key=lambda o: o.order.id):
-        order, filled = resting.order, resting.order.quantity - resting.remaining
-        instrument = order.instrument
-        views.append(
-            OrderView(
-                id=order.id,
-                time=order.time_ms,
-                user_id=order.user_id,
-                security=instrument.security,
-                type=order.side,
-                exec_type=order.exec_type,
-                price=None if order.price is None else instrument.tick.number(order.price),
-                amount=instrument.lot.number(order.quantity),
-                remaining=instrument.lot.number(resting.remaining),
-                avg_price=instrument.average(resting.notional, filled) if filled else None,
-                client_order_id=order.client_order_id,
-            )
-        )
-    return views
+    found.sort(key=lambda resting: resting.order.id)
+    return [frames.order_view(o.order, o.remaining, o.notional) for o in found]
 
 
 def trades(data: MemoryDatabase, security: str) -> list[TradeView]:
