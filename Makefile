@@ -76,7 +76,7 @@ build: $(VENV)/.with-test ## make the source distribution and the wheel, in dist
 clean: ## remove what was built, except virtual environments
 	rm -rf build dist src/*.egg-info server/*.egg-info *.egg-info
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
-	rm -f server/fastbook_server/web/vendor/lightweight-charts.mjs
+	rm -f server/fastbook_server/gateway/web/vendor/lightweight-charts.mjs
 	rm -f src/fastbook/*.so src/fastbook/*.c src/fastbook/*.html $(wildcard .venv*/.with-*)
 	find src server tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 

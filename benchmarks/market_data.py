@@ -45,7 +45,7 @@ def started(folder: str) -> tuple[subprocess.Popen[bytes], str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [*(sys.executable, "-m", "fastbook_server", "serve", "--port", str(port))]
+    command = [*(sys.executable, "-m", "fastbook_cli", "serve", "--port", str(port))]
     command += ["--data-dir", folder, "--log-level", "error"]
     command += ["--instrument", "COIN:0.01:0.0001"]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL), f"http://127.0.0.1:{port}"

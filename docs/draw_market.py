@@ -1,6 +1,6 @@
 """Draw docs/market.png: what the market of a simulated day looks like.
 
-    python -m fastbook_server.sim.facts --save day.json
+    python -m fastbook_cli.sim.facts --save day.json
     python docs/draw_market.py day.json
 
 Needs matplotlib, which is among what `make test` installs.
@@ -15,7 +15,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 
-from fastbook_server.sim.statistics import autocorrelation, deviation, log_returns
+from fastbook_cli.sim.statistics import autocorrelation, deviation, log_returns
 
 PICTURE = Path(__file__).with_name("market.png")
 LAGS_S = (10, 20, 30, 60, 120, 180, 300, 600, 900, 1_800, 3_600)

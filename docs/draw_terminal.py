@@ -12,10 +12,10 @@ from pathlib import Path
 
 from rich.console import Console
 
+from fastbook_cli.demo.views import foot
+from fastbook_cli.terminal import draw
+from fastbook_cli.terminal.watch import MarketWatch
 from fastbook_client.market import connect
-from fastbook_server.demo.views import foot
-from fastbook_server.terminal import draw
-from fastbook_server.terminal.watch import MarketWatch
 
 SIZE = (100, 30)
 WATCH_S = 20.0

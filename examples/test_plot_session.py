@@ -14,7 +14,7 @@ PNG = b"\x89PNG\r\n\x1a\n"
 @pytest.mark.asyncio
 @pytest.mark.fastbook(clock="runs")
 async def test_a_simulated_session_is_watched_and_drawn(fastbook_server, tmp_path):
-    command = (sys.executable, "-m", "fastbook_server", "sim", "--url", fastbook_server.url)
+    command = (sys.executable, "-m", "fastbook_cli", "sim", "--url", fastbook_server.url)
     market = await asyncio.create_subprocess_exec(*command, "--speed", "20", "--rate", "20")
     try:
         session = plot_session.Session("", 0.01)

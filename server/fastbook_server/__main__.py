@@ -1,6 +1,7 @@
-"""``python -m fastbook_server`` is the ``fastbook`` command."""
+"""``python -m fastbook_server`` is the ``fastbook`` command, as the distribution declares it."""
 
-from fastbook_server.cli import main
+from importlib.metadata import entry_points
 
 if __name__ == "__main__":
-    main()
+    (command,) = entry_points(group="console_scripts", name="fastbook")
+    command.load()()

@@ -8,24 +8,25 @@ from collections.abc import Callable
 
 import msgspec
 
-from fastbook_server import clock
-from fastbook_server.api import Api
-from fastbook_server.channels import Channels
-from fastbook_server.clock import Timers
+from fastbook_server.channels.channel import Channels
+from fastbook_server.channels.matcher import Unavailable, Withdraw
 from fastbook_server.config import Config
-from fastbook_server.documents import routes as documents
-from fastbook_server.exchange import Exchange, ExchangeLimits, Withdraw
-from fastbook_server.feeds import Feeds, Pace
-from fastbook_server.listener import SPARE_CONNECTIONS, Listener
-from fastbook_server.market_data import MarketData
-from fastbook_server.past import Past, recent
-from fastbook_server.pipeline import Pipeline, Unavailable
-from fastbook_server.routes import Gateway, GatewayOptions
-from fastbook_server.session import SessionLimits
-from fastbook_server.snapshots import Snapshots
-from fastbook_server.state import Recovered
+from fastbook_server.gateway.door import Gateway, GatewayOptions
+from fastbook_server.gateway.feeds import Feeds, Pace
+from fastbook_server.gateway.http.api import Api
+from fastbook_server.gateway.http.documents import routes as documents
+from fastbook_server.gateway.http.history import Past, recent
+from fastbook_server.gateway.listener import SPARE_CONNECTIONS, Listener
+from fastbook_server.gateway.session import SessionLimits
+from fastbook_server.gateway.snapshots import Snapshots
+from fastbook_server.gateway.users import TokenMaker, Users
+from fastbook_server.gateway.views import MarketData
+from fastbook_server.matching.exchange import Exchange, ExchangeLimits
+from fastbook_server.matching.pipeline import Pipeline
 from fastbook_server.store import Store
-from fastbook_server.users import TokenMaker, Users
+from fastbook_server.values import clock
+from fastbook_server.values.clock import Timers
+from fastbook_server.values.persisted import Recovered
 
 log = logging.getLogger(__name__)
 
@@ -153,7 +154,7 @@ class Server:
         self._gateway = self._new_gateway(
             instruments=recovered.instruments,
             epoch=recovered.epoch,
-            pipeline=pipeline,
+            matcher=pipeline,
             feeds=self._feeds,
             users=self.users,
             options=_gateway_options(config),

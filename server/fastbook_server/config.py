@@ -14,8 +14,8 @@ from typing import Annotated, Any, Literal, get_args
 import msgspec
 from msgspec import Meta, Struct
 
-from fastbook_server.instruments import InstrumentSpec
-from fastbook_server.pipeline import Durability
+from fastbook_server.values.instruments import InstrumentSpec
+from fastbook_server.values.persisted import Durability
 
 Count = Annotated[int, Meta(ge=1, le=10**12)]
 Text = Annotated[str, Meta(min_length=1)]

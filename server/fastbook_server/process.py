@@ -14,8 +14,8 @@ from urllib.parse import unquote, urlsplit
 from fastbook_server.app import Server
 from fastbook_server.config import Config
 from fastbook_server.embedded.supervisor import EmbeddedPostgres, default_data_dir
-from fastbook_server.listener import SPARE_CONNECTIONS, check_address
-from fastbook_server.routes import Gateway
+from fastbook_server.gateway.door import Gateway
+from fastbook_server.gateway.listener import SPARE_CONNECTIONS, check_address
 from fastbook_server.store.postgres import PostgresStore
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@
         async for event in market:
             print(event)
 
-``fastbook_client.sync`` is the same without ``async``, ``fastbook_client.wire`` the wire as types
+``fastbook_client.sync`` is the same without ``async``, ``fastbook_wire`` the wire as types
 (which needs nothing but msgspec: what is named here is imported when it is first used).
 """
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
         TradesMissed,
     )
     from fastbook_client.market import Market, connect
-    from fastbook_client.wire.frames import (
+    from fastbook_wire.frames import (
         AggOrderBook,
         Candles,
         CandleView,
@@ -70,7 +70,6 @@ _HOME = {
     "connect": "market",
     **dict.fromkeys(_ERRORS, "errors"),
     **dict.fromkeys(_EVENTS, "events"),
-    **dict.fromkeys(_FRAMES, "wire.frames"),
 }
 
 __all__ = [
@@ -110,6 +109,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name in _HOME:
         return getattr(importlib.import_module(f"fastbook_client.{_HOME[name]}"), name)
+    if name in _FRAMES:
+        return getattr(importlib.import_module("fastbook_wire.frames"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

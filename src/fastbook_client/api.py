@@ -15,15 +15,15 @@ import msgspec
 from fastbook_client.backoff import Backoff
 from fastbook_client.connection import refused
 from fastbook_client.errors import ConnectError, ConnectionClosed, Refused
-from fastbook_client.wire.answers import (
+from fastbook_wire.answers import (
     BookAnswer,
     CandlesAnswer,
     InstrumentsAnswer,
     TradesAnswer,
 )
-from fastbook_client.wire.frames import CandleView, InstrumentView, TickerView, TradeView
-from fastbook_client.wire.queries import LIMIT_MAX
-from fastbook_client.wire.words import Interval
+from fastbook_wire.frames import CandleView, InstrumentView, TickerView, TradeView
+from fastbook_wire.queries import LIMIT_MAX
+from fastbook_wire.words import Interval
 
 PATIENCE = Backoff(first_s=0.1, max_s=2.0, attempts_max=8)
 """Eight more attempts, within some ten seconds."""

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import NamedTuple
 
-from fastbook_client.grid import Grid
-from fastbook_client.wire.checksum import checksum
-from fastbook_client.wire.frames import Checksum, Depth, LevelChange
-from fastbook_client.wire.words import SideName
+from fastbook_wire.checksum import checksum
+from fastbook_wire.frames import Checksum, Depth, LevelChange
+from fastbook_wire.grid import Grid
+from fastbook_wire.words import SideName
 
 
 class Level(NamedTuple):

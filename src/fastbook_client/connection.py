@@ -17,8 +17,8 @@ import msgspec
 
 from fastbook_client.endpoint import Endpoint
 from fastbook_client.errors import ConnectError, ConnectionClosed, Refused
-from fastbook_client.wire.answers import ErrorAnswer
-from fastbook_client.wire.frames import Welcome
+from fastbook_wire.answers import ErrorAnswer
+from fastbook_wire.frames import Welcome
 
 Json = dict[str, Any]
 

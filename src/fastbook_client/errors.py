@@ -90,7 +90,7 @@ class Unanswered(FastbookError):
 class Rejected(FastbookError):
     """The server refused a command; nothing has changed.
 
-    ``code`` is one of ``fastbook_client.wire.words.Code``; ``retry_after_ms`` says when it makes
+    ``code`` is one of ``fastbook_wire.words.Code``; ``retry_after_ms`` says when it makes
     sense to try again, if it does.
     """
 

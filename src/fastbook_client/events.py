@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from fastbook_client.wire.frames import (
+from fastbook_wire.frames import (
     AggOrderBook,
     Candles,
     DeletedAll,
@@ -19,7 +19,7 @@ from fastbook_client.wire.frames import (
     Trades,
     Unsubscribed,
 )
-from fastbook_client.wire.words import Reason, Status
+from fastbook_wire.words import Reason, Status
 
 
 class Disconnected(Struct, frozen=True):

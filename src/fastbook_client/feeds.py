@@ -12,7 +12,7 @@ from fastbook_client.errors import ConnectError, ConnectionClosed, Refused
 from fastbook_client.events import BookReset
 from fastbook_client.mailbox import Mailbox
 from fastbook_client.tape import Tape
-from fastbook_client.wire.frames import (
+from fastbook_wire.frames import (
     Checksum,
     Depth,
     InstrumentView,
@@ -20,7 +20,7 @@ from fastbook_client.wire.frames import (
     Trades,
     TradeView,
 )
-from fastbook_client.wire.queries import LIMIT_MAX
+from fastbook_wire.queries import LIMIT_MAX
 
 PAGE_FIRST = 100
 """Trades of the first page that is asked for: most gaps are small. Later pages are larger."""

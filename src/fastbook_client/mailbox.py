@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from fastbook_client.errors import FastbookError, TooSlow
 from fastbook_client.events import Event
-from fastbook_client.wire.frames import (
+from fastbook_wire.frames import (
     AggOrderBook,
     Candles,
     CandleView,

@@ -18,8 +18,8 @@ from fastbook_client.events import Event, OrderState
 from fastbook_client.outcomes import Outcomes
 from fastbook_client.session import Options, Session, open_session
 from fastbook_client.tables import Library, frame_of
-from fastbook_client.wire.commands import Add, Delete, DeleteAll, NewOrder, Orders, Ping
-from fastbook_client.wire.frames import (
+from fastbook_wire.commands import Add, Delete, DeleteAll, NewOrder, Orders, Ping
+from fastbook_wire.frames import (
     CandleView,
     InstrumentView,
     OrderFrame,
@@ -28,7 +28,7 @@ from fastbook_client.wire.frames import (
     TradeView,
     Welcome,
 )
-from fastbook_client.wire.words import (
+from fastbook_wire.words import (
     Channel,
     Interval,
     SelfTradeName,

@@ -19,8 +19,8 @@ from collections import OrderedDict
 from fastbook_client.errors import FastbookError, Rejected
 from fastbook_client.events import OrderState
 from fastbook_client.session import Session
-from fastbook_client.wire.commands import Add, Delete, NewOrder
-from fastbook_client.wire.words import Code
+from fastbook_wire.commands import Add, Delete, NewOrder
+from fastbook_wire.words import Code
 
 UNANSWERED_MAX = 10_000
 """Orders that can still be asked about; older ones are forgotten."""

@@ -32,8 +32,8 @@ from fastbook_client.errors import (
 from fastbook_client.events import Disconnected, Resynced
 from fastbook_client.feeds import Feeds
 from fastbook_client.mailbox import Mailbox
-from fastbook_client.wire.commands import Add, Orders, Subscribe, Unsubscribe
-from fastbook_client.wire.frames import (
+from fastbook_wire.commands import Add, Orders, Subscribe, Unsubscribe
+from fastbook_wire.frames import (
     FRAMES,
     Error,
     OrderFrame,
@@ -44,7 +44,7 @@ from fastbook_client.wire.frames import (
     Unsubscribed,
     Welcome,
 )
-from fastbook_client.wire.words import Channel
+from fastbook_wire.words import Channel
 
 RESUMED_ELSEWHERE = 4001
 BAD_FRAME = 1002

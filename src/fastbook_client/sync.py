@@ -24,7 +24,7 @@ from fastbook_client import market as asynchronous
 from fastbook_client.book import Book
 from fastbook_client.errors import ConnectionClosed, FastbookError
 from fastbook_client.events import Event, OrderState
-from fastbook_client.wire.frames import (
+from fastbook_wire.frames import (
     CandleView,
     InstrumentView,
     OrderFrame,
@@ -33,7 +33,7 @@ from fastbook_client.wire.frames import (
     TradeView,
     Welcome,
 )
-from fastbook_client.wire.words import Channel, Interval, SideName
+from fastbook_wire.words import Channel, Interval, SideName
 
 Result = TypeVar("Result")
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from fastbook_client.errors import TooSlow
 from fastbook_client.events import TradesMissed
-from fastbook_client.wire.frames import Trades, TradeView
+from fastbook_wire.frames import Trades, TradeView
 
 TRADES_PER_FRAME = 1_000
 

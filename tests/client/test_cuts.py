@@ -10,9 +10,9 @@ import pytest
 from client_servers import SECURITY, Line, small_server, until
 
 import fastbook_client
+from fastbook_cli.replay.play import Player
+from fastbook_cli.replay.recording import Action
 from fastbook_client import Backoff, Market, Trades, TradesMissed
-from fastbook_server.replay.play import Player
-from fastbook_server.replay.recording import Action
 from fastbook_server.store.memory import MemoryDatabase
 
 CUTS = 100

@@ -9,8 +9,8 @@ import pytest
 from client_servers import Line, small_server, until
 
 from fastbook_client import Backoff, Market, Resynced, Unanswered, connect
-from fastbook_server.events import OrderAccepted, OrderRested
 from fastbook_server.store.memory import MemoryStore
+from fastbook_server.values.events import OrderAccepted, OrderRested
 
 PATIENCE_S = 20.0
 FAST = Backoff(first_s=0.005, max_s=0.01)

@@ -31,7 +31,7 @@ from fastbook_client import (
     connect,
     session,
 )
-from fastbook_client.wire.checksum import checksum
+from fastbook_wire.checksum import checksum
 
 QUICK = Backoff(first_s=0.005, max_s=0.01)
 PATIENCE_S = 20.0

@@ -25,7 +25,7 @@ from fastbook_client import (
     sync,
     tables,
 )
-from fastbook_client.wire.frames import CandleView, TradeView
+from fastbook_wire.frames import CandleView, TradeView
 
 PATIENCE_S = 20.0
 

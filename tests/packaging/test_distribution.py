@@ -16,6 +16,7 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).parents[2]
+PACKAGES = {"fastbook", "fastbook_wire", "fastbook_client", "fastbook_server", "fastbook_cli"}
 NOT_COPIED = (".*", "build", "dist", "*.egg-info", "__pycache__", "*.so", "*.c", "node_modules")
 
 VENDORED = ("LICENSE", "NOTICE", "lightweight-charts.mjs")
@@ -72,13 +73,9 @@ def names_in(wheel: Path) -> list[str]:
         return archive.namelist()
 
 
-def test_wheel_holds_the_three_import_packages_and_nothing_else(wheel: Path) -> None:
+def test_wheel_holds_the_import_packages_and_nothing_else(wheel: Path) -> None:
     top = {name.split("/")[0] for name in names_in(wheel)}
-    assert {name for name in top if not name.endswith(".dist-info")} == {
-        "fastbook",
-        "fastbook_client",
-        "fastbook_server",
-    }
+    assert {name for name in top if not name.endswith(".dist-info")} == PACKAGES
 
 
 def test_wheel_holds_extensions_but_not_their_sources(wheel: Path) -> None:
@@ -90,10 +87,10 @@ def test_wheel_holds_extensions_but_not_their_sources(wheel: Path) -> None:
 
 
 def test_wheel_holds_all_types_and_every_migration(wheel: Path) -> None:
-    expected = {f"{name}/py.typed" for name in ("fastbook", "fastbook_client", "fastbook_server")}
+    expected = {f"{name}/py.typed" for name in PACKAGES}
     expected |= {f"fastbook/{p.name}" for p in (ROOT / "src/fastbook").glob("*.pyi")}
-    schema = ROOT / "server/fastbook_server/schema"
-    expected |= {f"fastbook_server/schema/{p.name}" for p in schema.glob("*.sql")}
+    schema = ROOT / "server/fastbook_server/store/schema"
+    expected |= {f"fastbook_server/store/schema/{p.name}" for p in schema.glob("*.sql")}
     assert any(name.endswith(".sql") for name in expected)
     assert expected - set(names_in(wheel)) == set()
 
@@ -155,13 +152,13 @@ def test_installed_wheel_gives_the_command(programs: Path, wheel: Path, tmp_path
     version = wheel.name.split("-")[1]
     assert run(programs / "fastbook", "--version", cwd=tmp_path) == f"fastbook {version}\n"
     assert "--data-dir" in run(programs / "fastbook", "serve", "--help", cwd=tmp_path)
-    modules = "fastbook_server.app, fastbook_server.demo.run, fastbook_server.replay.run"
+    modules = "fastbook_server.app, fastbook_cli.demo.run, fastbook_cli.replay.run"
     run(programs / "python", "-I", "-c", f"import {modules}", cwd=tmp_path)
     (tmp_path / "test_bot.py").write_text(BOT_TEST, encoding="utf-8")
     assert "1 passed" in run(programs / "pytest", "-W", "error", "test_bot.py", cwd=tmp_path)
 
 
-WEB = ROOT / "server/fastbook_server/web"
+WEB = ROOT / "server/fastbook_server/gateway/web"
 PAGE_SERVER = """
 import asyncio
 from fastbook_server.app import Server
@@ -191,16 +188,16 @@ def page_url(programs: Path, tmp_path: Path) -> Iterator[str]:
 def test_both_distributions_hold_the_page_with_its_licences(wheel: Path, sdist: Path) -> None:
     page = {p.relative_to(WEB).as_posix() for p in WEB.rglob("*") if p.is_file()}
     assert {"index.html", *(f"vendor/{n}" for n in VENDORED)} - page == set()
-    assert {f"fastbook_server/web/{name}" for name in page} - set(names_in(wheel)) == set()
+    assert {f"fastbook_server/gateway/web/{name}" for name in page} - set(names_in(wheel)) == set()
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    assert {f"server/fastbook_server/web/{name}" for name in page} - names == set()
+    assert {f"server/fastbook_server/gateway/web/{name}" for name in page} - names == set()
 
 
 def test_installed_wheel_serves_the_page(page_url: str, wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         for name in archive.namelist():
-            if name.startswith("fastbook_server/web/"):
+            if name.startswith("fastbook_server/gateway/web/"):
                 url = page_url + name.removeprefix("fastbook_server")
                 with urllib.request.urlopen(url, timeout=10) as answer:
                     assert answer.read() == archive.read(name), name

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from fastbook_server.config import SETTINGS, Config, ConfigError, load
-from fastbook_server.instruments import InstrumentSpec
+from fastbook_server.values.instruments import InstrumentSpec
 
 ETH = InstrumentSpec.parse("ETH-USD:0.05:0.001")
 

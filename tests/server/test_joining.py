@@ -7,9 +7,9 @@ import random
 import resource
 
 import pytest
-from wire import order
 
-from fastbook_client.wire.checksum import checksum
+from fastbook_wire.checksum import checksum
+from peers import order
 
 
 def follow(opening: dict, live: list[dict]) -> tuple[list[int], list[int]]:

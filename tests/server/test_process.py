@@ -16,9 +16,9 @@ from pathlib import Path
 import aiohttp
 import asyncpg
 import pytest
-from wire import PATIENCE_S, Peer, order
 
 from fastbook_server.embedded.supervisor import EmbeddedPostgres
+from peers import PATIENCE_S, Peer, order
 
 # They share a data folder, so that only the first one waits for initdb.
 pytestmark = pytest.mark.xdist_group("process")
@@ -34,7 +34,7 @@ class Process:
     @classmethod
     async def start(cls, *options: str) -> Process:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "fastbook_server", "serve", "--port", "0"),
+            *(sys.executable, "-m", "fastbook_cli", "serve", "--port", "0"),
             *("--throttle-ms", "0", *options),
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -236,7 +236,7 @@ async def test_changed_instruments_over_existing_data_are_refused_in_one_line(
 def run(*options: str, **environment: str) -> tuple[int, list[str]]:
     """Run ``fastbook serve`` to its end; return the exit code and the lines it said."""
     done = subprocess.run(
-        [sys.executable, "-m", "fastbook_server", "serve", *options],
+        [sys.executable, "-m", "fastbook_cli", "serve", *options],
         capture_output=True,
         text=True,
         timeout=PATIENCE_S,
@@ -283,7 +283,7 @@ async def test_a_signal_during_the_start_is_heeded_at_once(number, code):
     listener = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
     port = listener.sockets[0].getsockname()[1]
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "fastbook_server", "serve", "--port", "0"),
+        *(sys.executable, "-m", "fastbook_cli", "serve", "--port", "0"),
         *("--database-url", f"postgresql://fastbook@127.0.0.1:{port}/exchange"),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -6,11 +6,11 @@ import asyncio
 
 import pytest
 from trading import T0
-from wire import order
 
-from fastbook_server import ids
-from fastbook_server.ids import Kind
 from fastbook_server.store.memory import MemoryDatabase, MemoryStore
+from fastbook_server.values import ids
+from fastbook_server.values.ids import Kind
+from peers import order
 
 
 def oid(seq: int, instrument: int = 1, epoch: int = 1) -> str:

@@ -16,9 +16,12 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import pytest
 
-from fastbook_server import ids
 from fastbook_server.embedded.supervisor import EmbeddedPostgres
-from fastbook_server.events import (
+from fastbook_server.store import Store
+from fastbook_server.store.memory import MemoryDatabase, MemoryStore
+from fastbook_server.store.postgres import PostgresStore
+from fastbook_server.values import ids
+from fastbook_server.values.events import (
     Order,
     OrderAccepted,
     OrderCancelled,
@@ -26,11 +29,8 @@ from fastbook_server.events import (
     OrderRested,
     Traded,
 )
-from fastbook_server.instruments import Instrument, InstrumentSpec
-from fastbook_server.state import Batch, Recovered
-from fastbook_server.store import Store
-from fastbook_server.store.memory import MemoryDatabase, MemoryStore
-from fastbook_server.store.postgres import PostgresStore
+from fastbook_server.values.instruments import Instrument, InstrumentSpec
+from fastbook_server.values.persisted import Batch, Recovered
 
 SPECS = (InstrumentSpec.parse("BTC-USD:0.01:0.0001"), InstrumentSpec.parse("GAME:5:0.25"))
 T0 = 1_767_225_600_000
@@ -38,15 +38,6 @@ MakeDatabase = Callable[[str], Awaitable[str]]
 
 
 # ---- the servers --------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def open_folder() -> Iterator[Path]:
-    """A temporary folder that the account of PostgreSQL may enter (pytest's own are closed)."""
-    folder = Path(tempfile.mkdtemp(prefix="fastbook-test-", dir="/tmp"))
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,8 @@ from fractions import Fraction
 import asyncpg
 import pytest
 
-from fastbook_server.events import OrderAccepted, OrderCancelled, OrderFilled, OrderRested
-from fastbook_server.instruments import Grid, InstrumentSpec
+from fastbook_server.values.events import OrderAccepted, OrderCancelled, OrderFilled, OrderRested
+from fastbook_server.values.instruments import Grid, InstrumentSpec
 
 
 def fold(events):

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastbook_client.wire.commands import Add, Delete, NewOrder
-from fastbook_client.wire.words import INTERVALS
-from fastbook_server.events import OrderCancelled, OrderFilled, OrderRested, PublicEvent
-from fastbook_server.exchange import Exchange
-from fastbook_server.instruments import Instrument, InstrumentSpec
-from fastbook_server.state import Batch, Recovered
+from fastbook_server.matching.exchange import Exchange
 from fastbook_server.store.rows import net
+from fastbook_server.values.events import OrderCancelled, OrderFilled, OrderRested, PublicEvent
+from fastbook_server.values.instruments import Instrument, InstrumentSpec
+from fastbook_server.values.persisted import Batch, Recovered
+from fastbook_wire.commands import Add, Delete, NewOrder
+from fastbook_wire.words import INTERVALS
 
 COLUMNS = "security, time, open_ticks, high_ticks, low_ticks, close_ticks, volume_lots, trades"
 START_MS = 1_767_225_599_000  # a second before midnight

@@ -12,11 +12,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from fastbook_client.wire.words import INTERVALS
-from fastbook_server.candles import CandleSeries
 from fastbook_server.embedded import supervisor
 from fastbook_server.embedded.supervisor import EmbeddedPostgres
 from fastbook_server.store import StoreFenced, StoreUnavailable
+from fastbook_server.values.candles import CandleSeries
+from fastbook_wire.words import INTERVALS
 
 
 @pytest.fixture

@@ -7,11 +7,11 @@ import random
 
 import pytest
 
-from fastbook_client.wire.words import INTERVALS
-from fastbook_server.candles import CandleSeries
-from fastbook_server.events import OrderFilled, Traded
 from fastbook_server.store import StoreBroken, StoreUnavailable
 from fastbook_server.store.policies import DAY_MS
+from fastbook_server.values.candles import CandleSeries
+from fastbook_server.values.events import OrderFilled, Traded
+from fastbook_wire.words import INTERVALS
 
 SECURITIES = ("BTC-USD", "GAME")
 

@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from fastbook_server.state import Batch
 from fastbook_server.store import StoreUnavailable
 from fastbook_server.store.memory import MemoryStore
+from fastbook_server.values.persisted import Batch
 
 
 @pytest.mark.parametrize("applied", [False, True])

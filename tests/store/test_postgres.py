@@ -9,7 +9,6 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from fastbook_server.events import Traded
 from fastbook_server.store import (
     CLIENT_ORDERS_KEPT_MS,
     StoreBroken,
@@ -19,6 +18,7 @@ from fastbook_server.store import (
     StoreUnavailable,
 )
 from fastbook_server.store.connection import store_error
+from fastbook_server.values.events import Traded
 
 WAITS = """
 SELECT count(*) FROM pg_stat_activity

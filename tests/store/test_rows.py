@@ -6,8 +6,9 @@ from decimal import Decimal
 
 import pytest
 
-from fastbook_server import ids
-from fastbook_server.events import (
+from fastbook_server.store.rows import net
+from fastbook_server.values import ids
+from fastbook_server.values.events import (
     Order,
     OrderAccepted,
     OrderCancelled,
@@ -15,9 +16,8 @@ from fastbook_server.events import (
     OrderRested,
     Traded,
 )
-from fastbook_server.instruments import Grid, Instrument
-from fastbook_server.state import Batch
-from fastbook_server.store.rows import net
+from fastbook_server.values.instruments import Grid, Instrument
+from fastbook_server.values.persisted import Batch
 
 BTC = Instrument(1, "BTC-USD", Grid.parse("0.01"), Grid.parse("0.0001"))
 

@@ -5,10 +5,16 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from fastbook_server.events import OrderAccepted, OrderCancelled, OrderFilled, OrderRested, Traded
-from fastbook_server.instruments import InstrumentSpec
-from fastbook_server.state import Batch, ClientOrder, OpenOrder
 from fastbook_server.store import CLIENT_ORDERS_KEPT_MS, StoreFenced, StoreRefused
+from fastbook_server.values.events import (
+    OrderAccepted,
+    OrderCancelled,
+    OrderFilled,
+    OrderRested,
+    Traded,
+)
+from fastbook_server.values.instruments import InstrumentSpec
+from fastbook_server.values.persisted import Batch, ClientOrder, OpenOrder
 
 BTC = InstrumentSpec.parse("BTC-USD:0.01:0.0001")
 

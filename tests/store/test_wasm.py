@@ -16,10 +16,6 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from fastbook_client.wire.words import INTERVALS
-from fastbook_server.candles import CandleSeries
-from fastbook_server.events import OrderFilled
-from fastbook_server.state import Recovered
 from fastbook_server.store.connection import LOCK_KEY, SCHEMA, Timescale, connect
 from fastbook_server.store.history import PostgresHistory
 from fastbook_server.store.memory import MemoryStore
@@ -27,6 +23,10 @@ from fastbook_server.store.migrations import load_migrations, migrate
 from fastbook_server.store.policies import DAY_MS, HYPERTABLES, apply_policies
 from fastbook_server.store.postgres import HAS_CANDLES, PostgresStore
 from fastbook_server.store.recovery import claim, recover
+from fastbook_server.values.candles import CandleSeries
+from fastbook_server.values.events import OrderFilled
+from fastbook_server.values.persisted import Recovered
+from fastbook_wire.words import INTERVALS
 
 COMMUNITY = Timescale("2.23.0", "timescale")
 TABLES = ("orders", "trades", "fills", "cancellations")

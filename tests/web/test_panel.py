@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from web_stage import says, until
 
-from fastbook_server.sim.control import Change, Control
-from fastbook_server.sim.door import with_control
-from fastbook_server.sim.settings import SimSettings
+from fastbook_cli.sim.control import Change, Control
+from fastbook_cli.sim.door import with_control
+from fastbook_cli.sim.settings import SimSettings
 
 SET = """([id, step]) => {
   const slider = document.getElementById(id);

@@ -19,7 +19,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-VENDOR = ROOT / "server/fastbook_server/web/vendor"
+VENDOR = ROOT / "server/fastbook_server/gateway/web/vendor"
 LIBRARY = VENDOR / "lightweight-charts.mjs"
 SOURCE = "node_modules/lightweight-charts/dist/lightweight-charts.standalone.production.mjs"
 AXE = "node_modules/axe-core/axe.min.js"

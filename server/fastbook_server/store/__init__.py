@@ -9,17 +9,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from fastbook_client.wire.words import Interval
-from fastbook_server.candles import Candle
-from fastbook_server.events import Traded
-from fastbook_server.instruments import Instrument, InstrumentSpec
-from fastbook_server.state import (
+from fastbook_server.values.candles import Candle
+from fastbook_server.values.events import Traded
+from fastbook_server.values.instruments import Instrument, InstrumentSpec
+from fastbook_server.values.persisted import (
     CLIENT_ORDERS_KEPT_MS,
     Batch,
     ClientOrder,
     OpenOrder,
     Recovered,
 )
+from fastbook_wire.words import Interval
 
 __all__ = [
     "CLIENT_ORDERS_KEPT_MS",

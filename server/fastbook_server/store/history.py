@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
-from fastbook_client.wire.words import INTERVALS, Interval
-from fastbook_server.candles import Candle
-from fastbook_server.events import Traded
-from fastbook_server.instruments import Instrument
 from fastbook_server.store import StoreBroken
 from fastbook_server.store.connection import SCHEMA, store_error
 from fastbook_server.store.recovery import SEQ_MAX, TRADES, trade_of
+from fastbook_server.values.candles import Candle
+from fastbook_server.values.events import Traded
+from fastbook_server.values.instruments import Instrument
+from fastbook_wire.words import INTERVALS, Interval
 
 if TYPE_CHECKING:
     Pool = asyncpg.Pool[asyncpg.Record]

@@ -12,18 +12,6 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from fastbook_client.wire.words import INTERVALS, Interval, Status
-from fastbook_server.candles import Candle, CandleSeries
-from fastbook_server.events import (
-    Order,
-    OrderAccepted,
-    OrderCancelled,
-    OrderFilled,
-    OrderRested,
-    PublicEvent,
-    Traded,
-)
-from fastbook_server.instruments import Instrument, InstrumentSpec
 from fastbook_server.store import (
     CLIENT_ORDERS_KEPT_MS,
     Batch,
@@ -33,6 +21,18 @@ from fastbook_server.store import (
     StoreFenced,
     StoreRefused,
 )
+from fastbook_server.values.candles import Candle, CandleSeries
+from fastbook_server.values.events import (
+    Order,
+    OrderAccepted,
+    OrderCancelled,
+    OrderFilled,
+    OrderRested,
+    PublicEvent,
+    Traded,
+)
+from fastbook_server.values.instruments import Instrument, InstrumentSpec
+from fastbook_wire.words import INTERVALS, Interval, Status
 
 
 class MemoryDatabase:

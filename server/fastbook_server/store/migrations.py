@@ -22,7 +22,7 @@ from fastbook_server.store import StoreRefused
 if TYPE_CHECKING:
     from fastbook_server.store.connection import Connection, Timescale
 
-FOLDER = Path(__file__).parent.parent / "schema"
+FOLDER = Path(__file__).parent / "schema"
 NO_TRANSACTION = "-- fastbook: no-transaction"
 STATEMENT_TIMEOUT_S = 3_600.0
 """A statement may have to read all that has ever traded."""

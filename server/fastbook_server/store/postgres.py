@@ -12,7 +12,6 @@ from collections.abc import Sequence
 
 import asyncpg
 
-from fastbook_server.instruments import Instrument, InstrumentSpec
 from fastbook_server.store import (
     CLIENT_ORDERS_KEPT_MS,
     Batch,
@@ -35,6 +34,7 @@ from fastbook_server.store.history import PostgresHistory
 from fastbook_server.store.migrations import migrate
 from fastbook_server.store.policies import HYPERTABLES, apply_policies
 from fastbook_server.store.recovery import claim, recover
+from fastbook_server.values.instruments import Instrument, InstrumentSpec
 
 log = logging.getLogger(__name__)
 

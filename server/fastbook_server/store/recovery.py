@@ -8,10 +8,6 @@ from decimal import Decimal
 from sys import intern
 from typing import TYPE_CHECKING, NamedTuple
 
-from fastbook_client.wire.words import Reason, Status
-from fastbook_server.events import Order, Traded
-from fastbook_server.ids import EPOCH_MAX, INSTRUMENT_MAX
-from fastbook_server.instruments import Instrument, InstrumentSpec
 from fastbook_server.store import (
     CLIENT_ORDERS_KEPT_MS,
     ClientOrder,
@@ -19,6 +15,10 @@ from fastbook_server.store import (
     Recovered,
     StoreRefused,
 )
+from fastbook_server.values.events import Order, Traded
+from fastbook_server.values.ids import EPOCH_MAX, INSTRUMENT_MAX
+from fastbook_server.values.instruments import Instrument, InstrumentSpec
+from fastbook_wire.words import Reason, Status
 
 if TYPE_CHECKING:
     import asyncpg

@@ -12,9 +12,9 @@ from typing import Any
 
 import msgspec
 
-from fastbook_client.wire.words import INTERVALS
-from fastbook_server.candles import CandleSeries
-from fastbook_server.events import (
+from fastbook_server.store import Batch
+from fastbook_server.values.candles import CandleSeries
+from fastbook_server.values.events import (
     Order,
     OrderAccepted,
     OrderCancelled,
@@ -22,7 +22,7 @@ from fastbook_server.events import (
     OrderRested,
     Traded,
 )
-from fastbook_server.store import Batch
+from fastbook_wire.words import INTERVALS
 
 Row = tuple[Any, ...]
 CandleRow = tuple[str, int, int, int, int, int, int, Decimal, int]

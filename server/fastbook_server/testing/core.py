@@ -9,21 +9,21 @@ from typing import TypeVar
 
 import msgspec
 
-from fastbook_client.wire.commands import ExchangeCommand
-from fastbook_client.wire.frames import DeletedAll, OrderFrame
-from fastbook_server import frames, messages
 from fastbook_server.app import Server
-from fastbook_server.events import AllDeleted, CommandRefused, Event, OrderReport
-from fastbook_server.messages import ProtocolError
-from fastbook_server.pipeline import Unavailable
+from fastbook_server.channels.matcher import Unavailable
+from fastbook_server.gateway import decode, encode
+from fastbook_server.gateway.decode import ProtocolError
 from fastbook_server.store.memory import MemoryDatabase, MemoryStore
 from fastbook_server.testing.door import Door
 from fastbook_server.testing.faults import Faults
 from fastbook_server.testing.log import Entry, Log
 from fastbook_server.testing.loop import LoopThread, NoAnswerError
 from fastbook_server.testing.settings import ServerSettings
+from fastbook_server.testing.tap import Company
 from fastbook_server.testing.timers import HandTimers
-from fastbook_server.testing.wire import Company
+from fastbook_server.values.events import AllDeleted, CommandRefused, Event, OrderReport
+from fastbook_wire.commands import ExchangeCommand
+from fastbook_wire.frames import DeletedAll, OrderFrame
 
 T = TypeVar("T")
 
@@ -149,7 +149,7 @@ class Core:
             DownError: the server is not running.
         """
         try:  # by the way that a client's would take, so that nothing comes in that could not
-            decoded = messages.decode(msgspec.json.encode(command))
+            decoded = decode.decode(msgspec.json.encode(command))
         except ProtocolError as error:
             raise ValueError(error.message) from None
         assert isinstance(decoded, ExchangeCommand), decoded
@@ -164,14 +164,14 @@ class Core:
         try:
             server.pipeline.submit(user_id, command)
         except Unavailable as error:
-            payload = frames.refusal(command.ref, error.code, error.message, of_order=True)
+            payload = encode.refusal(command.ref, error.code, error.message, of_order=True)
             return _decoder.decode(payload)
         await self.settled()
         reply = self._replies.pop(key, None)
         if reply is None:
             raise NoAnswerError(f"no reply to {command}")
         assert isinstance(reply, OrderReport | CommandRefused | AllDeleted), reply
-        return _decoder.decode(frames.private(reply))
+        return _decoder.decode(encode.private(reply))
 
     def _keep_replies(self, events: Sequence[Event]) -> None:
         for event in events:

@@ -8,10 +8,10 @@ from typing import Any, Protocol
 
 import msgspec
 
-from fastbook_client.wire.commands import Add, Delete, DeleteAll, ExchangeCommand, NewOrder
-from fastbook_client.wire.frames import DeletedAll, OrderFrame, OrderView
-from fastbook_client.wire.words import ExecType, SideName
 from fastbook_server.testing.clock import Clock
+from fastbook_wire.commands import Add, Delete, DeleteAll, ExchangeCommand, NewOrder
+from fastbook_wire.frames import DeletedAll, OrderFrame, OrderView
+from fastbook_wire.words import ExecType, SideName
 
 
 class RefusedError(AssertionError):

@@ -8,11 +8,11 @@ from typing import Any
 
 from aiohttp import web
 
-from fastbook_client.wire.words import Code
-from fastbook_server.routes import Gateway
-from fastbook_server.session import CLOSE_GOING_AWAY
+from fastbook_server.gateway.door import Gateway
+from fastbook_server.gateway.session import CLOSE_GOING_AWAY
 from fastbook_server.testing.faults import NoEntry
-from fastbook_server.testing.wire import Company, HeardSession
+from fastbook_server.testing.tap import Company, HeardSession
+from fastbook_wire.words import Code
 
 TURNS_MAX = 200
 """Of the loop, for sessions to end; no client has to agree."""

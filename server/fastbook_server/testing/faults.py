@@ -6,7 +6,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Literal, TypeVar
 
-from fastbook_client.wire.words import Code
+from fastbook_wire.words import Code
 
 RETRY_AFTER_MS = 1_000
 PublicName = Literal["trades", "depth"]

@@ -11,8 +11,6 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from fastbook_client.wire.commands import ExchangeCommand
-from fastbook_client.wire.frames import DeletedAll, OrderFrame, OrderView, TradeView
 from fastbook_server.testing import truth
 from fastbook_server.testing.clock import Clock
 from fastbook_server.testing.core import Core
@@ -20,6 +18,8 @@ from fastbook_server.testing.counterparty import Counterparty
 from fastbook_server.testing.log import Log
 from fastbook_server.testing.settings import ServerSettings
 from fastbook_server.testing.truth import Book
+from fastbook_wire.commands import ExchangeCommand
+from fastbook_wire.frames import DeletedAll, OrderFrame, OrderView, TradeView
 
 T = TypeVar("T")
 

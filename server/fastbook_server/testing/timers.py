@@ -36,7 +36,7 @@ class HandTimer:
 class HandTimers:
     """A clock that stands until it is moved, or runs and can be moved besides; in microseconds.
 
-    It is a `fastbook_server.clock.Timers`. All of it belongs to the loop's thread.
+    It is a `fastbook_server.values.clock.Timers`. All of it belongs to the loop's thread.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, start_ms: int, *, runs: bool) -> None:

@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import msgspec
 
-from fastbook_client.wire.frames import OrderView, TradeView
-from fastbook_server import frames
+from fastbook_server.gateway import encode
 from fastbook_server.store.memory import MemoryDatabase
+from fastbook_wire.frames import OrderView, TradeView
 
 
 class Level(NamedTuple):
@@ -66,9 +66,9 @@ def orders(data: MemoryDatabase, user_id: str | None) -> list[OrderView]:
     """Return the open orders of a user (None: of all), oldest first."""
     found = [o for o in data.open_orders.values() if user_id in (None, o.order.user_id)]
     found.sort(key=lambda resting: resting.order.id)
-    return [frames.order_view(o.order, o.remaining, o.notional) for o in found]
+    return [encode.order_view(o.order, o.remaining, o.notional) for o in found]
 
 
 def trades(data: MemoryDatabase, security: str) -> list[TradeView]:
     """Return all trades of a security, oldest first."""
-    return [frames.trade_view(trade) for trade in data.trades.get(security, ())]
+    return [encode.trade_view(trade) for trade in data.trades.get(security, ())]

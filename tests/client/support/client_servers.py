@@ -14,8 +14,8 @@ from aiohttp import WSMsgType, web
 
 from fastbook_server.app import Server
 from fastbook_server.config import Config
-from fastbook_server.instruments import InstrumentSpec
 from fastbook_server.store.memory import MemoryDatabase, MemoryStore
+from fastbook_server.values.instruments import InstrumentSpec
 
 SECURITY = "BTC-USD"
 PATIENCE_S = 60.0

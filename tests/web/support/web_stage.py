@@ -14,12 +14,12 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from fastbook_server import clock
 from fastbook_server.app import Server
 from fastbook_server.config import Config
-from fastbook_server.instruments import InstrumentSpec
-from fastbook_server.routes import Gateway
+from fastbook_server.gateway.door import Gateway
 from fastbook_server.store.memory import MemoryStore
+from fastbook_server.values import clock
+from fastbook_server.values.instruments import InstrumentSpec
 
 ROOT = Path(__file__).parents[3]
 SCREENSHOTS = ROOT / "build/screenshots"

@@ -1,0 +1,1 @@
+"""The seam between the two servers: commands one way, committed batches the other."""

@@ -1,0 +1,61 @@
+"""The order channel's near end: how a gateway hands commands to the matcher."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+
+from fastbook_wire.commands import ExchangeCommand
+from fastbook_wire.words import Code
+
+OVERLOADED_RETRY_MS = 1_000
+"""``retryAfterMs`` of a bound that only other users, or the user, can make room in."""
+
+
+class Unavailable(Exception):
+    """The matcher takes no command now: a bound was met, or it is stopping."""
+
+    def __init__(self, code: Code, message: str, retry_after_ms: int) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.retry_after_ms = retry_after_ms
+
+
+class Withdraw(msgspec.Struct, gc=False):
+    """The gateway's own command: the user is gone for good, and so are their orders."""
+
+
+class Matcher(Protocol):
+    """Takes commands; what they cause comes back over the trade channel, in committed batches."""
+
+    @property
+    def available(self) -> bool:
+        """Whether commits succeed and keep up, and the matcher is not stopping."""
+
+    @property
+    def congested(self) -> bool:
+        """Whether a sender should wait for ``progress`` before it submits more."""
+
+    @property
+    def uncommitted_commands(self) -> int:
+        """How many commands have been submitted and are not durable yet."""
+
+    async def progress(self) -> None:
+        """Wait until a batch has been committed, or long enough to ask again."""
+
+    def submit(
+        self,
+        user_id: str,
+        command: ExchangeCommand | Withdraw,
+        *,
+        withdraw_on_close: bool = False,
+    ) -> None:
+        """Submit a command of a user; the reply is an event of a later batch.
+
+        `withdraw_on_close` marks a new order as not to outlive its user's connection.
+
+        Raises:
+            Unavailable: the command is not taken and has changed nothing.
+        """

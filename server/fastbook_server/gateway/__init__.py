@@ -1,0 +1,1 @@
+"""The order book server: sockets on one side, the channels on the other."""

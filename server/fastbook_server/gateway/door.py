@@ -1,0 +1,302 @@
+"""The HTTP surface: the WebSocket endpoint's door, and what operators ask for."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import logging
+import socket
+from collections import Counter
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+import msgspec
+from aiohttp import web
+
+from fastbook_server import __version__, metrics
+from fastbook_server.channels.matcher import Matcher
+from fastbook_server.gateway import encode
+from fastbook_server.gateway.feeds import Feeds
+from fastbook_server.gateway.http import page
+from fastbook_server.gateway.session import CLOSE_GOING_AWAY, Session, SessionLimits
+from fastbook_server.gateway.users import Users
+from fastbook_server.values.instruments import Instrument
+from fastbook_wire.words import PROTOCOL, Code
+
+log = logging.getLogger(__name__)
+
+SEND_BUFFER_BYTES = 65_536
+"""Of the kernel, per connection: small, so that a reader that has stopped is noticed early."""
+
+_QUERY = ("security", "resume", "cancelOnDisconnect", "feed")
+_BOOLEANS = {"1": True, "true": True, "0": False, "false": False}
+
+
+class GatewayOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What the door needs of the configuration."""
+
+    limits: SessionLimits
+    host: str
+    throttle_ms: int
+    frame_bytes_max: int
+    sessions_max: int
+    sessions_per_address_max: int
+    allowed_origins: tuple[str, ...]
+    withdraw_on_close: bool  # for everybody, whether they ask for it or not
+
+
+class Gateway:
+    """Opens connections, and answers the few plain requests."""
+
+    session_type: Callable[..., Session] = Session
+
+    def __init__(
+        self,
+        *,
+        instruments: tuple[Instrument, ...],
+        epoch: int,
+        matcher: Matcher,
+        feeds: Feeds,
+        users: Users,
+        options: GatewayOptions,
+        is_ready: Callable[[], bool],
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._instruments = instruments
+        self._epoch = epoch
+        self._matcher = matcher
+        self._feeds = feeds
+        self._users = users
+        self._options = options
+        self._is_ready = is_ready
+        self._now_ms = now_ms
+        self._sessions: set[Session] = set()
+        self._per_address: Counter[str] = Counter()
+        self._stopping = False
+        self._empty = asyncio.Event()
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return all routes."""
+        return [
+            *page.routes(self.index),
+            web.get("/ws", self.websocket),
+            web.get("/healthz", self.healthz),
+            web.get("/readyz", self.readyz),
+            web.get("/metrics", self.metrics),
+            web.get("/version", self.version),
+            web.get("/{path:.*}", self.nowhere),  # tried last: what has a path of its own is nearer
+        ]
+
+    # ---- plain requests -----------------------------------------------------------------------
+
+    async def index(self, request: web.Request) -> web.Response:
+        """Say what there is."""
+        host = request.host.encode(errors="replace").decode()  # it may be any bytes
+        ws = f"{'wss' if request.secure else 'ws'}://{host}/ws"
+        api = f"{request.scheme}://{host}/api/"
+        names = ", ".join(i.security for i in self._instruments)
+        return web.Response(
+            text=f"fastbook {__version__}: an exchange server\n\n"
+            f"WebSocket  {ws}\nHTTP       {api}instruments, book, trades, candles, ticker\n"
+            f"trading    {names}\n"
+            "also       /docs /healthz /readyz /metrics /version\n"
+        )
+
+    async def healthz(self, _request: web.Request) -> web.Response:
+        """Say that the process runs."""
+        return web.json_response({"status": "ok"})
+
+    async def readyz(self, _request: web.Request) -> web.Response:
+        """Say whether orders are taken: 200; or 503 when stopping or without a database."""
+        ready = self._is_ready()
+        return web.json_response(
+            {"status": "ready" if ready else "unavailable"}, status=200 if ready else 503
+        )
+
+    async def metrics(self, _request: web.Request) -> web.Response:
+        """Return all figures in Prometheus' text format."""
+        metrics.SESSIONS.set(len(self._sessions))
+        metrics.UNCOMMITTED.set(self._matcher.uncommitted_commands)
+        return web.Response(
+            body=metrics.render(), headers={"Content-Type": "text/plain; version=0.0.4"}
+        )
+
+    async def version(self, _request: web.Request) -> web.Response:
+        """Return the versions of the program and of the wire."""
+        return web.json_response(
+            {"version": __version__, "protocol": PROTOCOL, "epoch": self._epoch}
+        )
+
+    async def nowhere(self, request: web.Request) -> web.Response:
+        """Say that there is no such path, and which there are."""
+        paths = "/, /ws, /api, /docs, /healthz, /readyz, /metrics, /version"
+        path = request.path[:80].encode(errors="replace").decode()
+        return _error(404, Code.NOT_FOUND, f"expected one of {paths}, got {path!r}")
+
+    # ---- the WebSocket ------------------------------------------------------------------------
+
+    async def websocket(self, request: web.Request) -> web.StreamResponse:
+        """Open a session, unless the request or a bound forbids it."""
+        refusal = self._refuse(request)
+        if refusal is not None:
+            return refusal
+        query = request.query
+        address = request.remote or ""
+        self._per_address[address] += 1
+        try:
+            return await self._serve(
+                request,
+                security=query.get("security", self._instruments[0].security),
+                withdraw_on_close=self._options.withdraw_on_close
+                or _BOOLEANS[query.get("cancelOnDisconnect", "false").lower()],
+                wants_feed="feed" not in query,
+            )
+        finally:
+            self._per_address[address] -= 1
+            if not self._per_address[address]:
+                del self._per_address[address]
+
+    async def _serve(
+        self, request: web.Request, *, security: str, withdraw_on_close: bool, wants_feed: bool
+    ) -> web.StreamResponse:
+        ws = web.WebSocketResponse(
+            autoclose=False,  # the session does
+            compress=False,
+            decode_text=False,
+            heartbeat=30.0,
+            max_msg_size=self._options.frame_bytes_max + 1,
+        )
+        try:
+            await ws.prepare(request)
+        except ConnectionResetError:  # gone in the middle of the handshake
+            return ws
+        transport = request.transport
+        if transport is None:  # gone already
+            return ws
+        kernel_socket = transport.get_extra_info("socket")
+        kernel_socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+        session = self.session_type(
+            ws,
+            transport,
+            security=security,
+            matcher=self._matcher,
+            feeds=self._feeds,
+            users=self._users,
+            limits=self._options.limits,
+            withdraw_on_close=withdraw_on_close,
+            now_ms=self._now_ms,
+        )
+        self._sessions.add(session)
+        try:
+            opening = await self._feeds.opening(security) if wants_feed else None
+            user_id, resumed = self._users.connect(
+                session, request.query.get("resume"), withdraw_on_close=withdraw_on_close
+            )
+            session.open(user_id, self._welcome(user_id, security), opening)
+            if resumed:
+                session.list_orders()
+            if self._stopping:
+                session.close(CLOSE_GOING_AWAY, "the server is stopping")
+            await session.run()
+        finally:
+            session.ended()
+            self._sessions.discard(session)
+            if not self._sessions:
+                self._empty.set()
+        return ws
+
+    def _welcome(self, user_id: str, security: str) -> bytes:
+        return encode.welcome(
+            user_id=user_id,
+            resume_token=self._users.token(user_id),
+            security=security,
+            instruments=self._instruments,
+            throttle_ms=self._options.throttle_ms,
+            epoch=self._epoch,
+            time_ms=self._now_ms(),
+        )
+
+    def _refuse(self, request: web.Request) -> web.Response | None:
+        """Return why this request may not open a session, or None."""
+        query, options = request.query, self._options
+        security = query.get("security")
+        if security is not None and security not in self._feeds.securities:
+            names = ", ".join(self._feeds.securities[:10])
+            message = f"security: expected one of {names}, got {security[:40]!r}"
+            return _error(404, Code.UNKNOWN_SECURITY, message)
+        for name in query:
+            if name not in _QUERY:
+                message = f"expected the parameters {', '.join(_QUERY)}, got {name[:40]!r}"
+                return _error(400, Code.BAD_FRAME, message)
+            if len(query.getall(name)) > 1:
+                return _error(400, Code.BAD_FRAME, f"{name}: expected once, got it twice")
+        for name, expected in (("feed", ("none",)), ("cancelOnDisconnect", tuple(_BOOLEANS))):
+            value = query.get(name)
+            if value is not None and value.lower() not in expected:
+                message = f"{name}: expected {' or '.join(expected)}, got {value[:40]!r}"
+                return _error(400, Code.BAD_FRAME, message)
+        origin = request.headers.get("Origin")
+        if origin is not None and not self._is_welcome(origin, request.host):
+            return _error(403, Code.UNAVAILABLE, f"origin {origin[:80]} is not in allowed_origins")
+        if self._stopping:
+            return _error(503, Code.UNAVAILABLE, "the server is stopping")
+        if len(self._sessions) >= options.sessions_max:
+            message = f"sessions_max {options.sessions_max} reached"
+            return _error(503, Code.OVERLOADED, message)
+        if self._per_address[request.remote or ""] >= options.sessions_per_address_max:
+            message = f"sessions_per_address_max {options.sessions_per_address_max} reached"
+            return _error(429, Code.OVERLOADED, message)
+        if not web.WebSocketResponse().can_prepare(request):
+            message = "expected a WebSocket handshake, got a plain request; /docs tells what to say"
+            return _error(400, Code.BAD_REQUEST, message)
+        return None
+
+    def _is_welcome(self, origin: str, host: str) -> bool:
+        """Whether a page of `origin` may connect: our own, or one that the settings allow."""
+        if origin in self._options.allowed_origins:
+            return True
+        try:
+            parts = urlsplit(origin)
+        except ValueError:  # an address with an open bracket
+            return False
+        return parts.netloc == host and self._is_own_name(parts.hostname or "")
+
+    def _is_own_name(self, name: str) -> bool:
+        """Whether a name is surely this machine's: anybody can let theirs lead to our address.
+
+        A page that came by such a name would be of the same origin as its Host says, so a server
+        behind a domain name has to be told of it (DNS rebinding).
+        """
+        if name in ("localhost", self._options.host):
+            return True
+        try:
+            ipaddress.ip_address(name)
+        except ValueError:
+            return False
+        return True
+
+    # ---- the end ------------------------------------------------------------------------------
+
+    def refuse_new(self) -> None:
+        """Open no further session."""
+        self._stopping = True
+
+    async def close_all(self, timeout_s: float) -> None:
+        """Close every session with 1001; cut off those that are not gone after `timeout_s`."""
+        for session in tuple(self._sessions):
+            session.close(CLOSE_GOING_AWAY, "the server is stopping")
+        await self._until_empty(timeout_s)
+        for session in tuple(self._sessions):
+            session.cut_off()
+        await self._until_empty(timeout_s)
+
+    async def _until_empty(self, timeout_s: float) -> None:
+        if self._sessions:
+            self._empty.clear()
+            waiter = asyncio.ensure_future(self._empty.wait())
+            await asyncio.wait((waiter,), timeout=timeout_s)
+            waiter.cancel()
+
+
+def _error(status: int, code: Code, message: str) -> web.Response:
+    return web.json_response({"code": code, "message": message}, status=status)

@@ -1,0 +1,271 @@
+"""The server's side of the wire: events to text frames' payloads, in the words of the protocol.
+
+Numbers leave the integers here and nowhere else. Every function returns the JSON bytes of one
+frame; what many clients receive is encoded once and shared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+from msgspec import Raw
+
+from fastbook_server.values.candles import Candle
+from fastbook_server.values.events import (
+    AllDeleted,
+    CommandRefused,
+    Order,
+    OrderReport,
+    OrdersListed,
+    PrivateEvent,
+    Traded,
+)
+from fastbook_server.values.instruments import Instrument
+from fastbook_wire.frames import (
+    Candles,
+    CandleView,
+    Checksum,
+    DeletedAll,
+    Depth,
+    Error,
+    Frame,
+    InstrumentView,
+    LevelChange,
+    OrderFrame,
+    OrdersFrame,
+    OrderView,
+    Pong,
+    Subscribed,
+    Ticker,
+    TickerView,
+    Trades,
+    TradeView,
+    Unsubscribed,
+    View,
+    Welcome,
+)
+from fastbook_wire.words import PROTOCOL, Channel, Interval
+
+
+class BookRowsJson(View):
+    """`BookRows` whose sides are JSON arrays already."""
+
+    ask: Raw
+    bid: Raw
+
+
+class _AggOrderBook(Frame, tag="aggOrderBook", kw_only=True):
+    """`AggOrderBook` of such rows."""
+
+    security: str
+    seq: int
+    time: int
+    agg_order_book: BookRowsJson
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def welcome(
+    *,
+    user_id: str,
+    resume_token: str,
+    security: str,
+    instruments: Iterable[Instrument],
+    throttle_ms: int,
+    epoch: int,
+    time_ms: int,
+) -> bytes:
+    """Return the ``welcome`` frame."""
+    return _encode(
+        Welcome(
+            user_id=user_id,
+            resume_token=resume_token,
+            security=security,
+            instruments=tuple(map(instrument_view, instruments)),
+            throttle_ms=throttle_ms,
+            protocol=PROTOCOL,
+            epoch=epoch,
+            time=time_ms,
+        )
+    )
+
+
+def instrument_view(instrument: Instrument) -> InstrumentView:
+    """Return an instrument in the words of the wire."""
+    return InstrumentView(
+        instrument.security,
+        instrument.tick.number(1),
+        instrument.lot.number(1),
+        instrument.status,
+    )
+
+
+def agg_order_book(security: str, seq: int, time_ms: int, asks: bytes, bids: bytes) -> bytes:
+    """Return an ``aggOrderBook`` frame of rows that are JSON arrays already, best first."""
+    rows = BookRowsJson(Raw(asks), Raw(bids))
+    return _encode(_AggOrderBook(security=security, seq=seq, time=time_ms, agg_order_book=rows))
+
+
+def trades(security: str, seq: int, prev_seq: int | None, trades_: Sequence[Traded]) -> bytes:
+    """Return a ``trades`` frame."""
+    views = tuple(map(trade_view, trades_))
+    return _encode(Trades(security=security, seq=seq, prev_seq=prev_seq, trades=views))
+
+
+def trade_view(trade: Traded) -> TradeView:
+    """Return a trade in the words of the wire."""
+    order = trade.order
+    instrument = order.instrument
+    return TradeView(
+        trade.id,
+        trade.seq,
+        order.user_id,
+        instrument.security,
+        order.side,
+        trade.time_ms,
+        instrument.average(trade.notional, trade.quantity),
+        instrument.lot.number(trade.quantity),
+        instrument.total(trade.notional),
+    )
+
+
+def depth(
+    instrument: Instrument,
+    seq: int,
+    prev_seq: int | None,
+    time_ms: int,
+    asks: Iterable[tuple[int, int]],
+    bids: Iterable[tuple[int, int]],
+) -> bytes:
+    """Return a ``depth`` frame of levels in (ticks, lots), best first."""
+    price, amount = instrument.tick.number, instrument.lot.number
+    ask, bid = (tuple(LevelChange(price(p), amount(q)) for p, q in side) for side in (asks, bids))
+    security = instrument.security
+    return _encode(
+        Depth(security=security, seq=seq, prev_seq=prev_seq, time=time_ms, ask=ask, bid=bid)
+    )
+
+
+def checksum(security: str, seq: int, value: int) -> bytes:
+    """Return a ``checksum`` frame."""
+    return _encode(Checksum(security=security, seq=seq, checksum=value))
+
+
+def candles(
+    instrument: Instrument, interval: Interval, candles_: Iterable[Candle], *, final_ms: int
+) -> bytes:
+    """Return a ``candles`` frame; those that start at `final_ms` or before are final."""
+    views = tuple(candle_view(instrument, c, final=c.start_ms <= final_ms) for c in candles_)
+    return _encode(Candles(security=instrument.security, interval=interval, candles=views))
+
+
+def candle_view(instrument: Instrument, candle: Candle, *, final: bool) -> CandleView:
+    """Return a candle in the words of the wire."""
+    price = instrument.tick.number
+    return CandleView(
+        time=candle.start_ms,
+        open=price(candle.open),
+        high=price(candle.high),
+        low=price(candle.low),
+        close=price(candle.close),
+        volume=instrument.lot.number(candle.volume),
+        trades=candle.trades,
+        final=final,
+    )
+
+
+def ticker(view: TickerView) -> bytes:
+    """Return a ``ticker`` frame."""
+    return _encode(Ticker(**msgspec.structs.asdict(view)))
+
+
+def private(event: PrivateEvent) -> bytes:
+    """Return the frame of a reply or a report."""
+    match event:
+        case OrderReport():
+            return _encode(_report(event))
+        case CommandRefused():
+            return refusal(
+                event.ref,
+                event.code,
+                event.message,
+                of_order=event.of_order,
+                retry_after_ms=event.retry_after_ms,
+            )
+        case OrdersListed():
+            views = tuple(map(_reported, event.reports))
+            return _encode(OrdersFrame(ref=event.ref, orders=views))
+        case AllDeleted():
+            return _encode(DeletedAll(ref=event.ref, count=event.count))
+
+
+def _report(report: OrderReport) -> OrderFrame:
+    frame = OrderFrame(
+        ref=report.ref, status=report.status, reason=report.reason, order=_reported(report)
+    )
+    if report.last_price is not None and report.last_quantity is not None:
+        instrument = report.order.instrument
+        frame.last_price = instrument.tick.number(report.last_price)
+        frame.last_amount = instrument.lot.number(report.last_quantity)
+    return frame
+
+
+def _reported(report: OrderReport) -> OrderView:
+    return order_view(report.order, report.remaining, report.notional)
+
+
+def order_view(order: Order, remaining: int, notional: int) -> OrderView:
+    """Return an order in the words of the wire; `notional` is what its fills have cost."""
+    instrument, filled = order.instrument, order.quantity - remaining
+    return OrderView(
+        id=order.id,
+        time=order.time_ms,
+        user_id=order.user_id,
+        security=instrument.security,
+        type=order.side,
+        exec_type=order.exec_type,
+        price=None if order.price is None else instrument.tick.number(order.price),
+        amount=instrument.lot.number(order.quantity),
+        remaining=instrument.lot.number(remaining),
+        avg_price=instrument.average(notional, filled) if filled else None,
+        client_order_id=order.client_order_id,
+    )
+
+
+def refusal(
+    ref: str | int | None,
+    code: str,
+    message: str,
+    *,
+    of_order: bool,
+    retry_after_ms: int | None = None,
+) -> bytes:
+    """Return why a command was refused: ``order`` rejected for add and delete, else ``error``."""
+    if of_order:
+        return _encode(
+            OrderFrame(
+                ref=ref,
+                status="rejected",
+                code=code,
+                message=message,
+                retry_after_ms=retry_after_ms,
+            )
+        )
+    return _encode(Error(ref=ref, code=code, message=message, retry_after_ms=retry_after_ms))
+
+
+def subscribed(ref: str | int | None, channel: Channel, security: str) -> bytes:
+    """Return the reply to ``subscribe``."""
+    return _encode(Subscribed(ref=ref, channel=channel, security=security))
+
+
+def unsubscribed(ref: str | int | None, channel: Channel, security: str) -> bytes:
+    """Return the reply to ``unsubscribe``."""
+    return _encode(Unsubscribed(ref=ref, channel=channel, security=security))
+
+
+def pong(ref: str | int | None, time_ms: int) -> bytes:
+    """Return the reply to ``ping``."""
+    return _encode(Pong(ref=ref, time=time_ms))

@@ -1,0 +1,146 @@
+"""The channels ``candles:…``: the last candles, then what changes, and each bucket's end once."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+from fastbook_server.gateway import encode, rfc6455
+from fastbook_server.gateway.feeds.audience import Audience, Reader, Throttle
+from fastbook_server.gateway.feeds.feed import Pace
+from fastbook_server.gateway.views import SecurityView
+from fastbook_server.values import clock
+from fastbook_server.values.candles import Candle
+from fastbook_wire.words import Interval
+
+END_RETRY_S = 0.05
+"""A bucket whose end is past, while commands of it may be on their way to the database."""
+
+TIMER_S_MAX = 60.0
+"""The longest wait for a bucket's end: the clock may be set, timers do not hear of that."""
+
+
+class CandlesFeed:
+    """One security's candles of one interval.
+
+    At most one candle is open: the newest, until a later fill or the time has ended it. Changes of
+    the open one may be skipped by who reads slowly, ends may not. A candle that has ended stays
+    "not final" to joiners until the frame that says so, which they get like everybody.
+    """
+
+    def __init__(self, view: SecurityView, interval: Interval, shown: int, pace: Pace) -> None:
+        self._instrument = view.instrument
+        self._interval = interval
+        self._tape = view.tape
+        self._series = view.tape.series[interval]
+        self._shown = shown
+        self._timers = pace.timers
+        self._settled_ms = pace.settled_ms
+        self._throttle = Throttle(pace.timers, pace.interval_s, self._emit)
+        self._audience = Audience(pace.timers, pace.interval_s)
+        self._final_ms = -1  # the start of the last candle that readers know to be final
+        self._seen = (-1, 0)
+        self._opening: bytes | None = None
+        self._timer: clock.Cancellable | None = None
+
+    async def opening(self) -> None:
+        """Return nothing: all that joiners need is at hand."""
+
+    def join(self, reader: Reader, opening: object = None) -> None:
+        """Send the last candles, then each change and each end to come."""
+        del opening
+        self._tape.flush()
+        if not self._audience:
+            self._begin()
+        if self._opening is None:
+            candles = self._series.candles
+            last = islice(candles, max(0, len(candles) - self._shown), None)
+            self._opening = self._frame(list(last))
+        reader.send(self._opening)
+        self._audience.join(reader)
+
+    def leave(self, reader: Reader) -> None:
+        """Send `reader` nothing more."""
+        self._audience.leave(reader)
+        if not self._audience:
+            self._pause()
+
+    def _begin(self) -> None:
+        """Take up the series where it is now: what has ended until now is final."""
+        candles = self._series.candles
+        self._series.ended = []
+        self._opening = None
+        self._final_ms = candles[-2].start_ms if len(candles) > 1 else -1
+        if candles and self._is_over(candles[-1]):
+            self._final_ms = candles[-1].start_ms
+        self._seen = self._state()
+        self._watch_end()
+
+    def _pause(self) -> None:
+        self._series.ended = None
+        self._throttle.stop()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def book_changed(self) -> bool:
+        """Send what has changed, now or at the end of the throttle interval."""
+        if not self._audience:
+            return False
+        self._tape.flush()
+        if self._state() != self._seen:
+            self._seen, self._opening = self._state(), None
+            self._throttle.changed()
+            self._watch_end()
+        return True
+
+    def _state(self) -> tuple[int, int]:
+        """Return what tells one state of the series from another: volumes only grow."""
+        candles = self._series.candles
+        return (candles[-1].start_ms, candles[-1].volume) if candles else (-1, 0)
+
+    def _emit(self) -> None:
+        ended = [c for c in self._series.ended or () if c.start_ms > self._final_ms]
+        self._series.ended = []
+        newest = self._series.candles[-1]
+        if newest.start_ms <= self._final_ms:
+            return
+        if self._is_over(newest):
+            ended.append(newest)
+        if ended:
+            self._final_ms, self._opening = ended[-1].start_ms, None
+        changed = ended if newest in ended[-1:] else [*ended, newest]
+        frame = self._frame(changed)
+        if ended:
+            self._audience.tell_all_there_is(frame)
+        else:
+            self._audience.show(frame)
+
+    def _frame(self, candles: list[Candle]) -> bytes:
+        return rfc6455.text(
+            encode.candles(self._instrument, self._interval, candles, final_ms=self._final_ms)
+        )
+
+    # ---- the end of a bucket, if no later fill says it --------------------------------------
+
+    def _is_over(self, candle: Candle) -> bool:
+        return self._settled_ms() >= candle.start_ms + self._series.interval_ms
+
+    def _watch_end(self) -> None:
+        """Look again when the newest bucket's time is over, if it is open."""
+        candles = self._series.candles
+        if self._timer is None and candles and candles[-1].start_ms > self._final_ms:
+            left_ms = candles[-1].start_ms + self._series.interval_ms - self._settled_ms()
+            delay_s = min(max(left_ms / 1_000, END_RETRY_S), TIMER_S_MAX)
+            self._timer = self._timers.call_later(delay_s, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        newest = self._series.candles[-1]
+        if newest.start_ms > self._final_ms and self._is_over(newest):
+            self._throttle.changed()
+        self._watch_end()
+
+    def stop(self) -> None:
+        """Send nothing more."""
+        self._audience.stop()
+        self._pause()

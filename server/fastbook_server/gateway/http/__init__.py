@@ -1,0 +1,1 @@
+"""What the gateway answers over plain HTTP: the API, the documents and the trading page."""

@@ -1,0 +1,84 @@
+"""What ``/api`` answers, as JSON bytes, in the words of the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+from msgspec import Raw
+
+from fastbook_server.gateway.encode import BookRowsJson, candle_view, instrument_view, trade_view
+from fastbook_server.gateway.views import ASK, BID, SecurityView
+from fastbook_server.values.candles import Candle
+from fastbook_server.values.events import Traded
+from fastbook_server.values.instruments import Instrument
+from fastbook_wire.answers import (
+    CandlesAnswer,
+    ErrorAnswer,
+    InstrumentsAnswer,
+    TradesAnswer,
+)
+from fastbook_wire.frames import View
+from fastbook_wire.words import INTERVALS, Interval
+
+
+class _BookAnswer(View, kw_only=True):
+    """`BookAnswer` whose sides are JSON arrays already."""
+
+    security: str
+    seq: int
+    time: int
+    agg_order_book: BookRowsJson
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def instruments(traded: Sequence[Instrument]) -> bytes:
+    """Answer ``/api/instruments``."""
+    return _encode(InstrumentsAnswer(tuple(map(instrument_view, traded))))
+
+
+def book(view: SecurityView, rows: int) -> bytes:
+    """Answer ``/api/book``: the best `rows` of each side."""
+    sides = (Raw(view.depth.rows_json(side, rows)) for side in (ASK, BID))
+    return _encode(
+        _BookAnswer(
+            security=view.instrument.security,
+            seq=view.seq,
+            time=view.time_ms,
+            agg_order_book=BookRowsJson(*sides),
+        )
+    )
+
+
+def ticker(view: SecurityView, now_ms: int) -> bytes:
+    """Answer ``/api/ticker``."""
+    return _encode(view.ticker(now_ms))
+
+
+def trades(security: str, found: Sequence[Traded], *, more: bool) -> bytes:
+    """Answer ``/api/trades``."""
+    views = tuple(map(trade_view, found))
+    return _encode(TradesAnswer(security=security, trades=views, more=more))
+
+
+def candles(
+    instrument: Instrument,
+    interval: Interval,
+    found: Sequence[Candle],
+    *,
+    settled_ms: int,
+    more: bool,
+) -> bytes:
+    """Answer ``/api/candles``; final are those whose bucket was over at `settled_ms`."""
+    final_ms = settled_ms - INTERVALS[interval]
+    views = tuple(candle_view(instrument, c, final=c.start_ms <= final_ms) for c in found)
+    return _encode(
+        CandlesAnswer(security=instrument.security, interval=interval, candles=views, more=more)
+    )
+
+
+def refusal(code: str, message: str, parameter: str | None) -> bytes:
+    """Say why a request is refused."""
+    return _encode(ErrorAnswer(code=code, message=message, parameter=parameter))

@@ -1,0 +1,238 @@
+"""``GET /api/…``: what is public, for who would rather ask than listen.
+
+Answers come from memory or from the past, each built once per throttle interval however many ask
+for it, and never from the matcher.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeVar, get_args
+
+import msgspec
+from aiohttp import web
+from multidict import MultiMapping
+
+from fastbook_server import metrics
+from fastbook_server.gateway.cache import kept
+from fastbook_server.gateway.http import answers
+from fastbook_server.gateway.http.history import Past, PastOverloaded
+from fastbook_server.gateway.views import MarketData
+from fastbook_server.store import StoreUnavailable
+from fastbook_server.values.instruments import Instrument
+from fastbook_wire.queries import (
+    BookQuery,
+    CandlesQuery,
+    InstrumentsQuery,
+    Query,
+    TickerQuery,
+    TradesQuery,
+)
+from fastbook_wire.words import Code, Interval
+
+METHODS = "GET, HEAD, OPTIONS"
+RETRY_AFTER_S = "1"
+PREFLIGHT_S = "86400"
+
+_INTEGER = re.compile(r"-?[0-9]{1,20}", re.ASCII)
+Q = TypeVar("Q", bound=Query)
+
+
+class Refusal(Exception):
+    """A request that gets no answer, with its status, code and the parameter to blame."""
+
+    def __init__(
+        self, status: int, code: Code, message: str, parameter: str | None = None, **headers: str
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.parameter = parameter
+        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+
+
+class Api:
+    """The paths below ``/api``.
+
+    `settled_ms` returns a time before which nothing more can happen to what is durable, `now_ms`
+    the same of what is public. `cors_origins` are those of other pages that may read the answers,
+    ``*`` stands for all.
+    """
+
+    def __init__(
+        self,
+        *,
+        instruments: Sequence[Instrument],
+        market_data: MarketData,
+        past: Past,
+        interval_s: float,
+        settled_ms: Callable[[], int],
+        now_ms: Callable[[], int],
+        cors_origins: Sequence[str] = (),
+    ) -> None:
+        self._instruments = {i.security: i for i in instruments}
+        self._first = instruments[0].security
+        self._market_data = market_data
+        self._past = past
+        self._settled_ms = settled_ms
+        self._now_ms = now_ms
+        self._cors_origins = frozenset(cors_origins)
+        self._all_instruments = answers.instruments(instruments)
+        self._paths: dict[str, tuple[type[Query], Callable[[Any], Awaitable[bytes]]]] = {
+            "instruments": (InstrumentsQuery, self._list_instruments),
+            "book": (BookQuery, kept(self._book, interval_s)),
+            "trades": (TradesQuery, kept(self._trades, interval_s)),
+            "candles": (CandlesQuery, kept(self._candles, interval_s)),
+            "ticker": (TickerQuery, kept(self._ticker, interval_s)),
+        }
+
+    def routes(self) -> list[web.RouteDef]:
+        """Return the routes: every path and method below ``/api`` has an answer in JSON."""
+        return [web.route("*", "/api", self.answer), web.route("*", "/api/{path:.*}", self.answer)]
+
+    async def answer(self, request: web.Request) -> web.Response:
+        """Answer a request, or say in JSON why not."""
+        headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+        headers |= self._cors(request)
+        try:
+            if request.method == "OPTIONS":
+                return web.Response(status=204, headers=headers | {"Allow": METHODS})
+            body, status = await self._body(request), 200
+        except Refusal as refusal:
+            body = answers.refusal(refusal.code, refusal.message, refusal.parameter)
+            status = refusal.status
+            headers |= refusal.headers
+        metrics.API_REQUESTS.labels(status).inc()
+        return web.Response(
+            body=body, status=status, headers=headers, content_type="application/json"
+        )
+
+    async def _body(self, request: web.Request) -> bytes:
+        path = request.match_info.get("path", "")
+        if path not in self._paths:
+            paths = ", ".join(f"/api/{name}" for name in self._paths)
+            message = f"expected one of {paths}, got {request.path[:80]!r}"
+            raise Refusal(404, Code.NOT_FOUND, message)
+        if request.method not in ("GET", "HEAD"):
+            message = f"expected GET or HEAD, got {request.method[:20]}"
+            raise Refusal(405, Code.BAD_REQUEST, message, Allow=METHODS)
+        kind, build = self._paths[path]
+        query = self._query(request.query, kind)
+        try:
+            return await build(query)
+        except PastOverloaded as error:
+            raise Refusal(503, Code.OVERLOADED, str(error), Retry_After=RETRY_AFTER_S) from None
+        except StoreUnavailable:
+            message = "the database is away or too slow"
+            raise Refusal(503, Code.UNAVAILABLE, message, Retry_After=RETRY_AFTER_S) from None
+
+    # ---- what is asked ------------------------------------------------------------------------
+
+    def _query(self, given: MultiMapping[str], kind: type[Q]) -> Q:
+        query = parse(given, kind)
+        if hasattr(query, "security"):
+            security = query.security or self._first if query.security != "" else ""
+            if security not in self._instruments:
+                names = ", ".join(list(self._instruments)[:10])
+                message = f"security: expected one of {names}, got {security[:40]!r}"
+                raise Refusal(404, Code.UNKNOWN_SECURITY, message, "security")
+            query.security = security
+        return query
+
+    def _cors(self, request: web.Request) -> dict[str, str]:
+        """Return the headers that let a page of another origin read the answer, if it may."""
+        if not self._cors_origins:
+            return {}
+        origin = request.headers.get("Origin")
+        if "*" in self._cors_origins:
+            headers = {"Access-Control-Allow-Origin": "*"}
+        elif origin is not None and origin in self._cors_origins:
+            headers = {"Access-Control-Allow-Origin": origin, "Vary": "Origin"}
+        else:
+            return {"Vary": "Origin"}
+        if request.method == "OPTIONS":
+            return headers | {
+                "Access-Control-Allow-Methods": METHODS,
+                "Access-Control-Allow-Headers": "*",
+                "Access-Control-Max-Age": PREFLIGHT_S,
+            }
+        return headers | {"Access-Control-Expose-Headers": "Retry-After"}
+
+    # ---- what is answered ---------------------------------------------------------------------
+
+    async def _list_instruments(self, _query: InstrumentsQuery) -> bytes:
+        return self._all_instruments
+
+    async def _book(self, query: BookQuery) -> bytes:
+        return answers.book(self._market_data.views[_named(query)], query.depth)
+
+    async def _ticker(self, query: TickerQuery) -> bytes:
+        return answers.ticker(self._market_data.views[_named(query)], self._now_ms())
+
+    async def _trades(self, query: TradesQuery) -> bytes:
+        security = _named(query)
+        found, more = await self._past.trades(security, before_seq=query.before, limit=query.limit)
+        return answers.trades(security, found, more=more)
+
+    async def _candles(self, query: CandlesQuery) -> bytes:
+        instrument = self._instruments[_named(query)]
+        # Asked before the candles are read: what is settled now is whole in whatever they show.
+        settled_ms = self._settled_ms()
+        found, more = await self._past.candles(
+            instrument.security,
+            query.interval,
+            start_ms=query.start,
+            end_ms=query.end,
+            limit=query.limit,
+        )
+        return answers.candles(instrument, query.interval, found, settled_ms=settled_ms, more=more)
+
+
+def _named(query: BookQuery | TradesQuery | CandlesQuery | TickerQuery) -> str:
+    assert query.security is not None, "settled before it is answered"
+    return query.security
+
+
+def parse(given: MultiMapping[str], kind: type[Q]) -> Q:
+    """Return the query of a request's parameters.
+
+    Raises:
+        Refusal: a parameter is unknown, given twice, malformed or out of range.
+    """
+    names = kind.__struct_fields__  # as they are spelled: a query renames none
+    for name in given:
+        if name not in names:
+            expected = f"the parameters {', '.join(names)}" if names else "no parameter"
+            message = f"expected {expected}, got {name[:40]!r}"
+            raise Refusal(400, Code.BAD_REQUEST, message, name[:40])
+        if len(given.getall(name)) > 1:
+            raise Refusal(400, Code.BAD_REQUEST, f"{name}: expected once, got it twice", name)
+    values = {name: _value(name, text) for name, text in given.items()}
+    try:
+        query = msgspec.convert(values, kind)
+    except msgspec.ValidationError as error:
+        raise _malformed(str(error), given) from None
+    if isinstance(query, CandlesQuery):
+        start, end = query.start, query.end
+        if start is not None and end is not None and start > end:
+            message = f"start: expected at most end {end}, got {start}"
+            raise Refusal(400, Code.BAD_REQUEST, message, "start")
+    return query
+
+
+def _value(name: str, text: str) -> str | int:
+    """Return a number's text as the number, without signs, points or blanks that none needs."""
+    return int(text) if name != "security" and _INTEGER.fullmatch(text) else text
+
+
+def _malformed(error: str, given: Mapping[str, str]) -> Refusal:
+    """Return the refusal of what msgspec has to say, in the words of the other messages."""
+    expected, _, name = error.rstrip("`").rpartition(" - at `$.")
+    if expected.startswith("Invalid enum value"):
+        expected = f"expected one of {', '.join(get_args(Interval))}"
+    else:
+        expected = expected.partition(", got")[0].replace("`", "").replace(" | null", "")
+        expected = expected[0].lower() + expected[1:]
+    return Refusal(400, Code.BAD_REQUEST, f"{name}: {expected}, got {given[name][:40]!r}", name)

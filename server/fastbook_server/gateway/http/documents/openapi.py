@@ -1,0 +1,105 @@
+"""The HTTP interface as an OpenAPI 3.1 document."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from fastbook_server import __version__
+from fastbook_server.gateway.http.documents import examples
+from fastbook_server.gateway.http.documents.schemas import components, reference, summary
+from fastbook_wire import answers, frames, queries
+
+
+class Path(NamedTuple):
+    """One path: what it may be asked, and what it answers."""
+
+    path: str
+    query: type[queries.Query]
+    answer: type
+    names_security: bool = True
+    asks_database: bool = False
+
+
+PATHS = (
+    Path("/api/instruments", queries.InstrumentsQuery, answers.InstrumentsAnswer, False),
+    Path("/api/book", queries.BookQuery, answers.BookAnswer),
+    Path("/api/trades", queries.TradesQuery, answers.TradesAnswer, asks_database=True),
+    Path("/api/candles", queries.CandlesQuery, answers.CandlesAnswer, asks_database=True),
+    Path("/api/ticker", queries.TickerQuery, frames.TickerView),
+)
+REFUSALS = {
+    400: "A parameter is unknown, given twice, malformed or out of range; `parameter` names it.",
+    404: "There is no such security.",
+    503: "The database is away, or too many wait for it; `Retry-After` says when to come again.",
+}
+
+
+def openapi(url: str = "http://127.0.0.1:8080") -> dict[str, Any]:
+    """Return the document of a server at `url`."""
+    kinds = (*(path.answer for path in PATHS), answers.ErrorAnswer)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "fastbook",
+            "version": __version__,
+            "description": "The public data of an exchange. What changes, and orders, go through "
+            "the WebSocket endpoint `/ws`, which AsyncAPI describes.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": url}],
+        "paths": {path.path: {"get": _operation(path)} for path in PATHS},
+        "components": {"schemas": components(kinds)},
+    }
+
+
+def _operation(path: Path) -> dict[str, Any]:
+    possible = {400: True, 404: path.names_security, 503: path.asks_database}
+    refusals = {status: about for status, about in REFUSALS.items() if possible[status]}
+    return {
+        "operationId": path.path.rpartition("/")[2],
+        "summary": summary(path.answer).partition(":")[2].strip() or summary(path.answer),
+        "parameters": _parameters(path.query),
+        "responses": {
+            "200": _response("As asked.", path.answer, path.path, 200),
+            **{
+                str(status): _response(about, answers.ErrorAnswer, path.path, status)
+                for status, about in refusals.items()
+            },
+        },
+    }
+
+
+def _parameters(query: type[queries.Query]) -> list[dict[str, Any]]:
+    schema = components((query,))[query.__name__]
+    parameters = []
+    for name, field in schema["properties"].items():
+        of_value = dict(field)
+        about = of_value.pop("description", "")
+        if of_value.get("default", "") is None:  # left out, not null
+            del of_value["default"]
+            given = [part for part in of_value.pop("anyOf") if part != {"type": "null"}]
+            of_value |= given[0]
+        parameters.append(
+            {
+                "name": name,
+                "in": "query",
+                "required": False,
+                "description": about or of_value.pop("description", ""),
+                "schema": of_value,
+            }
+        )
+    return parameters
+
+
+def _response(about: str, kind: type, path: str, status: int) -> dict[str, Any]:
+    content: dict[str, Any] = {"schema": reference(kind)}
+    found = examples.answers(path, status)
+    if found:
+        content["examples"] = {
+            f"{path.rpartition('/')[2]}{n}": {
+                "summary": f"{said} (`{step.get}`)",
+                "value": step.answer,
+            }
+            for n, (said, step) in enumerate(found, 1)
+        }
+    return {"description": about, "content": {"application/json": content}}

@@ -1,0 +1,116 @@
+"""The past, for readers: a few questions at a time reach the database, and a bounded queue waits.
+
+Whatever is asked, and however often, commits have connections of their own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+from fastbook_server import metrics
+from fastbook_server.gateway.trade_stats import kept_of
+from fastbook_server.store import History, StoreUnavailable
+from fastbook_server.values.candles import Candle
+from fastbook_server.values.events import Traded
+from fastbook_server.values.instruments import Instrument
+from fastbook_wire.words import INTERVALS, Interval
+
+ANSWER_S_MAX = 10.0
+"""A database that takes longer, the wait for one's turn included, counts as away."""
+
+T = TypeVar("T")
+
+
+class PastOverloaded(Exception):
+    """As many wait for the database as may."""
+
+
+class Past:
+    """A `History` that answers `queries_max` at a time, while at most `waiting_max` wait."""
+
+    def __init__(self, history: History, *, queries_max: int, waiting_max: int) -> None:
+        self._history = history
+        self._free = asyncio.Semaphore(queries_max)
+        self._waiting_max = waiting_max
+        self._waiting = 0
+
+    async def trades(
+        self, security: str, *, before_seq: int | None, limit: int
+    ) -> tuple[Sequence[Traded], bool]:
+        """Return the newest trades before a ``seq``, oldest first, and whether there are older.
+
+        Raises:
+            PastOverloaded: too many wait.
+            StoreUnavailable: the database is away.
+        """
+        found = await self._ask(
+            lambda: self._history.trades(security, before_seq=before_seq, limit=limit + 1)
+        )
+        return found[-limit:], len(found) > limit
+
+    async def candles(
+        self,
+        security: str,
+        interval: Interval,
+        *,
+        start_ms: int | None,
+        end_ms: int | None,
+        limit: int,
+    ) -> tuple[Sequence[Candle], bool]:
+        """Return candles, oldest first, and whether there are more in the same direction.
+
+        With `start_ms` the first from there on, else the last before `end_ms`. Raises as `trades`.
+        """
+        found = await self._ask(
+            lambda: self._history.candles(
+                security, interval, start_ms=start_ms, end_ms=end_ms, limit=limit + 1
+            )
+        )
+        return found[:limit] if start_ms is not None else found[-limit:], len(found) > limit
+
+    async def _ask(self, question: Callable[[], Awaitable[T]]) -> T:
+        if self._free.locked() and self._waiting >= self._waiting_max:
+            raise PastOverloaded(f"history_waiting_max {self._waiting_max} reached")
+        try:
+            async with asyncio.timeout(ANSWER_S_MAX):
+                return await self._in_turn(question)
+        except TimeoutError:
+            raise StoreUnavailable(f"no answer within {ANSWER_S_MAX:.0f} s") from None
+
+    async def _in_turn(self, question: Callable[[], Awaitable[T]]) -> T:
+        self._waiting += 1
+        try:
+            await self._free.acquire()
+        finally:
+            self._waiting -= 1
+        try:
+            metrics.HISTORY_QUERIES.inc()
+            return await question()
+        finally:
+            self._free.release()
+
+    async def close(self) -> None:
+        """Release the connections."""
+        await self._history.close()
+
+
+async def recent(
+    history: History, instruments: Sequence[Instrument], kept: int
+) -> dict[str, dict[Interval, Sequence[Candle]]]:
+    """Return the last candles of each security and interval, for what lives in memory.
+
+    Raises:
+        StoreUnavailable: the database is away.
+    """
+    found: dict[str, dict[Interval, Sequence[Candle]]] = {}
+    for instrument in instruments:
+        security = instrument.security
+        found[security] = {
+            interval: await history.candles(
+                security, interval, start_ms=None, end_ms=None, limit=kept_of(interval, kept)
+            )
+            for interval in INTERVALS
+        }
+    return found

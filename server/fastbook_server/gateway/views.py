@@ -1,0 +1,217 @@
+"""What the public sees of each security, built from the committed events and from nothing else.
+
+The matcher's books are never looked into: the view is fed by the two channels, as a gateway on
+another machine would be, so book, trades and database agree at every ``seq``.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import fastbook
+from fastbook_server.gateway import encode
+from fastbook_server.gateway.trade_stats import Tape
+from fastbook_server.values.candles import Candle
+from fastbook_server.values.events import (
+    Event,
+    OrderAccepted,
+    OrderCancelled,
+    OrderFilled,
+    OrderRested,
+    Traded,
+)
+from fastbook_server.values.instruments import Instrument
+from fastbook_server.values.persisted import Recovered
+from fastbook_wire.frames import TickerView
+from fastbook_wire.words import Interval, SideName
+
+BID, ASK = fastbook.Side.BID, fastbook.Side.ASK
+_SIDES: dict[SideName, fastbook.Side] = {"bid": BID, "ask": ASK}
+_OPPOSITE: dict[SideName, fastbook.Side] = {"bid": ASK, "ask": BID}
+Levels = list[tuple[int, int]]
+Past = Mapping[str, Mapping[Interval, Iterable[Candle]]]
+"""Candles of the past by security and interval, oldest first."""
+
+
+class SecurityView:
+    """The depth, the last trades and the tape of one security, as they stood after ``seq``.
+
+    ``rows_max`` and ``trades_max`` bound what frames show; 0 shows all.
+    """
+
+    def __init__(
+        self,
+        instrument: Instrument,
+        *,
+        seq: int,
+        time_ms: int,
+        trades: Iterable[Traded],
+        tape: Tape,
+        rows_max: int,
+        trades_max: int,
+    ) -> None:
+        tick, lot = instrument.tick, instrument.lot
+        self.instrument = instrument
+        self.seq = seq
+        self.time_ms = time_ms
+        self.depth = fastbook.Depth(
+            (tick.numerator, tick.denominator), (lot.numerator, lot.denominator)
+        )
+        self.trades: deque[Traded] = deque(trades, maxlen=trades_max or None)
+        self.last_trade_seq = self.trades[-1].seq if self.trades else None
+        self.tape = tape
+        self._changed: dict[tuple[fastbook.Side, int], int] = {}  # the quantities before
+        # Lets a price level have a quantity; 0 removes it.
+        self.set_level: Callable[[fastbook.Side, int, int], None] = self.depth.set
+        self._rows_max = rows_max
+
+    @property
+    def records_changes(self) -> bool:
+        """Whether `take_changes` is told what changes."""
+        return self.set_level != self.depth.set
+
+    def record_changes(self, wanted: bool) -> None:
+        """Note which levels change from now on, or no longer."""
+        self._changed.clear()
+        self.set_level = self._note_level if wanted else self.depth.set
+
+    def _note_level(self, side: fastbook.Side, price: int, quantity: int) -> None:
+        if (side, price) not in self._changed:
+            self._changed[side, price] = self.depth.get(side, price)
+        self.depth.set(side, price, quantity)
+
+    def take_changes(self) -> tuple[Levels, Levels]:
+        """Return the asks and the bids that changed since the last time, best first.
+
+        Each is (price, quantity of now). A level that is as it was then has not changed.
+        """
+        asks: Levels = []
+        bids: Levels = []
+        for (side, price), before in self._changed.items():
+            now = self.depth.get(side, price)
+            if now != before:
+                (asks if side is ASK else bids).append((price, now))
+        self._changed.clear()
+        return sorted(asks), sorted(bids, reverse=True)
+
+    def ticker(self, now_ms: int) -> TickerView:
+        """Return the last 24 hours before `now_ms`, which never goes back, and the best prices."""
+        self.tape.flush()
+        day, last = self.tape.day, self.tape.last
+        day.advance(now_ms)
+        bid, ask = self.depth.best(BID), self.depth.best(ASK)
+        number = self.instrument.tick.number
+        open_, high, low = day.open, day.high, day.low
+        return TickerView(
+            security=self.instrument.security,
+            seq=self.seq,
+            time=now_ms,
+            open=None if open_ is None else number(open_),
+            high=None if high is None else number(high),
+            low=None if low is None else number(low),
+            last=None if last is None else number(last),
+            volume=self.instrument.lot.number(day.volume),
+            change=None if last is None or open_ is None else number(last - open_),
+            best_bid=None if bid is None else number(bid[0]),
+            best_ask=None if ask is None else number(ask[0]),
+        )
+
+    def book_frame(self) -> bytes:
+        """Return the ``aggOrderBook`` frame of now."""
+        return encode.agg_order_book(
+            self.instrument.security,
+            self.seq,
+            self.time_ms,
+            self.depth.rows_json(ASK, self._rows_max),
+            self.depth.rows_json(BID, self._rows_max),
+        )
+
+    def last_trades_frame(self) -> bytes:
+        """Return the opening ``trades`` frame: the last n trades, ``seq`` that of the book."""
+        return encode.trades(self.instrument.security, self.seq, None, self.trades)
+
+    def add_trades(self, trades: Sequence[Traded]) -> bytes:
+        """Note new trades; return their live frame."""
+        frame = encode.trades(self.instrument.security, trades[-1].seq, self.last_trade_seq, trades)
+        self.trades.extend(trades)
+        self.last_trade_seq = trades[-1].seq
+        return frame
+
+
+class MarketData:
+    """The public views of all securities.
+
+    `past` are the candles before now, of which `candles_max` are kept.
+    """
+
+    def __init__(
+        self,
+        recovered: Recovered,
+        past: Past | None = None,
+        *,
+        rows_max: int = 50,
+        trades_max: int = 50,
+        candles_max: int = 100,
+    ) -> None:
+        self.views = {
+            i.security: SecurityView(
+                i,
+                seq=recovered.seqs.get(i.security, 0),
+                time_ms=recovered.time_ms,
+                trades=recovered.last_trades.get(i.security, ()),
+                tape=Tape(candles_max, (past or {}).get(i.security)),
+                rows_max=rows_max,
+                trades_max=trades_max,
+            )
+            for i in recovered.instruments
+        }
+        for resting in recovered.open_orders:
+            order = resting.order
+            assert order.price is not None, "a market order never rests"
+            depth, side = self.views[order.instrument.security].depth, _SIDES[order.side]
+            depth.set(side, order.price, depth.get(side, order.price) + resting.remaining)
+
+    def on_orders(self, events: Sequence[Event]) -> set[str]:
+        """Follow one batch of the order channel; return the securities whose book changed."""
+        changed: set[str] = set()
+        for event in events:
+            match event:
+                case OrderAccepted(order):
+                    view = self.views[order.instrument.security]
+                    view.seq, view.time_ms = order.seq, order.time_ms
+                case OrderFilled():
+                    security, price = event.taker.instrument.security, event.price
+                    view = self.views[security]
+                    view.set_level(_OPPOSITE[event.taker.side], price, event.level_quantity)
+                    view.tape.add(event.time_ms, price, event.quantity, event.n == 0)
+                    changed.add(security)
+                case OrderRested(order):
+                    security = order.instrument.security
+                    assert order.price is not None, "a market order never rests"
+                    view = self.views[security]
+                    view.set_level(_SIDES[order.side], order.price, event.level_quantity)
+                    changed.add(security)
+                case OrderCancelled():
+                    order = event.order
+                    security = order.instrument.security
+                    view = self.views[security]
+                    view.seq, view.time_ms = event.seq, event.time_ms
+                    if event.rested:
+                        assert order.price is not None, "a market order never rests"
+                        view.set_level(_SIDES[order.side], order.price, event.level_quantity)
+                        changed.add(security)
+        return changed
+
+    def on_trades(self, trades: Sequence[Traded]) -> list[tuple[str, int, bytes]]:
+        """Follow one batch of the trade channel.
+
+        Returns ``(security, last seq, frame)`` for each security that traded.
+        """
+        by_security: dict[str, list[Traded]] = {}
+        for trade in trades:
+            by_security.setdefault(trade.order.instrument.security, []).append(trade)
+        return [
+            (security, batch[-1].seq, self.views[security].add_trades(batch))
+            for security, batch in by_security.items()
+        ]

@@ -1,0 +1,1 @@
+"""The matching server: commands in, committed events out."""

@@ -1,0 +1,390 @@
+"""Every rule of the market, as a pure function of commands: no clock, no I/O, no randomness.
+
+``Exchange.apply`` takes one command with its time stamp and returns what happened. The same
+commands give the same events, byte for byte, so simulation, replay and audit are free. The books
+match; the exchange knows grids, owners, limits, and what each participant is told.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+import fastbook
+from fastbook_server.channels.matcher import OVERLOADED_RETRY_MS, Withdraw
+from fastbook_server.matching.owners import Accounts, OrderState
+from fastbook_server.matching.security import Market
+from fastbook_server.matching.terms import Refused, Terms
+from fastbook_server.values import ids
+from fastbook_server.values.events import (
+    AllDeleted,
+    CommandRefused,
+    Event,
+    Order,
+    OrderAccepted,
+    OrderCancelled,
+    OrderFilled,
+    OrderRested,
+    OrdersListed,
+    Traded,
+)
+from fastbook_server.values.instruments import Instrument
+from fastbook_server.values.persisted import Recovered
+from fastbook_wire.commands import Add, Delete, DeleteAll, ExchangeCommand, Orders
+from fastbook_wire.words import Code, Reason
+
+_REASONS: dict[int, Reason] = {
+    fastbook.REASON_NO_LIQUIDITY: "no_liquidity",
+    fastbook.REASON_IOC: "ioc",
+    fastbook.REASON_FOK: "fok",
+    fastbook.REASON_SELF_TRADE: "self_trade",
+}
+
+
+class ExchangeLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """The bounds of the market: per user, and of all users together."""
+
+    open_orders_max: int = 200_000
+    open_orders_total_max: int = 2_000_000
+    client_order_ids_max: int = 500_000
+    client_order_ids_total_max: int = 5_000_000
+
+
+class Exchange:
+    """All markets and their participants; the one place where orders have an effect.
+
+    `book_type` makes the books: the Cython one, or the plain one for audits.
+    """
+
+    def __init__(
+        self,
+        recovered: Recovered,
+        *,
+        limits: ExchangeLimits = ExchangeLimits(),  # noqa: B008 (frozen)
+        book_type: type[fastbook.OrderBook] = fastbook.OrderBook,
+    ) -> None:
+        self._epoch = recovered.epoch
+        self._limits = limits
+        self.markets = {
+            i.security: Market(i, recovered.seqs.get(i.security, 0), book_type())
+            for i in recovered.instruments
+        }
+        self._by_number = {m.instrument.number: m for m in self.markets.values()}
+        self._accounts = Accounts()
+        self._restore(recovered)
+
+    def _restore(self, recovered: Recovered) -> None:
+        resting: dict[str, OrderState] = {}
+        for past in recovered.open_orders:
+            order = past.order
+            market = self.markets[order.instrument.security]
+            state = resting[order.id] = OrderState(order, past.remaining, past.notional)
+            account = self._accounts.account(order.user_id)
+            market.restore(state, account.owner)
+            self._accounts.opened(account, state)
+        for gone in recovered.client_orders:
+            if gone.order.id not in resting:
+                self._accounts.remember(
+                    OrderState(gone.order, gone.remaining, gone.notional, gone.status, gone.reason)
+                )
+        for state in resting.values():
+            if state.order.client_order_id is not None:
+                self._accounts.remember(state)
+
+    def users_with_open_orders(self) -> dict[str, bool]:
+        """Return the users who have open orders; True: they go with their user's connection."""
+        return self._accounts.users_with_open_orders()
+
+    def has_open_orders(self, user_id: str) -> bool:
+        """Return whether the user has an order at rest, in any security."""
+        return self._accounts.open_count(user_id) > 0
+
+    def apply(
+        self,
+        user_id: str,
+        command: ExchangeCommand | Withdraw,
+        time_ms: int,
+        *,
+        withdraw_on_close: bool = False,
+    ) -> list[Event]:
+        """Return everything that the command causes, in order; the reply is among it.
+
+        `time_ms` must not go back from call to call. A refused command changes nothing and takes
+        no ``seq``. `withdraw_on_close` marks a new order as not to outlive the user's connection.
+        """
+        try:
+            match command:
+                case Add():
+                    return self._add(user_id, command, time_ms, withdraw_on_close)
+                case Delete():
+                    return self._delete(user_id, command, time_ms)
+                case DeleteAll():
+                    return self._delete_all(user_id, command, time_ms)
+                case Orders():
+                    # Ids sort by age, over all securities and restarts.
+                    states = sorted(self._accounts.open_orders(user_id), key=lambda s: s.order.id)
+                    reports = tuple(s.report() for s in states)
+                    return [OrdersListed(user_id, command.ref, reports)]
+                case Withdraw():
+                    return self._withdraw(user_id, list(self.markets.values()), time_ms)
+        except Refused as refused:
+            of_order = isinstance(command, Add | Delete)
+            ref = None if isinstance(command, Withdraw) else command.ref
+            return [
+                CommandRefused(
+                    user_id, ref, refused.code, refused.message, of_order, refused.retry_after_ms
+                )
+            ]
+
+    def _market(self, security: str | None) -> Market:
+        if security is None:
+            return next(iter(self.markets.values()))
+        market = self.markets.get(security)
+        if market is None:
+            names = ", ".join(list(self.markets)[:10])
+            raise Refused(
+                Code.UNKNOWN_SECURITY, f"security: expected one of {names}, got {security[:40]!r}"
+            )
+        return market
+
+    # ---- add ----------------------------------------------------------------------------------
+
+    def _add(
+        self, user_id: str, command: Add, time_ms: int, withdraw_on_close: bool
+    ) -> list[Event]:
+        new = command.order
+        market = self._market(new.security)
+        terms = Terms.check(new, market.instrument)
+        if new.client_order_id is not None:
+            self._accounts.expire(time_ms)
+            known = self._accounts.client_order(user_id, new.client_order_id, time_ms)
+            if known is not None:
+                return [_retried(known, market.instrument, terms).report(command.ref)]
+        self._check_limits(user_id, new.client_order_id, terms, market)
+        account = self._accounts.account(user_id)
+        try:
+            happened = market.place(terms, account.owner)
+        except Refused:
+            self._accounts.release_if_idle(account)
+            raise
+        order = self._accept(
+            user_id, terms, new.client_order_id, market, time_ms, withdraw_on_close
+        )
+        state = OrderState(order, order.quantity)
+        events: list[Event] = [OrderAccepted(order)]
+        maker_events = self._match(market, state, happened, events, time_ms)
+        if state.status == "open" or state.status == "partiallyFilled":
+            market.open[order.seq] = state
+            self._accounts.opened(account, state)
+        if order.client_order_id is not None:
+            self._accounts.remember(state)
+        filled = order.quantity - state.remaining
+        if filled:
+            trade_id = ids.encode(
+                time_ms, self._epoch, order.seq, market.instrument.number, ids.Kind.TRADE
+            )
+            events.append(Traded(trade_id, order.seq, time_ms, order, filled, state.notional))
+        events.append(state.report(command.ref))
+        events += maker_events
+        self._accounts.release_if_idle(account)
+        return events
+
+    def _check_limits(
+        self, user_id: str, client_order_id: str | None, terms: Terms, market: Market
+    ) -> None:
+        if market.instrument.status == "halted":
+            raise Refused(Code.HALTED, f"{market.instrument.security} is halted: deletes only")
+        accounts, limits = self._accounts, self._limits
+        if terms.time_in_force == "gtc":  # it may rest
+            if accounts.open_count(user_id) >= limits.open_orders_max:
+                message = f"open_orders_max: {limits.open_orders_max} orders are open"
+                raise Refused(Code.TOO_MANY_ORDERS, message)
+            if accounts.open_total() >= limits.open_orders_total_max:
+                raise _overloaded("open_orders_total_max", limits.open_orders_total_max)
+        if client_order_id is not None:
+            if accounts.remembered(user_id) >= limits.client_order_ids_max:
+                raise _overloaded("client_order_ids_max", limits.client_order_ids_max)
+            if accounts.remembered_total() >= limits.client_order_ids_total_max:
+                raise _overloaded("client_order_ids_total_max", limits.client_order_ids_total_max)
+
+    def _accept(
+        self,
+        user_id: str,
+        terms: Terms,
+        client_order_id: str | None,
+        market: Market,
+        time_ms: int,
+        withdraw_on_close: bool,
+    ) -> Order:
+        number = market.instrument.number
+        return Order(
+            id=ids.encode(time_ms, self._epoch, market.seq, number, ids.Kind.ORDER),
+            seq=market.seq,
+            time_ms=time_ms,
+            user_id=user_id,
+            instrument=market.instrument,
+            side=terms.side,
+            exec_type="limit" if terms.price is not None else "market",
+            price=terms.price,
+            quantity=terms.quantity,
+            time_in_force=terms.time_in_force,
+            post_only=terms.post_only,
+            self_trade=terms.self_trade,
+            client_order_id=client_order_id,
+            withdraw_on_close=withdraw_on_close,
+        )
+
+    def _match(
+        self,
+        market: Market,
+        taker: OrderState,
+        happened: list[fastbook.Event],
+        events: list[Event],
+        time_ms: int,
+    ) -> list[Event]:
+        """Fold the book's events into the public ones; return the reports to the makers."""
+        order, seq = taker.order, taker.order.seq
+        fills = cancellations = 0
+        reports: list[Event] = []
+        for e in happened:
+            kind = e.kind
+            if kind == fastbook.EVENT_FILL:
+                maker = market.open[e.maker_order_id]
+                price, quantity = e.price, e.quantity
+                taker.fill(price, quantity)
+                maker.fill(price, quantity)
+                events.append(
+                    OrderFilled(
+                        seq,
+                        fills,
+                        time_ms,
+                        order,
+                        maker.order,
+                        price,
+                        quantity,
+                        maker.remaining,
+                        maker.notional,
+                        e.level_quantity,
+                    )
+                )
+                fills += 1
+                if not maker.remaining:
+                    self._leave(market, maker, taker)
+                reports.append(maker.report(None, price, quantity))
+            elif kind == fastbook.EVENT_REST:
+                level = e.level_quantity
+                events.append(OrderRested(order, taker.remaining, taker.notional, level))
+            else:
+                rested = kind == fastbook.EVENT_CANCEL
+                gone = market.open[e.order_id] if rested else taker
+                reason = _REASONS[e.reason]
+                events.append(_cancelled(gone, seq, cancellations, time_ms, reason, e))
+                cancellations += 1
+                gone.cancel(reason)
+                if rested:
+                    self._leave(market, gone, taker)
+                    reports.append(gone.report())
+        return reports
+
+    def _leave(self, market: Market, state: OrderState, taker: OrderState | None = None) -> None:
+        """Forget an order that is no longer in the book; the taker's account is kept for it."""
+        del market.open[state.order.seq]
+        account = self._accounts.closed(state)
+        if taker is None or taker.order.user_id != account.user_id:
+            self._accounts.release_if_idle(account)
+
+    # ---- delete -------------------------------------------------------------------------------
+
+    def _delete(self, user_id: str, command: Delete, time_ms: int) -> list[Event]:
+        state = self._find(user_id, command, time_ms)
+        market = self.markets[state.order.instrument.security]
+        market.seq += 1
+        event = self._remove(market, state, 0, time_ms, "user")
+        return [event, state.report(command.ref)]
+
+    def _find(self, user_id: str, command: Delete, time_ms: int) -> OrderState:
+        """Return the user's open order; ids are not confirmed to strangers."""
+        if command.client_order_id is not None:
+            state = self._accounts.client_order(user_id, command.client_order_id, time_ms)
+            if state is None or not state.is_open:
+                raise Refused(
+                    Code.UNKNOWN_ORDER,
+                    f"clientOrderId: no open order of yours has {command.client_order_id!r}",
+                )
+            return state
+        claim = ids.decode(command.id or "")
+        market = self._by_number.get(claim.instrument) if claim is not None else None
+        if claim is not None and market is not None:
+            found = market.open.get(claim.seq)
+            if (
+                found is not None
+                and found.order.id == command.id
+                and found.order.user_id == user_id
+            ):
+                return found
+        raise Refused(
+            Code.UNKNOWN_ORDER, f"id: no open order of yours has {(command.id or '')[:40]!r}"
+        )
+
+    def _delete_all(self, user_id: str, command: DeleteAll, time_ms: int) -> list[Event]:
+        markets = list(self.markets.values())
+        if command.security is not None:
+            markets = [self._market(command.security)]
+        events = self._withdraw(user_id, markets, time_ms, "user")
+        count = sum(isinstance(e, OrderCancelled) for e in events)
+        return [AllDeleted(user_id, command.ref, count), *events]
+
+    def _withdraw(
+        self, user_id: str, markets: list[Market], time_ms: int, reason: Reason = "disconnect"
+    ) -> list[Event]:
+        """Take the user's orders out of these markets: one ``seq`` per security that changes."""
+        events: list[Event] = []
+        reports: list[Event] = []
+        by_security: dict[str, list[OrderState]] = {m.instrument.security: [] for m in markets}
+        for state in self._accounts.open_orders(user_id):
+            if state.order.instrument.security in by_security:
+                by_security[state.order.instrument.security].append(state)
+        for security, states in by_security.items():
+            market = self.markets[security]
+            if states:
+                market.seq += 1
+            for n, state in enumerate(states):
+                events.append(self._remove(market, state, n, time_ms, reason))
+                reports.append(state.report())
+        return events + reports
+
+    def _remove(
+        self, market: Market, state: OrderState, n: int, time_ms: int, reason: Reason
+    ) -> OrderCancelled:
+        gone = market.book.cancel(state.order.seq)
+        event = _cancelled(state, market.seq, n, time_ms, reason, gone)
+        state.cancel(reason)
+        self._leave(market, state)
+        return event
+
+
+def _overloaded(name: str, bound: int) -> Refused:
+    return Refused(Code.OVERLOADED, f"{name} {bound} reached", OVERLOADED_RETRY_MS)
+
+
+def _cancelled(
+    state: OrderState, seq: int, n: int, time_ms: int, reason: Reason, gone: fastbook.Event
+) -> OrderCancelled:
+    rested = gone.kind == fastbook.EVENT_CANCEL
+    return OrderCancelled(
+        seq, n, time_ms, state.order, gone.quantity, reason, rested, gone.level_quantity
+    )
+
+
+def _retried(known: OrderState, instrument: Instrument, terms: Terms) -> OrderState:
+    """Return the state of the order that a retry repeats.
+
+    Raises:
+        Refused: the client order id was used for an order with another content.
+    """
+    order = known.order
+    if order.instrument.security != instrument.security or Terms.of(order) != terms:
+        raise Refused(
+            Code.DUPLICATE_CLIENT_ORDER_ID,
+            f"clientOrderId: {order.client_order_id!r} names another order, {order.id}",
+        )
+    return known

@@ -1,0 +1,323 @@
+"""The single writer: match, commit, publish, in this order and pipelined.
+
+``submit`` stamps a command and matches it at once; its events join the batch that is being
+collected. ``run`` commits one batch after the other: while one is in flight, what arrives is
+matched and collected into the next. Events are published when their batch is durable (or, with
+``relaxed``, as soon as they are matched).
+
+A batch is retried unchanged until its outcome is known: never rolled back, never guessed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+
+from fastbook_server import metrics
+from fastbook_server.channels.channel import Channels
+from fastbook_server.channels.matcher import Unavailable, Withdraw
+from fastbook_server.matching.exchange import Exchange
+from fastbook_server.store import Store, StoreUnavailable
+from fastbook_server.values import clock
+from fastbook_server.values.clock import Timers
+from fastbook_server.values.events import (
+    CommandRefused,
+    Event,
+    OrderAccepted,
+    OrderCancelled,
+    OrderFilled,
+    OrderRested,
+    OrdersListed,
+    PublicEvent,
+    Traded,
+)
+from fastbook_server.values.persisted import Batch, Durability
+from fastbook_wire.commands import ExchangeCommand, Orders
+from fastbook_wire.words import Code
+
+log = logging.getLogger(__name__)
+
+RETRY_DELAY_FIRST_S = 0.05
+RETRY_DELAY_MAX_S = 2.0
+STALL_S = 1.0
+"""A commit that takes longer counts as a database that is away."""
+
+IDLE_CHECK_S = 5.0
+"""Without commands, an empty batch asks this often whether the database is there and still ours."""
+
+_PUBLIC = frozenset((OrderAccepted, OrderFilled, OrderRested, OrderCancelled, Traded))
+
+
+class _Pending:
+    """A batch that is being collected."""
+
+    __slots__ = ("commands", "events", "since_ms", "weight")
+
+    def __init__(self) -> None:
+        self.commands = 0
+        self.since_ms = 0  # the stamp of the first command
+        self.events: list[Event] = []
+        self.weight = 0
+
+
+class Pipeline:
+    """Takes commands, gives committed events to the channels.
+
+    Bounds: a batch closes at `batch_commands_max`; above `inbox_commands_max` uncommitted
+    commands ``congested`` asks senders to wait; above `uncommitted_events_max` commands are
+    refused, which happens only while the database is slow or away.
+    """
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        store: Store,
+        channels: Channels,
+        *,
+        batch_no: int,
+        time_ms: int,
+        timers: Timers,
+        durability: Durability = "commit",
+        batch_commands_max: int = 2_000,
+        inbox_commands_max: int = 4_000,
+        uncommitted_events_max: int = 200_000,
+        idle_check_s: float = IDLE_CHECK_S,
+        now_ms: Callable[[], int] = clock.time_ms,
+    ) -> None:
+        self._exchange = exchange
+        self._store = store
+        self._channels = channels
+        self._batch_no = batch_no
+        self._time_ms = time_ms
+        self._timers = timers
+        self._relaxed = durability == "relaxed"
+        self._batch_commands_max = batch_commands_max
+        self._inbox_commands_max = inbox_commands_max
+        self._uncommitted_events_max = uncommitted_events_max
+        self._idle_check_s = idle_check_s
+        self._now_ms = now_ms
+        self._collecting = _Pending()
+        self._closed: deque[_Pending] = deque()
+        self._in_flight: _Pending | None = None
+        self._commands = 0  # matched, not yet committed
+        self._events = 0
+        self._commit_since: float | None = None
+        self._failing = False
+        self._stopping = False
+        self._bug: Exception | None = None
+        self._wake = asyncio.Event()
+        self._progress = asyncio.Event()
+        self._unpublished: list[Event] = []  # relaxed only
+        self._unpublished_since_ms = 0
+        self._publish_at: clock.Cancellable | None = None
+
+    # ---- taking commands ----------------------------------------------------------------------
+
+    @property
+    def available(self) -> bool:
+        """Whether the database keeps up: no failed or stalled commit, not stopping."""
+        since = self._commit_since
+        stalled = since is not None and self._timers.time() - since > STALL_S
+        return not (self._failing or stalled or self._stopping)
+
+    @property
+    def congested(self) -> bool:
+        """Whether a sender should wait for ``progress`` before it sends more."""
+        return self._commands >= self._inbox_commands_max and self.available
+
+    async def progress(self) -> None:
+        """Wait until a batch has been committed, or long enough to look again."""
+        waiter = asyncio.ensure_future(self._progress.wait())
+        await asyncio.wait((waiter,), timeout=STALL_S)
+        waiter.cancel()
+
+    def submit(
+        self,
+        user_id: str,
+        command: ExchangeCommand | Withdraw,
+        *,
+        withdraw_on_close: bool = False,
+    ) -> None:
+        """Match a command now; its events are published once they are durable.
+
+        Raises:
+            Unavailable: the bound of uncommitted events is met, or the server is stopping.
+        """
+        if self._stopping:
+            raise Unavailable(Code.UNAVAILABLE, "the server is stopping", 1_000)
+        if self._events >= self._uncommitted_events_max:
+            raise Unavailable(
+                Code.UNAVAILABLE,
+                "the database is away or too slow: "
+                f"uncommitted_events_max {self._uncommitted_events_max} reached",
+                1_000,
+            )
+        self._tick()
+        events = self._match(user_id, command, withdraw_on_close)
+        batch = self._collecting
+        if not batch.commands:
+            batch.since_ms = self._time_ms
+        batch.events += events
+        batch.commands += 1
+        self._commands += 1
+        weight = len(events)
+        if type(command) is Orders:  # one event as long as the list that it carries
+            weight += sum(len(e.reports) for e in events if type(e) is OrdersListed)
+        batch.weight += weight
+        self._events += weight
+        if batch.commands >= self._batch_commands_max:
+            self._closed.append(batch)
+            self._collecting = _Pending()
+        if self._relaxed:
+            if not self._unpublished:
+                self._unpublished_since_ms = self._time_ms
+            self._unpublished += events
+            if self._publish_at is None:
+                self._publish_at = self._timers.call_later(0, self._publish_relaxed)
+        self._wake.set()
+
+    def _tick(self) -> int:
+        """Let time go on if the clock does; return the stamp of now."""
+        now = self._now_ms()
+        if now > self._time_ms:
+            self._time_ms = now
+        return self._time_ms
+
+    def committed_until_ms(self) -> int:
+        """Return a time before which nothing more can happen to what is durable.
+
+        Every event that is not durable yet bears this time or a later one. It never goes back.
+        """
+        for batch in (self._in_flight, *self._closed, self._collecting):
+            if batch is not None and batch.commands:
+                return batch.since_ms
+        return self._tick()
+
+    def published_until_ms(self) -> int:
+        """Return the same of what has been published."""
+        if not self._relaxed:
+            return self.committed_until_ms()
+        return self._unpublished_since_ms if self._unpublished else self._tick()
+
+    def _match(
+        self, user_id: str, command: ExchangeCommand | Withdraw, withdraw_on_close: bool
+    ) -> list[Event]:
+        try:
+            return self._exchange.apply(
+                user_id, command, self._time_ms, withdraw_on_close=withdraw_on_close
+            )
+        except Exception as error:
+            # Our own bug, and the books may be half changed: only a rebuild from SQL is right.
+            log.critical("stopping: %r failed", command, exc_info=True)
+            self._bug = error
+            self.stop()
+            raise Unavailable(Code.UNAVAILABLE, "the server is stopping", 1_000) from error
+
+    # ---- committing ---------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Commit and publish batches until ``stop`` and the last one is through.
+
+        Raises:
+            StoreError: the database is no longer ours, or refused a batch for good.
+            Exception: the exchange failed; what was matched before is committed and published.
+        """
+        try:
+            await self._run()
+        finally:
+            self._stopping = True  # whatever ended it: what comes now would never be committed
+
+    async def _run(self) -> None:
+        while True:
+            await self._until_woken()
+            self._wake.clear()
+            while (batch := self._next_batch()) is not None:
+                self._in_flight = batch
+                await self._commit(batch)
+                self._in_flight = None
+                self._commands -= batch.commands
+                self._events -= batch.weight
+                if not self._relaxed:
+                    self._publish(batch.events)
+                self._progress.set()
+                self._progress.clear()
+            if self._stopping:
+                self._publish_relaxed()
+                if self._bug is not None:
+                    raise self._bug
+                return
+
+    async def _until_woken(self) -> None:
+        """Wait for commands; meanwhile make sure now and then that the database is still ours."""
+        while not self._wake.is_set():
+            try:
+                async with asyncio.timeout(self._idle_check_s):
+                    await self._wake.wait()
+            except TimeoutError:
+                await self._write(())
+
+    def stop(self) -> None:
+        """Refuse further commands; ``run`` returns when what was taken is committed."""
+        self._stopping = True
+        self._wake.set()
+
+    @property
+    def uncommitted_commands(self) -> int:
+        """How many commands have been matched but are not durable yet."""
+        return self._commands
+
+    def _next_batch(self) -> _Pending | None:
+        if self._closed:
+            return self._closed.popleft()
+        batch = self._collecting
+        if not batch.commands:
+            return None
+        self._collecting = _Pending()
+        return batch
+
+    async def _commit(self, pending: _Pending) -> None:
+        public = tuple(e for e in pending.events if type(e) in _PUBLIC)
+        if public:  # else refusals and lists only: nothing to keep, and all before is durable
+            await self._write(public)  # type: ignore[arg-type]
+            metrics.BATCH_COMMANDS.observe(pending.commands)
+        metrics.COMMANDS.inc(pending.commands)
+
+    async def _write(self, events: tuple[PublicEvent, ...]) -> None:
+        """Make the next batch durable, however long it takes."""
+        batch = Batch(self._batch_no + 1, self._time_ms, events)
+        prepared = self._store.prepare(batch)
+        self._commit_since = started = self._timers.time()
+        delay = RETRY_DELAY_FIRST_S
+        while True:
+            try:
+                await self._store.commit(prepared)
+                break
+            except StoreUnavailable as error:
+                if not self._failing:
+                    log.warning("database away, retrying batch %d: %s", batch.number, error)
+                self._failing = True
+                metrics.COMMIT_RETRIES.inc()
+                await asyncio.sleep(delay)
+                delay = min(delay * 2, RETRY_DELAY_MAX_S)
+        if self._failing:
+            log.warning("database back, batch %d is in", batch.number)
+        self._failing = False
+        self._commit_since = None
+        self._batch_no = batch.number
+        metrics.COMMIT_SECONDS.observe(self._timers.time() - started)
+
+    # ---- publishing ---------------------------------------------------------------------------
+
+    def _publish_relaxed(self) -> None:
+        self._publish_at = None
+        events, self._unpublished = self._unpublished, []
+        if events:
+            self._publish(events)
+
+    def _publish(self, events: list[Event]) -> None:
+        self._channels.publish(events)
+        refused = [e for e in events if type(e) is CommandRefused]
+        for refusal in refused:
+            metrics.REFUSED.labels(refusal.code).inc()

@@ -1,0 +1,324 @@
+"""One connection, as it is between the session and its socket: heard, and disturbed on demand.
+
+A session writes whole frames to a transport and reads messages from a WebSocket; `Wire` and
+`HeardSocket` stand in these two places, so no session knows of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal
+
+import msgspec
+from aiohttp import WSMessage, WSMsgType, web
+
+from fastbook_server.gateway import encode, rfc6455
+from fastbook_server.gateway.session import Session
+from fastbook_server.testing.faults import (
+    CutAfterAck,
+    Delay,
+    Faults,
+    LostAck,
+    Refusal,
+    Skip,
+    Stall,
+    WrongChecksum,
+)
+from fastbook_server.testing.log import Entry, Log
+from fastbook_server.testing.timers import HandTimers
+
+Frame = dict[str, Any]
+PUBLIC = frozenset(("aggOrderBook", "trades", "depth", "checksum", "candles", "ticker"))
+AWAITED_MAX = 10_000
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+class Company:
+    """All connections of a server that are open, and what they share."""
+
+    def __init__(self, timers: HandTimers, faults: Faults, log: Log) -> None:
+        self.timers = timers
+        self.faults = faults
+        self.log = log
+        self.wires: dict[Wire, None] = {}
+        self.count = 0
+        faults.changed = self._faults_changed
+        faults.cut_now = self.cut
+
+    def cut(self, user_id: str | None) -> int:
+        """Cut the connections of a user (None: all); return how many."""
+        cut = [w for w in self.wires if user_id in (None, w.user_id)]
+        for wire in cut:
+            wire.cut("cut")
+        return len(cut)
+
+    def _faults_changed(self) -> None:
+        for wire in tuple(self.wires):
+            wire.reconsider()
+
+
+class Wire:
+    """What a session takes for its transport: every frame passes here on its way to the client."""
+
+    def __init__(self, transport: asyncio.Transport, company: Company) -> None:
+        self._transport = transport
+        self._company = company
+        self._faults = company.faults
+        company.count += 1
+        self.number = company.count
+        self.user_id = ""
+        self.open = True
+        self._awaited: deque[tuple[str, Any]] = deque(maxlen=AWAITED_MAX)  # (op, ref)
+        self._opening: set[str] = set()  # securities whose opening trades are still to come
+        self._stalled: list[bytes] = []
+        self._late: deque[bytes] = deque()
+        self._late_until_us = 0
+        self._gate = asyncio.Event()
+        company.wires[self] = None
+        self.reconsider()
+
+    # ---- what a session asks of its transport --------------------------------------------------
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Send whole frames, unless a fault will not have it."""
+        for frame in _split(bytes(data)):
+            self._out(frame)
+
+    def writelines(self, data: Iterable[bytes]) -> None:
+        """Send whole frames that come in pieces."""
+        self.write(b"".join(data))
+
+    def close(self) -> None:
+        """End the connection; what was written still arrives."""
+        self._release()
+        self._transport.close()
+
+    def abort(self) -> None:
+        """Cut the connection."""
+        self._release()
+        self._transport.abort()
+
+    def __getattr__(self, name: str) -> Any:
+        """All else is the transport's own."""
+        return getattr(self._transport, name)
+
+    # ---- what others ask ----------------------------------------------------------------------
+
+    def cut(self, why: str, *, flush: bool = False) -> None:
+        """Cut the connection because of a fault; `flush`: what was written still arrives."""
+        self.note("fault", f"{why}: the connection is cut")
+        if flush:
+            self.close()
+        else:
+            self.abort()
+
+    def ended(self) -> None:
+        """Forget it: the socket is gone."""
+        self.open = False
+        self._release()
+        self._company.wires.pop(self, None)
+        self.note("note", "disconnected")
+
+    def note(self, direction: Literal["sent", "got", "fault", "note"], text: str) -> None:
+        """Enter something into the log."""
+        company = self._company
+        now_ms = company.timers.now_ms()
+        company.log.add(Entry(now_ms, self.number, self.user_id, direction, text))
+
+    def reconsider(self) -> None:
+        """Let go what no fault holds back any more."""
+        if self._faults.find(Stall, self.user_id) is not None:
+            if self._gate.is_set():
+                self.note("fault", "stalled")
+            self._gate.clear()
+            return
+        self._gate.set()
+        if self._faults.find(Delay, self.user_id) is None:
+            while self._late:
+                self._send(self._late.popleft())
+        stalled, self._stalled = self._stalled, []
+        for frame in stalled:
+            self._out(frame)
+
+    async def unstalled(self) -> None:
+        """Wait while the server is not to read."""
+        await self._gate.wait()
+
+    def heard(self, data: bytes) -> bool:
+        """Note what the client sent; return whether the session may have it."""
+        self.note("sent", data.decode(errors="replace"))
+        try:
+            command = _decode(data)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return True
+        op, ref = command.get("op"), command.get("ref")
+        if not isinstance(op, str):
+            return True
+        refusal = self._faults.take(Refusal, self.user_id, lambda f: f.op in (None, op))
+        if refusal is None:
+            if op in ("add", "delete"):
+                self._awaited.append((op, ref))
+            return True
+        self.note("fault", repr(refusal))
+        payload = encode.refusal(
+            ref,
+            refusal.code,
+            refusal.message,
+            of_order=op in ("add", "delete"),
+            retry_after_ms=refusal.retry_after_ms,
+        )
+        self._out(rfc6455.text(payload))
+        return False
+
+    # ---- on the way out -----------------------------------------------------------------------
+
+    def _out(self, frame: bytes) -> None:
+        if self._transport.is_closing():
+            return
+        if not self._gate.is_set():
+            self._stalled.append(frame)
+            return
+        if frame[0] != rfc6455.TEXT:
+            self._send(frame)
+            return
+        decoded = _decode(_payload(frame))
+        event = decoded.get("event")
+        if event == "welcome":
+            self.user_id = decoded["userId"]
+            self._opening.add(decoded["security"])
+            self.note("note", "connected")
+        elif event == "subscribed" and decoded["channel"] == "book":
+            self._opening.add(decoded["security"])
+        if self._is_left_out(decoded):
+            return
+        if event == "checksum" and self._faults.take(WrongChecksum, self.user_id):
+            self.note("fault", f"wrong checksum in place of {decoded['checksum']}")
+            wrong = decoded | {"checksum": decoded["checksum"] ^ 1}
+            frame = rfc6455.text(msgspec.json.encode(wrong))
+        op = self._acked(decoded)
+        if op is not None and self._faults.take(LostAck, self.user_id, lambda f: f.op == op):
+            self.cut(f"lost: {_payload(frame).decode()}", flush=True)
+            return
+        if event == "welcome":  # nobody could say what to wait for
+            self._send(frame)
+            return
+        self._delay_or_send(frame, event in PUBLIC)
+        if op is not None and self._faults.take(CutAfterAck, self.user_id, lambda f: f.op == op):
+            while self._late:
+                self._send(self._late.popleft())
+            self.cut("after the answer", flush=True)
+
+    def _is_left_out(self, frame: Frame) -> bool:
+        """Whether a live public frame is to be missed; opening ones never are."""
+        event = frame.get("event")
+        if event not in ("trades", "depth"):
+            return False
+        if event == "trades" and frame["security"] in self._opening:
+            self._opening.discard(frame["security"])
+            return False
+        if event == "depth" and frame["prevSeq"] is None:
+            return False
+        skip = self._faults.take(Skip, self.user_id, lambda f: f.event == event)
+        if skip is not None:
+            self.note("fault", f"left out: {msgspec.json.encode(frame).decode()}")
+        return skip is not None
+
+    def _acked(self, frame: Frame) -> str | None:
+        """Return which op this frame answers, if it says that an order was executed."""
+        if frame.get("event") not in ("order", "error") or "lastPrice" in frame:
+            return None
+        for waiting in self._awaited:
+            if waiting[1] == frame.get("ref"):
+                self._awaited.remove(waiting)
+                return waiting[0] if frame.get("status", "rejected") != "rejected" else None
+        return None
+
+    def _delay_or_send(self, frame: bytes, is_public: bool) -> None:
+        delay = self._faults.find(Delay, self.user_id, lambda f: f.public or not is_public)
+        if delay is None:
+            self._send(frame)
+            return
+        delay.happened += 1
+        timers = self._company.timers
+        now_us = timers.now_us()
+        due_us = max(now_us + round(delay.seconds * 1e6), self._late_until_us)
+        self._late_until_us = due_us
+        self._late.append(frame)
+        timers.call_later((due_us - now_us) / 1e6, self._send_late)
+
+    def _send_late(self) -> None:
+        if self._late and not self._transport.is_closing():
+            self._send(self._late.popleft())
+
+    def _send(self, frame: bytes) -> None:
+        if frame[0] == rfc6455.TEXT:
+            self.note("got", _payload(frame).decode())
+        else:
+            self.note("note", f"closed by the server with {int.from_bytes(frame[2:4], 'big')}")
+        self._transport.write(frame)
+
+    def _release(self) -> None:
+        """Let a session that is held in front of the gate find out that it is over."""
+        self._stalled.clear()
+        self._late.clear()
+        self._gate.set()
+
+
+class HeardSocket:
+    """What a session takes for its WebSocket."""
+
+    def __init__(self, ws: web.WebSocketResponse, wire: Wire) -> None:
+        self._ws = ws
+        self._wire = wire
+
+    async def receive(self) -> WSMessage:
+        """Return the next message that the session may have."""
+        while True:
+            await self._wire.unstalled()
+            message: WSMessage = await self._ws.receive()
+            await self._wire.unstalled()
+            if message.type is not WSMsgType.TEXT or self._wire.heard(message.data):
+                return message
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._ws, name)
+
+
+class HeardSession(Session):
+    """A session that is heard."""
+
+    def __init__(
+        self, ws: web.WebSocketResponse, transport: asyncio.Transport, company: Company, **rest: Any
+    ) -> None:
+        self.wire = Wire(transport, company)
+        heard: Any = HeardSocket(ws, self.wire)
+        between: Any = self.wire
+        super().__init__(heard, between, **rest)
+
+    def ended(self) -> None:
+        """Release everything."""
+        super().ended()
+        self.wire.ended()
+
+
+def _split(data: bytes) -> Iterator[bytes]:
+    """Return the whole frames that `data` is made of (RFC 6455, 5.2; unmasked)."""
+    while data:
+        end = sum(_bounds(data))
+        yield data[:end]
+        data = data[end:]
+
+
+def _bounds(frame: bytes) -> tuple[int, int]:
+    """Return the length of the header and of the payload of the first frame."""
+    length = frame[1]
+    if length < 126:
+        return 2, length
+    start = 4 if length == 126 else 10
+    return start, int.from_bytes(frame[2:start], "big")
+
+
+def _payload(frame: bytes) -> bytes:
+    return frame[_bounds(frame)[0] :]

@@ -1,0 +1,1 @@
+"""The ``fastbook`` command and the companions it starts: clients, simulations, exports."""

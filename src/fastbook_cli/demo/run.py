@@ -1,0 +1,114 @@
+"""``fastbook demo``: a server, a market on it (simulated or recorded), and a view of it.
+
+Market and view are ordinary clients of the public endpoint. The order of things: the server (as
+``serve`` does), then the market and the view; at the end the same backwards.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import msgspec
+
+from fastbook_cli.demo.recorded import Recorded
+from fastbook_cli.demo.views import LineView, ScreenView, View, watch
+from fastbook_cli.replay.ledger import ReplayError
+from fastbook_cli.replay.recording import read
+from fastbook_cli.sim.control import Control
+from fastbook_cli.sim.door import with_control
+from fastbook_cli.sim.live import Live
+from fastbook_cli.sim.settings import SimSettings
+from fastbook_client.errors import ConnectError, FastbookError
+from fastbook_server import app, process
+from fastbook_server.config import Config
+from fastbook_server.embedded.supervisor import default_data_dir
+from fastbook_server.gateway.door import Gateway
+from fastbook_server.values.instruments import InstrumentSpec
+
+
+class DemoOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``demo`` takes besides the settings of the server."""
+
+    sim: SimSettings
+    plain: bool = False
+    recording: Path | None = None
+    once: bool = False
+    """Play the recording once, not again and again; ``sim.speed`` is its speed."""
+
+
+RECORDED = InstrumentSpec.parse("BTC-USD:0.1:1e-8")
+"""What Bitstamp's BTC/USD needs."""
+
+
+class DemoError(OSError):
+    """The demo cannot go on: its clients are refused, or its output goes nowhere."""
+
+
+def with_own_data(config: Config, name: str = "fastbook-demo") -> Config:
+    """Return `config` with the demo's own data folder, unless it names one or a database."""
+    if config.data_dir is not None or config.database_url is not None:
+        return config
+    folder = default_data_dir().with_name(name)
+    return msgspec.structs.replace(config, data_dir=str(folder))
+
+
+def for_recordings(config: Config) -> Config:
+    """Return `config` with the instrument of the known recordings, unless it names others."""
+    if config.instruments != Config().instruments:
+        return config
+    return msgspec.structs.replace(config, instruments=(RECORDED,))
+
+
+async def run(config: Config, options: DemoOptions) -> int:
+    """Run a demo until a signal or a failure; returns the exit code of the process.
+
+    Raises:
+        DemoError: a client could not connect, or nobody reads what it says.
+        RecordingError: the recording is none.
+    """
+    control = Control(options.sim)
+    gateway: Callable[..., Gateway] = with_control(control)
+    recorded: Recorded | None = None
+    data_name = "fastbook-demo"
+    if options.recording is not None:
+        actions = read(options.recording)
+        speed, once = options.sim.speed, options.once
+        recorded = Recorded(file=options.recording, actions=actions, speed=speed, once=once)
+        config, data_name, gateway = for_recordings(config), "fastbook-demo-replay", Gateway
+    screen = sys.stdout.isatty() and not options.plain
+    view: View = ScreenView(config.log_level) if screen else LineView(config.log_level)
+
+    @contextlib.asynccontextmanager
+    async def company(server: app.Server) -> AsyncIterator[None]:
+        if recorded is not None:
+            market = recorded.run(server.url, config.instruments[0].security)
+        else:
+            market = Live(server.url, options.sim, control).run()
+        view.open(server.url)
+        async with asyncio.TaskGroup() as tasks:
+            trading = tasks.create_task(market, name="market")
+            watching = tasks.create_task(watch(server.url, view), name="view")
+            try:
+                yield
+            finally:
+                trading.cancel()
+                await asyncio.wait((trading,))
+                watching.cancel()
+
+    try:
+        return await process.serve(with_own_data(config, data_name), company, gateway=gateway)
+    except* ConnectError as group:
+        raise DemoError(f"a client of the demo was refused: {_first(group)}") from None
+    except* (OSError, FastbookError, ReplayError) as group:
+        raise DemoError(str(_first(group))) from None
+    finally:
+        view.close()
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    first = group.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first

@@ -1,0 +1,199 @@
+"""Where the demo shows itself: the whole terminal, or a line per second."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import shlex
+import shutil
+import sys
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol, TextIO
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from fastbook_cli.terminal import draw
+from fastbook_cli.terminal.watch import MarketWatch, websocket_url
+from fastbook_client.events import Disconnected
+from fastbook_client.market import connect
+
+log = logging.getLogger(__name__)
+
+REDRAW_S = 0.125
+LINE_S = 1.0
+NOTES_KEPT = 20
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+class OutputGoneError(OSError):
+    """Nobody reads the demo's output any more."""
+
+
+async def watch(url: str, view: View) -> None:
+    """Follow the market as any client would, and show it; returns never.
+
+    Raises:
+        ExceptionGroup: of ConnectError or OSError, the first connection was refused or nobody
+            reads the output any more.
+    """
+    loop = asyncio.get_running_loop()
+    async with connect(url) as client, asyncio.TaskGroup() as tasks:
+        market = MarketWatch(url, client.security, client.welcome)
+
+        async def read() -> None:
+            async for event in client:
+                if isinstance(event, Disconnected):
+                    log.warning("the view lost its connection: %s", event.reason)
+                market.take(event, loop.time())
+
+        tasks.create_task(read(), name="view's connection")
+        while True:
+            await asyncio.sleep(view.interval_s)
+            view.show(market, loop.time())
+
+
+def hint(program: str, ws_url: str) -> str:
+    """Return a command that connects to the demo from another terminal."""
+    return f"{program} connect {ws_url}"
+
+
+def foot(market: MarketWatch, notes: Sequence[str], program: str) -> tuple[Text, Text]:
+    """Return what stands below the figures; `notes` are lines that need attention."""
+    connect = Text.assemble(("talk to it  ", draw.DIM), (hint(program, market.ws_url), "cyan"))
+    if notes:
+        return connect, Text(notes[-1], style="yellow")
+    page = Text.assemble(("trade in a browser  ", draw.DIM), (f"{market.url}/", "bold cyan"))
+    return connect, page.append("   Ctrl-C ends it all", draw.DIM)
+
+
+def own_command() -> str:
+    """Return what to type to call this program again: it need not be on the PATH."""
+    called = Path(sys.argv[0])
+    if called.name == "__main__.py":
+        return f"{sys.executable} -m fastbook_cli"
+    found = shutil.which(called.name)
+    if found is not None and Path(found).resolve() == called.resolve():
+        return called.name
+    return shlex.quote(str(called))
+
+
+class View(Protocol):
+    """Where the demo shows itself."""
+
+    interval_s: float
+
+    def open(self, url: str) -> None:
+        """Say that the server is ready at `url`."""
+
+    def show(self, market: MarketWatch, now_s: float) -> None:
+        """Show the latest state."""
+
+    def close(self) -> None:
+        """Give the terminal back and say goodbye."""
+
+
+class LineView:
+    """A line per second: for pipes, logs and ``--plain``. What is logged goes to stderr."""
+
+    interval_s = LINE_S
+
+    def __init__(self, log_level: str) -> None:
+        logging.basicConfig(level=log_level.upper(), format=LOG_FORMAT)
+        self._market: MarketWatch | None = None
+
+    def open(self, url: str) -> None:
+        """Say where the server is, in the words of ``fastbook serve``, and how to talk to it."""
+        self._say(f"ready {url}")
+        self._say(f"trade in a browser: {url}/")
+        self._say(f"talk to it: {hint(own_command(), websocket_url(url))}")
+
+    def show(self, market: MarketWatch, now_s: float) -> None:
+        """Print one line."""
+        self._market = market
+        self._say(draw.line(market, now_s))
+
+    def close(self) -> None:
+        """Print what it has been."""
+        if self._market is not None:
+            with contextlib.suppress(OutputGoneError):
+                self._say(draw.farewell(self._market))
+
+    def _say(self, text: str) -> None:
+        try:
+            print(text, flush=True)
+        except BrokenPipeError:  # as of | head; nor shall the interpreter complain at its end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise OutputGoneError("nobody reads the output any more") from None
+
+
+class ScreenView:
+    """The whole terminal, redrawn from the latest state; it is given back at the end."""
+
+    interval_s = REDRAW_S
+
+    def __init__(self, log_level: str) -> None:
+        self._console = Console()
+        self._program = own_command()
+        self._notes = Notes()
+        self._live: Live | None = None
+        self._market: MarketWatch | None = None
+        logging.basicConfig(level=log_level.upper(), handlers=[self._notes], format=LOG_FORMAT)
+        self._console.print("[dim]starting the server and its database …[/dim]")
+
+    def open(self, url: str) -> None:  # noqa: ARG002 (the head line has it)
+        """Take the screen."""
+        self._notes.hold()
+        self._live = Live(console=self._console, screen=True, auto_refresh=False)
+        self._live.start()
+
+    def show(self, market: MarketWatch, now_s: float) -> None:
+        """Redraw."""
+        self._market = market
+        if self._live is not None:
+            unicode = self._console.encoding.startswith("utf")
+            size = (self._console.width, self._console.height)
+            below = foot(market, self._notes.held, self._program)
+            drawn = draw.screen(market, now_s, size, below, unicode=unicode)
+            self._live.update(drawn, refresh=True)
+
+    def close(self) -> None:
+        """Give the screen back, then print what was logged meanwhile."""
+        if self._live is not None:
+            self._live.stop()
+        self._notes.release()
+        if self._market is not None:
+            self._console.print(draw.farewell(self._market), highlight=False)
+
+
+class Notes(logging.StreamHandler[TextIO]):
+    """What is logged: to stderr, or while the screen is taken, held for its last row."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held: deque[str] = deque(maxlen=NOTES_KEPT)
+        self._records: deque[logging.LogRecord] = deque(maxlen=NOTES_KEPT)
+        self._holding = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print or hold a record; a row of the screen only has room for what matters."""
+        if not self._holding:
+            super().emit(record)
+        elif record.levelno >= logging.WARNING:
+            self.held.append(record.getMessage())
+            self._records.append(record)
+
+    def hold(self) -> None:
+        """Keep the terminal clean from now on."""
+        self._holding = True
+
+    def release(self) -> None:
+        """Print what was held."""
+        self._holding = False
+        for record in self._records:
+            super().emit(record)

@@ -1,0 +1,114 @@
+"""The ``fastbook export`` command: its options, as a selection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+
+from fastbook_cli.export.tables import TABLES, Selection
+from fastbook_wire.words import INTERVALS
+
+
+def moment(_: click.Context, __: click.Parameter, text: str | None) -> int | None:
+    """Return the Unix milliseconds of a text: just these, or ISO 8601 (UTC unless it says so)."""
+    if text is None:
+        return None
+    try:
+        if text.lstrip("-").isdigit():
+            unix_ms = int(text)
+            if not -(2**63) <= unix_ms < 2**63:
+                raise ValueError(text)
+            return unix_ms
+        parsed = datetime.fromisoformat(text)
+    except ValueError:
+        raise click.BadParameter(
+            f"expected a time such as 2026-01-31T12:00, or Unix milliseconds, got {text!r}"
+        ) from None
+    if parsed.tzinfo is None:
+        parsed = parsed.replace(tzinfo=UTC)
+    return (parsed - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+
+
+OPTIONS = (
+    click.argument("table", type=click.Choice(TABLES)),
+    click.option(
+        "--security", "securities", multiple=True, metavar="NAME", help="Repeatable; default: all."
+    ),
+    click.option(
+        "--start",
+        callback=moment,
+        metavar="TIME",
+        help="First moment, such as 2026-01-31T12:00 (UTC), or Unix milliseconds.",
+    ),
+    click.option("--end", callback=moment, metavar="TIME", help="First moment that is not wanted."),
+    click.option(
+        "--interval",
+        type=click.Choice(list(INTERVALS)),
+        default="1m",
+        show_default=True,
+        help="Of candles.",
+    ),
+    click.option("--integers", is_flag=True, help="Ticks and lots instead of prices and amounts."),
+    click.option(
+        "--format",
+        "form",
+        type=click.Choice(["csv", "parquet"]),
+        help="Default: what FILE ends in, else csv.",
+    ),
+    click.option("--output", required=True, metavar="FILE", help="- is standard output (csv)."),
+    click.option(
+        "--database-url",
+        envvar="FASTBOOK_DATABASE_URL",
+        metavar="VALUE",
+        help="postgresql://… of the server's database.",
+    ),
+    click.option(
+        "--data-dir",
+        envvar="FASTBOOK_DATA_DIR",
+        type=click.Path(path_type=Path),
+        metavar="FOLDER",
+        help="Of the server's private PostgreSQL, which may be running or not.",
+    ),
+)
+
+
+def export_command(run_loop: Callable[[Coroutine[Any, Any, int]], int]) -> click.Command:
+    """Return the command; `run_loop` runs what it starts."""
+
+    def export(
+        output: str, form: Any, database_url: str | None, data_dir: Path | None, **what: Any
+    ) -> int:
+        """Write orders, trades, fills or candles to a file, as they are at one moment.
+
+        Rows come in the order of security and seq (candles: time). Columns are those of the
+        database; times are Unix milliseconds, prices and amounts what the wire shows. The file
+        has its name only when it is complete. Memory does not grow with it.
+        """
+        from fastbook_cli.export import run
+
+        if form is None:
+            form = "parquet" if output.endswith(".parquet") else "csv"
+        options = run.ExportOptions(
+            selection=Selection(
+                table=what["table"],
+                securities=what["securities"],
+                start_ms=what["start"],
+                end_ms=what["end"],
+                interval=what["interval"],
+                integers=what["integers"],
+            ),
+            output=output,
+            form=form,
+            database_url=database_url or None,
+            data_dir=data_dir,
+        )
+        return run_loop(run.run(options))
+
+    command: Any = export
+    for option in reversed(OPTIONS):
+        command = option(command)
+    return click.command()(command)

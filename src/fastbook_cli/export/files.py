@@ -1,0 +1,143 @@
+"""The files that rows are written to: complete under their name, or not there at all."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal, Protocol, TextIO
+
+from fastbook_cli.export.tables import Column, Kind
+
+Format = Literal["csv", "parquet"]
+Rows = Sequence[Iterable[Any]]
+
+PARQUET_MISSING = 'Parquet needs pyarrow: pip install "fastbook-exchange[parquet]"'
+
+
+class ExportError(Exception):
+    """It cannot be exported as asked for; the message is for people."""
+
+
+class Sink(Protocol):
+    """Something that takes rows, in the order of the columns it was made for."""
+
+    def write(self, rows: Rows) -> None:
+        """Append rows."""
+
+    def finish(self) -> None:
+        """Write what is left."""
+
+
+def check_format(form: Format) -> None:
+    """Raise ExportError if a format's library is not installed: before anything is read."""
+    if form == "parquet":
+        try:
+            import pyarrow.parquet  # noqa: F401
+        except ImportError:
+            raise ExportError(PARQUET_MISSING) from None
+
+
+@contextlib.contextmanager
+def opened(output: str, form: Format, columns: Sequence[Column]) -> Iterator[Sink]:
+    """Yield a sink for a file, which gets its name when the block has ended well.
+
+    Until then it is ``FILE.part``, and gone if it has not. ``-`` is standard output.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    if output == "-":
+        sink = Csv(sys.stdout, columns)
+        yield sink
+        sink.finish()
+        return
+    part = Path(output + ".part")
+    try:
+        if form == "parquet":
+            with part.open("wb") as raw:
+                table = Parquet(raw, columns)
+                yield table
+                table.finish()
+                _settle(raw)
+        else:
+            with part.open("w", encoding="utf-8", newline="") as file:
+                text = Csv(file, columns)
+                yield text
+                text.finish()
+                _settle(file)
+        part.replace(output)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def _settle(file: Any) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+# Whatever str() would not write as it should be read: True, and Decimal("2E+7").
+SPELT: dict[Kind, Callable[[Any], Any]] = {
+    "bool": lambda value: "true" if value else "false",
+    "big": lambda value: value if value is None else int(value),
+}
+
+
+class Csv:
+    """Comma-separated values with a header; what is not there is empty, flags are true or false."""
+
+    def __init__(self, file: TextIO, columns: Sequence[Column]) -> None:
+        self._file = file
+        self._writer = csv.writer(file, lineterminator="\n")
+        self._spelt = [(n, SPELT[c.kind]) for n, c in enumerate(columns) if c.kind in SPELT]
+        self._writer.writerow([column.name for column in columns])
+
+    def write(self, rows: Rows) -> None:
+        """Append rows."""
+        if self._spelt:
+            lists = [list(row) for row in rows]
+            for values in lists:
+                for n, spell in self._spelt:
+                    values[n] = spell(values[n])
+            rows = lists
+        self._writer.writerows(rows)
+
+    def finish(self) -> None:
+        """Hand on what is buffered."""
+        self._file.flush()
+
+
+class Parquet:
+    """Parquet with a row group per chunk; integers beyond 64 bits are decimals of 38 digits."""
+
+    def __init__(self, file: Any, columns: Sequence[Column]) -> None:
+        import pyarrow
+        import pyarrow.parquet
+
+        kinds = {
+            "text": pyarrow.string(),
+            "bool": pyarrow.bool_(),
+            "int": pyarrow.int64(),
+            "float": pyarrow.float64(),
+            "big": pyarrow.decimal128(38, 0),
+        }
+        self._arrow = pyarrow
+        self._schema = pyarrow.schema([(column.name, kinds[column.kind]) for column in columns])
+        self._writer = pyarrow.parquet.ParquetWriter(file, self._schema, compression="zstd")
+
+    def write(self, rows: Rows) -> None:
+        """Append rows as a row group."""
+        if rows:
+            arrays = [
+                self._arrow.array(values, type=field.type)
+                for values, field in zip(zip(*rows, strict=True), self._schema, strict=True)
+            ]
+            self._writer.write_batch(self._arrow.record_batch(arrays, schema=self._schema))
+
+    def finish(self) -> None:
+        """Write the footer."""
+        self._writer.close()

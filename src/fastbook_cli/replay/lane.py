@@ -1,0 +1,277 @@
+"""One session's share of a replay: what to send when, and what to send again.
+
+A lane does no I/O: it is given the bytes that arrive and a way to send, and may lose the way at
+any moment. Commands go out in the order of the recording, at most `window` unanswered. After a
+reconnect the unanswered ones are sent again in the same order: what had been done is answered with
+its state (an add by its client order id) or with ``unknown_order`` (a delete), and the rest is done
+now, so the market sees each command once and in order. What the server refuses for now (it says
+when to come again) is sent again too, but may come after commands that were behind it.
+"""
+
+from __future__ import annotations
+
+import time
+from array import array
+from asyncio import Event
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import msgspec
+
+from fastbook_cli.replay.ledger import Ledger, ReplayError, Reply, decode
+from fastbook_cli.replay.recording import Action
+from fastbook_server.values.clock import Cancellable, Timers
+from fastbook_wire.frames import Error, OrderFrame, OrdersFrame
+from fastbook_wire.words import Code
+
+_LAST = 1 << 62
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Pace:
+    """When an action of the recording is due, in seconds after `start_s`; never, if no speed.
+
+    The times of a recording may jitter; what comes later in it is not played earlier.
+    """
+
+    def __init__(self, speed: float | None, first_ms: int, start_s: float) -> None:
+        self._speed = speed
+        self._first_ms = self._latest_ms = first_ms
+        self._start_s = start_s
+
+    def due_s(self, action: Action) -> float:
+        """Return when to send `action`, on the clock of `start_s`; 0: at once."""
+        if self._speed is None:
+            return 0.0
+        self._latest_ms = max(self._latest_ms, action.time_ms)
+        return self._start_s + (self._latest_ms - self._first_ms) / 1_000 / self._speed
+
+
+class _Sent(msgspec.Struct, eq=False, gc=False):
+    """A command on its way: one of the recording, a question after an order, or the list."""
+
+    ref: int
+    action: Action | None  # None: list the open orders
+    at_s: float = 0.0
+
+    @property
+    def is_recorded(self) -> bool:
+        return self.ref > 0
+
+
+class Lane:
+    """The commands of one session. ``drained`` is set while all that was fed is answered."""
+
+    def __init__(
+        self,
+        security: str,
+        window: int,
+        timers: Timers,
+        stopwatch_s: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.ledger = Ledger()
+        self.drained = Event()
+        self.drained.set()
+        self.latencies_s = array("d")
+        self.resent = 0
+        self.postponed = 0
+        self._security = security
+        self._window = window
+        self._allowed = float(window)  # less for a while, after a server asked for patience
+        self._timers = timers
+        self._stopwatch_s = stopwatch_s  # a loop's own time has steps of 1 ms
+        self._pace = Pace(None, 0, 0.0)
+        self._todo: Iterator[Action] = iter(())
+        self._head: Action | None = None
+        self._again: deque[_Sent] = deque()
+        self._flying: dict[int, _Sent] = {}
+        self._later: list[_Sent] = []  # the server asked to send these again later
+        self._later_s = 0.0
+        self._questions = 0
+        self._send: Callable[[Sequence[bytes]], None] | None = None
+        self._listing = False  # resumed, and the server's list has not come yet
+        self._pump: Cancellable | None = None
+        self._pump_s = 0.0
+
+    def feed(self, actions: Iterable[Action], pace: Pace) -> None:
+        """Send these, once all that was fed before is answered."""
+        assert self.drained.is_set(), "busy"
+        self._todo = iter(actions)
+        self._head = next(self._todo, None)
+        self._pace = pace
+        self._busy()
+
+    def settle(self) -> None:
+        """Ask for the open orders: the answer comes after every report that was due before it."""
+        self._again.append(_Sent(0, None))
+        self._busy()
+
+    def _busy(self) -> None:
+        self.drained.clear()
+        self._wake(0.0)
+
+    # ---- the connection -----------------------------------------------------------------------
+
+    def attach(self, send: Callable[[Sequence[bytes]], None], *, resumed: bool) -> None:
+        """Go on over a new connection; a resumed one brings the list of open orders first."""
+        self._send = send
+        self._listing = resumed
+        self._wake(0.0)
+
+    def detach(self) -> None:
+        """Note that the connection is gone: what is unanswered will be sent again."""
+        self._send = None
+        self.resent += len(self._flying)
+        self._again.extend(self._flying.values())
+        self._flying.clear()
+        self._sort_again()
+
+    def on_payload(self, payload: bytes) -> None:
+        """Take one frame of the server.
+
+        Raises:
+            ReplayError: the server answers in a way that makes going on pointless.
+        """
+        frame = decode(payload)
+        if not isinstance(frame, Reply):
+            return
+        if frame.ref is None:
+            self._on_unasked(frame)
+            return
+        sent = self._flying.pop(frame.ref, None) if isinstance(frame.ref, int) else None
+        if sent is None:
+            return  # not ours
+        refusal = None if isinstance(frame, OrdersFrame) else frame
+        if refusal is not None and refusal.retry_after_ms is not None:
+            self.postponed += 1
+            if not self._later:  # once for all that is on its way
+                self._allowed = max(1.0, self._allowed / 2)
+            self._later.append(sent)
+            self._later_s = self._timers.time() + refusal.retry_after_ms / 1_000
+        elif (
+            self._later
+            and refusal is not None
+            and refusal.code == Code.UNKNOWN_ORDER
+            and self._is_early(sent)
+        ):
+            self._later.append(sent)
+        else:
+            self._on_answer(sent, frame)
+            if self._allowed < self._window:
+                self._allowed += 1 / self._allowed
+        self._wake(0.0)
+
+    def _is_early(self, delete: _Sent) -> bool:
+        """Whether the order that this withdraws was postponed, and so is not there yet."""
+        assert delete.action is not None
+        order_id = delete.action.order_id
+        return any(s.action is not None and s.action.order_id == order_id for s in self._later)
+
+    def _on_unasked(self, frame: Reply) -> None:
+        match frame:
+            case OrderFrame():
+                self.ledger.told(frame)
+            case OrdersFrame() if self._listing:
+                self._listing = False
+                self._ask_after(self.ledger.listed(frame.orders))
+                self._wake(0.0)
+            case Error():
+                raise ReplayError(f"the server refused a frame: {frame.code}: {frame.message}")
+
+    def _on_answer(self, sent: _Sent, frame: Reply) -> None:
+        action = sent.action
+        if isinstance(frame, OrdersFrame):
+            self._ask_after(self.ledger.listed(frame.orders))
+        elif action is None or isinstance(frame, Error):
+            raise ReplayError(f"the server refused a command: {frame.code}: {frame.message}")
+        elif sent.is_recorded:
+            self.latencies_s.append(self._stopwatch_s() - sent.at_s)
+            self.ledger.replied(action, frame)
+        elif frame.order is None:
+            raise ReplayError(
+                f"the server acknowledged {action.order_id} and has forgotten it: "
+                f"{frame.code}: {frame.message}"
+            )
+        else:
+            self.ledger.told(frame, action)
+
+    def _ask_after(self, unheard: list[Action]) -> None:
+        """Send the adds of these orders again, before all else, to be told their last state."""
+        for action in reversed(unheard):
+            self._questions += 1
+            self._again.appendleft(_Sent(-self._questions, action))
+
+    def _sort_again(self) -> None:
+        """Put what must be sent again, and what was postponed, in the order of the recording.
+
+        A question after an order (its ref is negative) comes first, the list last.
+        """
+        unanswered = [*self._later, *self._again]
+        self._again = deque(sorted(unanswered, key=lambda s: s.ref or _LAST))
+        self._later.clear()
+
+    # ---- sending ------------------------------------------------------------------------------
+
+    def _wake(self, delay_s: float) -> None:
+        """Send what may be sent, in `delay_s`; 0: once all frames that have arrived are read."""
+        at_s = self._timers.time() + delay_s
+        if self._pump is not None:
+            if self._pump_s <= at_s:
+                return
+            self._pump.cancel()
+        self._pump_s = at_s
+        self._pump = self._timers.call_later(delay_s, self._fill_window)
+
+    def _fill_window(self) -> None:
+        self._pump = None
+        if self._send is None or self._listing:
+            return
+        now = self._timers.time()
+        if self._later:
+            if self._flying:
+                return  # first hear all answers, then go on in order
+            if now < self._later_s:
+                self._wake(self._later_s - now)
+                return
+            self._sort_again()
+        payloads = []
+        at_s = self._stopwatch_s()
+        while len(self._flying) < int(self._allowed) and (sent := self._next(now)) is not None:
+            sent.at_s = at_s
+            self._flying[sent.ref] = sent
+            payloads.append(self._payload(sent))
+        if payloads:
+            self._send(payloads)
+        elif not self._flying and self._head is None:
+            self.drained.set()
+
+    def _next(self, now: float) -> _Sent | None:
+        if self._again:
+            return self._again.popleft()
+        while (action := self._head) is not None:
+            due_s = self._pace.due_s(action)
+            if due_s > now:
+                self._wake(due_s - now)
+                return None
+            self._head = next(self._todo, None)
+            if action.op == "add" or not self.ledger.is_gone(action.order_id):
+                return _Sent(action.line, action)
+            self.ledger.skipped()
+        return None
+
+    def _payload(self, sent: _Sent) -> bytes:
+        action = sent.action
+        if action is None:
+            return _encode({"op": "orders", "ref": sent.ref})
+        if action.op == "delete":
+            return _encode({"op": "delete", "ref": sent.ref, "clientOrderId": action.order_id})
+        order = {
+            "security": self._security,
+            "type": action.side,
+            "execType": "limit",
+            "price": action.price,
+            "amount": action.amount,
+            "clientOrderId": action.order_id,
+        }
+        return _encode({"op": "add", "ref": sent.ref, "order": order})

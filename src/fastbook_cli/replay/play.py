@@ -1,0 +1,240 @@
+"""Plays recorded order flow into a running server, as an ordinary client of its public endpoint.
+
+``Player`` keeps the sessions connected and lets their lanes send; see ``lane`` for how a
+lost connection changes nothing, and ``ledger`` for how the results are counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from collections import Counter
+from collections.abc import Callable, Coroutine, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from fastbook_cli.replay.lane import Lane, Pace
+from fastbook_cli.replay.ledger import ReplayError
+from fastbook_cli.replay.recording import Action
+from fastbook_cli.replay.report import Report
+from fastbook_client.connection import Connection, dial
+from fastbook_client.errors import ConnectError, ConnectionClosed
+from fastbook_server.values.instruments import Grid
+
+WINDOW = 512
+"""Unanswered commands of one session: more only wait longer, fewer leave the server idle."""
+
+RECONNECT_FIRST_S = 0.05
+RECONNECT_MAX_S = 1.0
+RECONNECT_PATIENCE_S = 60.0
+"""As long as a server that is not told otherwise keeps a user id for its owner."""
+
+_RESUMED_ELSEWHERE = 4001
+
+
+class Player:
+    """Sessions that play actions; use it as an async context manager.
+
+    Several clients share the orders by their ids, so that each withdraws its own; only with one is
+    the order of the recording kept. `notify` is told of lost and regained connections.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        security: str,
+        clients: int = 1,
+        window: int = WINDOW,
+        speed: float | None = None,
+        notify: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._url = url
+        self._security = security
+        self._speed = speed
+        self._notify = notify
+        loop = asyncio.get_running_loop()
+        self._timers = loop
+        self.lanes = [Lane(security, window, loop) for _ in range(clients)]
+        self._connections: list[asyncio.Task[None]] = []
+        self._connected = asyncio.Event()
+        self._waiting_for = clients
+        self._tokens: list[str] = []
+        self._reconnects = 0
+        self._played_s = 0.0
+        self._started_s: float | None = None
+
+    async def __aenter__(self) -> Self:
+        """Open all sessions.
+
+        Raises:
+            ReplayError: one cannot be had.
+        """
+        self._connections = [
+            asyncio.create_task(self._stay_connected(lane), name=f"session {number}")
+            for number, lane in enumerate(self.lanes, 1)
+        ]
+        try:
+            await self._unless_failed(self._connected.wait())
+        except BaseException:
+            await self._close()
+            raise
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close all sessions; orders that rest stay where they are."""
+        await self._close()
+
+    async def play(self, actions: Sequence[Action]) -> None:
+        """Send the actions and wait until each is answered, and every order's last state known.
+
+        Raises:
+            ReplayError: a connection is lost for good, or the server has lost orders.
+        """
+        if not actions:
+            return
+        self._started_s = started_s = self._timers.time()
+        shares: list[list[Action]] = [[] for _ in self.lanes]
+        for action in actions:
+            shares[zlib.crc32(action.order_id.encode()) % len(shares)].append(action)
+        for lane, share in zip(self.lanes, shares, strict=True):
+            lane.feed(share, Pace(self._speed, actions[0].time_ms, started_s))
+        await self._all_drained()
+        self._played_s = self.seconds
+        self._started_s = None
+        for lane in self.lanes:
+            lane.settle()
+        await self._all_drained()
+
+    @property
+    def answered(self) -> int:
+        """How many commands of the recording are done with."""
+        return sum(lane.ledger.adds + lane.ledger.deletes for lane in self.lanes)
+
+    @property
+    def resume_tokens(self) -> list[str]:
+        """The secrets that give the sessions' users, and so their orders, to who presents them."""
+        return list(self._tokens)
+
+    @property
+    def seconds(self) -> float:
+        """How long it has played."""
+        playing_s = self._timers.time() - self._started_s if self._started_s is not None else 0.0
+        return self._played_s + playing_s
+
+    @property
+    def rate(self) -> float:
+        """Commands per second so far."""
+        return self.answered / self.seconds if self.seconds else 0.0
+
+    def report(self) -> Report:
+        """Return the result so far."""
+        ledgers = [lane.ledger for lane in self.lanes]
+        refused: Counter[str] = sum((x.refused for x in ledgers), Counter())
+        deletes_refused: Counter[str] = sum((x.deletes_refused for x in ledgers), Counter())
+        deletes = sum(x.deletes for x in ledgers)
+        withdrawn = sum(x.withdrawn() for x in ledgers)
+        return Report(
+            security=self._security,
+            lot=ledgers[0].lot.step,
+            orders=sum(x.adds for x in ledgers),
+            accepted=sum(x.accepted for x in ledgers),
+            refused=dict(refused),
+            deletes=deletes,
+            withdrawn=withdrawn,
+            gone=max(0, deletes - withdrawn - deletes_refused.total()),
+            deletes_refused=dict(deletes_refused),
+            open_orders=sum(len(x.open) for x in ledgers),
+            fills=sum(x.fills for x in ledgers),
+            fill_lots=sum(x.fill_lots for x in ledgers),
+            bought_lots=sum(x.filled_lots("bid") for x in ledgers),
+            sold_lots=sum(x.filled_lots("ask") for x in ledgers),
+            seconds=self.seconds,
+            latencies_s=[s for lane in self.lanes for s in lane.latencies_s],
+            reconnects=self._reconnects,
+            resent=sum(lane.resent for lane in self.lanes),
+            postponed=sum(lane.postponed for lane in self.lanes),
+        )
+
+    # ---- connections --------------------------------------------------------------------------
+
+    async def _all_drained(self) -> None:
+        for lane in self.lanes:
+            await self._unless_failed(lane.drained.wait())
+
+    async def _unless_failed(self, wait: Coroutine[Any, Any, Any]) -> None:
+        """Wait; if a connection's task ends meanwhile, raise what ended it."""
+        waiter = asyncio.ensure_future(wait)
+        try:
+            await asyncio.wait((waiter, *self._connections), return_when=asyncio.FIRST_COMPLETED)
+            for connection in self._connections:
+                if connection.done():
+                    connection.result()
+        finally:
+            waiter.cancel()
+
+    async def _close(self) -> None:
+        for connection in self._connections:
+            connection.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+
+    async def _stay_connected(self, lane: Lane) -> None:
+        """Keep a lane connected until it is cancelled, under one user id.
+
+        Raises:
+            ReplayError: the server stays away, or does not know us any more.
+        """
+        first: Connection | None = None
+        lost_s, delay = 0.0, RECONNECT_FIRST_S
+        while True:
+            token = first.resume_token if first is not None else None
+            try:
+                async with dial(
+                    self._url, security=self._security, resume=token, feed=False
+                ) as client:
+                    if first is None:
+                        first = client
+                        self._on_first(lane, client)
+                    elif client.user_id != first.user_id:
+                        raise ReplayError("the server no longer knows our resume token")
+                    else:
+                        self._reconnects += 1
+                        self._notify("connected again, going on")
+                    delay = RECONNECT_FIRST_S
+                    try:
+                        lane.attach(client.send_many, resumed=token is not None)
+                        while True:
+                            lane.on_payload(await client.receive_bytes())
+                    finally:
+                        lost_s = self._timers.time()
+                        lane.detach()
+            except (ConnectionClosed, ConnectError) as error:
+                self._give_up_or_wait(error, first, lost_s, first_try=delay == RECONNECT_FIRST_S)
+            await asyncio.sleep(delay)
+            delay = min(2 * delay, RECONNECT_MAX_S)
+
+    def _on_first(self, lane: Lane, client: Connection) -> None:
+        self._tokens.append(client.resume_token)
+        known = client.welcome.instruments
+        instrument = next(i for i in known if i.security == self._security)
+        lane.ledger.lot = Grid.parse(repr(instrument.lot_size))
+        self._waiting_for -= 1
+        if not self._waiting_for:
+            self._connected.set()
+
+    def _give_up_or_wait(
+        self, error: Exception, first: Connection | None, lost_s: float, *, first_try: bool
+    ) -> None:
+        if first is None:
+            raise ReplayError(f"cannot connect to {self._url}: {error}") from error
+        if isinstance(error, ConnectionClosed) and error.code == _RESUMED_ELSEWHERE:
+            raise ReplayError(f"somebody else resumed our session: {error}") from error
+        if self._timers.time() - lost_s > RECONNECT_PATIENCE_S:
+            raise ReplayError(f"no connection for {RECONNECT_PATIENCE_S:g} s: {error}") from error
+        if first_try:
+            self._notify(f"{error}; trying to connect again")

@@ -1,0 +1,308 @@
+"""The agents of a simulated market: each a pure function of what it sees and of its own chance.
+
+An agent acts when it is called, returns what it wants done, and hears what has become of its
+orders. Nobody here knows of sockets, clocks or the exchange.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from random import Random
+
+from fastbook_cli.sim.words import (
+    BUY,
+    SELL,
+    Cancel,
+    Intent,
+    Limit,
+    Look,
+    Market,
+    Report,
+    Resting,
+)
+from fastbook_wire.words import SideName
+
+TAKEN_SHARE_MAX = 0.2
+"""The most that an order takes of what it sees within ``LEVELS_SEEN``."""
+LEVELS_SEEN = 10
+
+
+class Agent:
+    """Who trades: its open orders by id, oldest first, and what it has bought less what it sold.
+
+    `typical` is the size of an ordinary order. `inventory_max` is what the agent aims to stay
+    within; fills of orders already out may exceed it by their size.
+    """
+
+    def __init__(self, random: Random, typical: int, inventory_max: int) -> None:
+        self.random = random
+        self.typical = typical
+        self.inventory_max = inventory_max
+        self.inventory = 0
+        self.orders: dict[str, Resting] = {}
+
+    def act(self, look: Look) -> list[Intent]:
+        """Return what to do now, in this order."""
+        raise NotImplementedError
+
+    def hear(self, report: Report) -> None:
+        """Note what has become of one of its orders."""
+        self.inventory += report.filled if report.side == BUY else -report.filled
+        if not report.rests:
+            self.orders.pop(report.order_id, None)
+            return
+        known = self.orders.get(report.order_id)
+        slot = report.slot if known is None else known.slot
+        order = Resting(report.side, report.price, report.remaining, slot)
+        self.orders[report.order_id] = order
+
+    # ---- what several kinds need --------------------------------------------------------------
+
+    def choose_side(self) -> SideName:
+        """Return a side at random: the fuller the inventory, the rather the one that empties it."""
+        tilt = self.inventory / self.inventory_max
+        return BUY if self.random.random() * 2.0 > 1.0 + tilt else SELL
+
+    def some(self, times: float = 1.0) -> int:
+        """Return a size around `times` the typical one; people like round numbers."""
+        lots = int(self.typical * times * min(12.0, self.random.lognormvariate(-0.32, 0.8)))
+        if lots < 100:
+            return max(1, lots)
+        unit: int = 10 ** (len(str(lots)) - 2)
+        return lots // unit * unit
+
+    def take(self, look: Look, side: SideName, quantity: int) -> list[Intent]:
+        """Return a market order, cut to what the book bears; nothing in an empty one."""
+        against = look.book.depth(SELL if side == BUY else BUY, LEVELS_SEEN)
+        bearable = int(sum(lots for _, lots in against) * TAKEN_SHARE_MAX)
+        quantity = min(quantity, bearable)
+        return [Market(side, quantity)] if quantity > 0 else []
+
+
+class Maker(Agent):
+    """Quotes both sides around the value, in levels that thicken and spread with the distance.
+
+    It takes what others offer at prices that are out of date, leans against its inventory, and
+    widens with how far the value moves between two looks: with volatility, and with its own
+    slowness. A level is quoted again when it is off by more than its tolerance; first on the side
+    that moves away, so that it never meets itself and no side of it is ever bare.
+    """
+
+    DISTANCES = (1.0, 1.8, 2.8, 4.0, 5.5, 7.5, 10.5, 15.0)
+    SIZES = (0.3, 0.7, 1.4, 2.4, 3.6, 5.0, 7.0, 10.0)
+    HALF_SPREAD_MIN = 1.0
+    CAUTION = 0.8
+    """How many typical moves between two looks the half spread is wider."""
+    LEAN = 1.0
+    """How many half spreads the quotes are shifted at the largest inventory."""
+    OPINION = 0.3
+    """By how many half spreads one maker's value differs from another's."""
+
+    EAGER_MIN = 0.02
+    """The least share of its sizes that it shows on the side that would fill it further."""
+    STALE = 0.3
+    """From how many half spreads on the wrong side of the value it takes an order of another."""
+    PICKED_MAX = 5.0
+    """The most that it takes so at once, in typical sizes."""
+
+    def __init__(self, random: Random, typical: int, inventory_max: int) -> None:
+        super().__init__(random, typical, inventory_max)
+        self._value: float | None = None
+        self._middle = 0.0
+        self._moved2 = 0.25
+        self._opinion = random.gauss(0.0, 1.0)
+
+    def act(self, look: Look) -> list[Intent]:
+        """Return what brings the quotes to where they should be."""
+        moved = 0.0 if self._value is None else look.value - self._value
+        self._value = look.value
+        self._moved2 += 0.1 * (min(moved * moved, 25.0 * self._moved2 + 1.0) - self._moved2)
+        self._opinion = 0.95 * self._opinion + 0.31 * self.random.gauss(0.0, 1.0)
+        half = self.HALF_SPREAD_MIN + self.CAUTION * math.sqrt(self._moved2)
+        full = max(-1.5, min(1.5, self.inventory / self.inventory_max))
+        middle = look.value + half * (self.OPINION * self._opinion - self.LEAN * full)
+        held: dict[tuple[SideName, int], str] = {}
+        strays: list[Intent] = []
+        for order_id, order in self.orders.items():
+            key = (order.side, order.slot)
+            if order.slot < 0 or key in held:
+                strays.append(Cancel(order_id))
+            else:
+                held[key] = order_id
+        first, second = (SELL, BUY) if middle >= self._middle else (BUY, SELL)
+        self._middle = middle
+        return [
+            *strays,
+            *self._quote(first, middle, half, full, held),
+            *self._quote(second, middle, half, full, held),
+            *self._pick_off(look, middle, half),
+        ]
+
+    def _pick_off(self, look: Look, middle: float, half: float) -> Iterable[Intent]:
+        """Yield an order for what others offer at prices that are out of date, if they do."""
+        margin = half * self.STALE
+        full = self.inventory / self.inventory_max
+        if look.ask < middle - margin and full < 1.0:
+            side, price = BUY, math.ceil(middle - margin) - 1
+            stale = [lots for p, lots in look.book.depth(SELL, LEVELS_SEEN) if p <= price]
+        elif look.bid > middle + margin and full > -1.0:
+            side, price = SELL, math.floor(middle + margin) + 1
+            stale = [lots for p, lots in look.book.depth(BUY, LEVELS_SEEN) if p >= price]
+        else:
+            return
+        most = int(self.typical * self.PICKED_MAX)
+        yield Limit(side, max(1, price), min(most, sum(stale)), ioc=True)
+
+    def _quote(
+        self,
+        side: SideName,
+        middle: float,
+        half: float,
+        full: float,
+        held: dict[tuple[SideName, int], str],
+    ) -> Iterable[Intent]:
+        """Yield new levels of a side before the old ones that they replace."""
+        loaded = full if side == BUY else -full
+        eager = max(self.EAGER_MIN, 1.0 - max(0.0, loaded))
+        sign = -1 if side == BUY else 1
+        obsolete: list[Intent] = []
+        last = 0
+        for slot, (distance, size) in enumerate(zip(self.DISTANCES, self.SIZES, strict=True)):
+            exact = middle + sign * half * distance
+            target = math.floor(exact) if side == BUY else math.ceil(exact)
+            if slot:
+                target = min(target, last - 1) if side == BUY else max(target, last + 1)
+            last = target
+            target = max(1, target)
+            order_id = held.get((side, slot))
+            if order_id is not None:
+                order = self.orders[order_id]
+                tolerance = 0.4 * half * (distance - 1.0)
+                off = abs(order.price - target)
+                fair = self.typical * size * eager
+                if off <= tolerance and fair / 8 <= order.quantity <= fair * 6:
+                    last = order.price
+                    continue
+                obsolete.append(Cancel(order_id))
+            yield Limit(side, target, self.some(size * eager), slot)
+        yield from obsolete
+
+
+class Noise(Agent):
+    """Rests orders near the touch, loses patience, and sometimes takes, for reasons of its own."""
+
+    TAKE = 0.16
+    OPEN_TARGET = 12
+    OPEN_MAX = 40
+
+    def act(self, look: Look) -> list[Intent]:
+        """Return one order or one withdrawal."""
+        random = self.random
+        side = self.choose_side()
+        if random.random() < self.TAKE:
+            return self.take(look, side, self.some(0.7))
+        crowded = len(self.orders) / (2 * self.OPEN_TARGET)
+        if random.random() < crowded or len(self.orders) >= self.OPEN_MAX:
+            return [Cancel(self._least_wanted(look))]
+        return [Limit(side, self._price(look, side), self.some())]
+
+    def _price(self, look: Look, side: SideName) -> int:
+        """Return a price at a heavy-tailed distance behind the touch, or just before it."""
+        random = self.random
+        gap = look.ask - look.bid
+        dice = random.random()
+        if gap > 1 and dice < 0.12:
+            distance = -random.randint(1, min(gap - 1, max(1, round(look.unit))))
+        elif dice < 0.25:
+            distance = 0
+        else:
+            distance = int(look.unit * min(60.0, 6.0 * random.paretovariate(2.0) - 5.0))
+        return max(1, look.bid - distance if side == BUY else look.ask + distance)
+
+    def _least_wanted(self, look: Look) -> str:
+        """Return the farthest of its orders, or any."""
+        orders = self.orders
+        if self.random.random() < 0.3:
+            middle = (look.bid + look.ask) / 2
+            return max(orders, key=lambda i: abs(orders[i].price - middle))
+        return self.random.choice(list(orders))
+
+
+class Trend(Agent):
+    """Follows the price: buys what has risen, and gets out when it does no longer."""
+
+    FAST_S, SLOW_S = 30.0, 300.0
+    THRESHOLD = 1.2
+    """How many units times the root of ``FAST_S`` the averages must be apart."""
+
+    def __init__(self, random: Random, typical: int, inventory_max: int) -> None:
+        super().__init__(random, typical, inventory_max)
+        self._fast = self._slow = 0.0
+        self._seen_s = 0.0
+        stretch = random.uniform(0.6, 1.8)
+        self._fast_s, self._slow_s = self.FAST_S * stretch, self.SLOW_S * stretch
+
+    def act(self, look: Look) -> list[Intent]:
+        """Return a market order towards the position that the trend asks for, if there is one."""
+        middle = (look.bid + look.ask) / 2
+        if not self._slow:
+            self._fast = self._slow = middle
+        elapsed_s, self._seen_s = look.now_s - self._seen_s, look.now_s
+        self._fast += (middle - self._fast) * (1.0 - math.exp(-elapsed_s / self._fast_s))
+        self._slow += (middle - self._slow) * (1.0 - math.exp(-elapsed_s / self._slow_s))
+        strength = (self._fast - self._slow) / (look.unit * math.sqrt(self._fast_s))
+        wanted = 0
+        if abs(strength) > self.THRESHOLD:
+            wanted = int(math.copysign(self.inventory_max, strength))
+        lacking = wanted - self.inventory
+        if abs(lacking) < self.typical or self.random.random() < 0.5:
+            return []
+        return self.take(look, BUY if lacking > 0 else SELL, min(abs(lacking), self.some()))
+
+
+class Large(Agent):
+    """Has much to buy or sell now and then, and works it: in slices, or at once in a sweep."""
+
+    PAUSE_S = 1_200.0
+    SLICE_PAUSE_S = 6.0
+    PARENT = 12.0
+    """Mean size of a parent order, in typical ones."""
+    SWEEPS = 0.3
+    """The share of parent orders that are swept."""
+    SWEEP_SHARE_MAX = 0.3
+    """The most that a sweep takes of what it sees."""
+    SWEEP_UNITS = 12.0
+    """How far a sweep reaches beyond the touch."""
+
+    def __init__(self, random: Random, typical: int, inventory_max: int) -> None:
+        super().__init__(random, typical, inventory_max)
+        self._next_s = random.expovariate(1 / self.PAUSE_S)
+        self._left = 0
+        self._side: SideName = BUY
+
+    def act(self, look: Look) -> list[Intent]:
+        """Return the next slice, or nothing: mostly it waits."""
+        random = self.random
+        if look.now_s < self._next_s:
+            return []
+        if not self._left:
+            self._side = self.choose_side()
+            self._left = self.some(self.PARENT)
+            if random.random() < self.SWEEPS:
+                return self._sweep(look)
+        taken = self.take(look, self._side, min(self._left, self.some(1.5)))
+        for intent in taken:
+            self._left -= intent.quantity if isinstance(intent, Market) else 0
+        pause_s = self.SLICE_PAUSE_S if self._left else self.PAUSE_S
+        self._next_s = look.now_s + random.expovariate(1 / pause_s)
+        return taken
+
+    def _sweep(self, look: Look) -> list[Intent]:
+        reach = round(look.unit * self.SWEEP_UNITS)
+        price = look.ask + reach if self._side == BUY else max(1, look.bid - reach)
+        against = look.book.depth(SELL if self._side == BUY else BUY, 2 * LEVELS_SEEN)
+        quantity = min(self._left, int(sum(lots for _, lots in against) * self.SWEEP_SHARE_MAX))
+        self._left = 0
+        self._next_s = look.now_s + self.random.expovariate(1 / self.PAUSE_S)
+        return [Limit(self._side, price, quantity, ioc=True)] if quantity else []

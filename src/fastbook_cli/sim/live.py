@@ -1,0 +1,222 @@
+"""The simulated market on a server: its agents as ordinary clients of the public endpoint.
+
+One connection sees (the client library's: books, trades), and one per agent acts. The agents' time
+runs only while they can act: it stands still while the server is away or the control says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import heapq
+import logging
+from collections.abc import AsyncIterator, Callable, Collection
+
+from fastbook_cli.sim.control import Control
+from fastbook_cli.sim.seat import Seat, withdraw
+from fastbook_cli.sim.settings import SimSettings
+from fastbook_cli.sim.venue import Venue
+from fastbook_client.backoff import Backoff
+from fastbook_client.errors import ConnectionClosed, FastbookError
+from fastbook_client.events import Disconnected, Resynced
+from fastbook_client.market import Market, connect
+from fastbook_wire.frames import InstrumentView, Trades
+
+log = logging.getLogger(__name__)
+
+BEHIND_S = 0.25
+"""A schedule that is later than this is given up, not caught up with."""
+WITHDRAW_S = 2.0
+"""How long a stop waits until the agents' orders are out of the books."""
+BACKOFF = Backoff(first_s=0.25, max_s=5.0)
+
+
+class SimError(OSError):
+    """The simulated market cannot go on."""
+
+
+class Live:
+    """A simulated market on the server at `url`.
+
+    `securities`: those to trade; none: all that are open. `control` is asked for rate and
+    volatility, now and later.
+    """
+
+    def __init__(
+        self, url: str, settings: SimSettings, control: Control, securities: Collection[str] = ()
+    ) -> None:
+        self._url = url
+        self._settings = settings
+        self._control = control
+        self._wanted = securities
+        self._seats: list[Seat] = []
+        self._venues: dict[str, Venue] = {}
+        self._due: list[tuple[float, str]] = []
+        self._origin_s = 0.0  # the loop's time when the market's time was 0
+
+    @property
+    def securities(self) -> tuple[str, ...]:
+        """What is traded; none before it has begun."""
+        return tuple(self._venues)
+
+    @property
+    def commands(self) -> int:
+        """How many commands have been sent."""
+        return sum(seat.commands for seat in self._seats)
+
+    @property
+    def refused(self) -> int:
+        """How many of them were refused."""
+        return sum(seat.refused for seat in self._seats)
+
+    async def run(self, started: Callable[[], None] = lambda: None) -> None:
+        """Trade; ends when it is cancelled, with all orders withdrawn if the server answers.
+
+        `started` is called when the agents begin.
+
+        Raises:
+            SimError: there is nothing to trade, or no connection any more for good.
+            FastbookError: a first connection was refused (in an ExceptionGroup perhaps).
+        """
+        async with connect(self._url, reconnect=BACKOFF) as market:
+            await self._meet(market)
+            async with self._seated():
+                for seat in self._seats:
+                    await seat.connected.wait()
+                watching = asyncio.create_task(self._watch(market), name="the agents' eye")
+                trading = asyncio.create_task(self._trade(), name="the agents")
+                started()
+                try:
+                    await asyncio.wait((watching, trading), return_when=asyncio.FIRST_COMPLETED)
+                    for task in (watching, trading):
+                        if task.done():
+                            task.result()
+                finally:
+                    trading.cancel()
+                    await withdraw(self._seats, WITHDRAW_S)
+                    watching.cancel()
+
+    async def _meet(self, market: Market) -> None:
+        """Follow what is to be traded, and begin where each market stands."""
+        chosen = self._choose(market.instruments)
+        rate = self._control.rate / len(chosen)
+        for instrument in chosen:
+            security = instrument.security
+            if security != market.security:
+                await market.subscribe("book", security)
+            await market.subscribe("depth", security)
+            book = market.book(security)
+            while not book.is_synced:
+                await anext(market)
+            page = await market.api.trades_page(security, limit=1)
+            last = page.trades[-1].price if page.trades else None
+            self._venues[security] = Venue(self._settings, instrument, book, last, rate)
+        self._tune(0.0)
+        agents = range(len(next(iter(self._venues.values())).scene.agents))
+        self._seats = [Seat(number, self._url, self._venues) for number in agents]
+
+    def _choose(self, instruments: dict[str, InstrumentView]) -> list[InstrumentView]:
+        for security in self._wanted:
+            if security not in instruments:
+                names = ", ".join(list(instruments)[:10])
+                raise SimError(f"security: expected one of {names}, got {security!r}")
+            if instruments[security].status != "open":
+                raise SimError(f"security: {security} is {instruments[security].status}")
+        if self._wanted:
+            return [instruments[security] for security in dict.fromkeys(self._wanted)]
+        chosen = [i for i in instruments.values() if i.status == "open"]
+        if not chosen:
+            raise SimError("the server trades nothing: no instrument is open")
+        return chosen
+
+    @contextlib.asynccontextmanager
+    async def _seated(self) -> AsyncIterator[None]:
+        """Keep every agent connected while the block runs."""
+        async with asyncio.TaskGroup() as connections:
+            tasks = [
+                connections.create_task(seat.stay_connected(BACKOFF), name="agent")
+                for seat in self._seats
+            ]
+            try:
+                yield
+            finally:
+                for task in tasks:
+                    task.cancel()
+
+    # ---- what is seen -------------------------------------------------------------------------
+
+    async def _watch(self, market: Market) -> None:
+        """Hand every trade to its venue.
+
+        Raises:
+            SimError: the connection is lost for good.
+        """
+        try:
+            async for event in market:
+                match event:
+                    case Trades(security=security) if security in self._venues:
+                        for trade in event.trades:
+                            self._venues[security].traded(trade.price)
+                    case Disconnected():
+                        log.warning("the connection is lost: %s", event.reason)
+                    case Resynced():
+                        log.warning("the connection is back")
+        except (FastbookError, ConnectionClosed) as error:
+            raise SimError(f"no connection any more: {error}") from None
+
+    # ---- what is done -------------------------------------------------------------------------
+
+    async def _trade(self) -> None:
+        """Let the agents act when they are due, for ever."""
+        loop = asyncio.get_running_loop()
+        speed = self._settings.speed
+        self._origin_s = loop.time()
+        self._due = [(0.0, security) for security in self._venues]
+        while True:
+            await self._obey()
+            due_s, security = self._due[0]
+            late_s = loop.time() - (self._origin_s + due_s / speed)
+            if late_s < 0.0:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._control.changed.wait(), -late_s)
+                    continue
+            elif late_s > BEHIND_S:
+                self._origin_s += late_s
+            if not self._act(security, due_s):
+                await asyncio.sleep(0.01)  # for the answers that it waits for, or a connection
+            else:
+                await asyncio.sleep(0)
+
+    async def _obey(self) -> None:
+        """Take over what the control says; stand still as long as it says so."""
+        control = self._control
+        if not control.changed.is_set():
+            return
+        loop = asyncio.get_running_loop()
+        now_s = (loop.time() - self._origin_s) * self._settings.speed
+        control.changed.clear()
+        self._tune(now_s)
+        self._due = [(venue.scene.due_s, s) for s, venue in self._venues.items()]
+        heapq.heapify(self._due)
+        while not control.running:
+            await control.changed.wait()
+            control.changed.clear()
+            self._tune(now_s)
+
+    def _tune(self, now_s: float) -> None:
+        for venue in self._venues.values():
+            rate = self._control.rate / len(self._venues)
+            venue.scene.tune(rate=rate, volatility=self._control.volatility, now_s=now_s)
+
+    def _act(self, security: str, due_s: float) -> bool:
+        """Let whoever is due act; return False if that was not possible."""
+        venue = self._venues[security]
+        if not venue.book.is_synced:
+            return False
+        number = venue.scene.call()
+        heapq.heapreplace(self._due, (venue.scene.due_s, security))
+        seat = self._seats[number]
+        if not seat.may_act(asyncio.get_running_loop().time()):
+            return False
+        seat.send(venue, venue.scene.decide(number, venue.book, due_s))
+        return True

@@ -1,0 +1,201 @@
+"""One agent's connection to a server: what it wants goes out, what has become of it comes in.
+
+A seat is a client with nothing that others have not. It acts only while every command of its own
+has been answered; it is quiet as long as the server asks for; after a loss it comes back as the
+same user. Orders bear no client order ids: agents do not repeat themselves, and the server would
+have to remember millions of ids a day.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import msgspec
+
+from fastbook_cli.sim.venue import Venue
+from fastbook_cli.sim.words import BUY, Cancel, Intent, Limit, Report
+from fastbook_client.backoff import Backoff
+from fastbook_client.connection import Connection, dial
+from fastbook_client.errors import ConnectError, ConnectionClosed
+from fastbook_wire.commands import DeleteAll
+from fastbook_wire.frames import DeletedAll, Error, OrderFrame, OrdersFrame, ServerFrame
+
+log = logging.getLogger(__name__)
+
+PAUSE_S = 1.0
+"""How long a refusal that others must end (halted, too_many_orders) keeps an agent quiet."""
+LIVED_S = 1.0
+"""A connection that held so long was none of a row of failures."""
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(ServerFrame).decode
+
+
+class _Sent(NamedTuple):
+    """A command that waits for its answer; `intent` None: ``deleteAll``."""
+
+    venue: Venue | None
+    intent: Intent | None
+
+
+class Seat:
+    """The connection of agent `number` of every venue."""
+
+    def __init__(self, number: int, url: str, venues: Mapping[str, Venue]) -> None:
+        self._number = number
+        self._url = url
+        self._venues = venues
+        self._connection: Connection | None = None
+        self._user: tuple[str, str] | None = None
+        self._listed = False
+        self._quiet_until_s = 0.0
+        self._sent: dict[int, _Sent] = {}
+        self._refs = 0
+        self._changed = asyncio.Event()
+        self.connected = asyncio.Event()
+        """Set when it has been connected for the first time."""
+        self.commands = 0
+        self.refused = 0
+
+    # ---- what goes out ------------------------------------------------------------------------
+
+    def may_act(self, now_s: float) -> bool:
+        """Whether it is connected, has all its answers, and was not asked to wait."""
+        ready = self._connection is not None and self._listed and not self._sent
+        return ready and now_s >= self._quiet_until_s
+
+    def send(self, venue: Venue, intents: Iterable[Intent]) -> None:
+        """Send what the agent wants, in one write; a lost connection loses it."""
+        if self._connection is None:
+            return
+        payloads = []
+        for intent in intents:
+            ref = self._next(_Sent(venue, intent))
+            payloads.append(_encode(venue.terms.command(intent, ref)))
+        self._connection.send_many(payloads)
+        self.commands += len(payloads)
+
+    async def withdraw(self) -> None:
+        """Take all its orders out of the books, and wait until they are."""
+        if self._connection is None:
+            return
+        ref = self._next(_Sent(None, None))
+        self._connection.send_many((_encode(DeleteAll(ref=ref)),))
+        while ref in self._sent:
+            self._changed.clear()
+            await self._changed.wait()
+
+    def _next(self, sent: _Sent) -> int:
+        self._refs += 1
+        self._sent[self._refs] = sent
+        return self._refs
+
+    # ---- the connection -----------------------------------------------------------------------
+
+    async def stay_connected(self, backoff: Backoff) -> None:
+        """Connect, and again whenever the connection is lost; returns never.
+
+        Raises:
+            ConnectError: the very first connection was refused.
+        """
+        loop = asyncio.get_running_loop()
+        failures = 0
+        while True:
+            token = self._user[1] if self._user else None
+            opened_s = loop.time()
+            try:
+                async with dial(
+                    self._url, resume=token, feed=False, cancel_on_disconnect=True
+                ) as connection:
+                    self._attach(connection)
+                    while True:
+                        self.take(_decode(await connection.receive_bytes()))
+            except (ConnectionClosed, ConnectError) as error:
+                if self._user is None:
+                    raise
+                log.debug("agent %d lost its connection: %s", self._number, error)
+            lived = self._connection is not None and loop.time() - opened_s > LIVED_S
+            failures = 1 if lived else failures + 1
+            self._detach()
+            await asyncio.sleep(backoff.delay_s(failures) or 0.0)
+
+    def _attach(self, connection: Connection) -> None:
+        same = self._user is not None and self._user[0] == connection.user_id
+        self._user = (connection.user_id, connection.resume_token)
+        self._connection = connection
+        self.connected.set()
+        self._listed = not same  # whoever is resumed is told of their orders first
+        if not same:
+            self._forget()
+
+    def _detach(self) -> None:
+        self._connection = None
+        self._sent.clear()
+        self._changed.set()
+
+    def _forget(self) -> None:
+        for venue in self._venues.values():
+            venue.scene.agents[self._number].orders.clear()
+
+    # ---- what comes in ------------------------------------------------------------------------
+
+    def take(self, frame: ServerFrame) -> None:
+        """Note what the server says."""
+        match frame:
+            case OrderFrame():
+                self._take_order(frame)
+            case OrdersFrame():
+                self._forget()
+                for order in frame.orders:
+                    venue = self._venues.get(order.security)
+                    if venue is not None:
+                        report = venue.terms.resting(order, True, 0, -1)
+                        venue.scene.hear(self._number, report)
+                self._listed = True
+            case DeletedAll() | Error():
+                self._answered(frame.ref)
+                if isinstance(frame, Error):
+                    self._pause(frame)
+        self._changed.set()
+
+    def _take_order(self, frame: OrderFrame) -> None:
+        sent = self._answered(frame.ref)
+        if frame.status == "rejected":
+            self.refused += 1
+            self._refused(frame, sent)
+            return
+        order = frame.order
+        venue = self._venues.get(order.security) if order is not None else None
+        if order is None or venue is None:
+            return
+        slot = None
+        if sent is not None and not isinstance(sent.intent, Cancel):
+            slot = sent.intent.slot if isinstance(sent.intent, Limit) else -1
+        venue.scene.hear(self._number, venue.terms.report(frame, order, slot))
+
+    def _answered(self, ref: str | int | None) -> _Sent | None:
+        return self._sent.pop(ref, None) if isinstance(ref, int) else None
+
+    def _refused(self, frame: OrderFrame, sent: _Sent | None) -> None:
+        match sent:
+            case _Sent(Venue() as venue, Cancel(order_id)) if frame.code == "unknown_order":
+                gone = Report(order_id, BUY, 0, 0, rests=False)  # it has just been filled
+                venue.scene.hear(self._number, gone)
+            case _:
+                self._pause(frame)
+
+    def _pause(self, frame: OrderFrame | Error) -> None:
+        pause_s = (frame.retry_after_ms or 0) / 1_000 or PAUSE_S
+        self._quiet_until_s = asyncio.get_running_loop().time() + pause_s
+        log.info("agent %d is asked to wait: %s: %s", self._number, frame.code, frame.message)
+
+
+async def withdraw(seats: Iterable[Seat], timeout_s: float) -> None:
+    """Take everybody's orders out of the books, as far as that can be done soon."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(timeout_s):
+            await asyncio.gather(*(seat.withdraw() for seat in seats))

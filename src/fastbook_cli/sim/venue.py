@@ -1,0 +1,118 @@
+"""One security of a server: its scene, and the way between the wire's numbers and integers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fastbook_cli.sim.scene import START_TICKS, Scene
+from fastbook_cli.sim.settings import SimSettings
+from fastbook_cli.sim.words import Cancel, Intent, Limit, Report
+from fastbook_client.book import Book
+from fastbook_wire.commands import Add, Delete, NewOrder
+from fastbook_wire.frames import InstrumentView, OrderFrame, OrderView
+from fastbook_wire.grid import Grid
+from fastbook_wire.words import SideName
+
+TYPICAL_AMOUNT = 0.5
+TYPICAL_LOTS_MIN = 10
+
+
+class Terms:
+    """A security's grids; `typical` is the size of an ordinary order in lots."""
+
+    def __init__(self, instrument: InstrumentView) -> None:
+        self.security = instrument.security
+        self.tick = Grid.of(instrument.tick_size)
+        self.lot = Grid.of(instrument.lot_size)
+        self.typical = max(TYPICAL_LOTS_MIN, self.lot.units(TYPICAL_AMOUNT))
+
+    def command(self, intent: Intent, ref: int) -> Add | Delete:
+        """Return an intent in the words of the protocol."""
+        if isinstance(intent, Cancel):
+            return Delete(ref=ref, id=intent.order_id)
+        order = NewOrder(
+            type=intent.side,
+            exec_type="market",
+            amount=self.lot.number(intent.quantity),
+            security=self.security,
+            self_trade="cancelOldest",
+        )
+        if isinstance(intent, Limit):
+            order.exec_type = "limit"
+            order.price = self.tick.number(intent.price)
+            order.time_in_force = "ioc" if intent.ioc else None
+        return Add(ref=ref, order=order)
+
+    def report(self, frame: OrderFrame, order: OrderView, slot: int | None) -> Report:
+        """Return what an agent hears; `slot` is that of the ``Add`` that this answers, if so."""
+        remaining = self.lot.units(order.remaining)
+        filled = self.lot.units(frame.last_amount) if frame.last_amount is not None else 0
+        if slot is not None:
+            filled = self.lot.units(order.amount) - remaining
+        return self.resting(
+            order,
+            frame.status in ("open", "partiallyFilled"),
+            filled,
+            -1 if slot is None else slot,
+        )
+
+    def resting(self, order: OrderView, rests: bool, filled: int, slot: int) -> Report:
+        """Return an order's state in integers; a market order's price is 0."""
+        price = 0 if order.price is None else self.tick.units(order.price)
+        remaining = self.lot.units(order.remaining)
+        return Report(order.id, order.type, price, remaining, rests, filled, slot)
+
+
+class LocalBook:
+    """The client library's copy of the book, in the agents' words."""
+
+    def __init__(self, book: Book) -> None:
+        self._book = book
+
+    @property
+    def is_synced(self) -> bool:
+        """Whether it is the server's."""
+        return self._book.is_synced
+
+    def best(self) -> tuple[int | None, int | None]:
+        """Return the best bid and the best ask."""
+        bid, ask = self.depth("bid", 1), self.depth("ask", 1)
+        return (bid[0][0] if bid else None), (ask[0][0] if ask else None)
+
+    def depth(self, side: SideName, count: int) -> Sequence[tuple[int, int]]:
+        """Return (price, quantity) of the best levels of a side."""
+        return self._book.ticks_and_lots(side, count)
+
+
+class Venue:
+    """A security with the agents' market on it; `last` is the price of its last trade."""
+
+    def __init__(
+        self,
+        settings: SimSettings,
+        instrument: InstrumentView,
+        book: Book,
+        last: float | None,
+        rate: float,
+    ) -> None:
+        self.terms = Terms(instrument)
+        self.book = LocalBook(book)
+        self.scene = Scene(
+            settings,
+            instrument.security,
+            rate=rate,
+            start=start_ticks(self.terms, self.book, last),
+            typical=self.terms.typical,
+        )
+
+    def traded(self, price: float) -> None:
+        """See a public trade; the price may be an average."""
+        self.scene.traded(self.terms.tick.units(price))
+
+
+def start_ticks(terms: Terms, book: LocalBook, last: float | None) -> int:
+    """Return where a market stands: the middle of its book, else its last trade, else one side."""
+    best = [price for price in book.best() if price is not None]
+    if len(best) == 2 or (best and last is None):
+        return sum(best) // len(best)
+    return START_TICKS if last is None else max(1, terms.tick.units(last))

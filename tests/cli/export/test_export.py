@@ -1,0 +1,260 @@
+"""Exports: the rows of the database, whole or not at all, in flat memory."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import signal
+import sys
+
+import asyncpg
+import pyarrow.parquet
+import pytest
+
+from fastbook_server.embedded.supervisor import EmbeddedPostgres
+from fastbook_server.values.events import OrderAccepted, OrderFilled, Traded
+
+T0 = 1_767_225_600_000
+
+pytestmark = pytest.mark.xdist_group("export")
+
+
+def rows_of(text):
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def expected(events, table):
+    """Return some fields of each row, as numbers of the wire, in the order of the file."""
+    found = []
+    for event in events:
+        if table == "orders" and isinstance(event, OrderAccepted):
+            order = event.order
+            tick, lot = order.instrument.tick, order.instrument.lot
+            row = (order.id, tick.number(order.price), lot.number(order.quantity))
+            found.append((order.instrument.security, order.seq, 0, *row))
+        elif table == "trades" and isinstance(event, Traded):
+            instrument = event.order.instrument
+            row = (
+                event.id,
+                instrument.average(event.notional, event.quantity),
+                instrument.lot.number(event.quantity),
+            )
+            found.append((instrument.security, event.seq, 0, *row))
+        elif table == "fills" and isinstance(event, OrderFilled):
+            instrument = event.maker.instrument
+            row = (
+                event.maker.id,
+                instrument.tick.number(event.price),
+                instrument.lot.number(event.quantity),
+            )
+            found.append((instrument.security, event.seq, event.n, *row))
+    return sorted(found)
+
+
+def read_back(rows, table):
+    key = "maker_order_id" if table == "fills" else "id"
+    return [
+        (
+            row["security"], int(row["seq"]), int(row.get("n", 0)), row[key],
+            float(row["price"]), float(row["amount"]),
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("table", ["orders", "trades", "fills"])
+def test_a_table_in_both_formats_is_what_happened(traded, export, tmp_path, table):
+    wanted = expected(traded.events, table)
+    assert len(wanted) > 50
+    done = export(table, "--output", "-")
+    assert (done.returncode, done.stderr) == (0, "")
+    text = rows_of(done.stdout)
+    assert read_back(text, table) == wanted
+    file = tmp_path / f"{table}.parquet"
+    done = export(table, "--output", file)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == f"{file}: {len(wanted):,} rows\n"
+    binary = pyarrow.parquet.read_table(file)
+    assert binary.column_names == list(text[0])
+    assert read_back(binary.to_pylist(), table) == wanted
+    assert [p.name for p in tmp_path.iterdir()] == [file.name]
+
+
+def test_integers_are_ticks_and_lots(traded, export):
+    fills = rows_of(export("fills", "--integers", "--output", "-").stdout)
+    wanted = sorted(
+        (e.maker.instrument.security, e.seq, e.n, e.price, e.quantity)
+        for e in traded.events
+        if isinstance(e, OrderFilled)
+    )
+    columns = ("seq", "n", "price_ticks", "quantity_lots")
+    assert [(row["security"], *(int(row[c]) for c in columns)) for row in fills] == wanted
+    trades = rows_of(export("trades", "--integers", "--output", "-").stdout)
+    assert sum(int(row["notional"]) for row in trades) == sum(row[3] * row[4] for row in wanted)
+    orders = rows_of(export("orders", "--integers", "--output", "-").stdout)
+    assert {row["client_order_id"] for row in orders} > {"", 'a "quoted", 10'}
+    assert {row["post_only"] for row in orders} == {"false"}
+
+
+def test_candles_of_an_interval(traded, export, tmp_path):
+    volume = {}
+    for fill in traded.events:
+        if isinstance(fill, OrderFilled) and fill.maker.instrument.security == "GAME":
+            start = fill.time_ms // 60_000 * 60_000
+            volume[start] = volume.get(start, 0) + fill.quantity
+    rows = rows_of(export("candles", "--security", "GAME", "--output", "-").stdout)
+    assert {int(row["time"]): float(row["volume"]) for row in rows} == volume
+    file = tmp_path / "candles"
+    arguments = ("--interval", "1d", "--integers", "--format", "parquet", "--output", file)
+    assert export("candles", *arguments).returncode == 0
+    days = pyarrow.parquet.read_table(file).to_pylist()
+    assert [row["security"] for row in days] == ["BTC-USD", "GAME"]
+    assert int(days[1]["volume_lots"]) == sum(volume.values())
+
+
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [("2026-01-01T00:01", str(T0 + 90_000)), ("2026-01-01T01:01:00+01:00", "2026-01-01T00:01:30Z")],
+)
+def test_a_period_has_its_start_and_not_its_end(traded, export, start, end):
+    done = export("orders", "--start", start, "--end", end, "--output", "-")
+    times = [int(row["time"]) for row in rows_of(done.stdout)]
+    wanted = [e.order.time_ms for e in traded.events if isinstance(e, OrderAccepted)]
+    assert sorted(times) == [t for t in wanted if T0 + 60_000 <= t < T0 + 90_000]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("orders",), "Missing option '--output'"),
+        (("books", "--output", "-"), "'books' is not one of"),
+        (("orders", "--output", "-", "--start", "soon"), "expected a time such as"),
+        (("orders", "--output", "-", "--format", "parquet"), "expected a file for parquet"),
+        (("orders", "--output", "-", "--security", "X"), "expected one of BTC-USD, GAME, got X"),
+        (("orders", "--output", "-", "--database-url", "x://y"), "cannot be used"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(export, arguments, said):
+    done = export(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_folder_without_data_stays_without(export, tmp_path):
+    done = export("orders", "--output", tmp_path / "x", data_dir=tmp_path / "none")
+    assert done.returncode == 2
+    assert "there is no data of a fastbook server" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_cannot_be_written_is_said(export, tmp_path):
+    done = export("orders", "--output", tmp_path / "no" / "file.csv")
+    assert done.returncode == 1
+    assert "No such file or directory" in done.stderr
+
+
+def test_without_pyarrow_parquet_says_what_to_install(export, tmp_path, monkeypatch):
+    (tmp_path / "pyarrow.py").write_text("raise ImportError")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    done = export("orders", "--output", tmp_path / "x.parquet")
+    assert done.returncode == 2
+    assert done.stderr == (
+        'fastbook: Parquet needs pyarrow: pip install "fastbook-exchange[parquet]"\n'
+    )
+
+
+# ---- large ones ---------------------------------------------------------------------------------
+
+FEW, MANY = 3_000, 300_000
+FILL = """
+SET search_path = fastbook;
+INSERT INTO instruments VALUES (3, 'MANY', '1', '1', 1, 1), (4, 'FEW', '1', '1', 1, 1);
+INSERT INTO fills
+SELECT name, s, 0, 1767225600000 + s, 'bid', 100, 1, gen_random_uuid(), 'user#maker',
+       gen_random_uuid(), 'user#taker'
+FROM (VALUES ('MANY', {many}), ('FEW', {few})) AS v (name, rows), generate_series(1, rows) AS s
+"""
+UNDO = "DELETE FROM fastbook.fills WHERE security IN ('MANY', 'FEW');"
+UNDO += "DELETE FROM fastbook.instruments WHERE number > 2"
+
+
+@pytest.fixture
+async def running(traded):
+    """The same database while it runs, as under a server, with many fills."""
+    postgres = EmbeddedPostgres(traded.data_dir)
+    sql = await asyncpg.connect(await postgres.start())
+    await sql.execute(FILL.format(many=MANY, few=FEW))
+    yield sql
+    await sql.execute(UNDO)
+    await sql.close()
+    await postgres.stop()
+
+
+MEASURED = """
+import resource, sys
+from fastbook_cli.main import main
+try:
+    main()
+finally:
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)
+"""
+
+
+async def measured(*arguments):
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", MEASURED, "export", *map(str, arguments)),
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, said = await process.communicate()
+    assert process.returncode == 0, said
+    return int(said.split()[-1])
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+async def test_memory_does_not_grow_with_the_rows(running, traded, tmp_path, ending):
+    kib = {}
+    for security in ("FEW", "MANY"):
+        file = tmp_path / f"{security}.{ending}"
+        where = ("--data-dir", traded.data_dir, "--security", security, "--output", file)
+        kib[security] = await measured("fills", *where)
+    with (tmp_path / f"MANY.{ending}").open("rb") as file:
+        if ending == "csv":
+            assert sum(1 for _ in file) == MANY + 1
+        else:
+            assert pyarrow.parquet.read_metadata(file).num_rows == MANY
+    print(f"\n{ending}: {FEW} rows {kib['FEW']} KiB, {MANY} rows {kib['MANY']} KiB")
+    assert kib["MANY"] - kib["FEW"] < 40_000
+
+
+async def test_ctrl_c_leaves_no_half_file(running, traded, tmp_path):
+    file = tmp_path / "fills.csv"
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "fastbook_cli", "export", "fills"),
+        *("--output", str(file), "--data-dir", str(traded.data_dir)),
+        stderr=asyncio.subprocess.PIPE,
+    )
+    part = tmp_path / "fills.csv.part"
+    while not part.exists() or not part.stat().st_size:  # noqa: ASYNC110
+        await asyncio.sleep(0.001)
+    process.send_signal(signal.SIGINT)
+    _, said = await process.communicate()
+    assert (process.returncode, said.strip()) == (130, b"")
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_the_plan_sorts_nothing(running):
+    from fastbook_cli.export.tables import Selection, query
+
+    await running.execute(
+        "SET search_path = fastbook; SET enable_sort = off; SET enable_hashjoin = off;"
+        "SET cursor_tuple_fraction = 0.0001"
+    )
+    for table in ("orders", "trades", "fills", "candles"):
+        for securities in ((), ("MANY",), ("MANY", "FEW")):
+            text, arguments = query(Selection(table=table, securities=securities))
+            lines = await running.fetch(f"EXPLAIN (COSTS off) {text}", *arguments)
+            plan = "\n".join(line[0] for line in lines)
+            assert "Sort Key: x.security, x.seq" not in plan, plan
+            assert "Index Scan using" in plan, plan

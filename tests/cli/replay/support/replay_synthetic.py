@@ -1,0 +1,54 @@
+"""Small recordings: random order flow around a price, with all that the real one has."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+from fastbook_cli.replay.recording import Action
+
+HEADER = "id,timestamp,exchange_timestamp,price,volume,action,direction"
+
+
+def rows(count: int, seed: int) -> list[str]:
+    """Return so many rows of a recording; some are refused, some deletes come late or twice."""
+    rng = random.Random(seed)
+    placed: list[tuple[int, str, str, str]] = []
+    result, time_ms = [], 1_700_000_000_000
+    for line in range(count):
+        time_ms += rng.randrange(-2, 12)  # it jitters, as real ones do
+        stamps = f"{max(time_ms, 1_700_000_000_000)},{time_ms}"
+        if placed and rng.random() < 0.45:
+            number, price, volume, side = placed[
+                -1 - int(min(rng.expovariate(0.05), len(placed) - 1))
+            ]
+            action = "changed" if rng.random() < 0.05 else "deleted"
+            result.append(f"{number},{stamps},{price},{volume},{action},{side}")
+        else:
+            side = rng.choice(("bid", "ask"))
+            ticks = 780_000 + round(rng.gauss(-4 if side == "bid" else 4, 8))
+            price = rng.choices((f"{ticks / 10:.1f}", "0.0", "999999999.0"), (996, 2, 2))[0]
+            volume = rng.choices((f"{rng.randrange(1, 10**8) / 10**8:.8f}", "0.0"), (998, 2))[0]
+            placed.append((line + 1, price, volume, side))
+            result.append(f"{line + 1},{stamps},{price},{volume},created,{side}")
+    return result
+
+
+def write(path: Path, lines: Sequence[str]) -> Path:
+    """Write a recording of these rows."""
+    path.write_text("\n".join((HEADER, *lines)) + "\n")
+    return path
+
+
+def actions(count: int, seed: int) -> list[Action]:
+    """Return the actions of such a recording, made without reading a file."""
+    result = []
+    for line, row in enumerate(rows(count, seed), 2):
+        order_id, time, _, price, volume, action, side = row.split(",")
+        if action != "changed":
+            op = "add" if action == "created" else "delete"
+            result.append(
+                Action(op, line, int(time), order_id, side, float(price), float(volume))  # type: ignore[arg-type]
+            )
+    return result

@@ -1,0 +1,56 @@
+"""``fastbook sim`` as people start it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+import sys
+
+import pytest
+
+FASTBOOK = (sys.executable, "-m", "fastbook_cli")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
+async def test_it_trades_until_a_signal_and_withdraws(serve, number, code) -> None:
+    server = await serve()
+    process = await asyncio.create_subprocess_exec(
+        *(*FASTBOOK, "sim", "--url", server.url, "--rate", "500", "--noise", "2"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    first = await process.stdout.readline()
+    assert first == b"trading BTC-USD at 500 commands/s, 3 % a day; Ctrl-C withdraws the orders\n"
+    market = server.exchange.markets["BTC-USD"]
+    while market.seq < 200:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    process.send_signal(number)
+    last = await process.stdout.read()
+    assert await process.wait() == code
+    assert last.startswith(b"stopped after ")
+    assert await process.stderr.read() == b""
+    assert len(market.open) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "expected"),
+    [
+        (["--rate", "0"], 2, "'--rate': 0.0 is not in the range 0.1<=x<=2000"),
+        (["--volatility", "101"], 2, "'--volatility': 101.0 is not in the range"),
+        (["--volatility", "nan"], 2, "--volatility: expected 0.1 to 100, got nan"),
+        (["--makers", "0"], 2, "'--makers': 0 is not in the range 1<=x<=50"),
+        (["--speed", "x"], 2, "'--speed': 'x' is not a valid float"),
+        (["--url", "gopher://x"], 2, "'--url': expected a URL such as"),
+        (["--url", "http://127.0.0.1:1"], 1, "http://127.0.0.1:1: Cannot connect"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(options, code, expected) -> None:
+    done = subprocess.run(
+        [*FASTBOOK, "sim", *options], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == code
+    assert expected in done.stderr
+    assert done.stderr.count("\n") == 1

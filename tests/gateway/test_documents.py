@@ -1,0 +1,199 @@
+"""The documents: valid, complete, and no example that the server would not say itself."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import jsonschema
+import msgspec
+import openapi_spec_validator
+import pytest
+
+from fastbook_server.app import Server
+from fastbook_server.config import Config
+from fastbook_server.gateway.http.documents import examples
+from fastbook_server.gateway.http.documents.asyncapi import asyncapi
+from fastbook_server.gateway.http.documents.examples import Step
+from fastbook_server.gateway.http.documents.openapi import PATHS, openapi
+from fastbook_server.gateway.http.documents.schemas import tag
+from fastbook_server.store.memory import MemoryStore
+from fastbook_server.values.instruments import InstrumentSpec
+from fastbook_wire import answers, commands, frames
+from fastbook_wire.words import Channel, Code
+from peers import PATIENCE_S, Peer
+
+WRITE = "FASTBOOK_WRITE_EXAMPLES"
+"""Set, the test writes what the server says into the examples instead of comparing it."""
+
+SPECS = tuple(map(InstrumentSpec.parse, ("BTC-USD:0.01:0.0001", "ETH-USD:0.01:0.001")))
+NAMES = {"maker": "user#k3v9x2m7", "taker": "user#b8w4q1z6"}
+
+
+class Stage:
+    """A server whose clock the steps set, and those who talk to it."""
+
+    def __init__(self, server: Server, http: aiohttp.ClientSession) -> None:
+        self.server = server
+        self._http = http
+        self._peers: dict[str, Peer] = {}
+        self._aliases: dict[str, str] = {}
+
+    async def play(self, step: Step) -> Step:
+        """Do what the step says; return it with what came of it."""
+        told: dict[str, list[Any]] = {}
+        answer: Any = None
+        status = 200
+        if step.get is not None:
+            async with self._http.get(self.server.url + step.get) as response:
+                answer, status = await response.json(), response.status
+        elif step.wait is not None:
+            return await self._wait(step, step.wait)
+        elif step.connect is not None:
+            ws = await self._http.ws_connect(f"{self.server.url}/ws", params=step.connect)
+            peer = self._peers[step.who] = await Peer.greeted(ws)
+            told[step.who] = [peer.welcome]
+            self._aliases |= {
+                peer.user_id: NAMES[step.who],
+                peer.token: f"{NAMES[step.who]}.{'0' * 32}",
+            }
+        else:
+            await self._peers[step.who].send(step.send)
+        for who in sorted(self._peers, key=lambda who: who != step.who):  # the one who acts first
+            heard = [f for f in await self._peers[who].sync() if f["event"] != "checksum"]
+            if heard:
+                told.setdefault(who, []).extend(heard)
+        return msgspec.structs.replace(
+            step, told=self._renamed(told), status=status, answer=self._renamed(answer)
+        )
+
+    async def _wait(self, step: Step, event: str) -> Step:
+        async with asyncio.timeout(PATIENCE_S):
+            for who, peer in self._peers.items():
+                if who != "taker":
+                    continue
+                while (frame := await peer.next())["event"] != event:
+                    pass
+                return msgspec.structs.replace(step, told={who: [self._renamed(frame)]})
+        raise AssertionError("nobody to wait for")
+
+    def _renamed(self, value: Any) -> Any:
+        """Give what is random the names of the documents."""
+        text = msgspec.json.encode(value).decode()
+        for random, name in self._aliases.items():
+            text = text.replace(random, name)
+        return msgspec.json.decode(text)
+
+
+@pytest.fixture
+async def stage() -> AsyncIterator[tuple[Stage, list[int]]]:
+    clock = [examples.session()[0].time]
+    config = Config(port=0, throttle_ms=0, instruments=SPECS)
+    server = Server(config, MemoryStore(), now_ms=lambda: clock[0])
+    await server.start()
+    async with aiohttp.ClientSession() as http:
+        yield Stage(server, http), clock
+    await server.stop()
+
+
+async def test_every_example_is_what_the_server_says(stage: tuple[Stage, list[int]]) -> None:
+    actors, clock = stage
+    played = []
+    for step in examples.session():
+        clock[0] = step.time
+        played.append(await actors.play(step))
+        if not os.environ.get(WRITE):
+            assert played[-1] == step, step.about
+    if os.environ.get(WRITE):
+        lines = ",\n".join(msgspec.json.encode(step).decode() for step in played)
+        examples.SESSION.write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+
+
+def test_the_openapi_document_is_valid() -> None:
+    openapi_spec_validator.validate(openapi())
+
+
+def test_every_command_frame_and_answer_has_an_example() -> None:
+    for command in commands.COMMANDS:
+        assert examples.commands(tag(command)), command
+    for frame in frames.FRAMES:
+        assert examples.frames(tag(frame)), frame
+    for path in PATHS:
+        assert examples.answers(path.path, 200), path.path
+
+
+@pytest.mark.parametrize("message", sorted(asyncapi()["components"]["messages"]))
+def test_examples_of_messages_fit_their_schema_and_their_type(message: str) -> None:
+    document = asyncapi()
+    described = document["components"]["messages"][message]
+    kind = {k.__name__: k for k in (*commands.COMMANDS, *frames.FRAMES)}[message]
+    schema = {**described["payload"], "components": document["components"]}
+    validator = jsonschema.Draft202012Validator(schema)
+    for example in described["examples"]:
+        validator.validate(example["payload"])
+        decoded = msgspec.json.decode(msgspec.json.encode(example["payload"]), type=kind)
+        assert msgspec.json.decode(msgspec.json.encode(decoded)) == example["payload"] or (
+            kind in commands.COMMANDS  # a default may be said
+        )
+
+
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: path.path)
+def test_examples_of_answers_fit_their_schema(path: Any) -> None:
+    document = openapi()
+    for status, response in document["paths"][path.path]["get"]["responses"].items():
+        content = response["content"]["application/json"]
+        schema = {**content["schema"], "components": document["components"]}
+        kind = path.answer if status == "200" else answers.ErrorAnswer
+        for example in content.get("examples", {}).values():
+            jsonschema.Draft202012Validator(schema).validate(example["value"])
+            msgspec.convert(example["value"], kind)
+
+
+def test_every_reference_leads_somewhere() -> None:
+    for document in (openapi(), asyncapi()):
+        for reference in re.findall(r'"\$ref": "#/([^"]+)"', json.dumps(document)):
+            node = document
+            for part in reference.split("/"):
+                node = node[part]
+
+
+def test_only_what_asks_the_database_can_find_it_away() -> None:
+    paths = openapi()["paths"].items()
+    assert [path for path, item in paths if "503" in item["get"]["responses"]] == [
+        *("/api/trades", "/api/candles")
+    ]
+
+
+async def test_the_documents_are_served_without_anything_from_elsewhere(serve: Any) -> None:
+    server = await serve()
+    async with aiohttp.ClientSession() as http:
+        for path, kind in (
+            ("/docs", "text/html"),
+            ("/docs/", "text/html"),
+            ("/docs/style.css", "text/css"),
+            ("/docs/openapi.json", "application/json"),
+            ("/docs/asyncapi.json", "application/json"),
+        ):
+            async with http.get(server.url + path) as response:
+                assert (response.status, response.content_type) == (200, kind)
+                text = await response.text()
+                assert "default-src 'none'" in response.headers["Content-Security-Policy"]
+            if kind == "text/html":
+                assert "<script" not in text
+                assert set(re.findall(r'(?:href|src)="([^"#]*)', text)) == {
+                    *("/docs/style.css", "/docs/openapi.json", "/docs/asyncapi.json", "")
+                }
+        async with http.get(f"{server.url}/docs/openapi.json") as response:
+            assert (await response.json())["servers"] == [{"url": server.url}]
+
+
+@pytest.mark.parametrize("word", [*Code, *commands.OPS, *Channel.__args__])
+def test_the_protocol_page_knows_every_word(word: str) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text(encoding="utf-8")
+    assert f"`{word}`" in page or f'"{word}"' in page

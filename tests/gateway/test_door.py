@@ -1,0 +1,237 @@
+"""The door: who may come in, and what operators are told."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+
+import aiohttp
+import pytest
+
+from fastbook_server import __version__
+from fastbook_server.store.memory import MemoryStore
+from peers import order, until
+
+
+async def get(server, path: str, **headers: str) -> tuple[int, str]:
+    async with aiohttp.ClientSession() as http, http.get(server.url + path, headers=headers) as got:
+        return got.status, await got.text()
+
+
+async def status_of_handshake(raw, server, path: str = "/ws", **headers: str) -> int:
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    peer = await raw(server, path, headers=lines)
+    return int(peer.head.split()[1])
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        (None, 101),
+        ("http://127.0.0.1:{port}", 101),
+        ("https://127.0.0.1:{port}", 101),
+        ("https://shop.example", 101),
+        ("https://shop.example.evil", 403),
+        ("http://shop.example", 403),
+        ("https://shop.example:444", 403),
+        ("http://127.0.0.1", 403),
+        ("http://127.0.0.1:{port}.evil", 403),
+        ("http://localhost:{port}", 403),
+        ("null", 403),
+        ("", 403),
+        ("http://[", 403),
+        ("\xff", 403),
+    ],
+)
+async def test_programs_and_own_pages_are_welcome_foreign_pages_are_not(serve, raw, origin, status):
+    server = await serve(allowed_origins=("https://shop.example",))
+    headers = {} if origin is None else {"Origin": origin.replace("{port}", str(server.port))}
+    assert await status_of_handshake(raw, server, **headers) == status
+
+
+@pytest.mark.parametrize(
+    ("host", "status"), [("127.0.0.1:1", 400), ("localhost:1", 400), ("evil.example:1", 403)]
+)
+async def test_a_page_is_not_our_own_because_its_name_leads_here(serve, host, status):
+    """400: let in, but it is no WebSocket handshake."""
+    server = await serve()
+    answer, _ = await get(server, "/ws", Host=host, Origin=f"http://{host}")
+    assert answer == status
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "code"),
+    [
+        ("security=NOPE", 404, "unknown_security"),
+        ("security=", 404, "unknown_security"),
+        ("security=coin", 404, "unknown_security"),
+        ("feed=all", 400, "bad_frame"),
+        ("cancelOnDisconnect=yes", 400, "bad_frame"),
+        ("cancelOnDisconnect=", 400, "bad_frame"),
+        ("sekurity=COIN", 400, "bad_frame"),
+        ("security=COIN&security=FINE", 400, "bad_frame"),
+    ],
+)
+async def test_a_wrong_query_is_refused_before_the_handshake(serve, query, status, code):
+    server = await serve()
+    got, text = await get(server, f"/ws?{query}")
+    assert (got, code in text, query.partition("=")[0] in text) == (status, True, True)
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["feed=NONE", "feed=none&cancelOnDisconnect=TRUE", "feed=none&resume=%FF"],
+)
+async def test_a_right_query_is_right_in_any_case(serve, join, raw, query):
+    server = await serve()
+    peer, ann = await raw(server, f"/ws?{query}"), await join(server)
+    await ann.ask(order("bid", 10, 1, "1"))
+    peer.text({"op": "ping", "ref": "p"})
+    assert [(await peer.event())["event"] for _ in range(2)] == ["welcome", "pong"]
+
+
+async def test_an_address_that_is_no_text_is_a_bad_request(serve, raw):
+    assert await status_of_handshake(raw, await serve(), "/ws?resume=\xff\xfe") == 400
+
+
+async def test_a_plain_request_to_the_endpoint_is_a_bad_one(serve):
+    status, text = await get(await serve(), "/ws")
+    assert (status, json.loads(text)["code"]) == (400, "bad_request")
+    assert "expected a WebSocket handshake" in text
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/healthz/", "/ws/1", "/%F0%ED", "/index.html"])
+async def test_a_path_that_is_not_there_is_answered_with_those_that_are(serve, path):
+    status, text = await get(await serve(), path)
+    answer = json.loads(text)
+    assert (status, answer["code"]) == (404, "not_found")
+    assert answer["message"].startswith("expected one of /, /ws, /api, /docs")
+
+
+@pytest.mark.parametrize("path", ["/web/nothing", "/web/%3Cscript%3E"])
+async def test_the_pages_policy_holds_where_there_is_no_such_file_too(serve, path):
+    server = await serve()
+    async with aiohttp.ClientSession() as http, http.get(server.url + path) as answer:
+        assert (answer.status, answer.content_type) == (404, "application/json")
+        assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+async def test_sessions_are_bounded_in_all_also_when_they_come_together(serve, join):
+    server = await serve(sessions_max=5)
+    results = await asyncio.gather(*(join(server) for _ in range(20)), return_exceptions=True)
+    refused = [r.status for r in results if isinstance(r, aiohttp.WSServerHandshakeError)]
+    assert refused == [503] * 15
+    assert await get(server, "/ws") == (
+        503,
+        '{"code": "overloaded", "message": "sessions_max 5 reached"}',
+    )
+    await next(r for r in results if not isinstance(r, Exception)).ws.close()
+    await until(lambda: len(server._gateway._sessions) == 4)
+    await join(server)
+
+
+async def test_sessions_of_one_address_are_bounded(serve, join):
+    server = await serve(sessions_per_address_max=2)
+    first, _ = await join(server), await join(server)
+    assert await get(server, "/ws") == (
+        429,
+        '{"code": "overloaded", "message": "sessions_per_address_max 2 reached"}',
+    )
+    await first.ws.close()
+    await until(lambda: server._gateway._per_address["127.0.0.1"] == 1)
+    await join(server)
+
+
+async def test_what_operators_ask_for(serve, join):
+    server = await serve()
+    ann = await join(server)
+    await ann.ask(order("bid", 10, 1, "1"))
+    await ann.ask(order("bid", 0, 1, "2"))
+    assert (await get(server, "/healthz"))[0] == 200
+    assert await get(server, "/readyz") == (200, '{"status": "ready"}')
+    assert (await get(server, "/version"))[1] == (
+        '{"version": "' + __version__ + '", "protocol": 1, "epoch": 1}'
+    )
+    assert f"ws://127.0.0.1:{server.port}/ws" in (await get(server, "/"))[1]
+    _, figures = await get(server, "/metrics")
+    assert "fastbook_sessions 1.0" in figures
+    assert 'fastbook_refused_total{code="invalid_price"}' in figures
+
+
+async def test_readiness_goes_with_the_database(serve, join):
+    store = MemoryStore()
+    server = await serve(store)
+    from fastbook_server.store import StoreUnavailable
+
+    ann = await join(server, feed="none")
+    store.fail_next(1, lambda: StoreUnavailable("cut"))
+    store.hold()
+    await ann.send(order("bid", 10, 1, "1"))
+    await until(lambda: server.pipeline.uncommitted_commands == 1)
+    assert (await get(server, "/readyz"))[0] == 200, "one commit that takes its time is no failure"
+    store.release()
+    await until(lambda: not server.pipeline.available)
+    assert await get(server, "/readyz") == (503, '{"status": "unavailable"}')
+    await until(lambda: server.pipeline.available)
+    assert (await get(server, "/readyz"))[0] == 200
+
+
+async def test_a_peer_that_does_not_answer_a_goodbye_is_cut_off(serve, raw):
+    server = await serve()
+    peer = await raw(server, "/ws?feed=none")
+    await peer.event()
+    await server._gateway.close_all(0.05)
+    assert len(server._gateway._sessions) == 0
+    assert await peer.close_code() == 1001
+    async with asyncio.timeout(5):
+        with contextlib.suppress(ConnectionError):
+            assert await peer.reader.read() == b""
+
+
+async def test_a_stopping_server_commits_answers_and_closes_with_1001(serve, join):
+    store = MemoryStore()
+    server = await serve(store)
+    ann, idle = await join(server, feed="none"), await join(server, feed="none")
+    store.hold()
+    await ann.send(order("bid", 10, 1, "1"))
+    await until(lambda: server.pipeline.uncommitted_commands == 1)
+    stopping = asyncio.ensure_future(server.stop())
+    await asyncio.sleep(0)
+    assert (await get(server, "/readyz"))[0] == 503
+    assert (await get(server, "/ws"))[0] == 503
+    await idle.send(order("bid", 10, 1, "2"))
+    refused = await idle.next()
+    store.release()
+    reply = await ann.next()
+    closes = [await peer.close_code() for peer in (ann, idle)]
+    assert (refused["code"], reply["status"], closes) == ("unavailable", "open", [1001, 1001])
+    assert await stopping
+    assert len(store.data.open_orders) == 1
+
+
+async def test_a_close_is_said_once(serve, join, raw):
+    server = await serve()
+    ann = await raw(server, "/ws?feed=none")
+    welcome = await ann.event()
+    await join(server, resume=welcome["resumeToken"])
+    assert await ann.close_code() == 4001
+    ann.frame(8, (4001).to_bytes(2, "big"))
+    assert await ann.reader.read() == b""
+
+
+async def test_a_goodbye_is_answered(serve, raw):
+    ann = await raw(await serve(), "/ws?feed=none")
+    await ann.event()
+    ann.frame(8, (1000).to_bytes(2, "big"))
+    assert await ann.close_code() == 1000
+    assert await ann.reader.read() == b""
+
+
+async def test_a_host_may_be_any_bytes(serve):
+    server = await serve()
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(b"GET / HTTP/1.1\r\nHost: \xff\xfe\r\n\r\n")
+    assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
+    writer.close()

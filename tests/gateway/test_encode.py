@@ -1,0 +1,134 @@
+"""Every frame that the server sends, to the byte."""
+
+from __future__ import annotations
+
+from trading import T0, Floor, ask, bid, delete, market
+
+from fastbook_server.gateway import encode, rfc6455
+from fastbook_server.values.events import AllDeleted, CommandRefused, OrderReport, OrdersListed
+from fastbook_server.values.instruments import Grid, Instrument
+
+FINE = Instrument(2, "FINE", Grid.parse("0.01"), Grid.parse("0.0001"), "halted")
+
+
+def test_welcome():
+    frame = encode.welcome(
+        user_id="user#k3v9x2m7",
+        resume_token="k3v9x2m7.secret",
+        security="FINE",
+        instruments=[FINE],
+        throttle_ms=100,
+        epoch=3,
+        time_ms=T0,
+    )
+    assert frame == (
+        b'{"event":"welcome","userId":"user#k3v9x2m7","resumeToken":"k3v9x2m7.secret",'
+        b'"security":"FINE","instruments":[{"security":"FINE","tickSize":0.01,"lotSize":0.0001,'
+        b'"status":"halted"}],"throttleMs":100,"protocol":1,"epoch":3,"time":1767225600000}'
+    )
+
+
+def test_book():
+    rows = b'[{"price":101.0,"amount":3.0,"total":303.0}]', b"[]"
+    assert encode.agg_order_book("BTC-USD", 1042, T0, *rows) == (
+        b'{"event":"aggOrderBook","security":"BTC-USD","seq":1042,"time":1767225600000,'
+        b'"aggOrderBook":{"ask":[{"price":101.0,"amount":3.0,"total":303.0}],"bid":[]}}'
+    )
+
+
+def test_trades():
+    floor = Floor()
+    floor.do("bob", ask(100.5, 2, security="FINE"))
+    floor.do("bob", ask(101, 2, security="FINE"))
+    trade = floor.do("ann", bid(101, 4, security="FINE"))[3]
+    assert encode.trades("FINE", 3, 1, [trade]).decode() == (
+        '{"event":"trades","security":"FINE","seq":3,"prevSeq":1,"trades":[{"id":"ID","seq":3,'
+        '"userId":"ann","security":"FINE","type":"bid","time":1767225600000,"price":100.75,'
+        '"amount":4.0,"total":403.0}]}'.replace("ID", trade.id)
+    )
+    assert encode.trades("FINE", 3, None, []) == (
+        b'{"event":"trades","security":"FINE","seq":3,"prevSeq":null,"trades":[]}'
+    )
+
+
+def private(events) -> list[str]:
+    kinds = OrderReport | CommandRefused | OrdersListed | AllDeleted
+    return [encode.private(e).decode() for e in events if isinstance(e, kinds)]
+
+
+def test_orders_of_every_status():
+    floor = Floor()
+    open_, part, done, gone, nothing = (
+        floor.do("bob", ask(10, 2, "1", client_order_id="mine-7")),
+        floor.do("ann", bid(10, 1, "2")),
+        floor.do("ann", market("bid", 1, "3")),
+        floor.do("ann", bid(9, 1, "4", time_in_force="ioc")),
+        floor.do("ann", delete("5", id="x")),
+    )
+    bob = floor.events[0].order.id
+    ann = [e.order.id for e in floor.events if type(e).__name__ == "OrderAccepted"][1:]
+    maker = (
+        f'"order":{{"id":"{bob}","time":{T0},"userId":"bob","security":"COIN","type":"ask",'
+        '"execType":"limit","price":10.0,"amount":2.0,"remaining":%s,"avgPrice":%s,'
+        '"clientOrderId":"mine-7"}}'
+    )
+    taker = (
+        f'"order":{{"id":"%s","time":{T0},"userId":"ann","security":"COIN","type":"bid",'
+        '"execType":"%s","price":%s,"amount":1.0,"remaining":%s,"avgPrice":%s}}'
+    )
+    assert private([*open_, *part, *done, *gone, *nothing]) == [
+        '{"event":"order","ref":"1","status":"open",' + maker % ("2.0", "null"),
+        '{"event":"order","ref":"2","status":"filled",'
+        + taker % (ann[0], "limit", "10.0", "0.0", "10.0"),
+        '{"event":"order","status":"partiallyFilled","lastPrice":10.0,"lastAmount":1.0,'
+        + maker % ("1.0", "10.0"),
+        '{"event":"order","ref":"3","status":"filled",'
+        + taker % (ann[1], "market", "null", "0.0", "10.0"),
+        '{"event":"order","status":"filled","lastPrice":10.0,"lastAmount":1.0,'
+        + maker % ("0.0", "10.0"),
+        '{"event":"order","ref":"4","status":"cancelled","reason":"ioc",'
+        + taker % (ann[2], "limit", "9.0", "1.0", "null"),
+        '{"event":"order","ref":"5","status":"rejected","code":"unknown_order",'
+        '"message":"id: no open order of yours has \'x\'"}',
+    ]
+
+
+def test_lists_and_counts():
+    report = Floor().do("ann", bid(10, 1))[-1]
+    order = encode.private(report).split(b'"order":')[1][:-1].decode()
+    assert private([OrdersListed("ann", "6", (report,)), AllDeleted("ann", 5, 2)]) == [
+        '{"event":"orders","ref":"6","orders":[' + order + "]}",
+        '{"event":"deletedAll","ref":5,"count":2}',
+    ]
+    assert private([OrdersListed("ann", None, ())]) == ['{"event":"orders","orders":[]}']
+
+
+def test_small_replies():
+    assert [
+        encode.subscribed("8", "book", "ETH-USD"),
+        encode.unsubscribed(None, "book", "ETH-USD"),
+        encode.pong("7", T0),
+        encode.refusal("1", "bad_frame", "what", of_order=False),
+        encode.refusal(None, "overloaded", "full", of_order=False, retry_after_ms=5),
+        encode.refusal("1", "rate_limited", "slow", of_order=True, retry_after_ms=0),
+    ] == [
+        b'{"event":"subscribed","ref":"8","channel":"book","security":"ETH-USD"}',
+        b'{"event":"unsubscribed","channel":"book","security":"ETH-USD"}',
+        b'{"event":"pong","ref":"7","time":1767225600000}',
+        b'{"event":"error","ref":"1","code":"bad_frame","message":"what"}',
+        b'{"event":"error","code":"overloaded","message":"full","retryAfterMs":5}',
+        b'{"event":"order","ref":"1","status":"rejected","code":"rate_limited","message":"slow",'
+        b'"retryAfterMs":0}',
+    ]
+
+
+def test_websocket_frames_have_the_shortest_header_that_fits():
+    headers = {n: rfc6455.text(bytes(n))[:-n] for n in (1, 125, 126, 65_535, 65_536)}
+    assert headers == {
+        1: b"\x81\x01",
+        125: b"\x81\x7d",
+        126: b"\x81\x7e\x00\x7e",
+        65_535: b"\x81\x7e\xff\xff",
+        65_536: b"\x81\x7f\0\0\0\0\0\1\0\0",
+    }
+    assert rfc6455.close(4001, "why") == b"\x88\x05\x0f\xa1why"

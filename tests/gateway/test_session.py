@@ -1,0 +1,485 @@
+"""Bad input of every kind and every bound of a connection: its answer, and nobody else's harm."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+
+import pytest
+
+from fastbook_server.gateway import session
+from fastbook_server.gateway.session import RateLimit
+from peers import Closed, order, until
+
+TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
+
+
+# ---- bad input -----------------------------------------------------------------------------------
+
+
+def add(price: str, amount: str) -> str:
+    new = f'"type":"bid","execType":"limit","price":{price},"amount":{amount}'
+    return '{"op":"add","ref":"r","order":{' + new + "}}"
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "ref", "words"),
+    [
+        ("hello", "bad_frame", None, "malformed"),
+        ("", "bad_frame", None, "truncated"),
+        ("[]", "bad_frame", None, "Expected `object`"),
+        ('{"op":"ping","ref":"r","extra":1}', "bad_frame", "r", "`extra`"),
+        ('{"op":"pong","ref":"r"}', "unknown_op", "r", "`$.op`"),
+        ('{"op":"add","ref":"r"}', "bad_frame", "r", "`order`"),
+        (add('"1"', "1"), "bad_frame", "r", "`$.order.price`"),
+        (add("NaN", "1"), "bad_frame", None, "malformed"),
+        (add("1e999", "1"), "bad_frame", "r", "`$.order.price`"),
+        ('{"op":"delete","ref":"r","clientOrderId":"\\u0000"}', "bad_frame", "r", "clientOrderId"),
+        ("[" * 60_000, "bad_frame", None, "Expected `object`"),
+        ('{"a":' * 13_000, "bad_frame", None, "nesting"),
+        ('{"op":"subscribe","ref":"r","security":"\\u0000"}', "unknown_security", "r", "security"),
+        ('{"op":"deleteAll","ref":"r","security":"é"}', "unknown_security", "r", "security"),
+    ],
+    ids=lambda v: str(v)[:40],
+)
+async def test_what_is_no_command_gets_one_error(serve, join, text, code, ref, words):
+    server = await serve()
+    peer = await join(server, feed="none")
+    await peer.send(text)
+    (frame,) = await peer.sync()
+    assert (frame["event"], frame["code"], frame.get("ref")) == ("error", code, ref)
+    assert words in frame["message"]
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "words"),
+    [
+        (add("-1", "1"), "invalid_price", "price -1.0 is not positive"),
+        (add("0", "1"), "invalid_price", "price 0.0 is not positive"),
+        (add("100.5", "1"), "invalid_price", "price 100.5 is not a multiple of tickSize 1"),
+        (add("1e308", "1"), "invalid_price", "price 1e+308 is more than the largest"),
+        (add("1", "0.5"), "invalid_amount", "amount 0.5 is not a multiple of lotSize 1"),
+        (add("1", "-0"), "invalid_amount", "amount 0.0 is not positive"),
+        ('{"op":"delete","ref":"r","id":"\\u0000"}', "unknown_order", "id: no open order"),
+        ('{"op":"delete","ref":"r","clientOrderId":"x"}', "unknown_order", "clientOrderId: no"),
+    ],
+    ids=lambda v: str(v)[:70],
+)
+async def test_what_a_rule_refuses_is_a_rejected_order(serve, join, text, code, words):
+    server = await serve()
+    peer = await join(server, feed="none")
+    await peer.send(text)
+    (frame,) = await peer.sync()
+    assert list(frame) == ["event", "ref", "status", "code", "message"]
+    assert [frame[k] for k in ("event", "ref", "status", "code")] == [
+        "order",
+        "r",
+        "rejected",
+        code,
+    ]
+    assert words in frame["message"]
+
+
+async def test_bad_input_leaves_the_connection_and_everybody_elses_untouched(serve, join):
+    server = await serve()
+    ann, eve = await join(server), await join(server)
+    await ann.take(2), await eve.take(2)
+    order_id = (await ann.ask(order("bid", 10, 1, "0")))["order"]["id"]
+    await eve.sync()
+    for bad in ("{", '{"op":"x"}', add("0", "0"), add("1e999", "1")):
+        await eve.send(bad)
+    await eve.send({"op": "delete", "ref": "1", "id": order_id})
+    assert [f["event"] for f in await eve.sync()] == ["error", "error", "error", "order", "order"]
+    await ann.sync()
+    reply = await eve.ask(order("ask", 10, 1, "2"))
+    assert (reply["status"], [f["event"] for f in await ann.sync()]) == (
+        "filled",
+        ["order", "trades", "aggOrderBook"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("opcode", "payload", "options", "code"),
+    [
+        (BINARY, b'{"op":"ping"}', {}, 1003),
+        (TEXT, b'{"op":"ping","ref":"\xff"}', {}, 1007),
+        (TEXT, b"\xed\xa0\x80", {}, 1007),
+        (TEXT, b"x" * 2**20, {}, 1009),
+        (TEXT, b"x" * 65_537, {}, 1009),
+        (TEXT, b"{}", {"rsv": 4}, 1002),
+        (3, b"", {}, 1002),
+        (PING, b"x" * 126, {}, 1002),
+        (PING, b"", {"fin": False}, 1002),
+    ],
+    ids=["binary", "utf8", "surrogate", "1MB", "65537", "rsv", "opcode", "ping126", "pingfin"],
+)
+async def test_frames_that_the_protocol_forbids_close_with_their_code(
+    serve, join, raw, opcode, payload, options, code
+):
+    server = await serve()
+    other, peer = await join(server, feed="none"), await raw(server, "/ws?feed=none")
+    peer.frame(opcode, payload, **options)
+    assert await peer.close_code() == code
+    assert (await other.ask({"op": "ping", "ref": "1"}))["event"] == "pong"
+
+
+async def test_the_largest_frame_is_taken(serve, raw):
+    server = await serve()
+    peer = await raw(server, "/ws?feed=none")
+    await peer.event()
+    peer.text(b'{"op":"ping","ref":"1"' + b" " * (65_536 - 23) + b"}")
+    assert (await peer.event())["event"] == "pong"
+
+
+async def test_nothing_follows_a_close_frame(serve, join, raw):
+    """Also not when it is the parser that closed, while books and trades go on for the others."""
+    server = await serve()
+    ann, peer = await join(server, feed="none"), await raw(server)
+    peer.frame(3, b"")
+    while (await peer.next())[0] != CLOSE:
+        pass
+    for n in range(5):
+        await ann.ask(order("bid", 10 + n, 1, str(n)))
+    peer.frame(CLOSE, (1000).to_bytes(2, "big"))
+    async with asyncio.timeout(5):
+        assert await peer.reader.read() == b""
+
+
+async def test_fragments_and_pings_between_them_are_one_frame(serve, raw):
+    server = await serve()
+    peer = await raw(server, "/ws?feed=none")
+    await peer.event()
+    peer.frame(TEXT, b'{"op":"pi', fin=False)
+    peer.frame(PING, b"there?")
+    peer.frame(0, b'ng","ref"', fin=False)
+    peer.frame(0, b':"1"}')
+    assert await peer.next() == (PONG, b"there?")
+    assert (await peer.event())["ref"] == "1"
+
+
+async def test_fragments_that_are_too_large_together_close(serve, raw):
+    server = await serve()
+    peer = await raw(server, "/ws?feed=none")
+    peer.frame(TEXT, b"x" * 40_000, fin=False)
+    peer.frame(0, b"x" * 40_000)
+    assert await peer.close_code() == 1009
+
+
+async def test_compression_is_offered_in_vain(serve, raw):
+    server = await serve()
+    offer = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"
+    peer = await raw(server, "/ws?feed=none", headers=offer)
+    assert b"101 Switching" in peer.head
+    assert b"extensions" not in peer.head.lower()
+    assert (await peer.event())["event"] == "welcome"
+
+
+async def test_a_client_that_says_goodbye_is_answered(serve, raw):
+    server = await serve()
+    peer = await raw(server, "/ws?feed=none")
+    await peer.event()
+    peer.frame(CLOSE, (1000).to_bytes(2, "big") + b"bye")
+    opcode, _ = await peer.next()
+    assert opcode == CLOSE
+    assert await peer.reader.read() == b""
+
+
+async def test_a_client_that_is_cut_off_leaves_no_session(serve, join, raw):
+    server = await serve()
+    peer = await raw(server)
+    await peer.event()
+    peer.writer.transport.abort()
+    watcher = await join(server, feed="none")
+    await until(lambda: len(server._gateway._sessions) == 1)
+    assert len(server._feeds._feeds["COIN", "book"]._audience) == 0
+    assert (await watcher.ask({"op": "ping", "ref": "1"}))["event"] == "pong"
+
+
+# ---- bounds --------------------------------------------------------------------------------------
+
+
+def test_the_rate_limit_holds_one_seconds_worth_and_says_when_there_is_room():
+    limit = RateLimit(4, 100.0)
+    assert [limit.take(100.0) for _ in range(6)] == [0, 0, 0, 0, 251, 251]
+    assert limit.take(100.0 + 0.251) == 0
+    assert limit.take(100.0 + 0.252) > 0
+    assert [limit.take(200.0) for _ in range(5)] == [0, 0, 0, 0, 251]
+
+
+async def test_more_commands_than_the_rate_are_refused_each_in_its_own_shape(serve, join):
+    server = await serve(commands_per_second_max=3)
+    ann, bob = await join(server, feed="none"), await join(server, feed="none")
+    commands = [{"op": "ping", "ref": n} for n in range(3)]
+    commands += [
+        order("bid", 10, 1, 3),
+        {"op": "delete", "ref": 4, "id": "x"},
+        {"op": "orders", "ref": 5},
+        {"op": "deleteAll", "ref": 6},
+        {"op": "subscribe", "ref": 7, "security": "COIN"},
+        {"op": "ping", "ref": 8},
+    ]
+    await ann.ws.send_str("{")  # no command: no token
+    for command in commands:
+        await ann.send(command)
+    frames = await ann.take(10)
+    assert [(f["event"], f.get("ref"), f.get("code")) for f in frames] == [
+        ("error", None, "bad_frame"),
+        *(("pong", n, None) for n in range(3)),
+        *(("order", n, "rate_limited") for n in (3, 4)),
+        *(("error", n, "rate_limited") for n in (5, 6, 7, 8)),
+    ]
+    assert all(0 < f["retryAfterMs"] <= 334 for f in frames[4:])
+    assert all("commands_per_second_max 3" in f["message"] for f in frames[4:])
+    assert (await bob.ask(order("bid", 10, 1, "1")))["order"]["id"], "the limit is each one's own"
+
+
+async def test_subscriptions_are_bounded(serve, join):
+    server = await serve(subscriptions_max=1)
+    peer = await join(server)
+    frame = await peer.ask({"op": "subscribe", "ref": "1", "security": "FINE"})
+    assert frame == {
+        "event": "error",
+        "ref": "1",
+        "code": "overloaded",
+        "retryAfterMs": 1_000,
+        "message": "subscriptions_max 1 reached",
+    }
+    again = await peer.ask({"op": "subscribe", "ref": "2", "security": "COIN"})
+    assert again["event"] == "subscribed", "it follows this one already"
+    await peer.ask({"op": "unsubscribe", "ref": "3", "security": "COIN"})
+    other = await peer.ask({"op": "subscribe", "ref": "4", "security": "FINE"})
+    assert other["event"] == "subscribed"
+
+
+async def test_each_channel_of_a_security_counts_as_a_subscription(serve, join):
+    server = await serve(subscriptions_max=2)
+    peer = await join(server, feed="none")
+
+    async def ask(op: str, channel: str) -> str:
+        named = {"op": op, "ref": f"{op} {channel}", "security": "COIN", "channel": channel}
+        return (await peer.ask(named))["event"]
+
+    assert [await ask("subscribe", c) for c in ("depth", "ticker", "candles:1m", "depth")] == [
+        *("subscribed", "subscribed", "error", "subscribed")
+    ]
+    assert await ask("unsubscribe", "ticker") == "unsubscribed"
+    assert await ask("subscribe", "candles:1m") == "subscribed"
+
+
+async def test_an_unknown_channel_is_named_with_the_choices(serve, join):
+    peer = await join(await serve(), feed="none")
+    await peer.send({"op": "subscribe", "ref": "1", "security": "COIN", "channel": "candles:2m"})
+    (frame,) = await peer.sync()
+    assert (frame["code"], frame["ref"]) == ("bad_frame", "1")
+    assert frame["message"] == (
+        "Expected book or depth or ticker or candles:1s or candles:1m or candles:5m or candles:1h "
+        "or candles:1d, got 'candles:2m' - at `$.channel`"
+    )
+
+
+async def test_following_again_starts_again_and_unfollowing_ends_it(serve, join):
+    server = await serve()
+    peer = await join(server, feed="none")
+    follow = {"security": "COIN", "channel": "depth"}
+    for ref in ("1", "2"):
+        await peer.send({"op": "subscribe", "ref": ref, **follow})
+    frames = await peer.sync()
+    assert [f["event"] for f in frames] == ["subscribed", "depth"] * 2
+    await peer.ask(order("bid", 10, 1, "3"))
+    assert [(f["event"], f["prevSeq"]) for f in await peer.sync()] == [("depth", 0)]
+    await peer.ask({"op": "unsubscribe", "ref": "4", **follow})
+    await peer.ask(order("bid", 10, 1, "5"))
+    assert await peer.sync() == []
+
+
+async def test_who_is_gone_follows_nothing(serve, join):
+    server = await serve()
+    peer, watcher = await join(server), await join(server, feed="none")
+    channels = ("depth", "ticker", "candles:1s")
+    for channel in channels:
+        await peer.ask({"op": "subscribe", "ref": "1", "security": "COIN", "channel": channel})
+    await peer.ws.close()
+    await until(lambda: len(server._gateway._sessions) == 1)
+    feeds = server._feeds._feeds
+    assert [len(feeds["COIN", c]._audience) for c in channels] == [0, 0, 0]
+    await watcher.ask(order("bid", 10, 1, "2"))
+
+
+async def test_a_reader_of_depth_that_does_not_read_is_closed_not_left_with_a_gap(serve, join, raw):
+    server = await serve(outbox_bytes_soft=1_000, outbox_bytes_max=20_000)
+    slow = await raw(server, "/ws?feed=none", rcvbuf=4_096)
+    await slow.event()
+    slow.text({"op": "subscribe", "ref": "1", "security": "COIN", "channel": "depth"})
+    maker = await join(server, feed="none")
+    await until(lambda: len(server._feeds._feeds["COIN", "depth"]._audience) == 1)
+    slow.writer.transport.pause_reading()
+    dice = random.Random(1)
+    async with asyncio.timeout(15):
+        while not session_of(server, slow)._closing:
+            for _ in range(200):
+                await maker.send(order("bid", dice.randint(1, 1_000), 1))
+            await maker.sync()
+    slow.writer.transport.resume_reading()
+    seq, prev = None, None
+    with contextlib.suppress(Closed):
+        while True:
+            frame = await slow.event()
+            if frame["event"] == "depth":
+                assert frame["prevSeq"] == prev
+                seq = prev = frame["seq"]
+    assert (slow.close_with, seq is not None) == (4008, True)
+
+
+async def test_who_asks_for_many_whole_books_at_once_gets_one_after_the_other(serve, join, raw):
+    server = await serve(outbox_bytes_soft=1_000, outbox_bytes_max=10**9)
+    maker = await join(server, feed="none")
+    for price in range(1, 2_001):
+        await maker.send(order("bid", price, 1))
+    await maker.sync()
+    greedy = await raw(server, "/ws?feed=none", rcvbuf=4_096)
+    await greedy.event()
+    transport = session_of(server, greedy)._transport
+    greedy.writer.transport.pause_reading()
+    for number in range(100):
+        subscribe = {"op": "subscribe", "ref": str(number), "security": "COIN"}
+        greedy.text(subscribe | {"channel": "depth"})
+    await until(lambda: transport.get_write_buffer_size() > 1_000)
+    await maker.sync()
+    assert transport.get_write_buffer_size() < 10**6, "a hundred books are some 6 MB"
+    greedy.writer.transport.resume_reading()
+    for number in range(100):
+        await greedy.reply(str(number))
+        assert len((await greedy.event())["bid"]) == 2_000
+
+
+async def test_a_reader_that_has_stopped_is_closed_with_4008_and_the_others_are_served(
+    serve, join, raw
+):
+    server = await serve(outbox_bytes_soft=20_000, outbox_bytes_max=60_000, depth=0)
+    stuck = await raw(server, rcvbuf=4_096)
+    ann, eve = await join(server, feed="none"), await join(server)
+    await stuck.event()
+    stuck.writer.transport.pause_reading()
+    await ann.ask(order("ask", 10, 100_000, "0"))
+    traded = 0
+    async with asyncio.timeout(15):
+        while not session_of(server, stuck)._closing:
+            for n in range(200):
+                await ann.send(order("bid", None, 1, n))
+            traded += 200
+            await ann.sync()
+    stuck.writer.transport.resume_reading()
+    frames = []
+    with contextlib.suppress(Closed):
+        while True:
+            frames.append(await stuck.event())
+    assert stuck.close_with == 4008
+    seqs = [t["seq"] for f in frames if f["event"] == "trades" for t in f["trades"]]
+    assert seqs == list(range(2, 2 + len(seqs))), "none is missing before the close"
+    seen = [t["seq"] for f in await eve.sync() if f["event"] == "trades" for t in f["trades"]]
+    assert seen == list(range(2, 2 + traded))
+
+
+def session_of(server, peer):
+    """Return the server's session of a raw peer."""
+    port = peer.writer.get_extra_info("sockname")[1]
+    for found in server._gateway._sessions:
+        if found._transport.get_extra_info("peername")[1] == port:
+            return found
+    raise AssertionError("no such session")
+
+
+async def test_a_slow_reader_skips_books_and_gets_the_newest_when_it_has_caught_up(
+    serve, join, raw
+):
+    server = await serve(outbox_bytes_soft=10_000, outbox_bytes_max=10**9, depth=0)
+    slow = await raw(server, rcvbuf=4_096)
+    ann = await join(server, feed="none")
+    await slow.event()
+    transport = session_of(server, slow)._transport
+    slow.writer.transport.pause_reading()
+    price = 0
+    async with asyncio.timeout(15):
+        while transport.get_write_buffer_size() < 10_000:
+            price += 1
+            await ann.ask(order("bid", price, 1, "fill"))
+        for _ in range(100):
+            price += 1
+            await ann.ask(order("bid", price, 1, "more"))
+    slow.writer.transport.resume_reading()
+    books = []
+    while not books or books[-1]["seq"] < price:
+        frame = await slow.event()
+        if frame["event"] == "aggOrderBook":
+            books.append(frame)
+    assert len(books[-1]["aggOrderBook"]["bid"]) == price
+    assert len(books) < price - 50, "what was published meanwhile was skipped"
+
+
+async def test_a_flooding_client_is_read_more_slowly_while_commits_wait(serve, raw):
+    from fastbook_server.store.memory import MemoryStore
+
+    store = MemoryStore()
+    server = await serve(store, inbox_commands_max=50, batch_commands_max=10)
+    peer = await raw(server, "/ws?feed=none")
+    await peer.event()
+    store.hold()
+    for n in range(2_000):
+        peer.text(order("bid", 10, 1, n))
+    await until(lambda: server.pipeline.uncommitted_commands >= 50)
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert server.pipeline.uncommitted_commands == 50
+    store.release()
+    replies = [await peer.event() for _ in range(2_000)]
+    assert [(r["ref"], r["status"]) for r in replies] == [(n, "open") for n in range(2_000)]
+
+
+async def test_a_database_that_is_away_is_unavailable_at_once_and_recovers_by_itself(serve, join):
+    from fastbook_server.store.memory import MemoryStore
+
+    store = MemoryStore()
+    server = await serve(store, uncommitted_events_max=6)
+    ann = await join(server, feed="none")
+    store.hold()
+    for n in range(3):
+        await ann.send(order("bid", 10, 1, n))
+    refused = await ann.next()
+    assert refused == {
+        "event": "order",
+        "ref": 2,
+        "status": "rejected",
+        "code": "unavailable",
+        "message": "the database is away or too slow: uncommitted_events_max 6 reached",
+        "retryAfterMs": 1_000,
+    }
+    assert (await ann.ask({"op": "ping", "ref": "p"}))["event"] == "pong"
+    store.release()
+    assert [(f["ref"], f["status"]) for f in await ann.take(2)] == [(0, "open"), (1, "open")]
+    assert (await ann.ask(order("bid", 10, 1, 3)))["status"] == "open"
+
+
+async def test_a_closing_session_hears_nothing_more_from_its_peer(serve, raw, monkeypatch):
+    """A peer that does not answer the close is cut off, and its commands count no more."""
+    monkeypatch.setattr(session, "CLOSE_TIMEOUT_S", 0.2)
+    server = await serve()
+    peer = await raw(server, "/ws?feed=none")
+    await peer.event()
+    peer.frame(BINARY, b"")
+    peer.text(order("bid", 10, 1, "1"))
+    assert await peer.close_code() == 1003
+    async with asyncio.timeout(5):
+        assert await peer.reader.read() == b""
+    assert server.exchange.markets["COIN"].seq == 0
+
+
+async def test_an_opening_larger_than_the_outbox_bound_does_not_make_a_reader_slow(serve, join):
+    server = await serve(outbox_bytes_soft=10_000, outbox_bytes_max=20_000, depth=0)
+    ann = await join(server, feed="none")
+    for price in range(1, 10_001):
+        await ann.send(order("bid", price, 1))
+    await ann.sync()
+    late = await join(server)
+    assert len((await late.next())["aggOrderBook"]["bid"]) == 10_000
+    assert [f["event"] for f in await late.sync()] == ["trades"]

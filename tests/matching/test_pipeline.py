@@ -1,0 +1,417 @@
+"""The single writer: match, commit, publish; one commit in flight, nothing guessed or lost."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from fakes import FakeTimers, ScriptedStore, settle
+from trading import T0, ask, bid, brief, delete, market, orders, recovered
+
+from fastbook_server.channels.channel import Channels
+from fastbook_server.channels.matcher import Unavailable
+from fastbook_server.matching import pipeline as pipeline_module
+from fastbook_server.matching.exchange import Exchange
+from fastbook_server.matching.pipeline import Pipeline
+from fastbook_server.store import StoreBroken, StoreFenced, StoreUnavailable
+
+
+class Line:
+    """A pipeline between an exchange and a store whose answers the test gives."""
+
+    def __init__(self, **options) -> None:
+        self.store = ScriptedStore()
+        self.timers = FakeTimers()
+        self.published: list[list[tuple]] = []
+        self.now_ms = T0
+        self.channels = Channels()
+        self._batch: list[tuple] = []
+        self.channels.orders.subscribe(self._collect)
+        self.channels.trades.subscribe(self._collect)
+        self.channels.batch_ends.subscribe(self._end)
+        past = recovered(batch_no=7, time_ms=options.pop("time_ms", 0))
+        self.exchange = Exchange(past)
+        self.pipeline = Pipeline(
+            self.exchange,
+            self.store,
+            self.channels,
+            batch_no=past.batch_no,
+            time_ms=past.time_ms,
+            timers=self.timers,
+            now_ms=lambda: self.now_ms,
+            **options,
+        )
+        self.running = asyncio.ensure_future(self.pipeline.run())
+
+    def _collect(self, events) -> None:
+        self._batch += map(brief, events)
+
+    def _end(self, _mark) -> None:
+        self.published.append(self._batch)
+        self._batch = []
+
+    def add(self, *refs: str) -> None:
+        """Submit a resting bid of ann's for each ref."""
+        for ref in refs:
+            self.pipeline.submit("ann", bid(10, 1, ref))
+
+    def replies(self) -> list[list[str]]:
+        """Return the refs of the replies that were published, batch by batch."""
+        return [[e[1] for e in batch if e[0] == "ann"] for batch in self.published]
+
+    async def stop(self) -> None:
+        """Stop; whatever is still uncommitted succeeds."""
+        self.pipeline.stop()
+        while not self.running.done():
+            self.store.answer()
+            await settle()
+        await self.running
+
+
+@pytest.fixture
+async def line():
+    line = Line()
+    yield line
+    line.running.cancel()
+
+
+@pytest.fixture(autouse=True)
+def _no_delays(monkeypatch):
+    monkeypatch.setattr(pipeline_module, "RETRY_DELAY_FIRST_S", 0.0)
+
+
+async def test_nothing_is_published_before_its_commit(line):
+    line.add("1")
+    await line.store.attempts(1)
+    await settle()
+    assert line.published == []
+    line.store.answer()
+    await settle()
+    assert line.published == [
+        [("accepted", 1), ("rested", 1, 1, 0, 1), ("ann", "1", "open", 1, 1, 0)]
+    ]
+
+
+async def test_what_arrives_during_a_commit_is_the_next_batch(line):
+    line.add("1")
+    await line.store.attempts(1)
+    line.add("2", "3")
+    await settle()
+    assert len(line.store.started) == 1, "one commit at a time"
+    line.store.answer()
+    await line.store.attempts(2)
+    assert line.replies() == [["1"]]
+    line.add("4")
+    line.store.answer()
+    await line.store.attempts(3)
+    line.store.answer()
+    await settle()
+    assert line.replies() == [["1"], ["2", "3"], ["4"]]
+    assert [(b.number, len(b.events)) for b in line.store.prepared] == [(8, 2), (9, 4), (10, 2)]
+
+
+async def test_a_batch_closes_at_its_bound():
+    line = Line(batch_commands_max=2)
+    line.add("1", "2", "3", "4", "5")
+    await line.stop()
+    assert line.replies() == [["1", "2"], ["3", "4"], ["5"]]
+
+
+async def test_the_very_same_prepared_batch_is_retried_until_its_outcome_is_known(line):
+    line.add("1")
+    for attempt in (1, 2, 3):
+        await line.store.attempts(attempt)
+        line.store.answer(StoreUnavailable("cut"))
+    await line.store.attempts(4)
+    line.add("2")
+    assert (line.published, line.pipeline.available) == ([], False)
+    line.store.answer()
+    await line.store.attempts(5)
+    assert (line.replies(), line.pipeline.available) == ([["1"]], True)
+    assert len({id(p) for p in line.store.started[:4]}) == 1
+    assert [b.number for b in line.store.prepared] == [8, 9]
+
+
+async def test_the_delay_between_retries_grows_to_its_bound(line, monkeypatch):
+    delays = []
+    real_sleep = asyncio.sleep
+
+    async def sleep(delay, *_):
+        if delay:
+            delays.append(delay)
+        await real_sleep(0)
+
+    monkeypatch.setattr(pipeline_module, "RETRY_DELAY_FIRST_S", 0.05)
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    line.add("1")
+    for _ in range(8):
+        line.store.answer(StoreUnavailable("cut"))
+    line.store.answer()
+    await line.store.attempts(9)
+    assert delays == [0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0]
+
+
+async def test_refusals_leave_in_order_with_their_batch(line):
+    line.add("1")
+    await line.store.attempts(1)
+    line.pipeline.submit("ann", bid(1.5, 1, "2"))
+    line.pipeline.submit("ann", orders("3"))
+    line.add("4")
+    line.pipeline.submit("ann", delete("5", id="x"))
+    await settle()
+    assert line.published == []
+    line.store.answer()
+    await line.store.attempts(2)
+    assert line.replies() == [["1"]]
+    line.store.answer()
+    await settle()
+    assert line.replies() == [["1"], ["2", "3", "4", "5"]]
+
+
+async def test_refusals_alone_need_no_transaction(line):
+    line.pipeline.submit("ann", bid(1.5, 1, "1"))
+    line.pipeline.submit("ann", orders("2"))
+    await settle()
+    assert (line.replies(), line.store.prepared) == ([["1", "2"]], [])
+    line.add("3")
+    await line.store.attempts(1)
+    assert line.store.prepared[0].number == 8
+
+
+async def test_the_bound_of_uncommitted_events_refuses_at_once_and_recovers_by_itself():
+    line = Line(uncommitted_events_max=6)  # three events for each order that comes to rest
+    line.add("1", "2")
+    with pytest.raises(Unavailable, match="uncommitted_events_max 6 reached") as refused:
+        line.add("3")
+    assert (refused.value.code, refused.value.retry_after_ms) == ("unavailable", 1_000)
+    assert line.exchange.markets["COIN"].seq == 2, "what is refused is not matched"
+    line.store.answer(StoreUnavailable("away"))
+    await line.store.attempts(2)
+    with pytest.raises(Unavailable):
+        line.add("4")
+    line.store.answer()
+    await settle()
+    line.add("5")
+    await line.stop()
+    assert line.replies() == [["1", "2"], ["5"]]
+
+
+async def test_a_list_of_orders_weighs_what_it_carries():
+    """Else one user with many open orders could fill the memory with a run of small commands."""
+    line = Line(uncommitted_events_max=50)
+    line.add(*"123456789")
+    line.store.answer()
+    await settle()
+    for ref in "abcde":
+        line.pipeline.submit("ann", orders(ref))
+    with pytest.raises(Unavailable):
+        line.pipeline.submit("ann", orders("f"))
+    await settle()
+    assert line.replies() == [list("123456789"), list("abcde")]
+    line.pipeline.submit("ann", orders("g"))
+    await line.stop()
+
+
+async def test_senders_wait_above_the_inbox_bound_and_only_while_the_database_is_there():
+    line = Line(inbox_commands_max=2, batch_commands_max=1)
+    line.add("1")
+    assert not line.pipeline.congested
+    line.add("2")
+    assert line.pipeline.congested
+    await line.store.attempts(1)
+    waiting = asyncio.ensure_future(line.pipeline.progress())
+    await settle()
+    assert not waiting.done()
+    line.store.answer()
+    await waiting
+    assert not line.pipeline.congested
+    line.add("3")
+    assert line.pipeline.congested
+    line.timers.advance(pipeline_module.STALL_S + 0.1)
+    assert (line.pipeline.congested, line.pipeline.available) == (False, False)
+    await line.stop()
+
+
+async def test_stamps_never_go_back():
+    line = Line(time_ms=T0 + 5)
+    for now_ms in (T0, T0 + 9, T0 + 7):
+        line.now_ms = now_ms
+        line.add("x")
+    await line.stop()
+    times = [e.order.time_ms for b in line.store.prepared for e in b.events]
+    assert times == [T0 + t for t in (5, 5, 9, 9, 9, 9)]
+    assert line.store.prepared[-1].time_ms == T0 + 9
+
+
+async def test_orders_come_before_trades_and_a_batch_ends_with_its_mark(line):
+    line.pipeline.submit("bob", ask(10, 2))
+    line.pipeline.submit("ann", market("bid", 1, "1"))
+    line.pipeline.submit("ann", market("bid", 1, "2"))
+    line.store.answer()
+    await settle()
+    (batch,) = line.published
+    assert [e[0] for e in batch if e[0] in ("accepted", "fill", "trade")] == [
+        *("accepted", "accepted", "fill", "accepted", "fill", "trade", "trade"),
+    ]
+
+
+async def test_stop_commits_and_publishes_what_was_taken_and_refuses_the_rest(line):
+    line.add("1")
+    await line.store.attempts(1)
+    line.add("2")
+    line.pipeline.stop()
+    assert not line.pipeline.available
+    with pytest.raises(Unavailable, match="stopping"):
+        line.add("3")
+    line.store.answer(StoreUnavailable("cut"))
+    line.store.answer()
+    line.store.answer()
+    await line.running
+    assert line.replies() == [["1"], ["2"]]
+    assert line.pipeline.uncommitted_commands == 0
+
+
+async def test_an_idle_server_notices_that_its_database_is_away_or_taken():
+    line = Line(idle_check_s=0.001)
+    await line.store.attempts(1)
+    assert [b.events for b in line.store.prepared] == [()]
+    line.store.answer(StoreUnavailable("cut"))
+    await line.store.attempts(2)
+    assert not line.pipeline.available
+    line.store.answer()
+    await line.store.attempts(3)
+    assert line.pipeline.available
+    line.store.answer(StoreFenced("taken"))
+    with pytest.raises(StoreFenced):
+        await line.running
+
+
+@pytest.mark.parametrize("error", [StoreFenced("taken"), StoreBroken("42P01")])
+async def test_a_database_that_is_lost_for_good_ends_the_run_unpublished(line, error):
+    line.add("1")
+    line.store.answer(error)
+    with pytest.raises(type(error)):
+        await line.running
+    assert (line.published, line.pipeline.available) == ([], False)
+    with pytest.raises(Unavailable):
+        line.add("2")
+
+
+async def test_a_bug_in_the_matcher_ends_the_run_after_what_was_whole_is_committed(line):
+    """What the books did before they failed is unknown: only a rebuild from SQL is right."""
+    line.add("1")
+    await line.store.attempts(1)
+    line.add("2")
+    line.exchange.markets["COIN"].open.clear()
+    with pytest.raises(Unavailable):
+        line.pipeline.submit("bob", market("ask", 1, "3"))
+    assert not line.pipeline.available
+    line.store.answer()
+    line.store.answer()
+    with pytest.raises(KeyError):
+        await line.running
+    assert line.replies() == [["1"], ["2"]]
+
+
+async def test_relaxed_publishes_at_once_and_lets_the_database_follow():
+    line = Line(durability="relaxed")
+    line.add("1", "2")
+    assert line.published == []
+    line.timers.advance(0)
+    assert line.replies() == [["1", "2"]]
+    await line.store.attempts(1)
+    line.add("3")
+    line.timers.advance(0)
+    assert line.replies() == [["1", "2"], ["3"]]
+    await line.stop()
+    assert [len(b.events) for b in line.store.prepared] == [4, 2]
+    assert line.replies() == [["1", "2"], ["3"]]
+    line.timers.advance(5)
+    assert line.replies() == [["1", "2"], ["3"]]
+
+
+async def test_relaxed_stops_without_losing_what_was_not_yet_published():
+    line = Line(durability="relaxed")
+    line.add("1")
+    await line.stop()
+    assert line.replies() == [["1"]]
+    line.timers.advance(1)
+    assert line.replies() == [["1"]]
+
+
+# ---- until when nothing more can happen ----------------------------------------------------------
+
+
+def horizons(line) -> tuple[int, int]:
+    pipeline = line.pipeline
+    return pipeline.committed_until_ms() - T0, pipeline.published_until_ms() - T0
+
+
+async def test_nothing_more_can_happen_before_the_oldest_command_that_is_not_durable(line):
+    assert horizons(line) == (0, 0)
+    line.now_ms = T0 + 10
+    line.add("1")
+    line.now_ms = T0 + 20
+    assert horizons(line) == (10, 10)
+    await line.store.attempts(1)
+    line.add("2")
+    line.now_ms = T0 + 30
+    assert horizons(line) == (10, 10), "one is in flight"
+    line.store.answer()
+    await line.store.attempts(2)
+    assert (horizons(line), len(line.published)) == ((20, 20), 1)
+    line.store.answer()
+    await settle()
+    assert horizons(line) == (30, 30)
+
+
+async def test_a_batch_that_is_full_but_not_begun_counts_too():
+    line = Line(batch_commands_max=1)
+    line.add("1")
+    line.now_ms = T0 + 10
+    line.add("2")
+    line.now_ms = T0 + 20
+    assert horizons(line) == (0, 0)
+    await line.store.attempts(1)
+    line.store.answer()
+    await line.store.attempts(2)
+    assert horizons(line) == (10, 10)
+    await line.stop()
+
+
+async def test_what_was_said_of_the_time_holds_when_the_clock_goes_back(line):
+    line.now_ms = T0 + 10
+    assert horizons(line) == (10, 10)
+    line.now_ms = T0
+    assert horizons(line) == (10, 10)
+    line.add("1")
+    assert horizons(line) == (10, 10)
+    await line.store.attempts(1)
+    assert line.store.prepared[0].events[0].order.time_ms == T0 + 10
+
+
+async def test_relaxed_is_public_before_it_is_durable():
+    line = Line(durability="relaxed")
+    line.add("1")
+    line.now_ms = T0 + 10
+    assert horizons(line) == (0, 0)
+    line.timers.advance(0)
+    assert horizons(line) == (0, 10)
+    await line.store.attempts(1)
+    assert horizons(line) == (0, 10)
+    line.store.answer()
+    await settle()
+    assert horizons(line) == (10, 10)
+    await line.stop()
+
+
+async def test_the_horizon_of_a_batch_being_published_is_past_it(line):
+    """Who follows a batch to its end may say that what it completes is final."""
+    seen = []
+    line.channels.batch_ends.subscribe(lambda _: seen.append(horizons(line)))
+    line.add("1")
+    line.now_ms = T0 + 10
+    await line.store.attempts(1)
+    line.store.answer()
+    await settle()
+    assert seen == [(10, 10)]
