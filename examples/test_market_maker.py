@@ -73,9 +73,9 @@ async def test_while_an_answer_is_late_it_sends_nothing_twice(fastbook_server):
     late = fastbook_server.faults.delay(3)
     async with quoting(fastbook_server) as bot:
         await rests(fastbook_server, bot, ("bid", 99, 1))
-        fastbook_server.values.clock.advance(2.9)
+        fastbook_server.clock.advance(2.9)
         assert [f["op"] for f in bot.sent] == ["add"]
-        fastbook_server.values.clock.advance(0.1)
+        fastbook_server.clock.advance(0.1)
         late.clear()
         await rests(fastbook_server, bot, ("bid", 99, 1), ("ask", 101, 1))
 

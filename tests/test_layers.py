@@ -52,7 +52,7 @@ ONLY_IN = {
 # Without clock, I/O or chance: the same commands give the same events, byte for byte.
 PURE = ("values", "channels", "wire")
 PURE_MODULES = {
-    *("matching.exchange", "matching.owners", "matching.security", "matching.terms"),
+    *("matching.exchange", "matching.owners", "matching.security_book", "matching.terms"),
     *("gateway.decode", "gateway.encode", "gateway.rfc6455", "gateway.views"),
     *("gateway.trade_stats", "gateway.http.answers", "store.rows"),
 }
@@ -153,7 +153,7 @@ def test_a_library_stays_in_its_rooms(library):
 def test_the_client_meets_sockets_in_three_files_and_has_no_other_dependency():
     clients = {name: libraries(name) for name in MODULES if name.startswith("client")}
     sockets = {name for name, found in clients.items() if "aiohttp" in found}
-    assert sockets == {"client.api", "client.connection", "client.session"}
+    assert sockets == {"client.api", "client.connection", "client.link"}
     third_party = set().union(*clients.values()) - sys.stdlib_module_names
     assert third_party == {"aiohttp", "msgspec", "fastbook_client", "fastbook_wire"}
 

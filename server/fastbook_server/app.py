@@ -11,11 +11,11 @@ import msgspec
 from fastbook_server.channels.channel import Channels
 from fastbook_server.channels.matcher import Unavailable, Withdraw
 from fastbook_server.config import Config
-from fastbook_server.gateway.door import Gateway, GatewayOptions
+from fastbook_server.gateway.door import Door, DoorOptions
 from fastbook_server.gateway.feeds import Feeds, Pace
-from fastbook_server.gateway.http.api import Api
+from fastbook_server.gateway.http.api import HttpApi
 from fastbook_server.gateway.http.documents import routes as documents
-from fastbook_server.gateway.http.history import Past, recent
+from fastbook_server.gateway.http.history import HistoryQueue, recent
 from fastbook_server.gateway.listener import SPARE_CONNECTIONS, Listener
 from fastbook_server.gateway.session import SessionLimits
 from fastbook_server.gateway.snapshots import Snapshots
@@ -49,7 +49,7 @@ class Server:
         connections_max: int | None = None,
         now_ms: Callable[[], int] = clock.time_ms,
         timers: Timers | None = None,
-        gateway: Callable[..., Gateway] = Gateway,
+        gateway: Callable[..., Door] = Door,
     ) -> None:
         self._connections_max = connections_max or config.sessions_max + SPARE_CONNECTIONS
         self._config = config
@@ -58,7 +58,7 @@ class Server:
         self._timers = timers
         self._new_gateway = gateway
         self._serving = False
-        self._past: Past | None = None
+        self._past: HistoryQueue | None = None
         self._listener: Listener | None = None
         self._committer: asyncio.Task[None] | None = None
         self.host = config.host
@@ -74,7 +74,7 @@ class Server:
         recovered = await self._recover()
         config = self._config
         history = self._store.history(recovered.instruments)
-        self._past = past = Past(
+        self._past = past = HistoryQueue(
             history,
             queries_max=config.history_queries_max,
             waiting_max=config.history_waiting_max,
@@ -106,7 +106,7 @@ class Server:
             recovered = msgspec.structs.replace(recovered, time_ms=self._now_ms())
         return recovered
 
-    def _assemble(self, recovered: Recovered, past: Past, timers: Timers) -> None:
+    def _assemble(self, recovered: Recovered, past: HistoryQueue, timers: Timers) -> None:
         config = self._config
         self.exchange = exchange = Exchange(recovered, limits=_exchange_limits(config))
         self.channels = channels = Channels()
@@ -142,7 +142,7 @@ class Server:
             Pace(timers, interval_s, pipeline.published_until_ms),
             candles_max=config.last_candles,
         )
-        self._api = Api(
+        self._api = HttpApi(
             instruments=recovered.instruments,
             market_data=self.market_data,
             past=past,
@@ -217,8 +217,8 @@ def _exchange_limits(config: Config) -> ExchangeLimits:
     )
 
 
-def _gateway_options(config: Config) -> GatewayOptions:
-    return GatewayOptions(
+def _gateway_options(config: Config) -> DoorOptions:
+    return DoorOptions(
         limits=SessionLimits(
             commands_per_second_max=config.commands_per_second_max,
             subscriptions_max=config.subscriptions_max,

@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlsplit
 from fastbook_server.app import Server
 from fastbook_server.config import Config
 from fastbook_server.embedded.supervisor import EmbeddedPostgres, default_data_dir
-from fastbook_server.gateway.door import Gateway
+from fastbook_server.gateway.door import Door
 from fastbook_server.gateway.listener import SPARE_CONNECTIONS, check_address
 from fastbook_server.store.postgres import PostgresStore
 
@@ -38,7 +38,7 @@ async def serve(
     config: Config,
     company: Callable[[Server], contextlib.AbstractAsyncContextManager[None]],
     *,
-    gateway: Callable[..., Gateway] = Gateway,
+    gateway: Callable[..., Door] = Door,
 ) -> int:
     """Run a server until a signal or a failure; returns the exit code of the process.
 

@@ -111,7 +111,7 @@ class Book:
 
     def amount_at(self, side: SideName, price: float) -> float:
         """Return what rests at a price; 0.0: nothing."""
-        return self.lot.number(self._side(side).lots.get(self.tick.units(price), 0))
+        return self.lot.number(self._side(side).lots.get(self.tick.nearest(price), 0))
 
     def __len__(self) -> int:
         """Return how many levels both sides have."""
@@ -182,6 +182,6 @@ class Book:
         self.is_synced = False
 
     def _set(self, side: _Side, changes: Iterable[LevelChange]) -> None:
-        price_units, amount_units = self.tick.units, self.lot.units
+        price_units, amount_units = self.tick.nearest, self.lot.nearest
         for change in changes:
             side.set(price_units(change.price), amount_units(change.amount))

@@ -15,9 +15,9 @@ from fastbook_client.book import Book
 from fastbook_client.endpoint import Endpoint
 from fastbook_client.errors import FastbookError, Unanswered
 from fastbook_client.events import Event, OrderState
+from fastbook_client.link import Link, Options, open_session
 from fastbook_client.outcomes import Outcomes
-from fastbook_client.session import Options, Session, open_session
-from fastbook_client.tables import Library, frame_of
+from fastbook_client.tables import Library, table_of
 from fastbook_wire.commands import Add, Delete, DeleteAll, NewOrder, Orders, Ping
 from fastbook_wire.frames import (
     CandleView,
@@ -91,7 +91,7 @@ class Market:
     (the server said no), NotConnected (nothing was sent) or Unanswered (it was sent, and the
     connection went first). No command is ever sent twice.
 
-    ``async for event in market`` gives everything else that is said: see ``events.Event``.
+    ``async for event in market`` gives everything else that is said: see ``events.ExchangeEvent``.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class Market:
         self._options = options
         self._channels = channels
         self._stack = contextlib.AsyncExitStack()
-        self._opened: Session | None = None
+        self._opened: Link | None = None
         self._prefix = secrets.token_hex(5)
         self._orders_named = 0
 
@@ -127,7 +127,7 @@ class Market:
         await self._stack.aclose()
 
     @property
-    def _session(self) -> Session:
+    def _session(self) -> Link:
         if self._opened is None:
             raise FastbookError("not open: use `async with connect(...) as market`")
         return self._opened
@@ -353,7 +353,7 @@ class Market:
         """Iterate over the past trades, newest first, page by page, to the very first."""
         return self.api.trades_back(security or self.security, before)
 
-    async def candles_frame(
+    async def candles_table(
         self,
         security: str | None = None,
         interval: Interval = "1m",
@@ -368,9 +368,9 @@ class Market:
             ImportError: `library` is not installed; without `library`: neither is.
         """
         found = await self.candles(security, interval, start, end)
-        return frame_of(CandleView, found, library)
+        return table_of(CandleView, found, library)
 
-    async def trades_frame(
+    async def trades_table(
         self,
         security: str | None = None,
         before: int | None = None,
@@ -385,4 +385,4 @@ class Market:
                 found.append(trade)
                 if len(found) == count:
                     break
-        return frame_of(TradeView, found[::-1], library)
+        return table_of(TradeView, found[::-1], library)

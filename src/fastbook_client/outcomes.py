@@ -18,7 +18,7 @@ from collections import OrderedDict
 
 from fastbook_client.errors import FastbookError, Rejected
 from fastbook_client.events import OrderState
-from fastbook_client.session import Session
+from fastbook_client.link import Link
 from fastbook_wire.commands import Add, Delete, NewOrder
 from fastbook_wire.words import Code
 
@@ -32,7 +32,7 @@ _ID_IS_UNUSED = {Code.POST_ONLY_WOULD_CROSS, Code.TOO_MANY_ORDERS, Code.HALTED}
 class Outcomes:
     """The unanswered orders of a session, by client order id."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Link) -> None:
         self._session = session
         self._unanswered: OrderedDict[str, tuple[str, NewOrder]] = OrderedDict()
 

@@ -245,13 +245,13 @@ class Market:
             except StopAsyncIteration:
                 return
 
-    def candles_frame(self, *args: Any, **options: Any) -> Any:
+    def candles_table(self, *args: Any, **options: Any) -> Any:
         """Return candles as a DataFrame."""
-        return self._wait(self._market.candles_frame(*args, **options))
+        return self._wait(self._market.candles_table(*args, **options))
 
-    def trades_frame(self, *args: Any, **options: Any) -> Any:
+    def trades_table(self, *args: Any, **options: Any) -> Any:
         """Return trades as a DataFrame."""
-        return self._wait(self._market.trades_frame(*args, **options))
+        return self._wait(self._market.trades_table(*args, **options))
 
 
 async def _advance(trades: AsyncIterator[TradeView]) -> TradeView:

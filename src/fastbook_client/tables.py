@@ -11,7 +11,7 @@ import msgspec
 Library = Literal["pandas", "polars"]
 
 
-def frame_of(
+def table_of(
     kind: type[msgspec.Struct], rows: Sequence[Any], library: Library | None = None
 ) -> Any:
     """Return the DataFrame of rows that are all of `kind`; one column per field.

@@ -82,9 +82,9 @@ def test_a_program_without_async_trades_and_looks_back(url: str) -> None:
         assert maker.ticker().last == 90.0
         (candle,) = maker.candles(interval="1d")
         assert (candle.close, candle.volume, candle.trades) == (90.0, 0.5, 1)
-        frame = maker.trades_frame(library="polars")
+        frame = maker.trades_table(library="polars")
         assert (frame["price"].to_list(), frame["type"].to_list()) == ([90.0], ["ask"])
-        assert maker.candles_frame(interval="1d")["close"].to_list() == [90.0]
+        assert maker.candles_table(interval="1d")["close"].to_list() == [90.0]
         with pytest.raises(Refused, match="HTTP 404"):
             maker.ticker("GAME")
 
@@ -186,16 +186,16 @@ TRADE = TradeView("id", 7, "user#x", SECURITY, "bid", 1_767_225_600_123, 100.5, 
 
 
 def test_a_table_has_a_column_per_field_and_time_as_a_datetime() -> None:
-    frame = tables.frame_of(TradeView, [TRADE], "polars")
+    frame = tables.table_of(TradeView, [TRADE], "polars")
     assert frame.columns == list(TradeView.__struct_fields__)
     assert str(frame["time"].dtype) == "Datetime(time_unit='ms', time_zone='UTC')"
     assert frame["time"][0].isoformat() == "2026-01-01T00:00:00.123000+00:00"
-    assert tables.frame_of(CandleView, []).shape == (0, len(CandleView.__struct_fields__))
+    assert tables.table_of(CandleView, []).shape == (0, len(CandleView.__struct_fields__))
 
 
 def test_a_table_of_pandas() -> None:
     pytest.importorskip("pandas", reason="the extra `pandas` is not installed")
-    frame = tables.frame_of(TradeView, [TRADE], "pandas")
+    frame = tables.table_of(TradeView, [TRADE], "pandas")
     assert list(frame.columns) == list(TradeView.__struct_fields__)
     assert frame["time"][0].isoformat() == "2026-01-01T00:00:00.123000+00:00"
 
@@ -203,12 +203,12 @@ def test_a_table_of_pandas() -> None:
 def test_without_the_library_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(ImportError, match=r"pip install 'fastbook-exchange\[pandas\]'"):
-        tables.frame_of(TradeView, [TRADE], "pandas")
+        tables.table_of(TradeView, [TRADE], "pandas")
     monkeypatch.setitem(sys.modules, "polars", None)
     with pytest.raises(ImportError, match="polars or pandas is not installed"):
-        tables.frame_of(TradeView, [TRADE])
+        tables.table_of(TradeView, [TRADE])
     with pytest.raises(ValueError, match="expected pandas or polars, got 'excel'"):
-        tables.frame_of(TradeView, [TRADE], "excel")  # type: ignore[arg-type]
+        tables.table_of(TradeView, [TRADE], "excel")  # type: ignore[arg-type]
 
 
 def test_every_public_name_is_there() -> None:

@@ -6,7 +6,8 @@ from trading import T0, Floor, ask, bid, delete, market
 
 from fastbook_server.gateway import encode, rfc6455
 from fastbook_server.values.events import AllDeleted, CommandRefused, OrderReport, OrdersListed
-from fastbook_server.values.instruments import Grid, Instrument
+from fastbook_server.values.instruments import Instrument
+from fastbook_wire.grid import Grid
 
 FINE = Instrument(2, "FINE", Grid.parse("0.01"), Grid.parse("0.0001"), "halted")
 

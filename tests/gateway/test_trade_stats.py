@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trading import T0
 
-from fastbook_server.gateway.trade_stats import DAY_MINUTES, DAY_MS, MINUTE_MS, Day, Tape
+from fastbook_server.gateway.trade_stats import DAY_MINUTES, DAY_MS, MINUTE_MS, Day, TradeStats
 from fastbook_server.values.candles import Candle
 from fastbook_wire.words import INTERVALS
 
@@ -62,11 +62,11 @@ def test_a_tape_is_a_fold_over_its_fills_also_when_it_began_with_candles_of_the_
 ):
     past: list[Fill] = []
     time_ms = T0
-    tape = Tape(10**6)
+    tape = TradeStats(10**6)
     for number, (gap_ms, price, quantity, is_first, ends_batch) in enumerate(script):
         if number == split:  # a restart
             tape.flush()
-            tape = Tape(10**6, {i: folded(past, ms) for i, ms in INTERVALS.items()})
+            tape = TradeStats(10**6, {i: folded(past, ms) for i, ms in INTERVALS.items()})
         time_ms += gap_ms
         past.append((time_ms, price, quantity, is_first))
         tape.add(time_ms, price, quantity, is_first)
@@ -83,7 +83,7 @@ def test_a_tape_is_a_fold_over_its_fills_also_when_it_began_with_candles_of_the_
 
 
 def test_a_minute_counts_until_all_of_it_is_older_than_24_hours():
-    tape = Tape(100)
+    tape = TradeStats(100)
     tape.add(T0 + 59_999, 7, 1, True)
     tape.flush()
     assert tape.day.next_ms == T0 + MINUTE_MS + DAY_MS
@@ -94,7 +94,7 @@ def test_a_minute_counts_until_all_of_it_is_older_than_24_hours():
 
 
 def test_what_is_kept_is_bounded():
-    tape = Tape(3)
+    tape = TradeStats(3)
     for n in range(2 * DAY_MINUTES):
         tape.add(T0 + n * MINUTE_MS, 1, 1, True)
         tape.flush()

@@ -23,8 +23,9 @@ from trading import (
 from fastbook_server.channels.matcher import Withdraw
 from fastbook_server.gateway import encode
 from fastbook_server.values.events import OrderAccepted
-from fastbook_server.values.instruments import Grid, Instrument
+from fastbook_server.values.instruments import Instrument
 from fastbook_server.values.persisted import OpenOrder
+from fastbook_wire.grid import Grid
 
 # ---- add -----------------------------------------------------------------------------------------
 

@@ -25,14 +25,15 @@ import fastbook.reference
 from fastbook_server.channels.matcher import Withdraw
 from fastbook_server.values.events import (
     CommandRefused,
-    Event,
+    ExchangeEvent,
     OrderAccepted,
     OrderCancelled,
     OrderFilled,
     OrderRested,
     Traded,
 )
-from fastbook_server.values.instruments import Grid, Instrument
+from fastbook_server.values.instruments import Instrument
+from fastbook_wire.grid import Grid
 
 USERS = ("ann", "bob", "cat", "dan")
 STEPS_MS = (0, 0, 0, 1, 13 * HOUR_MS)
@@ -89,7 +90,7 @@ commands = st.lists(
 )
 
 
-def play(floor: Floor, script: list[tuple[str, Any, int]]) -> list[Event]:
+def play(floor: Floor, script: list[tuple[str, Any, int]]) -> list[ExchangeEvent]:
     """Apply a script; a delete by number means the user's own nth order of all times."""
     start = len(floor.events)
     for user_id, command, step_ms in script:

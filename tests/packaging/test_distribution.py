@@ -198,7 +198,7 @@ def test_installed_wheel_serves_the_page(page_url: str, wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         for name in archive.namelist():
             if name.startswith("fastbook_server/gateway/web/"):
-                url = page_url + name.removeprefix("fastbook_server")
+                url = page_url + name.removeprefix("fastbook_server/gateway")
                 with urllib.request.urlopen(url, timeout=10) as answer:
                     assert answer.read() == archive.read(name), name
     browser = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)

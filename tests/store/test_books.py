@@ -10,7 +10,8 @@ import asyncpg
 import pytest
 
 from fastbook_server.values.events import OrderAccepted, OrderCancelled, OrderFilled, OrderRested
-from fastbook_server.values.instruments import Grid, InstrumentSpec
+from fastbook_server.values.instruments import InstrumentSpec
+from fastbook_wire.grid import Grid
 
 
 def fold(events):

@@ -16,8 +16,9 @@ from fastbook_server.values.events import (
     OrderRested,
     Traded,
 )
-from fastbook_server.values.instruments import Grid, Instrument
+from fastbook_server.values.instruments import Instrument
 from fastbook_server.values.persisted import Batch
+from fastbook_wire.grid import Grid
 
 BTC = Instrument(1, "BTC-USD", Grid.parse("0.01"), Grid.parse("0.0001"))
 

@@ -11,7 +11,7 @@ from fastbook_server.channels.channel import Channels
 from fastbook_server.gateway.feeds import Feeds, Pace
 from fastbook_server.gateway.snapshots import Snapshots
 from fastbook_server.gateway.views import MarketData
-from fastbook_server.values.events import Event
+from fastbook_server.values.events import ExchangeEvent
 from fastbook_wire.words import Channel
 
 INTERVAL_S = 0.1
@@ -33,7 +33,7 @@ class Hall:
         self.floor = Floor(past)
         self.timers = FakeTimers()
         self.channels = Channels()
-        self.held: list[Event] = []
+        self.held: list[ExchangeEvent] = []
         self.held_since_ms = 0
         self.data = MarketData(past, candles, candles_max=candles_max, **options)
         self.view = self.data.views["COIN"]

@@ -15,7 +15,7 @@ from fastbook_server.store.memory import MemoryStore
 from fastbook_server.values.events import (
     AllDeleted,
     CommandRefused,
-    Event,
+    ExchangeEvent,
     OrderAccepted,
     OrderCancelled,
     OrderFilled,
@@ -24,9 +24,10 @@ from fastbook_server.values.events import (
     OrdersListed,
     Traded,
 )
-from fastbook_server.values.instruments import Grid, Instrument, InstrumentSpec
+from fastbook_server.values.instruments import Instrument, InstrumentSpec
 from fastbook_server.values.persisted import Batch, Recovered
 from fastbook_wire.commands import Add, Command, Delete, DeleteAll, NewOrder, Orders
+from fastbook_wire.grid import Grid
 
 T0 = 1_767_225_600_000
 HOUR_MS = 3_600_000
@@ -101,9 +102,9 @@ class Floor:
             past or recovered(), limits=ExchangeLimits(**bounds), book_type=book_type
         )
         self.now_ms = T0
-        self.events: list[Event] = []
+        self.events: list[ExchangeEvent] = []
 
-    def do(self, user_id: str, command: Command | Withdraw, **options: Any) -> list[Event]:
+    def do(self, user_id: str, command: Command | Withdraw, **options: Any) -> list[ExchangeEvent]:
         """Apply a command now; return its events."""
         events = self.exchange.apply(user_id, command, self.now_ms, **options)
         self.events += events
@@ -140,7 +141,7 @@ def restarted(floor: Floor, epoch: int = 1) -> Floor:
     return again
 
 
-def brief(event: Event) -> tuple[Any, ...]:
+def brief(event: ExchangeEvent) -> tuple[Any, ...]:
     """Return what matters of an event; orders are named by their ``seq``."""
     match event:
         case OrderAccepted(order):
@@ -175,7 +176,7 @@ def report(event: OrderReport) -> tuple[Any, ...]:
     return state + last
 
 
-def refusal(event: Event) -> tuple[str, str]:
+def refusal(event: ExchangeEvent) -> tuple[str, str]:
     """Return the code and the message of a refusal."""
     assert isinstance(event, CommandRefused), event
     return event.code, event.message

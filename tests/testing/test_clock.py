@@ -70,21 +70,21 @@ async def test_a_running_clock_fires_by_itself_and_can_be_stopped():
 def test_time_stands_until_it_is_moved(fastbook_server):
     maker = fastbook_server.counterparty()
     first, second = maker.bid(90, 1), maker.bid(90, 1)
-    fastbook_server.values.clock.advance(1.5)
+    fastbook_server.clock.advance(1.5)
     third = maker.bid(90, 1)
-    fastbook_server.values.clock.set(T0 + 10_000)
+    fastbook_server.clock.set(T0 + 10_000)
     fourth = maker.bid(90, 1)
 
     stamps = [o.order.time - T0 for o in (first, second, third, fourth)]
     assert stamps == [0, 0, 1_500, 10_000]
-    assert fastbook_server.values.clock.now_ms == T0 + 10_000
+    assert fastbook_server.clock.now_ms == T0 + 10_000
 
 
 def test_time_does_not_go_back(fastbook_server):
     with pytest.raises(ValueError, match="time does not go back: expected 0 s or more, got -1"):
-        fastbook_server.values.clock.advance(-1)
+        fastbook_server.clock.advance(-1)
     with pytest.raises(ValueError, match="time does not go back"):
-        fastbook_server.values.clock.set(T0 - 1)
+        fastbook_server.clock.set(T0 - 1)
 
 
 @pytest.mark.fastbook(throttle_ms=100)
@@ -99,13 +99,13 @@ async def test_throttled_books_come_at_their_moments(fastbook_server, connect):
     for price in (90, 91, 92):
         maker.bid(price, 1)
     assert books() == [0, 1]
-    fastbook_server.values.clock.advance(0.099)
+    fastbook_server.clock.advance(0.099)
     assert books() == [0, 1]
-    fastbook_server.values.clock.advance(0.001)
+    fastbook_server.clock.advance(0.001)
     assert books() == [0, 1, 3]
     for n in range(1, 21):
         maker.bid(80 + n, 1)
-        fastbook_server.values.clock.advance(0.1)
+        fastbook_server.clock.advance(0.1)
     assert books() == [0, 1, 3, *range(4, 24)]
 
 
@@ -116,9 +116,9 @@ async def test_who_does_not_come_back_in_time_loses_the_orders(fastbook_server, 
     await bot.ws.close()
     await fastbook_server.aio.wait_for(lambda: not fastbook_server.connected)
 
-    fastbook_server.values.clock.advance(59.999)
+    fastbook_server.clock.advance(59.999)
     assert len(fastbook_server.orders_of(bot.user_id)) == 1
-    fastbook_server.values.clock.advance(0.001)
+    fastbook_server.clock.advance(0.001)
     fastbook_server.assert_no_open_orders(bot.user_id)
 
 
@@ -131,7 +131,7 @@ async def test_a_checksum_comes_every_second(fastbook_server, connect):
 
     for n in range(3):
         maker.bid(90 + n, 1)
-        fastbook_server.values.clock.advance(1)
+        fastbook_server.clock.advance(1)
 
     told = [(f["event"], f["seq"]) for f in client.got[3:]]
     assert told == [(event, seq) for seq in (1, 2, 3) for event in ("depth", "checksum")]
@@ -145,7 +145,7 @@ async def test_a_candle_ends_when_its_time_is_over(fastbook_server, connect):
     maker.buy(1)
     assert [c["final"] for c in (await bot.until(event="candles"))["candles"]] == [False]
 
-    fastbook_server.values.clock.advance(61)
+    fastbook_server.clock.advance(61)
 
     (candle,) = (await bot.until(event="candles"))["candles"]
     assert (candle["final"], candle["time"], candle["close"]) == (True, T0, 100.01)
@@ -154,27 +154,27 @@ async def test_a_candle_ends_when_its_time_is_over(fastbook_server, connect):
 def test_actions_happen_at_their_moments_in_the_thread_that_advances(fastbook_server):
     fastbook_server.fill_book(100, levels=1, amount=10)
     fastbook_server.script([(1.0, lambda m: m.buy(2)), (0.5, lambda m: m.sell(1))], by="noise")
-    fastbook_server.values.clock.at(0.5, lambda: fastbook_server.counterparty("late").buy(3))
+    fastbook_server.clock.at(0.5, lambda: fastbook_server.counterparty("late").buy(3))
 
-    fastbook_server.values.clock.advance(0.75)
+    fastbook_server.clock.advance(0.75)
     assert [(t.time - T0, t.type, t.amount) for t in fastbook_server.trades()] == [
         (500, "ask", 1.0),
         (500, "bid", 3.0),
     ]
-    fastbook_server.values.clock.advance(0.25)
+    fastbook_server.clock.advance(0.25)
     assert fastbook_server.trades()[-1].time == T0 + 1_000
 
 
 @pytest.mark.fastbook(clock="runs")
 def test_a_running_clock_stamps_the_passing_time_and_takes_no_actions(fastbook_server):
-    began = fastbook_server.values.clock.now_ms
-    fastbook_server.wait_for(lambda: fastbook_server.values.clock.now_ms > began)
+    began = fastbook_server.clock.now_ms
+    fastbook_server.wait_for(lambda: fastbook_server.clock.now_ms > began)
     with pytest.raises(ValueError, match="actions need a standing clock"):
-        fastbook_server.values.clock.at(1, lambda: None)
-    fastbook_server.values.clock.advance(3_600)
-    assert fastbook_server.values.clock.now_ms >= began + 3_600_000
-    fastbook_server.values.clock.stand()
-    stood_at = fastbook_server.values.clock.now_ms
+        fastbook_server.clock.at(1, lambda: None)
+    fastbook_server.clock.advance(3_600)
+    assert fastbook_server.clock.now_ms >= began + 3_600_000
+    fastbook_server.clock.stand()
+    stood_at = fastbook_server.clock.now_ms
     assert fastbook_server.counterparty().bid(90, 1).order.time == stood_at
 
 
@@ -183,7 +183,7 @@ async def test_what_was_sent_before_the_clock_moves_is_of_the_time_before(fastbo
     for n in range(50):
         await bot.add("bid", 90.0, 1.0, str(n))
 
-    fastbook_server.values.clock.advance(5)
+    fastbook_server.clock.advance(5)
 
     assert {o.time for o in fastbook_server.orders_of(bot.user_id)} == {T0}
     assert len(fastbook_server.orders_of(bot.user_id)) == 50

@@ -82,10 +82,10 @@ async def test_delayed_answers_leave_when_the_clock_says_so(fastbook_server, con
     await bot.add("bid", 90.0, 1.0, "1")
     assert (await bot.until(event="aggOrderBook", seq=1))["aggOrderBook"]["bid"]  # is not late
 
-    fastbook_server.values.clock.advance(0.499)
+    fastbook_server.clock.advance(0.499)
     (client,) = fastbook_server.connected
     assert "order" not in [frame["event"] for frame in client.got]
-    fastbook_server.values.clock.advance(0.001)
+    fastbook_server.clock.advance(0.001)
     assert "order" in [frame["event"] for frame in client.got]
 
     assert (await bot.until(ref="1"))["status"] == "open"
@@ -183,10 +183,10 @@ async def test_a_checksum_is_wrong_once(fastbook_server, connect):
     fault = fastbook_server.faults.wrong_checksum(bot.user_id)
     fastbook_server.counterparty().bid(90, 1)
 
-    fastbook_server.values.clock.advance(1)
+    fastbook_server.clock.advance(1)
     wrong, right = await bot.until(event="checksum"), await other.until(event="checksum")
     fastbook_server.counterparty().bid(91, 1)
-    fastbook_server.values.clock.advance(1)
+    fastbook_server.clock.advance(1)
 
     assert (wrong["seq"], fault.happened) == (right["seq"], 1)
     assert wrong["checksum"] != right["checksum"]

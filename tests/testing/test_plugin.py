@@ -221,7 +221,7 @@ def test_markers_win_over_the_fixture_and_that_over_the_ini_file(run, pytester):
             @pytest.mark.fastbook(depth=9, start_ms=86_400_000)
             def test_above(self, fastbook_server):
                 assert settings(fastbook_server) == [100, 9, 2, ["A-USD", "B-USD"]]
-                assert fastbook_server.values.clock.now_ms == 86_400_000
+                assert fastbook_server.clock.now_ms == 86_400_000
         """
     )
     result.assert_outcomes(passed=2)

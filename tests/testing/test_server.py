@@ -169,7 +169,7 @@ def test_the_data_outlive_the_server_and_counterparties_a_restart(fastbook_serve
 
 async def test_the_log_tells_who_said_what_and_when(fastbook_server, connect):
     bot = await connect(feed="none")
-    fastbook_server.values.clock.advance(1.25)
+    fastbook_server.clock.advance(1.25)
     fastbook_server.faults.lose_ack()
     await bot.add("bid", 90.0, 1.0, "1")
     await bot.until(event="never")

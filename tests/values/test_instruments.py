@@ -9,7 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fastbook_server.values.instruments import UNITS_MAX, Grid, Instrument, InstrumentSpec
+from fastbook_server.values.instruments import Instrument, InstrumentSpec
+from fastbook_wire.grid import UNITS_MAX, Grid
 
 digits = st.integers(1, 10**15 - 1)
 steps = st.builds(lambda n, e: f"{n}e{e}", st.integers(1, 999_999), st.integers(-12, 6)) | (

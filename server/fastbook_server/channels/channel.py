@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
-from fastbook_server.values.events import Event, Traded
+from fastbook_server.values.events import ExchangeEvent, Traded
 
 T = TypeVar("T")
 
@@ -37,11 +37,11 @@ class Channels:
     """
 
     def __init__(self) -> None:
-        self.orders: Channel[Sequence[Event]] = Channel()
+        self.orders: Channel[Sequence[ExchangeEvent]] = Channel()
         self.trades: Channel[Sequence[Traded]] = Channel()
         self.batch_ends: Channel[None] = Channel()
 
-    def publish(self, events: Sequence[Event]) -> None:
+    def publish(self, events: Sequence[ExchangeEvent]) -> None:
         """Publish one committed batch: orders, then trades, then the mark."""
         trades = [e for e in events if type(e) is Traded]
         self.orders.publish([e for e in events if type(e) is not Traded] if trades else events)

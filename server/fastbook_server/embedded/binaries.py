@@ -21,7 +21,7 @@ class EmbeddedError(Exception):
     """The private PostgreSQL cannot be had; the message says why and what to do."""
 
 
-class Account(NamedTuple):
+class SystemAccount(NamedTuple):
     """Whom the postmaster runs as, when this process is root."""
 
     name: str
@@ -55,7 +55,7 @@ def find_binaries(bin_dir: Path | None = None) -> Path:
     )
 
 
-def choose_account(pgdata: Path) -> Account:
+def choose_account(pgdata: Path) -> SystemAccount:
     """Return the user that owns the cluster or, of a new one, `postgres` or `nobody`.
 
     Raises:
@@ -72,14 +72,14 @@ def choose_account(pgdata: Path) -> Account:
             continue
         if entry.pw_uid != 0:
             groups = os.getgrouplist(name, entry.pw_gid)
-            return Account(name, entry.pw_uid, entry.pw_gid, groups)
+            return SystemAccount(name, entry.pw_uid, entry.pw_gid, groups)
     raise EmbeddedError(
         "PostgreSQL does not run as root, and no user was found to run it: "
         "start fastbook as an ordinary user, or name a database of your own"
     )
 
 
-def place_binaries(bin_dir: Path | None, data_dir: Path, account: Account | None) -> Path:
+def place_binaries(bin_dir: Path | None, data_dir: Path, account: SystemAccount | None) -> Path:
     """Find the binaries; copy the wheel's where the account that runs them cannot enter.
 
     Raises:
@@ -111,7 +111,7 @@ def place_binaries(bin_dir: Path | None, data_dir: Path, account: Account | None
     return binaries
 
 
-def closed_to(account: Account, path: Path) -> Path | None:
+def closed_to(account: SystemAccount, path: Path) -> Path | None:
     """Return the first of `path` and its parents that `account` must not enter or execute."""
     for step in reversed((path.resolve(), *path.resolve().parents)):
         status = step.stat()

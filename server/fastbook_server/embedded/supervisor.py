@@ -31,8 +31,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from fastbook_server.embedded.binaries import (
-    Account,
     EmbeddedError,
+    SystemAccount,
     choose_account,
     closed_to,
     place_binaries,
@@ -91,7 +91,7 @@ class EmbeddedPostgres:
         self._start_timeout_s = start_timeout_s
         self._pgdata = self.data_dir / "pgdata"
         self._lock: int | None = None
-        self._account: Account | None = None
+        self._account: SystemAccount | None = None
         self._binaries = Path()
         self._run_dir = Path()
         self._process: subprocess.Popen[bytes] | None = None

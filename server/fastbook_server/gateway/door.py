@@ -32,7 +32,7 @@ _QUERY = ("security", "resume", "cancelOnDisconnect", "feed")
 _BOOLEANS = {"1": True, "true": True, "0": False, "false": False}
 
 
-class GatewayOptions(msgspec.Struct, frozen=True, kw_only=True):
+class DoorOptions(msgspec.Struct, frozen=True, kw_only=True):
     """What the door needs of the configuration."""
 
     limits: SessionLimits
@@ -45,7 +45,7 @@ class GatewayOptions(msgspec.Struct, frozen=True, kw_only=True):
     withdraw_on_close: bool  # for everybody, whether they ask for it or not
 
 
-class Gateway:
+class Door:
     """Opens connections, and answers the few plain requests."""
 
     session_type: Callable[..., Session] = Session
@@ -58,7 +58,7 @@ class Gateway:
         matcher: Matcher,
         feeds: Feeds,
         users: Users,
-        options: GatewayOptions,
+        options: DoorOptions,
         is_ready: Callable[[], bool],
         now_ms: Callable[[], int],
     ) -> None:

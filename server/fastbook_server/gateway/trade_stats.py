@@ -82,7 +82,7 @@ def _push(extremes: deque[tuple[int, int]], start_ms: int, price: int, sign: int
     extremes.append((start_ms, price))
 
 
-class Tape:
+class TradeStats:
     """All candles and the last 24 hours of one security.
 
     `past` holds candles by interval, oldest first; `kept` is how many of each are kept in memory.

@@ -15,7 +15,7 @@ from fastbook_server.values.clock import Cancellable, Timers
 from fastbook_server.values.events import (
     AllDeleted,
     CommandRefused,
-    Event,
+    ExchangeEvent,
     OrderReport,
     OrdersListed,
 )
@@ -27,7 +27,7 @@ _PRIVATE = frozenset((OrderReport, CommandRefused, OrdersListed, AllDeleted))
 WITHDRAW_RETRY_S = 1.0
 
 
-class Connection(Protocol):
+class UserConnection(Protocol):
     """The live socket of a user."""
 
     def send(self, frame: bytes) -> None:
@@ -62,7 +62,7 @@ class _User:
     __slots__ = ("connection", "grace", "withdraw_on_close")
 
     def __init__(self) -> None:
-        self.connection: Connection | None = None
+        self.connection: UserConnection | None = None
         self.grace: Cancellable | None = None
         self.withdraw_on_close = False
 
@@ -102,7 +102,7 @@ class Users:
             user.grace = timers.call_later(grace_s, self._expire, user_id)
 
     def connect(
-        self, connection: Connection, resume: str | None, *, withdraw_on_close: bool
+        self, connection: UserConnection, resume: str | None, *, withdraw_on_close: bool
     ) -> tuple[str, bool]:
         """Return the user id of a new connection, and whether it was resumed.
 
@@ -126,7 +126,7 @@ class Users:
         """Return the user's resume token."""
         return self._tokens.token(user_id)
 
-    def disconnect(self, user_id: str, connection: Connection) -> None:
+    def disconnect(self, user_id: str, connection: UserConnection) -> None:
         """Note that a connection is gone; its user may come back within the grace time."""
         user = self._users.get(user_id)
         if user is None or user.connection is not connection:
@@ -134,7 +134,7 @@ class Users:
         user.connection = None
         user.grace = self._timers.call_later(self._grace_s, self._expire, user_id)
 
-    def deliver(self, events: Iterable[Event]) -> None:
+    def deliver(self, events: Iterable[ExchangeEvent]) -> None:
         """Send each private event to its user's connection, if there is one."""
         for event in events:
             if type(event) in _PRIVATE:

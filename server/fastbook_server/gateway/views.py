@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import fastbook
 from fastbook_server.gateway import encode
-from fastbook_server.gateway.trade_stats import Tape
+from fastbook_server.gateway.trade_stats import TradeStats
 from fastbook_server.values.candles import Candle
 from fastbook_server.values.events import (
-    Event,
+    ExchangeEvent,
     OrderAccepted,
     OrderCancelled,
     OrderFilled,
@@ -47,7 +47,7 @@ class SecurityView:
         seq: int,
         time_ms: int,
         trades: Iterable[Traded],
-        tape: Tape,
+        tape: TradeStats,
         rows_max: int,
         trades_max: int,
     ) -> None:
@@ -160,7 +160,7 @@ class MarketData:
                 seq=recovered.seqs.get(i.security, 0),
                 time_ms=recovered.time_ms,
                 trades=recovered.last_trades.get(i.security, ()),
-                tape=Tape(candles_max, (past or {}).get(i.security)),
+                tape=TradeStats(candles_max, (past or {}).get(i.security)),
                 rows_max=rows_max,
                 trades_max=trades_max,
             )
@@ -172,7 +172,7 @@ class MarketData:
             depth, side = self.views[order.instrument.security].depth, _SIDES[order.side]
             depth.set(side, order.price, depth.get(side, order.price) + resting.remaining)
 
-    def on_orders(self, events: Sequence[Event]) -> set[str]:
+    def on_orders(self, events: Sequence[ExchangeEvent]) -> set[str]:
         """Follow one batch of the order channel; return the securities whose book changed."""
         changed: set[str] = set()
         for event in events:

@@ -11,14 +11,14 @@ import msgspec
 
 import fastbook
 from fastbook_server.channels.matcher import OVERLOADED_RETRY_MS, Withdraw
-from fastbook_server.matching.owners import Accounts, OrderState
-from fastbook_server.matching.security import Market
-from fastbook_server.matching.terms import Refused, Terms
+from fastbook_server.matching.owners import OrderProgress, Owners
+from fastbook_server.matching.security_book import SecurityBook
+from fastbook_server.matching.terms import RuleBroken, Terms
 from fastbook_server.values import ids
 from fastbook_server.values.events import (
     AllDeleted,
     CommandRefused,
-    Event,
+    ExchangeEvent,
     Order,
     OrderAccepted,
     OrderCancelled,
@@ -65,26 +65,28 @@ class Exchange:
         self._epoch = recovered.epoch
         self._limits = limits
         self.markets = {
-            i.security: Market(i, recovered.seqs.get(i.security, 0), book_type())
+            i.security: SecurityBook(i, recovered.seqs.get(i.security, 0), book_type())
             for i in recovered.instruments
         }
         self._by_number = {m.instrument.number: m for m in self.markets.values()}
-        self._accounts = Accounts()
+        self._accounts = Owners()
         self._restore(recovered)
 
     def _restore(self, recovered: Recovered) -> None:
-        resting: dict[str, OrderState] = {}
+        resting: dict[str, OrderProgress] = {}
         for past in recovered.open_orders:
             order = past.order
             market = self.markets[order.instrument.security]
-            state = resting[order.id] = OrderState(order, past.remaining, past.notional)
+            state = resting[order.id] = OrderProgress(order, past.remaining, past.notional)
             account = self._accounts.account(order.user_id)
             market.restore(state, account.owner)
             self._accounts.opened(account, state)
         for gone in recovered.client_orders:
             if gone.order.id not in resting:
                 self._accounts.remember(
-                    OrderState(gone.order, gone.remaining, gone.notional, gone.status, gone.reason)
+                    OrderProgress(
+                        gone.order, gone.remaining, gone.notional, gone.status, gone.reason
+                    )
                 )
         for state in resting.values():
             if state.order.client_order_id is not None:
@@ -105,7 +107,7 @@ class Exchange:
         time_ms: int,
         *,
         withdraw_on_close: bool = False,
-    ) -> list[Event]:
+    ) -> list[ExchangeEvent]:
         """Return everything that the command causes, in order; the reply is among it.
 
         `time_ms` must not go back from call to call. A refused command changes nothing and takes
@@ -126,7 +128,7 @@ class Exchange:
                     return [OrdersListed(user_id, command.ref, reports)]
                 case Withdraw():
                     return self._withdraw(user_id, list(self.markets.values()), time_ms)
-        except Refused as refused:
+        except RuleBroken as refused:
             of_order = isinstance(command, Add | Delete)
             ref = None if isinstance(command, Withdraw) else command.ref
             return [
@@ -135,13 +137,13 @@ class Exchange:
                 )
             ]
 
-    def _market(self, security: str | None) -> Market:
+    def _market(self, security: str | None) -> SecurityBook:
         if security is None:
             return next(iter(self.markets.values()))
         market = self.markets.get(security)
         if market is None:
             names = ", ".join(list(self.markets)[:10])
-            raise Refused(
+            raise RuleBroken(
                 Code.UNKNOWN_SECURITY, f"security: expected one of {names}, got {security[:40]!r}"
             )
         return market
@@ -150,7 +152,7 @@ class Exchange:
 
     def _add(
         self, user_id: str, command: Add, time_ms: int, withdraw_on_close: bool
-    ) -> list[Event]:
+    ) -> list[ExchangeEvent]:
         new = command.order
         market = self._market(new.security)
         terms = Terms.check(new, market.instrument)
@@ -163,15 +165,15 @@ class Exchange:
         account = self._accounts.account(user_id)
         try:
             happened = market.place(terms, account.owner)
-        except Refused:
+        except RuleBroken:
             self._accounts.release_if_idle(account)
             raise
         order = self._accept(
             user_id, terms, new.client_order_id, market, time_ms, withdraw_on_close
         )
-        state = OrderState(order, order.quantity)
-        events: list[Event] = [OrderAccepted(order)]
-        maker_events = self._match(market, state, happened, events, time_ms)
+        state = OrderProgress(order, order.quantity)
+        events: list[ExchangeEvent] = [OrderAccepted(order)]
+        maker_events = self._fold(market, state, happened, events, time_ms)
         if state.status == "open" or state.status == "partiallyFilled":
             market.open[order.seq] = state
             self._accounts.opened(account, state)
@@ -189,15 +191,15 @@ class Exchange:
         return events
 
     def _check_limits(
-        self, user_id: str, client_order_id: str | None, terms: Terms, market: Market
+        self, user_id: str, client_order_id: str | None, terms: Terms, market: SecurityBook
     ) -> None:
         if market.instrument.status == "halted":
-            raise Refused(Code.HALTED, f"{market.instrument.security} is halted: deletes only")
+            raise RuleBroken(Code.HALTED, f"{market.instrument.security} is halted: deletes only")
         accounts, limits = self._accounts, self._limits
         if terms.time_in_force == "gtc":  # it may rest
             if accounts.open_count(user_id) >= limits.open_orders_max:
                 message = f"open_orders_max: {limits.open_orders_max} orders are open"
-                raise Refused(Code.TOO_MANY_ORDERS, message)
+                raise RuleBroken(Code.TOO_MANY_ORDERS, message)
             if accounts.open_total() >= limits.open_orders_total_max:
                 raise _overloaded("open_orders_total_max", limits.open_orders_total_max)
         if client_order_id is not None:
@@ -211,7 +213,7 @@ class Exchange:
         user_id: str,
         terms: Terms,
         client_order_id: str | None,
-        market: Market,
+        market: SecurityBook,
         time_ms: int,
         withdraw_on_close: bool,
     ) -> Order:
@@ -233,18 +235,18 @@ class Exchange:
             withdraw_on_close=withdraw_on_close,
         )
 
-    def _match(
+    def _fold(
         self,
-        market: Market,
-        taker: OrderState,
+        market: SecurityBook,
+        taker: OrderProgress,
         happened: list[fastbook.Event],
-        events: list[Event],
+        events: list[ExchangeEvent],
         time_ms: int,
-    ) -> list[Event]:
+    ) -> list[ExchangeEvent]:
         """Fold the book's events into the public ones; return the reports to the makers."""
         order, seq = taker.order, taker.order.seq
         fills = cancellations = 0
-        reports: list[Event] = []
+        reports: list[ExchangeEvent] = []
         for e in happened:
             kind = e.kind
             if kind == fastbook.EVENT_FILL:
@@ -285,7 +287,9 @@ class Exchange:
                     reports.append(gone.report())
         return reports
 
-    def _leave(self, market: Market, state: OrderState, taker: OrderState | None = None) -> None:
+    def _leave(
+        self, market: SecurityBook, state: OrderProgress, taker: OrderProgress | None = None
+    ) -> None:
         """Forget an order that is no longer in the book; the taker's account is kept for it."""
         del market.open[state.order.seq]
         account = self._accounts.closed(state)
@@ -294,19 +298,19 @@ class Exchange:
 
     # ---- delete -------------------------------------------------------------------------------
 
-    def _delete(self, user_id: str, command: Delete, time_ms: int) -> list[Event]:
+    def _delete(self, user_id: str, command: Delete, time_ms: int) -> list[ExchangeEvent]:
         state = self._find(user_id, command, time_ms)
         market = self.markets[state.order.instrument.security]
         market.seq += 1
         event = self._remove(market, state, 0, time_ms, "user")
         return [event, state.report(command.ref)]
 
-    def _find(self, user_id: str, command: Delete, time_ms: int) -> OrderState:
+    def _find(self, user_id: str, command: Delete, time_ms: int) -> OrderProgress:
         """Return the user's open order; ids are not confirmed to strangers."""
         if command.client_order_id is not None:
             state = self._accounts.client_order(user_id, command.client_order_id, time_ms)
             if state is None or not state.is_open:
-                raise Refused(
+                raise RuleBroken(
                     Code.UNKNOWN_ORDER,
                     f"clientOrderId: no open order of yours has {command.client_order_id!r}",
                 )
@@ -321,11 +325,11 @@ class Exchange:
                 and found.order.user_id == user_id
             ):
                 return found
-        raise Refused(
+        raise RuleBroken(
             Code.UNKNOWN_ORDER, f"id: no open order of yours has {(command.id or '')[:40]!r}"
         )
 
-    def _delete_all(self, user_id: str, command: DeleteAll, time_ms: int) -> list[Event]:
+    def _delete_all(self, user_id: str, command: DeleteAll, time_ms: int) -> list[ExchangeEvent]:
         markets = list(self.markets.values())
         if command.security is not None:
             markets = [self._market(command.security)]
@@ -334,12 +338,12 @@ class Exchange:
         return [AllDeleted(user_id, command.ref, count), *events]
 
     def _withdraw(
-        self, user_id: str, markets: list[Market], time_ms: int, reason: Reason = "disconnect"
-    ) -> list[Event]:
+        self, user_id: str, markets: list[SecurityBook], time_ms: int, reason: Reason = "disconnect"
+    ) -> list[ExchangeEvent]:
         """Take the user's orders out of these markets: one ``seq`` per security that changes."""
-        events: list[Event] = []
-        reports: list[Event] = []
-        by_security: dict[str, list[OrderState]] = {m.instrument.security: [] for m in markets}
+        events: list[ExchangeEvent] = []
+        reports: list[ExchangeEvent] = []
+        by_security: dict[str, list[OrderProgress]] = {m.instrument.security: [] for m in markets}
         for state in self._accounts.open_orders(user_id):
             if state.order.instrument.security in by_security:
                 by_security[state.order.instrument.security].append(state)
@@ -353,7 +357,7 @@ class Exchange:
         return events + reports
 
     def _remove(
-        self, market: Market, state: OrderState, n: int, time_ms: int, reason: Reason
+        self, market: SecurityBook, state: OrderProgress, n: int, time_ms: int, reason: Reason
     ) -> OrderCancelled:
         gone = market.book.cancel(state.order.seq)
         event = _cancelled(state, market.seq, n, time_ms, reason, gone)
@@ -362,12 +366,17 @@ class Exchange:
         return event
 
 
-def _overloaded(name: str, bound: int) -> Refused:
-    return Refused(Code.OVERLOADED, f"{name} {bound} reached", OVERLOADED_RETRY_MS)
+def _overloaded(name: str, bound: int) -> RuleBroken:
+    return RuleBroken(Code.OVERLOADED, f"{name} {bound} reached", OVERLOADED_RETRY_MS)
 
 
 def _cancelled(
-    state: OrderState, seq: int, n: int, time_ms: int, reason: Reason, gone: fastbook.Event
+    state: OrderProgress,
+    seq: int,
+    n: int,
+    time_ms: int,
+    reason: Reason,
+    gone: fastbook.Event,
 ) -> OrderCancelled:
     rested = gone.kind == fastbook.EVENT_CANCEL
     return OrderCancelled(
@@ -375,7 +384,7 @@ def _cancelled(
     )
 
 
-def _retried(known: OrderState, instrument: Instrument, terms: Terms) -> OrderState:
+def _retried(known: OrderProgress, instrument: Instrument, terms: Terms) -> OrderProgress:
     """Return the state of the order that a retry repeats.
 
     Raises:
@@ -383,7 +392,7 @@ def _retried(known: OrderState, instrument: Instrument, terms: Terms) -> OrderSt
     """
     order = known.order
     if order.instrument.security != instrument.security or Terms.of(order) != terms:
-        raise Refused(
+        raise RuleBroken(
             Code.DUPLICATE_CLIENT_ORDER_ID,
             f"clientOrderId: {order.client_order_id!r} names another order, {order.id}",
         )

@@ -12,7 +12,7 @@ from fastbook_server.values.persisted import CLIENT_ORDERS_KEPT_MS
 from fastbook_wire.words import Reason, Status
 
 
-class OrderState(msgspec.Struct, eq=False, gc=False):
+class OrderProgress(msgspec.Struct, eq=False, gc=False):
     """What changes of an order: kept while it is open, longer if it bears a client order id.
 
     There can be millions, and none is part of a cycle: the garbage collector need not walk them.
@@ -64,7 +64,7 @@ class OrderState(msgspec.Struct, eq=False, gc=False):
         )
 
 
-class Account:
+class Owner:
     """A user with open orders: their orders by id, and the number that the books know them by."""
 
     __slots__ = ("open", "owner", "user_id")
@@ -72,10 +72,10 @@ class Account:
     def __init__(self, user_id: str, owner: int) -> None:
         self.user_id = user_id
         self.owner = owner
-        self.open: dict[str, OrderState] = {}
+        self.open: dict[str, OrderProgress] = {}
 
 
-class Accounts:
+class Owners:
     """All users with open orders, and the client order ids of the last 24 hours.
 
     Owner numbers are 32-bit in the books, so they are given back when a user's last order leaves:
@@ -83,15 +83,15 @@ class Accounts:
     """
 
     def __init__(self) -> None:
-        self._accounts: dict[str, Account] = {}
+        self._accounts: dict[str, Owner] = {}
         self._free_owners: list[int] = []
         self._owners = 0
         self._open = 0
         # Ordered by age; a plain dict's oldest entry is slow to find once many older ones are gone.
-        self._client_orders: OrderedDict[tuple[str, str], OrderState] = OrderedDict()
+        self._client_orders: OrderedDict[tuple[str, str], OrderProgress] = OrderedDict()
         self._remembered: Counter[str] = Counter()  # by user
 
-    def account(self, user_id: str) -> Account:
+    def account(self, user_id: str) -> Owner:
         """Return the user's account, a new one if they have no open order."""
         account = self._accounts.get(user_id)
         if account is None:
@@ -99,27 +99,27 @@ class Accounts:
                 owner = self._free_owners.pop()
             else:
                 self._owners = owner = self._owners + 1
-            account = self._accounts[user_id] = Account(user_id, owner)
+            account = self._accounts[user_id] = Owner(user_id, owner)
         return account
 
-    def release_if_idle(self, account: Account) -> None:
+    def release_if_idle(self, account: Owner) -> None:
         """Give back the owner number of a user without open orders; harmless when done twice."""
         if not account.open and self._accounts.pop(account.user_id, None) is not None:
             self._free_owners.append(account.owner)
 
-    def opened(self, account: Account, state: OrderState) -> None:
+    def opened(self, account: Owner, state: OrderProgress) -> None:
         """Note that an order came to rest."""
         self._open += 1
         account.open[state.order.id] = state
 
-    def closed(self, state: OrderState) -> Account:
+    def closed(self, state: OrderProgress) -> Owner:
         """Note that an order left the book; returns its owner's account, perhaps idle now."""
         self._open -= 1
         account = self._accounts[state.order.user_id]
         del account.open[state.order.id]
         return account
 
-    def open_orders(self, user_id: str) -> Iterable[OrderState]:
+    def open_orders(self, user_id: str) -> Iterable[OrderProgress]:
         """Return the user's open orders, oldest first."""
         account = self._accounts.get(user_id)
         return list(account.open.values()) if account is not None else []
@@ -143,14 +143,16 @@ class Accounts:
             for user_id, a in self._accounts.items()
         }
 
-    def client_order(self, user_id: str, client_order_id: str, time_ms: int) -> OrderState | None:
+    def client_order(
+        self, user_id: str, client_order_id: str, time_ms: int
+    ) -> OrderProgress | None:
         """Return the order that bore this id, open or not; one that ended is known for 24 h."""
         state = self._client_orders.get((user_id, client_order_id))
         if state is None or not (state.is_open or _is_recent(state, time_ms)):
             return None
         return state
 
-    def remember(self, state: OrderState) -> None:
+    def remember(self, state: OrderProgress) -> None:
         """Keep an order findable by its client order id."""
         assert state.order.client_order_id is not None
         key = state.order.user_id, state.order.client_order_id
@@ -189,5 +191,5 @@ class Accounts:
                     del self._remembered[key[0]]
 
 
-def _is_recent(state: OrderState, time_ms: int) -> bool:
+def _is_recent(state: OrderProgress, time_ms: int) -> bool:
     return state.order.time_ms >= time_ms - CLIENT_ORDERS_KEPT_MS

@@ -24,7 +24,7 @@ from fastbook_server.values import clock
 from fastbook_server.values.clock import Timers
 from fastbook_server.values.events import (
     CommandRefused,
-    Event,
+    ExchangeEvent,
     OrderAccepted,
     OrderCancelled,
     OrderFilled,
@@ -58,7 +58,7 @@ class _Pending:
     def __init__(self) -> None:
         self.commands = 0
         self.since_ms = 0  # the stamp of the first command
-        self.events: list[Event] = []
+        self.events: list[ExchangeEvent] = []
         self.weight = 0
 
 
@@ -109,7 +109,7 @@ class Pipeline:
         self._bug: Exception | None = None
         self._wake = asyncio.Event()
         self._progress = asyncio.Event()
-        self._unpublished: list[Event] = []  # relaxed only
+        self._unpublished: list[ExchangeEvent] = []  # relaxed only
         self._unpublished_since_ms = 0
         self._publish_at: clock.Cancellable | None = None
 
@@ -155,7 +155,7 @@ class Pipeline:
                 1_000,
             )
         self._tick()
-        events = self._match(user_id, command, withdraw_on_close)
+        events = self._apply(user_id, command, withdraw_on_close)
         batch = self._collecting
         if not batch.commands:
             batch.since_ms = self._time_ms
@@ -201,9 +201,9 @@ class Pipeline:
             return self.committed_until_ms()
         return self._unpublished_since_ms if self._unpublished else self._tick()
 
-    def _match(
+    def _apply(
         self, user_id: str, command: ExchangeCommand | Withdraw, withdraw_on_close: bool
-    ) -> list[Event]:
+    ) -> list[ExchangeEvent]:
         try:
             return self._exchange.apply(
                 user_id, command, self._time_ms, withdraw_on_close=withdraw_on_close
@@ -316,7 +316,7 @@ class Pipeline:
         if events:
             self._publish(events)
 
-    def _publish(self, events: list[Event]) -> None:
+    def _publish(self, events: list[ExchangeEvent]) -> None:
         self._channels.publish(events)
         refused = [e for e in events if type(e) is CommandRefused]
         for refusal in refused:

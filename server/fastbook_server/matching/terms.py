@@ -5,12 +5,13 @@ from __future__ import annotations
 import msgspec
 
 from fastbook_server.values.events import Order
-from fastbook_server.values.instruments import UNITS_MAX, Grid, Instrument
+from fastbook_server.values.instruments import Instrument
 from fastbook_wire.commands import NewOrder
+from fastbook_wire.grid import UNITS_MAX, Grid
 from fastbook_wire.words import Code, SelfTradeName, SideName, TimeInForceName
 
 
-class Refused(Exception):
+class RuleBroken(Exception):
     """A rule that the command breaks: nothing has changed."""
 
     def __init__(self, code: Code, message: str, retry_after_ms: int | None = None) -> None:
@@ -54,31 +55,31 @@ class Terms(msgspec.Struct, frozen=True, gc=False):
         """
         quantity = instrument.lot.units(new.amount)
         if quantity is None:
-            raise Refused(
+            raise RuleBroken(
                 Code.INVALID_AMOUNT, _off_grid("amount", new.amount, "lotSize", instrument.lot)
             )
         if new.exec_type == "limit":
             price, time_in_force = _limit_price(new, instrument), new.time_in_force or "gtc"
             if new.post_only and time_in_force != "gtc":
-                raise Refused(
+                raise RuleBroken(
                     Code.INVALID_ORDER, f"postOnly: expected timeInForce gtc, got {time_in_force}"
                 )
             return cls(new.type, price, quantity, time_in_force, new.post_only, new.self_trade)
         if new.price is not None:
-            raise Refused(Code.INVALID_ORDER, "price: a market order takes none")
+            raise RuleBroken(Code.INVALID_ORDER, "price: a market order takes none")
         if new.time_in_force not in (None, "ioc"):
-            raise Refused(Code.INVALID_ORDER, "timeInForce: a market order is always ioc")
+            raise RuleBroken(Code.INVALID_ORDER, "timeInForce: a market order is always ioc")
         if new.post_only:
-            raise Refused(Code.INVALID_ORDER, "postOnly: a market order never rests")
+            raise RuleBroken(Code.INVALID_ORDER, "postOnly: a market order never rests")
         return cls(new.type, None, quantity, "ioc", False, new.self_trade)
 
 
 def _limit_price(new: NewOrder, instrument: Instrument) -> int:
     if new.price is None:
-        raise Refused(Code.INVALID_PRICE, "price: a limit order needs one")
+        raise RuleBroken(Code.INVALID_PRICE, "price: a limit order needs one")
     price = instrument.tick.units(new.price)
     if price is None:
-        raise Refused(
+        raise RuleBroken(
             Code.INVALID_PRICE, _off_grid("price", new.price, "tickSize", instrument.tick)
         )
     return price

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from fastbook_server.store.connection import Connection
 
-Level = tuple[str, str, int | None]
+BookLevel = tuple[str, str, int | None]
 
 CHUNK_ROWS = 10_000
 LONG_TIMEOUT_S = 900.0
@@ -288,12 +288,12 @@ def trade_of(row: asyncpg.Record, instruments: Mapping[str, Instrument]) -> Trad
 
 
 def _check_books(open_orders: Sequence[OpenOrder], books: Sequence[asyncpg.Record]) -> None:
-    rebuilt: dict[Level, int] = {}
+    rebuilt: dict[BookLevel, int] = {}
     for resting in open_orders:
         order = resting.order
         level = (order.instrument.security, order.side, order.price)
         rebuilt[level] = rebuilt.get(level, 0) + resting.remaining
-    seen: dict[Level, int] = {(row[0], row[1], row[2]): int(row[3]) for row in books}
+    seen: dict[BookLevel, int] = {(row[0], row[1], row[2]): int(row[3]) for row in books}
     if seen != rebuilt:
         wrong = next(level for level in (*rebuilt, *seen) if rebuilt.get(level) != seen.get(level))
         raise StoreRefused(

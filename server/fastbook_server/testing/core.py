@@ -14,14 +14,14 @@ from fastbook_server.channels.matcher import Unavailable
 from fastbook_server.gateway import decode, encode
 from fastbook_server.gateway.decode import ProtocolError
 from fastbook_server.store.memory import MemoryDatabase, MemoryStore
-from fastbook_server.testing.door import Door
+from fastbook_server.testing.door import FaultyDoor
 from fastbook_server.testing.faults import Faults
 from fastbook_server.testing.log import Entry, Log
 from fastbook_server.testing.loop import LoopThread, NoAnswerError
 from fastbook_server.testing.settings import ServerSettings
 from fastbook_server.testing.tap import Company
 from fastbook_server.testing.timers import HandTimers
-from fastbook_server.values.events import AllDeleted, CommandRefused, Event, OrderReport
+from fastbook_server.values.events import AllDeleted, CommandRefused, ExchangeEvent, OrderReport
 from fastbook_wire.commands import ExchangeCommand
 from fastbook_wire.frames import DeletedAll, OrderFrame
 
@@ -48,7 +48,7 @@ class Core:
         self.thread = LoopThread("fastbook-server")
         self.faults = Faults(self.thread.call)
         self._server: Server | None = None
-        self._replies: dict[tuple[str, str], Event] = {}
+        self._replies: dict[tuple[str, str], ExchangeEvent] = {}
         self.timers, self._company = self.thread.call(self._make, settings)
 
     def _make(self, settings: ServerSettings) -> tuple[HandTimers, Company]:
@@ -87,7 +87,7 @@ class Core:
             MemoryStore(self.data),
             now_ms=self.timers.now_ms,
             timers=self.timers,
-            gateway=partial(Door, self._company),
+            gateway=partial(FaultyDoor, self._company),
         )
         await server.start()
         server.channels.orders.subscribe(self._keep_replies)
@@ -173,7 +173,7 @@ class Core:
         assert isinstance(reply, OrderReport | CommandRefused | AllDeleted), reply
         return _decoder.decode(encode.private(reply))
 
-    def _keep_replies(self, events: Sequence[Event]) -> None:
+    def _keep_replies(self, events: Sequence[ExchangeEvent]) -> None:
         for event in events:
             if isinstance(event, OrderReport | CommandRefused | AllDeleted):
                 ref = event.ref

@@ -8,10 +8,10 @@ from typing import Any
 
 from aiohttp import web
 
-from fastbook_server.gateway.door import Gateway
+from fastbook_server.gateway.door import Door
 from fastbook_server.gateway.session import CLOSE_GOING_AWAY
 from fastbook_server.testing.faults import NoEntry
-from fastbook_server.testing.tap import Company, HeardSession
+from fastbook_server.testing.tap import Company, TappedSession
 from fastbook_wire.words import Code
 
 TURNS_MAX = 200
@@ -21,13 +21,13 @@ PATIENCE_S = 0.02
 """With those whose socket takes nothing more, before they are cut off."""
 
 
-class Door(Gateway):
+class FaultyDoor(Door):
     """A gateway that does what the faults say, and waits for no client when it closes."""
 
     def __init__(self, company: Company, **rest: Any) -> None:
         super().__init__(**rest)
         self._company = company
-        self.session_type = partial(HeardSession, company=company)
+        self.session_type = partial(TappedSession, company=company)
 
     async def websocket(self, request: web.Request) -> web.StreamResponse:
         """Open a session, unless it is to be refused."""

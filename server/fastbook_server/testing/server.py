@@ -17,7 +17,7 @@ from fastbook_server.testing.core import Core
 from fastbook_server.testing.counterparty import Counterparty
 from fastbook_server.testing.log import Log
 from fastbook_server.testing.settings import ServerSettings
-from fastbook_server.testing.truth import Book
+from fastbook_server.testing.truth import StoredBook
 from fastbook_wire.commands import ExchangeCommand
 from fastbook_wire.frames import DeletedAll, OrderFrame, OrderView, TradeView
 
@@ -163,7 +163,7 @@ class FastbookServer:
 
     # ---- the truth ----------------------------------------------------------------------------
 
-    def book(self, security: str | None = None) -> Book:
+    def book(self, security: str | None = None) -> StoredBook:
         """Return the whole book as it is stored."""
         return self._core.read(lambda data: truth.book(data, security or self.security))
 

@@ -1,7 +1,7 @@
 """One connection, as it is between the session and its socket: heard, and disturbed on demand.
 
-A session writes whole frames to a transport and reads messages from a WebSocket; `Wire` and
-`HeardSocket` stand in these two places, so no session knows of them.
+A session writes whole frames to a transport and reads messages from a WebSocket; `Tap` and
+`TappedSocket` stand in these two places, so no session knows of them.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Company:
         self.timers = timers
         self.faults = faults
         self.log = log
-        self.wires: dict[Wire, None] = {}
+        self.wires: dict[Tap, None] = {}
         self.count = 0
         faults.changed = self._faults_changed
         faults.cut_now = self.cut
@@ -59,7 +59,7 @@ class Company:
             wire.reconsider()
 
 
-class Wire:
+class Tap:
     """What a session takes for its transport: every frame passes here on its way to the client."""
 
     def __init__(self, transport: asyncio.Transport, company: Company) -> None:
@@ -266,10 +266,10 @@ class Wire:
         self._gate.set()
 
 
-class HeardSocket:
+class TappedSocket:
     """What a session takes for its WebSocket."""
 
-    def __init__(self, ws: web.WebSocketResponse, wire: Wire) -> None:
+    def __init__(self, ws: web.WebSocketResponse, wire: Tap) -> None:
         self._ws = ws
         self._wire = wire
 
@@ -286,14 +286,14 @@ class HeardSocket:
         return getattr(self._ws, name)
 
 
-class HeardSession(Session):
+class TappedSession(Session):
     """A session that is heard."""
 
     def __init__(
         self, ws: web.WebSocketResponse, transport: asyncio.Transport, company: Company, **rest: Any
     ) -> None:
-        self.wire = Wire(transport, company)
-        heard: Any = HeardSocket(ws, self.wire)
+        self.wire = Tap(transport, company)
+        heard: Any = TappedSocket(ws, self.wire)
         between: Any = self.wire
         super().__init__(heard, between, **rest)
 

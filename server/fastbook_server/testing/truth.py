@@ -11,20 +11,20 @@ from fastbook_server.store.memory import MemoryDatabase
 from fastbook_wire.frames import OrderView, TradeView
 
 
-class Level(NamedTuple):
+class StoredLevel(NamedTuple):
     """A price level; equals a plain ``(price, amount)``."""
 
     price: float
     amount: float
 
 
-class Book(msgspec.Struct, frozen=True):
+class StoredBook(msgspec.Struct, frozen=True):
     """The whole aggregated book of a security, best first, as it stands after ``seq``."""
 
     security: str
     seq: int
-    bids: list[Level]
-    asks: list[Level]
+    bids: list[StoredLevel]
+    asks: list[StoredLevel]
 
     @property
     def best_bid(self) -> float | None:
@@ -42,7 +42,7 @@ class Book(msgspec.Struct, frozen=True):
         return "\n".join([f"{self.security} after seq {self.seq}", *(rows or ["    (empty)"])])
 
 
-def book(data: MemoryDatabase, security: str) -> Book:
+def book(data: MemoryDatabase, security: str) -> StoredBook:
     """Return the book of a security."""
     instrument = data.instruments[security]
     sides: dict[str, dict[int, int]] = {"bid": {}, "ask": {}}
@@ -53,13 +53,15 @@ def book(data: MemoryDatabase, security: str) -> Book:
             side = sides[order.side]
             side[order.price] = side.get(order.price, 0) + resting.remaining
 
-    def levels(name: str, best_last: bool) -> list[Level]:
+    def levels(name: str, best_last: bool) -> list[StoredLevel]:
         return [
-            Level(instrument.tick.number(ticks), instrument.lot.number(lots))
+            StoredLevel(instrument.tick.number(ticks), instrument.lot.number(lots))
             for ticks, lots in sorted(sides[name].items(), reverse=best_last)
         ]
 
-    return Book(security, data.seqs.get(security, 0), levels("bid", True), levels("ask", False))
+    return StoredBook(
+        security, data.seqs.get(security, 0), levels("bid", True), levels("ask", False)
+    )
 
 
 def orders(data: MemoryDatabase, user_id: str | None) -> list[OrderView]:

@@ -158,4 +158,4 @@ class AllDeleted(msgspec.Struct, frozen=True, gc=False):
 
 PublicEvent = OrderAccepted | OrderFilled | OrderRested | OrderCancelled | Traded
 PrivateEvent = OrderReport | CommandRefused | OrdersListed | AllDeleted
-Event = PublicEvent | PrivateEvent
+ExchangeEvent = PublicEvent | PrivateEvent

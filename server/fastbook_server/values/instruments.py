@@ -1,66 +1,12 @@
-"""Instruments, and the exact way between wire numbers (doubles) and ticks or lots (integers)."""
+"""Instruments: what a price and an amount of a security may be."""
 
 from __future__ import annotations
 
-import re
-from decimal import Decimal
 from typing import Literal
 
 import msgspec
 
-UNITS_MAX = 2**52
-"""The most ticks of a price, or lots of an amount: up to here each has a double of its own."""
-
-_DECIMAL = re.compile(r"([0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})([eE][+-]?[0-9]{1,3})?", re.ASCII)
-_NUMBER_BOUND = 1e28  # above 2**52 steps of 1e12; below what would overflow on the way to a guess
-
-
-class Grid(msgspec.Struct, frozen=True):
-    """The multiples of a decimal step: a tick for prices, a lot for amounts.
-
-    ``step`` is the decimal text as it was configured, and equals ``numerator / denominator``.
-    """
-
-    step: str
-    numerator: int
-    denominator: int
-
-    @classmethod
-    def parse(cls, text: str) -> Grid:
-        """Return the grid of a decimal text such as ``0.01``, ``5`` or ``1e-8``.
-
-        Raises:
-            ValueError: `text` is no decimal number from 1e-12 to 1e12, or has more digits than a
-                double can show.
-        """
-        decimal = Decimal(text) if _DECIMAL.fullmatch(text) else Decimal(0)
-        if not Decimal("1e-12") <= decimal <= Decimal("1e12"):
-            raise ValueError(f"expected a decimal number from 1e-12 to 1e12, got {text[:40]!r}")
-        numerator, denominator = decimal.as_integer_ratio()
-        if denominator > 10**12 or len(decimal.normalize().as_tuple().digits) > 15:
-            raise ValueError(
-                "expected a decimal number of at most 15 digits, 12 of them after the point, "
-                f"got {text[:40]!r}"
-            )
-        return cls(text, numerator, denominator)
-
-    def units(self, value: float) -> int | None:
-        """Return how many steps `value` is, or None if it is off the grid.
-
-        On the grid is the double nearest to a multiple, from 1 to ``UNITS_MAX`` steps: nothing is
-        ever rounded to fit.
-        """
-        if not 0.0 < value < _NUMBER_BOUND:
-            return None
-        guess = round(value * self.denominator / self.numerator)
-        for units in (guess, guess - 1, guess + 1):
-            if 0 < units <= UNITS_MAX and units * self.numerator / self.denominator == value:
-                return units
-        return None
-
-    def number(self, units: int) -> float:
-        """Return the double nearest to `units` steps."""
-        return units * self.numerator / self.denominator
+from fastbook_wire.grid import Grid
 
 
 class Instrument(msgspec.Struct, frozen=True):

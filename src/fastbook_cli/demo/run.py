@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from fastbook_cli.demo.recorded import Recorded
-from fastbook_cli.demo.views import LineView, ScreenView, View, watch
+from fastbook_cli.demo.views import DemoView, LineView, ScreenView, watch
 from fastbook_cli.replay.ledger import ReplayError
 from fastbook_cli.replay.recording import read
 from fastbook_cli.sim.control import Control
@@ -26,7 +26,7 @@ from fastbook_client.errors import ConnectError, FastbookError
 from fastbook_server import app, process
 from fastbook_server.config import Config
 from fastbook_server.embedded.supervisor import default_data_dir
-from fastbook_server.gateway.door import Gateway
+from fastbook_server.gateway.door import Door
 from fastbook_server.values.instruments import InstrumentSpec
 
 
@@ -71,16 +71,16 @@ async def run(config: Config, options: DemoOptions) -> int:
         RecordingError: the recording is none.
     """
     control = Control(options.sim)
-    gateway: Callable[..., Gateway] = with_control(control)
+    gateway: Callable[..., Door] = with_control(control)
     recorded: Recorded | None = None
     data_name = "fastbook-demo"
     if options.recording is not None:
         actions = read(options.recording)
         speed, once = options.sim.speed, options.once
         recorded = Recorded(file=options.recording, actions=actions, speed=speed, once=once)
-        config, data_name, gateway = for_recordings(config), "fastbook-demo-replay", Gateway
+        config, data_name, gateway = for_recordings(config), "fastbook-demo-replay", Door
     screen = sys.stdout.isatty() and not options.plain
-    view: View = ScreenView(config.log_level) if screen else LineView(config.log_level)
+    view: DemoView = ScreenView(config.log_level) if screen else LineView(config.log_level)
 
     @contextlib.asynccontextmanager
     async def company(server: app.Server) -> AsyncIterator[None]:

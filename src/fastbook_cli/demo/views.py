@@ -35,7 +35,7 @@ class OutputGoneError(OSError):
     """Nobody reads the demo's output any more."""
 
 
-async def watch(url: str, view: View) -> None:
+async def watch(url: str, view: DemoView) -> None:
     """Follow the market as any client would, and show it; returns never.
 
     Raises:
@@ -83,7 +83,7 @@ def own_command() -> str:
     return shlex.quote(str(called))
 
 
-class View(Protocol):
+class DemoView(Protocol):
     """Where the demo shows itself."""
 
     interval_s: float

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from fastbook_cli.replay.recording import Action
-from fastbook_server.values.instruments import Grid
 from fastbook_wire.frames import Error, OrderFrame, OrdersFrame, OrderView, ServerFrame
+from fastbook_wire.grid import Grid
 from fastbook_wire.words import Code
 
 
@@ -28,7 +28,7 @@ Reply = OrderFrame | OrdersFrame | Error
 decode: Callable[[bytes], ServerFrame] = msgspec.json.Decoder(ServerFrame).decode
 
 
-class Outcome(msgspec.Struct, eq=False, gc=False):
+class OrderOutcome(msgspec.Struct, eq=False, gc=False):
     """The last that was heard of an order; ``status`` may be ``rejected``.
 
     ``action`` is what brought it, once that has been answered.
@@ -51,8 +51,8 @@ class Ledger:
     """
 
     def __init__(self) -> None:
-        self.outcomes: dict[str, Outcome] = {}
-        self.open: dict[str, Outcome] = {}
+        self.outcomes: dict[str, OrderOutcome] = {}
+        self.open: dict[str, OrderOutcome] = {}
         self.refused: Counter[str] = Counter()
         self.deletes_refused: Counter[str] = Counter()
         self.lot = Grid.parse("1")
@@ -76,7 +76,7 @@ class Ledger:
                 self.told(frame, action)
             else:
                 self.refused[frame.code or "?"] += 1
-                self.outcomes.setdefault(action.order_id, Outcome("rejected"))
+                self.outcomes.setdefault(action.order_id, OrderOutcome("rejected"))
         else:
             self.deletes += 1
             if frame.order is not None:
@@ -111,12 +111,12 @@ class Ledger:
         else:
             self.open.pop(client_order_id, None)
 
-    def _outcome(self, view: OrderView, status: str, action: Action | None) -> Outcome | None:
+    def _outcome(self, view: OrderView, status: str, action: Action | None) -> OrderOutcome | None:
         if view.client_order_id is None:
             return None  # not of this replay
         outcome = self.outcomes.get(view.client_order_id)
         if outcome is None or outcome.status == "rejected":
-            outcome = Outcome(status, action, view.id, view.type, view.amount, view.remaining)
+            outcome = OrderOutcome(status, action, view.id, view.type, view.amount, view.remaining)
             self.outcomes[view.client_order_id] = outcome
             self.accepted += 1
         elif outcome.order_id != view.id:

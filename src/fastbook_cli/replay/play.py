@@ -16,10 +16,10 @@ from typing import Any, Self
 from fastbook_cli.replay.lane import Lane, Pace
 from fastbook_cli.replay.ledger import ReplayError
 from fastbook_cli.replay.recording import Action
-from fastbook_cli.replay.report import Report
+from fastbook_cli.replay.report import ReplayReport
 from fastbook_client.connection import Connection, dial
 from fastbook_client.errors import ConnectError, ConnectionClosed
-from fastbook_server.values.instruments import Grid
+from fastbook_wire.grid import Grid
 
 WINDOW = 512
 """Unanswered commands of one session: more only wait longer, fewer leave the server idle."""
@@ -132,14 +132,14 @@ class Player:
         """Commands per second so far."""
         return self.answered / self.seconds if self.seconds else 0.0
 
-    def report(self) -> Report:
+    def report(self) -> ReplayReport:
         """Return the result so far."""
         ledgers = [lane.ledger for lane in self.lanes]
         refused: Counter[str] = sum((x.refused for x in ledgers), Counter())
         deletes_refused: Counter[str] = sum((x.deletes_refused for x in ledgers), Counter())
         deletes = sum(x.deletes for x in ledgers)
         withdrawn = sum(x.withdrawn() for x in ledgers)
-        return Report(
+        return ReplayReport(
             security=self._security,
             lot=ledgers[0].lot.step,
             orders=sum(x.adds for x in ledgers),

@@ -7,7 +7,7 @@ from decimal import Decimal
 import msgspec
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
+class ReplayReport(msgspec.Struct, frozen=True, kw_only=True):
     """The result of a replay, so far as it went.
 
     All is summed from the last state that the server told of each order. ``gone`` are deletes of

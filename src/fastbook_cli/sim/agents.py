@@ -13,13 +13,13 @@ from random import Random
 from fastbook_cli.sim.words import (
     BUY,
     SELL,
+    AgentReport,
     Cancel,
     Intent,
     Limit,
     Look,
-    Market,
-    Report,
     Resting,
+    VisibleMarket,
 )
 from fastbook_wire.words import SideName
 
@@ -46,7 +46,7 @@ class Agent:
         """Return what to do now, in this order."""
         raise NotImplementedError
 
-    def hear(self, report: Report) -> None:
+    def hear(self, report: AgentReport) -> None:
         """Note what has become of one of its orders."""
         self.inventory += report.filled if report.side == BUY else -report.filled
         if not report.rests:
@@ -77,7 +77,7 @@ class Agent:
         against = look.book.depth(SELL if side == BUY else BUY, LEVELS_SEEN)
         bearable = int(sum(lots for _, lots in against) * TAKEN_SHARE_MAX)
         quantity = min(quantity, bearable)
-        return [Market(side, quantity)] if quantity > 0 else []
+        return [VisibleMarket(side, quantity)] if quantity > 0 else []
 
 
 class Maker(Agent):
@@ -293,7 +293,7 @@ class Large(Agent):
                 return self._sweep(look)
         taken = self.take(look, self._side, min(self._left, self.some(1.5)))
         for intent in taken:
-            self._left -= intent.quantity if isinstance(intent, Market) else 0
+            self._left -= intent.quantity if isinstance(intent, VisibleMarket) else 0
         pause_s = self.SLICE_PAUSE_S if self._left else self.PAUSE_S
         self._next_s = look.now_s + random.expovariate(1 / pause_s)
         return taken

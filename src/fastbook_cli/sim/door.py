@@ -18,7 +18,7 @@ import msgspec
 from aiohttp import web
 
 from fastbook_cli.sim.control import Change, Control
-from fastbook_server.gateway.door import Gateway
+from fastbook_server.gateway.door import Door
 from fastbook_wire.words import Code
 
 PATH = "/sim"
@@ -28,7 +28,7 @@ _PROXIED_PREFIX = "x-forwarded-"
 _OWN_SITE = ("same-origin", "none")
 
 
-class SimGateway(Gateway):
+class SimGateway(Door):
     """A door with a control; `control` says what it turns."""
 
     def __init__(self, control: Control, **parts: Any) -> None:
@@ -85,7 +85,7 @@ class SimGateway(Gateway):
         )
 
 
-def with_control(control: Control) -> Callable[..., Gateway]:
+def with_control(control: Control) -> Callable[..., Door]:
     """Return what makes a server's door with this control."""
     return functools.partial(SimGateway, control)
 

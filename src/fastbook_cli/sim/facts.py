@@ -26,7 +26,7 @@ from fastbook_cli.sim.statistics import (
     quantile,
 )
 from fastbook_cli.sim.weather import EXPONENT
-from fastbook_server.values.events import Event, Traded
+from fastbook_server.values.events import ExchangeEvent, Traded
 
 LEVELS = 10
 WARM_UP_S = 60
@@ -78,7 +78,7 @@ class Recorder:
                 used = abs(agent.inventory) / agent.inventory_max
                 self.inventory_max = max(self.inventory_max, used)
 
-    def _see(self, _security: str, events: Sequence[Event]) -> None:
+    def _see(self, _security: str, events: Sequence[ExchangeEvent]) -> None:
         book = self._book
         if book.best_bid is None or book.best_ask is None:
             self.empty += 1

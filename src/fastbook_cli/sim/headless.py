@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 import fastbook
 from fastbook_cli.sim.scene import START_TICKS, Scene
 from fastbook_cli.sim.settings import SimSettings
-from fastbook_cli.sim.words import BUY, Cancel, Intent, Limit, Report
+from fastbook_cli.sim.words import BUY, AgentReport, Cancel, Intent, Limit
 from fastbook_server.matching.exchange import Exchange
-from fastbook_server.values.events import Event, OrderReport, Traded
+from fastbook_server.values.events import ExchangeEvent, OrderReport, Traded
 from fastbook_server.values.instruments import Instrument, InstrumentSpec
 from fastbook_server.values.persisted import Recovered
 from fastbook_wire.commands import Add, Delete, NewOrder
@@ -22,7 +22,7 @@ TIME_MS = 1_767_225_600_000
 TYPICAL_LOTS = 5_000
 DEFAULT = (InstrumentSpec.parse("BTC-USD:0.01:0.0001"),)
 
-Watcher = Callable[[str, Sequence[Event]], None]
+Watcher = Callable[[str, Sequence[ExchangeEvent]], None]
 
 
 class PublicBook:
@@ -124,7 +124,7 @@ class Headless:
         return Add(order=order, ref=intent.slot)
 
 
-def _report(event: OrderReport) -> Report:
+def _report(event: OrderReport) -> AgentReport:
     """Return a report as an agent hears it; one with a ``ref`` answers an ``Add``."""
     order = event.order
     rests = event.status == "open" or event.status == "partiallyFilled"
@@ -134,7 +134,7 @@ def _report(event: OrderReport) -> Report:
         assert isinstance(event.ref, int)
         slot = event.ref
         filled = order.quantity - event.remaining
-    return Report(order.id, order.side, order.price or 0, event.remaining, rests, filled, slot)
+    return AgentReport(order.id, order.side, order.price or 0, event.remaining, rests, filled, slot)
 
 
 def _nothing_yet(instruments: tuple[Instrument, ...]) -> Recovered:

@@ -9,7 +9,7 @@ from random import Random
 from fastbook_cli.sim.agents import Agent, Large, Maker, Noise, Trend
 from fastbook_cli.sim.settings import SimSettings
 from fastbook_cli.sim.weather import Activity, Value
-from fastbook_cli.sim.words import Book, Intent, Look, Report
+from fastbook_cli.sim.words import AgentReport, Intent, Look, VisibleBook
 
 START_TICKS = 10_000
 """Where a market begins that has neither a book nor a trade."""
@@ -93,7 +93,7 @@ class Scene:
         self.due_s = now_s + self._wait_s()
         return bisect(self._weights, self._random.random() * self._weights[-1])
 
-    def decide(self, number: int, book: Book, now_s: float) -> list[Intent]:
+    def decide(self, number: int, book: VisibleBook, now_s: float) -> list[Intent]:
         """Return what agent `number` wants, in order."""
         value, unit = self._value.ticks, self._value.unit
         bid, ask = book.best()
@@ -108,7 +108,7 @@ class Scene:
         self._trades -= MEMORY * self._trades
         return intents
 
-    def hear(self, number: int, report: Report) -> None:
+    def hear(self, number: int, report: AgentReport) -> None:
         """Tell agent `number` what has become of an order of its own."""
         self.agents[number].hear(report)
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import msgspec
 
 from fastbook_cli.sim.venue import Venue
-from fastbook_cli.sim.words import BUY, Cancel, Intent, Limit, Report
+from fastbook_cli.sim.words import BUY, AgentReport, Cancel, Intent, Limit
 from fastbook_client.backoff import Backoff
 from fastbook_client.connection import Connection, dial
 from fastbook_client.errors import ConnectError, ConnectionClosed
@@ -35,7 +35,7 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(ServerFrame).decode
 
 
-class _Sent(NamedTuple):
+class _Placed(NamedTuple):
     """A command that waits for its answer; `intent` None: ``deleteAll``."""
 
     venue: Venue | None
@@ -53,7 +53,7 @@ class Seat:
         self._user: tuple[str, str] | None = None
         self._listed = False
         self._quiet_until_s = 0.0
-        self._sent: dict[int, _Sent] = {}
+        self._sent: dict[int, _Placed] = {}
         self._refs = 0
         self._changed = asyncio.Event()
         self.connected = asyncio.Event()
@@ -74,7 +74,7 @@ class Seat:
             return
         payloads = []
         for intent in intents:
-            ref = self._next(_Sent(venue, intent))
+            ref = self._next(_Placed(venue, intent))
             payloads.append(_encode(venue.terms.command(intent, ref)))
         self._connection.send_many(payloads)
         self.commands += len(payloads)
@@ -83,13 +83,13 @@ class Seat:
         """Take all its orders out of the books, and wait until they are."""
         if self._connection is None:
             return
-        ref = self._next(_Sent(None, None))
+        ref = self._next(_Placed(None, None))
         self._connection.send_many((_encode(DeleteAll(ref=ref)),))
         while ref in self._sent:
             self._changed.clear()
             await self._changed.wait()
 
-    def _next(self, sent: _Sent) -> int:
+    def _next(self, sent: _Placed) -> int:
         self._refs += 1
         self._sent[self._refs] = sent
         return self._refs
@@ -177,13 +177,13 @@ class Seat:
             slot = sent.intent.slot if isinstance(sent.intent, Limit) else -1
         venue.scene.hear(self._number, venue.terms.report(frame, order, slot))
 
-    def _answered(self, ref: str | int | None) -> _Sent | None:
+    def _answered(self, ref: str | int | None) -> _Placed | None:
         return self._sent.pop(ref, None) if isinstance(ref, int) else None
 
-    def _refused(self, frame: OrderFrame, sent: _Sent | None) -> None:
+    def _refused(self, frame: OrderFrame, sent: _Placed | None) -> None:
         match sent:
-            case _Sent(Venue() as venue, Cancel(order_id)) if frame.code == "unknown_order":
-                gone = Report(order_id, BUY, 0, 0, rests=False)  # it has just been filled
+            case _Placed(Venue() as venue, Cancel(order_id)) if frame.code == "unknown_order":
+                gone = AgentReport(order_id, BUY, 0, 0, rests=False)  # it has just been filled
                 venue.scene.hear(self._number, gone)
             case _:
                 self._pause(frame)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from fastbook_cli.sim.scene import START_TICKS, Scene
 from fastbook_cli.sim.settings import SimSettings
-from fastbook_cli.sim.words import Cancel, Intent, Limit, Report
+from fastbook_cli.sim.words import AgentReport, Cancel, Intent, Limit
 from fastbook_client.book import Book
 from fastbook_wire.commands import Add, Delete, NewOrder
 from fastbook_wire.frames import InstrumentView, OrderFrame, OrderView
@@ -17,14 +17,14 @@ TYPICAL_AMOUNT = 0.5
 TYPICAL_LOTS_MIN = 10
 
 
-class Terms:
+class VenueTerms:
     """A security's grids; `typical` is the size of an ordinary order in lots."""
 
     def __init__(self, instrument: InstrumentView) -> None:
         self.security = instrument.security
         self.tick = Grid.of(instrument.tick_size)
         self.lot = Grid.of(instrument.lot_size)
-        self.typical = max(TYPICAL_LOTS_MIN, self.lot.units(TYPICAL_AMOUNT))
+        self.typical = max(TYPICAL_LOTS_MIN, self.lot.nearest(TYPICAL_AMOUNT))
 
     def command(self, intent: Intent, ref: int) -> Add | Delete:
         """Return an intent in the words of the protocol."""
@@ -43,12 +43,12 @@ class Terms:
             order.time_in_force = "ioc" if intent.ioc else None
         return Add(ref=ref, order=order)
 
-    def report(self, frame: OrderFrame, order: OrderView, slot: int | None) -> Report:
+    def report(self, frame: OrderFrame, order: OrderView, slot: int | None) -> AgentReport:
         """Return what an agent hears; `slot` is that of the ``Add`` that this answers, if so."""
-        remaining = self.lot.units(order.remaining)
-        filled = self.lot.units(frame.last_amount) if frame.last_amount is not None else 0
+        remaining = self.lot.nearest(order.remaining)
+        filled = self.lot.nearest(frame.last_amount) if frame.last_amount is not None else 0
         if slot is not None:
-            filled = self.lot.units(order.amount) - remaining
+            filled = self.lot.nearest(order.amount) - remaining
         return self.resting(
             order,
             frame.status in ("open", "partiallyFilled"),
@@ -56,11 +56,11 @@ class Terms:
             -1 if slot is None else slot,
         )
 
-    def resting(self, order: OrderView, rests: bool, filled: int, slot: int) -> Report:
+    def resting(self, order: OrderView, rests: bool, filled: int, slot: int) -> AgentReport:
         """Return an order's state in integers; a market order's price is 0."""
-        price = 0 if order.price is None else self.tick.units(order.price)
-        remaining = self.lot.units(order.remaining)
-        return Report(order.id, order.type, price, remaining, rests, filled, slot)
+        price = 0 if order.price is None else self.tick.nearest(order.price)
+        remaining = self.lot.nearest(order.remaining)
+        return AgentReport(order.id, order.type, price, remaining, rests, filled, slot)
 
 
 class LocalBook:
@@ -95,7 +95,7 @@ class Venue:
         last: float | None,
         rate: float,
     ) -> None:
-        self.terms = Terms(instrument)
+        self.terms = VenueTerms(instrument)
         self.book = LocalBook(book)
         self.scene = Scene(
             settings,
@@ -107,12 +107,12 @@ class Venue:
 
     def traded(self, price: float) -> None:
         """See a public trade; the price may be an average."""
-        self.scene.traded(self.terms.tick.units(price))
+        self.scene.traded(self.terms.tick.nearest(price))
 
 
-def start_ticks(terms: Terms, book: LocalBook, last: float | None) -> int:
+def start_ticks(terms: VenueTerms, book: LocalBook, last: float | None) -> int:
     """Return where a market stands: the middle of its book, else its last trade, else one side."""
     best = [price for price in book.best() if price is not None]
     if len(best) == 2 or (best and last is None):
         return sum(best) // len(best)
-    return START_TICKS if last is None else max(1, terms.tick.units(last))
+    return START_TICKS if last is None else max(1, terms.tick.nearest(last))

@@ -22,7 +22,7 @@ class Limit(NamedTuple):
     ioc: bool = False
 
 
-class Market(NamedTuple):
+class VisibleMarket(NamedTuple):
     """Bring a market order."""
 
     side: SideName
@@ -35,7 +35,7 @@ class Cancel(NamedTuple):
     order_id: str
 
 
-Intent = Limit | Market | Cancel
+Intent = Limit | VisibleMarket | Cancel
 
 
 class Resting(NamedTuple):
@@ -47,7 +47,7 @@ class Resting(NamedTuple):
     slot: int
 
 
-class Report(NamedTuple):
+class AgentReport(NamedTuple):
     """What has become of an order of one agent.
 
     `filled` is what was filled since the report before; `slot` is that of the ``Limit`` whose
@@ -63,7 +63,7 @@ class Report(NamedTuple):
     slot: int = -1
 
 
-class Book(Protocol):
+class VisibleBook(Protocol):
     """The public book of one security, as a client sees it."""
 
     def best(self) -> tuple[int | None, int | None]:
@@ -87,4 +87,4 @@ class Look:
     unit: float
     bid: int
     ask: int
-    book: Book
+    book: VisibleBook

@@ -23,7 +23,7 @@ from replay_server_process import (
 
 from fastbook_cli.replay.play import Player
 from fastbook_cli.replay.recording import Action
-from fastbook_cli.replay.report import Report
+from fastbook_cli.replay.report import ReplayReport
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -39,7 +39,7 @@ async def server(open_folder: Path) -> AsyncIterator[ServerProcess]:
     await process.stop()
 
 
-def assert_same_totals(report: Report, fold: Fold) -> None:
+def assert_same_totals(report: ReplayReport, fold: Fold) -> None:
     """Assert that the client was told exactly what the reference says."""
     assert (report.accepted, report.refused) == (fold.accepted, dict(fold.refused))
     assert (report.withdrawn, report.gone) == (fold.withdrawn, fold.gone)

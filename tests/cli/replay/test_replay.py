@@ -11,11 +11,11 @@ from replay_synthetic import actions
 
 from fastbook_cli.replay.ledger import ReplayError
 from fastbook_cli.replay.play import Player
-from fastbook_cli.replay.report import Report
+from fastbook_cli.replay.report import ReplayReport
 from fastbook_client.connection import dial
 
 
-def totals(report: Report) -> tuple[object, ...]:
+def totals(report: ReplayReport) -> tuple[object, ...]:
     return (
         report.orders,
         report.accepted,
@@ -43,7 +43,7 @@ def expected(fold: Fold) -> tuple[object, ...]:
     )
 
 
-async def play(url: str, *, count: int = 6_000, seed: int = 1, **options: object) -> Report:
+async def play(url: str, *, count: int = 6_000, seed: int = 1, **options: object) -> ReplayReport:
     async with Player(url, security=SECURITY, **options) as player:  # type: ignore[arg-type]
         await player.play(actions(count, seed))
         return player.report()

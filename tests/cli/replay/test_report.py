@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fastbook_cli.replay.report import Report
+from fastbook_cli.replay.report import ReplayReport
 
 FIELDS: dict[str, Any] = {
     "security": "BTC-USD",
@@ -31,8 +31,8 @@ FIELDS: dict[str, Any] = {
 }
 
 
-def report(**changes: Any) -> Report:
-    return Report(**FIELDS | changes)
+def report(**changes: Any) -> ReplayReport:
+    return ReplayReport(**FIELDS | changes)
 
 
 def test_the_whole_report() -> None:

@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from fastbook_cli.sim.agents import Agent, Large, Maker, Noise, Trend
-from fastbook_cli.sim.words import Cancel, Intent, Limit, Look, Market, Report
+from fastbook_cli.sim.words import AgentReport, Cancel, Intent, Limit, Look, VisibleMarket
 from fastbook_wire.words import SideName
 
 TYPICAL = 1_000
@@ -45,11 +45,13 @@ def rest(who: Agent, intents: list[Intent]) -> None:
     for intent in intents:
         if isinstance(intent, Limit) and not intent.ioc:
             name = f"o{len(who.orders)}-{intent.price}-{who.random.random()}"
-            report = Report(name, intent.side, intent.price, intent.quantity, True, 0, intent.slot)
+            report = AgentReport(
+                name, intent.side, intent.price, intent.quantity, True, 0, intent.slot
+            )
             who.hear(report)
         elif isinstance(intent, Cancel):
             old = who.orders[intent.order_id]
-            who.hear(Report(intent.order_id, old.side, old.price, old.quantity, rests=False))
+            who.hear(AgentReport(intent.order_id, old.side, old.price, old.quantity, rests=False))
 
 
 def limits(intents: list[Intent], side: SideName) -> list[Limit]:
@@ -127,7 +129,7 @@ def test_a_maker_widens_when_the_value_moves_much() -> None:
 def test_a_maker_withdraws_what_it_does_not_know() -> None:
     """After a lost connection it is told of its orders, not which level each was."""
     maker = agent(Maker)
-    maker.hear(Report("stray", "bid", 9_000, 5, rests=True))
+    maker.hear(AgentReport("stray", "bid", 9_000, 5, rests=True))
     assert maker.act(look())[0] == Cancel("stray")
 
 
@@ -138,7 +140,7 @@ def test_nobody_takes_more_than_a_share_of_what_is_there(kind: type[Agent]) -> N
     for step in range(3_000):
         intents = who.act(look(10_000.0, thin, now_s=float(step)))
         for intent in intents:
-            if isinstance(intent, Market) or (isinstance(intent, Limit) and intent.ioc):
+            if isinstance(intent, VisibleMarket) or (isinstance(intent, Limit) and intent.ioc):
                 assert intent.quantity <= 3
         if isinstance(who, Noise):
             rest(who, intents)
@@ -159,9 +161,9 @@ def test_trend_followers_follow(step: float, side: SideName) -> None:
         level = 10_000 + round(step * second)
         book = Rows([(level - 1, 50_000)], [(level + 1, 50_000)])
         for intent in trend.act(look(0.0, book, now_s=float(second))):
-            assert isinstance(intent, Market)
+            assert isinstance(intent, VisibleMarket)
             wanted.add(intent.side)
-            trend.hear(Report("x", intent.side, 0, 0, False, intent.quantity))
+            trend.hear(AgentReport("x", intent.side, 0, 0, False, intent.quantity))
     assert wanted == {side}
     assert abs(trend.inventory) <= trend.inventory_max
 
@@ -172,15 +174,15 @@ def test_a_large_order_is_worked_in_slices_or_swept() -> None:
     for second in range(50_000):
         for intent in large.act(look(now_s=float(second))):
             sweeps += isinstance(intent, Limit)
-            slices += isinstance(intent, Market)
+            slices += isinstance(intent, VisibleMarket)
     assert sweeps > 2
     assert slices > 5 * sweeps
 
 
 def test_inventories_count_fills_of_both_kinds() -> None:
     who = agent(Noise)
-    who.hear(Report("a", "bid", 100, 7, True, 3))  # came, filled 3, rests with 7
-    who.hear(Report("a", "bid", 100, 2, True, 5))
-    who.hear(Report("a", "bid", 100, 0, False, 2))
-    who.hear(Report("b", "ask", 0, 0, False, 4))
+    who.hear(AgentReport("a", "bid", 100, 7, True, 3))  # came, filled 3, rests with 7
+    who.hear(AgentReport("a", "bid", 100, 2, True, 5))
+    who.hear(AgentReport("a", "bid", 100, 0, False, 2))
+    who.hear(AgentReport("b", "ask", 0, 0, False, 4))
     assert (who.inventory, who.orders) == (6, {})

@@ -10,7 +10,7 @@ import fastbook
 from fastbook_cli.sim.agents import Maker
 from fastbook_cli.sim.headless import DEFAULT, Headless
 from fastbook_cli.sim.settings import SimSettings
-from fastbook_server.values.events import CommandRefused, Event
+from fastbook_server.values.events import CommandRefused, ExchangeEvent
 from fastbook_server.values.instruments import InstrumentSpec
 
 SECURITY = DEFAULT[0].security
@@ -28,11 +28,11 @@ class Watched:
         self.book = self.market.exchange.markets[SECURITY].book
         self.scene = self.market.scenes[SECURITY]
         self.bests: list[tuple[int, int]] = []
-        self.events: list[Event] = []
-        self.refused: list[Event] = []
+        self.events: list[ExchangeEvent] = []
+        self.refused: list[ExchangeEvent] = []
         self.warm = False
 
-    def look(self, _security: str, events: Sequence[Event]) -> None:
+    def look(self, _security: str, events: Sequence[ExchangeEvent]) -> None:
         self.events += events
         self.refused += [e for e in events if isinstance(e, CommandRefused)]
         if self.warm:
@@ -106,7 +106,7 @@ def test_what_one_has_bought_another_has_sold() -> None:
 
 
 def test_the_same_seed_gives_the_same_events_and_another_one_others() -> None:
-    def events(seed: int) -> list[Event]:
+    def events(seed: int) -> list[ExchangeEvent]:
         watched = Watched(SimSettings(seed=seed))
         watched.run(1)
         return watched.events
@@ -127,7 +127,7 @@ def test_each_security_is_a_market_of_its_own_and_they_share_the_rate() -> None:
     specs = [InstrumentSpec.parse(f"{name}:0.01:0.001") for name in ("A", "B")]
     counts = dict.fromkeys("AB", 0)
 
-    def count(security: str, _events: Sequence[Event]) -> None:
+    def count(security: str, _events: Sequence[ExchangeEvent]) -> None:
         counts[security] += 1
 
     market = Headless(SimSettings(seed=1), specs, watch=count)

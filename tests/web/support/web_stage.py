@@ -16,7 +16,7 @@ import msgspec
 
 from fastbook_server.app import Server
 from fastbook_server.config import Config
-from fastbook_server.gateway.door import Gateway
+from fastbook_server.gateway.door import Door
 from fastbook_server.store.memory import MemoryStore
 from fastbook_server.values import clock
 from fastbook_server.values.instruments import InstrumentSpec
@@ -143,7 +143,7 @@ class Stage:
     async def start(
         self,
         now_ms: Callable[[], int] = clock.time_ms,
-        gateway: Callable[..., Gateway] = Gateway,
+        gateway: Callable[..., Door] = Door,
         **settings: Any,
     ) -> None:
         specs = tuple(InstrumentSpec.parse(text) for text in SECURITIES)

@@ -19,7 +19,7 @@ from fastbook_server.gateway.feeds.feed import Feed, Pace
 from fastbook_server.gateway.feeds.ticker import TickerFeed
 from fastbook_server.gateway.snapshots import Opening, Snapshots
 from fastbook_server.gateway.views import MarketData, SecurityView
-from fastbook_server.values.events import Event, Traded
+from fastbook_server.values.events import ExchangeEvent, Traded
 from fastbook_wire.words import INTERVALS, Channel
 
 __all__ = ["Channel", "Feeds", "Pace", "Reader"]
@@ -98,7 +98,7 @@ class Feeds:
         for feed in self._feeds.values():
             feed.stop()
 
-    def _on_orders(self, events: Sequence[Event]) -> None:
+    def _on_orders(self, events: Sequence[ExchangeEvent]) -> None:
         self._changed |= self._market_data.on_orders(events)
 
     def _on_trades(self, trades: Sequence[Traded]) -> None:

@@ -17,7 +17,7 @@ from multidict import MultiMapping
 from fastbook_server import metrics
 from fastbook_server.gateway.cache import kept
 from fastbook_server.gateway.http import answers
-from fastbook_server.gateway.http.history import Past, PastOverloaded
+from fastbook_server.gateway.http.history import HistoryOverloaded, HistoryQueue
 from fastbook_server.gateway.views import MarketData
 from fastbook_server.store import StoreUnavailable
 from fastbook_server.values.instruments import Instrument
@@ -39,7 +39,7 @@ _INTEGER = re.compile(r"-?[0-9]{1,20}", re.ASCII)
 Q = TypeVar("Q", bound=Query)
 
 
-class Refusal(Exception):
+class RequestRefused(Exception):
     """A request that gets no answer, with its status, code and the parameter to blame."""
 
     def __init__(
@@ -53,7 +53,7 @@ class Refusal(Exception):
         self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
 
 
-class Api:
+class HttpApi:
     """The paths below ``/api``.
 
     `settled_ms` returns a time before which nothing more can happen to what is durable, `now_ms`
@@ -66,7 +66,7 @@ class Api:
         *,
         instruments: Sequence[Instrument],
         market_data: MarketData,
-        past: Past,
+        past: HistoryQueue,
         interval_s: float,
         settled_ms: Callable[[], int],
         now_ms: Callable[[], int],
@@ -100,7 +100,7 @@ class Api:
             if request.method == "OPTIONS":
                 return web.Response(status=204, headers=headers | {"Allow": METHODS})
             body, status = await self._body(request), 200
-        except Refusal as refusal:
+        except RequestRefused as refusal:
             body = answers.refusal(refusal.code, refusal.message, refusal.parameter)
             status = refusal.status
             headers |= refusal.headers
@@ -114,19 +114,23 @@ class Api:
         if path not in self._paths:
             paths = ", ".join(f"/api/{name}" for name in self._paths)
             message = f"expected one of {paths}, got {request.path[:80]!r}"
-            raise Refusal(404, Code.NOT_FOUND, message)
+            raise RequestRefused(404, Code.NOT_FOUND, message)
         if request.method not in ("GET", "HEAD"):
             message = f"expected GET or HEAD, got {request.method[:20]}"
-            raise Refusal(405, Code.BAD_REQUEST, message, Allow=METHODS)
+            raise RequestRefused(405, Code.BAD_REQUEST, message, Allow=METHODS)
         kind, build = self._paths[path]
         query = self._query(request.query, kind)
         try:
             return await build(query)
-        except PastOverloaded as error:
-            raise Refusal(503, Code.OVERLOADED, str(error), Retry_After=RETRY_AFTER_S) from None
+        except HistoryOverloaded as error:
+            raise RequestRefused(
+                503, Code.OVERLOADED, str(error), Retry_After=RETRY_AFTER_S
+            ) from None
         except StoreUnavailable:
             message = "the database is away or too slow"
-            raise Refusal(503, Code.UNAVAILABLE, message, Retry_After=RETRY_AFTER_S) from None
+            raise RequestRefused(
+                503, Code.UNAVAILABLE, message, Retry_After=RETRY_AFTER_S
+            ) from None
 
     # ---- what is asked ------------------------------------------------------------------------
 
@@ -137,7 +141,7 @@ class Api:
             if security not in self._instruments:
                 names = ", ".join(list(self._instruments)[:10])
                 message = f"security: expected one of {names}, got {security[:40]!r}"
-                raise Refusal(404, Code.UNKNOWN_SECURITY, message, "security")
+                raise RequestRefused(404, Code.UNKNOWN_SECURITY, message, "security")
             query.security = security
         return query
 
@@ -206,9 +210,11 @@ def parse(given: MultiMapping[str], kind: type[Q]) -> Q:
         if name not in names:
             expected = f"the parameters {', '.join(names)}" if names else "no parameter"
             message = f"expected {expected}, got {name[:40]!r}"
-            raise Refusal(400, Code.BAD_REQUEST, message, name[:40])
+            raise RequestRefused(400, Code.BAD_REQUEST, message, name[:40])
         if len(given.getall(name)) > 1:
-            raise Refusal(400, Code.BAD_REQUEST, f"{name}: expected once, got it twice", name)
+            raise RequestRefused(
+                400, Code.BAD_REQUEST, f"{name}: expected once, got it twice", name
+            )
     values = {name: _value(name, text) for name, text in given.items()}
     try:
         query = msgspec.convert(values, kind)
@@ -218,7 +224,7 @@ def parse(given: MultiMapping[str], kind: type[Q]) -> Q:
         start, end = query.start, query.end
         if start is not None and end is not None and start > end:
             message = f"start: expected at most end {end}, got {start}"
-            raise Refusal(400, Code.BAD_REQUEST, message, "start")
+            raise RequestRefused(400, Code.BAD_REQUEST, message, "start")
     return query
 
 
@@ -227,7 +233,7 @@ def _value(name: str, text: str) -> str | int:
     return int(text) if name != "security" and _INTEGER.fullmatch(text) else text
 
 
-def _malformed(error: str, given: Mapping[str, str]) -> Refusal:
+def _malformed(error: str, given: Mapping[str, str]) -> RequestRefused:
     """Return the refusal of what msgspec has to say, in the words of the other messages."""
     expected, _, name = error.rstrip("`").rpartition(" - at `$.")
     if expected.startswith("Invalid enum value"):
@@ -235,4 +241,6 @@ def _malformed(error: str, given: Mapping[str, str]) -> Refusal:
     else:
         expected = expected.partition(", got")[0].replace("`", "").replace(" | null", "")
         expected = expected[0].lower() + expected[1:]
-    return Refusal(400, Code.BAD_REQUEST, f"{name}: {expected}, got {given[name][:40]!r}", name)
+    return RequestRefused(
+        400, Code.BAD_REQUEST, f"{name}: {expected}, got {given[name][:40]!r}", name
+    )

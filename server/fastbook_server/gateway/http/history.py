@@ -23,11 +23,11 @@ ANSWER_S_MAX = 10.0
 T = TypeVar("T")
 
 
-class PastOverloaded(Exception):
+class HistoryOverloaded(Exception):
     """As many wait for the database as may."""
 
 
-class Past:
+class HistoryQueue:
     """A `History` that answers `queries_max` at a time, while at most `waiting_max` wait."""
 
     def __init__(self, history: History, *, queries_max: int, waiting_max: int) -> None:
@@ -72,7 +72,7 @@ class Past:
 
     async def _ask(self, question: Callable[[], Awaitable[T]]) -> T:
         if self._free.locked() and self._waiting >= self._waiting_max:
-            raise PastOverloaded(f"history_waiting_max {self._waiting_max} reached")
+            raise HistoryOverloaded(f"history_waiting_max {self._waiting_max} reached")
         try:
             async with asyncio.timeout(ANSWER_S_MAX):
                 return await self._in_turn(question)

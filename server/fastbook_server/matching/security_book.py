@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import fastbook
-from fastbook_server.matching.owners import OrderState
-from fastbook_server.matching.terms import Refused, Terms
+from fastbook_server.matching.owners import OrderProgress
+from fastbook_server.matching.terms import RuleBroken, Terms
 from fastbook_server.values.instruments import Instrument
 from fastbook_wire.words import Code
 
@@ -22,7 +22,7 @@ _SELF_TRADE = {
 }
 
 
-class Market:
+class SecurityBook:
     """The book of one instrument, its last ``seq``, and its open orders by their ``seq``.
 
     An order's ``seq`` is its number in the book.
@@ -32,7 +32,7 @@ class Market:
         self.instrument = instrument
         self.seq = seq
         self.book = book
-        self.open: dict[int, OrderState] = {}
+        self.open: dict[int, OrderProgress] = {}
 
     def place(self, terms: Terms, owner: int) -> list[fastbook.Event]:
         """Hand an order to the book under the next number; a refused one takes no number.
@@ -50,15 +50,15 @@ class Market:
                 post_only = terms.post_only
                 events = self.book.add(number, side, price, quantity, tif, post_only, owner, mode)
         except ValueError as error:  # the terms are checked: only a level's sum is left
-            raise Refused(Code.INVALID_AMOUNT, f"amount: {error}") from None
+            raise RuleBroken(Code.INVALID_AMOUNT, f"amount: {error}") from None
         if events and events[0].kind == fastbook.EVENT_REJECT:
-            raise Refused(
+            raise RuleBroken(
                 Code.POST_ONLY_WOULD_CROSS, "the order is postOnly and would trade at once"
             )
         self.seq = number
         return events
 
-    def restore(self, state: OrderState, owner: int) -> None:
+    def restore(self, state: OrderProgress, owner: int) -> None:
         """Put a recovered order back to rest; in priority order within its price level."""
         order = state.order
         assert order.price is not None, "a market order never rests"

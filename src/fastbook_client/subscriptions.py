@@ -32,7 +32,7 @@ GAP_TRADES_MAX = 100_000
 """How many missed trades are fetched; older ones are told of, not fetched."""
 
 
-class Feeds:
+class Subscriptions:
     """The public side of a market.
 
     `resubscribe` is called with the security of a wrong book, and how often it has been wrong since

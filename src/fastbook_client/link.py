@@ -1,6 +1,6 @@
 """What outlives a connection: who we are, what we follow, which commands wait for an answer.
 
-`Session.run` keeps a connection, hands each frame to whom it concerns, and comes back after a loss.
+`Link.run` keeps a connection, hands each frame to whom it concerns, and comes back after a loss.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from fastbook_client.errors import (
     Unanswered,
 )
 from fastbook_client.events import Disconnected, Resynced
-from fastbook_client.feeds import Feeds
 from fastbook_client.mailbox import Mailbox
+from fastbook_client.subscriptions import Subscriptions
 from fastbook_wire.commands import Add, Orders, Subscribe, Unsubscribe
 from fastbook_wire.frames import (
     FRAMES,
@@ -79,7 +79,7 @@ class Options(Struct, frozen=True, kw_only=True):
     queue_max: int
 
 
-class Session:
+class Link:
     """One user's dealings with a server, over as many connections as it takes."""
 
     def __init__(self, endpoint: Endpoint, options: Options, http: aiohttp.ClientSession) -> None:
@@ -87,7 +87,7 @@ class Session:
         self.mailbox = Mailbox(options.queue_max)
         # Feeds have a patience of their own: as long as there is a connection.
         history = Api(http, endpoint.http, Backoff(attempts_max=0))
-        self.feeds = Feeds(self.mailbox, history, self._mend_book, self._give_up)
+        self.feeds = Subscriptions(self.mailbox, history, self._mend_book, self._give_up)
         self.welcome: Welcome | None = None
         self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done when the first connection is there, or cannot be had."""
@@ -360,14 +360,14 @@ def _patience(reconnect: Backoff | None) -> Backoff:
 
 
 @contextlib.asynccontextmanager
-async def open_session(endpoint: Endpoint, options: Options) -> AsyncIterator[Session]:
+async def open_session(endpoint: Endpoint, options: Options) -> AsyncIterator[Link]:
     """Keep a session connected while the block runs.
 
     Raises:
         ConnectError, ConnectionClosed: the first connection cannot be had.
     """
     async with new_http() as http:
-        session = Session(endpoint, options, http)
+        session = Link(endpoint, options, http)
         living = asyncio.create_task(session.run(), name=f"connection to {endpoint.http}")
         try:
             await session.opened

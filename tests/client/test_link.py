@@ -29,7 +29,7 @@ from fastbook_client import (
     Trades,
     Unanswered,
     connect,
-    session,
+    link,
 )
 from fastbook_wire.checksum import checksum
 
@@ -76,7 +76,7 @@ async def test_a_server_that_has_lost_all_trades_is_no_end() -> None:
 async def test_a_book_that_is_wrong_again_and_again_is_fetched_ever_more_rarely(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(session, "BOOK_PATIENCE", Backoff(first_s=0.02, max_s=1_000.0))
+    monkeypatch.setattr(link, "BOOK_PATIENCE", Backoff(first_s=0.02, max_s=1_000.0))
     wrong = {"event": "checksum", "security": SECURITY, "seq": 5, "checksum": 1}
     right = wrong | {"checksum": checksum([(20, 4)], [])}
     whole = depth(5, None, {10.0: 1.0}, {})
