@@ -49,6 +49,7 @@ async def serve() -> AsyncIterator[Callable[..., Any]]:
 
     Its clock stands at T0 and it sends every book, so that whole lists of frames can be foretold.
     """
+    from fakes import StampClock
     from trading import SPECS, T0
 
     from fastbook_server.app import Server
@@ -59,9 +60,9 @@ async def serve() -> AsyncIterator[Callable[..., Any]]:
 
     async def start(store: Any = None, **settings: Any) -> Server:
         given = {"port": 0, "throttle_ms": 0, "instruments": SPECS} | settings
-        server = Server(Config(**given), store or MemoryStore(), now_ms=lambda: T0)
+        clock = StampClock(lambda: T0)
+        server = await Server.start(Config(**given), store or MemoryStore(), clock=clock)
         servers.append(server)
-        await server.start()
         return server
 
     yield start

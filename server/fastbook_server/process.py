@@ -38,12 +38,12 @@ async def serve(
     config: Config,
     company: Callable[[Server], contextlib.AbstractAsyncContextManager[None]],
     *,
-    gateway: Callable[..., Door] = Door,
+    door: Callable[..., Door] = Door,
 ) -> int:
     """Run a server until a signal or a failure; returns the exit code of the process.
 
     `company` is entered once it serves and the signal handlers are in, and left before it stops;
-    `gateway` makes the server's door.
+    `door` makes the server's door.
     0: stopped by SIGTERM, 130: by SIGINT, 1: the database is lost for good or not all could be
     committed. A second signal waits for nothing more.
     """
@@ -63,9 +63,10 @@ async def serve(
             compress_after_days=config.compress_after_days,
             retain_days=config.retain_days,
         )
-        server = Server(config, store, connections_max=connections_max, gateway=gateway)
+        server = await _unless_stopped(
+            stop, Server.start(config, store, connections_max=connections_max, door=door)
+        )
         try:
-            await _unless_stopped(stop, server.start())
             log.info("data in %s: %s", store.database, _where(config, dsn))
             async with company(server):
                 code = await _until_stopped(server, stop)

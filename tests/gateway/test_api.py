@@ -154,7 +154,7 @@ async def test_candles_are_final_when_nothing_can_change_them_any_more(serve, jo
     now = [T0]
     store = PastStore()
     server = await serve(store)
-    server.pipeline._now_ms = lambda: now[0]
+    server.pipeline._clock.stamp = lambda: now[0]
     ann = await join(server, feed="none")
     ask = web(server)
 
@@ -181,7 +181,7 @@ async def test_candles_are_final_when_nothing_can_change_them_any_more(serve, jo
 
 async def traded(server, join, now: list[int], count: int) -> None:
     """Let trades happen, some in a second of their own, some not."""
-    server.pipeline._now_ms = lambda: now[0]
+    server.pipeline._clock.stamp = lambda: now[0]
     ann = await join(server, feed="none")
     await ann.ask(order("ask", 10, 10_000, "1"))
     for n in range(count):
@@ -325,7 +325,7 @@ async def test_those_who_may_wait_are_few(serve, web):
     asked, ask = store.questions, web(server)
     store.may_answer.clear()
     waiting = [asyncio.ensure_future(ask.ask(f"trades?limit={n + 1}")) for n in range(3)]
-    await until(lambda: server._past._waiting == 2)
+    await until(lambda: server._history._waiting == 2)
     status, answer, headers = await ask.ask("candles")
     assert (status, answer["code"], headers["Retry-After"]) == (503, "overloaded", "1")
     assert answer["message"] == "history_waiting_max 2 reached"

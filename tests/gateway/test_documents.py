@@ -15,6 +15,7 @@ import jsonschema
 import msgspec
 import openapi_spec_validator
 import pytest
+from fakes import StampClock
 
 from fastbook_server.app import Server
 from fastbook_server.config import Config
@@ -95,8 +96,7 @@ class Stage:
 async def stage() -> AsyncIterator[tuple[Stage, list[int]]]:
     clock = [examples.session()[0].time]
     config = Config(port=0, throttle_ms=0, instruments=SPECS)
-    server = Server(config, MemoryStore(), now_ms=lambda: clock[0])
-    await server.start()
+    server = await Server.start(config, MemoryStore(), clock=StampClock(lambda: clock[0]))
     async with aiohttp.ClientSession() as http:
         yield Stage(server, http), clock
     await server.stop()

@@ -128,7 +128,7 @@ async def test_sessions_are_bounded_in_all_also_when_they_come_together(serve, j
         '{"code": "overloaded", "message": "sessions_max 5 reached"}',
     )
     await next(r for r in results if not isinstance(r, Exception)).ws.close()
-    await until(lambda: len(server._gateway._sessions) == 4)
+    await until(lambda: len(server.gateway.door._sessions) == 4)
     await join(server)
 
 
@@ -140,7 +140,7 @@ async def test_sessions_of_one_address_are_bounded(serve, join):
         '{"code": "overloaded", "message": "sessions_per_address_max 2 reached"}',
     )
     await first.ws.close()
-    await until(lambda: server._gateway._per_address["127.0.0.1"] == 1)
+    await until(lambda: server.gateway.door._per_address["127.0.0.1"] == 1)
     await join(server)
 
 
@@ -182,8 +182,8 @@ async def test_a_peer_that_does_not_answer_a_goodbye_is_cut_off(serve, raw):
     server = await serve()
     peer = await raw(server, "/ws?feed=none")
     await peer.event()
-    await server._gateway.close_all(0.05)
-    assert len(server._gateway._sessions) == 0
+    await server.gateway.door.close_all(0.05)
+    assert len(server.gateway.door._sessions) == 0
     assert await peer.close_code() == 1001
     async with asyncio.timeout(5):
         with contextlib.suppress(ConnectionError):

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 
 import pytest
-from fakes import FakeReader, FakeTimers, unframed
+from fakes import FakeClock, FakeReader, unframed
 from hall import INTERVAL_S, Hall
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -15,7 +15,7 @@ from trading import ask, bid, market, recovered
 from fastbook_server.gateway.feeds import book
 from fastbook_server.gateway.feeds.audience import Throttle
 from fastbook_server.gateway.snapshots import Snapshots
-from fastbook_server.gateway.views import MarketData
+from fastbook_server.gateway.views import MarketViews
 
 # ---- the throttle --------------------------------------------------------------------------------
 
@@ -26,7 +26,7 @@ from fastbook_server.gateway.views import MarketData
 )
 @example(gaps=[0.0, 0.0999], early_s=0.004)
 def test_the_last_change_always_goes_out_and_never_two_in_one_interval(gaps, early_s):
-    timers = FakeTimers(early_s)
+    timers = FakeClock(early_s)
     emitted: list[tuple[float, int]] = []
     changes: list[float] = []
     throttle = Throttle(timers, INTERVAL_S, lambda: emitted.append((timers.time(), len(changes))))
@@ -43,7 +43,7 @@ def test_the_last_change_always_goes_out_and_never_two_in_one_interval(gaps, ear
 
 
 def test_the_first_change_goes_out_at_once():
-    timers = FakeTimers()
+    timers = FakeClock()
     emitted: list[float] = []
     throttle = Throttle(timers, INTERVAL_S, lambda: emitted.append(timers.time()))
     throttle.changed()
@@ -52,14 +52,14 @@ def test_the_first_change_goes_out_at_once():
 
 def test_an_interval_of_0_lets_every_change_through():
     emitted: list[None] = []
-    throttle = Throttle(FakeTimers(), 0, lambda: emitted.append(None))
+    throttle = Throttle(FakeClock(), 0, lambda: emitted.append(None))
     for _ in range(5):
         throttle.changed()
     assert len(emitted) == 5
 
 
 def test_a_stopped_throttle_emits_nothing_more():
-    timers = FakeTimers()
+    timers = FakeClock()
     emitted: list[None] = []
     throttle = Throttle(timers, INTERVAL_S, lambda: emitted.append(None))
     throttle.changed()
@@ -245,7 +245,7 @@ def test_stopped_feeds_send_nothing_more():
 
 
 async def test_a_thousand_who_come_together_cost_one_build():
-    data = MarketData(recovered())
+    data = MarketViews(recovered())
     snapshots = Snapshots(data, 30.0)
     pairs = await asyncio.gather(*(snapshots.opening("COIN") for _ in range(1000)))
     assert (snapshots.builds, len({id(p) for p in pairs})) == (1, 1)
@@ -254,7 +254,7 @@ async def test_a_thousand_who_come_together_cost_one_build():
 
 
 async def test_a_pair_is_kept_for_the_interval_and_then_built_anew():
-    snapshots = Snapshots(MarketData(recovered()), 0.02)
+    snapshots = Snapshots(MarketViews(recovered()), 0.02)
     first = await snapshots.opening("COIN")
     async with asyncio.timeout(5):
         # The cache keeps its time by itself, so all there is to do is to look again.
@@ -264,21 +264,21 @@ async def test_a_pair_is_kept_for_the_interval_and_then_built_anew():
 
 
 async def test_without_an_interval_each_gets_a_pair_of_now():
-    snapshots = Snapshots(MarketData(recovered()), 0)
+    snapshots = Snapshots(MarketViews(recovered()), 0)
     await snapshots.opening("COIN")
     await snapshots.opening("COIN")
     assert snapshots.builds == 2
 
 
 async def test_servers_in_one_process_do_not_share_pairs():
-    floors = [MarketData(recovered(seqs={"COIN": n})) for n in (1, 2)]
+    floors = [MarketViews(recovered(seqs={"COIN": n})) for n in (1, 2)]
     both = [await Snapshots(data, 30.0).opening("COIN") for data in floors]
     assert [pair.seq for pair in both] == [1, 2]
 
 
 @pytest.mark.parametrize("security", ["COIN", "FINE"])
 def test_a_pair_is_one_book_and_one_list_of_trades_at_one_number(security):
-    pair = Snapshots(MarketData(recovered(seqs={"COIN": 7, "FINE": 9})), 0).build(security)
+    pair = Snapshots(MarketViews(recovered(seqs={"COIN": 7, "FINE": 9})), 0).build(security)
     assert [(f["event"], f["seq"]) for f in unframed(pair.data)] == [
         ("aggOrderBook", pair.seq),
         ("trades", pair.seq),

@@ -171,7 +171,7 @@ def test_without_readers_nothing_is_done_and_nothing_collected():
         hall.advance(1)
         hall.do("ann", market("bid", 1))
     assert (reader.take(), hall.timers.pending > 1) == ([], False)
-    assert hall.view.tape.series["1s"].ended is None
+    assert hall.view.stats.series["1s"].ended is None
     assert len(hall.feeds._active["COIN"]) == 1
     hall.feeds.stop()
 

@@ -45,10 +45,10 @@ def test_it_comes_at_first_and_then_with_trades_and_best_prices_at_most_so_often
     assert reader.take() == [
         ticker(0, T0, NOTHING, 0.0, (None, None)),
         ticker(2, T0, NOTHING, 0.0, (None, 10.0)),
-        ticker(5, T0 + 100, NOTHING, 0.0, (9.0, 10.0)),
+        ticker(5, T0, NOTHING, 0.0, (9.0, 10.0)),
     ]
     hall.advance(INTERVAL_S)
-    assert reader.take() == [ticker(6, T0 + 200, (10.0, 12.0, 10.0, 12.0), 3.0, (9.0, 12.0))]
+    assert reader.take() == [ticker(6, T0 + 100, (10.0, 12.0, 10.0, 12.0), 3.0, (9.0, 12.0))]
 
 
 def test_a_change_behind_the_best_price_is_none():

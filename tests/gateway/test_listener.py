@@ -74,12 +74,11 @@ async def test_an_address_that_cannot_be_had_is_named_before_anything_is_started
 
 
 async def test_a_server_that_has_stopped_is_forgotten():
-    server = Server(Config(port=0), MemoryStore())
-    await server.start()
+    server = await Server.start(Config(port=0), MemoryStore())
     async with aiohttp.ClientSession() as http, http.get(f"{server.url}/healthz") as answer:
         assert answer.status == 200
     await server.stop()
-    kept = weakref.ref(server.exchange)
+    kept = weakref.ref(server.pipeline.exchange)
     del server
     gc.collect()
     assert kept() is None

@@ -191,8 +191,8 @@ async def test_a_client_that_is_cut_off_leaves_no_session(serve, join, raw):
     await peer.event()
     peer.writer.transport.abort()
     watcher = await join(server, feed="none")
-    await until(lambda: len(server._gateway._sessions) == 1)
-    assert len(server._feeds._feeds["COIN", "book"]._audience) == 0
+    await until(lambda: len(server.gateway.door._sessions) == 1)
+    assert len(server.gateway.feeds._feeds["COIN", "book"]._audience) == 0
     assert (await watcher.ask({"op": "ping", "ref": "1"}))["event"] == "pong"
 
 
@@ -300,8 +300,8 @@ async def test_who_is_gone_follows_nothing(serve, join):
     for channel in channels:
         await peer.ask({"op": "subscribe", "ref": "1", "security": "COIN", "channel": channel})
     await peer.ws.close()
-    await until(lambda: len(server._gateway._sessions) == 1)
-    feeds = server._feeds._feeds
+    await until(lambda: len(server.gateway.door._sessions) == 1)
+    feeds = server.gateway.feeds._feeds
     assert [len(feeds["COIN", c]._audience) for c in channels] == [0, 0, 0]
     await watcher.ask(order("bid", 10, 1, "2"))
 
@@ -312,7 +312,7 @@ async def test_a_reader_of_depth_that_does_not_read_is_closed_not_left_with_a_ga
     await slow.event()
     slow.text({"op": "subscribe", "ref": "1", "security": "COIN", "channel": "depth"})
     maker = await join(server, feed="none")
-    await until(lambda: len(server._feeds._feeds["COIN", "depth"]._audience) == 1)
+    await until(lambda: len(server.gateway.feeds._feeds["COIN", "depth"]._audience) == 1)
     slow.writer.transport.pause_reading()
     dice = random.Random(1)
     async with asyncio.timeout(15):
@@ -384,7 +384,7 @@ async def test_a_reader_that_has_stopped_is_closed_with_4008_and_the_others_are_
 def session_of(server, peer):
     """Return the server's session of a raw peer."""
     port = peer.writer.get_extra_info("sockname")[1]
-    for found in server._gateway._sessions:
+    for found in server.gateway.door._sessions:
         if found._transport.get_extra_info("peername")[1] == port:
             return found
     raise AssertionError("no such session")
@@ -471,7 +471,7 @@ async def test_a_closing_session_hears_nothing_more_from_its_peer(serve, raw, mo
     assert await peer.close_code() == 1003
     async with asyncio.timeout(5):
         assert await peer.reader.read() == b""
-    assert server.exchange.markets["COIN"].seq == 0
+    assert server.pipeline.exchange.markets["COIN"].seq == 0
 
 
 async def test_an_opening_larger_than_the_outbox_bound_does_not_make_a_reader_slow(serve, join):

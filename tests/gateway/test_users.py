@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from fakes import FakeReader, FakeTimers
+from fakes import T0, FakeClock, FakeReader
+from hall import batch_of
 from trading import Floor, bid, market, orders
 
+from fastbook_server.channels.matcher import Withdraw
+from fastbook_server.gateway.open_orders import OpenOrders, cancelled_with_their_user
 from fastbook_server.gateway.users import TokenMaker, Users
+from fastbook_server.values.events import OrderRested
+from fastbook_server.values.persisted import OpenOrder
 
 KEY = bytes(range(32))
 GRACE_S = 60.0
@@ -16,26 +21,36 @@ class Lobby:
     """Users with everything that they need in the test's hands."""
 
     def __init__(self, recovered=None, *, withdraw_all=False, suffixes=None) -> None:
-        self.timers = FakeTimers()
+        self.timers = FakeClock()
         self.withdrawn: list[str] = []
         self.available = True
-        self.with_orders: set[str] = set(recovered or ())
+        self.floor = Floor()
+        resting = [self._rested(user_id, goes) for user_id, goes in (recovered or {}).items()]
         names = iter(suffixes or (f"n{n}" for n in range(100)))
         self.users = Users(
             TokenMaker(KEY),
             self.timers,
             grace_s=GRACE_S,
             withdraw=self._withdraw,
-            has_open_orders=self.with_orders.__contains__,
-            recovered=recovered or {},
+            open_orders=OpenOrders(resting),
+            recovered=cancelled_with_their_user(resting),
             withdraw_all=withdraw_all,
             new_suffix=lambda: next(names),
         )
 
+    def _rested(self, user_id: str, withdraw_on_close: bool) -> OpenOrder:
+        events = self.floor.do(user_id, bid(1, 1), withdraw_on_close=withdraw_on_close)
+        (rested,) = (e for e in events if isinstance(e, OrderRested))
+        return OpenOrder(rested.order, rested.remaining, rested.notional)
+
+    def place(self, user_id: str) -> None:
+        """Let a user have one more open order."""
+        self.users.on_batch(batch_of(self.floor.do(user_id, bid(1, 1)), T0))
+
     def _withdraw(self, user_id: str) -> bool:
         if self.available:
             self.withdrawn.append(user_id)
-            self.with_orders.discard(user_id)
+            self.users.on_batch(batch_of(self.floor.do(user_id, Withdraw()), T0))
         return self.available
 
     def connect(self, resume=None, *, cancel=False):
@@ -74,7 +89,7 @@ def test_after_the_grace_time_a_token_gives_a_new_id_unless_orders_are_open():
         reader, user_id, _ = lobby.connect()
         token = lobby.users.token(user_id)
         if has_orders:
-            lobby.with_orders.add(user_id)
+            lobby.place(user_id)
         lobby.users.disconnect(user_id, reader)
         lobby.timers.advance(GRACE_S)
         _, again, resumed = lobby.connect(token)
@@ -111,6 +126,16 @@ def test_a_token_that_differs_is_nobodys(change):
     assert lobby.connect(change(lobby.users.token(user_id)))[1:] == ("user#n1", False)
 
 
+def test_a_start_is_a_grace_time_for_users_without_orders_too():
+    token = TokenMaker(KEY).token("user#a")
+    lobby = Lobby()
+    lobby.timers.advance(GRACE_S - 0.01)
+    assert lobby.connect(token)[1:] == ("user#a", True)
+    late = Lobby()
+    late.timers.advance(GRACE_S)
+    assert late.connect(token)[1:] == ("user#n0", False)
+
+
 def test_tokens_are_secret_to_a_database_and_survive_a_restart():
     assert TokenMaker(KEY).user_id(TokenMaker(KEY).token("user#a")) == "user#a"
     assert TokenMaker(bytes(32)).user_id(TokenMaker(KEY).token("user#a")) is None
@@ -120,7 +145,7 @@ def test_orders_are_withdrawn_after_the_grace_time_of_who_asked_for_it():
     lobby = Lobby()
     for cancel in (True, False):
         reader, user_id, _ = lobby.connect(cancel=cancel)
-        lobby.with_orders.add(user_id)
+        lobby.place(user_id)
         lobby.users.disconnect(user_id, reader)
     lobby.timers.advance(GRACE_S - 0.01)
     assert lobby.withdrawn == []
@@ -180,7 +205,7 @@ def test_private_events_reach_their_user_alone():
         ("user#gone", bid(9, 1, "4")),
         (ann_id, bid(1.5, 1, "5")),
     ):
-        lobby.users.deliver(floor.do(user_id, command))
+        lobby.users.on_batch(batch_of(floor.do(user_id, command), T0))
     assert [(f["event"], f.get("ref"), f.get("status")) for f in bob.frames] == [
         ("order", "1", "open"),
         ("order", None, "partiallyFilled"),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from hall import batch_of
 from hypothesis import given
 from hypothesis import strategies as st
 from trading import T0, Floor, as_json, ask, bid, delete_all, market, recovered
 
 import fastbook
-from fastbook_server.gateway.views import MarketData
-from fastbook_server.values.events import Traded
+from fastbook_server.gateway.views import MarketViews
 from fastbook_server.values.persisted import OpenOrder
 
 
@@ -19,14 +19,15 @@ class Watched:
     def __init__(self, past=None, **options) -> None:
         past = past or recovered()
         self.floor = Floor(past)
-        self.data = MarketData(past, **options)
+        self.data = MarketViews(past, **options)
         self.view = self.data.views["COIN"]
 
     def do(self, user_id, *commands):
         """Apply commands as one batch; return the changed securities and the trades frames."""
         events = [e for command in commands for e in self.floor.do(user_id, command)]
-        changed = self.data.on_orders([e for e in events if not isinstance(e, Traded)])
-        frames = self.data.on_trades([e for e in events if isinstance(e, Traded)])
+        batch = batch_of(events, T0)
+        changed = self.data.on_orders(batch.orders)
+        frames = self.data.on_trades(batch.trades)
         return changed, [(security, seq, as_json(frame)) for security, seq, frame in frames]
 
     def book(self):

@@ -313,17 +313,6 @@ def test_open_orders_are_bounded_in_all():
     assert floor.brief("ann", bid(10, 1))[-1][2] == "open"
 
 
-def test_whether_orders_go_with_their_user_is_said_by_the_newest():
-    floor = Floor()
-    floor.do("ann", bid(10, 1), withdraw_on_close=True)
-    floor.do("ann", bid(10, 1))
-    floor.do("bob", bid(10, 1))
-    floor.do("bob", bid(10, 1), withdraw_on_close=True)
-    floor.do("cat", bid(10, 1))
-    floor.do("cat", delete_all())
-    assert floor.exchange.users_with_open_orders() == {"ann": False, "bob": True}
-
-
 def test_an_order_that_never_rests_needs_no_room_among_the_open_ones():
     floor = Floor(open_orders_max=1)
     floor.do("bob", ask(10, 5))

@@ -117,7 +117,7 @@ def test_an_id_that_comes_again_does_not_keep_older_ones_from_being_forgotten():
     floor.now_ms = T0 + 24 * HOUR_MS + 1
     for name in "cxyz":  # c again, before the others' turn to be forgotten has come
         floor.do("ann", market("bid", 5, client_order_id=name))
-    assert floor.exchange._accounts.remembered_total() == 4
+    assert floor.exchange._owners.remembered_total() == 4
 
 
 def test_owner_numbers_are_given_back_and_never_shared():
@@ -131,7 +131,7 @@ def test_owner_numbers_are_given_back_and_never_shared():
             for n in range(5)
         }
         assert statuses == {"filled"}
-    assert floor.exchange._accounts._owners <= 6
+    assert floor.exchange._owners._numbers <= 6
 
 
 def test_old_ids_of_open_orders_do_not_keep_others_from_being_forgotten():
@@ -143,4 +143,4 @@ def test_old_ids_of_open_orders_do_not_keep_others_from_being_forgotten():
     floor.now_ms = T0 + 24 * HOUR_MS + 1
     for name in "hijkl":
         floor.do("ann", market("bid", 5, client_order_id=name))
-    assert floor.exchange._accounts.remembered_total() == len("ab" + "hijkl")
+    assert floor.exchange._owners.remembered_total() == len("ab" + "hijkl")

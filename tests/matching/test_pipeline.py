@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from fakes import FakeTimers, ScriptedStore, settle
+from fakes import FakeClock, ScriptedStore, settle
 from trading import T0, ask, bid, brief, delete, market, orders, recovered
 
-from fastbook_server.channels.channel import Channels
+from fastbook_server.channels.channel import Channel
+from fastbook_server.channels.committed import CommittedBatch
 from fastbook_server.channels.matcher import Unavailable
 from fastbook_server.matching import pipeline as pipeline_module
 from fastbook_server.matching.exchange import Exchange
@@ -16,39 +17,45 @@ from fastbook_server.matching.pipeline import Pipeline
 from fastbook_server.store import StoreBroken, StoreFenced, StoreUnavailable
 
 
+class LineClock(FakeClock):
+    """Timers that are advanced, and a time of day that is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stamp_ms = T0
+
+    def now_ms(self) -> int:
+        return self.stamp_ms
+
+
 class Line:
     """A pipeline between an exchange and a store whose answers the test gives."""
 
     def __init__(self, **options) -> None:
         self.store = ScriptedStore()
-        self.timers = FakeTimers()
+        self.clock = LineClock()
         self.published: list[list[tuple]] = []
-        self.now_ms = T0
-        self.channels = Channels()
-        self._batch: list[tuple] = []
-        self.channels.orders.subscribe(self._collect)
-        self.channels.trades.subscribe(self._collect)
-        self.channels.batch_ends.subscribe(self._end)
+        self.told: list[CommittedBatch] = []
+        self.batches: Channel[CommittedBatch] = Channel()
+        self.batches.subscribe(self._collect)
         past = recovered(batch_no=7, time_ms=options.pop("time_ms", 0))
         self.exchange = Exchange(past)
         self.pipeline = Pipeline(
             self.exchange,
             self.store,
-            self.channels,
+            self.batches,
             batch_no=past.batch_no,
             time_ms=past.time_ms,
-            timers=self.timers,
-            now_ms=lambda: self.now_ms,
+            clock=self.clock,
             **options,
         )
         self.running = asyncio.ensure_future(self.pipeline.run())
 
-    def _collect(self, events) -> None:
-        self._batch += map(brief, events)
-
-    def _end(self, _mark) -> None:
-        self.published.append(self._batch)
-        self._batch = []
+    def _collect(self, batch: CommittedBatch) -> None:
+        self.told.append(batch)
+        if batch.orders or batch.reports:
+            events = (*batch.orders, *batch.trades, *batch.reports)
+            self.published.append(list(map(brief, events)))
 
     def add(self, *refs: str) -> None:
         """Submit a resting bid of ann's for each ref."""
@@ -227,7 +234,7 @@ async def test_senders_wait_above_the_inbox_bound_and_only_while_the_database_is
     assert not line.pipeline.congested
     line.add("3")
     assert line.pipeline.congested
-    line.timers.advance(pipeline_module.STALL_S + 0.1)
+    line.clock.advance(pipeline_module.STALL_S + 0.1)
     assert (line.pipeline.congested, line.pipeline.available) == (False, False)
     await line.stop()
 
@@ -235,7 +242,7 @@ async def test_senders_wait_above_the_inbox_bound_and_only_while_the_database_is
 async def test_stamps_never_go_back():
     line = Line(time_ms=T0 + 5)
     for now_ms in (T0, T0 + 9, T0 + 7):
-        line.now_ms = now_ms
+        line.clock.stamp_ms = now_ms
         line.add("x")
     await line.stop()
     times = [e.order.time_ms for b in line.store.prepared for e in b.events]
@@ -317,16 +324,16 @@ async def test_relaxed_publishes_at_once_and_lets_the_database_follow():
     line = Line(durability="relaxed")
     line.add("1", "2")
     assert line.published == []
-    line.timers.advance(0)
+    line.clock.advance(0)
     assert line.replies() == [["1", "2"]]
     await line.store.attempts(1)
     line.add("3")
-    line.timers.advance(0)
+    line.clock.advance(0)
     assert line.replies() == [["1", "2"], ["3"]]
     await line.stop()
     assert [len(b.events) for b in line.store.prepared] == [4, 2]
     assert line.replies() == [["1", "2"], ["3"]]
-    line.timers.advance(5)
+    line.clock.advance(5)
     assert line.replies() == [["1", "2"], ["3"]]
 
 
@@ -335,83 +342,93 @@ async def test_relaxed_stops_without_losing_what_was_not_yet_published():
     line.add("1")
     await line.stop()
     assert line.replies() == [["1"]]
-    line.timers.advance(1)
+    line.clock.advance(1)
     assert line.replies() == [["1"]]
 
 
-# ---- until when nothing more can happen ----------------------------------------------------------
+# ---- how far time is settled ---------------------------------------------------------------------
 
 
-def horizons(line) -> tuple[int, int]:
-    pipeline = line.pipeline
-    return pipeline.committed_until_ms() - T0, pipeline.published_until_ms() - T0
+def horizons(line) -> list[tuple[int, int, int]]:
+    """Return number, settled and stored time of each message so far; forget them."""
+    told = [(b.number, b.settled_ms - T0, b.stored_ms - T0) for b in line.told]
+    line.told.clear()
+    return told
 
 
-async def test_nothing_more_can_happen_before_the_oldest_command_that_is_not_durable(line):
-    assert horizons(line) == (0, 0)
-    line.now_ms = T0 + 10
+async def test_a_batch_settles_the_time_up_to_the_oldest_command_that_is_not_durable(line):
+    await settle()
+    assert horizons(line) == [(7, 0, 0)]
+    line.clock.stamp_ms = T0 + 10
     line.add("1")
-    line.now_ms = T0 + 20
-    assert horizons(line) == (10, 10)
+    line.clock.stamp_ms = T0 + 20
     await line.store.attempts(1)
     line.add("2")
-    line.now_ms = T0 + 30
-    assert horizons(line) == (10, 10), "one is in flight"
+    line.clock.stamp_ms = T0 + 30
+    line.clock.advance(5)
+    assert horizons(line) == [(7, 10, 10)], "one is in flight"
     line.store.answer()
     await line.store.attempts(2)
-    assert (horizons(line), len(line.published)) == ((20, 20), 1)
+    assert horizons(line) == [(8, 20, 20)]
     line.store.answer()
     await settle()
-    assert horizons(line) == (30, 30)
+    assert horizons(line) == [(9, 30, 30)]
 
 
 async def test_a_batch_that_is_full_but_not_begun_counts_too():
     line = Line(batch_commands_max=1)
     line.add("1")
-    line.now_ms = T0 + 10
+    line.clock.stamp_ms = T0 + 10
     line.add("2")
-    line.now_ms = T0 + 20
-    assert horizons(line) == (0, 0)
+    line.clock.stamp_ms = T0 + 20
     await line.store.attempts(1)
     line.store.answer()
     await line.store.attempts(2)
-    assert horizons(line) == (10, 10)
     await line.stop()
+    assert horizons(line) == [(7, 0, 0), (8, 10, 10), (9, 20, 20)]
 
 
-async def test_what_was_said_of_the_time_holds_when_the_clock_goes_back(line):
-    line.now_ms = T0 + 10
-    assert horizons(line) == (10, 10)
-    line.now_ms = T0
-    assert horizons(line) == (10, 10)
+async def test_settled_time_holds_when_the_clock_goes_back(line):
+    await settle()
+    line.clock.stamp_ms = T0 + 10
+    line.clock.advance(1)
+    line.clock.stamp_ms = T0
+    line.clock.advance(1)
+    assert horizons(line) == [(7, 0, 0), (7, 10, 10)]
     line.add("1")
-    assert horizons(line) == (10, 10)
     await line.store.attempts(1)
     assert line.store.prepared[0].events[0].order.time_ms == T0 + 10
 
 
-async def test_relaxed_is_public_before_it_is_durable():
+async def test_relaxed_is_settled_before_it_is_stored():
     line = Line(durability="relaxed")
     line.add("1")
-    line.now_ms = T0 + 10
-    assert horizons(line) == (0, 0)
-    line.timers.advance(0)
-    assert horizons(line) == (0, 10)
+    line.clock.stamp_ms = T0 + 10
+    line.clock.advance(0)
+    assert horizons(line) == [(7, 10, 0)]
     await line.store.attempts(1)
-    assert horizons(line) == (0, 10)
+    line.clock.advance(1)
+    assert horizons(line) == []
     line.store.answer()
     await settle()
-    assert horizons(line) == (10, 10)
+    line.clock.advance(1)
+    assert horizons(line) == [(8, 10, 10)]
     await line.stop()
 
 
-async def test_the_horizon_of_a_batch_being_published_is_past_it(line):
-    """Who follows a batch to its end may say that what it completes is final."""
-    seen = []
-    line.channels.batch_ends.subscribe(lambda _: seen.append(horizons(line)))
-    line.add("1")
-    line.now_ms = T0 + 10
-    await line.store.attempts(1)
-    line.store.answer()
+async def test_idle_marks_come_at_whole_seconds_and_after_a_minute_at_whole_minutes():
+    line = Line()
     await settle()
-    assert seen == [(10, 10)]
+    line.told.clear()
+    seen = []
+    line.batches.subscribe(lambda batch: seen.append(batch.settled_ms - T0))
+    for ms in range(250, 400_000, 250):
+        line.clock.stamp_ms = T0 + ms
+        line.clock.advance(0.25)
+    minutes = [s for s in seen if s > 61_000]
+    assert [s for s in seen if s <= 61_000] == [1_000 * n for n in range(1, 62)]
+    assert minutes == [120_000, 180_000, 240_000, 300_000, 360_000]
+    assert {len(b.orders) + len(b.trades) + len(b.reports) for b in line.told} == {0}
+    await line.stop()
+    line.clock.advance(100)
+    assert line.clock.pending == 0

@@ -166,8 +166,7 @@ from fastbook_server.config import Config
 from fastbook_server.store.memory import MemoryStore
 
 async def main():
-    server = Server(Config(port=0), MemoryStore())
-    await server.start()
+    server = await Server.start(Config(port=0), MemoryStore())
     print(server.url, flush=True)
     await asyncio.Event().wait()
 

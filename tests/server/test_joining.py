@@ -54,7 +54,7 @@ async def test_whoever_joins_whenever_sees_every_trade_once_and_the_last_book(
     peers = await asyncio.gather(*(look(dice.random() * 0.8) for _ in range(60)))
     trading = False
     await busy
-    last = server.exchange.markets["COIN"].seq
+    last = server.pipeline.exchange.markets["COIN"].seq
     all_trades = [e.seq for e in server._store.data.events if type(e).__name__ == "Traded"]
     for peer in peers:
         opening_book, opening = await peer.take(2)
@@ -123,8 +123,8 @@ async def test_whoever_joins_whenever_keeps_the_servers_book(serve, join):
     peers = await asyncio.gather(*(look(dice.random() * 1.5) for _ in range(60)))
     trading = False
     await busy
-    last = server._feeds._feeds["COIN", "depth"]._seq
-    bids, asks = server.exchange.markets["COIN"].book.depth()
+    last = server.gateway.feeds._feeds["COIN", "depth"]._seq
+    bids, asks = server.pipeline.exchange.markets["COIN"].book.depth()
     for peer in peers:
         kept = Kept()
         while kept.seq != last or not kept.checks:
@@ -143,9 +143,9 @@ async def test_a_thousand_clients_who_connect_together_cost_one_build(serve, joi
     maker = await join(server, feed="none")
     await maker.ask(order("ask", 10, 100, "0"))
     peers = await asyncio.gather(*(join(server) for _ in range(1_000)))
-    assert server.snapshots.builds == 1
+    assert server.gateway.snapshots.builds == 1
     await maker.ask(order("bid", None, 1, "1"))
     for peer in peers:
         book, opening, live = await peer.take(3)
         assert (book["seq"], opening["trades"], live["seq"]) == (1, [], 2)
-    assert server.snapshots.builds == 1
+    assert server.gateway.snapshots.builds == 1

@@ -12,10 +12,26 @@ import msgspec
 from fastbook_server.store import History, StoreUnavailable
 from fastbook_server.store.memory import MemoryDatabase, MemoryStore
 from fastbook_server.values.candles import Candle
+from fastbook_server.values.clock import LoopClock
 from fastbook_server.values.events import Traded
 from fastbook_server.values.instruments import Instrument, InstrumentSpec
 from fastbook_server.values.persisted import Batch, Recovered
 from fastbook_wire.words import Interval
+
+T0 = 1_767_225_600_000
+START_S = 1_000.0
+
+
+class StampClock(LoopClock):
+    """The loop's timers, with the time of day in the test's hands."""
+
+    def __init__(self, now_ms: Callable[[], int]) -> None:
+        super().__init__()
+        self.stamp = now_ms
+
+    def now_ms(self) -> int:
+        """Return what the test says."""
+        return self.stamp()
 
 
 class FakeTimer:
@@ -30,11 +46,11 @@ class FakeTimer:
         self.callback = None
 
 
-class FakeTimers:
+class FakeClock:
     """A clock that moves when it is told to; timers fire up to `early_s` before their moment."""
 
     def __init__(self, early_s: float = 0.0) -> None:
-        self._now_s = 1000.0
+        self._now_s = START_S
         self._early_s = early_s
         self._heap: list[tuple[float, int, FakeTimer]] = []
         self._count = 0
@@ -42,6 +58,10 @@ class FakeTimers:
     def time(self) -> float:
         """Return the fake time in seconds."""
         return self._now_s
+
+    def now_ms(self) -> int:
+        """Return the Unix time, which is T0 at first and goes with the timers."""
+        return T0 + int((self._now_s - START_S) * 1_000 + 0.001)
 
     def call_later(self, delay: float, callback: Callable[..., Any], *args: Any) -> FakeTimer:
         """Set a timer."""

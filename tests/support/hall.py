@@ -4,17 +4,29 @@ from __future__ import annotations
 
 from typing import Any
 
-from fakes import FakeReader, FakeTimers
-from trading import T0, Floor, recovered
+from fakes import FakeClock, FakeReader
+from trading import Floor, recovered
 
-from fastbook_server.channels.channel import Channels
+from fastbook_server.channels.committed import CommittedBatch
 from fastbook_server.gateway.feeds import Feeds, Pace
 from fastbook_server.gateway.snapshots import Snapshots
-from fastbook_server.gateway.views import MarketData
-from fastbook_server.values.events import ExchangeEvent
+from fastbook_server.gateway.views import MarketViews
+from fastbook_server.values.events import PRIVATE, ExchangeEvent, Traded
 from fastbook_wire.words import Channel
 
 INTERVAL_S = 0.1
+
+
+def batch_of(events: list[ExchangeEvent], settled_ms: int, number: int = 0) -> CommittedBatch:
+    """Return the batch of these events, all of them stored."""
+    return CommittedBatch(
+        number=number,
+        settled_ms=settled_ms,
+        stored_ms=settled_ms,
+        orders=tuple(e for e in events if type(e) not in PRIVATE and type(e) is not Traded),
+        trades=tuple(e for e in events if type(e) is Traded),
+        reports=tuple(e for e in events if type(e) in PRIVATE),
+    )
 
 
 class Hall:
@@ -31,19 +43,19 @@ class Hall:
     ) -> None:
         past = past or recovered()
         self.floor = Floor(past)
-        self.timers = FakeTimers()
-        self.channels = Channels()
+        self.timers = FakeClock()
         self.held: list[ExchangeEvent] = []
         self.held_since_ms = 0
-        self.data = MarketData(past, candles, candles_max=candles_max, **options)
+        self.data = MarketViews(past, candles, candles_max=candles_max, **options)
         self.view = self.data.views["COIN"]
         self.snapshots = Snapshots(self.data, 0)
-        pace = Pace(self.timers, interval_s, self.settled_ms)
-        self.feeds = Feeds(self.data, self.snapshots, self.channels, pace, candles_max=candles_max)
+        pace = Pace(self.timers, interval_s)
+        self.feeds = Feeds(self.data, self.snapshots, pace, candles_max=candles_max)
+        self.mark()  # as a server does before anybody can join
 
     def now_ms(self) -> int:
         """Return the Unix time, which goes with the timers."""
-        return T0 + int((self.timers.time() - 1000.0) * 1_000 + 0.001)
+        return self.timers.now_ms()
 
     def settled_ms(self) -> int:
         """Return a time before which nothing more will be published."""
@@ -59,7 +71,11 @@ class Hall:
     def publish(self) -> None:
         """Publish what is held back as one batch."""
         events, self.held = self.held, []
-        self.channels.publish(events)
+        self.feeds.on_batch(batch_of(events, self.settled_ms()))
+
+    def mark(self) -> None:
+        """Publish an idle mark."""
+        self.feeds.on_batch(batch_of([], self.settled_ms()))
 
     def do(self, user_id: str, *commands: Any) -> None:
         """Apply and publish commands as one batch."""
@@ -79,5 +95,15 @@ class Hall:
         return reader
 
     def advance(self, seconds: float) -> None:
-        """Let time pass."""
-        self.timers.advance(seconds)
+        """Let time pass, with an idle mark at each whole second, later at each whole minute."""
+        since_ms = self.now_ms()
+        until_ms = since_ms + round(seconds * 1_000)
+        while True:
+            now_ms = self.now_ms()
+            every_ms = 1_000 if now_ms - since_ms <= 60_000 else 60_000
+            next_ms = now_ms // every_ms * every_ms + every_ms
+            if next_ms > until_ms:
+                break
+            self.timers.advance((next_ms - now_ms) / 1_000)
+            self.mark()
+        self.timers.advance((until_ms - self.now_ms()) / 1_000)

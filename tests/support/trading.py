@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import msgspec
+from fakes import T0
 
 import fastbook
 from fastbook_server.channels.matcher import Withdraw
@@ -29,7 +30,6 @@ from fastbook_server.values.persisted import Batch, Recovered
 from fastbook_wire.commands import Add, Command, Delete, DeleteAll, NewOrder, Orders
 from fastbook_wire.grid import Grid
 
-T0 = 1_767_225_600_000
 HOUR_MS = 3_600_000
 COIN = Instrument(1, "COIN", Grid.parse("1"), Grid.parse("1"))
 FINE = Instrument(2, "FINE", Grid.parse("0.01"), Grid.parse("0.0001"))

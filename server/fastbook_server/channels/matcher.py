@@ -1,4 +1,4 @@
-"""The order channel's near end: how a gateway hands commands to the matcher."""
+"""The order channel: how a gateway submits commands to the matcher."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class Unavailable(Exception):
         self.retry_after_ms = retry_after_ms
 
 
-class Withdraw(msgspec.Struct, gc=False):
-    """The gateway's own command: the user is gone for good, and so are their orders."""
+class Withdraw(msgspec.Struct, tag_field="op", tag="withdraw", gc=False):
+    """The gateway's own command: cancel all orders of a user who is gone for good."""
 
 
 class Matcher(Protocol):
-    """Takes commands; what they cause comes back over the trade channel, in committed batches."""
+    """Takes commands; what they cause comes back over the trade channel, as committed batches."""
 
     @property
     def available(self) -> bool:

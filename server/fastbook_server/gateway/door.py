@@ -20,6 +20,7 @@ from fastbook_server.gateway.feeds import Feeds
 from fastbook_server.gateway.http import page
 from fastbook_server.gateway.session import CLOSE_GOING_AWAY, Session, SessionLimits
 from fastbook_server.gateway.users import Users
+from fastbook_server.values.clock import Clock
 from fastbook_server.values.instruments import Instrument
 from fastbook_wire.words import PROTOCOL, Code
 
@@ -59,8 +60,7 @@ class Door:
         feeds: Feeds,
         users: Users,
         options: DoorOptions,
-        is_ready: Callable[[], bool],
-        now_ms: Callable[[], int],
+        clock: Clock,
     ) -> None:
         self._instruments = instruments
         self._epoch = epoch
@@ -68,8 +68,7 @@ class Door:
         self._feeds = feeds
         self._users = users
         self._options = options
-        self._is_ready = is_ready
-        self._now_ms = now_ms
+        self._clock = clock
         self._sessions: set[Session] = set()
         self._per_address: Counter[str] = Counter()
         self._stopping = False
@@ -108,7 +107,7 @@ class Door:
 
     async def readyz(self, _request: web.Request) -> web.Response:
         """Say whether orders are taken: 200; or 503 when stopping or without a database."""
-        ready = self._is_ready()
+        ready = self._matcher.available
         return web.json_response(
             {"status": "ready" if ready else "unavailable"}, status=200 if ready else 503
         )
@@ -184,7 +183,7 @@ class Door:
             users=self._users,
             limits=self._options.limits,
             withdraw_on_close=withdraw_on_close,
-            now_ms=self._now_ms,
+            now_ms=self._clock.now_ms,
         )
         self._sessions.add(session)
         try:
@@ -213,7 +212,7 @@ class Door:
             instruments=self._instruments,
             throttle_ms=self._options.throttle_ms,
             epoch=self._epoch,
-            time_ms=self._now_ms(),
+            time_ms=self._clock.now_ms(),
         )
 
     def _refuse(self, request: web.Request) -> web.Response | None:

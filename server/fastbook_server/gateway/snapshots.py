@@ -1,7 +1,7 @@
-"""Opening pairs, built once for everybody who connects within a throttle interval.
+"""Opening pairs, built once for all clients that connect within a throttle interval.
 
-The pair is the book and the last trades of one published ``seq``. It is kept in a cache with
-stampede protection: a thousand clients who connect together cost one build.
+A pair is the book and the last trades as of one published ``seq``. It is cached with stampede
+protection: a thousand clients that connect together cost one build.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import msgspec
 from fastbook_server import metrics
 from fastbook_server.gateway import rfc6455
 from fastbook_server.gateway.cache import kept
-from fastbook_server.gateway.views import MarketData
+from fastbook_server.gateway.views import MarketViews
 
 
 class Opening(msgspec.Struct, frozen=True):
-    """What a client of a security gets first: both frames in one piece of bytes, ready to send.
+    """The first two frames of a book's subscriber, as one piece of bytes that is ready to send.
 
-    ``last_trade_seq`` is the newest trade it can know of: what was published later must follow.
+    ``last_trade_seq`` is the newest trade it contains: later ones must follow.
     """
 
     seq: int
@@ -30,11 +30,11 @@ class Opening(msgspec.Struct, frozen=True):
 class Snapshots:
     """The opening pairs of all securities.
 
-    `interval_s` is how long a pair is served before it is built anew; 0: built for everyone.
+    A pair is served for `interval_s` seconds before it is rebuilt; 0: each client gets its own.
     """
 
-    def __init__(self, market_data: MarketData, interval_s: float) -> None:
-        self._market_data = market_data
+    def __init__(self, views: MarketViews, interval_s: float) -> None:
+        self._views = views
         self.builds = 0
         self.opening: Callable[[str], Awaitable[Opening]] = kept(self._build_async, interval_s)
 
@@ -42,9 +42,9 @@ class Snapshots:
         return self.build(security)
 
     def build(self, security: str) -> Opening:
-        """Return the pair as of now, past the cache."""
+        """Build the current pair, bypassing the cache."""
         self.builds += 1
         metrics.SNAPSHOTS.inc()
-        view = self._market_data.views[security]
+        view = self._views.views[security]
         book = rfc6455.text(view.book_frame())
         return Opening(view.seq, view.last_trade_seq, book + rfc6455.text(view.last_trades_frame()))

@@ -56,7 +56,7 @@ class Day:
 
     @property
     def next_ms(self) -> int | None:
-        """When the oldest minute will be left out, or None."""
+        """When the oldest minute leaves the last 24 hours; None without fills."""
         return self._minutes[0].start_ms + MINUTE_MS + DAY_MS if self._minutes else None
 
     @property

@@ -1,4 +1,4 @@
-"""User ids: given out per connection, resumed with a secret, and gone after the grace time."""
+"""User ids: assigned per connection, resumed with a secret token, gone after the grace time."""
 
 from __future__ import annotations
 
@@ -7,34 +7,28 @@ import hashlib
 import hmac
 import logging
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
+from fastbook_server.channels.committed import CommittedBatch
 from fastbook_server.gateway import encode, rfc6455
+from fastbook_server.gateway.open_orders import OpenOrders
 from fastbook_server.values.clock import Cancellable, Timers
-from fastbook_server.values.events import (
-    AllDeleted,
-    CommandRefused,
-    ExchangeEvent,
-    OrderReport,
-    OrdersListed,
-)
 
 log = logging.getLogger(__name__)
 
 _ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  # 32 signs that cannot be mistaken for each other
-_PRIVATE = frozenset((OrderReport, CommandRefused, OrdersListed, AllDeleted))
 WITHDRAW_RETRY_S = 1.0
 
 
 class UserConnection(Protocol):
-    """The live socket of a user."""
+    """The live connection of a user."""
 
     def send(self, frame: bytes) -> None:
         """Queue a frame."""
 
     def replaced(self) -> None:
-        """Close: the user has come back on another socket."""
+        """Close: the user has resumed on another connection."""
 
 
 class TokenMaker:
@@ -44,13 +38,13 @@ class TokenMaker:
         self._key = key
 
     def token(self, user_id: str) -> str:
-        """Return the secret that gives `user_id` back to who presents it."""
+        """Return the secret that lets its bearer resume as `user_id`."""
         mac = hmac.digest(self._key, user_id.encode(), hashlib.sha256)
         text = base64.urlsafe_b64encode(mac).rstrip(b"=").decode()
         return f"{user_id.removeprefix('user#')}.{text}"
 
     def user_id(self, token: str) -> str | None:
-        """Return whose token this is, or None if it is nobody's."""
+        """Return the user id that the token resumes, or None if the token is not genuine."""
         if not token.isascii():
             return None
         user_id = "user#" + token.partition(".")[0]
@@ -68,11 +62,12 @@ class _User:
 
 
 class Users:
-    """Who is connected, who may come back, and whose orders go with them.
+    """Which users are connected, which may resume, and whose orders are cancelled when they do not.
 
-    `withdraw` is called with the id of a user who did not come back within `grace_s` and whose
-    orders must not outlive them; it returns False to be called again later. `has_open_orders`
-    tells whether a user without a connection may still be resumed.
+    `withdraw` is called with the id of a user who did not resume within `grace_s` seconds and whose
+    orders must not outlive the connection; it returns False to be called again later. A user with
+    `open_orders` may resume at any time. `recovered` holds the users of the orders that were open
+    at the start: True if those orders go with the user.
     """
 
     def __init__(
@@ -82,7 +77,7 @@ class Users:
         *,
         grace_s: float,
         withdraw: Callable[[str], bool],
-        has_open_orders: Callable[[str], bool],
+        open_orders: OpenOrders,
         recovered: Mapping[str, bool],
         withdraw_all: bool,
         new_suffix: Callable[[], str] | None = None,
@@ -91,10 +86,10 @@ class Users:
         self._timers = timers
         self._grace_s = grace_s
         self._withdraw = withdraw
-        self._has_open_orders = has_open_orders
+        self._open_orders = open_orders
         self._new_suffix = new_suffix or _random_suffix
         self._users: dict[str, _User] = {}
-        # To a client, a restart is one more lost connection: the grace time runs anew.
+        # To a client, a restart is one more lost connection: the grace time starts over.
         self._all_in_grace_until = timers.time() + grace_s
         for user_id, withdraw_on_close in recovered.items():
             user = self._users[user_id] = _User()
@@ -104,9 +99,9 @@ class Users:
     def connect(
         self, connection: UserConnection, resume: str | None, *, withdraw_on_close: bool
     ) -> tuple[str, bool]:
-        """Return the user id of a new connection, and whether it was resumed.
+        """Assign a user id to a new connection; return it and whether it was resumed.
 
-        A token that is not (or no longer) valid gives a new id: the client sees that it differs.
+        A token that is not, or no longer, valid yields a new id: the client sees that it differs.
         """
         user_id = self._tokens.user_id(resume) if resume is not None else None
         resumed = user_id is not None and self._may_resume(user_id)
@@ -127,23 +122,23 @@ class Users:
         return self._tokens.token(user_id)
 
     def disconnect(self, user_id: str, connection: UserConnection) -> None:
-        """Note that a connection is gone; its user may come back within the grace time."""
+        """Start the grace time of the user whose connection is gone."""
         user = self._users.get(user_id)
         if user is None or user.connection is not connection:
             return  # resumed elsewhere meanwhile
         user.connection = None
         user.grace = self._timers.call_later(self._grace_s, self._expire, user_id)
 
-    def deliver(self, events: Iterable[ExchangeEvent]) -> None:
-        """Send each private event to its user's connection, if there is one."""
-        for event in events:
-            if type(event) in _PRIVATE:
-                user = self._users.get(event.user_id)  # type: ignore[union-attr]
-                if user is not None and user.connection is not None:
-                    user.connection.send(rfc6455.text(encode.private(event)))  # type: ignore[arg-type]
+    def on_batch(self, batch: CommittedBatch) -> None:
+        """Send each report to its user's connection, if there is one."""
+        self._open_orders.follow(batch.orders)
+        for report in batch.reports:
+            user = self._users.get(report.user_id)
+            if user is not None and user.connection is not None:
+                user.connection.send(rfc6455.text(encode.private(report)))
 
     def stop(self) -> None:
-        """Let nobody's grace time end any more."""
+        """Cancel all grace timers."""
         for user in self._users.values():
             if user.grace is not None:
                 user.grace.cancel()
@@ -151,14 +146,14 @@ class Users:
     def _may_resume(self, user_id: str) -> bool:
         return (
             user_id in self._users
-            or self._has_open_orders(user_id)
+            or user_id in self._open_orders
             or self._timers.time() < self._all_in_grace_until
         )
 
     def _new_id(self) -> str:
         while True:
             user_id = f"user#{self._new_suffix()}"
-            if user_id not in self._users and not self._has_open_orders(user_id):
+            if user_id not in self._users and user_id not in self._open_orders:
                 return user_id
 
     def _expire(self, user_id: str) -> None:

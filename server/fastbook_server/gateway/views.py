@@ -1,22 +1,23 @@
-"""What the public sees of each security, built from the committed events and from nothing else.
+"""The public view of each security, built from committed batches and from nothing else.
 
-The matcher's books are never looked into: the view is fed by the two channels, as a gateway on
-another machine would be, so book, trades and database agree at every ``seq``.
+The matcher's books are out of reach: a view is fed by the trade channel, as it would be on another
+machine, so book, trades and database agree at every ``seq``.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import assert_never
 
 import fastbook
 from fastbook_server.gateway import encode
 from fastbook_server.gateway.trade_stats import TradeStats
 from fastbook_server.values.candles import Candle
 from fastbook_server.values.events import (
-    ExchangeEvent,
     OrderAccepted,
     OrderCancelled,
+    OrderEvent,
     OrderFilled,
     OrderRested,
     Traded,
@@ -34,8 +35,17 @@ Past = Mapping[str, Mapping[Interval, Iterable[Candle]]]
 """Candles of the past by security and interval, oldest first."""
 
 
+class Watermarks:
+    """How far the matcher's time is settled, as its last message said; see `CommittedBatch`."""
+
+    __slots__ = ("settled_ms", "stored_ms")
+
+    def __init__(self, time_ms: int) -> None:
+        self.settled_ms = self.stored_ms = time_ms
+
+
 class SecurityView:
-    """The depth, the last trades and the tape of one security, as they stood after ``seq``.
+    """The depth, the last trades and the statistics of one security, as they stood after ``seq``.
 
     ``rows_max`` and ``trades_max`` bound what frames show; 0 shows all.
     """
@@ -47,7 +57,8 @@ class SecurityView:
         seq: int,
         time_ms: int,
         trades: Iterable[Traded],
-        tape: TradeStats,
+        stats: TradeStats,
+        watermarks: Watermarks,
         rows_max: int,
         trades_max: int,
     ) -> None:
@@ -60,31 +71,28 @@ class SecurityView:
         )
         self.trades: deque[Traded] = deque(trades, maxlen=trades_max or None)
         self.last_trade_seq = self.trades[-1].seq if self.trades else None
-        self.tape = tape
+        self.stats = stats
+        self.watermarks = watermarks
+        self.records_changes = False
         self._changed: dict[tuple[fastbook.Side, int], int] = {}  # the quantities before
-        # Lets a price level have a quantity; 0 removes it.
-        self.set_level: Callable[[fastbook.Side, int, int], None] = self.depth.set
         self._rows_max = rows_max
 
-    @property
-    def records_changes(self) -> bool:
-        """Whether `take_changes` is told what changes."""
-        return self.set_level != self.depth.set
-
     def record_changes(self, wanted: bool) -> None:
-        """Note which levels change from now on, or no longer."""
+        """Start or stop recording changed levels; either way forget those recorded so far."""
         self._changed.clear()
-        self.set_level = self._note_level if wanted else self.depth.set
+        self.records_changes = wanted
 
-    def _note_level(self, side: fastbook.Side, price: int, quantity: int) -> None:
-        if (side, price) not in self._changed:
+    def set_level(self, side: fastbook.Side, price: int, quantity: int) -> None:
+        """Set the quantity of a price level in lots; 0 removes it."""
+        if self.records_changes and (side, price) not in self._changed:
             self._changed[side, price] = self.depth.get(side, price)
         self.depth.set(side, price, quantity)
 
     def take_changes(self) -> tuple[Levels, Levels]:
-        """Return the asks and the bids that changed since the last time, best first.
+        """Return the asks and the bids that changed since the last call, best first.
 
-        Each is (price, quantity of now). A level that is as it was then has not changed.
+        Each is (price in ticks, quantity in lots). A level that has its old quantity again has not
+        changed.
         """
         asks: Levels = []
         bids: Levels = []
@@ -95,10 +103,11 @@ class SecurityView:
         self._changed.clear()
         return sorted(asks), sorted(bids, reverse=True)
 
-    def ticker(self, now_ms: int) -> TickerView:
-        """Return the last 24 hours before `now_ms`, which never goes back, and the best prices."""
-        self.tape.flush()
-        day, last = self.tape.day, self.tape.last
+    def ticker(self) -> TickerView:
+        """Return the 24 hours before the settled time, and the best prices."""
+        now_ms = self.watermarks.settled_ms
+        self.stats.flush()
+        day, last = self.stats.day, self.stats.last
         day.advance(now_ms)
         bid, ask = self.depth.best(BID), self.depth.best(ASK)
         number = self.instrument.tick.number
@@ -118,7 +127,7 @@ class SecurityView:
         )
 
     def book_frame(self) -> bytes:
-        """Return the ``aggOrderBook`` frame of now."""
+        """Return the current ``aggOrderBook`` frame."""
         return encode.agg_order_book(
             self.instrument.security,
             self.seq,
@@ -128,21 +137,21 @@ class SecurityView:
         )
 
     def last_trades_frame(self) -> bytes:
-        """Return the opening ``trades`` frame: the last n trades, ``seq`` that of the book."""
+        """Return the opening ``trades`` frame: the last n trades, with the ``seq`` of the book."""
         return encode.trades(self.instrument.security, self.seq, None, self.trades)
 
     def add_trades(self, trades: Sequence[Traded]) -> bytes:
-        """Note new trades; return their live frame."""
+        """Append new trades; return their live frame."""
         frame = encode.trades(self.instrument.security, trades[-1].seq, self.last_trade_seq, trades)
         self.trades.extend(trades)
         self.last_trade_seq = trades[-1].seq
         return frame
 
 
-class MarketData:
-    """The public views of all securities.
+class MarketViews:
+    """The public views of all securities, and how far their time is settled.
 
-    `past` are the candles before now, of which `candles_max` are kept.
+    `past` holds the candles until the start, of which `candles_max` are kept in memory.
     """
 
     def __init__(
@@ -154,13 +163,15 @@ class MarketData:
         trades_max: int = 50,
         candles_max: int = 100,
     ) -> None:
+        self.watermarks = Watermarks(recovered.time_ms)
         self.views = {
             i.security: SecurityView(
                 i,
                 seq=recovered.seqs.get(i.security, 0),
                 time_ms=recovered.time_ms,
                 trades=recovered.last_trades.get(i.security, ()),
-                tape=TradeStats(candles_max, (past or {}).get(i.security)),
+                stats=TradeStats(candles_max, (past or {}).get(i.security)),
+                watermarks=self.watermarks,
                 rows_max=rows_max,
                 trades_max=trades_max,
             )
@@ -172,8 +183,8 @@ class MarketData:
             depth, side = self.views[order.instrument.security].depth, _SIDES[order.side]
             depth.set(side, order.price, depth.get(side, order.price) + resting.remaining)
 
-    def on_orders(self, events: Sequence[ExchangeEvent]) -> set[str]:
-        """Follow one batch of the order channel; return the securities whose book changed."""
+    def on_orders(self, events: Sequence[OrderEvent]) -> set[str]:
+        """Apply the order events of a batch; return the securities whose book changed."""
         changed: set[str] = set()
         for event in events:
             match event:
@@ -184,7 +195,7 @@ class MarketData:
                     security, price = event.taker.instrument.security, event.price
                     view = self.views[security]
                     view.set_level(_OPPOSITE[event.taker.side], price, event.level_quantity)
-                    view.tape.add(event.time_ms, price, event.quantity, event.n == 0)
+                    view.stats.add(event.time_ms, price, event.quantity, event.n == 0)
                     changed.add(security)
                 case OrderRested(order):
                     security = order.instrument.security
@@ -201,12 +212,14 @@ class MarketData:
                         assert order.price is not None, "a market order never rests"
                         view.set_level(_SIDES[order.side], order.price, event.level_quantity)
                         changed.add(security)
+                case _:
+                    assert_never(event)
         return changed
 
     def on_trades(self, trades: Sequence[Traded]) -> list[tuple[str, int, bytes]]:
-        """Follow one batch of the trade channel.
+        """Apply the trades of a batch.
 
-        Returns ``(security, last seq, frame)`` for each security that traded.
+        Returns ``(security, last seq, payload of the trades frame)`` per security that traded.
         """
         by_security: dict[str, list[Traded]] = {}
         for trade in trades:

@@ -1,8 +1,8 @@
 """Every rule of the market, as a pure function of commands: no clock, no I/O, no randomness.
 
-``Exchange.apply`` takes one command with its time stamp and returns what happened. The same
-commands give the same events, byte for byte, so simulation, replay and audit are free. The books
-match; the exchange knows grids, owners, limits, and what each participant is told.
+``Exchange.apply`` takes one stamped command and returns what happened. The same commands give the
+same events, byte for byte, so simulation, replay and audit come for free. The books match; the
+exchange knows grids, owners, limits and reports.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _REASONS: dict[int, Reason] = {
 
 
 class ExchangeLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """The bounds of the market: per user, and of all users together."""
+    """The bounds of the market, per user and over all users."""
 
     open_orders_max: int = 200_000
     open_orders_total_max: int = 2_000_000
@@ -50,9 +50,9 @@ class ExchangeLimits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Exchange:
-    """All markets and their participants; the one place where orders have an effect.
+    """All securities and the owners of their orders; the one place where orders take effect.
 
-    `book_type` makes the books: the Cython one, or the plain one for audits.
+    `book_type` makes the books: the Cython one, or the plain-Python one for audits.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Exchange:
             for i in recovered.instruments
         }
         self._by_number = {m.instrument.number: m for m in self.markets.values()}
-        self._accounts = Owners()
+        self._owners = Owners()
         self._restore(recovered)
 
     def _restore(self, recovered: Recovered) -> None:
@@ -78,27 +78,19 @@ class Exchange:
             order = past.order
             market = self.markets[order.instrument.security]
             state = resting[order.id] = OrderProgress(order, past.remaining, past.notional)
-            account = self._accounts.account(order.user_id)
-            market.restore(state, account.owner)
-            self._accounts.opened(account, state)
+            owner = self._owners.owner(order.user_id)
+            market.restore(state, owner.number)
+            self._owners.opened(owner, state)
         for gone in recovered.client_orders:
             if gone.order.id not in resting:
-                self._accounts.remember(
+                self._owners.remember(
                     OrderProgress(
                         gone.order, gone.remaining, gone.notional, gone.status, gone.reason
                     )
                 )
         for state in resting.values():
             if state.order.client_order_id is not None:
-                self._accounts.remember(state)
-
-    def users_with_open_orders(self) -> dict[str, bool]:
-        """Return the users who have open orders; True: they go with their user's connection."""
-        return self._accounts.users_with_open_orders()
-
-    def has_open_orders(self, user_id: str) -> bool:
-        """Return whether the user has an order at rest, in any security."""
-        return self._accounts.open_count(user_id) > 0
+                self._owners.remember(state)
 
     def apply(
         self,
@@ -108,10 +100,11 @@ class Exchange:
         *,
         withdraw_on_close: bool = False,
     ) -> list[ExchangeEvent]:
-        """Return everything that the command causes, in order; the reply is among it.
+        """Return all events that the command causes, in order, the reply among them.
 
         `time_ms` must not go back from call to call. A refused command changes nothing and takes
-        no ``seq``. `withdraw_on_close` marks a new order as not to outlive the user's connection.
+        no ``seq``. A new order with
+        `withdraw_on_close` does not outlive its user's connection.
         """
         try:
             match command:
@@ -123,7 +116,7 @@ class Exchange:
                     return self._delete_all(user_id, command, time_ms)
                 case Orders():
                     # Ids sort by age, over all securities and restarts.
-                    states = sorted(self._accounts.open_orders(user_id), key=lambda s: s.order.id)
+                    states = sorted(self._owners.open_orders(user_id), key=lambda s: s.order.id)
                     reports = tuple(s.report() for s in states)
                     return [OrdersListed(user_id, command.ref, reports)]
                 case Withdraw():
@@ -157,16 +150,16 @@ class Exchange:
         market = self._market(new.security)
         terms = Terms.check(new, market.instrument)
         if new.client_order_id is not None:
-            self._accounts.expire(time_ms)
-            known = self._accounts.client_order(user_id, new.client_order_id, time_ms)
+            self._owners.expire(time_ms)
+            known = self._owners.client_order(user_id, new.client_order_id, time_ms)
             if known is not None:
                 return [_retried(known, market.instrument, terms).report(command.ref)]
         self._check_limits(user_id, new.client_order_id, terms, market)
-        account = self._accounts.account(user_id)
+        owner = self._owners.owner(user_id)
         try:
-            happened = market.place(terms, account.owner)
+            happened = market.place(terms, owner.number)
         except RuleBroken:
-            self._accounts.release_if_idle(account)
+            self._owners.release_if_idle(owner)
             raise
         order = self._accept(
             user_id, terms, new.client_order_id, market, time_ms, withdraw_on_close
@@ -176,9 +169,9 @@ class Exchange:
         maker_events = self._fold(market, state, happened, events, time_ms)
         if state.status == "open" or state.status == "partiallyFilled":
             market.open[order.seq] = state
-            self._accounts.opened(account, state)
+            self._owners.opened(owner, state)
         if order.client_order_id is not None:
-            self._accounts.remember(state)
+            self._owners.remember(state)
         filled = order.quantity - state.remaining
         if filled:
             trade_id = ids.encode(
@@ -187,7 +180,7 @@ class Exchange:
             events.append(Traded(trade_id, order.seq, time_ms, order, filled, state.notional))
         events.append(state.report(command.ref))
         events += maker_events
-        self._accounts.release_if_idle(account)
+        self._owners.release_if_idle(owner)
         return events
 
     def _check_limits(
@@ -195,17 +188,17 @@ class Exchange:
     ) -> None:
         if market.instrument.status == "halted":
             raise RuleBroken(Code.HALTED, f"{market.instrument.security} is halted: deletes only")
-        accounts, limits = self._accounts, self._limits
+        owners, limits = self._owners, self._limits
         if terms.time_in_force == "gtc":  # it may rest
-            if accounts.open_count(user_id) >= limits.open_orders_max:
+            if owners.open_count(user_id) >= limits.open_orders_max:
                 message = f"open_orders_max: {limits.open_orders_max} orders are open"
                 raise RuleBroken(Code.TOO_MANY_ORDERS, message)
-            if accounts.open_total() >= limits.open_orders_total_max:
+            if owners.open_total() >= limits.open_orders_total_max:
                 raise _overloaded("open_orders_total_max", limits.open_orders_total_max)
         if client_order_id is not None:
-            if accounts.remembered(user_id) >= limits.client_order_ids_max:
+            if owners.remembered(user_id) >= limits.client_order_ids_max:
                 raise _overloaded("client_order_ids_max", limits.client_order_ids_max)
-            if accounts.remembered_total() >= limits.client_order_ids_total_max:
+            if owners.remembered_total() >= limits.client_order_ids_total_max:
                 raise _overloaded("client_order_ids_total_max", limits.client_order_ids_total_max)
 
     def _accept(
@@ -243,7 +236,7 @@ class Exchange:
         events: list[ExchangeEvent],
         time_ms: int,
     ) -> list[ExchangeEvent]:
-        """Fold the book's events into the public ones; return the reports to the makers."""
+        """Append the public events of what the book did; return the reports to the makers."""
         order, seq = taker.order, taker.order.seq
         fills = cancellations = 0
         reports: list[ExchangeEvent] = []
@@ -290,25 +283,25 @@ class Exchange:
     def _leave(
         self, market: SecurityBook, state: OrderProgress, taker: OrderProgress | None = None
     ) -> None:
-        """Forget an order that is no longer in the book; the taker's account is kept for it."""
+        """Drop an order that has left the book; the taker's owner keeps its number."""
         del market.open[state.order.seq]
-        account = self._accounts.closed(state)
-        if taker is None or taker.order.user_id != account.user_id:
-            self._accounts.release_if_idle(account)
+        owner = self._owners.closed(state)
+        if taker is None or taker.order.user_id != owner.user_id:
+            self._owners.release_if_idle(owner)
 
     # ---- delete -------------------------------------------------------------------------------
 
     def _delete(self, user_id: str, command: Delete, time_ms: int) -> list[ExchangeEvent]:
         state = self._find(user_id, command, time_ms)
         market = self.markets[state.order.instrument.security]
-        market.seq += 1
+        market.advance()
         event = self._remove(market, state, 0, time_ms, "user")
         return [event, state.report(command.ref)]
 
     def _find(self, user_id: str, command: Delete, time_ms: int) -> OrderProgress:
-        """Return the user's open order; ids are not confirmed to strangers."""
+        """Return the user's open order. Whether an id exists is not revealed to other users."""
         if command.client_order_id is not None:
-            state = self._accounts.client_order(user_id, command.client_order_id, time_ms)
+            state = self._owners.client_order(user_id, command.client_order_id, time_ms)
             if state is None or not state.is_open:
                 raise RuleBroken(
                     Code.UNKNOWN_ORDER,
@@ -340,17 +333,17 @@ class Exchange:
     def _withdraw(
         self, user_id: str, markets: list[SecurityBook], time_ms: int, reason: Reason = "disconnect"
     ) -> list[ExchangeEvent]:
-        """Take the user's orders out of these markets: one ``seq`` per security that changes."""
+        """Cancel the user's orders in these books, under one ``seq`` per security that changes."""
         events: list[ExchangeEvent] = []
         reports: list[ExchangeEvent] = []
         by_security: dict[str, list[OrderProgress]] = {m.instrument.security: [] for m in markets}
-        for state in self._accounts.open_orders(user_id):
+        for state in self._owners.open_orders(user_id):
             if state.order.instrument.security in by_security:
                 by_security[state.order.instrument.security].append(state)
         for security, states in by_security.items():
             market = self.markets[security]
             if states:
-                market.seq += 1
+                market.advance()
             for n, state in enumerate(states):
                 events.append(self._remove(market, state, n, time_ms, reason))
                 reports.append(state.report())
@@ -385,10 +378,10 @@ def _cancelled(
 
 
 def _retried(known: OrderProgress, instrument: Instrument, terms: Terms) -> OrderProgress:
-    """Return the state of the order that a retry repeats.
+    """Return the order that a retry repeats.
 
     Raises:
-        Refused: the client order id was used for an order with another content.
+        RuleBroken: the client order id was used for an order with other terms.
     """
     order = known.order
     if order.instrument.security != instrument.security or Terms.of(order) != terms:

@@ -1,4 +1,4 @@
-"""What the exchange remembers of its participants: open orders and client order ids."""
+"""The owners of orders: their open orders, and the client order ids of the last 24 hours."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from fastbook_wire.words import Reason, Status
 
 
 class OrderProgress(msgspec.Struct, eq=False, gc=False):
-    """What changes of an order: kept while it is open, longer if it bears a client order id.
+    """What changes about an order: kept while it is open, longer if it has a client order id.
 
-    There can be millions, and none is part of a cycle: the garbage collector need not walk them.
+    There can be millions, and none is part of a cycle, so the garbage collector skips them.
     """
 
     order: Order
@@ -34,13 +34,13 @@ class OrderProgress(msgspec.Struct, eq=False, gc=False):
         return self.status == "open" or self.status == "partiallyFilled"
 
     def fill(self, price: int, quantity: int) -> None:
-        """Count one fill of `quantity` lots at `price` ticks."""
+        """Add one fill of `quantity` lots at `price` ticks."""
         self.remaining -= quantity
         self.notional += price * quantity
         self.status = "partiallyFilled" if self.remaining else "filled"
 
     def cancel(self, reason: Reason) -> None:
-        """End it; ``remaining`` stays what had not been filled."""
+        """Mark the order cancelled; ``remaining`` stays the quantity that was not filled."""
         self.status = "cancelled"
         self.reason = reason
 
@@ -50,7 +50,7 @@ class OrderProgress(msgspec.Struct, eq=False, gc=False):
         last_price: int | None = None,
         last_quantity: int | None = None,
     ) -> OrderReport:
-        """Return the state as its owner is told it."""
+        """Return the report to the owner; `ref` makes it the reply to a command."""
         return OrderReport(
             self.order.user_id,
             ref,
@@ -65,115 +65,105 @@ class OrderProgress(msgspec.Struct, eq=False, gc=False):
 
 
 class Owner:
-    """A user with open orders: their orders by id, and the number that the books know them by."""
+    """A user with open orders: the orders by id, and the user's owner number in the books."""
 
-    __slots__ = ("open", "owner", "user_id")
+    __slots__ = ("number", "open", "user_id")
 
-    def __init__(self, user_id: str, owner: int) -> None:
+    def __init__(self, user_id: str, number: int) -> None:
         self.user_id = user_id
-        self.owner = owner
+        self.number = number
         self.open: dict[str, OrderProgress] = {}
 
 
 class Owners:
     """All users with open orders, and the client order ids of the last 24 hours.
 
-    Owner numbers are 32-bit in the books, so they are given back when a user's last order leaves:
-    an order's owner number stays theirs for as long as any order of theirs rests.
+    Owner numbers have 32 bits in the books, so one is reused once its user's last order has left.
     """
 
     def __init__(self) -> None:
-        self._accounts: dict[str, Owner] = {}
-        self._free_owners: list[int] = []
-        self._owners = 0
+        self._owners: dict[str, Owner] = {}
+        self._free_numbers: list[int] = []
+        self._numbers = 0
         self._open = 0
-        # Ordered by age; a plain dict's oldest entry is slow to find once many older ones are gone.
+        # By age. A plain dict's oldest entry is slow to find once many older ones are gone.
         self._client_orders: OrderedDict[tuple[str, str], OrderProgress] = OrderedDict()
         self._remembered: Counter[str] = Counter()  # by user
 
-    def account(self, user_id: str) -> Owner:
-        """Return the user's account, a new one if they have no open order."""
-        account = self._accounts.get(user_id)
-        if account is None:
-            if self._free_owners:
-                owner = self._free_owners.pop()
+    def owner(self, user_id: str) -> Owner:
+        """Return the owner of this user id; a new one if the user has no open order."""
+        owner = self._owners.get(user_id)
+        if owner is None:
+            if self._free_numbers:
+                number = self._free_numbers.pop()
             else:
-                self._owners = owner = self._owners + 1
-            account = self._accounts[user_id] = Owner(user_id, owner)
-        return account
+                self._numbers += 1
+                number = self._numbers
+            owner = self._owners[user_id] = Owner(user_id, number)
+        return owner
 
-    def release_if_idle(self, account: Owner) -> None:
-        """Give back the owner number of a user without open orders; harmless when done twice."""
-        if not account.open and self._accounts.pop(account.user_id, None) is not None:
-            self._free_owners.append(account.owner)
+    def release_if_idle(self, owner: Owner) -> None:
+        """Free the number of an owner without open orders; harmless when repeated."""
+        if not owner.open and self._owners.pop(owner.user_id, None) is not None:
+            self._free_numbers.append(owner.number)
 
-    def opened(self, account: Owner, state: OrderProgress) -> None:
-        """Note that an order came to rest."""
+    def opened(self, owner: Owner, progress: OrderProgress) -> None:
+        """Add an order that came to rest."""
         self._open += 1
-        account.open[state.order.id] = state
+        owner.open[progress.order.id] = progress
 
-    def closed(self, state: OrderProgress) -> Owner:
-        """Note that an order left the book; returns its owner's account, perhaps idle now."""
+    def closed(self, progress: OrderProgress) -> Owner:
+        """Remove an order that left the book; return its owner, who may be idle now."""
         self._open -= 1
-        account = self._accounts[state.order.user_id]
-        del account.open[state.order.id]
-        return account
+        owner = self._owners[progress.order.user_id]
+        del owner.open[progress.order.id]
+        return owner
 
     def open_orders(self, user_id: str) -> Iterable[OrderProgress]:
         """Return the user's open orders, oldest first."""
-        account = self._accounts.get(user_id)
-        return list(account.open.values()) if account is not None else []
+        owner = self._owners.get(user_id)
+        return list(owner.open.values()) if owner is not None else []
 
     def open_count(self, user_id: str) -> int:
         """Return how many open orders the user has."""
-        account = self._accounts.get(user_id)
-        return len(account.open) if account is not None else 0
+        owner = self._owners.get(user_id)
+        return len(owner.open) if owner is not None else 0
 
     def open_total(self) -> int:
-        """Return how many orders are open, of all users."""
+        """Return how many orders are open, over all users."""
         return self._open
-
-    def users_with_open_orders(self) -> dict[str, bool]:
-        """Return these users; True if they must not outlive their user's connection.
-
-        Their newest order says so: it came over the user's last connection.
-        """
-        return {
-            user_id: max(a.open.values(), key=lambda s: s.order.id).order.withdraw_on_close
-            for user_id, a in self._accounts.items()
-        }
 
     def client_order(
         self, user_id: str, client_order_id: str, time_ms: int
     ) -> OrderProgress | None:
-        """Return the order that bore this id, open or not; one that ended is known for 24 h."""
+        """Return the order with this id, open or ended; an ended one is remembered for 24 h."""
         state = self._client_orders.get((user_id, client_order_id))
         if state is None or not (state.is_open or _is_recent(state, time_ms)):
             return None
         return state
 
     def remember(self, state: OrderProgress) -> None:
-        """Keep an order findable by its client order id."""
+        """Remember an order by its client order id."""
         assert state.order.client_order_id is not None
         key = state.order.user_id, state.order.client_order_id
         if key not in self._client_orders:
             self._remembered[key[0]] += 1
         self._client_orders[key] = state
-        self._client_orders.move_to_end(key)  # an id that comes again after its 24 h
+        self._client_orders.move_to_end(key)  # the id may be reused after its 24 h
 
     def remembered(self, user_id: str) -> int:
-        """Return how many client order ids of the user are known."""
+        """Return how many client order ids of the user are remembered."""
         return self._remembered[user_id]
 
     def remembered_total(self) -> int:
-        """Return how many client order ids are known, of all users."""
+        """Return how many client order ids are remembered, over all users."""
         return len(self._client_orders)
 
     def expire(self, time_ms: int) -> None:
         """Forget client order ids older than 24 h whose order has left the book.
 
-        Looks at two of the oldest only, so that the cost of forgetting is spread evenly over the
-        orders that come; an old order that still rests goes to the back of the line.
+        Only the two oldest are examined, which spreads the cost over the incoming orders. An old
+        order that still rests moves to the back of the queue.
         """
         for _ in range(2):
             oldest = next(iter(self._client_orders.items()), None)

@@ -13,23 +13,20 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable
 
 from fastbook_server import metrics
-from fastbook_server.channels.channel import Channels
+from fastbook_server.channels.channel import Channel
+from fastbook_server.channels.committed import CommittedBatch
 from fastbook_server.channels.matcher import Unavailable, Withdraw
 from fastbook_server.matching.exchange import Exchange
 from fastbook_server.store import Store, StoreUnavailable
-from fastbook_server.values import clock
-from fastbook_server.values.clock import Timers
+from fastbook_server.values.clock import Cancellable, Clock
 from fastbook_server.values.events import (
+    PRIVATE,
     CommandRefused,
     ExchangeEvent,
-    OrderAccepted,
-    OrderCancelled,
-    OrderFilled,
-    OrderRested,
     OrdersListed,
+    PrivateEvent,
     PublicEvent,
     Traded,
 )
@@ -47,23 +44,38 @@ STALL_S = 1.0
 IDLE_CHECK_S = 5.0
 """Without commands, an empty batch asks this often whether the database is there and still ours."""
 
-_PUBLIC = frozenset((OrderAccepted, OrderFilled, OrderRested, OrderCancelled, Traded))
+MARK_MS = 1_000
+MARK_IDLE_MS = 60_000
+"""Idle marks are published at whole seconds, after a minute of silence at whole minutes: that is
+when candles end and when a minute leaves the ticker's last 24 hours."""
 
 
 class _Pending:
     """A batch that is being collected."""
 
-    __slots__ = ("commands", "events", "since_ms", "weight")
+    __slots__ = ("commands", "public", "reports", "since_ms", "weight")
 
     def __init__(self) -> None:
         self.commands = 0
         self.since_ms = 0  # the stamp of the first command
-        self.events: list[ExchangeEvent] = []
+        self.public: list[PublicEvent] = []
+        self.reports: list[PrivateEvent] = []
         self.weight = 0
+
+    def add(self, events: list[ExchangeEvent], time_ms: int) -> None:
+        """Add what one command caused."""
+        if not self.commands:
+            self.since_ms = time_ms
+        self.commands += 1
+        for event in events:
+            if type(event) in PRIVATE:
+                self.reports.append(event)  # type: ignore[arg-type]
+            else:
+                self.public.append(event)  # type: ignore[arg-type]
 
 
 class Pipeline:
-    """Takes commands, gives committed events to the channels.
+    """The `Matcher`: takes commands, publishes committed batches.
 
     Bounds: a batch closes at `batch_commands_max`; above `inbox_commands_max` uncommitted
     commands ``congested`` asks senders to wait; above `uncommitted_events_max` commands are
@@ -74,30 +86,28 @@ class Pipeline:
         self,
         exchange: Exchange,
         store: Store,
-        channels: Channels,
+        batches: Channel[CommittedBatch],
         *,
         batch_no: int,
         time_ms: int,
-        timers: Timers,
+        clock: Clock,
         durability: Durability = "commit",
         batch_commands_max: int = 2_000,
         inbox_commands_max: int = 4_000,
         uncommitted_events_max: int = 200_000,
         idle_check_s: float = IDLE_CHECK_S,
-        now_ms: Callable[[], int] = clock.time_ms,
     ) -> None:
-        self._exchange = exchange
+        self.exchange = exchange
         self._store = store
-        self._channels = channels
+        self._batches = batches
         self._batch_no = batch_no
         self._time_ms = time_ms
-        self._timers = timers
+        self._clock = clock
         self._relaxed = durability == "relaxed"
         self._batch_commands_max = batch_commands_max
         self._inbox_commands_max = inbox_commands_max
         self._uncommitted_events_max = uncommitted_events_max
         self._idle_check_s = idle_check_s
-        self._now_ms = now_ms
         self._collecting = _Pending()
         self._closed: deque[_Pending] = deque()
         self._in_flight: _Pending | None = None
@@ -109,9 +119,11 @@ class Pipeline:
         self._bug: Exception | None = None
         self._wake = asyncio.Event()
         self._progress = asyncio.Event()
-        self._unpublished: list[ExchangeEvent] = []  # relaxed only
-        self._unpublished_since_ms = 0
-        self._publish_at: clock.Cancellable | None = None
+        self._unpublished = _Pending()  # relaxed only
+        self._publish_at: Cancellable | None = None
+        self._told = (0, 0)  # the settled and the stored time of the last message
+        self._told_at_s = clock.time()  # when the last message with events left
+        self._mark_at: Cancellable | None = None
 
     # ---- taking commands ----------------------------------------------------------------------
 
@@ -119,7 +131,7 @@ class Pipeline:
     def available(self) -> bool:
         """Whether the database keeps up: no failed or stalled commit, not stopping."""
         since = self._commit_since
-        stalled = since is not None and self._timers.time() - since > STALL_S
+        stalled = since is not None and self._clock.time() - since > STALL_S
         return not (self._failing or stalled or self._stopping)
 
     @property
@@ -157,10 +169,7 @@ class Pipeline:
         self._tick()
         events = self._apply(user_id, command, withdraw_on_close)
         batch = self._collecting
-        if not batch.commands:
-            batch.since_ms = self._time_ms
-        batch.events += events
-        batch.commands += 1
+        batch.add(events, self._time_ms)
         self._commands += 1
         weight = len(events)
         if type(command) is Orders:  # one event as long as the list that it carries
@@ -171,41 +180,36 @@ class Pipeline:
             self._closed.append(batch)
             self._collecting = _Pending()
         if self._relaxed:
-            if not self._unpublished:
-                self._unpublished_since_ms = self._time_ms
-            self._unpublished += events
+            self._unpublished.add(events, self._time_ms)
             if self._publish_at is None:
-                self._publish_at = self._timers.call_later(0, self._publish_relaxed)
+                self._publish_at = self._clock.call_later(0, self._publish_relaxed)
         self._wake.set()
 
     def _tick(self) -> int:
-        """Let time go on if the clock does; return the stamp of now."""
-        now = self._now_ms()
+        """Advance the stamp unless the clock went back; return it."""
+        now = self._clock.now_ms()
         if now > self._time_ms:
             self._time_ms = now
         return self._time_ms
 
-    def committed_until_ms(self) -> int:
-        """Return a time before which nothing more can happen to what is durable.
-
-        Every event that is not durable yet bears this time or a later one. It never goes back.
-        """
+    def _stored_ms(self) -> int:
+        """Return the earliest stamp that an event which is not durable may bear."""
         for batch in (self._in_flight, *self._closed, self._collecting):
             if batch is not None and batch.commands:
                 return batch.since_ms
         return self._tick()
 
-    def published_until_ms(self) -> int:
-        """Return the same of what has been published."""
+    def _settled_ms(self) -> int:
+        """Like `_stored_ms`, for events that are not published."""
         if not self._relaxed:
-            return self.committed_until_ms()
-        return self._unpublished_since_ms if self._unpublished else self._tick()
+            return self._stored_ms()
+        return self._unpublished.since_ms if self._unpublished.commands else self._tick()
 
     def _apply(
         self, user_id: str, command: ExchangeCommand | Withdraw, withdraw_on_close: bool
     ) -> list[ExchangeEvent]:
         try:
-            return self._exchange.apply(
+            return self.exchange.apply(
                 user_id, command, self._time_ms, withdraw_on_close=withdraw_on_close
             )
         except Exception as error:
@@ -224,10 +228,13 @@ class Pipeline:
             StoreError: the database is no longer ours, or refused a batch for good.
             Exception: the exchange failed; what was matched before is committed and published.
         """
+        self._mark()
         try:
             await self._run()
         finally:
             self._stopping = True  # whatever ended it: what comes now would never be committed
+            if self._mark_at is not None:
+                self._mark_at.cancel()
 
     async def _run(self) -> None:
         while True:
@@ -240,7 +247,7 @@ class Pipeline:
                 self._commands -= batch.commands
                 self._events -= batch.weight
                 if not self._relaxed:
-                    self._publish(batch.events)
+                    self._publish(batch)
                 self._progress.set()
                 self._progress.clear()
             if self._stopping:
@@ -278,9 +285,8 @@ class Pipeline:
         return batch
 
     async def _commit(self, pending: _Pending) -> None:
-        public = tuple(e for e in pending.events if type(e) in _PUBLIC)
-        if public:  # else refusals and lists only: nothing to keep, and all before is durable
-            await self._write(public)  # type: ignore[arg-type]
+        if pending.public:  # else refusals and lists only: all before them is durable
+            await self._write(tuple(pending.public))
             metrics.BATCH_COMMANDS.observe(pending.commands)
         metrics.COMMANDS.inc(pending.commands)
 
@@ -288,7 +294,7 @@ class Pipeline:
         """Make the next batch durable, however long it takes."""
         batch = Batch(self._batch_no + 1, self._time_ms, events)
         prepared = self._store.prepare(batch)
-        self._commit_since = started = self._timers.time()
+        self._commit_since = started = self._clock.time()
         delay = RETRY_DELAY_FIRST_S
         while True:
             try:
@@ -306,18 +312,46 @@ class Pipeline:
         self._failing = False
         self._commit_since = None
         self._batch_no = batch.number
-        metrics.COMMIT_SECONDS.observe(self._timers.time() - started)
+        metrics.COMMIT_SECONDS.observe(self._clock.time() - started)
 
     # ---- publishing ---------------------------------------------------------------------------
 
     def _publish_relaxed(self) -> None:
         self._publish_at = None
-        events, self._unpublished = self._unpublished, []
-        if events:
-            self._publish(events)
+        pending, self._unpublished = self._unpublished, _Pending()
+        if pending.commands:
+            self._publish(pending)
 
-    def _publish(self, events: list[ExchangeEvent]) -> None:
-        self._channels.publish(events)
-        refused = [e for e in events if type(e) is CommandRefused]
-        for refusal in refused:
-            metrics.REFUSED.labels(refusal.code).inc()
+    def _publish(self, pending: _Pending) -> None:
+        """Publish what commands caused, and with it how far time is settled now."""
+        for report in pending.reports:
+            if type(report) is CommandRefused:
+                metrics.REFUSED.labels(report.code).inc()
+        trades = tuple(e for e in pending.public if type(e) is Traded)
+        orders = (e for e in pending.public if type(e) is not Traded)
+        self._told_at_s = self._clock.time()
+        self._tell(
+            CommittedBatch(
+                number=self._batch_no,
+                settled_ms=self._settled_ms(),
+                stored_ms=self._stored_ms(),
+                orders=tuple(orders) if trades else tuple(pending.public),  # type: ignore[arg-type]
+                trades=trades,
+                reports=tuple(pending.reports),
+            )
+        )
+
+    def _mark(self) -> None:
+        """Publish an idle mark if time has been settled since the last message; set the next."""
+        settled_ms, stored_ms = self._settled_ms(), self._stored_ms()
+        if (settled_ms, stored_ms) != self._told:
+            mark = CommittedBatch(number=self._batch_no, settled_ms=settled_ms, stored_ms=stored_ms)
+            self._tell(mark)
+        is_idle = self._clock.time() - self._told_at_s > MARK_IDLE_MS / 1_000
+        every_ms = MARK_IDLE_MS if is_idle else MARK_MS
+        delay_ms = every_ms - self._clock.now_ms() % every_ms
+        self._mark_at = self._clock.call_later(delay_ms / 1_000, self._mark)
+
+    def _tell(self, batch: CommittedBatch) -> None:
+        self._told = (batch.settled_ms, batch.stored_ms)
+        self._batches.publish(batch)

@@ -1,4 +1,4 @@
-"""One security: a book, and the accepted orders that rest in it."""
+"""One security: its book, and the accepted orders that rest in it."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ class SecurityBook:
         self.open: dict[int, OrderProgress] = {}
 
     def place(self, terms: Terms, owner: int) -> list[fastbook.Event]:
-        """Hand an order to the book under the next number; a refused one takes no number.
+        """Place an order in the book under the next number; a refused one takes none.
 
         Raises:
-            Refused: post-only and would cross, or more than a level can hold.
+            RuleBroken: it is post-only and would cross, or a level cannot hold its quantity.
         """
         side, mode = _SIDES[terms.side], _SELF_TRADE[terms.self_trade]
         number, price, quantity = self.seq + 1, terms.price, terms.quantity
@@ -49,17 +49,22 @@ class SecurityBook:
                 tif = _TIMES_IN_FORCE[terms.time_in_force]
                 post_only = terms.post_only
                 events = self.book.add(number, side, price, quantity, tif, post_only, owner, mode)
-        except ValueError as error:  # the terms are checked: only a level's sum is left
+        except ValueError as error:  # terms are checked: only the sum of a level can overflow
             raise RuleBroken(Code.INVALID_AMOUNT, f"amount: {error}") from None
         if events and events[0].kind == fastbook.EVENT_REJECT:
             raise RuleBroken(
                 Code.POST_ONLY_WOULD_CROSS, "the order is postOnly and would trade at once"
             )
-        self.seq = number
+        self.advance()
         return events
 
+    def advance(self) -> int:
+        """Count one more command that changed the security; return its ``seq``."""
+        self.seq += 1
+        return self.seq
+
     def restore(self, state: OrderProgress, owner: int) -> None:
-        """Put a recovered order back to rest; in priority order within its price level."""
+        """Rest a recovered order; call in priority order within each price level."""
         order = state.order
         assert order.price is not None, "a market order never rests"
         side = _SIDES[order.side]

@@ -1,4 +1,4 @@
-"""What a new order asks for, checked against its instrument's grids; and how rules refuse."""
+"""The terms of a new order, checked against its instrument's grids; and the refusal of a rule."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fastbook_wire.words import Code, SelfTradeName, SideName, TimeInForceName
 
 
 class RuleBroken(Exception):
-    """A rule that the command breaks: nothing has changed."""
+    """The command breaks a rule and has changed nothing; `code` says which."""
 
     def __init__(self, code: Code, message: str, retry_after_ms: int | None = None) -> None:
         super().__init__(message)
@@ -22,7 +22,7 @@ class RuleBroken(Exception):
 
 
 class Terms(msgspec.Struct, frozen=True, gc=False):
-    """An order's content in ticks and lots: two orders with equal terms ask for the same.
+    """The terms of an order in ticks and lots; a retry must repeat them exactly.
 
     ``price`` is None for a market order.
     """
@@ -48,10 +48,10 @@ class Terms(msgspec.Struct, frozen=True, gc=False):
 
     @classmethod
     def check(cls, new: NewOrder, instrument: Instrument) -> Terms:
-        """Return the terms of a new order.
+        """Return the terms of a new order after checking them.
 
         Raises:
-            Refused: a number is off its grid or out of range, or the parts do not fit together.
+            RuleBroken: a number is off its grid or out of range, or fields contradict each other.
         """
         quantity = instrument.lot.units(new.amount)
         if quantity is None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
 import msgspec
 
 from fastbook_server.app import Server
+from fastbook_server.channels.committed import CommittedBatch
 from fastbook_server.channels.matcher import Unavailable
 from fastbook_server.gateway import decode, encode
 from fastbook_server.gateway.decode import ProtocolError
@@ -82,16 +83,13 @@ class Core:
             self.thread.stop()
 
     async def _start(self) -> None:
-        server = Server(
+        server = await Server.start(
             self.config,
             MemoryStore(self.data),
-            now_ms=self.timers.now_ms,
-            timers=self.timers,
-            gateway=partial(FaultyDoor, self._company),
+            clock=self.timers,
+            door=partial(FaultyDoor, self._company),
         )
-        await server.start()
-        server.channels.orders.subscribe(self._keep_replies)
-        server.channels.batch_ends.subscribe(lambda _mark: self.log.touch())
+        server.batches.subscribe(self._on_batch)
         self.config = msgspec.structs.replace(self.config, port=server.port)
         self._server = server
         self.note(f"serving on port {server.port}, epoch {self.data.epoch}")
@@ -173,8 +171,10 @@ class Core:
         assert isinstance(reply, OrderReport | CommandRefused | AllDeleted), reply
         return _decoder.decode(encode.private(reply))
 
-    def _keep_replies(self, events: Sequence[ExchangeEvent]) -> None:
-        for event in events:
+    def _on_batch(self, batch: CommittedBatch) -> None:
+        if batch.reports or batch.orders:  # else an idle mark, which the log does not wait for
+            self.log.touch()
+        for event in batch.reports:
             if isinstance(event, OrderReport | CommandRefused | AllDeleted):
                 ref = event.ref
                 if isinstance(ref, str) and event.user_id.startswith(COUNTERPARTY):

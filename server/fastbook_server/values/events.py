@@ -7,6 +7,8 @@ ticks x lots, times in Unix milliseconds.
 
 from __future__ import annotations
 
+from typing import get_args
+
 import msgspec
 
 from fastbook_server.values.instruments import Instrument
@@ -156,6 +158,10 @@ class AllDeleted(msgspec.Struct, frozen=True, gc=False):
     count: int
 
 
-PublicEvent = OrderAccepted | OrderFilled | OrderRested | OrderCancelled | Traded
+OrderEvent = OrderAccepted | OrderFilled | OrderRested | OrderCancelled
+PublicEvent = OrderEvent | Traded
 PrivateEvent = OrderReport | CommandRefused | OrdersListed | AllDeleted
 ExchangeEvent = PublicEvent | PrivateEvent
+
+PUBLIC: frozenset[type] = frozenset(get_args(PublicEvent))
+PRIVATE: frozenset[type] = frozenset(get_args(PrivateEvent))

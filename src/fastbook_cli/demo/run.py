@@ -71,14 +71,14 @@ async def run(config: Config, options: DemoOptions) -> int:
         RecordingError: the recording is none.
     """
     control = Control(options.sim)
-    gateway: Callable[..., Door] = with_control(control)
+    door: Callable[..., Door] = with_control(control)
     recorded: Recorded | None = None
     data_name = "fastbook-demo"
     if options.recording is not None:
         actions = read(options.recording)
         speed, once = options.sim.speed, options.once
         recorded = Recorded(file=options.recording, actions=actions, speed=speed, once=once)
-        config, data_name, gateway = for_recordings(config), "fastbook-demo-replay", Door
+        config, data_name, door = for_recordings(config), "fastbook-demo-replay", Door
     screen = sys.stdout.isatty() and not options.plain
     view: DemoView = ScreenView(config.log_level) if screen else LineView(config.log_level)
 
@@ -100,7 +100,7 @@ async def run(config: Config, options: DemoOptions) -> int:
                 watching.cancel()
 
     try:
-        return await process.serve(with_own_data(config, data_name), company, gateway=gateway)
+        return await process.serve(with_own_data(config, data_name), company, door=door)
     except* ConnectError as group:
         raise DemoError(f"a client of the demo was refused: {_first(group)}") from None
     except* (OSError, FastbookError, ReplayError) as group:

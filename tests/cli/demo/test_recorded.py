@@ -36,8 +36,7 @@ async def playing(
     file.write_text(rows)
     recorded = Recorded(file=file, actions=read(file), speed=100.0, once=once)
     config = Config(port=0, instruments=(RECORDED,))
-    server = Server(config, MemoryStore(MemoryDatabase()))
-    await server.start()
+    server = await Server.start(config, MemoryStore(MemoryDatabase()))
     task = asyncio.create_task(recorded.run(server.url, "BTC-USD"))
     try:
         yield server, task
@@ -50,14 +49,14 @@ async def playing(
 async def test_once_plays_once_and_withdraws_what_is_left(tmp_path: Path) -> None:
     async with playing(tmp_path, once=True) as (server, task):
         await task
-        market = server.exchange.markets["BTC-USD"]
+        market = server.pipeline.exchange.markets["BTC-USD"]
         assert market.open == {}
         assert market.seq == 6  # four orders, a deletion, and the withdrawal of two
 
 
 async def test_rounds_follow_each_other_until_the_end(tmp_path: Path) -> None:
     async with playing(tmp_path, once=False) as (server, task):
-        market = server.exchange.markets["BTC-USD"]
+        market = server.pipeline.exchange.markets["BTC-USD"]
         async with asyncio.timeout(30):
             while market.seq < 15:  # noqa: ASYNC110
                 await asyncio.sleep(0.005)
@@ -69,14 +68,14 @@ async def test_rounds_follow_each_other_until_the_end(tmp_path: Path) -> None:
 async def test_rounds_without_orders_do_not_race(tmp_path: Path) -> None:
     async with playing(tmp_path, once=False, rows=ROWS.partition("\n")[0]) as (server, task):
         users: set[str] = set()
-        connect = server.users.connect
+        connect = server.gateway.users.connect
 
         def count(*args: Any, **named: Any) -> Any:
             found = connect(*args, **named)
             users.add(found[0])
             return found
 
-        server.users.connect = count  # type: ignore[method-assign]
+        server.gateway.users.connect = count  # type: ignore[method-assign]
         await asyncio.wait((task,), timeout=0.5)
         assert not task.done()
         assert len(users) <= 1

@@ -24,7 +24,7 @@ async def test_it_trades_until_a_signal_and_withdraws(serve, number, code) -> No
     assert process.stderr is not None
     first = await process.stdout.readline()
     assert first == b"trading BTC-USD at 500 commands/s, 3 % a day; Ctrl-C withdraws the orders\n"
-    market = server.exchange.markets["BTC-USD"]
+    market = server.pipeline.exchange.markets["BTC-USD"]
     while market.seq < 200:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
     process.send_signal(number)

@@ -30,7 +30,7 @@ def orders_in(exchange: Exchange) -> int:
 
 
 def seq(server: Server, security: str = "BTC-USD") -> int:
-    return server.exchange.markets[security].seq
+    return server.pipeline.exchange.markets[security].seq
 
 
 @contextlib.asynccontextmanager
@@ -55,11 +55,11 @@ async def test_it_makes_a_market_and_leaves_none_of_its_orders(serve) -> None:
     live = Live(server.url, BUSY, Control(BUSY))
     async with trading(live):
         await until(lambda: seq(server) > 500)
-        book = server.exchange.markets["BTC-USD"].book
+        book = server.pipeline.exchange.markets["BTC-USD"].book
         assert book.best_bid is not None
         assert book.best_ask is not None
-        assert orders_in(server.exchange) > 20
-    assert orders_in(server.exchange) == 0
+        assert orders_in(server.pipeline.exchange) > 20
+    assert orders_in(server.pipeline.exchange) == 0
     assert live.commands >= 500
     assert live.refused < live.commands / 20
 
@@ -79,11 +79,11 @@ async def test_it_goes_on_from_where_the_market_was(serve) -> None:
     settings = SimSettings(rate=500.0, seed=2)
     async with trading(Live(server.url, settings, Control(settings))):
         await until(lambda: seq(server, "COIN") > 300)
-        before = server.exchange.markets["COIN"].book.best_bid
+        before = server.pipeline.exchange.markets["COIN"].book.best_bid
     assert before is not None
     async with trading(Live(server.url, settings, Control(settings))):
-        await until(lambda: orders_in(server.exchange) > 20)
-        after = server.exchange.markets["COIN"].book.best_bid
+        await until(lambda: orders_in(server.pipeline.exchange) > 20)
+        after = server.pipeline.exchange.markets["COIN"].book.best_bid
     assert after is not None
     assert after[0] == pytest.approx(before[0], rel=0.01)
 
@@ -104,7 +104,7 @@ async def test_a_pause_holds_everything_and_a_change_of_rate_is_felt_at_once(ser
         for _ in range(100):
             await asyncio.sleep(0)
         assert live.commands == held
-        assert orders_in(server.exchange) > 0
+        assert orders_in(server.pipeline.exchange) > 0
         control.apply(Change(running=True))
         await until(lambda: live.commands > held)
 
@@ -131,7 +131,7 @@ async def test_a_server_that_allows_little_is_not_pressed(serve) -> None:
     live = Live(server.url, settings, Control(settings))
     async with trading(live):
         await until(lambda: live.refused > 0 and seq(server) > 100)
-        best = server.exchange.markets["BTC-USD"].book
+        best = server.pipeline.exchange.markets["BTC-USD"].book
         assert best.best_bid is not None or best.best_ask is not None
     assert live.refused < live.commands
 

@@ -27,8 +27,7 @@ PATIENCE_S = 20.0
 
 @pytest.fixture
 async def server() -> AsyncIterator[Server]:
-    server = Server(Config(port=0, throttle_ms=0, instruments=SPECS), MemoryStore())
-    await server.start()
+    server = await Server.start(Config(port=0, throttle_ms=0, instruments=SPECS), MemoryStore())
     yield server
     await server.stop()
 

@@ -39,8 +39,7 @@ async def small_server(
     """Serve on a free port and a store in memory; yields ``http://HOST:PORT``."""
     specs = tuple(map(InstrumentSpec.parse, instruments.split()))
     config = Config(**{"port": 0, "instruments": specs} | more)
-    server = Server(config, store or MemoryStore(database or MemoryDatabase()))
-    await server.start()
+    server = await Server.start(config, store or MemoryStore(database or MemoryDatabase()))
     try:
         yield server.url
     finally:

@@ -13,12 +13,13 @@ from typing import Any
 
 import aiohttp
 import msgspec
+from fakes import StampClock
 
 from fastbook_server.app import Server
 from fastbook_server.config import Config
 from fastbook_server.gateway.door import Door
 from fastbook_server.store.memory import MemoryStore
-from fastbook_server.values import clock
+from fastbook_server.values.clock import LoopClock
 from fastbook_server.values.instruments import InstrumentSpec
 
 ROOT = Path(__file__).parents[3]
@@ -142,15 +143,15 @@ class Stage:
 
     async def start(
         self,
-        now_ms: Callable[[], int] = clock.time_ms,
-        gateway: Callable[..., Door] = Door,
+        now_ms: Callable[[], int] | None = None,
+        door: Callable[..., Door] = Door,
         **settings: Any,
     ) -> None:
         specs = tuple(InstrumentSpec.parse(text) for text in SECURITIES)
         given = {"port": 0, "instruments": specs} | settings
-        self._config, self._store, self._now_ms = Config(**given), MemoryStore(), now_ms
-        self.server = Server(self._config, self._store, now_ms=now_ms, gateway=gateway)
-        await self.server.start()
+        self._config, self._store = Config(**given), MemoryStore()
+        self._clock = LoopClock() if now_ms is None else StampClock(now_ms)
+        self.server = await Server.start(self._config, self._store, clock=self._clock, door=door)
         self.way = Way(self.server.port)
         await self.way.start()
         self.url = f"http://127.0.0.1:{self.way.port}/"
@@ -168,8 +169,7 @@ class Stage:
         port = self.server.port
         await self.server.stop()
         config = msgspec.structs.replace(self._config, port=port)
-        self.server = Server(config, self._store, now_ms=self._now_ms)
-        await self.server.start()
+        self.server = await Server.start(config, self._store, clock=self._clock)
 
     async def trader(self) -> Trader:
         ws = await self._http.ws_connect(f"{self.server.url}/ws?feed=none", max_msg_size=0)

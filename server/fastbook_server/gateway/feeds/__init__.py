@@ -1,16 +1,14 @@
-"""Who follows which channel of which security: one registry, one feed per pair.
+"""The subscriptions to all channels of all securities: one feed per pair.
 
-The feeds are fed by the channels of the matching server, so they know what has been committed and
-nothing else. One that nobody follows costs nothing.
+Feeds follow committed batches and nothing else. One without readers costs nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import get_args
 
 from fastbook_server import metrics
-from fastbook_server.channels.channel import Channels
+from fastbook_server.channels.committed import CommittedBatch
 from fastbook_server.gateway.feeds.audience import Reader
 from fastbook_server.gateway.feeds.book import BookFeed
 from fastbook_server.gateway.feeds.candles import CandlesFeed
@@ -18,44 +16,39 @@ from fastbook_server.gateway.feeds.depth import DepthFeed
 from fastbook_server.gateway.feeds.feed import Feed, Pace
 from fastbook_server.gateway.feeds.ticker import TickerFeed
 from fastbook_server.gateway.snapshots import Opening, Snapshots
-from fastbook_server.gateway.views import MarketData, SecurityView
-from fastbook_server.values.events import ExchangeEvent, Traded
+from fastbook_server.gateway.views import MarketViews, SecurityView
 from fastbook_wire.words import INTERVALS, Channel
 
 __all__ = ["Channel", "Feeds", "Pace", "Reader"]
 
 
 class Feeds:
-    """The feeds of all securities. `candles_max` is how many candles a joiner gets at first."""
+    """The feeds of all securities. `candles_max` is how many candles a joiner gets first."""
 
     def __init__(
         self,
-        market_data: MarketData,
+        views: MarketViews,
         snapshots: Snapshots,
-        channels: Channels,
         pace: Pace,
         *,
         candles_max: int = 100,
     ) -> None:
-        self._market_data = market_data
+        self._views = views
         self._snapshots = snapshots
         self._pace = pace
         self._candles_max = candles_max
-        self._books = {s: self._book(s, view) for s, view in market_data.views.items()}
+        self._books = {s: self._book(s, view) for s, view in views.views.items()}
         self._feeds: dict[tuple[str, Channel], Feed] = {}
-        # Those that want to hear of changes, in the order in which they were followed first.
+        # Those with readers, in the order in which they were first joined.
         self._active: dict[str, list[Feed]] = {}
-        for security, view in market_data.views.items():
+        for security, view in views.views.items():
             book = self._books[security]
             others = {c: self._other(view, c) for c in get_args(Channel) if c != "book"}
             self._feeds |= {(security, c): feed for c, feed in others.items()}
             self._feeds[security, "book"] = book
             self._active[security] = [book]
         self.securities = tuple(self._books)
-        self._changed: set[str] = set()
-        channels.orders.subscribe(self._on_orders)
-        channels.trades.subscribe(self._on_trades)
-        channels.batch_ends.subscribe(self._on_batch_end)
+        self._settled_s = views.watermarks.settled_ms // 1_000
 
     def _book(self, security: str, view: SecurityView) -> BookFeed:
         return BookFeed(
@@ -74,13 +67,13 @@ class Feeds:
         return CandlesFeed(view, interval, self._candles_max, self._pace)
 
     async def opening(self, security: str, channel: Channel = "book") -> Opening | None:
-        """Return what `join` is to be given: of a book, a pair at most a throttle interval old."""
+        """Return what `join` must be given: for a book, a pair at most a throttle interval old."""
         return await self._feeds[security, channel].opening()
 
     def join(
         self, reader: Reader, security: str, opening: Opening | None, channel: Channel = "book"
     ) -> None:
-        """Send `reader` the first frames of a channel, then everything that follows them.
+        """Send `reader` the opening frames of a channel, then every later frame.
 
         Nothing is awaited in between, so nothing is lost or doubled at the join.
         """
@@ -90,27 +83,31 @@ class Feeds:
             active.append(feed)
 
     def leave(self, reader: Reader, security: str, channel: Channel = "book") -> None:
-        """Send `reader` nothing more of a channel."""
+        """Stop sending a channel to `reader`."""
         self._feeds[security, channel].leave(reader)
 
     def stop(self) -> None:
-        """Publish nothing more."""
+        """Stop sending."""
         for feed in self._feeds.values():
             feed.stop()
 
-    def _on_orders(self, events: Sequence[ExchangeEvent]) -> None:
-        self._changed |= self._market_data.on_orders(events)
-
-    def _on_trades(self, trades: Sequence[Traded]) -> None:
-        for trade in trades:
+    def on_batch(self, batch: CommittedBatch) -> None:
+        """Follow a committed batch: trades first, then whatever its orders and its time change."""
+        marks = self._views.watermarks
+        marks.settled_ms, marks.stored_ms = batch.settled_ms, batch.stored_ms
+        changed = self._views.on_orders(batch.orders)
+        for trade in batch.trades:
             metrics.TRADES.labels(trade.order.instrument.security).inc()
-        for security, seq, payload in self._market_data.on_trades(trades):
+        for security, seq, payload in self._views.on_trades(batch.trades):
             self._books[security].publish_trades(seq, payload)
-
-    def _on_batch_end(self, _mark: None) -> None:
-        changed, self._changed = self._changed, set()
         for security in changed:
             active = self._active[security]
             idle = [feed for feed in active if not feed.book_changed()]
             for feed in idle:
                 active.remove(feed)
+        # Candles and the ticker's minutes end at whole seconds.
+        if batch.settled_ms // 1_000 > self._settled_s:
+            self._settled_s = batch.settled_ms // 1_000
+            for active in self._active.values():
+                for feed in active:
+                    feed.time_passed()

@@ -86,6 +86,9 @@ class BookFeed:
         self._book = (self._view.seq, frame)
         self._audience.show(frame)
 
+    def time_passed(self) -> None:
+        """Do nothing: only batches change this channel."""
+
     def stop(self) -> None:
         """Publish nothing more."""
         self._throttle.stop()

@@ -8,15 +8,8 @@ from fastbook_server.gateway import encode, rfc6455
 from fastbook_server.gateway.feeds.audience import Audience, Reader, Throttle
 from fastbook_server.gateway.feeds.feed import Pace
 from fastbook_server.gateway.views import SecurityView
-from fastbook_server.values import clock
 from fastbook_server.values.candles import Candle
 from fastbook_wire.words import Interval
-
-END_RETRY_S = 0.05
-"""A bucket whose end is past, while commands of it may be on their way to the database."""
-
-TIMER_S_MAX = 60.0
-"""The longest wait for a bucket's end: the clock may be set, timers do not hear of that."""
 
 
 class CandlesFeed:
@@ -30,17 +23,15 @@ class CandlesFeed:
     def __init__(self, view: SecurityView, interval: Interval, shown: int, pace: Pace) -> None:
         self._instrument = view.instrument
         self._interval = interval
-        self._tape = view.tape
-        self._series = view.tape.series[interval]
+        self._stats = view.stats
+        self._series = view.stats.series[interval]
+        self._watermarks = view.watermarks
         self._shown = shown
-        self._timers = pace.timers
-        self._settled_ms = pace.settled_ms
         self._throttle = Throttle(pace.timers, pace.interval_s, self._emit)
         self._audience = Audience(pace.timers, pace.interval_s)
         self._final_ms = -1  # the start of the last candle that readers know to be final
         self._seen = (-1, 0)
         self._opening: bytes | None = None
-        self._timer: clock.Cancellable | None = None
 
     async def opening(self) -> None:
         """Return nothing: all that joiners need is at hand."""
@@ -48,7 +39,7 @@ class CandlesFeed:
     def join(self, reader: Reader, opening: object = None) -> None:
         """Send the last candles, then each change and each end to come."""
         del opening
-        self._tape.flush()
+        self._stats.flush()
         if not self._audience:
             self._begin()
         if self._opening is None:
@@ -73,24 +64,19 @@ class CandlesFeed:
         if candles and self._is_over(candles[-1]):
             self._final_ms = candles[-1].start_ms
         self._seen = self._state()
-        self._watch_end()
 
     def _pause(self) -> None:
         self._series.ended = None
         self._throttle.stop()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
 
     def book_changed(self) -> bool:
         """Send what has changed, now or at the end of the throttle interval."""
         if not self._audience:
             return False
-        self._tape.flush()
+        self._stats.flush()
         if self._state() != self._seen:
             self._seen, self._opening = self._state(), None
             self._throttle.changed()
-            self._watch_end()
         return True
 
     def _state(self) -> tuple[int, int]:
@@ -120,25 +106,19 @@ class CandlesFeed:
             encode.candles(self._instrument, self._interval, candles, final_ms=self._final_ms)
         )
 
-    # ---- the end of a bucket, if no later fill says it --------------------------------------
+    # ---- the end of a bucket without a later fill ---------------------------------------------
+
+    def time_passed(self) -> None:
+        """Send the end of the newest bucket once its time is over."""
+        candles = self._series.candles
+        if not self._audience or not candles:
+            return
+        self._stats.flush()
+        if candles[-1].start_ms > self._final_ms and self._is_over(candles[-1]):
+            self._throttle.changed()
 
     def _is_over(self, candle: Candle) -> bool:
-        return self._settled_ms() >= candle.start_ms + self._series.interval_ms
-
-    def _watch_end(self) -> None:
-        """Look again when the newest bucket's time is over, if it is open."""
-        candles = self._series.candles
-        if self._timer is None and candles and candles[-1].start_ms > self._final_ms:
-            left_ms = candles[-1].start_ms + self._series.interval_ms - self._settled_ms()
-            delay_s = min(max(left_ms / 1_000, END_RETRY_S), TIMER_S_MAX)
-            self._timer = self._timers.call_later(delay_s, self._look)
-
-    def _look(self) -> None:
-        self._timer = None
-        newest = self._series.candles[-1]
-        if newest.start_ms > self._final_ms and self._is_over(newest):
-            self._throttle.changed()
-        self._watch_end()
+        return self._watermarks.settled_ms >= candle.start_ms + self._series.interval_ms
 
     def stop(self) -> None:
         """Send nothing more."""

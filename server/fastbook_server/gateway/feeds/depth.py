@@ -102,6 +102,9 @@ class DepthFeed:
             self._timer.cancel()
             self._timer = None
 
+    def time_passed(self) -> None:
+        """Do nothing: only batches change this channel."""
+
     def stop(self) -> None:
         """Send nothing more."""
         self._audience.stop()

@@ -1,8 +1,7 @@
-"""What every channel of a security can do, and what all of them are made of."""
+"""What the feed of every channel can do, and the pace that all feeds share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
@@ -15,36 +14,34 @@ from fastbook_server.values.clock import Timers
 class Feed(Protocol):
     """One channel of one security.
 
-    ``opening`` may wait, ``join`` does not: from the first frame of a joiner on nothing is lost or
-    doubled, whatever has happened since ``opening``.
+    ``opening`` may wait, ``join`` does not: from its first frame on a joiner misses nothing and
+    gets nothing twice, whatever has happened since ``opening``.
     """
 
     async def opening(self) -> Opening | None:
-        """Return what ``join`` wants to be given, if it takes time to get."""
+        """Return what ``join`` must be given, if it takes time to get."""
 
     def join(self, reader: Reader, opening: Opening | None) -> None:
-        """Send `reader` what the channel has to say at first, then everything to come."""
+        """Send `reader` the opening frames, then every later frame."""
 
     def leave(self, reader: Reader) -> None:
-        """Send `reader` nothing more."""
+        """Stop sending to `reader`."""
 
     def book_changed(self) -> bool:
-        """Heed a committed batch that changed the book.
+        """Follow a committed batch that changed the book.
 
-        It is called from the first joiner on, until it returns False: nobody is left.
+        It is called from the first joiner on, until it returns False: no reader is left.
         """
 
+    def time_passed(self) -> None:
+        """Follow the settled time into another second."""
+
     def stop(self) -> None:
-        """Send nothing more."""
+        """Stop sending."""
 
 
 class Pace(msgspec.Struct, frozen=True):
-    """How feeds live in time.
-
-    ``settled_ms`` returns a Unix time before which nothing more can happen: all events that bear an
-    earlier one have been published. It never goes back.
-    """
+    """The timers of all feeds, and the minimum interval between two states of one feed."""
 
     timers: Timers
     interval_s: float
-    settled_ms: Callable[[], int]

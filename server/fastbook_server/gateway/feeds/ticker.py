@@ -8,12 +8,7 @@ from fastbook_server.gateway import encode, rfc6455
 from fastbook_server.gateway.feeds.audience import Audience, Reader, Throttle
 from fastbook_server.gateway.feeds.feed import Pace
 from fastbook_server.gateway.views import SecurityView
-from fastbook_server.values import clock
 from fastbook_wire.frames import TickerView
-
-TIMER_S_MIN = 0.05
-TIMER_S_MAX = 60.0
-"""The longest wait for a minute to roll out: the clock may be set, timers do not hear of that."""
 
 
 class TickerFeed:
@@ -21,12 +16,9 @@ class TickerFeed:
 
     def __init__(self, view: SecurityView, pace: Pace) -> None:
         self._view = view
-        self._timers = pace.timers
-        self._settled_ms = pace.settled_ms
         self._throttle = Throttle(pace.timers, pace.interval_s, self._emit)
         self._audience = Audience(pace.timers, pace.interval_s)
         self._shown: TickerView | None = None
-        self._timer: clock.Cancellable | None = None
 
     async def opening(self) -> None:
         """Return nothing: all that joiners need is at hand."""
@@ -34,7 +26,7 @@ class TickerFeed:
     def join(self, reader: Reader, opening: object = None) -> None:
         """Send the ticker of now, then each change."""
         del opening
-        ticker = self._view.ticker(self._settled_ms())
+        ticker = self._view.ticker()
         reader.send(rfc6455.text(encode.ticker(ticker)))
         if not self._audience:
             self._shown = ticker
@@ -42,27 +34,19 @@ class TickerFeed:
             self._shown = None
             self._throttle.changed()
         self._audience.join(reader)
-        self._watch()
 
     def leave(self, reader: Reader) -> None:
         """Send `reader` nothing more."""
         self._audience.leave(reader)
         if not self._audience:
-            self._pause()
-
-    def _pause(self) -> None:
-        self._throttle.stop()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+            self._throttle.stop()
 
     def book_changed(self) -> bool:
         """Send the ticker if it has changed, now or at the end of the throttle interval."""
         if not self._audience:
             return False
-        if self._differs(self._view.ticker(self._settled_ms())):
+        if self._differs(self._view.ticker()):
             self._throttle.changed()
-            self._watch()
         return True
 
     def _differs(self, ticker: TickerView) -> bool:
@@ -72,25 +56,18 @@ class TickerFeed:
         )
 
     def _emit(self) -> None:
-        ticker = self._view.ticker(self._settled_ms())
+        ticker = self._view.ticker()
         if self._differs(ticker):
             self._shown = ticker
             self._audience.show(rfc6455.text(encode.ticker(ticker)))
 
-    def _watch(self) -> None:
-        """Look again when the oldest minute will be too old."""
-        next_ms = self._view.tape.day.next_ms
-        if self._timer is None and next_ms is not None:
-            left_s = (next_ms - self._settled_ms()) / 1_000
-            delay_s = min(max(left_s, TIMER_S_MIN), TIMER_S_MAX)
-            self._timer = self._timers.call_later(delay_s, self._look)
-
-    def _look(self) -> None:
-        self._timer = None
-        self.book_changed()
-        self._watch()
+    def time_passed(self) -> None:
+        """Send the ticker if a minute has left the last 24 hours."""
+        next_ms = self._view.stats.day.next_ms
+        if next_ms is not None and self._view.watermarks.settled_ms >= next_ms:
+            self.book_changed()
 
     def stop(self) -> None:
         """Send nothing more."""
         self._audience.stop()
-        self._pause()
+        self._throttle.stop()

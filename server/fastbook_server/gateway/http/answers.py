@@ -52,9 +52,9 @@ def book(view: SecurityView, rows: int) -> bytes:
     )
 
 
-def ticker(view: SecurityView, now_ms: int) -> bytes:
+def ticker(view: SecurityView) -> bytes:
     """Answer ``/api/ticker``."""
-    return _encode(view.ticker(now_ms))
+    return _encode(view.ticker())
 
 
 def trades(security: str, found: Sequence[Traded], *, more: bool) -> bytes:

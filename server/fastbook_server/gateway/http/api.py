@@ -1,7 +1,7 @@
-"""``GET /api/…``: what is public, for who would rather ask than listen.
+"""``GET /api/…``: public data for clients that poll.
 
-Answers come from memory or from the past, each built once per throttle interval however many ask
-for it, and never from the matcher.
+Answers come from memory or from the database's history, never from the matcher. Each is built once
+per throttle interval, however many clients request it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from fastbook_server import metrics
 from fastbook_server.gateway.cache import kept
 from fastbook_server.gateway.http import answers
 from fastbook_server.gateway.http.history import HistoryOverloaded, HistoryQueue
-from fastbook_server.gateway.views import MarketData
+from fastbook_server.gateway.views import MarketViews
 from fastbook_server.store import StoreUnavailable
 from fastbook_server.values.instruments import Instrument
 from fastbook_wire.queries import (
@@ -40,7 +40,7 @@ Q = TypeVar("Q", bound=Query)
 
 
 class RequestRefused(Exception):
-    """A request that gets no answer, with its status, code and the parameter to blame."""
+    """A request that is refused: the status, the code, and the parameter at fault."""
 
     def __init__(
         self, status: int, code: Code, message: str, parameter: str | None = None, **headers: str
@@ -56,28 +56,22 @@ class RequestRefused(Exception):
 class HttpApi:
     """The paths below ``/api``.
 
-    `settled_ms` returns a time before which nothing more can happen to what is durable, `now_ms`
-    the same of what is public. `cors_origins` are those of other pages that may read the answers,
-    ``*`` stands for all.
+    Pages of `cors_origins` may read the answers; ``*`` allows all.
     """
 
     def __init__(
         self,
         *,
         instruments: Sequence[Instrument],
-        market_data: MarketData,
-        past: HistoryQueue,
+        views: MarketViews,
+        history: HistoryQueue,
         interval_s: float,
-        settled_ms: Callable[[], int],
-        now_ms: Callable[[], int],
         cors_origins: Sequence[str] = (),
     ) -> None:
         self._instruments = {i.security: i for i in instruments}
         self._first = instruments[0].security
-        self._market_data = market_data
-        self._past = past
-        self._settled_ms = settled_ms
-        self._now_ms = now_ms
+        self._views = views
+        self._history = history
         self._cors_origins = frozenset(cors_origins)
         self._all_instruments = answers.instruments(instruments)
         self._paths: dict[str, tuple[type[Query], Callable[[Any], Awaitable[bytes]]]] = {
@@ -170,21 +164,23 @@ class HttpApi:
         return self._all_instruments
 
     async def _book(self, query: BookQuery) -> bytes:
-        return answers.book(self._market_data.views[_named(query)], query.depth)
+        return answers.book(self._views.views[_named(query)], query.depth)
 
     async def _ticker(self, query: TickerQuery) -> bytes:
-        return answers.ticker(self._market_data.views[_named(query)], self._now_ms())
+        return answers.ticker(self._views.views[_named(query)])
 
     async def _trades(self, query: TradesQuery) -> bytes:
         security = _named(query)
-        found, more = await self._past.trades(security, before_seq=query.before, limit=query.limit)
+        found, more = await self._history.trades(
+            security, before_seq=query.before, limit=query.limit
+        )
         return answers.trades(security, found, more=more)
 
     async def _candles(self, query: CandlesQuery) -> bytes:
         instrument = self._instruments[_named(query)]
-        # Asked before the candles are read: what is settled now is whole in whatever they show.
-        settled_ms = self._settled_ms()
-        found, more = await self._past.candles(
+        # Taken before the candles are read: what is stored now is complete in whatever they show.
+        settled_ms = self._views.watermarks.stored_ms
+        found, more = await self._history.candles(
             instrument.security,
             query.interval,
             start_ms=query.start,

@@ -20,8 +20,7 @@ async def small_server(**settings: Any) -> AsyncIterator[str]:
     """Serve on a free port; yields the endpoint."""
     instruments = (InstrumentSpec.parse(f"{SECURITY}:0.1:1e-8"),)
     config = Config(port=0, instruments=instruments, **settings)
-    server = Server(config, MemoryStore(MemoryDatabase()))
-    await server.start()
+    server = await Server.start(config, MemoryStore(MemoryDatabase()))
     try:
         yield server.url.replace("http", "ws", 1) + "/ws"
     finally:

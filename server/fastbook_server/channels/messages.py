@@ -1,0 +1,183 @@
+"""The byte form of the seam's messages, for a gateway that is not in the matcher's process.
+
+MessagePack, arrays only. A batch is ``[version, number, settled_ms, stored_ms, orders, events]``:
+each order stands once, as the row of its fields, and an event is ``[kind, field, ...]`` with an
+order given by its row's index and an instrument by its number. Integers that do not fit 64 bits
+travel as decimal text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, get_args, get_type_hints
+
+import msgspec
+
+from fastbook_server.channels.committed import CommittedBatch
+from fastbook_server.channels.matcher import Withdraw
+from fastbook_server.values.events import (
+    PRIVATE,
+    ExchangeEvent,
+    Order,
+    OrderReport,
+    Traded,
+)
+from fastbook_server.values.instruments import Instrument
+from fastbook_wire.commands import ExchangeCommand
+
+VERSION = 1
+_INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
+_KINDS: tuple[type[Any], ...] = get_args(ExchangeEvent)
+_KIND_OF = {kind: n for n, kind in enumerate(_KINDS)}
+_ORDER_FIELDS = Order.__struct_fields__
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class MessageError(Exception):
+    """Bytes that are no message of this version; the text says what was expected and got."""
+
+
+class Submission(msgspec.Struct, frozen=True, array_like=True):
+    """One command on its way to the matcher; the fields are those of `Matcher.submit`."""
+
+    version: int
+    user_id: str
+    command: ExchangeCommand | Withdraw
+    withdraw_on_close: bool = False
+
+
+_submission = msgspec.msgpack.Decoder(Submission)
+_batch = msgspec.msgpack.Decoder(
+    tuple[int, int, int, int, list[list[Any]], list[list[Any]]], strict=True
+)
+
+
+def encode_submission(
+    user_id: str, command: ExchangeCommand | Withdraw, *, withdraw_on_close: bool = False
+) -> bytes:
+    """Return the bytes of a submitted command."""
+    return _encode(Submission(VERSION, user_id, command, withdraw_on_close))
+
+
+def decode_submission(data: bytes) -> Submission:
+    """Return the submission of these bytes.
+
+    Raises:
+        MessageError: they are none, or of another version.
+    """
+    try:
+        submission = _submission.decode(data)
+    except msgspec.DecodeError as error:
+        raise MessageError(f"expected a submission: {error}") from None
+    _check_version(submission.version)
+    return submission
+
+
+def encode_batch(batch: CommittedBatch) -> bytes:
+    """Return the bytes of a committed batch."""
+    table = _OrderTable()
+    events = [
+        [_KIND_OF[type(event)], *_pack(event, table.index)]
+        for part in (batch.orders, batch.trades, batch.reports)
+        for event in part
+    ]
+    marks = (batch.number, batch.settled_ms, batch.stored_ms)
+    return _encode((VERSION, *marks, table.rows, events))
+
+
+def decode_batch(data: bytes, instruments: Mapping[int, Instrument]) -> CommittedBatch:
+    """Return the batch of these bytes; `instruments` are the matcher's, by number.
+
+    Raises:
+        MessageError: they are none, of another version, or name an unknown instrument.
+    """
+    try:
+        version, number, settled_ms, stored_ms, rows, packed = _batch.decode(data)
+        _check_version(version)
+        orders = [_order(row, instruments) for row in rows]
+        events = [_unpack(_KINDS[kind], fields, orders) for kind, *fields in packed]
+    except (msgspec.DecodeError, LookupError, TypeError, ValueError) as error:
+        raise MessageError(f"expected a committed batch: {error!r}") from None
+    return CommittedBatch(
+        number=number,
+        settled_ms=settled_ms,
+        stored_ms=stored_ms,
+        orders=tuple(e for e in events if type(e) not in PRIVATE and type(e) is not Traded),
+        trades=tuple(e for e in events if type(e) is Traded),
+        reports=tuple(e for e in events if type(e) in PRIVATE),
+    )
+
+
+def _check_version(version: int) -> None:
+    if version != VERSION:
+        raise MessageError(f"expected a message of version {VERSION}, got version {version}")
+
+
+class _OrderTable:
+    """The orders of one message, each once: the same order is part of up to six events."""
+
+    def __init__(self) -> None:
+        self.rows: list[list[Any]] = []
+        self._index: dict[int, int] = {}  # by identity: equal orders are the same object
+
+    def index(self, order: Order) -> int:
+        """Return the index of an order's row; a new order gets the next one."""
+        known = self._index.get(id(order))
+        if known is None:
+            known = self._index[id(order)] = len(self.rows)
+            row = [_fitting(getattr(order, name)) for name in _ORDER_FIELDS]
+            row[_ORDER_FIELDS.index("instrument")] = order.instrument.number
+            self.rows.append(row)
+        return known
+
+
+def _pack(event: msgspec.Struct, index: Callable[[Order], int]) -> Iterable[Any]:
+    for name in event.__struct_fields__:
+        value = getattr(event, name)
+        if type(value) is Order:
+            yield index(value)
+        elif type(value) is tuple:  # the reports of a list of orders
+            yield [list(_pack(report, index)) for report in value]
+        else:
+            yield _fitting(value)
+
+
+def _fitting(value: Any) -> Any:
+    if type(value) is int and not _INT64_MIN <= value <= _INT64_MAX:
+        return str(value)
+    return value
+
+
+class _Reading:
+    """How the fields of one kind of event are read back."""
+
+    def __init__(self, kind: type[Any]) -> None:
+        hints = get_type_hints(kind)
+        names = kind.__struct_fields__
+        self.count = len(names)
+        self.orders = [n for n, name in enumerate(names) if hints[name] is Order]
+        self.integers = [n for n, name in enumerate(names) if hints[name] is int]
+        self.reports = [n for n, name in enumerate(names) if hints[name] == tuple[OrderReport, ...]]
+
+
+_READINGS = {kind: _Reading(kind) for kind in _KINDS}
+
+
+def _unpack(kind: type[Any], fields: list[Any], orders: list[Order]) -> Any:
+    reading = _READINGS[kind]
+    if len(fields) != reading.count:
+        raise ValueError(f"{kind.__name__}: expected {reading.count} fields, got {len(fields)}")
+    for n in reading.orders:
+        fields[n] = orders[fields[n]]
+    for n in reading.integers:
+        fields[n] = int(fields[n])
+    for n in reading.reports:
+        fields[n] = tuple(_unpack(OrderReport, report, orders) for report in fields[n])
+    return kind(*fields)
+
+
+def _order(row: list[Any], instruments: Mapping[int, Instrument]) -> Order:
+    fields = dict(zip(_ORDER_FIELDS, row, strict=True))
+    fields["instrument"] = instruments[fields["instrument"]]
+    return Order(**fields)

@@ -1,0 +1,150 @@
+"""The byte form of the seam's messages: whatever goes in comes out, and nothing else does."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import msgspec
+import pytest
+from hall import batch_of
+from hypothesis import given
+from hypothesis import strategies as st
+from trading import COIN, FINE, T0, Floor, ask, bid, delete, delete_all, market, orders
+
+from fastbook_server.channels import messages
+from fastbook_server.channels.committed import CommittedBatch
+from fastbook_server.channels.matcher import Withdraw
+from fastbook_server.channels.messages import (
+    MessageError,
+    decode_batch,
+    decode_submission,
+    encode_batch,
+    encode_submission,
+)
+from fastbook_server.values.events import PUBLIC, ExchangeEvent, OrderFilled, Traded
+
+INSTRUMENTS = {i.number: i for i in (COIN, FINE)}
+EMPTY = CommittedBatch(number=1, settled_ms=T0, stored_ms=T0 - 5)
+
+
+def one_of_each_kind() -> list[ExchangeEvent]:
+    """Return the events of a market in which each kind happens."""
+    floor = Floor()
+    for user_id, command in (
+        ("bob", ask(10, 2, "1", client_order_id="a")),
+        ("bob", ask(0.5, 2.0001, 2**53, security="FINE")),
+        ("ann", bid(10, 3, "2", post_only=False)),
+        ("ann", market("ask", 9, 7)),
+        ("ann", bid(1.5, 1, "3")),
+        ("bob", orders("4")),
+        ("bob", delete_all("5")),
+        ("cat", delete("6", id="x")),
+    ):
+        floor.do(user_id, command)
+    assert {type(e) for e in floor.events} == set(get_args(ExchangeEvent))
+    return floor.events
+
+
+def test_a_batch_with_every_kind_of_event_comes_back_equal():
+    batch = batch_of(one_of_each_kind(), T0)
+    again = decode_batch(encode_batch(batch), INSTRUMENTS)
+    assert again == batch
+
+
+def test_marks_come_back_equal():
+    assert decode_batch(encode_batch(EMPTY), INSTRUMENTS) == EMPTY
+
+
+def test_an_order_stands_once_however_many_events_it_is_part_of():
+    batch = batch_of(one_of_each_kind(), T0)
+    mentioned = {id(e.order) for e in batch.orders if hasattr(e, "order")}
+    rows = msgspec.msgpack.decode(encode_batch(batch))[4]
+    assert len({row[0] for row in rows}) == len(rows) >= len(mentioned)
+    again = decode_batch(encode_batch(batch), INSTRUMENTS)
+    fill = next(e for e in again.orders if isinstance(e, OrderFilled))
+    trade = next(e for e in again.trades if isinstance(e, Traded))
+    assert fill.taker is trade.order
+    assert fill.taker.instrument is COIN
+
+
+@pytest.mark.parametrize("notional", [2**63 - 1, 2**63, 2**104, -(2**63) - 1])
+def test_integers_of_any_size_come_back_equal(notional):
+    events = [
+        msgspec.structs.replace(e, notional=notional) if isinstance(e, Traded) else e
+        for e in one_of_each_kind()
+    ]
+    batch = batch_of(events, T0)
+    assert decode_batch(encode_batch(batch), INSTRUMENTS) == batch
+
+
+prices = st.integers(1, 4)
+amounts = st.integers(1, 3)
+commands = st.one_of(
+    st.builds(bid, prices, amounts, st.sampled_from([None, "r", 3])),
+    st.builds(ask, prices, amounts, client_order_id=st.sampled_from([None, "a", "é"])),
+    st.builds(market, st.sampled_from(["bid", "ask"]), amounts),
+    st.builds(delete_all, st.none(), st.sampled_from([None, "COIN"])),
+    st.builds(orders, st.sampled_from([None, "r"])),
+    st.builds(Withdraw),
+)
+scripts = st.lists(st.tuples(st.sampled_from(["ann", "bob"]), commands), max_size=20)
+
+
+@given(scripts)
+def test_what_random_commands_cause_comes_back_equal(script):
+    floor = Floor()
+    for user_id, command in script:
+        floor.do(user_id, command)
+    batch = batch_of(floor.events, T0)
+    assert decode_batch(encode_batch(batch), INSTRUMENTS) == batch
+
+
+@given(scripts, st.booleans())
+def test_submissions_come_back_equal(script, withdraw_on_close):
+    for user_id, command in script:
+        data = encode_submission(user_id, command, withdraw_on_close=withdraw_on_close)
+        again = decode_submission(data)
+        assert (again.user_id, again.command) == (user_id, command)
+        assert again.withdraw_on_close == withdraw_on_close
+
+
+# ---- what is refused -----------------------------------------------------------------------------
+
+
+def test_another_version_is_refused_by_name(monkeypatch):
+    batch, submission = encode_batch(EMPTY), encode_submission("ann", Withdraw())
+    monkeypatch.setattr(messages, "VERSION", 2)
+    with pytest.raises(MessageError, match="expected a message of version 2, got version 1"):
+        decode_batch(batch, INSTRUMENTS)
+    with pytest.raises(MessageError, match="expected a message of version 2, got version 1"):
+        decode_submission(submission)
+
+
+def test_an_unknown_instrument_is_refused():
+    data = encode_batch(batch_of(one_of_each_kind(), T0))
+    with pytest.raises(MessageError, match="expected a committed batch"):
+        decode_batch(data, {COIN.number: COIN})
+
+
+@given(st.data())
+def test_bytes_that_are_cut_or_changed_are_refused_or_a_batch(data):
+    whole = encode_batch(batch_of(one_of_each_kind(), T0))
+    at = data.draw(st.integers(0, len(whole) - 1))
+    cut = data.draw(st.booleans())
+    changed = whole[:at] + (
+        b"" if cut else bytes((data.draw(st.integers(0, 255)),)) + whole[at + 1 :]
+    )
+    try:
+        batch = decode_batch(changed, INSTRUMENTS)
+    except MessageError:
+        return
+    assert not cut
+    assert {type(e) for e in batch.orders} <= PUBLIC
+
+
+@given(st.binary(max_size=40))
+def test_any_bytes_are_refused_or_a_submission(data):
+    try:
+        decode_submission(data)
+    except MessageError:
+        pass
