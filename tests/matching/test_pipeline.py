@@ -429,6 +429,16 @@ async def test_idle_marks_come_at_whole_seconds_and_after_a_minute_at_whole_minu
     assert [s for s in seen if s <= 61_000] == [1_000 * n for n in range(1, 62)]
     assert minutes == [120_000, 180_000, 240_000, 300_000, 360_000]
     assert {len(b.orders) + len(b.trades) + len(b.reports) for b in line.told} == {0}
+    line.add("1")
+    line.store.answer()
+    await settle()
+    seen.clear()
+    for ms in range(400_000, 403_250, 250):
+        line.clock.stamp_ms = T0 + ms
+        line.clock.advance(0.25)
+    assert seen == [400_000, 401_000, 402_000, 403_000], (
+        "there was an order: marks come at seconds again"
+    )
     await line.stop()
     line.clock.advance(100)
     assert line.clock.pending == 0

@@ -124,6 +124,7 @@ class Pipeline:
         self._told = (0, 0)  # the settled and the stored time of the last message
         self._told_at_s = clock.time()  # when the last message with events left
         self._mark_at: Cancellable | None = None
+        self._mark_every_ms = MARK_MS
 
     # ---- taking commands ----------------------------------------------------------------------
 
@@ -330,6 +331,9 @@ class Pipeline:
         trades = tuple(e for e in pending.public if type(e) is Traded)
         orders = (e for e in pending.public if type(e) is not Traded)
         self._told_at_s = self._clock.time()
+        if self._mark_every_ms != MARK_MS:
+            self._mark_every_ms = MARK_MS
+            self._set_mark()
         self._tell(
             CommittedBatch(
                 number=self._batch_no,
@@ -347,9 +351,15 @@ class Pipeline:
         if (settled_ms, stored_ms) != self._told:
             mark = CommittedBatch(number=self._batch_no, settled_ms=settled_ms, stored_ms=stored_ms)
             self._tell(mark)
-        is_idle = self._clock.time() - self._told_at_s > MARK_IDLE_MS / 1_000
-        every_ms = MARK_IDLE_MS if is_idle else MARK_MS
-        delay_ms = every_ms - self._clock.now_ms() % every_ms
+        self._mark_every_ms = MARK_MS
+        if self._clock.time() - self._told_at_s > MARK_IDLE_MS / 1_000:
+            self._mark_every_ms = MARK_IDLE_MS
+        self._set_mark()
+
+    def _set_mark(self) -> None:
+        if self._mark_at is not None:
+            self._mark_at.cancel()
+        delay_ms = self._mark_every_ms - self._clock.now_ms() % self._mark_every_ms
         self._mark_at = self._clock.call_later(delay_ms / 1_000, self._mark)
 
     def _tell(self, batch: CommittedBatch) -> None:
