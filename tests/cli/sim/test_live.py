@@ -119,7 +119,7 @@ async def test_it_survives_a_restart_of_the_server(serve) -> None:
         again = await serve(database=database, port=server.port)
         before = seq(again)
         await until(lambda: seq(again) > before + 200)
-        best = again.exchange.markets["BTC-USD"].book
+        best = again.pipeline.exchange.markets["BTC-USD"].book
         assert best.best_bid is not None
         assert best.best_ask is not None
     assert orders_in(again.exchange) == 0
