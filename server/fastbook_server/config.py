@@ -1,7 +1,7 @@
-"""Settings: flags before ``FASTBOOK_*`` environment before a TOML file before defaults.
+"""Settings: flags win over ``FASTBOOK_*`` environment, that over a TOML file, that over defaults.
 
-``Config`` is the one frozen structure; its fields' types hold the bounds and its descriptions are
-the help texts. A setting that is not as it should be is named with the place it came from.
+``Config`` is the one frozen structure: the types of its fields hold the bounds, their descriptions
+are the help texts. An invalid setting is named together with its source.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 
 
 class ConfigError(Exception):
-    """A setting is wrong; the message names it, its source, what was expected and what was got."""
+    """An invalid setting; the message names it and its source, what was expected and got."""
 
 
 def _about(text: str) -> Meta:
@@ -35,49 +35,47 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Every setting of ``fastbook serve``."""
 
     host: Annotated[str, Meta(min_length=1), _about("Address to listen on.")] = "127.0.0.1"
-    port: Annotated[int, Meta(ge=0, le=65535), _about("Port to listen on; 0 takes a free one.")] = (
+    port: Annotated[int, Meta(ge=0, le=65535), _about("Port to listen on; 0 picks a free one.")] = (
         8080
     )
     data_dir: Annotated[
-        Text | None, _about("Folder of the private PostgreSQL; made if it is not there.")
+        Text | None, _about("Folder of the private PostgreSQL; created if missing.")
     ] = None
     database_url: Annotated[
         Text | None,
         _about(
-            "postgresql://… of a server to use instead of a private one (TimescaleDB if it can)."
+            "postgresql://… of a server to use instead of the private one; uses TimescaleDB there."
         ),
     ] = None
     instruments: Annotated[
         tuple[InstrumentSpec, ...],
-        _about("SECURITY:TICK:LOT to trade, such as BTC-USD:0.01:0.0001; may be repeated."),
+        _about("SECURITY:TICK:LOT to trade, such as BTC-USD:0.01:0.0001; repeatable."),
     ] = (InstrumentSpec.parse("BTC-USD:0.01:0.0001"),)
     durability: Annotated[
         Durability,
         _about(
-            "commit: clients see only what is durable. relaxed: they see it at once, and a crash "
-            "may lose the last moments."
+            "commit: clients see only durable events. relaxed: they see events at once, and a "
+            "crash may lose the most recent ones."
         ),
     ] = "commit"
     throttle_ms: Annotated[
-        int, Meta(ge=0, le=60_000), _about("Least time between two books of a security, in ms.")
+        int, Meta(ge=0, le=60_000), _about("Minimum interval between two book frames, in ms.")
     ] = 100
     last_trades: Annotated[
-        int, Meta(ge=0, le=100_000), _about("Trades that a client gets on connecting; 0 = all.")
+        int, Meta(ge=0, le=100_000), _about("Trades sent to a client on connecting; 0 = all.")
     ] = 50
     last_candles: Annotated[
-        int, Meta(ge=1, le=1_000), _about("Candles that a subscriber of a candles channel gets.")
+        int, Meta(ge=1, le=1_000), _about("Candles sent to a new subscriber of a candles channel.")
     ] = 100
-    depth: Annotated[int, Meta(ge=0, le=1_000_000), _about("Rows of a book per side; 0 = all.")] = (
-        50
-    )
+    depth: Annotated[int, Meta(ge=0, le=1_000_000), _about("Book rows per side; 0 = all.")] = 50
     on_close: Annotated[
         OnClose,
-        _about("keep: orders outlive their user's connection. cancel: they are withdrawn with it."),
+        _about("keep: orders outlive their user's connection. cancel: they are cancelled with it."),
     ] = "keep"
     resume_grace_s: Annotated[
         float,
         Meta(ge=0, le=86_400),
-        _about("How long a user may come back with the resume token, in seconds."),
+        _about("How long a user may resume after losing the connection, in seconds."),
     ] = 60.0
     allowed_origins: Annotated[
         tuple[str, ...],
@@ -94,55 +92,57 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = ()
     log_level: Annotated[LogLevel, _about("What to log to stderr.")] = "info"
 
-    frame_bytes_max: Annotated[Count, _about("Largest frame of a client; a larger one: 1009.")] = (
+    frame_bytes_max: Annotated[Count, _about("Largest frame a client may send; beyond: 1009.")] = (
         65_536
     )
     commands_per_second_max: Annotated[
-        Count, _about("Commands per second of one connection; more: rate_limited.")
+        Count, _about("Commands per second on one connection; beyond: rate_limited.")
     ] = 100_000
-    open_orders_max: Annotated[Count, _about("Open orders of one user; more: too_many_orders.")] = (
-        200_000
-    )
+    open_orders_max: Annotated[
+        Count, _about("Open orders of one user; beyond: too_many_orders.")
+    ] = 200_000
     open_orders_total_max: Annotated[
-        Count, _about("Open orders of all users; more: overloaded.")
+        Count, _about("Open orders of all users; beyond: overloaded.")
     ] = 2_000_000
     client_order_ids_max: Annotated[
-        Count, _about("Client order ids remembered of one user, for 24 h; more: overloaded.")
+        Count, _about("Client order ids remembered for one user, for 24 h; beyond: overloaded.")
     ] = 500_000
     client_order_ids_total_max: Annotated[
-        Count, _about("Client order ids remembered of all users; more: overloaded.")
+        Count, _about("Client order ids remembered for all users; beyond: overloaded.")
     ] = 5_000_000
-    sessions_max: Annotated[Count, _about("Connections in all; more: HTTP 503.")] = 10_000
+    sessions_max: Annotated[Count, _about("Connections in total; beyond: HTTP 503.")] = 10_000
     sessions_per_address_max: Annotated[
-        Count, _about("Connections of one address; more: HTTP 429.")
+        Count, _about("Connections from one address; beyond: HTTP 429.")
     ] = 10_000
     subscriptions_max: Annotated[
-        Count, _about("Channels of securities that one connection may follow; more: overloaded.")
+        Count, _about("Subscriptions of one connection; beyond: overloaded.")
     ] = 100
     inbox_commands_max: Annotated[
-        Count, _about("Commands waiting to be durable; above it, clients are read more slowly.")
+        Count, _about("Commands not yet durable; beyond, clients are read more slowly.")
     ] = 4_000
-    batch_commands_max: Annotated[Count, _about("Commands of one database transaction.")] = 2_000
+    batch_commands_max: Annotated[Count, _about("Commands per database transaction.")] = 2_000
     uncommitted_events_max: Annotated[
-        Count, _about("Events waiting for a database that is away; more: unavailable.")
+        Count, _about("Events waiting for a database that is away; beyond: unavailable.")
     ] = 200_000
     history_queries_max: Annotated[
-        Count, _about("Questions about the past that the database answers at the same time.")
+        Count, _about("History queries that run in the database at the same time.")
     ] = 2
     history_waiting_max: Annotated[
-        Count, _about("Requests that wait for such an answer; more: HTTP 503.")
+        Count, _about("Requests waiting for a history query; beyond: HTTP 503.")
     ] = 100
     outbox_bytes_soft: Annotated[
-        Count, _about("Unsent bytes of one connection above which it skips books.")
+        Count, _about("Unsent bytes of one connection beyond which it skips books.")
     ] = 262_144
     outbox_bytes_max: Annotated[
-        Count, _about("Unsent bytes of one connection above which it is closed with 4008.")
+        Count, _about("Unsent bytes of one connection beyond which it is closed with 4008.")
     ] = 16_777_216
     shutdown_s: Annotated[
-        float, Meta(ge=0, le=3_600), _about("How long a stop waits for the database, in seconds.")
+        float,
+        Meta(ge=0, le=3_600),
+        _about("How long a shutdown waits for the database, in seconds."),
     ] = 10.0
     store_checkpoint_every: Annotated[
-        Count, _about("Commands of a security between two checkpoints of book_at().")
+        Count, _about("Commands on a security between two checkpoints of book_at().")
     ] = 100_000
 
     compress_after_days: Annotated[
@@ -154,8 +154,8 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         int,
         Meta(ge=0, le=36_500),
         _about(
-            "Days after which TimescaleDB drops orders, trades, fills and cancellations (candles "
-            "stay); 0 = never, else at least 2."
+            "Days after which TimescaleDB drops orders, trades, fills and cancellations (never "
+            "candles); 0 = never, else at least 2."
         ),
     ] = 0
 
@@ -181,7 +181,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class Setting(Struct, frozen=True):
-    """One field of ``Config``, as the command line and the environment spell it."""
+    """A field of ``Config`` with its command-line and environment spellings; `many`: a list."""
 
     name: str
     type: Any
@@ -206,7 +206,7 @@ def _settings() -> tuple[Setting, ...]:
     for field in msgspec.structs.fields(Config):
         metas = [m for m in get_args(field.type)[1:] if isinstance(m, Meta)]
         about = next(m.description for m in metas if m.description)
-        many = field.name in ("instruments", "allowed_origins", "cors_origins")
+        many = isinstance(field.default, tuple)
         found.append(Setting(field.name, field.type, field.default, about, many))
     return tuple(found)
 

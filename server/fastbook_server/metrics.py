@@ -1,4 +1,4 @@
-"""The figures that ``/metrics`` shows, for Prometheus; what they count stands in their help."""
+"""The metrics that ``/metrics`` exposes to Prometheus; their help texts say what they count."""
 
 from __future__ import annotations
 
@@ -8,22 +8,26 @@ REGISTRY = CollectorRegistry()
 
 SESSIONS = Gauge("fastbook_sessions", "Open connections.", registry=REGISTRY)
 SLOW_READERS = Counter(
-    "fastbook_slow_readers", "Connections closed with 4008 for not reading.", registry=REGISTRY
+    "fastbook_slow_readers",
+    "Connections closed with 4008 because they read too slowly.",
+    registry=REGISTRY,
 )
-COMMANDS = Counter("fastbook_commands", "Commands taken by the matcher.", registry=REGISTRY)
+COMMANDS = Counter(
+    "fastbook_commands", "Commands accepted or refused by the matcher.", registry=REGISTRY
+)
 REFUSED = Counter("fastbook_refused", "Refused commands, by code.", ["code"], registry=REGISTRY)
 TRADES = Counter("fastbook_trades", "Trades published.", ["security"], registry=REGISTRY)
 SNAPSHOTS = Counter("fastbook_snapshots_built", "Opening pairs built.", registry=REGISTRY)
 BOOKS = Counter("fastbook_books_published", "Throttled books published.", registry=REGISTRY)
 API_REQUESTS = Counter(
-    "fastbook_api_requests", "Answers of /api, by status.", ["status"], registry=REGISTRY
+    "fastbook_api_requests", "Responses of /api, by status.", ["status"], registry=REGISTRY
 )
 HISTORY_QUERIES = Counter(
-    "fastbook_history_queries", "Questions about the past to the database.", registry=REGISTRY
+    "fastbook_history_queries", "History queries to the database.", registry=REGISTRY
 )
 COMMIT_SECONDS = Histogram(
     "fastbook_commit_seconds",
-    "Time from a batch's first attempt until it is durable.",
+    "Time from the first attempt to commit a batch until it is durable.",
     buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10),
     registry=REGISTRY,
 )
@@ -40,5 +44,5 @@ UNCOMMITTED = Gauge(
 
 
 def render() -> bytes:
-    """Return all figures in the text format."""
+    """Return all metrics in the text exposition format."""
     return generate_latest(REGISTRY)

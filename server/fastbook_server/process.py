@@ -1,4 +1,4 @@
-"""The life of a ``fastbook serve`` process: from the private database to the last closed socket."""
+"""The life of a ``fastbook serve`` process, from the private database to the last closed socket."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 OWN_FILES = 128
-"""Open files that are no connections: the database, logs, libraries."""
+"""Open files other than connections: the database, logs, libraries."""
 
 
 class StoppedError(Exception):
-    """A signal came before the server served; ``code`` is the exit code it asks for."""
+    """A signal arrived before the server was ready; ``code`` is the exit code it asks for."""
 
     def __init__(self, code: int) -> None:
         super().__init__(f"stopped with {code}")
@@ -42,10 +42,10 @@ async def serve(
 ) -> int:
     """Run a server until a signal or a failure; returns the exit code of the process.
 
-    `company` is entered once it serves and the signal handlers are in, and left before it stops;
-    `door` makes the server's door.
-    0: stopped by SIGTERM, 130: by SIGINT, 1: the database is lost for good or not all could be
-    committed. A second signal waits for nothing more.
+    `company` is entered once the server is ready and its signal handlers are installed, and left
+    before it stops; `door` makes the server's door. Exit codes: 0 after SIGTERM, 130 after SIGINT,
+    1 if the database is lost for good or not everything could be committed. A second signal stops
+    at once.
     """
     stop = _signals()
     await check_address(config.host, config.port)
@@ -83,7 +83,7 @@ async def serve(
 def _signals() -> asyncio.Future[int]:
     """Return a future that the first signal resolves with the exit code it asks for.
 
-    Each further one cancels whatever the process still waits for.
+    Each further signal cancels whatever the process still waits for.
     """
     loop = asyncio.get_running_loop()
     stop: asyncio.Future[int] = loop.create_future()
@@ -102,10 +102,10 @@ def _signals() -> asyncio.Future[int]:
 
 
 async def _unless_stopped(stop: asyncio.Future[int], step: Coroutine[Any, Any, T]) -> T:
-    """Return what a step of the start returns.
+    """Return the result of a start-up step.
 
     Raises:
-        StoppedError: a signal came first; the step has been cancelled.
+        StoppedError: a signal arrived first; the step has been cancelled.
     """
     task = asyncio.ensure_future(step)
     try:
@@ -132,11 +132,11 @@ async def _until_stopped(server: Server, stop: asyncio.Future[int]) -> int:
 
 
 def _allow_connections(sessions_max: int) -> int:
-    """Let the process open as many files as its sessions need; return how many may connect."""
+    """Raise the limit of open files as far as needed; return how many connections it allows."""
     wanted = sessions_max + SPARE_CONNECTIONS
     try:
         import resource
-    except ImportError:  # not on Windows, which has no such limit
+    except ImportError:  # Windows has no such limit
         return wanted
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and soft < wanted + OWN_FILES:
@@ -155,7 +155,7 @@ def _allow_connections(sessions_max: int) -> int:
 
 
 def _where(config: Config, dsn: str) -> str:
-    """Return how an analyst gets at the data; never a password."""
+    """Return how to reach the data, without any password."""
     if config.database_url is not None:
         parts = urlsplit(dsn)
         return f"{parts.hostname or 'local'}{parts.path}"

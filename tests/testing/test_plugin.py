@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from fastbook_server.config import Config
+from fastbook_server.config import SETTINGS, Config
 
 ONE = "def test_one(fastbook_server): "
 
@@ -244,6 +244,22 @@ def test_a_wrong_setting_is_one_clear_error_and_no_traceback(run):
     result.stdout.fnmatch_lines([f"@pytest.mark.fastbook: {line}" for line in said])
     assert "Traceback" not in result.stdout.str()
     assert "During handling" not in result.stdout.str()
+
+
+def test_every_setting_that_is_a_list_may_be_one_in_the_ini_file(run, pytester):
+    lists = [setting.name for setting in SETTINGS if setting.many and setting.name != "instruments"]
+    assert "cors_origins" in lists
+    lines = "".join(f"    {name} = https://a.example, https://b.example\n" for name in lists)
+    pytester.makeini(f"[pytest]\nfastbook =\n{lines}")
+    result = run(
+        """
+        def test_server(fastbook_server):
+            config = fastbook_server._core.config
+            for name in NAMES:
+                assert getattr(config, name) == ("https://a.example", "https://b.example")
+    """.replace("NAMES", repr(lists))
+    )
+    result.assert_outcomes(passed=1)
 
 
 def test_a_wrong_ini_setting_names_the_ini_file(run, pytester):

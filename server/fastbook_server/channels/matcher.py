@@ -14,7 +14,7 @@ OVERLOADED_RETRY_MS = 1_000
 
 
 class Unavailable(Exception):
-    """The matcher takes no command now: a bound was met, or it is stopping."""
+    """The matcher takes no command now: a bound is reached, or it is stopping."""
 
     def __init__(self, code: Code, message: str, retry_after_ms: int) -> None:
         super().__init__(message)

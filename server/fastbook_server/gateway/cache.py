@@ -1,4 +1,4 @@
-"""Keeping what was built for a moment (aiocache), built once for all who ask meanwhile."""
+"""A short-lived cache (aiocache); concurrent callers share one build."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any, TypeVar
 from aiocache import SimpleMemoryCache
 
 ENTRIES_MAX = 256
-"""How many values one function may have kept; a further one takes the place of the oldest."""
+"""How many values are cached per function; a further one replaces the oldest."""
 
 Q = TypeVar("Q")
 V = TypeVar("V")
 
 
 class _Bounded(SimpleMemoryCache):  # type: ignore[misc]
-    """A cache in memory of `entries_max` values."""
+    """An in-memory cache of at most `entries_max` values."""
 
     def __init__(self, entries_max: int, **options: Any) -> None:
         super().__init__(**options)
@@ -34,14 +34,14 @@ def kept(
     *,
     entries_max: int = ENTRIES_MAX,
 ) -> Callable[[Q], Awaitable[V]]:
-    """Return `build` that is called once per question and interval, however many ask.
+    """Return `build` with its results cached per question for `interval_s` seconds.
 
-    The question's ``repr`` is its name. `interval_s` 0: it is called for everyone. What raises is
-    not kept, but told to all who waited for it.
+    The key is the question's ``repr``. Concurrent callers share one call. With `interval_s` 0
+    nothing is cached. An exception is not cached; every caller that waited for it gets it.
     """
     if interval_s <= 0:
         return build
-    # timeout=0: aiocache's default wraps every get in a task, which costs five times more.
+    # timeout=0: aiocache's default wraps every get in a task, which costs five times as much.
     cache = _Bounded(entries_max, timeout=0)
     building: dict[str, asyncio.Task[V]] = {}
 
@@ -58,8 +58,8 @@ def kept(
         value: V | None = await cache.get(name)
         if value is not None:
             return value
-        # Who waits takes what is built: to look into the cache again could be too late, and then
-        # all who waited would build at once.
+        # Waiters take the result of the task itself: by the time they looked into the cache again,
+        # it might have expired, and all of them would build at once.
         task = building.get(name)
         if task is None:
             task = building[name] = asyncio.create_task(build_and_keep(question, name))

@@ -1,7 +1,7 @@
-"""The server's side of the wire: events to text frames' payloads, in the words of the protocol.
+"""The server's side of the wire: events to the JSON payloads of text frames.
 
-Numbers leave the integers here and nowhere else. Every function returns the JSON bytes of one
-frame; what many clients receive is encoded once and shared.
+Ticks and lots become the wire's numbers here and nowhere else. Every function returns the payload
+of one frame; a frame for many clients is encoded once and shared.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ from fastbook_wire.words import PROTOCOL, Channel, Interval
 
 
 class BookRowsJson(View):
-    """`BookRows` whose sides are JSON arrays already."""
+    """`BookRows` with sides that are already encoded as JSON arrays."""
 
     ask: Raw
     bid: Raw
 
 
 class _AggOrderBook(Frame, tag="aggOrderBook", kw_only=True):
-    """`AggOrderBook` of such rows."""
+    """`AggOrderBook` with such rows."""
 
     security: str
     seq: int
@@ -93,7 +93,7 @@ def welcome(
 
 
 def instrument_view(instrument: Instrument) -> InstrumentView:
-    """Return an instrument in the words of the wire."""
+    """Return an instrument as the wire shows it."""
     return InstrumentView(
         instrument.security,
         instrument.tick.number(1),
@@ -103,7 +103,7 @@ def instrument_view(instrument: Instrument) -> InstrumentView:
 
 
 def agg_order_book(security: str, seq: int, time_ms: int, asks: bytes, bids: bytes) -> bytes:
-    """Return an ``aggOrderBook`` frame of rows that are JSON arrays already, best first."""
+    """Return an ``aggOrderBook`` frame; `asks` and `bids` are JSON arrays, best first."""
     rows = BookRowsJson(Raw(asks), Raw(bids))
     return _encode(_AggOrderBook(security=security, seq=seq, time=time_ms, agg_order_book=rows))
 
@@ -115,7 +115,7 @@ def trades(security: str, seq: int, prev_seq: int | None, trades_: Sequence[Trad
 
 
 def trade_view(trade: Traded) -> TradeView:
-    """Return a trade in the words of the wire."""
+    """Return a trade as the wire shows it."""
     order = trade.order
     instrument = order.instrument
     return TradeView(
@@ -156,13 +156,13 @@ def checksum(security: str, seq: int, value: int) -> bytes:
 def candles(
     instrument: Instrument, interval: Interval, candles_: Iterable[Candle], *, final_ms: int
 ) -> bytes:
-    """Return a ``candles`` frame; those that start at `final_ms` or before are final."""
+    """Return a ``candles`` frame; candles that start at `final_ms` or earlier are final."""
     views = tuple(candle_view(instrument, c, final=c.start_ms <= final_ms) for c in candles_)
     return _encode(Candles(security=instrument.security, interval=interval, candles=views))
 
 
 def candle_view(instrument: Instrument, candle: Candle, *, final: bool) -> CandleView:
-    """Return a candle in the words of the wire."""
+    """Return a candle as the wire shows it."""
     price = instrument.tick.number
     return CandleView(
         time=candle.start_ms,
@@ -217,7 +217,7 @@ def _reported(report: OrderReport) -> OrderView:
 
 
 def order_view(order: Order, remaining: int, notional: int) -> OrderView:
-    """Return an order in the words of the wire; `notional` is what its fills have cost."""
+    """Return an order as the wire shows it; `notional` is that of its fills."""
     instrument, filled = order.instrument, order.quantity - remaining
     return OrderView(
         id=order.id,
@@ -242,7 +242,7 @@ def refusal(
     of_order: bool,
     retry_after_ms: int | None = None,
 ) -> bytes:
-    """Return why a command was refused: ``order`` rejected for add and delete, else ``error``."""
+    """Return the refusal of a command: a rejected ``order`` for add and delete, else ``error``."""
     if of_order:
         return _encode(
             OrderFrame(

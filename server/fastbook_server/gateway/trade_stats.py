@@ -1,8 +1,7 @@
-"""What one security's fills add up to: its candles of every interval, and its last 24 hours.
+"""Statistics of one security's fills: candles of every interval, and the last 24 hours.
 
-Fills are counted into the second in which they happened, and a second into all the rest when it is
-over or somebody looks: where nobody does, a fill costs one addition. Prices are in ticks, volumes
-in lots.
+A fill is added to the current second; the second is added to everything else when it is over or a
+reader flushes it. Without readers a fill costs one addition. Prices are in ticks, volumes in lots.
 """
 
 from __future__ import annotations
@@ -17,13 +16,13 @@ SECOND_MS = 1_000
 MINUTE_MS = 60_000
 DAY_MS = 86_400_000
 DAY_MINUTES = DAY_MS // MINUTE_MS + 1
-"""How many minutes the last 24 hours touch: the one in which they began is counted whole."""
+"""How many minutes the last 24 hours touch; the minute in which they began counts whole."""
 
 
 class Day:
-    """The last 24 hours, to the minute: a minute counts until all of it is older than that.
+    """The last 24 hours, to the minute: a minute counts until all of it is older.
 
-    Adding and leaving out are O(1), on average.
+    Adding and dropping a minute is O(1) amortised.
     """
 
     def __init__(self, minutes: Iterable[Candle] = ()) -> None:
@@ -35,7 +34,7 @@ class Day:
             self.add(minute, minute)
 
     def add(self, part: Candle, minute: Candle) -> None:
-        """Count a part of a minute, which is never older than the newest one."""
+        """Add a part of `minute`, which is never older than the newest one."""
         if not self._minutes or self._minutes[-1].start_ms != minute.start_ms:
             self._minutes.append(minute)
             self.advance(minute.start_ms)
@@ -44,7 +43,7 @@ class Day:
         _push(self._lows, minute.start_ms, part.low, -1)
 
     def advance(self, now_ms: int) -> bool:
-        """Leave out what has become too old; return whether there was something."""
+        """Drop the minutes that are too old at `now_ms`; return whether there were any."""
         oldest_ms = now_ms - DAY_MS - MINUTE_MS + 1
         minutes, before = self._minutes, len(self._minutes)
         while minutes and minutes[0].start_ms < oldest_ms:
@@ -76,7 +75,7 @@ class Day:
 
 
 def _push(extremes: deque[tuple[int, int]], start_ms: int, price: int, sign: int) -> None:
-    """Note a price, and forget those that can never be the extreme again."""
+    """Add a price, and drop those that can never be the extreme again."""
     while extremes and sign * extremes[-1][1] <= sign * price:
         extremes.pop()
     extremes.append((start_ms, price))
@@ -85,8 +84,8 @@ def _push(extremes: deque[tuple[int, int]], start_ms: int, price: int, sign: int
 class TradeStats:
     """All candles and the last 24 hours of one security.
 
-    `past` holds candles by interval, oldest first; `kept` is how many of each are kept in memory.
-    What is read from ``series``, ``day`` and ``last`` is of now after ``flush``.
+    `past` holds candles by interval, oldest first; `kept` of each interval stay in memory.
+    ``series``, ``day`` and ``last`` are current after ``flush``.
     """
 
     def __init__(self, kept: int, past: Mapping[Interval, Iterable[Candle]] | None = None) -> None:
@@ -98,10 +97,10 @@ class TradeStats:
         minutes = self.series["1m"].candles
         self.last = minutes[-1].close if minutes else None
         self.day = Day(minutes)
-        self._second: Candle | None = None  # what has not been counted into the rest yet
+        self._second: Candle | None = None  # not added to the rest yet
 
     def add(self, time_ms: int, price: int, quantity: int, is_first: bool) -> None:
-        """Count a fill, which is never older than the one before it."""
+        """Add a fill, never older than the one before it."""
         second = self._second
         if second is None or time_ms - second.start_ms >= SECOND_MS:
             self.flush()
@@ -111,7 +110,7 @@ class TradeStats:
             second.add(price, quantity, is_first)
 
     def flush(self) -> None:
-        """Count what has been added into every series."""
+        """Add the current second to every series and the day."""
         second, self._second = self._second, None
         if second is None:
             return
@@ -122,5 +121,5 @@ class TradeStats:
 
 
 def kept_of(interval: Interval, kept: int) -> int:
-    """Return how many candles of an interval are needed, to show the last `kept` of each."""
+    """Return how many candles of an interval must be kept to show the last `kept` of each."""
     return max(kept, DAY_MINUTES) if interval == "1m" else kept

@@ -32,11 +32,11 @@ _SIDES: dict[SideName, fastbook.Side] = {"bid": BID, "ask": ASK}
 _OPPOSITE: dict[SideName, fastbook.Side] = {"bid": ASK, "ask": BID}
 Levels = list[tuple[int, int]]
 Past = Mapping[str, Mapping[Interval, Iterable[Candle]]]
-"""Candles of the past by security and interval, oldest first."""
+"""Past candles by security and interval, oldest first."""
 
 
 class Watermarks:
-    """How far the matcher's time is settled, as its last message said; see `CommittedBatch`."""
+    """How far the matcher's time is settled, as of its last message; see `CommittedBatch`."""
 
     __slots__ = ("settled_ms", "stored_ms")
 
@@ -45,7 +45,7 @@ class Watermarks:
 
 
 class SecurityView:
-    """The depth, the last trades and the statistics of one security, as they stood after ``seq``.
+    """The depth, the last trades and the statistics of one security, as of ``seq``.
 
     ``rows_max`` and ``trades_max`` bound what frames show; 0 shows all.
     """

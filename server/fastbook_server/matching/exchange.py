@@ -103,8 +103,8 @@ class Exchange:
         """Return all events that the command causes, in order, the reply among them.
 
         `time_ms` must not go back from call to call. A refused command changes nothing and takes
-        no ``seq``. A new order with
-        `withdraw_on_close` does not outlive its user's connection.
+        no ``seq``. `withdraw_on_close` marks a new order not to outlive
+        its user's connection.
         """
         try:
             match command:

@@ -39,10 +39,10 @@ log = logging.getLogger(__name__)
 RETRY_DELAY_FIRST_S = 0.05
 RETRY_DELAY_MAX_S = 2.0
 STALL_S = 1.0
-"""A commit that takes longer counts as a database that is away."""
+"""A commit that takes longer makes the database count as away."""
 
 IDLE_CHECK_S = 5.0
-"""Without commands, an empty batch asks this often whether the database is there and still ours."""
+"""When idle, an empty batch checks this often that the database is there and still ours."""
 
 MARK_MS = 1_000
 MARK_IDLE_MS = 60_000
@@ -122,7 +122,7 @@ class Pipeline:
         self._unpublished = _Pending()  # relaxed only
         self._publish_at: Cancellable | None = None
         self._told = (0, 0)  # the settled and the stored time of the last message
-        self._told_at_s = clock.time()  # when the last message with events left
+        self._told_at_s = clock.time()  # when the last message with events was sent
         self._mark_at: Cancellable | None = None
         self._mark_every_ms = MARK_MS
 
@@ -130,7 +130,7 @@ class Pipeline:
 
     @property
     def available(self) -> bool:
-        """Whether the database keeps up: no failed or stalled commit, not stopping."""
+        """Whether commits succeed and keep up, and the pipeline is not stopping."""
         since = self._commit_since
         stalled = since is not None and self._clock.time() - since > STALL_S
         return not (self._failing or stalled or self._stopping)
@@ -141,7 +141,7 @@ class Pipeline:
         return self._commands >= self._inbox_commands_max and self.available
 
     async def progress(self) -> None:
-        """Wait until a batch has been committed, or long enough to look again."""
+        """Wait until a batch has been committed, or long enough to check again."""
         waiter = asyncio.ensure_future(self._progress.wait())
         await asyncio.wait((waiter,), timeout=STALL_S)
         waiter.cancel()
@@ -173,7 +173,7 @@ class Pipeline:
         batch.add(events, self._time_ms)
         self._commands += 1
         weight = len(events)
-        if type(command) is Orders:  # one event as long as the list that it carries
+        if type(command) is Orders:  # one event, as heavy as the list that it carries
             weight += sum(len(e.reports) for e in events if type(e) is OrdersListed)
         batch.weight += weight
         self._events += weight
@@ -214,7 +214,7 @@ class Pipeline:
                 user_id, command, self._time_ms, withdraw_on_close=withdraw_on_close
             )
         except Exception as error:
-            # Our own bug, and the books may be half changed: only a rebuild from SQL is right.
+            # A bug of ours, and the books may be half changed: only a rebuild from SQL is right.
             log.critical("stopping: %r failed", command, exc_info=True)
             self._bug = error
             self.stop()
@@ -227,13 +227,13 @@ class Pipeline:
 
         Raises:
             StoreError: the database is no longer ours, or refused a batch for good.
-            Exception: the exchange failed; what was matched before is committed and published.
+            Exception: the exchange failed; what was matched before that is committed and published.
         """
         self._mark()
         try:
             await self._run()
         finally:
-            self._stopping = True  # whatever ended it: what comes now would never be committed
+            self._stopping = True  # whatever ended it, a later command would never be committed
             if self._mark_at is not None:
                 self._mark_at.cancel()
 
@@ -258,7 +258,7 @@ class Pipeline:
                 return
 
     async def _until_woken(self) -> None:
-        """Wait for commands; meanwhile make sure now and then that the database is still ours."""
+        """Wait for commands; now and then check that the database is still there and still ours."""
         while not self._wake.is_set():
             try:
                 async with asyncio.timeout(self._idle_check_s):
@@ -267,7 +267,7 @@ class Pipeline:
                 await self._write(())
 
     def stop(self) -> None:
-        """Refuse further commands; ``run`` returns when what was taken is committed."""
+        """Refuse further commands; ``run`` returns once those already taken are committed."""
         self._stopping = True
         self._wake.set()
 
@@ -324,7 +324,7 @@ class Pipeline:
             self._publish(pending)
 
     def _publish(self, pending: _Pending) -> None:
-        """Publish what commands caused, and with it how far time is settled now."""
+        """Publish the events of commands, and how far time is settled."""
         for report in pending.reports:
             if type(report) is CommandRefused:
                 metrics.REFUSED.labels(report.code).inc()
@@ -346,7 +346,7 @@ class Pipeline:
         )
 
     def _mark(self) -> None:
-        """Publish an idle mark if time has been settled since the last message; set the next."""
+        """Publish an idle mark if the settled time has moved, and set the timer of the next."""
         settled_ms, stored_ms = self._settled_ms(), self._stored_ms()
         if (settled_ms, stored_ms) != self._told:
             mark = CommittedBatch(number=self._batch_no, settled_ms=settled_ms, stored_ms=stored_ms)

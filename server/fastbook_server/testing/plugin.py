@@ -101,11 +101,13 @@ def _of_marker(mark: pytest.Mark) -> Mapping[str, Any]:
 
 
 def _of_ini(lines: list[str]) -> dict[str, Any]:
+    from fastbook_server.config import SETTINGS
+
+    lists = {setting.name for setting in SETTINGS if setting.many}
     values: dict[str, Any] = {}
     for line in lines:
         name, is_one, value = (part.strip() for part in line.partition("="))
         if not is_one or not name:
             pytest.fail(f"ini setting fastbook: expected name = value, got {line!r}", pytrace=False)
-        many = name in ("instruments", "allowed_origins")
-        values[name] = value.replace(",", " ").split() if many else value
+        values[name] = value.replace(",", " ").split() if name in lists else value
     return values

@@ -1,4 +1,4 @@
-"""Candles: what traded in each bucket of time, in integers, computed from fills alone."""
+"""Candles: the trading of each time bucket, in integers, computed from fills alone."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import msgspec
 class Candle(msgspec.Struct, gc=False):
     """One bucket in which something traded; prices in ticks, ``volume`` in lots.
 
-    ``start_ms`` is a multiple of the interval. ``trades`` counts incoming orders that traded, not
-    their fills.
+    ``start_ms`` is a multiple of the interval. ``trades`` counts the incoming orders that traded,
+    not their fills.
     """
 
     start_ms: int
@@ -24,7 +24,7 @@ class Candle(msgspec.Struct, gc=False):
     trades: int
 
     def add(self, price: int, quantity: int, is_first: bool) -> None:
-        """Count one more fill; `is_first`: the first one of its incoming order."""
+        """Add a fill; `is_first` marks the first fill of its incoming order."""
         if price > self.high:
             self.high = price
         elif price < self.low:
@@ -34,7 +34,7 @@ class Candle(msgspec.Struct, gc=False):
         self.trades += is_first
 
     def merge(self, later: Candle) -> None:
-        """Count what came later in the same bucket."""
+        """Add a later part of the same bucket."""
         self.high = max(self.high, later.high)
         self.low = min(self.low, later.low)
         self.close = later.close
@@ -45,7 +45,7 @@ class Candle(msgspec.Struct, gc=False):
 class CandleSeries:
     """The last `kept` candles of one security and one interval, oldest first (0: all).
 
-    ``ended`` collects those that a later one has ended, for who asks for it; None: nobody does.
+    ``ended`` collects candles that a later one has ended, for a reader that empties it; None: off.
     """
 
     def __init__(self, interval_ms: int, kept: int, past: Iterable[Candle] = ()) -> None:
@@ -54,7 +54,7 @@ class CandleSeries:
         self.ended: list[Candle] | None = None
 
     def add(self, time_ms: int, price: int, quantity: int, is_first: bool) -> Candle:
-        """Count a fill, which is never older than the one before it; return its candle."""
+        """Add a fill, never older than the one before it; return its candle."""
         start_ms = time_ms - time_ms % self.interval_ms
         if self.candles and self.candles[-1].start_ms == start_ms:
             candle = self.candles[-1]
@@ -65,9 +65,9 @@ class CandleSeries:
         return candle
 
     def merge(self, part: Candle) -> Candle:
-        """Count what a shorter bucket holds, which is never older than the one before it.
+        """Add a candle of a shorter interval that divides this one; return the candle it went into.
 
-        Its interval must divide this one's. Returns the candle that it became part of.
+        Parts must arrive in order of time.
         """
         start_ms = part.start_ms - part.start_ms % self.interval_ms
         if self.candles and self.candles[-1].start_ms == start_ms:

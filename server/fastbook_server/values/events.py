@@ -1,8 +1,8 @@
-"""What the exchange says happened: immutable values, returned by ``Exchange.apply``.
+"""The events of the exchange: immutable values, returned by ``Exchange.apply``.
 
-The store turns public events into rows, the market data view turns them into books and trades,
-and private ones are routed to their user. Prices are in ticks, quantities in lots, notionals in
-ticks x lots, times in Unix milliseconds.
+The store turns public events into rows and the views turn them into books and trades; private ones
+are routed to their user. Prices are in ticks, quantities in lots, notionals in ticks x lots, times
+in Unix milliseconds.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from fastbook_wire.words import (
 
 
 class Order(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """An accepted order as it came: what never changes of it.
+    """An accepted order: what never changes about it.
 
-    ``seq`` is the number of the command that brought it, and its number in the engine's book.
-    ``price`` is None for a market order. ``withdraw_on_close`` says that it must not outlive its
-    user's connection.
+    ``seq`` is the number of the command that placed it, and its number in the engine's book.
+    ``price`` is None for a market order. With ``withdraw_on_close`` it must not outlive its user's
+    connection.
     """
 
     id: str
@@ -50,7 +50,7 @@ class Order(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 class OrderAccepted(msgspec.Struct, frozen=True, gc=False):
-    """A new order came in and took its ``seq``; what it did follows in the same list."""
+    """A new order was accepted and took its ``seq``; its effects follow in the same list."""
 
     order: Order
 
@@ -71,7 +71,7 @@ class OrderFilled(msgspec.Struct, frozen=True, gc=False):
 
 
 class OrderRested(msgspec.Struct, frozen=True, gc=False):
-    """What remained of a new order entered the book."""
+    """The unfilled remainder of a new order entered the book."""
 
     order: Order
     remaining: int
@@ -82,8 +82,8 @@ class OrderRested(msgspec.Struct, frozen=True, gc=False):
 class OrderCancelled(msgspec.Struct, frozen=True, gc=False):
     """``quantity`` of an order ended without a fill.
 
-    ``rested`` says whether it left the book (then ``level_quantity`` is what is left on its level)
-    or was the remainder of an incoming order that never got there.
+    With ``rested`` the order left the book, and ``level_quantity`` is what is left on its level;
+    otherwise it is the remainder of an incoming order that never entered the book.
     """
 
     seq: int
@@ -97,7 +97,7 @@ class OrderCancelled(msgspec.Struct, frozen=True, gc=False):
 
 
 class Traded(msgspec.Struct, frozen=True, gc=False):
-    """All fills of one incoming order at once: the public trade."""
+    """The public trade: all fills of one incoming order."""
 
     id: str
     seq: int
@@ -113,7 +113,7 @@ class Traded(msgspec.Struct, frozen=True, gc=False):
 class OrderReport(msgspec.Struct, frozen=True, gc=False):
     """An order's state after a command; with ``ref`` it is the reply to that command.
 
-    ``last_price`` and ``last_quantity`` are those of the fill that a maker's report is about.
+    ``last_price`` and ``last_quantity`` are set in the report of a fill to its maker.
     """
 
     user_id: str
@@ -128,10 +128,10 @@ class OrderReport(msgspec.Struct, frozen=True, gc=False):
 
 
 class CommandRefused(msgspec.Struct, frozen=True, gc=False):
-    """A command broke a rule; nothing changed. ``code`` is one of ``the wire's codes``.
+    """A command broke a rule; nothing changed. ``code`` is a `fastbook_wire.words.Code`.
 
-    ``of_order`` says whether it asked for or about one order (add, delete). ``retry_after_ms`` is
-    for refusals that may pass by themselves.
+    ``of_order`` marks commands about one order (add, delete). ``retry_after_ms`` is set where
+    waiting may help.
     """
 
     user_id: str
@@ -151,7 +151,7 @@ class OrdersListed(msgspec.Struct, frozen=True, gc=False):
 
 
 class AllDeleted(msgspec.Struct, frozen=True, gc=False):
-    """``count`` orders of a user were withdrawn at once; their reports follow."""
+    """``count`` orders of a user were cancelled at once; their reports follow."""
 
     user_id: str
     ref: str | int | None

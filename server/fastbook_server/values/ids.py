@@ -1,11 +1,11 @@
-"""Ids of orders and trades: UUIDv7 texts whose free bits say what they are.
+"""Ids of orders and trades: UUIDv7 texts whose free bits carry their origin.
 
 RFC 9562 leaves 74 bits free beside the time. Here they carry, from the highest:
 
     epoch 20 | seq 40 | instrument 12 | kind 2
 
-so ids sort by time, then in the order in which they were given, are unique across kinds,
-securities and restarts, and lead back to their order without a dictionary of texts.
+so ids sort by time and then by assignment, are unique across kinds, securities and restarts, and
+lead back to their order without a dictionary.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ INSTRUMENT_MAX = 2**12 - 1
 
 
 class Kind(IntEnum):
-    """What an id names."""
+    """What kind of thing an id identifies."""
 
     ORDER = 1
     TRADE = 2
@@ -51,7 +51,7 @@ def encode(time_ms: int, epoch: int, seq: int, instrument: int, kind: Kind) -> s
 def decode(text: str) -> Id | None:
     """Return the parts of an id, or None if `text` cannot be one of ours.
 
-    The answer is a claim: that the order it leads to bears exactly this id must be checked.
+    The parts are a claim: the caller must check that the order found really has this id.
     """
     if len(text) != 36:
         return None

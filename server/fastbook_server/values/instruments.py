@@ -10,9 +10,9 @@ from fastbook_wire.grid import Grid
 
 
 class Instrument(msgspec.Struct, frozen=True):
-    """One tradable security: what a price and an amount of it may be.
+    """A tradable security and the grids of its prices and amounts.
 
-    ``number`` is given by the database once and for all; it is part of every id.
+    ``number`` is assigned by the database once and never changes; it is part of every id.
     """
 
     number: int
@@ -22,7 +22,7 @@ class Instrument(msgspec.Struct, frozen=True):
     status: Literal["open", "halted"] = "open"
 
     def total(self, notional: int) -> float:
-        """Return ``price x amount`` of a notional in ticks x lots: one division, exact integers."""
+        """Return price x amount for a notional in ticks x lots: exact, rounded to a double once."""
         return (
             notional
             * (self.tick.numerator * self.lot.numerator)
@@ -30,12 +30,12 @@ class Instrument(msgspec.Struct, frozen=True):
         )
 
     def average(self, notional: int, quantity: int) -> float:
-        """Return the average price of `quantity` lots that cost `notional` ticks x lots."""
+        """Return the average price of `quantity` lots with a notional in ticks x lots."""
         return notional * self.tick.numerator / (quantity * self.tick.denominator)
 
 
 class InstrumentSpec(msgspec.Struct, frozen=True):
-    """An instrument as it is configured, before the database has given it a number."""
+    """A configured instrument, before the database has assigned its number."""
 
     security: str
     tick: Grid
@@ -47,7 +47,7 @@ class InstrumentSpec(msgspec.Struct, frozen=True):
         """Return the instrument of a ``SECURITY:TICK:LOT`` text, such as ``BTC-USD:0.01:0.0001``.
 
         Raises:
-            ValueError: the text has another shape; the message says which part.
+            ValueError: the text has another form; the message names the part.
         """
         parts = text.split(":")
         if len(parts) != 3:
@@ -59,10 +59,10 @@ class InstrumentSpec(msgspec.Struct, frozen=True):
     def build(
         cls, security: str, tick: str, lot: str, status: Literal["open", "halted"] = "open"
     ) -> InstrumentSpec:
-        """Return the validated instrument of its parts.
+        """Return the instrument of these parts after validating them.
 
         Raises:
-            ValueError: a part is not as it should be; the message says which.
+            ValueError: a part is invalid; the message names it.
         """
         if not 1 <= len(security) <= 32 or not all(
             c.isascii() and (c.isalnum() or c in "-._/") for c in security

@@ -1,4 +1,4 @@
-"""What crosses the line between the exchange and its store: recovered state in, batches out."""
+"""What passes between the matching server and its store: recovered state and batches."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from fastbook_server.values.instruments import Instrument
 from fastbook_wire.words import Reason, Status
 
 Durability = Literal["commit", "relaxed"]
-"""When clients are told: once the database has it, or as soon as it is matched."""
+"""When clients are told of an event: once it is durable, or as soon as it is matched."""
 
 CLIENT_ORDERS_KEPT_MS = 24 * 3_600_000
-"""How long a client order id is known once its order has left the book."""
+"""How long the client order id of an ended order is remembered."""
 
 
 class OpenOrder(msgspec.Struct, frozen=True, gc=False):
-    """A resting order as it was recovered: what remains, and what its fills have cost so far."""
+    """A resting order as recovered: its remaining lots, and the notional of its fills so far."""
 
     order: Order
     remaining: int
@@ -26,7 +26,7 @@ class OpenOrder(msgspec.Struct, frozen=True, gc=False):
 
 
 class ClientOrder(msgspec.Struct, frozen=True, gc=False):
-    """The last state of an order with a client order id, so that a retry is recognised."""
+    """The last state of an order with a client order id, by which a retry is recognised."""
 
     order: Order
     status: Status
@@ -36,18 +36,17 @@ class ClientOrder(msgspec.Struct, frozen=True, gc=False):
 
 
 class Recovered(msgspec.Struct, frozen=True):
-    """All that a start needs from the past.
+    """All that a server recovers at its start.
 
-    ``epoch`` has already been raised and claimed for this start. ``open_orders`` are in priority
-    order within each price level (by ``seq``). ``client_orders`` are those of the last 24 h before
-    ``time_ms``, oldest first. ``last_trades`` holds, per security, the newest trades, oldest first,
-    and ``last_trade_seq`` is simply the ``seq`` of the last of them.
+    ``epoch`` is already raised and claimed for this start. ``open_orders`` are in priority
+    order within each price level (by ``seq``). ``client_orders`` are those of the 24 h before
+    ``time_ms``, oldest first. ``last_trades`` holds each security's newest trades, oldest first.
     """
 
     epoch: int
     batch_no: int
-    time_ms: int  # the last stamp that was committed; 0 on a new database
-    token_key: bytes  # 32 random bytes, made once per database
+    time_ms: int  # the newest committed stamp; 0 on a new database
+    token_key: bytes  # 32 random bytes, generated once per database
     instruments: tuple[Instrument, ...]  # in the order of the specs
     seqs: dict[str, int]  # last seq by security
     open_orders: tuple[OpenOrder, ...]
@@ -58,7 +57,7 @@ class Recovered(msgspec.Struct, frozen=True):
 class Batch(msgspec.Struct, frozen=True):
     """What one transaction makes durable: the public events of a run of commands, in order.
 
-    ``number`` is the previous batch's plus one; ``time_ms`` the last stamp given out.
+    ``number`` is that of the previous batch plus one; ``time_ms`` is the newest stamp.
     """
 
     number: int

@@ -122,7 +122,7 @@ async def test_it_survives_a_restart_of_the_server(serve) -> None:
         best = again.pipeline.exchange.markets["BTC-USD"].book
         assert best.best_bid is not None
         assert best.best_ask is not None
-    assert orders_in(again.exchange) == 0
+    assert orders_in(again.pipeline.exchange) == 0
 
 
 async def test_a_server_that_allows_little_is_not_pressed(serve) -> None:

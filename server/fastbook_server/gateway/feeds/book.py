@@ -1,4 +1,4 @@
-"""The channel ``book``: every trade at once, the aggregated book at most so often."""
+"""The channel ``book``: every trade immediately, the aggregated book throttled."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from fastbook_server.gateway.snapshots import Opening
 from fastbook_server.gateway.views import SecurityView
 
 HISTORY_BYTES_MAX = 4 * 2**20
-"""How much of its live trades a feed keeps for joiners; one whose pair is older gets a new pair."""
+"""Live trades that a feed keeps for joiners; one with an older opening pair gets a new pair."""
 
 
 class BookFeed:
-    """One security's live trades and books, and what a late joiner has yet to be told.
+    """One security's live trades and books, and the recent frames that a joiner may lack.
 
-    `kept` returns an opening pair that may be some time old, `build` that of now.
+    `kept` returns a cached opening pair, `build` the current one.
     """
 
     def __init__(
@@ -38,17 +38,17 @@ class BookFeed:
         self._audience = Audience(pace.timers, pace.interval_s)
         self._history: deque[tuple[int, bytes]] = deque()  # (last seq, trades frame)
         self._history_bytes = 0
-        self._forgotten_seq = -1  # no frame up to this trade is in the history any more
-        self._book: tuple[int, bytes] | None = None  # the last one that was published
+        self._forgotten_seq = -1  # frames up to this trade are no longer kept
+        self._book: tuple[int, bytes] | None = None  # the newest published one
 
     async def opening(self) -> Opening:
         """Return the opening pair, at most one throttle interval old."""
         return await self._kept()
 
     def join(self, reader: Reader, opening: Opening | None) -> None:
-        """Send the opening pair and all that was published since, then everything to come.
+        """Send the opening pair and the frames published since, then every later frame.
 
-        A pair that is so old that trades since are forgotten gives way to that of now.
+        If the frames since then are no longer kept, the current pair is sent instead.
         """
         if opening is None or _known(opening) < self._forgotten_seq:
             opening = self._build()
@@ -62,7 +62,7 @@ class BookFeed:
         self._audience.join(reader)
 
     def leave(self, reader: Reader) -> None:
-        """Send `reader` nothing more."""
+        """Stop sending to `reader`."""
         self._audience.leave(reader)
 
     def publish_trades(self, seq: int, payload: bytes) -> None:
@@ -76,7 +76,7 @@ class BookFeed:
         self._audience.tell(frame)
 
     def book_changed(self) -> bool:
-        """Publish the book now or at the end of the interval, also for those who will join."""
+        """Publish the book now or at the end of the interval, also for later joiners."""
         self._throttle.changed()
         return True
 
@@ -90,7 +90,7 @@ class BookFeed:
         """Do nothing: only batches change this channel."""
 
     def stop(self) -> None:
-        """Publish nothing more."""
+        """Stop sending."""
         self._throttle.stop()
         self._audience.stop()
 

@@ -1,4 +1,4 @@
-"""The channels ``candles:…``: the last candles, then what changes, and each bucket's end once."""
+"""The channels ``candles:…``: the last candles, then each change, and each end exactly once."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from fastbook_wire.words import Interval
 class CandlesFeed:
     """One security's candles of one interval.
 
-    At most one candle is open: the newest, until a later fill or the time has ended it. Changes of
-    the open one may be skipped by who reads slowly, ends may not. A candle that has ended stays
-    "not final" to joiners until the frame that says so, which they get like everybody.
+    At most one candle is open: the newest, until a later fill or the settled time ends it. A slow
+    reader may miss changes of the open candle, but never an end. To joiners, a candle that has
+    ended stays "not final" until the frame that finalises it, which they receive like everyone.
     """
 
     def __init__(self, view: SecurityView, interval: Interval, shown: int, pace: Pace) -> None:
@@ -29,15 +29,15 @@ class CandlesFeed:
         self._shown = shown
         self._throttle = Throttle(pace.timers, pace.interval_s, self._emit)
         self._audience = Audience(pace.timers, pace.interval_s)
-        self._final_ms = -1  # the start of the last candle that readers know to be final
+        self._final_ms = -1  # start of the last candle that readers know to be final
         self._seen = (-1, 0)
         self._opening: bytes | None = None
 
     async def opening(self) -> None:
-        """Return nothing: all that joiners need is at hand."""
+        """Return None: ``join`` needs nothing that takes time."""
 
     def join(self, reader: Reader, opening: object = None) -> None:
-        """Send the last candles, then each change and each end to come."""
+        """Send the last candles, then each change and each end."""
         del opening
         self._stats.flush()
         if not self._audience:
@@ -50,13 +50,13 @@ class CandlesFeed:
         self._audience.join(reader)
 
     def leave(self, reader: Reader) -> None:
-        """Send `reader` nothing more."""
+        """Stop sending to `reader`."""
         self._audience.leave(reader)
         if not self._audience:
             self._pause()
 
     def _begin(self) -> None:
-        """Take up the series where it is now: what has ended until now is final."""
+        """Start from the current series: whatever has ended by now is final."""
         candles = self._series.candles
         self._series.ended = []
         self._opening = None
@@ -70,7 +70,7 @@ class CandlesFeed:
         self._throttle.stop()
 
     def book_changed(self) -> bool:
-        """Send what has changed, now or at the end of the throttle interval."""
+        """Send the changed candles, now or at the end of the throttle interval."""
         if not self._audience:
             return False
         self._stats.flush()
@@ -80,7 +80,7 @@ class CandlesFeed:
         return True
 
     def _state(self) -> tuple[int, int]:
-        """Return what tells one state of the series from another: volumes only grow."""
+        """Return what identifies a state of the series: volumes only grow."""
         candles = self._series.candles
         return (candles[-1].start_ms, candles[-1].volume) if candles else (-1, 0)
 
@@ -121,6 +121,6 @@ class CandlesFeed:
         return self._watermarks.settled_ms >= candle.start_ms + self._series.interval_ms
 
     def stop(self) -> None:
-        """Send nothing more."""
+        """Stop sending."""
         self._audience.stop()
         self._pause()

@@ -1,4 +1,4 @@
-"""The channel ``depth``: the whole book once, then each change of it, and a checksum to compare."""
+"""The channel ``depth``: the whole book once, then each change, and a checksum each second."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ CHECKSUM_S = 1.0
 class DepthFeed:
     """One security's book, level by level.
 
-    A joiner gets the last snapshot and the frames since: the same bytes as everybody. A new one is
-    built when those frames have become longer than it, so however many join and however often,
-    building costs no more than the changes do.
+    A joiner gets the last snapshot and the frames since, the same bytes as everyone. A new snapshot
+    is built once those frames have outgrown it, so snapshots never cost more than the changes do,
+    however often clients join.
     """
 
     def __init__(self, view: SecurityView, pace: Pace) -> None:
@@ -32,10 +32,10 @@ class DepthFeed:
         self._timer: clock.Cancellable | None = None
 
     async def opening(self) -> None:
-        """Return nothing: all that joiners need is at hand."""
+        """Return None: ``join`` needs nothing that takes time."""
 
     def join(self, reader: Reader, opening: object = None) -> None:
-        """Send a snapshot and each change since, then every change to come."""
+        """Send a snapshot and each change since, then every later change."""
         del opening
         if self._snapshot is None:
             self._snapshot = self._build()
@@ -47,24 +47,24 @@ class DepthFeed:
             self._timer = self._timers.call_later(CHECKSUM_S, self._check)
 
     def leave(self, reader: Reader) -> None:
-        """Send `reader` nothing more."""
+        """Stop sending to `reader`."""
         self._audience.leave(reader)
         if not self._audience:
             self._stop_checks()
 
     def _build(self) -> bytes:
         view = self._view
-        if not view.records_changes:  # the first of a chain; else the book is that of the last
+        if not view.records_changes:  # the first of a chain
             view.record_changes(True)
             self._seq = view.seq
         sides = (view.depth.top(ASK), view.depth.top(BID))
         return rfc6455.text(encode.depth(view.instrument, self._seq, None, view.time_ms, *sides))
 
     def book_changed(self) -> bool:
-        """Send the levels that a batch has changed; go on as long as somebody needs that."""
+        """Send the levels that a batch has changed, as long as there are readers or a snapshot."""
         view = self._view
         asks, bids = view.take_changes()
-        if asks or bids:  # else each level is as it was
+        if asks or bids:  # else every level has its old quantity again
             frame = rfc6455.text(
                 encode.depth(view.instrument, view.seq, self._seq, view.time_ms, asks, bids)
             )
@@ -106,7 +106,7 @@ class DepthFeed:
         """Do nothing: only batches change this channel."""
 
     def stop(self) -> None:
-        """Send nothing more."""
+        """Stop sending."""
         self._audience.stop()
         self._stop_checks()
         self._forget()

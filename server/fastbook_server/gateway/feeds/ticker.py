@@ -1,4 +1,4 @@
-"""The channel ``ticker``: the last 24 hours and the best prices, whenever they have changed."""
+"""The channel ``ticker``: the last 24 hours and the best prices, on every change."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fastbook_wire.frames import TickerView
 
 
 class TickerFeed:
-    """One security's ticker. It changes with trades, best prices, and minutes that grow too old."""
+    """One security's ticker: changes with trades, best prices, and minutes that get too old."""
 
     def __init__(self, view: SecurityView, pace: Pace) -> None:
         self._view = view
@@ -21,22 +21,22 @@ class TickerFeed:
         self._shown: TickerView | None = None
 
     async def opening(self) -> None:
-        """Return nothing: all that joiners need is at hand."""
+        """Return None: ``join`` needs nothing that takes time."""
 
     def join(self, reader: Reader, opening: object = None) -> None:
-        """Send the ticker of now, then each change."""
+        """Send the current ticker, then each change."""
         del opening
         ticker = self._view.ticker()
         reader.send(rfc6455.text(encode.ticker(ticker)))
         if not self._audience:
             self._shown = ticker
-        elif self._differs(ticker):  # the others know of an older one; nobody shall keep this one
+        elif self._differs(ticker):  # the others know an older one: send all of them the next
             self._shown = None
             self._throttle.changed()
         self._audience.join(reader)
 
     def leave(self, reader: Reader) -> None:
-        """Send `reader` nothing more."""
+        """Stop sending to `reader`."""
         self._audience.leave(reader)
         if not self._audience:
             self._throttle.stop()
@@ -68,6 +68,6 @@ class TickerFeed:
             self.book_changed()
 
     def stop(self) -> None:
-        """Send nothing more."""
+        """Stop sending."""
         self._audience.stop()
         self._throttle.stop()

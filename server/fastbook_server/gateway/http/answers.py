@@ -1,4 +1,4 @@
-"""What ``/api`` answers, as JSON bytes, in the words of the wire."""
+"""The bodies of ``/api`` answers, as JSON bytes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from fastbook_wire.words import INTERVALS, Interval
 
 
 class _BookAnswer(View, kw_only=True):
-    """`BookAnswer` whose sides are JSON arrays already."""
+    """`BookAnswer` with sides that are already encoded as JSON arrays."""
 
     security: str
     seq: int
@@ -71,7 +71,7 @@ def candles(
     settled_ms: int,
     more: bool,
 ) -> bytes:
-    """Answer ``/api/candles``; final are those whose bucket was over at `settled_ms`."""
+    """Answer ``/api/candles``; a candle is final if its bucket had ended at `settled_ms`."""
     final_ms = settled_ms - INTERVALS[interval]
     views = tuple(candle_view(instrument, c, final=c.start_ms <= final_ms) for c in found)
     return _encode(
@@ -80,5 +80,5 @@ def candles(
 
 
 def refusal(code: str, message: str, parameter: str | None) -> bytes:
-    """Say why a request is refused."""
+    """Return the body of a refused request."""
     return _encode(ErrorAnswer(code=code, message=message, parameter=parameter))

@@ -87,7 +87,7 @@ class HttpApi:
         return [web.route("*", "/api", self.answer), web.route("*", "/api/{path:.*}", self.answer)]
 
     async def answer(self, request: web.Request) -> web.Response:
-        """Answer a request, or say in JSON why not."""
+        """Answer a request, or refuse it in JSON."""
         headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
         headers |= self._cors(request)
         try:
@@ -126,7 +126,7 @@ class HttpApi:
                 503, Code.UNAVAILABLE, message, Retry_After=RETRY_AFTER_S
             ) from None
 
-    # ---- what is asked ------------------------------------------------------------------------
+    # ---- queries ------------------------------------------------------------------------------
 
     def _query(self, given: MultiMapping[str], kind: type[Q]) -> Q:
         query = parse(given, kind)
@@ -158,7 +158,7 @@ class HttpApi:
             }
         return headers | {"Access-Control-Expose-Headers": "Retry-After"}
 
-    # ---- what is answered ---------------------------------------------------------------------
+    # ---- answers ------------------------------------------------------------------------------
 
     async def _list_instruments(self, _query: InstrumentsQuery) -> bytes:
         return self._all_instruments
@@ -178,7 +178,7 @@ class HttpApi:
 
     async def _candles(self, query: CandlesQuery) -> bytes:
         instrument = self._instruments[_named(query)]
-        # Taken before the candles are read: what is stored now is complete in whatever they show.
+        # Taken before the candles are read, which then are complete up to it.
         settled_ms = self._views.watermarks.stored_ms
         found, more = await self._history.candles(
             instrument.security,
@@ -199,9 +199,9 @@ def parse(given: MultiMapping[str], kind: type[Q]) -> Q:
     """Return the query of a request's parameters.
 
     Raises:
-        Refusal: a parameter is unknown, given twice, malformed or out of range.
+        RequestRefused: a parameter is unknown, given twice, malformed or out of range.
     """
-    names = kind.__struct_fields__  # as they are spelled: a query renames none
+    names = kind.__struct_fields__  # spelled as on the wire: queries rename no field
     for name in given:
         if name not in names:
             expected = f"the parameters {', '.join(names)}" if names else "no parameter"
@@ -225,12 +225,12 @@ def parse(given: MultiMapping[str], kind: type[Q]) -> Q:
 
 
 def _value(name: str, text: str) -> str | int:
-    """Return a number's text as the number, without signs, points or blanks that none needs."""
+    """Return the text of an integer as an int, any other text unchanged."""
     return int(text) if name != "security" and _INTEGER.fullmatch(text) else text
 
 
 def _malformed(error: str, given: Mapping[str, str]) -> RequestRefused:
-    """Return the refusal of what msgspec has to say, in the words of the other messages."""
+    """Return the refusal for an error of msgspec, worded like the other messages."""
     expected, _, name = error.rstrip("`").rpartition(" - at `$.")
     if expected.startswith("Invalid enum value"):
         expected = f"expected one of {', '.join(get_args(Interval))}"

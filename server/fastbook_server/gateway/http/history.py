@@ -1,6 +1,6 @@
-"""The past, for readers: a few questions at a time reach the database, and a bounded queue waits.
+"""The queue in front of the database's history: a few queries at a time, and a bounded wait.
 
-Whatever is asked, and however often, commits have connections of their own.
+Commits have a connection of their own and never wait for queries.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from fastbook_server.values.instruments import Instrument
 from fastbook_wire.words import INTERVALS, Interval
 
 ANSWER_S_MAX = 10.0
-"""A database that takes longer, the wait for one's turn included, counts as away."""
+"""A query that takes longer, its wait in the queue included, counts as a database that is away."""
 
 T = TypeVar("T")
 
 
 class HistoryOverloaded(Exception):
-    """As many wait for the database as may."""
+    """The queue is full."""
 
 
 class HistoryQueue:
-    """A `History` that answers `queries_max` at a time, while at most `waiting_max` wait."""
+    """A `History` behind a queue: `queries_max` run at a time and at most `waiting_max` wait."""
 
     def __init__(self, history: History, *, queries_max: int, waiting_max: int) -> None:
         self._history = history
@@ -39,10 +39,10 @@ class HistoryQueue:
     async def trades(
         self, security: str, *, before_seq: int | None, limit: int
     ) -> tuple[Sequence[Traded], bool]:
-        """Return the newest trades before a ``seq``, oldest first, and whether there are older.
+        """Return the newest trades before a ``seq``, oldest first, and whether older ones exist.
 
         Raises:
-            PastOverloaded: too many wait.
+            HistoryOverloaded: the queue is full.
             StoreUnavailable: the database is away.
         """
         found = await self._ask(
@@ -59,9 +59,10 @@ class HistoryQueue:
         end_ms: int | None,
         limit: int,
     ) -> tuple[Sequence[Candle], bool]:
-        """Return candles, oldest first, and whether there are more in the same direction.
+        """Return candles, oldest first, and whether more exist in the same direction.
 
-        With `start_ms` the first from there on, else the last before `end_ms`. Raises as `trades`.
+        With `start_ms` the first ones from then on, else the last ones before `end_ms`. Raises like
+        `trades`.
         """
         found = await self._ask(
             lambda: self._history.candles(
@@ -99,7 +100,7 @@ class HistoryQueue:
 async def recent(
     history: History, instruments: Sequence[Instrument], kept: int
 ) -> dict[str, dict[Interval, Sequence[Candle]]]:
-    """Return the last candles of each security and interval, for what lives in memory.
+    """Return the last candles of each security and interval, to be kept in memory.
 
     Raises:
         StoreUnavailable: the database is away.

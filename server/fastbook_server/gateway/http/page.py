@@ -39,7 +39,7 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Cache-Control": "no-cache",  # but with an ETag: a new version shows at once
+    "Cache-Control": "no-cache",  # revalidated by its ETag, so that a new version shows at once
     "Vary": "Accept, Accept-Encoding",
 }
 _TYPES = {
@@ -53,7 +53,7 @@ _TYPES = {
 
 
 class Asset(msgspec.Struct, frozen=True):
-    """One file, ready to be sent."""
+    """One file, ready to send."""
 
     content_type: str
     etag: str
@@ -78,7 +78,7 @@ def _asset(path: Path) -> Asset:
 
 
 def routes(plain: Handler) -> list[web.RouteDef]:
-    """Return the routes of the page; at ``/`` programs get what `plain` answers."""
+    """Return the routes of the page; at ``/`` programs that want no HTML get `plain`'s answer."""
     assets = load()
 
     async def index(request: web.Request) -> web.StreamResponse:
