@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import asyncpg
 
 from fastbook_server.store import StoreBroken
-from fastbook_server.store.connection import SCHEMA, store_error
+from fastbook_server.store.connection import SESSION_SETTINGS, store_error
 from fastbook_server.store.recovery import SEQ_MAX, TRADES, trade_of
 from fastbook_server.values.candles import Candle
 from fastbook_server.values.events import Traded
@@ -34,14 +34,12 @@ WINDOW_GROWTH = 8
 """How much longer the next window is when one held too few candles."""
 
 # Rows are found by index, however little the planner knows; and nothing can be written.
-SETTINGS = f"""
-SET search_path = "{SCHEMA}", public;
+SETTINGS = f"""{SESSION_SETTINGS}
 SET default_transaction_read_only = on;
 SET statement_timeout = {int(TIMEOUT_S * 1000)};
 SET lock_timeout = {int(TIMEOUT_S * 1000)};
 SET idle_in_transaction_session_timeout = {int(TIMEOUT_S * 1000)};
-SET enable_seqscan = off;
-SET jit = off
+SET enable_seqscan = off
 """
 # Where the candles of a security begin and end: there are few of a day.
 BOUNDS = "SELECT min(time), max(time) FROM candles_1d WHERE security = $1"
