@@ -23,6 +23,15 @@ LOCK_KEY = 0x6661737462  # "fastb": the advisory lock of everything that changes
 SERVER_MAJOR_MIN = 14
 IDLE_IN_TRANSACTION_MS_MAX = 30_000
 
+# For every connection of the store. Commits and history reads turn sequential scans off, which
+# before PostgreSQL 18 adds 1e10 to the cost of a scan that no index can replace, such as that of
+# engine_state. Such a cost is above any jit_above_cost: with JIT on, the plan is compiled at each
+# execution, which takes hundreds of milliseconds for a statement that runs in one.
+SESSION_SETTINGS = f"""
+SET search_path = "{SCHEMA}", public;
+SET jit = off;
+"""
+
 # SQLSTATE classes and codes after which the same batch is worth another try: connection, resources,
 # the server's operator and its disk; serialization; locks; a read-only server; a session ended.
 RETRIED_CLASSES = ("08", "40", "53", "57", "58")
@@ -51,7 +60,7 @@ async def connect(dsn: str, *, connect_timeout_s: float, command_timeout_s: floa
     )
     try:
         await connection.execute(
-            f'SET search_path = "{SCHEMA}", public;'
+            f"{SESSION_SETTINGS}"
             f"SET lock_timeout = {int(command_timeout_s * 1000)};"
             # A server that froze within a transaction must not keep its successor waiting.
             f"SET idle_in_transaction_session_timeout = {IDLE_IN_TRANSACTION_MS_MAX}"

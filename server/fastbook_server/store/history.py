@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import asyncpg
 
 from fastbook_server.store import StoreBroken
-from fastbook_server.store.connection import SCHEMA, store_error
-from fastbook_server.store.recovery import SEQ_MAX, TRADES, trade_of
+from fastbook_server.store.connection import SESSION_SETTINGS, store_error
+from fastbook_server.store.recovery import READ_TRADES, SEQ_MAX, trade_of
 from fastbook_server.values.candles import Candle
 from fastbook_server.values.events import Traded
 from fastbook_server.values.instruments import Instrument
@@ -34,17 +34,15 @@ WINDOW_GROWTH = 8
 """How much longer the next window is when one held too few candles."""
 
 # Rows are found by index, however little the planner knows; and nothing can be written.
-SETTINGS = f"""
-SET search_path = "{SCHEMA}", public;
+SETTINGS = f"""{SESSION_SETTINGS}
 SET default_transaction_read_only = on;
 SET statement_timeout = {int(TIMEOUT_S * 1000)};
 SET lock_timeout = {int(TIMEOUT_S * 1000)};
 SET idle_in_transaction_session_timeout = {int(TIMEOUT_S * 1000)};
-SET enable_seqscan = off;
-SET jit = off
+SET enable_seqscan = off
 """
 # Where the candles of a security begin and end: there are few of a day.
-BOUNDS = "SELECT min(time), max(time) FROM candles_1d WHERE security = $1"
+BOUNDS = "SELECT min(time) AS first_ms, max(time) AS last_ms FROM candles_1d WHERE security = $1"
 CANDLES = """
 SELECT time, open_ticks, high_ticks, low_ticks, close_ticks, volume_lots, trades FROM {relation}
 WHERE security = $1 AND time >= $2 AND time < $3 ORDER BY time {direction} LIMIT $4
@@ -68,7 +66,7 @@ class PostgresHistory:
         if before <= 0 or limit <= 0:
             return []
         async with self._connection() as connection:
-            rows = await connection.fetch(TRADES, security, limit, before)
+            rows = await connection.fetch(READ_TRADES, security, limit, before)
         return [trade_of(row, self._instruments) for row in rows]
 
     async def candles(
@@ -90,9 +88,9 @@ class PostgresHistory:
             return []
         async with self._connection() as connection:
             bounds = await connection.fetchrow(BOUNDS, security)
-            if bounds is None or bounds[0] is None:
+            if bounds is None or bounds["first_ms"] is None:
                 return []
-            low, high = bounds[0], bounds[1] + INTERVALS["1d"]
+            low, high = bounds["first_ms"], bounds["last_ms"] + INTERVALS["1d"]
             if start_ms is not None:
                 low = max(low, start_ms)
             if end_ms is not None:
@@ -112,9 +110,7 @@ class PostgresHistory:
                 width *= WINDOW_GROWTH
         if descends:
             found.reverse()
-        return [
-            Candle(row[0], row[1], row[2], row[3], row[4], int(row[5]), row[6]) for row in found
-        ]
+        return [_candle(row) for row in found]
 
     async def close(self) -> None:
         """See `History.close`."""
@@ -146,6 +142,18 @@ class PostgresHistory:
             if meaning is None or meaning is error:
                 raise
             raise meaning from error
+
+
+def _candle(row: asyncpg.Record) -> Candle:
+    return Candle(
+        start_ms=row["time"],
+        open=row["open_ticks"],
+        high=row["high_ticks"],
+        low=row["low_ticks"],
+        close=row["close_ticks"],
+        volume=int(row["volume_lots"]),
+        trades=row["trades"],
+    )
 
 
 async def _open_pool(dsn: str) -> Pool:

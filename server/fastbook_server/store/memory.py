@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import assert_never
 
 import msgspec
 
@@ -51,31 +52,34 @@ class MemoryDatabase:
         self.trades: dict[str, list[Traded]] = {}
 
     def apply(self, batch: Batch) -> None:
-        """Make a batch part of the past."""
+        """Apply the events of a batch, in order."""
         for event in batch.events:
             self.events.append(event)
-            if isinstance(event, OrderAccepted):
-                order = event.order
-                self.seqs[order.instrument.security] = order.seq
-                self._remember(order, order.quantity, 0)
-            elif isinstance(event, OrderFilled):
-                maker = OpenOrder(event.maker, event.maker_remaining, event.maker_notional)
-                if maker.remaining:
-                    self.open_orders[maker.order.id] = maker
-                else:
-                    del self.open_orders[maker.order.id]
-                self._remember(maker.order, maker.remaining, maker.notional)
-            elif isinstance(event, OrderRested):
-                resting = OpenOrder(event.order, event.remaining, event.notional)
-                self.open_orders[event.order.id] = resting
-                self._remember(event.order, event.remaining, event.notional)
-            elif isinstance(event, OrderCancelled):
-                self.seqs[event.order.instrument.security] = event.seq
-                self._cancel(event)
-            else:
-                self.trades.setdefault(event.order.instrument.security, []).append(event)
-                left = event.order.quantity - event.quantity
-                self._remember(event.order, left, event.notional)
+            match event:
+                case OrderAccepted():
+                    order = event.order
+                    self.seqs[order.instrument.security] = order.seq
+                    self._remember(order, order.quantity, 0)
+                case OrderFilled():
+                    maker = OpenOrder(event.maker, event.maker_remaining, event.maker_notional)
+                    if maker.remaining:
+                        self.open_orders[maker.order.id] = maker
+                    else:
+                        del self.open_orders[maker.order.id]
+                    self._remember(maker.order, maker.remaining, maker.notional)
+                case OrderRested():
+                    resting = OpenOrder(event.order, event.remaining, event.notional)
+                    self.open_orders[event.order.id] = resting
+                    self._remember(event.order, event.remaining, event.notional)
+                case OrderCancelled():
+                    self.seqs[event.order.instrument.security] = event.seq
+                    self._cancel(event)
+                case Traded():
+                    self.trades.setdefault(event.order.instrument.security, []).append(event)
+                    left = event.order.quantity - event.quantity
+                    self._remember(event.order, left, event.notional)
+                case _:
+                    assert_never(event)
         self.batch_no = batch.number
         self.time_ms = batch.time_ms
 

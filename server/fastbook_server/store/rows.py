@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import Any
+from typing import Any, assert_never
 
 import msgspec
 
@@ -89,15 +89,20 @@ def net(batch: Batch, *, candles: bool = True) -> Rows:
     `candles`: whether the database wants them from us.
     """
     net = _Net(candles)
-    handle = {
-        OrderAccepted: net.accepted,
-        OrderFilled: net.filled,
-        OrderRested: net.rested,
-        OrderCancelled: net.cancelled,
-        Traded: net.traded,
-    }
     for event in batch.events:
-        handle[type(event)](event)  # type: ignore[operator]
+        match event:
+            case OrderAccepted():
+                net.accepted(event)
+            case OrderFilled():
+                net.filled(event)
+            case OrderRested():
+                net.rested(event)
+            case OrderCancelled():
+                net.cancelled(event)
+            case Traded():
+                net.traded(event)
+            case _:
+                assert_never(event)
     return Rows(
         number=batch.number,
         time_ms=batch.time_ms,
