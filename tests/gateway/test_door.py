@@ -5,10 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
+import socket
+import struct
 
 import aiohttp
 import pytest
+from aiohttp import web
 
+from fastbook_server.gateway import door, listener
 from fastbook_server.store.memory import MemoryStore
 from peers import get, order, until
 
@@ -119,6 +124,144 @@ async def test_sessions_of_one_address_are_bounded(serve, join):
     await first.ws.close()
     await until(lambda: server.gateway.door._per_address["127.0.0.1"] == 1)
     await join(server)
+
+
+# ---- peers that are gone -------------------------------------------------------------------------
+
+HANDSHAKE = (
+    b"GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+PING_FRAME = bytes((0x89, 0x80, 0, 0, 0, 0))
+
+
+def reset_after(port: int, sent: bytes) -> None:
+    """Connect, send something, and reset the connection."""
+    with socket.socket() as peer:
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        peer.connect(("127.0.0.1", port))
+        peer.sendall(sent)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        HANDSHAKE[:50],
+        HANDSHAKE,
+        HANDSHAKE + PING_FRAME * 1_000,
+        HANDSHAKE + b"\xff" * 20,
+        HANDSHAKE.replace(b"/ws", b"/ws?security=NOPE"),
+        b"GET /api/book HTTP/1.1\r\nHost: x\r\n\r\n" * 20,
+        b"PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n",
+    ],
+    ids=["nothing", "half", "whole", "pings", "nonsense", "refused", "plain", "body"],
+)
+async def test_a_reset_leaves_no_trace_in_the_log(serve, caplog, sent):
+    server = await serve()
+    for _ in range(20):
+        reset_after(server.port, sent)
+    assert (await get(server, "/healthz"))[0] == 200  # all of them have come
+    await until(lambda: not server._listener._runner.server.connections)
+    assert server.gateway.door.session_count == 0
+    assert [r for r in caplog.records if r.levelno >= logging.INFO or r.exc_info] == []
+
+
+async def lost(request: web.Request) -> None:
+    """Cut the connection of a request; return when aiohttp has noticed."""
+    await cut(request)
+    while request.transport is not None:  # noqa: ASYNC110
+        await asyncio.sleep(0)
+
+
+async def cut(request: web.Request) -> None:
+    """Cut the connection of a request, and leave it to others to notice."""
+    if request.transport is not None:  # aiohttp prepares every response a second time
+        request.transport.abort()
+
+
+@pytest.mark.parametrize(
+    ("when", "gone", "lines"),
+    [
+        ("before", cut, 1),
+        ("before", lost, 1),
+        ("during", lost, 1),
+        ("after", lost, 1),
+        ("during", cut, 0),  # nobody has noticed yet: the session does
+        ("after", cut, 0),
+    ],
+)
+async def test_who_is_gone_during_the_handshake_is_one_line_of_debugging(
+    serve, caplog, monkeypatch, when, gone, lines
+):
+    prepare, start = web.WebSocketResponse.prepare, web.WebSocketResponse._start
+
+    async def prepared(self, request):
+        if when == "before":
+            await gone(request)
+        writer = await prepare(self, request)
+        if when == "after":
+            await gone(request)
+        return writer
+
+    async def started(self, request):
+        writer = await start(self, request)
+        if when == "during":
+            await gone(request)
+        return writer
+
+    server = await serve()
+    monkeypatch.setattr(web.WebSocketResponse, "prepare", prepared)
+    monkeypatch.setattr(web.WebSocketResponse, "_start", started)
+    caplog.set_level("DEBUG", "fastbook_server")
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(HANDSHAKE)
+    with contextlib.suppress(ConnectionResetError):
+        await reader.read()
+    writer.close()
+    await until(lambda: not server._listener._runner.server.connections)
+    assert [r for r in caplog.records if r.levelno > logging.DEBUG or r.exc_info] == []
+    said = [r.getMessage() for r in caplog.records if r.name == door.__name__]
+    assert [text.partition(" was gone before the ")[0] for text in said] == ["127.0.0.1"] * lines
+    assert (server.gateway.door.session_count, server.gateway.door._per_address) == (0, {})
+
+
+# ---- heartbeats ----------------------------------------------------------------------------------
+
+
+async def test_an_idle_client_that_answers_pings_stays(serve, raw, monkeypatch):
+    monkeypatch.setattr(door, "HEARTBEAT_S", 0.4)
+    peer = await raw(await serve(), "/ws?feed=none")
+    await peer.event()
+    for _ in range(3):
+        assert await peer.next() == (9, b"")
+        peer.frame(10, b"")
+    peer.text({"op": "ping", "ref": "1"})
+    assert (await peer.event())["event"] == "pong"
+
+
+async def test_a_client_that_answers_no_ping_is_dropped(serve, raw, monkeypatch):
+    monkeypatch.setattr(door, "HEARTBEAT_S", 0.1)
+    server = await serve()
+    peer = await raw(server, "/ws?feed=none")
+    await peer.event()
+    assert await peer.next() == (9, b"")
+    await until(lambda: server.gateway.door.session_count == 0)
+    assert await peer.reader.read() == b""
+
+
+async def test_a_dead_client_does_not_hold_its_place_by_what_it_was_sent(serve, raw, monkeypatch):
+    monkeypatch.setattr(door, "HEARTBEAT_S", 0.1)
+    monkeypatch.setattr(listener, "REQUEST_S", 0.1)
+    server = await serve(outbox_bytes_max=10**9)
+    dead = await raw(server, "/ws?feed=none", rcvbuf=4_096)
+    (session,) = server.gateway.door._sessions
+    dead.writer.transport.pause_reading()
+    for _ in range(30_000):
+        dead.frame(9, b"x" * 125)
+    await until(lambda: session._transport.get_write_buffer_size() > 0)
+    await until(lambda: server.gateway.door.session_count == 0)
+    await until(lambda: not server._listener._runner.server.connections)
 
 
 # ---- the end -------------------------------------------------------------------------------------

@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 SEND_BUFFER_BYTES = 65_536
 """The kernel's buffer per connection: small, so that a stalled reader is noticed early."""
 
+HEARTBEAT_S = 30.0
+"""A connection that has been silent this long is pinged, and cut half as long after that."""
+
 _QUERY = ("security", "resume", "cancelOnDisconnect", "feed")
 _BOOLEANS = {"1": True, "true": True, "0": False, "false": False}
 
@@ -107,21 +110,16 @@ class Door:
         self, request: web.Request, *, security: str, withdraw_on_close: bool, wants_feed: bool
     ) -> web.StreamResponse:
         ws = web.WebSocketResponse(
-            autoclose=False,  # the session does
+            autoclose=False,  # the session closes,
+            autoping=False,  # and answers pings, so that it can count them
             compress=False,
             decode_text=False,
-            heartbeat=30.0,
+            heartbeat=HEARTBEAT_S,  # any data that arrives resets it
             max_msg_size=self._options.frame_bytes_max + 1,
         )
-        try:
-            await ws.prepare(request)
-        except ConnectionResetError:  # gone in the middle of the handshake
-            return ws
-        transport = request.transport
-        if transport is None:  # gone already
-            return ws
-        kernel_socket = transport.get_extra_info("socket")
-        kernel_socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+        transport = await _shake_hands(ws, request)
+        if transport is None:
+            return web.Response()  # nobody will read it; aiohttp wants one
         session = self.session_type(
             ws,
             transport,
@@ -131,7 +129,7 @@ class Door:
             users=self._users,
             limits=self._options.limits,
             withdraw_on_close=withdraw_on_close,
-            now_ms=self._clock.now_ms,
+            clock=self._clock,
         )
         self._sessions.add(session)
         try:
@@ -243,3 +241,20 @@ class Door:
             waiter = asyncio.ensure_future(self._empty.wait())
             await asyncio.wait((waiter,), timeout=timeout_s)
             waiter.cancel()
+
+
+async def _shake_hands(ws: web.WebSocketResponse, request: web.Request) -> asyncio.Transport | None:
+    """Return the transport of an accepted handshake, or None if the peer is gone already."""
+    try:
+        await ws.prepare(request)
+        transport = request.transport
+        if transport is None:
+            raise ConnectionResetError("connection lost")
+        kernel_socket = transport.get_extra_info("socket")
+        kernel_socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+    except OSError as error:
+        log.debug("%s was gone before the handshake was complete: %s", request.remote, error)
+        if request.transport is not None:
+            request.transport.abort()
+        return None
+    return transport
