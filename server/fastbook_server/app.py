@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 
 import msgspec
 
 from fastbook_server.channels.channel import Channel
-from fastbook_server.channels.committed import CommittedBatch
+from fastbook_server.channels.trade_channel import CommittedBatch
 from fastbook_server.config import Config
 from fastbook_server.gateway.door import Door, DoorOptions
 from fastbook_server.gateway.http.history import HistoryQueue, recent
@@ -36,7 +37,6 @@ class Server:
         self,
         config: Config,
         store: Store,
-        *,
         pipeline: Pipeline,
         batches: Channel[CommittedBatch],
         gateway: OrderBookServer,
@@ -76,28 +76,27 @@ class Server:
             ListenError: the address cannot be listened on.
         """
         clock = clock or LoopClock()
-        try:
+        async with contextlib.AsyncExitStack() as undo:
+            undo.push_async_callback(store.close)
             recovered = await _recover(config, store, clock)
-        except BaseException:
-            await store.close()
-            raise
-        reader = store.history(recovered.instruments)
-        history = HistoryQueue(
-            reader,
-            queries_max=config.history_queries_max,
-            waiting_max=config.history_waiting_max,
-        )
-        try:
+            reader = store.history(recovered.instruments)
+            undo.push_async_callback(reader.close)
             past = await recent(reader, recovered.instruments, config.last_candles)
+            history = HistoryQueue(
+                reader,
+                queries_max=config.history_queries_max,
+                waiting_max=config.history_waiting_max,
+            )
             batches: Channel[CommittedBatch] = Channel()
             pipeline = _matching_server(config, recovered, store, batches, clock)
+            settings = gateway_settings(config)
             gateway = OrderBookServer(
                 recovered,
                 past,
                 matcher=pipeline,
                 history=history,
                 clock=clock,
-                settings=gateway_settings(config),
+                settings=settings,
                 door=door,
                 operator=operator,
             )
@@ -106,20 +105,8 @@ class Server:
                 gateway.routes(), connections_max or config.sessions_max + SPARE_CONNECTIONS
             )
             port = await listener.start(config.host, config.port)
-        except BaseException:
-            await history.close()
-            await store.close()
-            raise
-        return cls(
-            config,
-            store,
-            pipeline=pipeline,
-            batches=batches,
-            gateway=gateway,
-            history=history,
-            listener=listener,
-            port=port,
-        )
+            undo.pop_all()  # it runs: from here on `stop` ends it
+        return cls(config, store, pipeline, batches, gateway, history, listener, port)
 
     @property
     def url(self) -> str:

@@ -195,7 +195,8 @@ cdef inline bint ids_make_room(IdMap* ids, uint64_t id) noexcept nogil:
         return True
     if id < ids.base:
         return hash_reserve(ids, 1)
-    if id - ids.base < 2 * ids.ring_size and ids.dense >= 2 * step and ids.ring_size < RING_SIZE_MAX:
+    if (id - ids.base < 2 * ids.ring_size and ids.dense >= 2 * step
+            and ids.ring_size < RING_SIZE_MAX):
         if not ring_double(ids):
             return False
         if id - ids.base < ids.ring_size:

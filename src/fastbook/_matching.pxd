@@ -433,7 +433,7 @@ cdef inline int64_t order_append(
     Book* book, Level* level, uint32_t place, int64_t id, int64_t quantity, uint32_t owner,
     bint later,
 ) noexcept nogil:
-    """Put an order at the end of a level; order and id have been reserved. The level's new total."""
+    """Put an order at the end of a level; order and id have been reserved. The new total."""
     cdef uint32_t slot = order_take(book)
     cdef RestingOrder* order = &book.orders[slot]
     cdef uint32_t tail = level.tail

@@ -33,7 +33,9 @@ cdef inline void record_read(const char* records, size_t i, OrderRecord* record)
     memcpy(record, records + i * sizeof(OrderRecord), sizeof(OrderRecord))
 
 
-cdef inline bint ids_prepare(IdMap* ids, uint64_t low, uint64_t high, uint64_t count) noexcept nogil:
+cdef inline bint ids_prepare(
+    IdMap* ids, uint64_t low, uint64_t high, uint64_t count
+) noexcept nogil:
     """Make room in an empty map for `count` ids in low .. high; False without memory."""
     cdef uint64_t size = RING_MIN
     cdef uint64_t span = high - low + 1

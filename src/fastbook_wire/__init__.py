@@ -1,5 +1,6 @@
-"""The wire as types: the one description of what server and client say to each other.
+"""The wire protocol as types: every command, frame, query and answer, described once.
 
-Both sides import it, the documents are generated from it. Every struct is JSON by ``msgspec``:
-names in camelCase, times in Unix milliseconds, prices and amounts as numbers.
+Server and client both encode and decode with these structs, and the API documents are generated
+from them. ``msgspec`` turns each struct into JSON: names in camelCase, times in Unix milliseconds,
+prices and amounts as numbers.
 """

@@ -1,4 +1,4 @@
-"""What ``GET /api/...`` answers: one struct per path."""
+"""Answers of ``GET /api/...``: one struct per path."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from fastbook_wire.words import Interval, Security, Seq, TimeMs
 
 
 class InstrumentsAnswer(View):
-    """``/api/instruments``: All that is traded."""
+    """``/api/instruments``: Every instrument with its tick size, lot size and status."""
 
     instruments: tuple[InstrumentView, ...]
 
 
 class BookAnswer(View, kw_only=True):
-    """``/api/book``: The aggregated book as it stood after ``seq``, best first."""
+    """``/api/book``: The aggregated book as of command ``seq``, best price first."""
 
     security: Security
     seq: Seq
@@ -22,9 +22,10 @@ class BookAnswer(View, kw_only=True):
 
 
 class TradesAnswer(View, kw_only=True):
-    """``/api/trades``: The newest trades before ``before``, oldest first.
+    """``/api/trades``: The newest trades with a ``seq`` below ``before``, oldest first.
 
-    ``more``: there are older ones; ask with ``before`` = the ``seq`` of the first of these.
+    ``more`` is true if older trades exist; request them with ``before`` set to the ``seq`` of the
+    first trade here.
     """
 
     security: Security
@@ -33,10 +34,11 @@ class TradesAnswer(View, kw_only=True):
 
 
 class CandlesAnswer(View, kw_only=True):
-    """``/api/candles``: Candles, oldest first; a bucket without trades has none.
+    """``/api/candles``: Candles, oldest first; a bucket without trades has no candle.
 
-    With ``start``: the first ``limit`` from there on, and ``more`` says that later ones before
-    ``end`` exist. Without: the last ``limit`` before ``end``, and ``more`` is about earlier ones.
+    With ``start`` these are the first ``limit`` candles from there on, and ``more`` is true if
+    later ones exist before ``end``. Without it they are the last ``limit`` candles before ``end``,
+    and ``more`` is true if earlier ones exist.
     """
 
     security: Security
@@ -46,7 +48,7 @@ class CandlesAnswer(View, kw_only=True):
 
 
 class ErrorAnswer(View, kw_only=True):
-    """Why a request was refused; ``parameter`` is the one to blame, if one is."""
+    """Why a request was refused; ``parameter`` names the parameter at fault, if there is one."""
 
     code: str
     message: str

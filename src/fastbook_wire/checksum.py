@@ -1,4 +1,4 @@
-"""The checksum of the ``depth`` channel: whether a book kept from its frames is the server's."""
+"""The checksum of the ``depth`` channel, with which a client verifies its local book."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Iterable
 from itertools import islice
 
 CHECKSUM_LEVELS = 100
-"""How many levels of each side take part, from the best one on."""
+"""Levels of each side that the checksum covers, counted from the best price."""
 
 
 def checksum(asks: Iterable[tuple[int, int]], bids: Iterable[tuple[int, int]]) -> int:
-    """Return the CRC-32 of both sides, given as (ticks, lots), best first.
+    """Return the CRC-32 of a book whose sides are given as (ticks, lots), best price first.
 
-    It is that of the ASCII text ``ticks:lots,ticks:lots,…|ticks:lots,…``: asks before the bar, bids
-    after it, at most ``CHECKSUM_LEVELS`` of each. A price is ``ticks`` times the tick size, an
-    amount ``lots`` times the lot size, rounded to the nearest integer.
+    The input of the CRC is the ASCII text ``ticks:lots,ticks:lots,…|ticks:lots,…``: asks before the
+    bar, bids after it, at most ``CHECKSUM_LEVELS`` of each. ``ticks`` is price / tick size and
+    ``lots`` is amount / lot size, each rounded to the nearest integer.
     """
     sides = (
         ",".join(f"{p}:{q}" for p, q in islice(side, CHECKSUM_LEVELS)) for side in (asks, bids)

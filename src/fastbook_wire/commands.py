@@ -1,4 +1,4 @@
-"""What a client may say: one struct per command, as it is sent."""
+"""The commands that a client sends: one struct per ``op``."""
 
 from __future__ import annotations
 
@@ -18,18 +18,26 @@ from fastbook_wire.words import (
 )
 
 Ref = Annotated[str, Meta(max_length=64)] | Annotated[int, Meta(ge=-(2**53), le=2**53)] | None
-# No control characters: PostgreSQL's text cannot hold NUL, and nobody means the others.
+# No control characters: PostgreSQL's text cannot hold NUL, and no id needs the others.
 ClientOrderId = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+\Z")]
 
 
 class NewOrder(
     Struct, rename="camel", forbid_unknown_fields=True, omit_defaults=True, kw_only=True, gc=False
 ):
-    """The order of an ``add``; ``security`` defaults to the connection's."""
+    """The order that an ``add`` places; ``security`` defaults to the connection's.
+
+    A limit order needs a ``price``; a market order takes none, is always ``ioc`` and cannot be
+    ``post_only``. ``post_only`` refuses the order if it would trade at once. ``client_order_id`` is
+    unique per user for 24 hours, or longer while its order is open: sending the same order again
+    returns the state of the first one and places nothing. ``self_trade`` decides what happens when
+    the order would trade with another order of its user.
+    """
 
     type: SideName
     exec_type: Annotated[
-        Literal["limit", "market", "immediate"], Meta(description="immediate is market.")
+        Literal["limit", "market", "immediate"],
+        Meta(description="`immediate` is an alias of `market`."),
     ]
     amount: Amount
     price: Price | None = None
@@ -53,13 +61,13 @@ class _Command(
 
 
 class Add(_Command, tag="add"):
-    """Bring a new order."""
+    """Place an order; the reply shows its state after immediate matching."""
 
     order: NewOrder
 
 
 class Delete(_Command, tag="delete"):
-    """Withdraw one open order, by exactly one of its two ids."""
+    """Cancel one open order, named by exactly one of ``id`` and ``client_order_id``."""
 
     id: Id | None = None
     client_order_id: ClientOrderId | None = None
@@ -70,28 +78,28 @@ class Delete(_Command, tag="delete"):
 
 
 class DeleteAll(_Command, tag="deleteAll"):
-    """Withdraw all open orders of the user, or those of one security."""
+    """Cancel all open orders of the user, or only those of ``security``."""
 
     security: Security | None = None
 
 
 class Orders(_Command, tag="orders"):
-    """List the user's open orders."""
+    """List the user's open orders in all securities."""
 
 
 class Ping(_Command, tag="ping"):
-    """Ask for a sign of life and the server's time."""
+    """Check that the server is alive and read its clock."""
 
 
 class Subscribe(_Command, tag="subscribe"):
-    """Follow a channel of a security: its book and trades, or a feed of another kind."""
+    """Subscribe to a channel of a security; ``book`` carries the aggregated book and the trades."""
 
     security: Security
     channel: Channel = "book"
 
 
 class Unsubscribe(_Command, tag="unsubscribe"):
-    """Stop following a channel of a security."""
+    """Unsubscribe from a channel of a security."""
 
     security: Security
     channel: Channel = "book"

@@ -1,6 +1,7 @@
-"""What the server says: one struct per frame, as it arrives.
+"""The frames that the server sends: one struct per ``event``.
 
-A field that may be absent is None then; one that may be ``null`` is always there.
+An optional field with a default of None is absent from the JSON when it has no value; a nullable
+field without a default is always present, as ``null`` if need be.
 """
 
 from __future__ import annotations
@@ -30,11 +31,11 @@ Ref = str | int | None
 
 
 class View(Struct, rename="camel", omit_defaults=True, gc=False):
-    """What frames and answers are made of."""
+    """Base of every struct that the server sends."""
 
 
 class InstrumentView(View):
-    """An instrument as ``welcome`` lists it; ``tick_size`` and ``lot_size`` are steps."""
+    """An instrument; prices are multiples of ``tick_size``, amounts of ``lot_size``."""
 
     security: Security
     tick_size: float
@@ -43,7 +44,11 @@ class InstrumentView(View):
 
 
 class OrderView(View, kw_only=True):
-    """An order as its owner sees it; ``avg_price`` is null until something filled."""
+    """An order as its owner sees it; ``avg_price`` is null until the first fill.
+
+    ``remaining`` is the unfilled amount, of a cancelled order too. ``price`` is null for a market
+    order. ``time`` is when the server accepted the order.
+    """
 
     id: Id
     time: TimeMs
@@ -59,7 +64,11 @@ class OrderView(View, kw_only=True):
 
 
 class TradeView(View):
-    """A public trade: the taker's, ``price`` its average, ``total`` exact."""
+    """A trade: all fills of one incoming order, at their average ``price``.
+
+    ``user_id`` and ``type`` are the taker's. ``total`` is the exact sum of price x amount over the
+    fills.
+    """
 
     id: Id
     seq: Seq
@@ -73,7 +82,7 @@ class TradeView(View):
 
 
 class LevelView(View):
-    """A price level of the aggregated book; ``total`` is price x amount."""
+    """A price level of the aggregated book: the sum of its orders."""
 
     price: Price
     amount: Amount
@@ -81,23 +90,23 @@ class LevelView(View):
 
 
 class BookRows(View):
-    """Both sides of the aggregated book, best first."""
+    """Both sides of the aggregated book, best price first."""
 
     ask: tuple[LevelView, ...]
     bid: tuple[LevelView, ...]
 
 
 class LevelChange(View):
-    """What a price level has become; ``amount`` 0: it is gone."""
+    """The new amount of a price level; 0 removes the level."""
 
     price: Price
     amount: Amount
 
 
 class CandleView(View, kw_only=True):
-    """What traded in ``[time, time + interval)``, from the fills; ``trades`` counts takers' orders.
+    """The fills of ``[time, time + interval)``; ``trades`` counts the incoming orders that traded.
 
-    ``final``: the bucket is over, nothing of it can change any more.
+    ``final`` is true once the bucket is closed and the candle can no longer change.
     """
 
     time: TimeMs
@@ -111,10 +120,10 @@ class CandleView(View, kw_only=True):
 
 
 class TickerView(View, kw_only=True):
-    """The last 24 hours to the minute, and the best prices of now.
+    """Statistics of the last 24 hours, to the minute, and the current best prices.
 
-    ``last`` is the price of the newest fill ever, ``change`` is ``last - open``; null where there
-    was no trade, or no order on that side.
+    ``last`` is the price of the newest fill, however old; ``change`` is ``last - open``. Values
+    are null where nothing traded or a side of the book is empty.
     """
 
     security: Security
@@ -131,11 +140,16 @@ class TickerView(View, kw_only=True):
 
 
 class Frame(View, tag_field="event", kw_only=True):
-    """The base of all frames of the server."""
+    """Base of every frame that the server sends."""
 
 
 class Welcome(Frame, tag="welcome", kw_only=True):
-    """The first frame of a connection: who you are, what is traded, how often books come."""
+    """The first frame of a connection: the user it acts for and the instruments.
+
+    ``resume_token`` lets a later connection resume this user. ``security`` is the default of
+    ``add``. ``throttle_ms`` is the minimum interval between two book frames. ``epoch`` grows with
+    each start of the server.
+    """
 
     user_id: UserId
     resume_token: str
@@ -148,7 +162,7 @@ class Welcome(Frame, tag="welcome", kw_only=True):
 
 
 class AggOrderBook(Frame, tag="aggOrderBook", kw_only=True):
-    """The aggregated book of a security as it stood after ``seq``."""
+    """The aggregated book of a security as of command ``seq``."""
 
     security: Security
     seq: Seq
@@ -157,7 +171,12 @@ class AggOrderBook(Frame, tag="aggOrderBook", kw_only=True):
 
 
 class Trades(Frame, tag="trades", kw_only=True):
-    """Trades in the order they happened; ``prev_seq`` is the ``seq`` of the trade before them."""
+    """Trades in order of execution.
+
+    In a live frame ``seq`` is that of the last trade, and ``prev_seq`` that of the trade before the
+    first one: a mismatch reveals a gap, and null means that there was no earlier trade. In an
+    opening frame ``seq`` is that of the book sent with it, and ``prev_seq`` is null.
+    """
 
     security: Security
     seq: Seq
@@ -166,9 +185,10 @@ class Trades(Frame, tag="trades", kw_only=True):
 
 
 class Depth(Frame, tag="depth", kw_only=True):
-    """The levels that one committed batch changed, best first; the book stands after ``seq``.
+    """The levels that one committed batch changed, best price first, as of command ``seq``.
 
-    ``prev_seq`` is the ``seq`` of the depth frame before it; null: this is the whole book.
+    ``prev_seq`` is the ``seq`` of the previous depth frame; a mismatch reveals a missed frame. It
+    is null if the frame is the whole book.
     """
 
     security: Security
@@ -180,7 +200,7 @@ class Depth(Frame, tag="depth", kw_only=True):
 
 
 class Checksum(Frame, tag="checksum", kw_only=True):
-    """The checksum of the book as it stood after the last depth frame, whose ``seq`` this is."""
+    """The CRC-32 of the book after the latest depth frame, whose ``seq`` it repeats."""
 
     security: Security
     seq: Seq
@@ -188,7 +208,7 @@ class Checksum(Frame, tag="checksum", kw_only=True):
 
 
 class Candles(Frame, tag="candles", kw_only=True):
-    """Candles, oldest first; each takes the place of the one with the same ``time``."""
+    """Candles, oldest first; each replaces an earlier one with the same ``time``."""
 
     security: Security
     interval: Interval
@@ -196,11 +216,16 @@ class Candles(Frame, tag="candles", kw_only=True):
 
 
 class Ticker(Frame, TickerView, tag="ticker", kw_only=True):
-    """The newest ticker of a security."""
+    """The current ticker of a security."""
 
 
 class OrderFrame(Frame, tag="order", kw_only=True):
-    """An order's state, or (``rejected``) why there is no such order or change."""
+    """An order's state or, with status ``rejected``, why an ``add`` or ``delete`` was refused.
+
+    Replies carry the command's ``ref``; later changes of the order come without it. A fill of a
+    resting order adds ``last_price`` and ``last_amount``. ``retry_after_ms`` says when a refused
+    command is worth another attempt.
+    """
 
     ref: Ref = None
     status: Status | Literal["rejected"]
@@ -221,14 +246,14 @@ class OrdersFrame(Frame, tag="orders", kw_only=True):
 
 
 class DeletedAll(Frame, tag="deletedAll", kw_only=True):
-    """How many orders a ``deleteAll`` withdrew."""
+    """The number of orders that a ``deleteAll`` cancelled."""
 
     ref: Ref = None
     count: int
 
 
 class Subscribed(Frame, tag="subscribed", kw_only=True):
-    """What the channel has to say at first follows."""
+    """Confirms the subscription; the channel's opening frames follow."""
 
     ref: Ref = None
     channel: Channel
@@ -236,7 +261,7 @@ class Subscribed(Frame, tag="subscribed", kw_only=True):
 
 
 class Unsubscribed(Frame, tag="unsubscribed", kw_only=True):
-    """No further frame of the channel follows."""
+    """Confirms the end of the subscription; the channel sends nothing more."""
 
     ref: Ref = None
     channel: Channel
@@ -244,14 +269,17 @@ class Unsubscribed(Frame, tag="unsubscribed", kw_only=True):
 
 
 class Pong(Frame, tag="pong", kw_only=True):
-    """The answer to ``ping``, with the server's Unix time in milliseconds."""
+    """The reply to ``ping``, with the time of the server's clock."""
 
     ref: Ref = None
     time: TimeMs
 
 
 class Error(Frame, tag="error", kw_only=True):
-    """Why a frame was no command, or why a command other than add and delete was refused."""
+    """Why a frame was not a valid command, or why a command was refused.
+
+    A refused ``add`` or ``delete`` is answered by an ``order`` frame instead.
+    """
 
     ref: Ref = None
     code: str

@@ -1,4 +1,4 @@
-"""The exact way between the wire's numbers (doubles) and integer ticks or lots."""
+"""Exact conversion between the wire's doubles and integer ticks or lots."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from decimal import Decimal
 import msgspec
 
 UNITS_MAX = 2**52
-"""The most ticks of a price, or lots of an amount: up to here each has a double of its own."""
+"""Largest number of ticks or lots; up to here every multiple has a double of its own."""
 
 _DECIMAL = re.compile(r"([0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})([eE][+-]?[0-9]{1,3})?", re.ASCII)
-_NUMBER_BOUND = 1e28  # above 2**52 steps of 1e12; below what would overflow on the way to a guess
+_NUMBER_BOUND = 1e28  # more than 2**52 steps of 1e12; less than overflows in `units`
 
 
 class Grid(msgspec.Struct, frozen=True):
     """The multiples of a decimal step: a tick for prices, a lot for amounts.
 
-    ``step`` is the decimal text as it was configured, and equals ``numerator / denominator``.
+    ``step`` is the configured decimal text; its value is ``numerator / denominator``.
     """
 
     step: str
@@ -29,8 +29,8 @@ class Grid(msgspec.Struct, frozen=True):
         """Return the grid of a decimal text such as ``0.01``, ``5`` or ``1e-8``.
 
         Raises:
-            ValueError: `text` is no decimal number from 1e-12 to 1e12, or has more digits than a
-                double can show.
+            ValueError: `text` is not a decimal number from 1e-12 to 1e12, or has more digits than
+                a double preserves (15, of which 12 after the point).
         """
         decimal = Decimal(text) if _DECIMAL.fullmatch(text) else Decimal(0)
         if not Decimal("1e-12") <= decimal <= Decimal("1e12"):
@@ -45,15 +45,15 @@ class Grid(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, step: float) -> Grid:
-        """Return the grid of a ``tickSize`` or ``lotSize``: the shortest decimal of the double."""
+        """Return the grid of a ``tickSize`` or ``lotSize``: the double's shortest decimal."""
         text = repr(step)
         return cls(text, *Decimal(text).as_integer_ratio())
 
     def units(self, value: float) -> int | None:
-        """Return how many steps `value` is, or None if it is off the grid.
+        """Return `value` as a number of steps, or None if it is off the grid.
 
-        On the grid is the double nearest to a multiple, from 1 to ``UNITS_MAX`` steps: nothing is
-        ever rounded to fit.
+        A value is on the grid if it is the double nearest to a multiple of 1 to ``UNITS_MAX``
+        steps; nothing is ever rounded to fit.
         """
         if not 0.0 < value < _NUMBER_BOUND:
             return None
@@ -68,5 +68,5 @@ class Grid(msgspec.Struct, frozen=True):
         return units * self.numerator / self.denominator
 
     def nearest(self, value: float) -> int:
-        """Return how many steps `value` is, rounded to the nearest whole number of them."""
+        """Return `value` as a number of steps, rounded to the nearest integer."""
         return round(value * self.denominator / self.numerator)

@@ -1,4 +1,4 @@
-"""What may be asked of ``GET /api/...``: one struct per path, one field per parameter."""
+"""Parameters of ``GET /api/...``: one struct per path, one field per parameter."""
 
 from __future__ import annotations
 
@@ -10,52 +10,54 @@ from fastbook_wire.words import Interval, TimeMs
 
 LIMIT_MAX = 1_000
 
-AskedSecurity = Annotated[str | None, Meta(description="Default: the first instrument.")]
+SecurityParameter = Annotated[str | None, Meta(description="Default: the first instrument.")]
 
 
 class Query(Struct, forbid_unknown_fields=True, kw_only=True):
-    """The parameters of a request; all may be left out."""
+    """Base of all queries; every parameter is optional."""
 
 
 class InstrumentsQuery(Query):
-    """`/api/instruments` asks for nothing."""
+    """Parameters of ``/api/instruments``: none."""
 
 
 class BookQuery(Query):
-    """Of ``/api/book``."""
+    """Parameters of ``/api/book``."""
 
-    security: AskedSecurity = None
-    depth: Annotated[int, Meta(ge=1, le=LIMIT_MAX, description="Rows per side.")] = 50
+    security: SecurityParameter = None
+    depth: Annotated[
+        int, Meta(ge=1, le=LIMIT_MAX, description="Maximum number of levels per side.")
+    ] = 50
 
 
 class TradesQuery(Query):
-    """Of ``/api/trades``."""
+    """Parameters of ``/api/trades``."""
 
-    security: AskedSecurity = None
+    security: SecurityParameter = None
     before: Annotated[
         Annotated[int, Meta(ge=1, le=2**53)] | None,
-        Meta(description="Only trades whose `seq` is less."),
+        Meta(description="Return only trades with a smaller `seq`."),
     ] = None
-    limit: Annotated[int, Meta(ge=1, le=LIMIT_MAX, description="Trades at most.")] = 100
+    limit: Annotated[int, Meta(ge=1, le=LIMIT_MAX, description="Maximum number of trades.")] = 100
 
 
 class CandlesQuery(Query):
-    """Of ``/api/candles``."""
+    """Parameters of ``/api/candles``."""
 
-    security: AskedSecurity = None
-    interval: Annotated[Interval, Meta(description="How long a candle's bucket is.")] = "1m"
+    security: SecurityParameter = None
+    interval: Annotated[Interval, Meta(description="Length of a candle's bucket.")] = "1m"
     start: Annotated[
         Annotated[TimeMs, Meta(ge=0, le=2**53)] | None,
-        Meta(description="The first of them is of this time or later. Without: the last ones."),
+        Meta(description="Start of the period in Unix ms, inclusive; default: the latest candles."),
     ] = None
     end: Annotated[
         Annotated[TimeMs, Meta(ge=0, le=2**53)] | None,
-        Meta(description="All are of an earlier time than this."),
+        Meta(description="End of the period in Unix ms, exclusive."),
     ] = None
-    limit: Annotated[int, Meta(ge=1, le=LIMIT_MAX, description="Candles at most.")] = 500
+    limit: Annotated[int, Meta(ge=1, le=LIMIT_MAX, description="Maximum number of candles.")] = 500
 
 
 class TickerQuery(Query):
-    """Of ``/api/ticker``."""
+    """Parameters of ``/api/ticker``."""
 
-    security: AskedSecurity = None
+    security: SecurityParameter = None

@@ -1,4 +1,4 @@
-"""The words of the wire: what its fields may say."""
+"""The vocabulary of the wire: field types, enumerated values and refusal codes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 PROTOCOL = 1
-"""The version of the wire in ``welcome``; it grows when a client must change."""
+"""Version of the wire that ``welcome`` reports; it grows when clients have to change."""
 
 SideName = Literal["bid", "ask"]
 ExecType = Literal["limit", "market"]
@@ -25,15 +25,18 @@ TimeMs = Annotated[int, Meta(description="Unix time in milliseconds.")]
 Seq = Annotated[
     int,
     Meta(
-        description="Number of the command, within its security, after which this holds; no gaps."
+        description="Sequence number per security: counts, without gaps, the commands that "
+        "changed it."
     ),
 ]
-Price = Annotated[float, Meta(description="A multiple of tickSize: the double nearest to it.")]
-Amount = Annotated[float, Meta(description="A multiple of lotSize: the double nearest to it.")]
-Total = Annotated[float, Meta(description="price x amount, calculated exactly, rounded once.")]
-Security = Annotated[str, Meta(description="What is traded.", examples=["BTC-USD"])]
+Price = Annotated[float, Meta(description="The double nearest to a multiple of `tickSize`.")]
+Amount = Annotated[float, Meta(description="The double nearest to a multiple of `lotSize`.")]
+Total = Annotated[float, Meta(description="price x amount, computed exactly and rounded once.")]
+Security = Annotated[str, Meta(description="Name of the security.", examples=["BTC-USD"])]
 Id = Annotated[str, Meta(description="UUIDv7 of an order or a trade.")]
-UserId = Annotated[str, Meta(description="Who; a new one per connection that resumes nobody.")]
+UserId = Annotated[
+    str, Meta(description="Id of a user; new for each connection that does not resume.")
+]
 
 INTERVALS: dict[Interval, int] = {
     "1s": 1_000,
@@ -42,11 +45,11 @@ INTERVALS: dict[Interval, int] = {
     "1h": 3_600_000,
     "1d": 86_400_000,
 }
-"""The candles' intervals in milliseconds; buckets start at multiples of them (UTC)."""
+"""Length of each candle interval in milliseconds; buckets start at its multiples (UTC)."""
 
 
 class Code(StrEnum):
-    """Why a frame, a command, a request or a connection was refused: the one list of codes."""
+    """Every code that explains why a frame, command, request or connection was refused."""
 
     BAD_FRAME = "bad_frame"
     BAD_REQUEST = "bad_request"

@@ -13,8 +13,6 @@ from hypothesis import strategies as st
 from trading import COIN, FINE, T0, Floor, ask, bid, delete, delete_all, market, orders
 
 from fastbook_server.channels import messages
-from fastbook_server.channels.committed import CommittedBatch
-from fastbook_server.channels.matcher import Withdraw
 from fastbook_server.channels.messages import (
     MessageError,
     decode_batch,
@@ -22,6 +20,8 @@ from fastbook_server.channels.messages import (
     encode_batch,
     encode_submission,
 )
+from fastbook_server.channels.order_channel import Withdraw
+from fastbook_server.channels.trade_channel import CommittedBatch
 from fastbook_server.values.events import PUBLIC, ExchangeEvent, OrderFilled, Traded
 
 INSTRUMENTS = {i.number: i for i in (COIN, FINE)}

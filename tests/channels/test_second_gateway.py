@@ -12,13 +12,13 @@ from trading import COIN, FINE, SPECS, T0, ask, bid, delete, delete_all, market,
 
 from fastbook_server.app import gateway_settings
 from fastbook_server.channels.channel import Channel
-from fastbook_server.channels.committed import CommittedBatch
 from fastbook_server.channels.messages import (
     decode_batch,
     decode_submission,
     encode_batch,
     encode_submission,
 )
+from fastbook_server.channels.trade_channel import CommittedBatch
 from fastbook_server.config import Config
 from fastbook_server.gateway.http import answers
 from fastbook_server.gateway.http.history import HistoryQueue, recent

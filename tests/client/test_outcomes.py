@@ -36,7 +36,7 @@ class Scene:
             await until(lambda: self.accepted() > before)
         else:
             await until(lambda: self.line.swallowed > 0)
-        self.line.deaf = self.line.mute = False
+        self.line.deaf, self.line.mute = False, False
         self.line.cut()
         with pytest.raises(Unanswered) as caught:
             await adding

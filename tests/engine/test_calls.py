@@ -10,9 +10,14 @@ from typing import Any
 import pytest
 
 import fastbook
-from fastbook import OrderBook, SelfTrade, Side, TimeInForce, reference
+from fastbook import OrderBook, SelfTrade, Side, TimeInForce, _book, reference
 
 BID, ASK = Side.BID, Side.ASK
+
+
+def test_every_scalar_call_has_its_quick_entry() -> None:
+    """Without one a call gives the same, only later: nothing else here would notice."""
+    assert _book._quick_entries() == 4
 
 
 # ---- every way to give the same arguments ----

@@ -25,7 +25,7 @@ def stub_docs(stub: str) -> list[tuple[str, str]]:
     """The docstrings of a stub, by the name of what they belong to."""
     found = []
     for each in ast.parse((SOURCE / stub).read_text()).body:
-        if isinstance(each, ast.ClassDef):
+        if isinstance(each, ast.ClassDef | ast.FunctionDef):
             found.append((each.name, ast.get_docstring(each)))
             found += [
                 (f"{each.name}.{part.name}", ast.get_docstring(part))

@@ -58,7 +58,8 @@ class Stage:
             return await self._wait(step, step.wait)
         elif step.connect is not None:
             ws = await self._http.ws_connect(f"{self.server.url}/ws", params=step.connect)
-            peer = self._peers[step.who] = await Peer.greeted(ws)
+            peer = await Peer.greeted(ws)
+            self._peers[step.who] = peer
             told[step.who] = [peer.welcome]
             self._aliases |= {
                 peer.user_id: NAMES[step.who],

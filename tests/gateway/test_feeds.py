@@ -193,7 +193,8 @@ def test_no_trade_is_lost_or_doubled_whenever_one_joins(script):
             if frame["event"] == "trades":
                 assert frame["prevSeq"] == prev
                 seen += [t["seq"] for t in frame["trades"]]
-                prev = frame["seq"] = seen[-1]
+                assert frame["seq"] == seen[-1]
+                prev = frame["seq"]
         assert seen == traded[-len(seen) :] if seen else not traded
         assert traded[-1:] == seen[-1:]
         books = [opening_book["seq"]] + [f["seq"] for f in live if f["event"] == "aggOrderBook"]

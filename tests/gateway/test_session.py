@@ -474,14 +474,14 @@ async def test_a_reader_of_depth_that_does_not_read_is_closed_not_left_with_a_ga
                 await maker.send(order("bid", dice.randint(1, 1_000), 1))
             await maker.sync()
     slow.writer.transport.resume_reading()
-    seq, prev = None, None
+    prev = None
     with contextlib.suppress(Closed):
         while True:
             frame = await slow.event()
             if frame["event"] == "depth":
                 assert frame["prevSeq"] == prev
-                seq = prev = frame["seq"]
-    assert (slow.close_with, seq is not None) == (4008, True)
+                prev = frame["seq"]
+    assert (slow.close_with, prev is not None) == (4008, True)
 
 
 async def test_who_asks_for_many_whole_books_at_once_gets_one_after_the_other(serve, join, raw):

@@ -7,8 +7,8 @@ from fakes import T0, FakeClock, FakeReader
 from hall import batch_of
 from trading import Floor, bid, market, orders
 
-from fastbook_server.channels.matcher import Withdraw
-from fastbook_server.gateway.open_orders import OpenOrders, cancelled_with_their_user
+from fastbook_server.channels.order_channel import Withdraw
+from fastbook_server.gateway.open_order_counts import OpenOrderCounts, cancelled_with_their_user
 from fastbook_server.gateway.users import TokenMaker, Users
 from fastbook_server.values.events import OrderRested
 from fastbook_server.values.persisted import OpenOrder
@@ -32,7 +32,7 @@ class Lobby:
             self.timers,
             grace_s=GRACE_S,
             withdraw=self._withdraw,
-            open_orders=OpenOrders(resting),
+            open_orders=OpenOrderCounts(resting),
             recovered=cancelled_with_their_user(resting),
             withdraw_all=withdraw_all,
             new_suffix=lambda: next(names),

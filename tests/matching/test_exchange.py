@@ -20,7 +20,7 @@ from trading import (
     restarted,
 )
 
-from fastbook_server.channels.matcher import Withdraw
+from fastbook_server.channels.order_channel import Withdraw
 from fastbook_server.gateway import encode
 from fastbook_server.values.events import OrderAccepted
 from fastbook_server.values.instruments import Instrument

@@ -22,7 +22,7 @@ from trading import (
 )
 
 import fastbook.reference
-from fastbook_server.channels.matcher import Withdraw
+from fastbook_server.channels.order_channel import Withdraw
 from fastbook_server.values.events import (
     CommandRefused,
     ExchangeEvent,

@@ -9,8 +9,8 @@ from fakes import FakeClock, ScriptedStore, settle
 from trading import T0, ask, bid, brief, delete, market, orders, recovered
 
 from fastbook_server.channels.channel import Channel
-from fastbook_server.channels.committed import CommittedBatch
-from fastbook_server.channels.matcher import Unavailable
+from fastbook_server.channels.order_channel import Unavailable
+from fastbook_server.channels.trade_channel import CommittedBatch
 from fastbook_server.matching import pipeline as pipeline_module
 from fastbook_server.matching.exchange import Exchange
 from fastbook_server.matching.pipeline import Pipeline

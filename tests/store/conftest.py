@@ -178,10 +178,15 @@ class Flow:
         self.past += events
         return Batch(self.number, self.time_ms, tuple(events))
 
+    def next_seq(self, security: str) -> int:
+        """Return the number of the next command that changes a security."""
+        self.seqs[security] += 1
+        return self.seqs[security]
+
     def add(self, instrument: Instrument, **given: object) -> list[object]:
         """Return the events of one new order: random, but for what is given."""
         pick = self.random
-        seq = self.seqs[instrument.security] = self.seqs[instrument.security] + 1
+        seq = self.next_seq(instrument.security)
         market = pick.random() < 0.15
         values = {
             "user_id": f"user#{pick.randrange(4)}",
@@ -213,14 +218,13 @@ class Flow:
             if not quantity:
                 break
             left, cost = left - quantity, cost + quantity * maker.price
-            state = self.resting[maker.id] = [
-                maker, remaining - quantity, notional + quantity * maker.price
-            ]  # fmt: skip
-            if not state[1]:
+            maker_left, maker_cost = remaining - quantity, notional + quantity * maker.price
+            self.resting[maker.id] = [maker, maker_left, maker_cost]
+            if not maker_left:
                 del self.resting[maker.id]
             fill = OrderFilled(
                 taker.seq, fills, taker.time_ms, taker, maker, maker.price, quantity,
-                state[1], state[2], self._level(maker),
+                maker_left, maker_cost, self._level(maker),
             )  # fmt: skip
             events.append(fill)
             fills += 1
@@ -273,7 +277,7 @@ class Flow:
             order, remaining, _ = self.resting.pop(order_id)
             security = order.instrument.security
             if seq is None:
-                seq = self.seqs[security] = self.seqs[security] + 1
+                seq = self.next_seq(security)
             events.append(self._cancelled(seq, n, order, remaining, reason, True))
         return events
 

@@ -7,7 +7,7 @@ from typing import Any
 from fakes import FakeClock, FakeReader
 from trading import Floor, recovered
 
-from fastbook_server.channels.committed import CommittedBatch
+from fastbook_server.channels.trade_channel import CommittedBatch
 from fastbook_server.gateway.feeds import Feeds, Pace
 from fastbook_server.gateway.snapshots import Snapshots
 from fastbook_server.gateway.views import MarketViews

@@ -9,7 +9,7 @@ import msgspec
 from fakes import T0
 
 import fastbook
-from fastbook_server.channels.matcher import Withdraw
+from fastbook_server.channels.order_channel import Withdraw
 from fastbook_server.gateway import decode
 from fastbook_server.matching.exchange import Exchange, ExchangeLimits
 from fastbook_server.store.memory import MemoryStore

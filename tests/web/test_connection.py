@@ -43,7 +43,7 @@ async def test_a_lost_connection_comes_back_as_the_same_user(stage: Any) -> None
     assert await text(page, "user") == user
     await says(page, "ladder-rows", "98.00")
     await says(page, "tape-rows", "99.00")
-    assert (await list_orders(page, "history"))[0][-1] == "ended, while away"
+    assert (await list_orders(page, "history"))[0][-1] == "ended, while disconnected"
     assert await order(page, "bid", "97", "1") == "resting in the book"
 
 
@@ -74,6 +74,36 @@ async def test_a_restarted_server_is_found_again_with_everything(stage: Any) -> 
     await says(page, "ladder-rows", "0.75")
     await says(page, "last", "99.00")
     assert await text(page, "gaps") == "0"
+
+
+async def test_an_order_unanswered_by_a_server_that_forgot_the_user_is_not_called_refused(
+    stage: Any,
+) -> None:
+    users = iter(("user#first", "user#second"))
+    welcome = {
+        "event": "welcome",
+        "resumeToken": "token",
+        "security": "COIN",
+        "instruments": [{"security": "COIN", "tickSize": 0.01, "lotSize": 0.01, "status": "open"}],
+        "throttleMs": 100,
+        "protocol": 1,
+        "epoch": 1,
+        "time": 0,
+    }
+
+    def connect(route: Any) -> None:
+        async def forward(message: str) -> None:
+            if '"op":"add"' in message:
+                await route.close(code=1001)
+
+        route.on_message(forward)
+        route.send(json.dumps({**welcome, "userId": next(users)}))
+
+    context = await stage.context()
+    await context.route_web_socket("**/ws?*", connect)
+    page = await stage.open(context=context)
+    answer = await order(page, "bid", "100", "1")
+    assert answer == "Outcome unknown: the connection was lost, see Orders"
 
 
 async def test_what_stalls_is_greyed_and_comes_back(stage: Any) -> None:

@@ -110,7 +110,7 @@ async def test_the_ticket_foretells_average_slippage_and_rest(stage: Any) -> Non
     await page.click("#type button[value=market]")
     await says(page, "est-rest", "1.00 cancelled")
     await page.click("#send")
-    await says(page, "answer", "bought 2.00 at 101.00; the rest cancelled")
+    await says(page, "answer", "bought 2.00 at 101.00; remainder cancelled")
 
 
 async def test_the_ladder_says_what_a_sweep_takes_and_fills_the_ticket(stage: Any) -> None:
@@ -182,7 +182,7 @@ async def test_securities_are_switched_and_the_url_says_which(stage: Any) -> Non
     assert await order(page, "bid", "7.5", "3") == "bought 3 at 7.5"
     await page.goto(stage.url + "?security=NONE")
     await live(page)
-    await says(page, "notice", "There is no security NONE here")
+    await says(page, "notice", "Unknown security: NONE")
     assert page.url.endswith("?security=COIN")
 
 

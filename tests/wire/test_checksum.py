@@ -1,4 +1,4 @@
-"""The checksum of a book, as docs/protocol.md says it, written out without the library."""
+"""The checksum of a book as docs/protocol.md specifies it, computed without the library."""
 
 from __future__ import annotations
 

@@ -13,8 +13,8 @@ from typing import Any, get_args, get_type_hints
 
 import msgspec
 
-from fastbook_server.channels.committed import CommittedBatch
-from fastbook_server.channels.matcher import Withdraw
+from fastbook_server.channels.order_channel import Withdraw
+from fastbook_server.channels.trade_channel import CommittedBatch
 from fastbook_server.values.events import (
     PRIVATE,
     ExchangeEvent,

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import msgspec
 from aiohttp import web
 
-from fastbook_server.channels.matcher import Matcher
+from fastbook_server.channels.order_channel import Matcher
 from fastbook_server.gateway import encode
 from fastbook_server.gateway.feeds import Feeds
 from fastbook_server.gateway.http.refusal import refusal

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from aiohttp import web
 
 from fastbook_server import __version__, metrics
-from fastbook_server.channels.matcher import Matcher
+from fastbook_server.channels.order_channel import Matcher
 from fastbook_server.gateway.http import page
 from fastbook_server.gateway.http.refusal import refusal
 from fastbook_server.values.instruments import Instrument

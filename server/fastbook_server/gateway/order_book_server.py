@@ -7,14 +7,14 @@ from collections.abc import Callable
 import msgspec
 from aiohttp import web
 
-from fastbook_server.channels.committed import CommittedBatch
-from fastbook_server.channels.matcher import Matcher, Unavailable, Withdraw
+from fastbook_server.channels.order_channel import Matcher, Unavailable, Withdraw
+from fastbook_server.channels.trade_channel import CommittedBatch
 from fastbook_server.gateway.door import Door, DoorOptions
 from fastbook_server.gateway.feeds import Feeds, Pace
 from fastbook_server.gateway.http.api import HttpApi
-from fastbook_server.gateway.http.documents import routes as documents
+from fastbook_server.gateway.http.documents import handlers as documents
 from fastbook_server.gateway.http.history import HistoryQueue
-from fastbook_server.gateway.open_orders import OpenOrders, cancelled_with_their_user
+from fastbook_server.gateway.open_order_counts import OpenOrderCounts, cancelled_with_their_user
 from fastbook_server.gateway.operator import Operator
 from fastbook_server.gateway.snapshots import Snapshots
 from fastbook_server.gateway.users import TokenMaker, Users
@@ -67,7 +67,7 @@ class OrderBookServer:
             clock,
             grace_s=settings.resume_grace_s,
             withdraw=self._withdraw,
-            open_orders=OpenOrders(recovered.open_orders),
+            open_orders=OpenOrderCounts(recovered.open_orders),
             recovered=cancelled_with_their_user(recovered.open_orders),
             withdraw_all=settings.door.withdraw_on_close,
         )

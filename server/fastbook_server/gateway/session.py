@@ -16,7 +16,7 @@ import msgspec
 from aiohttp import WSMsgType, web
 
 from fastbook_server import metrics
-from fastbook_server.channels.matcher import OVERLOADED_RETRY_MS, Matcher, Unavailable
+from fastbook_server.channels.order_channel import OVERLOADED_RETRY_MS, Matcher, Unavailable
 from fastbook_server.gateway import decode, encode, rfc6455
 from fastbook_server.gateway.decode import ProtocolError
 from fastbook_server.gateway.rate_limit import RateLimit

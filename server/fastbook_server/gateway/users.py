@@ -10,9 +10,9 @@ import secrets
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from fastbook_server.channels.committed import CommittedBatch
+from fastbook_server.channels.trade_channel import CommittedBatch
 from fastbook_server.gateway import encode, rfc6455
-from fastbook_server.gateway.open_orders import OpenOrders
+from fastbook_server.gateway.open_order_counts import OpenOrderCounts
 from fastbook_server.values.clock import Cancellable, Timers
 
 log = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ class Users:
         *,
         grace_s: float,
         withdraw: Callable[[str], bool],
-        open_orders: OpenOrders,
+        open_orders: OpenOrderCounts,
         recovered: Mapping[str, bool],
         withdraw_all: bool,
         new_suffix: Callable[[], str] | None = None,

@@ -10,8 +10,9 @@ from __future__ import annotations
 import msgspec
 
 import fastbook
-from fastbook_server.channels.matcher import OVERLOADED_RETRY_MS, Withdraw
-from fastbook_server.matching.owners import OrderProgress, Owners
+from fastbook_server.channels.order_channel import OVERLOADED_RETRY_MS, Withdraw
+from fastbook_server.matching.order_progress import OrderProgress
+from fastbook_server.matching.owners import Owners
 from fastbook_server.matching.security_book import SecurityBook
 from fastbook_server.matching.terms import RuleBroken, Terms
 from fastbook_server.values import ids

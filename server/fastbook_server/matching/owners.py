@@ -5,63 +5,8 @@ from __future__ import annotations
 from collections import Counter, OrderedDict
 from collections.abc import Iterable
 
-import msgspec
-
-from fastbook_server.values.events import Order, OrderReport
+from fastbook_server.matching.order_progress import OrderProgress
 from fastbook_server.values.persisted import CLIENT_ORDERS_KEPT_MS
-from fastbook_wire.words import Reason, Status
-
-
-class OrderProgress(msgspec.Struct, eq=False, gc=False):
-    """What changes about an order: kept while it is open, longer if it has a client order id.
-
-    There can be millions, and none is part of a cycle, so the garbage collector skips them.
-    """
-
-    order: Order
-    remaining: int
-    notional: int = 0
-    status: Status = "open"
-    reason: Reason | None = None
-
-    def __post_init__(self) -> None:
-        if self.status == "open" and self.remaining < self.order.quantity:
-            self.status = "partiallyFilled"
-
-    @property
-    def is_open(self) -> bool:
-        """Whether it may still trade."""
-        return self.status == "open" or self.status == "partiallyFilled"
-
-    def fill(self, price: int, quantity: int) -> None:
-        """Add one fill of `quantity` lots at `price` ticks."""
-        self.remaining -= quantity
-        self.notional += price * quantity
-        self.status = "partiallyFilled" if self.remaining else "filled"
-
-    def cancel(self, reason: Reason) -> None:
-        """Mark the order cancelled; ``remaining`` stays the quantity that was not filled."""
-        self.status = "cancelled"
-        self.reason = reason
-
-    def report(
-        self,
-        ref: str | int | None = None,
-        last_price: int | None = None,
-        last_quantity: int | None = None,
-    ) -> OrderReport:
-        """Return the report to the owner; `ref` makes it the reply to a command."""
-        return OrderReport(
-            self.order.user_id,
-            ref,
-            self.order,
-            self.status,
-            self.remaining,
-            self.notional,
-            self.reason,
-            last_price,
-            last_quantity,
-        )
 
 
 class Owner:

@@ -16,8 +16,8 @@ from collections import deque
 
 from fastbook_server import metrics
 from fastbook_server.channels.channel import Channel
-from fastbook_server.channels.committed import CommittedBatch
-from fastbook_server.channels.matcher import Unavailable, Withdraw
+from fastbook_server.channels.order_channel import Unavailable, Withdraw
+from fastbook_server.channels.trade_channel import CommittedBatch
 from fastbook_server.matching.exchange import Exchange
 from fastbook_server.store import Store, StoreUnavailable
 from fastbook_server.values.clock import Cancellable, Clock

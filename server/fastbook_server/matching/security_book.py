@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fastbook
-from fastbook_server.matching.owners import OrderProgress
+from fastbook_server.matching.order_progress import OrderProgress
 from fastbook_server.matching.terms import RuleBroken, Terms
 from fastbook_server.values.instruments import Instrument
 from fastbook_wire.words import Code

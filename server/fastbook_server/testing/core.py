@@ -10,8 +10,8 @@ from typing import TypeVar
 import msgspec
 
 from fastbook_server.app import Server
-from fastbook_server.channels.committed import CommittedBatch
-from fastbook_server.channels.matcher import Unavailable
+from fastbook_server.channels.order_channel import Unavailable
+from fastbook_server.channels.trade_channel import CommittedBatch
 from fastbook_server.gateway import decode, encode
 from fastbook_server.gateway.decode import ProtocolError
 from fastbook_server.store.memory import MemoryDatabase, MemoryStore

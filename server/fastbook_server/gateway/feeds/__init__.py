@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import get_args
 
 from fastbook_server import metrics
-from fastbook_server.channels.committed import CommittedBatch
+from fastbook_server.channels.trade_channel import CommittedBatch
 from fastbook_server.gateway.feeds.audience import Reader
 from fastbook_server.gateway.feeds.book import BookFeed
 from fastbook_server.gateway.feeds.candles import CandlesFeed

@@ -1,1 +1,1 @@
-"""The documents of both interfaces, generated from the wire's types: OpenAPI, AsyncAPI, a page."""
+"""Documents of both interfaces, generated from the wire's types: OpenAPI, AsyncAPI and a page."""

@@ -1,4 +1,4 @@
-"""The socket as an AsyncAPI 3 document."""
+"""Describes the WebSocket endpoint as an AsyncAPI 3 document."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fastbook_wire.words import PROTOCOL
 
 EXAMPLES_MAX = 4
 
-# What may answer a command: ``ref`` tells which one it was.
+# The frames that may answer each command; ``ref`` tells which command they answer.
 REPLIES: dict[type, tuple[type, ...]] = {
     commands.Add: (frames.OrderFrame, frames.Error),
     commands.Delete: (frames.OrderFrame, frames.Error),
@@ -25,24 +25,25 @@ REPLIES: dict[type, tuple[type, ...]] = {
 UNASKED = (frames.Welcome, *frames.PublicFrame.__args__, frames.OrderFrame, frames.OrdersFrame)
 
 QUERY = {
-    "security": ("string", "Whose book and trades come; default: the first instrument."),
-    "resume": ("string", "The `resumeToken` of an earlier connection: come back as that user."),
-    "cancelOnDisconnect": ("boolean", "Withdraw the orders when the connection ends for good."),
-    "feed": ("string", "`none`: no public frames."),
+    "security": ("string", "Whose book and trades to send; default: the first instrument."),
+    "resume": ("string", "The `resumeToken` of an earlier connection: resume as that user."),
+    "cancelOnDisconnect": ("boolean", "Cancel the orders unless the user resumes in time."),
+    "feed": ("string", "`none`: send no public frames."),
 }
 
 
 def asyncapi(host: str = "127.0.0.1:8080", *, secure: bool = False) -> dict[str, Any]:
-    """Return the document of a server at `host`."""
+    """Return the AsyncAPI document of a server at `host`."""
     kinds = (*commands.COMMANDS, *frames.FRAMES)
     return {
         "asyncapi": "3.0.0",
         "info": {
             "title": "fastbook",
             "version": __version__,
-            "description": "The WebSocket endpoint of an exchange: JSON text frames. The server "
-            "speaks first; its frames carry `event`, those of the client `op`. Order is by `seq`. "
-            f"This is version {PROTOCOL} of the wire.",
+            "description": "The WebSocket endpoint of an exchange. All frames are JSON text. "
+            "The server sends the first frame. Each server frame has an `event`, each client "
+            "frame an `op`. `seq` gives the order of events. This is version "
+            f"{PROTOCOL} of the wire.",
             "license": {"name": "Apache-2.0"},
         },
         "defaultContentType": "application/json",
@@ -50,7 +51,7 @@ def asyncapi(host: str = "127.0.0.1:8080", *, secure: bool = False) -> dict[str,
         "channels": {
             "socket": {
                 "address": "/ws",
-                "description": "The one endpoint.",
+                "description": "The only endpoint; all commands and frames share it.",
                 "messages": {
                     k.__name__: {"$ref": f"#/components/messages/{k.__name__}"} for k in kinds
                 },

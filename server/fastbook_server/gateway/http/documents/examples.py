@@ -1,7 +1,7 @@
-"""The documents' examples: a session that was played against a server, frame by frame.
+"""The documents' examples: a session recorded against a server, frame by frame.
 
-``session.json`` holds its steps; a test plays it again and expects the same, so no example can say
-what the server does not.
+``session.json`` holds its steps. A test replays them and expects the same frames, so every example
+is what the server really sends.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ SESSION = Path(__file__).parent / "session.json"
 
 
 class Step(msgspec.Struct, omit_defaults=True):
-    """Something that `who` does, and what everybody is told because of it.
+    """An action of `who`, and the frames that each client receives because of it.
 
-    ``connect`` is the query of a new connection, ``send`` a frame, ``get`` a path, ``wait`` the
-    frame that comes by itself in time; the clock stands at ``time``. ``told`` holds the frames by
-    receiver, ``status`` and ``answer`` what HTTP says.
+    ``connect`` is the query of a new connection, ``send`` a frame, ``get`` a path, and ``wait`` a
+    frame that comes as time passes; the clock stands at ``time``. ``told`` holds the frames by
+    receiver; ``status`` and ``answer`` are the HTTP response.
     """
 
     about: str
@@ -37,12 +37,12 @@ class Step(msgspec.Struct, omit_defaults=True):
 
 @cache
 def session() -> tuple[Step, ...]:
-    """Return the steps, in order."""
+    """Return the steps in order."""
     return tuple(msgspec.json.decode(SESSION.read_bytes(), type=list[Step]))
 
 
 def commands(op: str) -> list[tuple[str, Any]]:
-    """Return (what it is about, command) of the examples of a command, those that are one."""
+    """Return (about, command) of each valid example of a command."""
     return [
         (step.about, step.send)
         for step in session()
@@ -53,7 +53,7 @@ def commands(op: str) -> list[tuple[str, Any]]:
 
 
 def frames(event: str) -> list[tuple[str, Any]]:
-    """Return (what it followed on, frame) of the examples of a frame."""
+    """Return (about, frame) of each example of a frame; `about` is what caused it."""
     return [
         (step.about, frame)
         for step in session()
@@ -64,7 +64,7 @@ def frames(event: str) -> list[tuple[str, Any]]:
 
 
 def answers(path: str, status: int | None = None) -> list[tuple[str, Step]]:
-    """Return (what it is about, step) of the examples of an HTTP path; `status`: of only these."""
+    """Return (about, step) of each example of an HTTP path; `status` selects one status."""
     return [
         (step.about, step)
         for step in session()

@@ -1,4 +1,4 @@
-"""The HTTP interface as an OpenAPI 3.1 document."""
+"""Describes the HTTP interface as an OpenAPI 3.1 document."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fastbook_wire import answers, frames, queries
 
 
 class Path(NamedTuple):
-    """One path: what it may be asked, and what it answers."""
+    """One path: its query parameters and its answer."""
 
     path: str
     query: type[queries.Query]
@@ -28,22 +28,22 @@ PATHS = (
     Path("/api/ticker", queries.TickerQuery, frames.TickerView),
 )
 REFUSALS = {
-    400: "A parameter is unknown, given twice, malformed or out of range; `parameter` names it.",
-    404: "There is no such security.",
-    503: "The database is away, or too many wait for it; `Retry-After` says when to come again.",
+    400: "A parameter is unknown, repeated, malformed or out of range; `parameter` names it.",
+    404: "The security is unknown.",
+    503: "The database is away, or too many requests wait; `Retry-After` says when to retry.",
 }
 
 
 def openapi(url: str = "http://127.0.0.1:8080") -> dict[str, Any]:
-    """Return the document of a server at `url`."""
+    """Return the OpenAPI document of a server at `url`."""
     kinds = (*(path.answer for path in PATHS), answers.ErrorAnswer)
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "fastbook",
             "version": __version__,
-            "description": "The public data of an exchange. What changes, and orders, go through "
-            "the WebSocket endpoint `/ws`, which AsyncAPI describes.",
+            "description": "The public data of an exchange. Orders and live updates go through the "
+            "WebSocket endpoint `/ws`, which the AsyncAPI document describes.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": url}],
@@ -60,7 +60,7 @@ def _operation(path: Path) -> dict[str, Any]:
         "summary": summary(path.answer).partition(":")[2].strip() or summary(path.answer),
         "parameters": _parameters(path.query),
         "responses": {
-            "200": _response("As asked.", path.answer, path.path, 200),
+            "200": _response("Success.", path.answer, path.path, 200),
             **{
                 str(status): _response(about, answers.ErrorAnswer, path.path, status)
                 for status, about in refusals.items()

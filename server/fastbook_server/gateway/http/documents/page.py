@@ -1,4 +1,4 @@
-"""Both documents as pages for people: plain HTML, no scripts, nothing from elsewhere."""
+"""Renders both documents as one page: plain HTML, no scripts, no foreign resources."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ summary { cursor: pointer; color: var(--quiet); }
 
 
 def page(openapi: Document, asyncapi: Document) -> str:
-    """Return one page that tells both documents."""
+    """Return one HTML page that shows both documents."""
     schemas = {**openapi["components"]["schemas"], **asyncapi["components"]["schemas"]}
     body = "\n".join(
         (
@@ -99,7 +99,7 @@ def _socket(asyncapi: Document) -> Iterator[str]:
     yield '<h2 id="socket">WebSocket</h2>'
     yield f"<p>{_text(asyncapi['info']['description'])}</p>"
     query = asyncapi["channels"]["socket"]["bindings"]["ws"]["query"]["properties"]
-    yield "<p><code>GET /ws</code> takes these parameters:</p>"
+    yield "<p><code>GET /ws</code> accepts these parameters:</p>"
     yield from _table(
         ("parameter", "type", ""),
         (
@@ -112,7 +112,7 @@ def _socket(asyncapi: Document) -> Iterator[str]:
     for name, operation in asyncapi["operations"].items():
         if "reply" in operation:
             replies[name] = [_last(m["$ref"]) for m in operation["reply"]["messages"]]
-    for title, are_commands in (("Commands", True), ("Frames of the server", False)):
+    for title, are_commands in (("Commands", True), ("Server frames", False)):
         yield f"<h2>{title}</h2>"
         for message in messages.values():
             if (message["name"] in replies and _is_command(asyncapi, message)) == are_commands:
@@ -172,7 +172,7 @@ def _example(summary: str, value: Any) -> Iterator[str]:
 
 
 def _type(schema: Document) -> str:
-    """Return a schema's type in a few words, with links to the named ones."""
+    """Return a schema's type as short HTML, with links to named types."""
     if "$ref" in schema:
         return _link(_last(schema["$ref"]))
     if "enum" in schema:
@@ -186,7 +186,7 @@ def _type(schema: Document) -> str:
 
 
 def _about(schema: Document) -> str:
-    """Return what a parameter or a field means, and its bounds."""
+    """Return the description of a parameter or field, and its bounds."""
     inner = schema.get("schema", schema)
     parts = [schema.get("description", "")]
     for part in inner.get("anyOf", ()):
@@ -198,7 +198,12 @@ def _about(schema: Document) -> str:
     return _text(said) + (f' <span class="from">{escape(", ".join(bounds))}</span>')
 
 
-_BOUNDS = {"minimum": "from", "maximum": "to", "minLength": "length from", "maxLength": "length to"}
+_BOUNDS = {
+    "minimum": "at least",
+    "maximum": "at most",
+    "minLength": "length at least",
+    "maxLength": "length at most",
+}
 
 
 def _link(name: str) -> str:
@@ -210,5 +215,5 @@ def _last(reference: str) -> str:
 
 
 def _text(markdown: str) -> str:
-    """Return Markdown of one paragraph as HTML: code is all that it may hold."""
+    """Return a Markdown paragraph as HTML; code spans are the only markup allowed."""
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(markdown))

@@ -1,4 +1,4 @@
-"""The wire's types as JSON Schema, in the words of the wire."""
+"""Describes the wire's types as JSON Schema, with the field names of the wire."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PREFIX = "#/components/schemas/"
 
 
 def components(types: Iterable[type]) -> dict[str, Schema]:
-    """Return the schemas of `types` and of all that they are made of, by name."""
+    """Return the schemas of `types` and of every type they contain, by name."""
     _, found = msgspec.json.schema_components(types, ref_template=PREFIX + "{name}")
     said_by_server = {t.__name__ for t in _subclasses(View)}
     return {
@@ -30,7 +30,7 @@ def reference(kind: type) -> Schema:
 
 
 def summary(kind: type) -> str:
-    """Return what a type is, in Markdown: its docstring."""
+    """Return a type's docstring as Markdown."""
     return markdown(" ".join((kind.__doc__ or "").split()))
 
 
@@ -40,7 +40,7 @@ def tag(kind: type) -> str:
 
 
 def markdown(text: str) -> str:
-    """Return a docstring's text as Markdown, with the names that the wire uses."""
+    """Return a docstring's text as Markdown, with field names as the wire spells them."""
 
     def code(match: re.Match[str]) -> str:
         return "`" + re.sub(r"_([a-z])", lambda m: m[1].upper(), match[1]) + "`"
@@ -54,9 +54,9 @@ def _subclasses(kind: type) -> set[type]:
 
 
 def _tidy(schema: Any, *, never_null: bool) -> Any:
-    """Return a schema as JSON Schema's other readers want it.
+    """Return a schema adapted to other JSON Schema readers.
 
-    `never_null`: what may be missing is left out, and never null.
+    With `never_null`, an optional field may be absent, but it is never null.
     """
     if isinstance(schema, list):
         return [_tidy(part, never_null=never_null) for part in schema]
@@ -70,7 +70,7 @@ def _tidy(schema: Any, *, never_null: bool) -> Any:
             result = {**{k: v for k, v in result.items() if k != "anyOf"}, **rest[0]}
         elif rest:
             result["anyOf"] = rest
-    if isinstance(result.get("pattern"), str):  # the end of the text, in ECMAScript's dialect
+    if isinstance(result.get("pattern"), str):  # ECMAScript writes the end of the text as $
         result["pattern"] = result["pattern"].replace(r"\Z", "$")
     if isinstance(result.get("description"), str):
         result["description"] = markdown(" ".join(result["description"].split()))

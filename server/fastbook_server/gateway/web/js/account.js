@@ -1,4 +1,4 @@
-// This user's orders: what is open, what has filled, what has ended; and the way to send commands.
+// This user's orders (open, filled, ended), and the commands that change them.
 
 import { recall, remember } from "./identity.js";
 
@@ -27,7 +27,7 @@ export class Account {
     this._own = null;
   }
 
-  /** A connection is open: as the same user, send again what was not answered. */
+  /** Handle a new connection; if it has the same user, resend the unanswered orders. */
   welcome(userId) {
     const again = userId === this.userId;
     if (!again) {
@@ -41,12 +41,12 @@ export class Account {
     this._unanswered = [];
     for (const { order, answer } of unanswered) {
       if (again) this._add(order, answer);
-      else answer({ status: "unknown", message: "sent, but the connection was lost: see Orders" });
+      else answer({ status: "unknown", message: "the connection was lost, see Orders" });
     }
     this._changed();
   }
 
-  /** Send an order; return a promise of its reply, which may come over a later connection. */
+  /** Place an order; return a promise of its reply, which may arrive on a later connection. */
   add(order) {
     if (this._connection.state !== "live")
       return Promise.resolve({ status: "rejected", message: "not connected: nothing was sent" });
@@ -65,12 +65,12 @@ export class Account {
     return this._connection.ask({ op: "deleteAll", ...(security ? { security } : {}) });
   }
 
-  /** Take a private frame. */
+  /** Apply a private frame. */
   take(frame) {
     if (frame.event === "orders") {
       const listed = new Set(frame.orders.map((o) => o.id));
       for (const order of [...this.open.values()])
-        if (!listed.has(order.id)) this._end(order, "ended", "while away");
+        if (!listed.has(order.id)) this._end(order, "ended", "while disconnected");
       for (const order of frame.orders) this._note(order);
     } else if (frame.event === "order" && frame.order) {
       this._takeOrder(frame);
@@ -111,7 +111,7 @@ export class Account {
     remember(this.userId, { fills: this.fills, history: this.history });
   }
 
-  /** Return the lots that this user has at each price of a security: {ask, bid} of Maps by tick. */
+  /** Return this user's open lots in a security: {ask, bid}, each a Map from price in ticks. */
   own(security, grid) {
     if (this._own?.security === security) return this._own;
     const own = { security, ask: new Map(), bid: new Map() };

@@ -1,4 +1,4 @@
-// This user's orders in tables: open, fills, history.
+// Tables of this user's orders: open, fills, history.
 
 import { byId, choice, el, say } from "./dom.js";
 import { Grid, clockText, fixed } from "./numbers.js";
@@ -32,7 +32,7 @@ export class Blotter {
     this.loop.invalidate();
   }
 
-  /** Withdraw all orders of this user, in every security. */
+  /** Cancel all orders of this user, in every security. */
   async cancelAll() {
     const reply = await this.account.cancelAll();
     if (reply?.event === "deletedAll")

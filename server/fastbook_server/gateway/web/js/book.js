@@ -1,6 +1,6 @@
 // Sums over one side of a book. A level is {t: price in ticks, q: amount in lots}, best first.
 
-/** Return the levels merged into steps of `step` ticks: asks upwards, bids downwards. */
+/** Return the levels merged into steps of `step` ticks: asks round up, bids round down. */
 export function group(levels, side, step) {
   if (step === 1) return levels;
   const merged = [];
@@ -13,7 +13,7 @@ export function group(levels, side, step) {
   return merged;
 }
 
-/** Return the levels with `c`: all lots from the best one to here. */
+/** Return the first `count` levels, each with `c`: the cumulative lots from the best level. */
 export function cumulate(levels, count = levels.length) {
   const rows = [];
   let c = 0;
@@ -25,8 +25,8 @@ export function cumulate(levels, count = levels.length) {
 }
 
 /**
- * Return what an order that takes `levels` would get: {lots, cost (ticks x lots), worst, levels}.
- * It stops at `lots`, and before a price worse than `limit`.
+ * Return what an order that sweeps `levels` would get: {lots, cost (ticks x lots), worst, levels}.
+ * The sweep stops at `lots`, and before any price worse than `limit`.
  */
 export function sweep(levels, side, { lots = Infinity, limit = null } = {}) {
   const got = { lots: 0, cost: 0, worst: null, levels: 0 };
@@ -42,7 +42,7 @@ export function sweep(levels, side, { lots = Infinity, limit = null } = {}) {
   return got;
 }
 
-/** One side kept from changes: price in ticks -> lots, and sorted when it is asked for. */
+/** One side of a book, built from changes: price in ticks -> lots; sorted on demand. */
 export class Side {
   constructor(side) {
     this.side = side;
@@ -73,7 +73,7 @@ const CRC = Uint32Array.from({ length: 256 }, (_, n) => {
   return n;
 });
 
-/** Return the wire's checksum: the CRC-32 of the best 100 of each side, as text. */
+/** Return the wire's checksum: the CRC-32 of the best 100 levels of each side, as text. */
 export function checksum(asks, bids) {
   const text = [asks, bids]
     .map((levels) =>

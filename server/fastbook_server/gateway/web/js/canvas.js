@@ -1,4 +1,4 @@
-// A canvas that follows its box and its screen, and the colours that the stylesheet gives it.
+// A canvas that follows the size of its box and the screen's scale, and the theme's colours.
 
 export const MONO =
   'ui-monospace, "SF Mono", Menlo, "Cascadia Mono", Consolas, "DejaVu Sans Mono", monospace';
@@ -20,7 +20,7 @@ const NAMES = [
 ];
 let palette = null;
 
-/** Return the colours of the theme in force, by the names of the custom properties. */
+/** Return the current theme's colours, by the names of the custom properties. */
 export function colours() {
   if (palette === null) {
     const style = getComputedStyle(document.documentElement);
@@ -28,7 +28,7 @@ export function colours() {
   }
   return palette;
 }
-/** Read the colours again: the theme has changed. */
+/** Drop the cached colours, because the theme has changed. */
 export const forgetColours = () => (palette = null);
 
 export class Canvas {
@@ -47,7 +47,7 @@ export class Canvas {
       loop.invalidate();
     }).observe(node.parentElement);
   }
-  /** Return the context, clean and scaled to CSS pixels; null if there is nothing to draw on. */
+  /** Return the context, cleared and scaled to CSS pixels; null if the canvas has no area. */
   begin() {
     this.dirty = false;
     if (this.width < 1 || this.height < 1) return null;

@@ -1,4 +1,4 @@
-// Candles with volume: live from the channel, older ones when they are scrolled to.
+// Candles with volume: live ones from the channel, older ones loaded when scrolled to.
 
 import { MONO, colours } from "./canvas.js";
 import { byId, say } from "./dom.js";
@@ -8,7 +8,7 @@ const OLDER = 500;
 const NEAR = 20;
 const TRIES_MAX = 3;
 const CANDLES_MAX = 15_000;
-/** The size of a chart that is not shown yet: without a width it forgets how wide a candle is. */
+/** The size of a chart that is not visible yet: at width 0 the library loses its bar spacing. */
 const UNSEEN = { width: 320, height: 240 };
 
 export class Chart {
@@ -69,7 +69,7 @@ export class Chart {
     this.loop.invalidate();
   }
 
-  /** Take the colours of the theme in force. */
+  /** Apply the current theme's colours. */
   restyle() {
     if (!this._chart) return;
     const c = colours();
@@ -119,7 +119,7 @@ export class Chart {
     this._older = { busy: false, more: true, failed: 0 };
     const { priceDecimals } = this.market.grid;
     const formatter = (price) => fixed(price, priceDecimals);
-    const minMove = 10 ** -priceDecimals; // of a tick of 0.05 it would make a scale of eighths
+    const minMove = 10 ** -priceDecimals; // from a tick of 0.05 it would make a scale of eighths
     this._candles.applyOptions({ priceFormat: { type: "custom", formatter, minMove } });
     this._chart.timeScale().applyOptions({ secondsVisible: this.market.interval === "1s" });
     this._setAll();
@@ -137,7 +137,7 @@ export class Chart {
     this._volume.update(volume(candle));
   }
 
-  /** Ask for what is before the first candle that is here. */
+  /** Load the candles before the first loaded one. */
   async _loadOlder() {
     const { market, _older: older } = this;
     if (older.busy || !older.more || older.failed >= TRIES_MAX || !market.candles.size) return;
@@ -188,7 +188,7 @@ const volume = ({ time, open, close, volume: value }) => {
   return { time: time / 1_000, value, color: close >= open ? c["bid-soft"] : c["ask-soft"] };
 };
 
-// The library thinks in UTC; people read the clock on their wall.
+// The library works in UTC; people expect their local time.
 const YEAR = 0;
 const MONTH = 1;
 const DAY = 2;

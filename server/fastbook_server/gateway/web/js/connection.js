@@ -1,4 +1,4 @@
-// The socket: opened, kept alive, opened again; every frame goes to `onFrame`, in order.
+// The socket: opens it, keeps it alive, reopens it; passes each frame to its handler, in order.
 
 const PING_MS = 1_000;
 const DEAD_MS = 8_000;
@@ -45,7 +45,7 @@ export class Connection {
     };
   }
 
-  /** Send a command; return a promise of its reply, or of null if the connection is lost first. */
+  /** Send a command; return a promise of its reply, or null if the connection is lost first. */
   ask(command) {
     if (this._socket?.readyState !== WebSocket.OPEN) return Promise.resolve(null);
     const ref = String(++this._ref);
@@ -53,7 +53,7 @@ export class Connection {
     return new Promise((answer) => this._waiting.set(ref, answer));
   }
 
-  /** Start again as somebody new, or take the user back from another tab. */
+  /** Reconnect: as a new user, or to take the user back from another tab. */
   restart({ asNew = false } = {}) {
     if (asNew) this._identity.forget();
     this._drop();
@@ -131,7 +131,7 @@ export class Connection {
     }
   }
 
-  /** Seen again: what a sleeping tab has missed is caught up, or the connection renewed. */
+  /** The tab is visible again: retry now, or replace a connection that died while it slept. */
   _awake() {
     this._now();
     if (this.state !== "live") return;

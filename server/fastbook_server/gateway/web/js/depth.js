@@ -1,4 +1,4 @@
-// The depth chart: all lots between the middle and each price; it shares the ladder's crosshair.
+// The depth chart: cumulative lots from the mid to each price; shares the ladder's crosshair.
 
 import { Canvas, MONO, colours } from "./canvas.js";
 import { byId } from "./dom.js";
@@ -29,7 +29,7 @@ export class DepthChart {
     if (this._view) this._draw(context);
   }
 
-  /** Return what is in view: the middle, the distance to both ends, and the largest sum. */
+  /** Return the visible range: the mid, the distance to both ends, the sums and the largest sum. */
   _measure() {
     const { ask, bid } = this.market.sides;
     const best = ask[0]?.t ?? bid[0]?.t;
@@ -123,7 +123,7 @@ export class DepthChart {
     );
   }
 
-  /** Return the level nearest to where the pointer is, away from the middle. */
+  /** Return the level at the pointer, or the nearest one towards the mid. */
   _at(x) {
     const view = this._view;
     if (!view) return null;
@@ -137,8 +137,9 @@ export class DepthChart {
 }
 
 /**
- * Return how far from the middle most of a side is: most of its lots, or most of its levels if
- * those are nearer. A large order far away would squeeze all that is traded into a line.
+ * Return the distance from the mid that holds most of a side: most of its lots or most of its
+ * levels, whichever is nearer. Showing every level would let one large, distant order squeeze the
+ * traded range into a line.
  */
 export function reach(levels, middle) {
   if (!levels.length) return 0;

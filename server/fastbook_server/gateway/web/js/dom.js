@@ -1,9 +1,9 @@
-// The document's elements. Text goes in as text: nothing here, or anywhere, reads HTML.
+// Helpers for DOM elements. All text is set as text: no module of this page parses HTML.
 
 /** Return the element with this id. */
 export const byId = (id) => document.getElementById(id);
 
-/** Return a new element; `props` are properties, `data-*` and `aria-*` attributes. */
+/** Return a new element; `props` sets its properties and its `data-*` and `aria-*` attributes. */
 export function el(tag, props = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(props)) {
@@ -14,12 +14,12 @@ export function el(tag, props = {}, ...children) {
   return node;
 }
 
-/** Set an element's text, if it has another one. */
+/** Set an element's text, unless it already has it. */
 export function say(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
-/** Let a table body show `rows` of texts; cells stay, so that only what changed is touched. */
+/** Show `rows` of texts in a table body; reuses the cells, so only changed ones are touched. */
 export function fillRows(body, rows) {
   while (body.rows.length > rows.length) body.deleteRow(-1);
   rows.forEach((texts, r) => {
@@ -28,7 +28,7 @@ export function fillRows(body, rows) {
   });
 }
 
-/** Call `react` with each new choice of a group of buttons; return a function that sets it. */
+/** Call `react` with each choice in a group of buttons; return a function that marks a choice. */
 export function choice(group, react) {
   const buttons = [...group.querySelectorAll("button")];
   const show = (value) => {

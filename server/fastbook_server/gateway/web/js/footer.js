@@ -1,4 +1,4 @@
-// The foot line: whether what is shown is true, and how fresh.
+// The footer: the connection's state, and the age of the data.
 
 import { byId, say } from "./dom.js";
 
@@ -20,7 +20,7 @@ export class Footer {
     setInterval(() => this._look(), LOOK_MS);
   }
 
-  /** Looks at the clock: data grows old without any frame of the server. */
+  /** Refresh by timer: data ages even when the server sends nothing. */
   _look() {
     const { connection, market, account, loop } = this;
     const now = performance.now();

@@ -1,11 +1,11 @@
-// The head line: which security, its price, its day; and how the page looks.
+// The header: the security, its price and its last 24 hours; and the page's theme.
 
 import { forgetColours } from "./canvas.js";
 import { byId, el, say } from "./dom.js";
 import { fixed, short } from "./numbers.js";
 
 export class Header {
-  /** `choose` is called with the security that a person chose. */
+  /** Calls `choose` with the security that the user selects. */
   constructor({ market, choose }) {
     this.market = market;
     this._seen = "";
@@ -54,7 +54,7 @@ export class Header {
 
 const signed = (value, decimals) => (value > 0 ? "+" : "") + fixed(value, decimals);
 
-/** How the page looks: dark or light, which two colours; kept over visits. */
+/** The page's theme (dark or light) and palette; remembered between visits. */
 export class Looks {
   constructor(restyle) {
     this._restyle = restyle;
@@ -64,7 +64,7 @@ export class Looks {
     try {
       stored = JSON.parse(localStorage.getItem("fastbook.looks")) ?? {};
     } catch {
-      // Forbidden or broken: as the system says.
+      // Storage is forbidden or corrupt: follow the system's theme.
     }
     this.theme = stored.theme ?? null;
     this.palette = stored.palette === "blue-orange" ? "blue-orange" : "green-red";
@@ -94,7 +94,7 @@ export class Looks {
         JSON.stringify({ theme: this.theme, palette: this.palette }),
       );
     } catch {
-      // Until the page is left.
+      // Storage is forbidden: the choice lasts until the page closes.
     }
     apply();
   }

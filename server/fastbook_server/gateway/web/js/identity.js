@@ -1,4 +1,4 @@
-// Who this tab is: its resume token, over reloads, and over a closed tab if no other tab has it.
+// This tab's user: its resume token survives a reload, and a closed tab if no other tab took it.
 
 const MINE = "fastbook.session";
 const SHARED = "fastbook.lastSession";
@@ -15,7 +15,7 @@ const write = (store, key, value) => {
   try {
     store.setItem(key, JSON.stringify(value));
   } catch {
-    // Storage is full or forbidden: the page works, and forgets.
+    // Storage is full or forbidden: the page works but remembers nothing.
   }
 };
 
@@ -35,7 +35,7 @@ export class Identity {
     write(sessionStorage, MINE, { userId, token });
     this.renew();
   }
-  /** Say to other tabs that this one is alive. */
+  /** Tell other tabs that this tab still uses its user. */
   renew() {
     const shared = read(localStorage, SHARED);
     const taken = shared && shared.userId !== this.userId && this._now() - shared.seen < LEASE_MS;
@@ -52,10 +52,10 @@ export class Identity {
   }
 }
 
-/** Return what was kept of this user's past, or `null`. */
+/** Return the stored fills and history of a user, or null. */
 export const recall = (userId) => read(localStorage, "fastbook.past." + userId);
 
-/** Keep a user's past; those of the users before the last few are given up. */
+/** Store a user's fills and history; only those of the last few users are kept. */
 export function remember(userId, past) {
   const names = (read(localStorage, "fastbook.users") ?? []).filter((n) => n !== userId);
   names.push(userId);

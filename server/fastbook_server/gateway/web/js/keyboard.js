@@ -1,4 +1,4 @@
-// Keys: B and S, arrows, Enter, Esc, X, ?. Where people type or choose, keys are theirs.
+// Keyboard shortcuts. Keys pressed in a text area, a select or the help dialog are left alone.
 
 import { byId } from "./dom.js";
 
@@ -39,10 +39,10 @@ export function listenToKeys({ ticket, blotter, show }) {
 
 function showHelp(help) {
   help.showModal();
-  help.querySelector("form button").focus(); // or else its first link has it
+  help.querySelector("form button").focus(); // otherwise its first link gets the focus
 }
 
-/** Up and down move the price a tick, with Shift ten; in the amount, a lot or ten. */
+/** Move the price by a tick, with Shift by ten; in the amount field, move it by lots. */
 function move(event, ticket) {
   const by = (event.key === "ArrowUp" ? 1 : -1) * (event.shiftKey ? 10 : 1);
   if (event.target.closest("[role=tablist], canvas, .scroll, #chart")) return;

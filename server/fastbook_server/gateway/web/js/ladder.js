@@ -1,4 +1,4 @@
-// The ladder: asks above, bids below, the best ones in the middle; what lies up to each price.
+// The ladder: asks above, bids below, best prices in the middle, with cumulative sums.
 
 import { cumulate, group, sweep } from "./book.js";
 import { Canvas, MONO, colours } from "./canvas.js";
@@ -11,11 +11,11 @@ const MIDDLE = 34;
 const TABLE_MS = 1_000;
 const TABLE_ROWS = 10;
 const HINT = matchMedia("(hover: none)").matches
-  ? "Touch a price: the ticket takes it"
-  : "Point at a price: what a sweep takes";
+  ? "Tap a price to copy it to the ticket"
+  : "Point at a price to preview a sweep";
 
 export class Ladder {
-  /** `pick` is called with {side, t, lots} of a click; `lots` only if the amount is wanted too. */
+  /** Calls `pick` with {side, t, lots} of a click; `lots` is null if only the price is wanted. */
   constructor({ market, account, ui, loop, pick }) {
     Object.assign(this, { market, account, ui, loop, pick });
     this.canvas = new Canvas(byId("ladder"), loop);
@@ -150,7 +150,7 @@ export class Ladder {
     }
   }
 
-  /** Return own lots by the price of the row that they are in. */
+  /** Return the user's own lots by the price of their row. */
   _ownRows() {
     const own = this.account.own(this.market.security, this.market.grid);
     if (this.step === 1) return own;
@@ -187,7 +187,7 @@ export class Ladder {
     const wantsAmount = event.shiftKey || event.offsetX > this.canvas.width * 0.7;
     this.pick({ side: at.side, t: at.t, lots: wantsAmount ? at.lots : null });
   }
-  /** The ladder by keyboard: up and down point at a level, Enter takes it. */
+  /** Handle the keyboard: up and down select a level, Enter picks it. */
   _key(event) {
     const step = { ArrowUp: 1, ArrowDown: -1 }[event.key];
     if (step === undefined && event.key !== "Enter") return;

@@ -1,4 +1,4 @@
-// One requestAnimationFrame for everything: whoever has news asks for a frame, all draw in it.
+// One requestAnimationFrame for all views: any module may request a frame; all views draw in it.
 
 const KEPT = 1024;
 
@@ -10,7 +10,7 @@ export class Loop {
     this.frames = 0;
     this._frame = (now) => this._draw(now);
   }
-  /** Ask for a frame; a hidden page gets it when it is seen again. */
+  /** Request a frame; a hidden page gets it once it is visible again. */
   invalidate() {
     if (this._asked) return;
     this._asked = true;
@@ -23,12 +23,12 @@ export class Loop {
       try {
         view.frame(now);
       } catch (error) {
-        console.error(error); // one broken view does not take the others along
+        console.error(error); // a broken view must not stop the others
       }
     }
     this._times[this.frames++ % KEPT] = performance.now() - started;
   }
-  /** Return how long the last frames took, in ms: the median and the slowest of a hundred. */
+  /** Return the script time of recent frames in ms: the median and the 99th percentile. */
   times() {
     const seen = Array.from(this._times.subarray(0, Math.min(this.frames, KEPT))).sort(
       (a, b) => a - b,
@@ -38,7 +38,7 @@ export class Loop {
   }
 }
 
-/** Does something at most once per `pauseMs`, and always once after the last `poke`. */
+/** Calls `act` at most once per `pauseMs`, and always once after the last `poke`. */
 export class Slowly {
   constructor(pauseMs, act) {
     this._pauseMs = pauseMs;

@@ -1,4 +1,4 @@
-// The assembly: who knows whom. State is kept as it comes, and drawn once per frame.
+// Assembles the page. Modules store state as it arrives; views draw it once per frame.
 
 import { Account } from "./account.js";
 import { Blotter } from "./blotter.js";
@@ -28,14 +28,14 @@ function point(url, security) {
 }
 
 let noticeTimer = 0;
-/** Say something in passing. */
+/** Show a notice for a few seconds. */
 function notice(text) {
   clearTimeout(noticeTimer);
   say(byId("notice"), text);
   noticeTimer = setTimeout(() => say(byId("notice"), ""), NOTICE_MS);
 }
 
-/** On a small screen one panel is seen at a time. */
+/** Set up the tabs: a small screen shows one panel at a time. */
 function tabs() {
   const terminal = byId("terminal");
   const mark = choice(byId("tabs"), (name) => (terminal.dataset.tab = name));
@@ -99,9 +99,9 @@ function start() {
     const before = account.userId;
     account.welcome(frame.userId);
     if (before !== null && before !== frame.userId)
-      notice("The server gave this page a new user id");
+      notice("The server has assigned a new user id");
     const asked = wanted();
-    if (!market.welcome(frame, asked)) notice(`There is no security ${asked} here`);
+    if (!market.welcome(frame, asked)) notice(`Unknown security: ${asked}`);
     history.replaceState(null, "", point(new URL(location.href), market.security));
   }
   function choose(security) {

@@ -1,4 +1,4 @@
-// The public state of the security that is looked at: the latest of everything, no queue.
+// The public state of the selected security: only the latest of everything, no queue.
 
 import { Side, checksum } from "./book.js";
 import { Grid } from "./numbers.js";
@@ -41,17 +41,17 @@ export class Market {
   get instrument() {
     return this.instruments.find((i) => i.security === this.security);
   }
-  /** The price of the newest fill, or null; that of a line of the tape is an average. */
+  /** The price of the newest fill, or null. A tape line's price would be an average. */
   get last() {
     return this.ticker?.last ?? this.tape.at(-1)?.price ?? null;
   }
-  /** The deepest book there is: the whole one if it is followed, else the best rows. */
+  /** The deepest known book: the whole book if `depth` is subscribed, else the best rows. */
   get sides() {
     if (this.depth?.whole) return { ask: this.depth.ask.levels, bid: this.depth.bid.levels };
     return this.book ?? { ask: [], bid: [] };
   }
 
-  /** A connection is open: learn what is traded, and follow `wanted` if it is. */
+  /** Handle a new connection: learn the instruments, and select `wanted` if it is traded. */
   welcome(frame, wanted) {
     this.instruments = frame.instruments;
     const known = frame.instruments.some((i) => i.security === wanted);
@@ -69,7 +69,7 @@ export class Market {
     return known || !wanted;
   }
 
-  /** Look at another security. */
+  /** Select another security. */
   follow(security) {
     if (security === this.security) return;
     for (const channel of this._channels()) this._send("unsubscribe", channel, this.security);
@@ -94,7 +94,7 @@ export class Market {
   get wantsDepth() {
     return this._wanting.size > 0;
   }
-  /** Follow the whole book as long as anybody wants more than the best rows. */
+  /** Subscribe to the whole book while any view wants more than the best rows. */
   setDepth(who, wanted) {
     const before = this.wantsDepth;
     if (wanted) this._wanting.add(who);
@@ -131,13 +131,13 @@ export class Market {
 
   // ---- frames --------------------------------------------------------------------------------
 
-  /** Keep the text of the newest book; it is read when a frame is drawn, if it still is newest. */
+  /** Keep the newest book as text; it is parsed when a frame is drawn, if it is still newest. */
   bookText(text) {
     this._bookText = text;
     this._loop.invalidate();
   }
 
-  /** Take a public frame. */
+  /** Apply a public frame. */
   take(frame) {
     if (frame.security !== this.security) return;
     if (frame.event === "trades") this._takeTrades(frame);
@@ -151,7 +151,7 @@ export class Market {
     this._loop.invalidate();
   }
 
-  /** Read what was kept as text: called once per drawn frame, before the views. */
+  /** Parse the book kept as text; called once per drawn frame, before the views. */
   frame() {
     const text = this._bookText;
     if (text === null) return;
@@ -183,7 +183,7 @@ export class Market {
     this.versions.tape += 1;
   }
 
-  /** Add a trade; what one taker does on one side within a moment is one sweep. */
+  /** Add a trade; trades of one taker on one side within `MERGE_MS` are merged into one sweep. */
   _addTrade(trade) {
     const { tape, grid } = this;
     const lots = grid.lots(trade.amount);
@@ -222,7 +222,7 @@ export class Market {
     if (checksum(depth.ask.levels, depth.bid.levels) !== frame.checksum) this._resyncDepth();
   }
   _resyncDepth() {
-    if (this.depth?.whole === false) return; // asked already
+    if (this.depth?.whole === false) return; // already requested
     this.gaps += 1;
     this.depth = { whole: false };
     this._subscribe("depth");

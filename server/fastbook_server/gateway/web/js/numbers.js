@@ -1,12 +1,12 @@
-// Numbers of the wire and the integers behind them: prices in ticks, amounts in lots.
+// Converts the wire's numbers to integers: prices to ticks, amounts to lots; and formats both.
 
-/** Return how many decimals a step such as 0.01, 0.25 or 1e-8 has. */
+/** Return the number of decimals of a step such as 0.01, 0.25 or 1e-8. */
 export function decimalsOf(step) {
   const text = step.toFixed(12).replace(/0+$/, "");
   return text.length - text.indexOf(".") - 1;
 }
 
-/** Return a number with `decimals` and a comma between thousands. */
+/** Return a number with `decimals` decimals and commas between thousands. */
 export function fixed(value, decimals) {
   const text = value.toFixed(decimals);
   if (value < 1000 && value > -1000) return text;
@@ -16,7 +16,7 @@ export function fixed(value, decimals) {
   return point < 0 ? grouped : grouped + text.slice(point);
 }
 
-/** Return a large figure in few characters: 1,234.5 or 12.3k or 4.56M. */
+/** Return a large number in few characters: 1,234.5 or 12.3k or 4.56M. */
 export function short(value) {
   const size = Math.abs(value);
   if (size >= 1e9) return (value / 1e9).toFixed(2) + "B";
@@ -25,7 +25,7 @@ export function short(value) {
   return fixed(value, size >= 100 ? 1 : 2);
 }
 
-/** The grids of one instrument. */
+/** The price and amount grids of one instrument. */
 export class Grid {
   constructor({ tickSize, lotSize }) {
     this.tick = tickSize;
@@ -40,7 +40,7 @@ export class Grid {
   lots(amount) {
     return Math.round(amount / this.lot);
   }
-  /** Return the price of so many ticks: the double nearest to it, as the wire wants it. */
+  /** Return the price of `ticks` ticks as the nearest double, which the wire requires. */
   price(ticks) {
     return Number((ticks * this.tick).toFixed(this.priceDecimals));
   }
@@ -53,7 +53,7 @@ export class Grid {
   amountText(lots) {
     return fixed(lots * this.lot, this.amountDecimals);
   }
-  /** Return an amount as short as it can be said in `width` characters. */
+  /** Return an amount with as many decimals as fit into `width` characters. */
   amountShort(lots, width = 9) {
     const amount = lots * this.lot;
     const text = fixed(amount, this.amountDecimals);
@@ -70,8 +70,8 @@ export class Grid {
 const TYPED = /^(\d+|\d{1,3}([\s,_]\d{3})+)(\.\d*)?$|^\.\d+$/;
 
 /**
- * Return what a person typed as a number, or NaN: 1,234.5 and 1 234.5 are numbers. 100,05 is none:
- * who writes decimals so must not find an order at 10005.
+ * Return a typed text as a number, or NaN. 1,234.5 and 1 234.5 are numbers; 100,05 is not: a user
+ * who writes a decimal comma must not place an order at 10005.
  */
 export function typed(text) {
   const plain = text.trim();

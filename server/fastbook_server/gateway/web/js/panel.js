@@ -1,4 +1,4 @@
-// The simulated market's controls, where the server says that this page may turn them.
+// The simulated market's controls, shown where the server allows this page to use them.
 
 import { byId, el, say } from "./dom.js";
 
@@ -6,25 +6,25 @@ const STEPS = 1_000;
 const SEND_AFTER_MS = 120;
 const TURNS = [
   { name: "rate", title: "Rate", unit: "/s" },
-  { name: "volatility", title: "Volatility", unit: "% a day" },
+  { name: "volatility", title: "Volatility", unit: "% per day" },
 ];
 
-/** Show the panel if there is something to turn; a server without says so without an error. */
+/** Show the panel if the server offers a simulation; asking causes no error if it does not. */
 export async function openPanel() {
   try {
     const answer = await fetch("/version");
     const { sim } = await answer.json();
     if (sim) await new Panel(sim).open();
   } catch {
-    // No server at this moment: the page works without the panel.
+    // The server is unreachable right now: the page works without the panel.
   }
 }
 
-/** Sliders are logarithmic: from 1 to 10 is as far as from 10 to 100. */
+/** Return a value's slider position. Sliders are logarithmic: 1 to 10 is as far as 10 to 100. */
 export const position = (value, { min, max }) =>
   Math.round((STEPS * Math.log(value / min)) / Math.log(max / min));
 
-/** The value at a slider's position, to two digits. */
+/** Return the value at a slider's position, to two digits. */
 export const valueAt = (step, { min, max }) =>
   Math.min(max, Math.max(min, Number((min * (max / min) ** (step / STEPS)).toPrecision(2))));
 
@@ -63,7 +63,7 @@ class Panel {
     return el("div", { className: "turn" }, el("label", { for: id }, title), output, range);
   }
 
-  /** Collect what is wanted while a slider moves, and send the last of it. */
+  /** Collect changes while a slider moves, then send the last value of each. */
   _want(name, value) {
     this._wanted[name] = value;
     clearTimeout(this._timer);
@@ -87,9 +87,9 @@ class Panel {
   }
 
   _show(state) {
-    if (Object.keys(this._wanted).length) return; // somebody is turning
+    if (Object.keys(this._wanted).length) return; // the user is moving a slider
     this._running = state.running;
-    say(this._pause, state.running ? "Pause" : "Go on");
+    say(this._pause, state.running ? "Pause" : "Resume");
     for (const [name, { range, bounds }] of this._turns) {
       range.value = String(position(state[name], bounds));
       this._name(name, state[name]);

@@ -1,4 +1,4 @@
-// The tape: one line per sweep, the newest on top; its side by colour and by sign.
+// The tape: one line per sweep, newest on top; colour and arrow show its side.
 
 import { Canvas, MONO, colours } from "./canvas.js";
 import { byId, fillRows } from "./dom.js";

@@ -1,4 +1,4 @@
-// The ticket: what to send, what it would get, and why it was refused.
+// The ticket: the order to place, an estimate of its fills, and the reply.
 
 import { sweep } from "./book.js";
 import { byId, choice, say } from "./dom.js";
@@ -10,11 +10,11 @@ const FIELD_OF = {
   invalid_amount: "amount",
 };
 const REASONS = {
-  no_liquidity: "nobody was left to trade with",
-  ioc: "immediate-or-cancel: the rest was not to be had",
-  fok: "fill-or-kill: it could not fill whole",
+  no_liquidity: "no more liquidity",
+  ioc: "it could not fill at once",
+  fok: "it could not fill completely",
   self_trade: "it would have traded with your own order",
-  user: "as you wished",
+  user: "at your request",
 };
 
 export class Ticket {
@@ -39,7 +39,7 @@ export class Ticket {
     this.setType("limit");
   }
 
-  // ---- what is in it -------------------------------------------------------------------------
+  // ---- the fields ----------------------------------------------------------------------------
 
   get price() {
     return typed(byId("price").value);
@@ -61,7 +61,7 @@ export class Ticket {
       byId(name).disabled = type === "market";
     this._edited();
   }
-  /** Take a price of the book: the order that would trade there, or at once sweep to there. */
+  /** Copy a level of the book: an order that trades at its price, or sweeps up to it. */
   pick({ side, t, lots }) {
     this.setType("limit");
     this.setSide(side === "ask" ? "bid" : "ask");
@@ -70,7 +70,7 @@ export class Ticket {
       byId("amount").value = this.market.grid.amount(lots).toFixed(this.market.grid.amountDecimals);
     this._edited();
   }
-  /** Move the price by ticks; without one, start at the best price of this side. */
+  /** Move the price by ticks; if it is empty, start at the best price of this side. */
   nudge(ticks) {
     if (this.type !== "limit") return;
     const { grid, sides } = this.market;
@@ -106,7 +106,7 @@ export class Ticket {
     this.loop.invalidate();
   }
 
-  // ---- what it would get ---------------------------------------------------------------------
+  // ---- the estimate --------------------------------------------------------------------------
 
   frame() {
     const { market, connection } = this;
@@ -138,7 +138,7 @@ export class Ticket {
     const got = known ? sweep(market.sides[other], other, { lots, limit }) : null;
     const exhausted =
       known && got.levels > 0 && got.levels === market.sides[other].length && got.lots < lots;
-    if (exhausted && !market.depth) market.setDepth("ticket", true); // there may be more rows
+    if (exhausted && !market.depth) market.setDepth("ticket", true); // it may go deeper
     const dash = "–";
     const average = got?.lots ? got.cost / got.lots : null;
     const best = market.sides[other][0]?.t;
@@ -167,7 +167,7 @@ export class Ticket {
         : "all cancelled";
   }
 
-  // ---- sending -------------------------------------------------------------------------------
+  // ---- placing the order ---------------------------------------------------------------------
 
   async send() {
     if (byId("send").disabled) return;
@@ -207,6 +207,7 @@ export class Ticket {
 
   _answered(reply) {
     const { status, order } = reply;
+    if (status === "unknown") return this._say(`Outcome unknown: ${reply.message}`, "warn");
     if (!order) return this._refuse(FIELD_OF[reply.code], reply.message, reply.code);
     const { grid } = this.market;
     const filled = order.amount - order.remaining;
@@ -216,10 +217,10 @@ export class Ticket {
       open: "resting in the book",
       filled: `${did} ${fixed(filled, grid.amountDecimals)}${at}`,
     };
-    words.partiallyFilled = `${words.filled}, the rest is in the book`;
+    words.partiallyFilled = `${words.filled}; the remainder rests in the book`;
     words.cancelled =
       filled > 0
-        ? `${words.filled}; the rest cancelled: ${REASONS[reply.reason]}`
+        ? `${words.filled}; remainder cancelled: ${REASONS[reply.reason]}`
         : `cancelled: ${REASONS[reply.reason] ?? reply.reason}`;
     this._say(words[status] ?? status, status === "cancelled" && !filled ? "warn" : "good");
   }

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trading import T0, Floor, ask, bid, delete_all, market
 
-from fastbook_server.gateway.open_orders import OpenOrders, cancelled_with_their_user
+from fastbook_server.gateway.open_order_counts import OpenOrderCounts, cancelled_with_their_user
 from fastbook_server.values.events import OrderRested
 from fastbook_server.values.persisted import OpenOrder
 
@@ -35,7 +35,7 @@ def test_the_newest_order_decides_whether_orders_go_with_their_user():
 def test_recovered_orders_count():
     floor = Floor()
     floor.do("ann", bid(10, 1), withdraw_on_close=True)
-    counted = OpenOrders(rested(floor))
+    counted = OpenOrderCounts(rested(floor))
     assert ("ann" in counted, "bob" in counted) == (True, False)
     counted.follow(batch_of(floor.do("ann", delete_all()), T0).orders)
     assert "ann" not in counted
@@ -53,7 +53,7 @@ commands = st.one_of(
 
 @given(st.lists(st.tuples(st.sampled_from(USERS), commands), max_size=30))
 def test_the_count_agrees_with_the_matchers_owners_after_every_command(script):
-    floor, counted = Floor(), OpenOrders()
+    floor, counted = Floor(), OpenOrderCounts()
     for user_id, command in script:
         counted.follow(batch_of(floor.do(user_id, command), T0).orders)
         owners = floor.exchange._owners

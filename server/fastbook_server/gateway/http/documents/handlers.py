@@ -1,4 +1,4 @@
-"""The documents on the server: ``/docs`` for people, JSON for tools."""
+"""Serves the documents: ``/docs`` for people, JSON for tools."""
 
 from __future__ import annotations
 

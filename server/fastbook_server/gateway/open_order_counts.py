@@ -1,4 +1,4 @@
-"""How many open orders each user has, counted from the order channel alone."""
+"""How many open orders each user has, counted from the events of committed batches."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fastbook_server.values.events import (
 from fastbook_server.values.persisted import OpenOrder
 
 
-class OpenOrders:
+class OpenOrderCounts:
     """The users who have orders in any book. `recovered` are the open orders at the start."""
 
     def __init__(self, recovered: Iterable[OpenOrder] = ()) -> None:
