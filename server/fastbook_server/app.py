@@ -15,6 +15,7 @@ from fastbook_server.config import Config
 from fastbook_server.gateway.door import Door, DoorOptions
 from fastbook_server.gateway.http.history import HistoryQueue, recent
 from fastbook_server.gateway.listener import SPARE_CONNECTIONS, Listener
+from fastbook_server.gateway.operator import Operator
 from fastbook_server.gateway.order_book_server import GatewaySettings, OrderBookServer
 from fastbook_server.gateway.session import SessionLimits
 from fastbook_server.matching.exchange import Exchange, ExchangeLimits
@@ -63,11 +64,12 @@ class Server:
         connections_max: int | None = None,
         clock: Clock | None = None,
         door: Callable[..., Door] = Door,
+        operator: Callable[..., Operator] = Operator,
     ) -> Server:
         """Recover the past, listen, take orders; return the running server.
 
-        `connections_max` bounds TCP connections, sessions and others. `clock` (None: the loop's)
-        and `door` are for those who bring their own.
+        `connections_max` bounds TCP connections, sessions and others. `clock` (None: the loop's),
+        `door` and `operator` are for those who bring their own.
 
         Raises:
             StoreError: the database is away, or must not be served with these settings.
@@ -96,6 +98,7 @@ class Server:
                 clock=clock,
                 settings=settings,
                 door=door,
+                operator=operator,
             )
             batches.subscribe(gateway.on_batch)
             listener = Listener(

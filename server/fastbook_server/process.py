@@ -16,6 +16,7 @@ from fastbook_server.config import Config
 from fastbook_server.embedded.supervisor import EmbeddedPostgres, default_data_dir
 from fastbook_server.gateway.door import Door
 from fastbook_server.gateway.listener import SPARE_CONNECTIONS, check_address
+from fastbook_server.gateway.operator import Operator
 from fastbook_server.store.postgres import PostgresStore
 
 log = logging.getLogger(__name__)
@@ -39,13 +40,14 @@ async def serve(
     company: Callable[[Server], contextlib.AbstractAsyncContextManager[None]],
     *,
     door: Callable[..., Door] = Door,
+    operator: Callable[..., Operator] = Operator,
 ) -> int:
     """Run a server until a signal or a failure; returns the exit code of the process.
 
     `company` is entered once the server is ready and its signal handlers are installed, and left
-    before it stops; `door` makes the server's door. Exit codes: 0 after SIGTERM, 130 after SIGINT,
-    1 if the database is lost for good or not everything could be committed. A second signal stops
-    at once.
+    before it stops; `door` and `operator` make those of the server. Exit codes: 0 after SIGTERM,
+    130 after SIGINT, 1 if the database is lost for good or not everything could be committed. A
+    second signal stops at once.
     """
     stop = _signals()
     await check_address(config.host, config.port)
@@ -64,7 +66,10 @@ async def serve(
             retain_days=config.retain_days,
         )
         server = await _unless_stopped(
-            stop, Server.start(config, store, connections_max=connections_max, door=door)
+            stop,
+            Server.start(
+                config, store, connections_max=connections_max, door=door, operator=operator
+            ),
         )
         try:
             log.info("data in %s: %s", store.database, _where(config, dsn))

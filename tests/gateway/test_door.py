@@ -1,22 +1,21 @@
-"""The door: who may come in, and what operators are told."""
+"""The door: who may come in, who is gone before that, and how everybody leaves."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import json
+import logging
+import socket
+import struct
 
 import aiohttp
 import pytest
+from aiohttp import web
 
-from fastbook_server import __version__
+from fastbook_server.gateway import door, listener
 from fastbook_server.store.memory import MemoryStore
-from peers import order, until
-
-
-async def get(server, path: str, **headers: str) -> tuple[int, str]:
-    async with aiohttp.ClientSession() as http, http.get(server.url + path, headers=headers) as got:
-        return got.status, await got.text()
+from peers import get, order, until
 
 
 async def status_of_handshake(raw, server, path: str = "/ws", **headers: str) -> int:
@@ -101,23 +100,6 @@ async def test_a_plain_request_to_the_endpoint_is_a_bad_one(serve):
     assert "expected a WebSocket handshake" in text
 
 
-@pytest.mark.parametrize("path", ["/nowhere", "/healthz/", "/ws/1", "/%F0%ED", "/index.html"])
-async def test_a_path_that_is_not_there_is_answered_with_those_that_are(serve, path):
-    status, text = await get(await serve(), path)
-    answer = json.loads(text)
-    assert (status, answer["code"]) == (404, "not_found")
-    assert answer["message"].startswith("expected one of /, /ws, /api, /docs")
-
-
-@pytest.mark.parametrize("path", ["/web/nothing", "/web/%3Cscript%3E"])
-async def test_the_pages_policy_holds_where_there_is_no_such_file_too(serve, path):
-    server = await serve()
-    async with aiohttp.ClientSession() as http, http.get(server.url + path) as answer:
-        assert (answer.status, answer.content_type) == (404, "application/json")
-        assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
-        assert answer.headers["X-Content-Type-Options"] == "nosniff"
-
-
 async def test_sessions_are_bounded_in_all_also_when_they_come_together(serve, join):
     server = await serve(sessions_max=5)
     results = await asyncio.gather(*(join(server) for _ in range(20)), return_exceptions=True)
@@ -144,38 +126,145 @@ async def test_sessions_of_one_address_are_bounded(serve, join):
     await join(server)
 
 
-async def test_what_operators_ask_for(serve, join):
+# ---- peers that are gone -------------------------------------------------------------------------
+
+HANDSHAKE = (
+    b"GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+PING_FRAME = bytes((0x89, 0x80, 0, 0, 0, 0))
+
+
+def reset_after(port: int, sent: bytes) -> None:
+    """Connect, send something, and reset the connection."""
+    with socket.socket() as peer:
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        peer.connect(("127.0.0.1", port))
+        peer.sendall(sent)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"",
+        HANDSHAKE[:50],
+        HANDSHAKE,
+        HANDSHAKE + PING_FRAME * 1_000,
+        HANDSHAKE + b"\xff" * 20,
+        HANDSHAKE.replace(b"/ws", b"/ws?security=NOPE"),
+        b"GET /api/book HTTP/1.1\r\nHost: x\r\n\r\n" * 20,
+        b"PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n",
+    ],
+    ids=["nothing", "half", "whole", "pings", "nonsense", "refused", "plain", "body"],
+)
+async def test_a_reset_leaves_no_trace_in_the_log(serve, caplog, sent):
     server = await serve()
-    ann = await join(server)
-    await ann.ask(order("bid", 10, 1, "1"))
-    await ann.ask(order("bid", 0, 1, "2"))
-    assert (await get(server, "/healthz"))[0] == 200
-    assert await get(server, "/readyz") == (200, '{"status": "ready"}')
-    assert (await get(server, "/version"))[1] == (
-        '{"version": "' + __version__ + '", "protocol": 1, "epoch": 1}'
-    )
-    assert f"ws://127.0.0.1:{server.port}/ws" in (await get(server, "/"))[1]
-    _, figures = await get(server, "/metrics")
-    assert "fastbook_sessions 1.0" in figures
-    assert 'fastbook_refused_total{code="invalid_price"}' in figures
+    for _ in range(20):
+        reset_after(server.port, sent)
+    assert (await get(server, "/healthz"))[0] == 200  # all of them have come
+    await until(lambda: not server._listener._runner.server.connections)
+    assert server.gateway.door.session_count == 0
+    assert [r for r in caplog.records if r.levelno >= logging.INFO or r.exc_info] == []
 
 
-async def test_readiness_goes_with_the_database(serve, join):
-    store = MemoryStore()
-    server = await serve(store)
-    from fastbook_server.store import StoreUnavailable
+async def lost(request: web.Request) -> None:
+    """Cut the connection of a request; return when aiohttp has noticed."""
+    await cut(request)
+    while request.transport is not None:  # noqa: ASYNC110
+        await asyncio.sleep(0)
 
-    ann = await join(server, feed="none")
-    store.fail_next(1, lambda: StoreUnavailable("cut"))
-    store.hold()
-    await ann.send(order("bid", 10, 1, "1"))
-    await until(lambda: server.pipeline.uncommitted_commands == 1)
-    assert (await get(server, "/readyz"))[0] == 200, "one commit that takes its time is no failure"
-    store.release()
-    await until(lambda: not server.pipeline.available)
-    assert await get(server, "/readyz") == (503, '{"status": "unavailable"}')
-    await until(lambda: server.pipeline.available)
-    assert (await get(server, "/readyz"))[0] == 200
+
+async def cut(request: web.Request) -> None:
+    """Cut the connection of a request, and leave it to others to notice."""
+    if request.transport is not None:  # aiohttp prepares every response a second time
+        request.transport.abort()
+
+
+@pytest.mark.parametrize(
+    ("when", "gone", "lines"),
+    [
+        ("before", cut, 1),
+        ("before", lost, 1),
+        ("during", lost, 1),
+        ("after", lost, 1),
+        ("during", cut, 0),  # nobody has noticed yet: the session does
+        ("after", cut, 0),
+    ],
+)
+async def test_who_is_gone_during_the_handshake_is_one_line_of_debugging(
+    serve, caplog, monkeypatch, when, gone, lines
+):
+    prepare, start = web.WebSocketResponse.prepare, web.WebSocketResponse._start
+
+    async def prepared(self, request):
+        if when == "before":
+            await gone(request)
+        writer = await prepare(self, request)
+        if when == "after":
+            await gone(request)
+        return writer
+
+    async def started(self, request):
+        writer = await start(self, request)
+        if when == "during":
+            await gone(request)
+        return writer
+
+    server = await serve()
+    monkeypatch.setattr(web.WebSocketResponse, "prepare", prepared)
+    monkeypatch.setattr(web.WebSocketResponse, "_start", started)
+    caplog.set_level("DEBUG", "fastbook_server")
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(HANDSHAKE)
+    with contextlib.suppress(ConnectionResetError):
+        await reader.read()
+    writer.close()
+    await until(lambda: not server._listener._runner.server.connections)
+    assert [r for r in caplog.records if r.levelno > logging.DEBUG or r.exc_info] == []
+    said = [r.getMessage() for r in caplog.records if r.name == door.__name__]
+    assert [text.partition(" was gone before the ")[0] for text in said] == ["127.0.0.1"] * lines
+    assert (server.gateway.door.session_count, server.gateway.door._per_address) == (0, {})
+
+
+# ---- heartbeats ----------------------------------------------------------------------------------
+
+
+async def test_an_idle_client_that_answers_pings_stays(serve, raw, monkeypatch):
+    monkeypatch.setattr(door, "HEARTBEAT_S", 0.4)
+    peer = await raw(await serve(), "/ws?feed=none")
+    await peer.event()
+    for _ in range(3):
+        assert await peer.next() == (9, b"")
+        peer.frame(10, b"")
+    peer.text({"op": "ping", "ref": "1"})
+    assert (await peer.event())["event"] == "pong"
+
+
+async def test_a_client_that_answers_no_ping_is_dropped(serve, raw, monkeypatch):
+    monkeypatch.setattr(door, "HEARTBEAT_S", 0.1)
+    server = await serve()
+    peer = await raw(server, "/ws?feed=none")
+    await peer.event()
+    assert await peer.next() == (9, b"")
+    await until(lambda: server.gateway.door.session_count == 0)
+    assert await peer.reader.read() == b""
+
+
+async def test_a_dead_client_does_not_hold_its_place_by_what_it_was_sent(serve, raw, monkeypatch):
+    monkeypatch.setattr(door, "HEARTBEAT_S", 0.1)
+    monkeypatch.setattr(listener, "REQUEST_S", 0.1)
+    server = await serve(outbox_bytes_max=10**9)
+    dead = await raw(server, "/ws?feed=none", rcvbuf=4_096)
+    (session,) = server.gateway.door._sessions
+    dead.writer.transport.pause_reading()
+    for _ in range(30_000):
+        dead.frame(9, b"x" * 125)
+    await until(lambda: session._transport.get_write_buffer_size() > 0)
+    await until(lambda: server.gateway.door.session_count == 0)
+    await until(lambda: not server._listener._runner.server.connections)
+
+
+# ---- the end -------------------------------------------------------------------------------------
 
 
 async def test_a_peer_that_does_not_answer_a_goodbye_is_cut_off(serve, raw):
@@ -227,11 +316,3 @@ async def test_a_goodbye_is_answered(serve, raw):
     ann.frame(8, (1000).to_bytes(2, "big"))
     assert await ann.close_code() == 1000
     assert await ann.reader.read() == b""
-
-
-async def test_a_host_may_be_any_bytes(serve):
-    server = await serve()
-    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-    writer.write(b"GET / HTTP/1.1\r\nHost: \xff\xfe\r\n\r\n")
-    assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
-    writer.close()

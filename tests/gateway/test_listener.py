@@ -1,20 +1,28 @@
-"""Who may hold a TCP connection open before a word has been said."""
+"""How many TCP connections there may be, and what each must do to stay."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import socket
 import weakref
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from fastbook_server.app import Server
 from fastbook_server.config import Config
 from fastbook_server.gateway import listener as listener_module
-from fastbook_server.gateway.listener import SPARE_CONNECTIONS, ListenError, check_address
+from fastbook_server.gateway.listener import (
+    SPARE_CONNECTIONS,
+    Listener,
+    ListenError,
+    check_address,
+)
 from fastbook_server.store.memory import MemoryStore
+from peers import PATIENCE_S, until
 
 
 @pytest.fixture
@@ -44,17 +52,154 @@ async def is_cut_off(peer: socket.socket) -> bool:
 async def test_who_sends_no_whole_request_is_cut_off_and_who_did_stays(
     serve, join, silent, monkeypatch
 ):
-    monkeypatch.setattr(listener_module, "FIRST_REQUEST_S", 0.2)
+    monkeypatch.setattr(listener_module, "REQUEST_S", 0.2)
     server = await serve()
     peer = await join(server)
     await peer.take(2)
     late = silent(server)
-    assert await is_cut_off(late)  # it came after the peer, so the peer's time is over, too
+    assert await is_cut_off(late)  # it came later, so the time of the peer is over, too
     assert await peer.ask({"op": "ping", "ref": 1})
 
 
+GET = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+@pytest.fixture
+async def listen():
+    """Return a function that serves routes; its keywords are the listener's patience in seconds."""
+    listeners = []
+
+    async def start(*routes: web.RouteDef) -> tuple[Listener, int]:
+        listeners.append(Listener(list(routes), 10))
+        return listeners[-1], await listeners[-1].start("127.0.0.1", 0)
+
+    yield start
+    for listener in listeners:
+        await listener.stop()
+
+
+async def whole_answer(reader: asyncio.StreamReader) -> bytes:
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = int(head.lower().partition(b"content-length:")[2].split()[0])
+    return await reader.readexactly(length)
+
+
+async def ended(reader: asyncio.StreamReader) -> bool:
+    """Return True once the server has closed or cut the connection."""
+    async with asyncio.timeout(PATIENCE_S):
+        with contextlib.suppress(ConnectionResetError):
+            assert await reader.read() == b""
+    return True
+
+
+@pytest.mark.parametrize("second", [b"", b"GET /heal"], ids=["idle", "dribbling"])
+@pytest.mark.parametrize(
+    ("kept_alive_s", "request_s"), [(0.1, 1e6), (1e6, 0.1)], ids=["keep-alive", "deadline"]
+)
+async def test_a_connection_that_has_been_answered_must_ask_again(
+    serve, monkeypatch, second, kept_alive_s, request_s
+):
+    """aiohttp and our own deadline would each be enough, for bytes do not prolong either."""
+    monkeypatch.setattr(listener_module, "KEEP_ALIVE_S", kept_alive_s)
+    monkeypatch.setattr(listener_module, "REQUEST_S", request_s)
+    server = await serve()
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    for _ in range(3):
+        writer.write(GET)
+        assert await whole_answer(reader) == b'{"status": "ok"}'
+    writer.write(second)
+    assert await ended(reader)
+    writer.close()
+
+
+@pytest.mark.parametrize("requests", [1, 2], ids=["first", "second"])
+async def test_a_body_must_arrive_in_time_too(listen, monkeypatch, requests):
+    monkeypatch.setattr(listener_module, "REQUEST_S", 0.1)
+
+    async def echo(request: web.Request) -> web.Response:
+        return web.Response(body=await request.read())
+
+    _, port = await listen(web.put("/", echo))
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    head = b"PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n"
+    for _ in range(requests - 1):
+        writer.write(head + b"body")
+        assert await whole_answer(reader) == b"body"
+    writer.write(head + b"bod")
+    assert await ended(reader)
+    writer.close()
+
+
+async def test_a_handler_may_take_its_time(listen, monkeypatch):
+    monkeypatch.setattr(listener_module, "REQUEST_S", 0.05)
+    monkeypatch.setattr(listener_module, "KEEP_ALIVE_S", 0.05)
+    may_answer = asyncio.Event()
+
+    async def slow(_request: web.Request) -> web.Response:
+        await may_answer.wait()
+        return web.Response(text="done")
+
+    _, port = await listen(web.get("/slow", slow))
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
+    other, silent = await asyncio.open_connection("127.0.0.1", port)
+    assert await ended(other)  # it came later, so the time of the first is over, too
+    may_answer.set()
+    assert await whole_answer(reader) == b"done"
+    writer.close(), silent.close()
+
+
+async def test_who_does_not_read_an_answer_is_cut_off(listen, monkeypatch):
+    monkeypatch.setattr(listener_module, "REQUEST_S", 0.1)
+    answered = asyncio.Event()
+
+    async def large(_request: web.Request) -> web.Response:
+        answered.set()
+        return web.Response(body=b"x" * 2**23)
+
+    listener, port = await listen(web.get("/", large))
+    with socket.socket() as peer:
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        peer.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(peer, ("127.0.0.1", port))
+        await asyncio.get_running_loop().sock_sendall(peer, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        await answered.wait()
+        await until(lambda: not listener._runner.server.connections)
+
+
+class Unread:
+    """A connection, and its transport, of which so many bytes are unsent at each deadline."""
+
+    def __init__(self, *unsent: int) -> None:
+        self.transport = self
+        self.unsent = list(unsent)
+        self.cut = asyncio.Event()
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent.pop(0)
+
+    def abort(self) -> None:
+        self.cut.set()
+
+
+@pytest.mark.parametrize(
+    ("unsent", "left"),
+    [((0, 9), [9]), ((300, 200, 0, 9), [9]), ((300, 200, 200, 9), [9]), ((300, 400, 9), [9])],
+    ids=["asks for nothing", "has read all", "has stopped", "asks for more, reads nothing"],
+)
+async def test_who_reads_an_answer_slowly_has_as_long_as_it_goes_on(
+    listen, monkeypatch, unsent, left
+):
+    monkeypatch.setattr(listener_module, "REQUEST_S", 0.001)
+    listener, _ = await listen()
+    peer = Unread(*unsent)
+    listener._expect_request(peer)
+    await peer.cut.wait()
+    assert (peer.unsent, listener._deadlines) == (left, {})
+
+
 async def test_silent_connections_are_bounded_with_the_others(serve, silent, monkeypatch):
-    monkeypatch.setattr(listener_module, "FIRST_REQUEST_S", 1e6)  # only the bound cuts off
+    monkeypatch.setattr(listener_module, "REQUEST_S", 1e6)  # only the bound cuts off
     server = await serve(sessions_max=1)
     peers = [silent(server) for _ in range(SPARE_CONNECTIONS + 1 + 8)]
     waiting = [asyncio.ensure_future(is_cut_off(peer)) for peer in peers]

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import random
 
 import pytest
+from aiohttp import WSMessage, WSMsgType
+from fakes import FakeClock
 
-from fastbook_server.gateway import session
-from fastbook_server.gateway.session import RateLimit
+from fastbook_server import metrics
+from fastbook_server.gateway import rfc6455, session
+from fastbook_server.gateway.session import FRAMES_PER_TURN, Session, SessionLimits
+from fastbook_server.values.clock import LoopClock
+from fastbook_wire.words import Code
 from peers import Closed, order, until
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
@@ -196,19 +202,140 @@ async def test_a_client_that_is_cut_off_leaves_no_session(serve, join, raw):
     assert (await watcher.ask({"op": "ping", "ref": "1"}))["event"] == "pong"
 
 
+# ---- floods ------------------------------------------------------------------------------------
+
+
+class FloodedSocket:
+    """A WebSocket on which so many frames are waiting, and then a close."""
+
+    def __init__(self, frame: WSMessage, count: int) -> None:
+        self.frame = frame
+        self.left = count
+
+    async def receive(self) -> WSMessage:
+        """Return at once, as aiohttp does while frames are waiting."""
+        if self.left == 0:
+            return WSMessage(WSMsgType.CLOSE, 1000, "")
+        self.left -= 1
+        return self.frame
+
+
+class Everything:
+    """Stands in for a transport and for what a session talks to; keeps what was written."""
+
+    congested = False
+    securities = ("COIN",)
+
+    def __init__(self) -> None:
+        self.written = b""
+
+    def write(self, data: bytes) -> None:
+        self.written += data
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def is_closing(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        """Do nothing."""
+
+    abort = close
+
+
+def session_on(ws: FloodedSocket) -> tuple[Session, Everything]:
+    limits = SessionLimits(
+        commands_per_second_max=10**9,
+        subscriptions_max=1,
+        outbox_bytes_soft=10**9,
+        outbox_bytes_max=10**9,
+    )
+    all_else = Everything()
+    flooded = Session(
+        ws,
+        all_else,
+        security="COIN",
+        matcher=all_else,
+        feeds=all_else,
+        users=all_else,
+        limits=limits,
+        withdraw_on_close=False,
+        clock=LoopClock(),
+    )
+    return flooded, all_else
+
+
+@pytest.mark.parametrize("closing", [False, True], ids=["open", "closing"])
+@pytest.mark.parametrize(
+    "frame",
+    [
+        WSMessage(WSMsgType.PING, b"", ""),
+        WSMessage(WSMsgType.PONG, b"", ""),
+        WSMessage(WSMsgType.TEXT, b'{"op":"ping"}', ""),
+        WSMessage(WSMsgType.TEXT, b"no command", ""),
+        WSMessage(WSMsgType.BINARY, b"", ""),
+    ],
+    ids=lambda frame: f"{frame.type.name} {frame.data.decode()}",
+)
+async def test_a_flood_of_any_kind_leaves_the_others_their_turns(frame, closing):
+    ws = FloodedSocket(frame, 10 * FRAMES_PER_TURN)
+    flooded, _ = session_on(ws)
+    if closing:
+        flooded.close(1001, "the server is stopping")
+    running = asyncio.ensure_future(flooded.run())
+    left = []
+    while not running.done():
+        left.append(ws.left)
+        await asyncio.sleep(0)
+    handled = [before - after for before, after in itertools.pairwise([*left, ws.left])]
+    assert sum(handled) == 10 * FRAMES_PER_TURN
+    assert max(handled) == FRAMES_PER_TURN
+
+
+async def test_a_turns_pings_are_answered_in_one_write():
+    flooded, transport = session_on(FloodedSocket(WSMessage(WSMsgType.PING, b"hi", ""), 3))
+    await flooded.run()
+    assert transport.written == b""
+    await asyncio.sleep(0)
+    assert transport.written == rfc6455.pong(b"hi") * 3
+
+
+async def test_each_ping_is_answered_with_its_payload_and_a_pong_with_nothing(serve, raw):
+    peer = await raw(await serve(), "/ws?feed=none")
+    await peer.event()
+    payloads = [b"", *(b"%d" % n * (n % 30) for n in range(1, 500)), b"x" * 125]
+    for payload in payloads:
+        peer.frame(PONG, payload)
+        peer.frame(PING, payload)
+    assert [await peer.next() for _ in payloads] == [(PONG, payload) for payload in payloads]
+    peer.text({"op": "ping", "ref": "1"})
+    assert (await peer.event())["ref"] == "1"
+
+
+async def test_who_does_not_read_the_answers_to_its_pings_is_closed(serve, join, raw):
+    server = await serve(outbox_bytes_max=20_000)
+    stuck = await raw(server, "/ws?feed=none", rcvbuf=4_096)
+    ann = await join(server, feed="none")
+    await stuck.event()
+    stuck.writer.transport.pause_reading()
+    async with asyncio.timeout(15):
+        while not session_of(server, stuck)._closing:
+            for _ in range(200):
+                stuck.frame(PING, b"x" * 125)
+            await ann.ask({"op": "ping", "ref": "1"})
+    stuck.writer.transport.resume_reading()
+    while (frame := await stuck.next()) == (PONG, b"x" * 125):
+        pass
+    assert (frame[0], int.from_bytes(frame[1][:2], "big")) == (CLOSE, 4008)
+
+
 # ---- bounds --------------------------------------------------------------------------------------
-
-
-def test_the_rate_limit_holds_one_seconds_worth_and_says_when_there_is_room():
-    limit = RateLimit(4, 100.0)
-    assert [limit.take(100.0) for _ in range(6)] == [0, 0, 0, 0, 251, 251]
-    assert limit.take(100.0 + 0.251) == 0
-    assert limit.take(100.0 + 0.252) > 0
-    assert [limit.take(200.0) for _ in range(5)] == [0, 0, 0, 0, 251]
 
 
 async def test_more_commands_than_the_rate_are_refused_each_in_its_own_shape(serve, join):
     server = await serve(commands_per_second_max=3)
+    server.gateway.door._clock = FakeClock()
     ann, bob = await join(server, feed="none"), await join(server, feed="none")
     commands = [{"op": "ping", "ref": n} for n in range(3)]
     commands += [
@@ -229,9 +356,35 @@ async def test_more_commands_than_the_rate_are_refused_each_in_its_own_shape(ser
         *(("order", n, "rate_limited") for n in (3, 4)),
         *(("error", n, "rate_limited") for n in (5, 6, 7, 8)),
     ]
-    assert all(0 < f["retryAfterMs"] <= 334 for f in frames[4:])
+    assert {f["retryAfterMs"] for f in frames[4:]} == {334}
     assert all("commands_per_second_max 3" in f["message"] for f in frames[4:])
     assert (await bob.ask(order("bid", 10, 1, "1")))["order"]["id"], "the limit is each one's own"
+
+
+async def test_every_refusal_is_counted_once(serve, join):
+    server = await serve(subscriptions_max=1, commands_per_second_max=4)
+    server.gateway.door._clock = FakeClock()
+    peer = await join(server)
+    before = {code: refused(code) for code in Code}
+    await peer.send("{")
+    await peer.send({"op": "subscribe", "ref": 1, "security": "NOPE"})
+    await peer.send({"op": "unsubscribe", "ref": 2, "security": "NOPE"})
+    await peer.send({"op": "subscribe", "ref": 3, "security": "FINE"})
+    await peer.send(order("bid", 0, 1, 4))
+    await peer.ask({"op": "ping", "ref": 5})
+    counted = {code: refused(code) - before[code] for code in Code}
+    assert {code: count for code, count in counted.items() if count} == {
+        "bad_frame": 1,
+        "unknown_security": 2,
+        "overloaded": 1,
+        "invalid_price": 1,
+        "rate_limited": 1,
+    }
+
+
+def refused(code: str) -> float:
+    """Return how many refusals with this code have been counted."""
+    return metrics.REFUSED.labels(code)._value.get()
 
 
 async def test_subscriptions_are_bounded(serve, join):

@@ -23,6 +23,12 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0)
 
 
+async def get(server: Any, path: str, **headers: str) -> tuple[int, str]:
+    """Return the status and the text of a plain request's answer."""
+    async with aiohttp.ClientSession() as http, http.get(server.url + path, headers=headers) as got:
+        return got.status, await got.text()
+
+
 class Closed(Exception):
     """The server ended the connection."""
 

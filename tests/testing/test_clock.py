@@ -109,6 +109,36 @@ async def test_throttled_books_come_when_due(fastbook_server, connect):
     assert books() == [0, 1, 3, *range(4, 24)]
 
 
+@pytest.mark.fastbook(commands_per_second_max=2)
+async def test_a_rate_limited_client_is_served_again_when_time_has_passed(fastbook_server, connect):
+    bot = await connect(feed="none")
+
+    async def ping() -> str:
+        await bot.send("ping", "p")
+        frame = await bot.until(ref="p")
+        return frame.get("code", frame["event"])
+
+    assert [await ping() for _ in range(4)] == ["pong", "pong", "rate_limited", "rate_limited"]
+    fastbook_server.clock.advance(0.4)
+    assert await ping() == "rate_limited"
+    fastbook_server.clock.advance(0.1)
+    assert [await ping() for _ in range(2)] == ["pong", "rate_limited"]
+    fastbook_server.clock.advance(1)
+    assert [await ping() for _ in range(3)] == ["pong", "pong", "rate_limited"]
+
+
+async def test_a_client_that_answers_no_close_is_cut_when_time_has_passed(fastbook_server, connect):
+    bot = await connect(feed="none")
+    await bot.send("ping", "p")
+    await bot.until(ref="p")
+
+    await connect(resume=bot.welcome["resumeToken"])  # bot does not read, so it does not answer
+    fastbook_server.clock.advance(4.999)
+    assert len(fastbook_server.connected) == 2
+    fastbook_server.clock.advance(0.001)
+    await fastbook_server.aio.wait_for(lambda: len(fastbook_server.connected) == 1)
+
+
 async def test_a_user_who_does_not_resume_in_time_loses_the_orders(fastbook_server, connect):
     bot = await connect(cancelOnDisconnect="true")
     await bot.add("bid", 90.0, 1.0, "1")

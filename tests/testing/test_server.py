@@ -190,3 +190,10 @@ async def test_both_sides_of_a_stopped_server_say_so(fastbook_server, connect):
         fastbook_server.counterparty().bid(90, 1)
     fastbook_server.start()
     assert fastbook_server.counterparty().bid(90, 1).status == "open"
+
+
+async def test_the_answer_to_a_ping_is_not_taken_for_a_close(fastbook_server, connect):
+    bot = await connect(feed="none")
+    await bot.ws.ping(b"there?")
+    await bot.synced()
+    assert "closed by the server" not in fastbook_server.diagnosis()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fastbook_server.values.instruments import Instrument, InstrumentSpec
+from fastbook_server.values.instruments import Instrument, InstrumentSpec, default_security
 from fastbook_wire.grid import UNITS_MAX, Grid
 
 digits = st.integers(1, 10**15 - 1)
@@ -125,3 +125,10 @@ def test_a_wrong_instrument_says_which_part(text, message):
 def test_an_instrument_is_its_security_its_tick_and_its_lot():
     spec = InstrumentSpec.parse("BTC-USD:0.01:0.0001")
     assert spec == InstrumentSpec("BTC-USD", Grid("0.01", 1, 100), Grid("0.0001", 1, 10_000))
+
+
+def test_the_default_security_is_the_first():
+    coin, fine = (
+        Instrument(n, s, Grid.parse("1"), Grid.parse("1")) for n, s in ((2, "COIN"), (1, "FINE"))
+    )
+    assert default_security((coin, fine)) == "COIN"

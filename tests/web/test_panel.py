@@ -20,7 +20,7 @@ SET = """([id, step]) => {
 
 async def test_sliders_turn_rate_and_volatility(stage_of: Any) -> None:
     control = Control(SimSettings(rate=60.0, volatility=3.0))
-    stage = await stage_of(door=with_control(control))
+    stage = await stage_of(operator=with_control(control))
     page = await stage.open()
     await until(page, "() => !document.getElementById('local-panel').hidden")
     await says(page, "local-panel", "60 /s")

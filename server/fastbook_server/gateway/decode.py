@@ -1,7 +1,6 @@
-"""The client's side of the wire: bytes to commands, checked for shape once.
+"""From bytes to commands: the only place where they are parsed and their shape is checked.
 
-``decode`` is the only place where bytes become commands. What a rule of the market has to say
-about a well-formed command is the exchange's business.
+Whether the rules of the market allow a well-formed command is for the exchange to say.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ MESSAGE_LENGTH_MAX = 300
 
 
 class ProtocolError(Exception):
-    """Bytes that are no command; carries the code, and the ``ref`` if it could be read."""
+    """Bytes that are not a command; carries the code, and the ``ref`` if it could be read."""
 
     def __init__(self, code: Code, message: str, ref: str | int | None = None) -> None:
         super().__init__(message)
@@ -38,10 +37,10 @@ _ref_decoder = msgspec.json.Decoder(_OnlyRef)
 
 
 def decode(frame: bytes) -> Command:
-    """Return the command of one text frame's bytes (valid UTF-8).
+    """Return the command in the payload of a text frame, which must be valid UTF-8.
 
     Raises:
-        ProtocolError: the frame is no command; the message names the field's path.
+        ProtocolError: the payload is not a command; the message names the path of the field.
     """
     try:
         return _decoder.decode(frame)
@@ -60,14 +59,14 @@ def decode(frame: bytes) -> Command:
 
 
 def _shortened(message: str) -> str:
-    """Leave out the middle of what quotes a long frame: the end names the field."""
+    """Return a message without its middle if it quotes a long frame: the end names the field."""
     if len(message) <= MESSAGE_LENGTH_MAX:
         return message
     half = MESSAGE_LENGTH_MAX // 2 - 2
     return f"{message[:half]}...{message[-half:]}"
 
 
-# What msgspec does not say of an enumeration: its members.
+# The members of each enumeration, which msgspec does not name in its errors.
 _CHOICES = {
     f"`$.{name}`": " or ".join(get_args(choices))
     for name, choices in (

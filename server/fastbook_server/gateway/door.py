@@ -1,4 +1,4 @@
-"""The HTTP surface: the WebSocket endpoint's door, and what operators ask for."""
+"""The WebSocket endpoint: who may connect, and the sessions of those who have."""
 
 from __future__ import annotations
 
@@ -13,21 +13,23 @@ from urllib.parse import urlsplit
 import msgspec
 from aiohttp import web
 
-from fastbook_server import __version__, metrics
 from fastbook_server.channels.order_channel import Matcher
 from fastbook_server.gateway import encode
 from fastbook_server.gateway.feeds import Feeds
-from fastbook_server.gateway.http import page
+from fastbook_server.gateway.http.refusal import refusal
 from fastbook_server.gateway.session import CLOSE_GOING_AWAY, Session, SessionLimits
 from fastbook_server.gateway.users import Users
 from fastbook_server.values.clock import Clock
-from fastbook_server.values.instruments import Instrument
-from fastbook_wire.words import PROTOCOL, Code
+from fastbook_server.values.instruments import Instrument, default_security
+from fastbook_wire.words import Code
 
 log = logging.getLogger(__name__)
 
 SEND_BUFFER_BYTES = 65_536
-"""Of the kernel, per connection: small, so that a reader that has stopped is noticed early."""
+"""The kernel's buffer per connection: small, so that a stalled reader is noticed early."""
+
+HEARTBEAT_S = 30.0
+"""A connection that has been silent this long is pinged, and cut half as long after that."""
 
 _QUERY = ("security", "resume", "cancelOnDisconnect", "feed")
 _BOOLEANS = {"1": True, "true": True, "0": False, "false": False}
@@ -43,11 +45,11 @@ class DoorOptions(msgspec.Struct, frozen=True, kw_only=True):
     sessions_max: int
     sessions_per_address_max: int
     allowed_origins: tuple[str, ...]
-    withdraw_on_close: bool  # for everybody, whether they ask for it or not
+    withdraw_on_close: bool  # for every session, whether it asks for it or not
 
 
 class Door:
-    """Opens connections, and answers the few plain requests."""
+    """Opens sessions within the bounds, and closes them all at the end."""
 
     session_type: Callable[..., Session] = Session
 
@@ -74,78 +76,27 @@ class Door:
         self._stopping = False
         self._empty = asyncio.Event()
 
+    @property
+    def session_count(self) -> int:
+        """How many sessions are open."""
+        return len(self._sessions)
+
     def routes(self) -> list[web.RouteDef]:
-        """Return all routes."""
-        return [
-            *page.routes(self.index),
-            web.get("/ws", self.websocket),
-            web.get("/healthz", self.healthz),
-            web.get("/readyz", self.readyz),
-            web.get("/metrics", self.metrics),
-            web.get("/version", self.version),
-            web.get("/{path:.*}", self.nowhere),  # tried last: what has a path of its own is nearer
-        ]
-
-    # ---- plain requests -----------------------------------------------------------------------
-
-    async def index(self, request: web.Request) -> web.Response:
-        """Say what there is."""
-        host = request.host.encode(errors="replace").decode()  # it may be any bytes
-        ws = f"{'wss' if request.secure else 'ws'}://{host}/ws"
-        api = f"{request.scheme}://{host}/api/"
-        names = ", ".join(i.security for i in self._instruments)
-        return web.Response(
-            text=f"fastbook {__version__}: an exchange server\n\n"
-            f"WebSocket  {ws}\nHTTP       {api}instruments, book, trades, candles, ticker\n"
-            f"trading    {names}\n"
-            "also       /docs /healthz /readyz /metrics /version\n"
-        )
-
-    async def healthz(self, _request: web.Request) -> web.Response:
-        """Say that the process runs."""
-        return web.json_response({"status": "ok"})
-
-    async def readyz(self, _request: web.Request) -> web.Response:
-        """Say whether orders are taken: 200; or 503 when stopping or without a database."""
-        ready = self._matcher.available
-        return web.json_response(
-            {"status": "ready" if ready else "unavailable"}, status=200 if ready else 503
-        )
-
-    async def metrics(self, _request: web.Request) -> web.Response:
-        """Return all figures in Prometheus' text format."""
-        metrics.SESSIONS.set(len(self._sessions))
-        metrics.UNCOMMITTED.set(self._matcher.uncommitted_commands)
-        return web.Response(
-            body=metrics.render(), headers={"Content-Type": "text/plain; version=0.0.4"}
-        )
-
-    async def version(self, _request: web.Request) -> web.Response:
-        """Return the versions of the program and of the wire."""
-        return web.json_response(
-            {"version": __version__, "protocol": PROTOCOL, "epoch": self._epoch}
-        )
-
-    async def nowhere(self, request: web.Request) -> web.Response:
-        """Say that there is no such path, and which there are."""
-        paths = "/, /ws, /api, /docs, /healthz, /readyz, /metrics, /version"
-        path = request.path[:80].encode(errors="replace").decode()
-        return _error(404, Code.NOT_FOUND, f"expected one of {paths}, got {path!r}")
-
-    # ---- the WebSocket ------------------------------------------------------------------------
+        """Return the route of the endpoint."""
+        return [web.get("/ws", self.websocket)]
 
     async def websocket(self, request: web.Request) -> web.StreamResponse:
         """Open a session, unless the request or a bound forbids it."""
-        refusal = self._refuse(request)
-        if refusal is not None:
-            return refusal
+        refused = self._refuse(request)
+        if refused is not None:
+            return refused
         query = request.query
         address = request.remote or ""
         self._per_address[address] += 1
         try:
             return await self._serve(
                 request,
-                security=query.get("security", self._instruments[0].security),
+                security=query.get("security", default_security(self._instruments)),
                 withdraw_on_close=self._options.withdraw_on_close
                 or _BOOLEANS[query.get("cancelOnDisconnect", "false").lower()],
                 wants_feed="feed" not in query,
@@ -159,21 +110,16 @@ class Door:
         self, request: web.Request, *, security: str, withdraw_on_close: bool, wants_feed: bool
     ) -> web.StreamResponse:
         ws = web.WebSocketResponse(
-            autoclose=False,  # the session does
+            autoclose=False,  # the session closes,
+            autoping=False,  # and answers pings, so that it can count them
             compress=False,
             decode_text=False,
-            heartbeat=30.0,
+            heartbeat=HEARTBEAT_S,  # any data that arrives resets it
             max_msg_size=self._options.frame_bytes_max + 1,
         )
-        try:
-            await ws.prepare(request)
-        except ConnectionResetError:  # gone in the middle of the handshake
-            return ws
-        transport = request.transport
-        if transport is None:  # gone already
-            return ws
-        kernel_socket = transport.get_extra_info("socket")
-        kernel_socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+        transport = await _shake_hands(ws, request)
+        if transport is None:
+            return web.Response()  # nobody will read it; aiohttp wants one
         session = self.session_type(
             ws,
             transport,
@@ -183,7 +129,7 @@ class Door:
             users=self._users,
             limits=self._options.limits,
             withdraw_on_close=withdraw_on_close,
-            now_ms=self._clock.now_ms,
+            clock=self._clock,
         )
         self._sessions.add(session)
         try:
@@ -216,38 +162,38 @@ class Door:
         )
 
     def _refuse(self, request: web.Request) -> web.Response | None:
-        """Return why this request may not open a session, or None."""
+        """Return why this request may not open a session, or None if it may."""
         query, options = request.query, self._options
         security = query.get("security")
         if security is not None and security not in self._feeds.securities:
             names = ", ".join(self._feeds.securities[:10])
             message = f"security: expected one of {names}, got {security[:40]!r}"
-            return _error(404, Code.UNKNOWN_SECURITY, message)
+            return refusal(404, Code.UNKNOWN_SECURITY, message)
         for name in query:
             if name not in _QUERY:
                 message = f"expected the parameters {', '.join(_QUERY)}, got {name[:40]!r}"
-                return _error(400, Code.BAD_FRAME, message)
+                return refusal(400, Code.BAD_FRAME, message)
             if len(query.getall(name)) > 1:
-                return _error(400, Code.BAD_FRAME, f"{name}: expected once, got it twice")
+                return refusal(400, Code.BAD_FRAME, f"{name}: expected once, got it twice")
         for name, expected in (("feed", ("none",)), ("cancelOnDisconnect", tuple(_BOOLEANS))):
             value = query.get(name)
             if value is not None and value.lower() not in expected:
                 message = f"{name}: expected {' or '.join(expected)}, got {value[:40]!r}"
-                return _error(400, Code.BAD_FRAME, message)
+                return refusal(400, Code.BAD_FRAME, message)
         origin = request.headers.get("Origin")
-        if origin is not None and not self._is_welcome(origin, request.host):
-            return _error(403, Code.UNAVAILABLE, f"origin {origin[:80]} is not in allowed_origins")
+        if origin is not None and not self._is_welcome(origin, request.headers.get("Host", "")):
+            return refusal(403, Code.UNAVAILABLE, f"origin {origin[:80]} is not in allowed_origins")
         if self._stopping:
-            return _error(503, Code.UNAVAILABLE, "the server is stopping")
+            return refusal(503, Code.UNAVAILABLE, "the server is stopping")
         if len(self._sessions) >= options.sessions_max:
             message = f"sessions_max {options.sessions_max} reached"
-            return _error(503, Code.OVERLOADED, message)
+            return refusal(503, Code.OVERLOADED, message)
         if self._per_address[request.remote or ""] >= options.sessions_per_address_max:
             message = f"sessions_per_address_max {options.sessions_per_address_max} reached"
-            return _error(429, Code.OVERLOADED, message)
+            return refusal(429, Code.OVERLOADED, message)
         if not web.WebSocketResponse().can_prepare(request):
             message = "expected a WebSocket handshake, got a plain request; /docs tells what to say"
-            return _error(400, Code.BAD_REQUEST, message)
+            return refusal(400, Code.BAD_REQUEST, message)
         return None
 
     def _is_welcome(self, origin: str, host: str) -> bool:
@@ -261,10 +207,10 @@ class Door:
         return parts.netloc == host and self._is_own_name(parts.hostname or "")
 
     def _is_own_name(self, name: str) -> bool:
-        """Whether a name is surely this machine's: anybody can let theirs lead to our address.
+        """Whether a host name is certainly ours: anyone can point a name at our address.
 
-        A page that came by such a name would be of the same origin as its Host says, so a server
-        behind a domain name has to be told of it (DNS rebinding).
+        A page loaded through such a name has the same origin as its Host header claims (DNS
+        rebinding), so a server behind a domain name must have it in its settings.
         """
         if name in ("localhost", self._options.host):
             return True
@@ -277,11 +223,11 @@ class Door:
     # ---- the end ------------------------------------------------------------------------------
 
     def refuse_new(self) -> None:
-        """Open no further session."""
+        """Refuse new sessions from now on."""
         self._stopping = True
 
     async def close_all(self, timeout_s: float) -> None:
-        """Close every session with 1001; cut off those that are not gone after `timeout_s`."""
+        """Close every session with 1001; cut off those still open after `timeout_s`."""
         for session in tuple(self._sessions):
             session.close(CLOSE_GOING_AWAY, "the server is stopping")
         await self._until_empty(timeout_s)
@@ -297,5 +243,18 @@ class Door:
             waiter.cancel()
 
 
-def _error(status: int, code: Code, message: str) -> web.Response:
-    return web.json_response({"code": code, "message": message}, status=status)
+async def _shake_hands(ws: web.WebSocketResponse, request: web.Request) -> asyncio.Transport | None:
+    """Return the transport of an accepted handshake, or None if the peer is gone already."""
+    try:
+        await ws.prepare(request)
+        transport = request.transport
+        if transport is None:
+            raise ConnectionResetError("connection lost")
+        kernel_socket = transport.get_extra_info("socket")
+        kernel_socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+    except OSError as error:
+        log.debug("%s was gone before the handshake was complete: %s", request.remote, error)
+        if request.transport is not None:
+            request.transport.abort()
+        return None
+    return transport

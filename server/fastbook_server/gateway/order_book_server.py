@@ -15,6 +15,7 @@ from fastbook_server.gateway.http.api import HttpApi
 from fastbook_server.gateway.http.documents import handlers as documents
 from fastbook_server.gateway.http.history import HistoryQueue
 from fastbook_server.gateway.open_order_counts import OpenOrderCounts, cancelled_with_their_user
+from fastbook_server.gateway.operator import Operator
 from fastbook_server.gateway.snapshots import Snapshots
 from fastbook_server.gateway.users import TokenMaker, Users
 from fastbook_server.gateway.views import MarketViews, Past
@@ -34,7 +35,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OrderBookServer:
-    """Users, views, feeds, the HTTP API and the door, assembled over one matcher.
+    """Users, views, feeds, the HTTP API, the door and the operator, assembled over one matcher.
 
     All it knows of the market is `recovered`, the candles of the `past`, and the batches it is
     given; `on_batch` must be called with every batch that follows `recovered`.
@@ -50,6 +51,7 @@ class OrderBookServer:
         clock: Clock,
         settings: GatewaySettings,
         door: Callable[..., Door] = Door,
+        operator: Callable[..., Operator] = Operator,
     ) -> None:
         self._matcher = matcher
         interval_s = settings.door.throttle_ms / 1_000
@@ -92,6 +94,12 @@ class OrderBookServer:
             options=settings.door,
             clock=clock,
         )
+        self._operator = operator(
+            instruments=recovered.instruments,
+            epoch=recovered.epoch,
+            matcher=matcher,
+            sessions=lambda: self.door.session_count,
+        )
 
     def on_batch(self, batch: CommittedBatch) -> None:
         """Deliver a batch: each user's reports first, then trades, books and the rest."""
@@ -100,7 +108,12 @@ class OrderBookServer:
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes of every path."""
-        return [*self.door.routes(), *self._api.routes(), *documents.routes()]
+        return [
+            *self.door.routes(),
+            *self._operator.routes(),
+            *self._api.routes(),
+            *documents.routes(),
+        ]
 
     async def close(self, timeout_s: float) -> None:
         """Close every session and cancel every timer."""

@@ -1,15 +1,15 @@
-"""One connection: its frames in, its frames out, its limits; nothing here knows a rule of trading.
+"""One connection: its frames in, its frames out, its limits, and no rule of trading.
 
-Reading: every frame that has arrived is handled without giving way, and each command is matched
-before the next is decoded. Writing: frames are collected and written once per turn of the event
-loop, and a reader that does not keep up loses books first, then the connection.
+Reading: frames are handled as they arrive, ``FRAMES_PER_TURN`` at a time, and each command is
+matched before the next is decoded. Writing: frames are collected and written once per turn of the
+event loop; a reader that does not keep up loses states (books and the like) first, then the
+connection.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -19,6 +19,7 @@ from fastbook_server import metrics
 from fastbook_server.channels.order_channel import OVERLOADED_RETRY_MS, Matcher, Unavailable
 from fastbook_server.gateway import decode, encode, rfc6455
 from fastbook_server.gateway.decode import ProtocolError
+from fastbook_server.gateway.rate_limit import RateLimit
 from fastbook_wire.commands import (
     Add,
     Command,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from fastbook_server.gateway.feeds import Feeds
     from fastbook_server.gateway.snapshots import Opening
     from fastbook_server.gateway.users import Users
+    from fastbook_server.values.clock import Cancellable, Clock
 
 log = logging.getLogger(__name__)
 
@@ -45,16 +47,17 @@ CLOSE_RESUMED_ELSEWHERE = 4001
 CLOSE_SLOW_READER = 4008
 
 FRAMES_PER_TURN = 128
-"""Frames that one connection may have handled before it lets the others come."""
+"""Frames of any kind that one connection may have handled before the others get their turn."""
 
 CLOSE_TIMEOUT_S = 5.0
+"""Time for the peer to answer a close, before the connection is cut."""
 
 READ_CHECK_S = 0.005
-"""How often a connection is looked at that has yet to read what it asked for."""
+"""Interval at which a connection is checked while it has yet to read what it asked for."""
 
 
 class SessionLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """The bounds of one connection; see the configuration for their meaning."""
+    """The bounds of one connection; the configuration describes each."""
 
     commands_per_second_max: int
     subscriptions_max: int
@@ -62,29 +65,8 @@ class SessionLimits(msgspec.Struct, frozen=True, kw_only=True):
     outbox_bytes_max: int
 
 
-class RateLimit:
-    """A token bucket that holds one second's worth of commands."""
-
-    __slots__ = ("_per_second", "_since", "_tokens")
-
-    def __init__(self, per_second: int, now_s: float) -> None:
-        self._per_second = per_second
-        self._tokens = float(per_second)
-        self._since = now_s
-
-    def take(self, now_s: float) -> int:
-        """Take one command; returns 0, or in how many milliseconds there is room for it."""
-        tokens = self._tokens + (now_s - self._since) * self._per_second
-        self._since = now_s
-        self._tokens = min(tokens, self._per_second)
-        if self._tokens < 1:
-            return 1 + int((1 - self._tokens) * 1_000 / self._per_second)
-        self._tokens -= 1
-        return 0
-
-
 class Session:
-    """A connected client, from the opened socket to the closed one."""
+    """A connected client, from the handshake until its socket is gone."""
 
     def __init__(
         self,
@@ -97,7 +79,7 @@ class Session:
         users: Users,
         limits: SessionLimits,
         withdraw_on_close: bool,
-        now_ms: Callable[[], int],
+        clock: Clock,
     ) -> None:
         self.user_id = ""
         self.security = security
@@ -108,19 +90,19 @@ class Session:
         self._users = users
         self._limits = limits
         self._withdraw_on_close = withdraw_on_close
-        self._now_ms = now_ms
+        self._clock = clock
         self._loop = asyncio.get_running_loop()
-        self._rate = RateLimit(limits.commands_per_second_max, self._loop.time())
+        self._rate = RateLimit(limits.commands_per_second_max, clock)
         self._subscriptions: set[tuple[str, Channel]] = set()
         self._outbox: list[bytes] = []
         self._flushing = False
         self._closing = False
-        self._abort: asyncio.TimerHandle | None = None
+        self._abort: Cancellable | None = None
 
     # ---- out ----------------------------------------------------------------------------------
 
     def send(self, frame: bytes) -> None:
-        """Queue a prebuilt frame; all of one turn of the loop leave in one write."""
+        """Queue a prebuilt frame; all frames of one turn of the loop leave in one write."""
         if self._closing:
             return
         self._outbox.append(frame)
@@ -129,7 +111,7 @@ class Session:
             self._loop.call_soon(self._flush)
 
     def send_state(self, frame: bytes) -> bool:
-        """Queue a book or the like unless the reader is behind: the next one says it all."""
+        """Queue a state unless the reader is behind; return False if it must be offered again."""
         if self._transport.get_write_buffer_size() > self._limits.outbox_bytes_soft:
             return self._closing
         self.send(frame)
@@ -139,7 +121,7 @@ class Session:
         self._flushing = False
         if self._closing:
             return
-        # What is unsent from earlier turns: one large opening does not make a reader slow.
+        # Only what earlier turns left unsent counts: one large opening does not make a reader slow.
         if self._transport.get_write_buffer_size() > self._limits.outbox_bytes_max:
             metrics.SLOW_READERS.inc()
             log.info("%s reads too slowly: outbox_bytes_max reached", self.user_id)
@@ -156,23 +138,23 @@ class Session:
             self._transport.write(data)
 
     def close(self, code: int, reason: str) -> None:
-        """Close after what has been queued; a peer that does not answer is cut off."""
+        """Send what is queued, then close; a peer that does not answer is cut off."""
         if self._closing:
             return
         self._write_outbox()
-        if self._closing:  # the peer was faster
+        if self._closing:  # the peer has closed first
             return
         self._closing = True
         self._transport.write(rfc6455.close(code, reason))
-        self._abort = self._loop.call_later(CLOSE_TIMEOUT_S, self._transport.abort)
+        self._abort = self._clock.call_later(CLOSE_TIMEOUT_S, self._transport.abort)
 
     def cut_off(self) -> None:
-        """End without a word: the peer has had its time to answer a close."""
+        """Cut the connection: the peer has not answered a close in time."""
         self._closing = True
         self._transport.abort()
 
     def replaced(self) -> None:
-        """Close: the user came back on another socket."""
+        """Close: the user has resumed on another connection."""
         self.close(CLOSE_RESUMED_ELSEWHERE, "resumed on another connection")
 
     # ---- in -----------------------------------------------------------------------------------
@@ -181,26 +163,27 @@ class Session:
         """Handle frames until the connection ends."""
         handled = 0
         while True:
-            message = await self._ws.receive()
+            message = await self._ws.receive()  # at once while frames are waiting
             kind = message.type
             if kind is WSMsgType.TEXT:
-                if self._closing:
-                    continue  # only the peer's close is awaited
-                await self._handle(message.data)
-                handled += 1
-                if handled % FRAMES_PER_TURN == 0:
-                    await asyncio.sleep(0)
+                if not self._closing:  # else only the peer's close is awaited
+                    await self._handle(message.data)
                 while self._matcher.congested and not self._closing:
                     await self._matcher.progress()
+            elif kind is WSMsgType.PING:
+                self.send(rfc6455.pong(message.data))
             elif kind is WSMsgType.BINARY:
                 self.close(CLOSE_UNSUPPORTED_DATA, "expected text frames, got a binary one")
-            else:
-                if self._closing:  # our close is answered: a browser takes a second one ill
+            elif kind is not WSMsgType.PONG:
+                if self._closing:  # the peer has answered our close: aiohttp must not send another
                     self._transport.close()
                 return
+            handled += 1
+            if handled % FRAMES_PER_TURN == 0:
+                await asyncio.sleep(0)
 
     def ended(self) -> None:
-        """Release everything: the socket is gone."""
+        """Release everything after the connection has ended."""
         self._closing = True
         if self._abort is not None:
             self._abort.cancel()
@@ -209,7 +192,7 @@ class Session:
         self._users.disconnect(self.user_id, self)
 
     def open(self, user_id: str, welcome: bytes, opening: Opening | None) -> None:
-        """Send the first frames, in one piece: ``welcome``, then the opening pair if wanted."""
+        """Send ``welcome``; given an `opening` pair, join the book of the session's security."""
         self.user_id = user_id
         self.send(rfc6455.text(welcome))
         if opening is not None:
@@ -220,7 +203,7 @@ class Session:
         self._feeds.join(self, security, opening, channel)
 
     def list_orders(self) -> None:
-        """Send the user's open orders, unasked."""
+        """Send the user's open orders without being asked."""
         self._submit(Orders())
 
     async def _handle(self, data: bytes) -> None:
@@ -233,17 +216,15 @@ class Session:
         try:
             command = decode.decode(data)
         except ProtocolError as error:
-            metrics.REFUSED.labels(error.code).inc()
-            self._refuse(error.ref, error.code, error.message, of_order=False)
+            self._refuse(error, error.code, error.message)
             return
-        wait_ms = self._rate.take(self._loop.time())
+        wait_ms = self._rate.take()
         if wait_ms:
             limit = self._limits.commands_per_second_max
-            self._refuse_command(
-                command, Code.RATE_LIMITED, f"commands_per_second_max {limit} reached", wait_ms
-            )
+            message = f"commands_per_second_max {limit} reached"
+            self._refuse(command, Code.RATE_LIMITED, message, wait_ms)
         elif isinstance(command, Ping):
-            self.send(rfc6455.text(encode.pong(command.ref, self._now_ms())))
+            self.send(rfc6455.text(encode.pong(command.ref, self._clock.now_ms())))
         elif isinstance(command, Subscribe):
             await self._subscribe(command)
         elif isinstance(command, Unsubscribe):
@@ -257,7 +238,7 @@ class Session:
         try:
             self._matcher.submit(self.user_id, command, withdraw_on_close=self._withdraw_on_close)
         except Unavailable as error:
-            self._refuse_command(command, error.code, error.message, error.retry_after_ms)
+            self._refuse(command, error.code, error.message, error.retry_after_ms)
 
     async def _subscribe(self, command: Subscribe) -> None:
         security, channel = command.security, command.channel
@@ -266,10 +247,10 @@ class Session:
         limit, again = self._limits.subscriptions_max, (security, channel) in self._subscriptions
         if not again and len(self._subscriptions) >= limit:
             message = f"subscriptions_max {limit} reached"
-            self._refuse_command(command, Code.OVERLOADED, message, OVERLOADED_RETRY_MS)
+            self._refuse(command, Code.OVERLOADED, message, OVERLOADED_RETRY_MS)
             return
         if again:
-            self._feeds.leave(self, security, channel)  # from the start, as it was asked for
+            self._feeds.leave(self, security, channel)  # start over, as asked
         await self._until_read()
         opening = await self._feeds.opening(security, channel)
         if not self._closing:
@@ -277,9 +258,9 @@ class Session:
             self._join(security, opening, channel)
 
     async def _until_read(self) -> None:
-        """Wait until the peer has read most of what it was sent: first frames may be large.
+        """Wait until the peer has read most of what it was sent: opening frames may be large.
 
-        A peer that asks for many of them gets one after the other, and holds no more of memory.
+        A peer that asks for many gets one after the other, and takes no more memory than one needs.
         """
         while not (self._closing or self._transport.is_closing()):
             unsent = self._transport.get_write_buffer_size() + sum(map(len, self._outbox))
@@ -301,22 +282,20 @@ class Session:
             return True
         names = ", ".join(self._feeds.securities[:10])
         message = f"security: expected one of {names}, got {command.security[:40]!r}"
-        self._refuse(command.ref, Code.UNKNOWN_SECURITY, message, of_order=False)
+        self._refuse(command, Code.UNKNOWN_SECURITY, message)
         return False
-
-    def _refuse_command(self, command: Command, code: Code, message: str, retry_ms: int) -> None:
-        metrics.REFUSED.labels(code).inc()
-        of_order = isinstance(command, Add | Delete)
-        self._refuse(command.ref, code, message, of_order=of_order, retry_ms=retry_ms)
 
     def _refuse(
         self,
-        ref: str | int | None,
+        refused: Command | ProtocolError,
         code: Code,
         message: str,
-        *,
-        of_order: bool,
         retry_ms: int | None = None,
     ) -> None:
-        payload = encode.refusal(ref, code, message, of_order=of_order, retry_after_ms=retry_ms)
+        """Refuse a command, or a frame that is none; every refusal goes this way and is counted."""
+        metrics.REFUSED.labels(code).inc()
+        of_order = isinstance(refused, Add | Delete)
+        payload = encode.refusal(
+            refused.ref, code, message, of_order=of_order, retry_after_ms=retry_ms
+        )
         self.send(rfc6455.text(payload))

@@ -9,6 +9,7 @@ from typing import Any
 from aiohttp import web
 
 from fastbook_server.gateway.door import Door
+from fastbook_server.gateway.http.refusal import refusal
 from fastbook_server.gateway.session import CLOSE_GOING_AWAY
 from fastbook_server.testing.faults import NoEntry
 from fastbook_server.testing.tap import Company, TappedSession
@@ -31,10 +32,9 @@ class FaultyDoor(Door):
 
     async def websocket(self, request: web.Request) -> web.StreamResponse:
         """Open a session, unless a fault refuses it."""
-        refusal = self._company.faults.take(NoEntry, "")
-        if refusal is not None:
-            body = {"code": Code.UNAVAILABLE, "message": "refused by an injected fault"}
-            return web.json_response(body, status=refusal.status)
+        fault = self._company.faults.take(NoEntry, "")
+        if fault is not None:
+            return refusal(fault.status, Code.UNAVAILABLE, "refused by an injected fault")
         return await super().websocket(request)
 
     async def close_all(self, timeout_s: float) -> None:

@@ -255,7 +255,7 @@ class Tap:
     def _send(self, frame: bytes) -> None:
         if frame[0] == rfc6455.TEXT:
             self.note("got", _payload(frame).decode())
-        else:
+        elif frame[0] == rfc6455.CLOSE:
             self.note("note", f"closed by the server with {int.from_bytes(frame[2:4], 'big')}")
         self._transport.write(frame)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
@@ -32,6 +33,11 @@ class Instrument(msgspec.Struct, frozen=True):
     def average(self, notional: int, quantity: int) -> float:
         """Return the average price of `quantity` lots with a notional in ticks x lots."""
         return notional * self.tick.numerator / (quantity * self.tick.denominator)
+
+
+def default_security(instruments: Sequence[Instrument]) -> str:
+    """Return the security that is meant where none is named: the first."""
+    return instruments[0].security
 
 
 class InstrumentSpec(msgspec.Struct, frozen=True):

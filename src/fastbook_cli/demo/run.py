@@ -26,7 +26,7 @@ from fastbook_client.errors import ConnectError, FastbookError
 from fastbook_server import app, process
 from fastbook_server.config import Config
 from fastbook_server.embedded.supervisor import default_data_dir
-from fastbook_server.gateway.door import Door
+from fastbook_server.gateway.operator import Operator
 from fastbook_server.values.instruments import InstrumentSpec
 
 
@@ -71,14 +71,14 @@ async def run(config: Config, options: DemoOptions) -> int:
         RecordingError: the recording is none.
     """
     control = Control(options.sim)
-    door: Callable[..., Door] = with_control(control)
+    operator: Callable[..., Operator] = with_control(control)
     recorded: Recorded | None = None
     data_name = "fastbook-demo"
     if options.recording is not None:
         actions = read(options.recording)
         speed, once = options.sim.speed, options.once
         recorded = Recorded(file=options.recording, actions=actions, speed=speed, once=once)
-        config, data_name, door = for_recordings(config), "fastbook-demo-replay", Door
+        config, data_name, operator = for_recordings(config), "fastbook-demo-replay", Operator
     screen = sys.stdout.isatty() and not options.plain
     view: DemoView = ScreenView(config.log_level) if screen else LineView(config.log_level)
 
@@ -100,7 +100,7 @@ async def run(config: Config, options: DemoOptions) -> int:
                 watching.cancel()
 
     try:
-        return await process.serve(with_own_data(config, data_name), company, door=door)
+        return await process.serve(with_own_data(config, data_name), company, operator=operator)
     except* ConnectError as group:
         raise DemoError(f"a client of the demo was refused: {_first(group)}") from None
     except* (OSError, FastbookError, ReplayError) as group:

@@ -18,7 +18,8 @@ import msgspec
 from aiohttp import web
 
 from fastbook_cli.sim.control import Change, Control
-from fastbook_server.gateway.door import Door
+from fastbook_server.gateway.http.refusal import refusal
+from fastbook_server.gateway.operator import Operator
 from fastbook_wire.words import Code
 
 PATH = "/sim"
@@ -28,8 +29,8 @@ _PROXIED_PREFIX = "x-forwarded-"
 _OWN_SITE = ("same-origin", "none")
 
 
-class SimGateway(Door):
-    """A door with a control; `control` says what it turns."""
+class SimOperator(Operator):
+    """An operator with a control; `control` says what it turns."""
 
     def __init__(self, control: Control, **parts: Any) -> None:
         super().__init__(**parts)
@@ -57,23 +58,23 @@ class SimGateway(Door):
 
     async def look(self, request: web.Request) -> web.Response:
         """Return what holds now."""
-        refusal = why_refused(request)
-        return self._state() if refusal is None else _error(403, Code.UNAVAILABLE, refusal)
+        why = why_refused(request)
+        return self._state() if why is None else refusal(403, Code.UNAVAILABLE, why)
 
     async def turn(self, request: web.Request) -> web.Response:
         """Change what the body names; return what holds then."""
-        refusal = why_refused(request)
-        if refusal is not None:
-            return _error(403, Code.UNAVAILABLE, refusal)
+        why = why_refused(request)
+        if why is not None:
+            return refusal(403, Code.UNAVAILABLE, why)
         try:
             self._control.apply(msgspec.json.decode(await _body(request), type=Change))
         except (msgspec.DecodeError, ValueError) as error:
-            return _error(400, Code.BAD_REQUEST, str(error))
+            return refusal(400, Code.BAD_REQUEST, str(error))
         return self._state()
 
     async def nothing_else(self, request: web.Request) -> web.Response:
         """Say which methods there are."""
-        answer = _error(405, Code.BAD_REQUEST, f"expected GET or PUT, got {request.method[:20]}")
+        answer = refusal(405, Code.BAD_REQUEST, f"expected GET or PUT, got {request.method[:20]}")
         answer.headers["Allow"] = "GET, HEAD, PUT"
         return answer
 
@@ -85,9 +86,9 @@ class SimGateway(Door):
         )
 
 
-def with_control(control: Control) -> Callable[..., Door]:
-    """Return what makes a server's door with this control."""
-    return functools.partial(SimGateway, control)
+def with_control(control: Control) -> Callable[..., Operator]:
+    """Return what makes a server's operator with this control."""
+    return functools.partial(SimOperator, control)
 
 
 def why_refused(request: web.Request) -> str | None:
@@ -133,7 +134,3 @@ def _is_loopback(address: str) -> bool:
         return ipaddress.ip_address(address).is_loopback
     except ValueError:
         return False
-
-
-def _error(status: int, code: Code, message: str) -> web.Response:
-    return web.json_response({"code": code, "message": message}, status=status)

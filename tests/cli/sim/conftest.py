@@ -31,8 +31,8 @@ async def serve() -> AsyncIterator[Serve]:
         texts = instruments or ("BTC-USD:0.01:0.0001",)
         specs = tuple(map(InstrumentSpec.parse, texts))
         config = Config(**{"port": 0, "instruments": specs} | settings)
-        door = {} if control is None else {"door": with_control(control)}
-        server = await Server.start(config, MemoryStore(database or MemoryDatabase()), **door)
+        more = {} if control is None else {"operator": with_control(control)}
+        server = await Server.start(config, MemoryStore(database or MemoryDatabase()), **more)
         servers.append(server)
         return server
 

@@ -17,7 +17,7 @@ from fakes import StampClock
 
 from fastbook_server.app import Server
 from fastbook_server.config import Config
-from fastbook_server.gateway.door import Door
+from fastbook_server.gateway.operator import Operator
 from fastbook_server.store.memory import MemoryStore
 from fastbook_server.values.clock import LoopClock
 from fastbook_server.values.instruments import InstrumentSpec
@@ -144,14 +144,16 @@ class Stage:
     async def start(
         self,
         now_ms: Callable[[], int] | None = None,
-        door: Callable[..., Door] = Door,
+        operator: Callable[..., Operator] = Operator,
         **settings: Any,
     ) -> None:
         specs = tuple(InstrumentSpec.parse(text) for text in SECURITIES)
         given = {"port": 0, "instruments": specs} | settings
         self._config, self._store = Config(**given), MemoryStore()
         self._clock = LoopClock() if now_ms is None else StampClock(now_ms)
-        self.server = await Server.start(self._config, self._store, clock=self._clock, door=door)
+        self.server = await Server.start(
+            self._config, self._store, clock=self._clock, operator=operator
+        )
         self.way = Way(self.server.port)
         await self.way.start()
         self.url = f"http://127.0.0.1:{self.way.port}/"
