@@ -1,4 +1,4 @@
-"""A start: claim the database for a new epoch, then read the past from SQL."""
+"""Start-up: claim the database for a new epoch, then recover the exchange's state from SQL."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SEQ_MAX = 2**63 - 1
 
 
 def _select(columns: Sequence[str], table: str) -> str:
-    """Return a SELECT list of these columns of `table`; an id comes as the text that we know."""
+    """Return the SELECT list of these columns of `table`, with a uuid ``id`` as text."""
     return ", ".join(
         f"{table}.{name}::text" if name == "id" else f"{table}.{name}" for name in columns
     )
@@ -51,7 +51,8 @@ JOIN orders AS o ON o.id = c.order_id AND o.time = c.time
 WHERE c.time >= $1 AND o.time >= $1 AND o.security = ANY($2)
 ORDER BY o.time, o.id
 """
-# What became of some orders: both by hash, over the one security's rows since the first of them.
+# Fills and cancellations of the orders $1 of one security. Both are hash joins over the security's
+# rows since the first of those orders.
 READ_FILLED = """
 SELECT f.id::text, sum(f.quantity_lots) AS filled,
        sum(f.price_ticks::numeric * f.quantity_lots) AS notional
@@ -86,7 +87,7 @@ ORDER BY t.seq
 
 
 class Claim(NamedTuple):
-    """The database is ours from here on: nobody with an older epoch can commit any more."""
+    """A claimed database: its state, and our epoch, which fences every server before us."""
 
     epoch: int
     batch_no: int
@@ -96,12 +97,13 @@ class Claim(NamedTuple):
 
 
 async def claim(connection: Connection, specs: Sequence[InstrumentSpec]) -> Claim:
-    """Raise the epoch and settle the instruments, in one transaction: all of it or nothing.
+    """Raise the epoch and register the instruments of `specs`, in one transaction.
 
-    Waits for a batch that another server is committing at this moment.
+    Waits for a batch that another server is committing.
 
     Raises:
-        StoreRefused: an instrument has data of another tick or lot than is configured.
+        StoreRefused: an instrument's data has another tick or lot than its spec, or the database
+            has no epoch or instrument number left.
     """
     async with connection.transaction():
         await connection.execute(
@@ -112,10 +114,10 @@ async def claim(connection: Connection, specs: Sequence[InstrumentSpec]) -> Clai
         row = await connection.fetchrow(
             "UPDATE engine_state SET epoch = epoch + 1 RETURNING epoch, batch_no, time, token_key"
         )
-        assert row is not None, "engine_state has its row: it was inserted above"
+        assert row is not None, "the row of engine_state was inserted above"
         if row["epoch"] > EPOCH_MAX:
             raise StoreRefused(
-                f"this database was started {EPOCH_MAX} times: ids have no room left"
+                f"expected an epoch of at most {EPOCH_MAX}, got {row['epoch']}: ids cannot hold it"
             )
         instruments = await _settle_instruments(connection, specs)
         return Claim(row["epoch"], row["batch_no"], row["time"], row["token_key"], instruments)
@@ -140,7 +142,9 @@ async def _settle_instruments(
         if row is None:
             number, number_next = number_next, number_next + 1
             if number > INSTRUMENT_MAX:
-                raise StoreRefused(f"expected at most {INSTRUMENT_MAX} instruments in a database")
+                raise StoreRefused(
+                    f"expected at most {INSTRUMENT_MAX} instruments, got another one"
+                )
             await connection.execute(
                 "INSERT INTO instruments (number, security, tick, lot, tick_size, lot_size)"
                 " VALUES ($1, $2, $3, $4, $5, $6)",
@@ -152,9 +156,9 @@ async def _settle_instruments(
             if (row["tick_size"], row["lot_size"]) != values[3:]:
                 if row["seq"] > 0:
                     raise StoreRefused(
-                        f"{spec.security} has data with tick {row['tick']} and lot {row['lot']}, "
-                        f"and is configured with tick {spec.tick.step} and lot {spec.lot.step}: "
-                        "use the old ones, or give the new instrument a name of its own"
+                        f"{spec.security}: expected tick {row['tick']} and lot {row['lot']}, as in "
+                        f"its existing data, got tick {spec.tick.step} and lot {spec.lot.step}: "
+                        "restore the old ones, or give the new instrument another name"
                     )
                 await connection.execute(
                     "UPDATE instruments SET tick = $2, lot = $3, tick_size = $4, lot_size = $5"
@@ -166,10 +170,13 @@ async def _settle_instruments(
 
 
 async def recover(connection: Connection, ours: Claim, last_trades: int) -> Recovered:
-    """Return the past of the claimed instruments; 1,000,000 open orders take some seconds.
+    """Return the recovered state of the claimed instruments.
+
+    Includes the newest `last_trades` trades of each (0: all). A million open orders take some
+    seconds.
 
     Raises:
-        StoreRefused: the open orders that were read do not add up to ``agg_order_book``.
+        StoreRefused: the open orders do not add up to ``agg_order_book``, or a row is off the grid.
     """
     instruments = {instrument.security: instrument for instrument in ours.instruments}
     names = list(instruments)
@@ -180,7 +187,7 @@ async def recover(connection: Connection, ours: Claim, last_trades: int) -> Reco
         cursor = await connection.cursor(READ_OPEN_ORDERS, names)
         while records := await cursor.fetch(CHUNK_ROWS, timeout=LONG_TIMEOUT_S):
             open_orders.extend(_open_orders(records, instruments))
-        open_orders.sort(key=lambda resting: resting.order.seq)  # they come nearly so
+        open_orders.sort(key=lambda resting: resting.order.seq)  # almost sorted already
         books = await connection.fetch(READ_BOOKS, timeout=LONG_TIMEOUT_S)
         _check_books(open_orders, [row for row in books if row["security"] in instruments])
         cutoff = ours.time_ms - CLIENT_ORDERS_KEPT_MS
@@ -220,7 +227,7 @@ def _order(
         time_ms=row["time"],
         user_id=intern(row["user_id"]),
         instrument=instrument,
-        side=intern(row["type"]),  # type: ignore[arg-type]  # the enums of the schema are ours
+        side=intern(row["type"]),  # type: ignore[arg-type]  # the schema's enums are the wire's words
         exec_type=exec_type,
         price=price,
         quantity=quantity,
@@ -233,7 +240,7 @@ def _order(
 
 
 def _order_of_numbers(row: asyncpg.Record, instruments: Mapping[str, Instrument]) -> Order:
-    """Return the order of a row that holds numbers, as they are in ``orders``."""
+    """Return the order of a row of ``orders``, whose price and amount are doubles."""
     instrument = instruments[row["security"]]
     price = None if row["price"] is None else instrument.tick.units(row["price"])
     quantity = instrument.lot.units(row["amount"])
@@ -264,7 +271,7 @@ async def _client_orders(
     orders = [_order_of_numbers(row, instruments) for row in records]
     filled: dict[str, tuple[int, int]] = {}
     ended: dict[str, Reason] = {}
-    # However little the planner knows about these tables, it must not loop over one per order.
+    # Even with stale statistics the planner must not scan a table once per order.
     await connection.execute("SET LOCAL enable_nestloop = off")
     for instrument in instruments.values():
         of_one = [order for order in orders if order.instrument is instrument]
@@ -294,11 +301,18 @@ def _client_order(order: Order, filled: int, notional: int, reason: Reason | Non
 
 
 def trade_of(row: asyncpg.Record, instruments: Mapping[str, Instrument]) -> Traded:
-    """Return the trade of a row of `READ_TRADES`."""
+    """Return the trade of a row of `READ_TRADES`.
+
+    Raises:
+        StoreRefused: the order or the trade is off its instrument's grid, or has no fills.
+    """
     order = _order_of_numbers(row, instruments)
     quantity = order.instrument.lot.units(row["trade_amount"])
     if quantity is None or row["notional"] is None:
-        raise StoreRefused(f"trade {row['trade_id']}: its amount or its fills are not as they were")
+        raise StoreRefused(
+            f"trade {row['trade_id']}: expected a multiple of lot {order.instrument.lot.step} and "
+            f"fills, got amount {row['trade_amount']} and notional {row['notional']}"
+        )
     notional = int(row["notional"])
     return Traded(row["trade_id"], order.seq, order.time_ms, order, quantity, notional)
 
@@ -316,6 +330,6 @@ def _check_books(open_orders: Sequence[OpenOrder], books: Sequence[asyncpg.Recor
     if seen != rebuilt:
         wrong = next(level for level in (*rebuilt, *seen) if rebuilt.get(level) != seen.get(level))
         raise StoreRefused(
-            f"open_orders and agg_order_book disagree at {wrong}: {rebuilt.get(wrong)} lots in "
-            f"orders, {seen.get(wrong)} in the view"
+            f"agg_order_book disagrees with open_orders at {wrong}: expected "
+            f"{rebuilt.get(wrong)} lots, got {seen.get(wrong)}"
         )
