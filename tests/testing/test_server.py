@@ -18,12 +18,12 @@ def test_counterparties_trade_and_return_the_outcome(fastbook_server):
     bought = taker.buy(0.5)
     rest = taker.buy(5)
     gone = maker.bid(99, 1)
-    withdrawn = maker.cancel(gone)
+    cancelled = maker.cancel(gone)
 
     assert (resting.status, resting.order.user_id) == ("open", maker.user_id)
     assert (bought.status, bought.filled, bought.order.avg_price) == ("filled", 0.5, 101.0)
     assert (rest.status, rest.reason, rest.filled) == ("cancelled", "no_liquidity", 1.5)
-    assert (withdrawn.status, withdrawn.reason) == ("cancelled", "user")
+    assert (cancelled.status, cancelled.reason) == ("cancelled", "user")
     assert maker.orders == taker.orders == []
     assert [(t.user_id, t.amount) for t in fastbook_server.trades()] == [
         (taker.user_id, 0.5),

@@ -35,7 +35,7 @@ class Clock:
 
     @property
     def runs(self) -> bool:
-        """Whether time passes by itself."""
+        """Whether the clock runs in real time."""
         return self._timers.runs
 
     def advance(self, seconds: float) -> None:
@@ -80,7 +80,7 @@ class Clock:
         run in the order in which they were scheduled.
 
         Raises:
-            ValueError: the clock runs by itself, or `seconds` is negative.
+            ValueError: the clock runs in real time, or `seconds` is negative.
         """
         if self.runs:
             raise ValueError("actions need a standing clock: only advance() runs them")

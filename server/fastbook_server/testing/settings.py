@@ -53,14 +53,14 @@ def settle(layers: Iterable[tuple[str, Mapping[str, Any]]]) -> ServerSettings:
     # An empty environment: a test's server must not depend on the machine's.
     try:
         config = msgspec.structs.replace(load(flags, {}), host="127.0.0.1", port=0)
-    except ConfigError as error:  # each is valid by itself: two of them conflict
+    except ConfigError as error:  # each is valid alone: two of them conflict
         sources = ", ".join(dict.fromkeys(source for source, _ in given.values()))
         raise ConfigError(f"{sources}: {error}") from None
     return ServerSettings(config, own["clock"], own["start_ms"])
 
 
 def _check(name: str, value: Any, source: str) -> None:
-    """Check one setting by itself, so that an error can name its source."""
+    """Check one setting alone, so that an error can name its source."""
     known = [s.name for s in SETTINGS if s.name not in NOT_OURS]
     if name in NOT_OURS:
         raise ConfigError(f"{source}: {name} cannot be chosen: {NOT_OURS_WHY}")

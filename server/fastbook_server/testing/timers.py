@@ -79,7 +79,7 @@ class HandTimers:
 
     @property
     def runs(self) -> bool:
-        """Whether time passes by itself."""
+        """Whether the clock runs in real time."""
         return self._since is not None
 
     def now_us(self) -> int:
@@ -93,7 +93,7 @@ class HandTimers:
         return unix_ms * 1_000 - self._unix_us
 
     def run(self) -> None:
-        """Let time pass by itself."""
+        """Let the clock run in real time."""
         if self._since is None:
             self._since = self._loop.time()
             self._set_alarm()
