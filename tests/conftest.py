@@ -27,6 +27,14 @@ sys.path.insert(0, str(Path(__file__).parent / "support"))
 CACHE = Path(__file__).parents[1] / ".cache" / "recordings"
 PACKAGE = "ob-analytics==0.1.0"
 
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Leave the slow tests out unless they are asked for, and say what else was left out."""
+    from left_out import LeftOut
+
+    config.pluginmanager.register(LeftOut(config))
+
+
 # Time is no property of what is tested, and a busy machine no failure.
 hypothesis.settings.register_profile(
     "fastbook", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]

@@ -94,6 +94,7 @@ def assert_nothing_shows(reader: Reader, line: Line) -> None:
     assert len(set(reader.ids)) == len(reader.ids) > 1_000
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 async def test_a_hundred_cuts_while_bitstamp_is_played(captured: list[Action]) -> None:
     reader, line = await play_with_cuts(captured, 20_000)

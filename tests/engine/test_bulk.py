@@ -2,8 +2,9 @@
 
 A batch and a call per command are held to it side by side, each with a book of its own.
 
-Eleven flows of 250,000 commands, so that several processes can share them. What breaks is repeated
-by the flow's name and seed. `python -m benchmarks.compare` does the same for 100 million.
+Eleven flows of 250,000 commands, so that several processes can share them; the first three are
+quick, the others slow. What breaks is repeated by the flow's name and seed.
+`python -m benchmarks.compare` does the same for 100 million.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from fastbook import (
 
 COMMANDS = 250_000
 BATCH = 10_000
+QUICK_FLOWS = 3
 Commands = NDArray[np.void]
 
 
@@ -203,6 +205,12 @@ def compare(flow: Flow) -> int:
     return fills
 
 
-@pytest.mark.parametrize("flow", FLOWS, ids=lambda flow: flow.name)
+@pytest.mark.parametrize(
+    "flow",
+    [
+        pytest.param(flow, id=flow.name, marks=() if n < QUICK_FLOWS else pytest.mark.slow)
+        for n, flow in enumerate(FLOWS)
+    ],
+)
 def test_every_event_equals_the_plain_books(flow: Flow) -> None:
     assert compare(flow) > COMMANDS // 20, "the flow hardly trades: it tests little"

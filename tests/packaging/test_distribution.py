@@ -22,7 +22,11 @@ NOT_COPIED = (".*", "build", "dist", "*.egg-info", "__pycache__", "*.so", "*.c",
 VENDORED = ("LICENSE", "NOTICE", "lightweight-charts.mjs")
 
 # One process builds for all of these; a build with its own environment takes a while.
-pytestmark = [pytest.mark.xdist_group("packaging"), pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.xdist_group("packaging"),
+    pytest.mark.timeout(600),
+]
 
 
 def run(*command: str | Path, cwd: Path) -> str:

@@ -81,6 +81,7 @@ async def drain(trader: Trader) -> None:
             await trader.receive()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(60)
 async def test_script_time_per_frame_under_load(stage: Any) -> None:
     trader, taker = await stage.trader(), await stage.trader()

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from web_stage import ROOT, Stage, has_rows, live, order, says, shoot, text, until
 
+pytestmark = pytest.mark.slow
+
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 SMALL_PHONE = PHONE | {"viewport": {"width": 320, "height": 640}}
 EVIL = "<img src=x onerror=\"document.title='owned'\">"

@@ -212,6 +212,7 @@ async def measured(*arguments):
     return int(said.split()[-1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
 async def test_memory_does_not_grow_with_the_rows(running, traded, tmp_path, ending):
     kib = {}

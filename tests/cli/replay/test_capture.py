@@ -25,7 +25,7 @@ from fastbook_cli.replay.play import Player
 from fastbook_cli.replay.recording import Action
 from fastbook_cli.replay.report import ReplayReport
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 SEED = 20260502
 KILLS = 5
