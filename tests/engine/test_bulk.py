@@ -2,7 +2,7 @@
 
 A batch and a call per command are held to it side by side, each with a book of its own.
 
-Eleven flows of 250,000 commands, so that several processes can share them; the first three are
+Eleven flows of 250,000 commands, so that several processes can share them; the first is
 quick, the others slow. What breaks is repeated by the flow's name and seed.
 `python -m benchmarks.compare` does the same for 100 million.
 """
@@ -30,7 +30,7 @@ from fastbook import (
 
 COMMANDS = 250_000
 BATCH = 10_000
-QUICK_FLOWS = 3
+QUICK_FLOWS = 1
 Commands = NDArray[np.void]
 
 
