@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import random
 
 import pytest
 from fakes import FakeClock, FakeReader, unframed
@@ -12,8 +13,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from trading import ask, bid, market, recovered
 
+from fastbook_server.gateway import rfc6455
 from fastbook_server.gateway.feeds import book
-from fastbook_server.gateway.feeds.audience import Throttle
+from fastbook_server.gateway.feeds.audience import Audience, Throttle
 from fastbook_server.gateway.snapshots import Snapshots
 from fastbook_server.gateway.views import MarketViews
 
@@ -219,6 +221,73 @@ def test_a_reader_that_is_behind_skips_books_and_gets_the_newest_when_it_has_cau
     assert (shapes(slow), shapes(fast)) == ([("book", 3)], [])
     hall.timers.advance(5)
     assert (shapes(slow), hall.timers.pending) == ([], 0)
+
+
+def test_a_reader_that_is_behind_is_never_offered_a_book_older_than_its_trades():
+    hall = Hall()
+    hall.do("bob", ask(10, 9))
+    hall.advance(INTERVAL_S)
+    slow = hall.join()
+    slow.take()
+    slow.behind = True
+    hall.do("ann", bid(9, 1))  # it misses this book, and is offered one at the interval's end
+    hall.do("ann", market("bid", 1))
+    slow.behind = False
+    hall.advance(INTERVAL_S)
+    assert shapes(slow) == [("trades", None, 3), ("book", 3), ("book", 3)]
+
+
+@pytest.mark.parametrize("interval_s", [0, 0.05, 0.1])
+def test_a_reader_never_goes_back_however_often_it_falls_behind_and_whenever_it_joins(interval_s):
+    dice = random.Random(interval_s)
+    hall = Hall(interval_s=interval_s)
+    hall.do("bob", ask(10, 100_000))
+    pair = hall.snapshots.build("COIN")
+    readers = [hall.join()]
+    for _ in range(3_000):
+        step = dice.random()
+        if step < 0.4:
+            hall.do("ann", market("bid", 1))
+        elif step < 0.6:
+            hall.do("ann", bid(dice.randint(1, 9), 1))
+        elif step < 0.62:
+            pair = hall.snapshots.build("COIN")
+        elif step < 0.64:
+            readers.append(hall.join(pair))
+        elif step < 0.8:
+            dice.choice(readers).behind = dice.random() < 0.5
+        else:
+            hall.advance(dice.choice((0.001, 0.02, 0.03, 0.1, 0.3)))
+    for reader in readers:
+        reader.behind = False
+    hall.advance(1)
+    for reader in readers:
+        told = [frame["seq"] for frame in reader.take()]
+        assert told == sorted(told)
+        assert told[-1] == hall.view.seq
+
+
+def test_an_offer_is_built_once_for_all_that_are_behind_and_for_nobody_not_at_all():
+    timers, built, readers = FakeClock(), [], [FakeReader() for _ in range(3)]
+
+    def newest() -> bytes:
+        built.append(timers.time())
+        return rfc6455.text(b"{}")
+
+    audience = Audience(timers, INTERVAL_S, newest)
+    for reader in readers:
+        audience.join(reader)
+        reader.behind = True
+    audience.show(b"")
+    timers.advance(INTERVAL_S)
+    assert len(built) == 1
+    for reader in readers[:2]:
+        reader.behind = False
+    timers.advance(INTERVAL_S)
+    assert ([len(r.take()) for r in readers], len(built)) == ([1, 1, 0], 2)
+    audience.tell_all_there_is(b"")
+    timers.advance(1)
+    assert (len(built), timers.pending) == (2, 0)
 
 
 def test_a_reader_that_leaves_while_it_is_behind_is_forgotten():

@@ -161,6 +161,18 @@ def test_a_slow_reader_skips_changes_but_no_end():
     assert [[c["final"] for c in f["candles"]] for f in slow.take()] == [[False]]
 
 
+def test_who_was_behind_is_offered_the_open_candle_as_it_is_then():
+    hall = supplied()
+    slow = hall.follow("candles:1m")
+    slow.take()
+    slow.behind = True
+    for _ in range(3):
+        hall.do("ann", market("bid", 1))
+    slow.behind = False
+    hall.advance(INTERVAL_S)
+    assert [[c["volume"] for c in f["candles"]] for f in slow.take()] == [[3.0], [3.0]]
+
+
 def test_without_readers_nothing_is_done_and_nothing_collected():
     hall = supplied()
     reader = hall.follow("candles:1s")

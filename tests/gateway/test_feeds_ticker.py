@@ -60,6 +60,24 @@ def test_a_change_behind_the_best_price_is_none():
     assert len(reader.take()) == 1
 
 
+def test_who_was_behind_and_alone_knows_of_a_change_hears_of_its_end():
+    hall = Hall()
+    hall.do("bob", bid(9, 1))
+    slow, fast = hall.follow("ticker"), hall.follow("ticker")
+    slow.behind = True
+    hall.do("bob", bid(10, 1))
+    hall.advance(1.5 * INTERVAL_S)
+    hall.do("bob", bid(11, 1))
+    hall.do("cat", bid(12, 1))  # is due for all at 2.5 intervals
+    slow.behind = False
+    hall.advance(0.6 * INTERVAL_S)
+    assert [f["bestBid"] for f in slow.take()] == [9.0, 12.0]
+    hall.do("cat", delete_all())
+    hall.advance(1)
+    assert [f["bestBid"] for f in slow.take()] == [11.0]
+    assert [f["bestBid"] for f in fast.take()] == [9.0, 10.0, 11.0, 11.0]
+
+
 def test_what_changes_and_changes_back_within_an_interval_is_none_for_those_who_know():
     hall = Hall()
     hall.do("bob", bid(9, 1))

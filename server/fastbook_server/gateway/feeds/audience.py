@@ -1,21 +1,21 @@
-"""Who is told, and how often: readers of one channel, and the throttle of what may be skipped."""
+"""The readers of a channel, and the throttle of the states that a reader may skip."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from fastbook_server.values import clock
 from fastbook_server.values.clock import Timers
 
 OFFER_S_MIN = 0.02
-"""A reader that is behind is not offered the newest state more often than this."""
+"""Minimum interval between two offers of the newest state to a reader that is behind."""
 
 
 class Throttle:
-    """Lets the first change through at once, then at most one per interval, and always the last.
+    """Passes the first change on at once, then at most one per interval, and always the last.
 
-    `emit` is called with the state of its moment; `interval_s` 0 lets every change through.
+    `emit` is called to publish the state of that moment; an `interval_s` of 0 passes every change.
     """
 
     def __init__(self, timers: Timers, interval_s: float, emit: Callable[[], None]) -> None:
@@ -26,7 +26,7 @@ class Throttle:
         self._timer: clock.Cancellable | None = None
 
     def changed(self) -> None:
-        """Note a change: emit now, or when the interval is over."""
+        """Publish a change now, or when the interval is over."""
         if self._timer is None:
             self._try()
 
@@ -40,7 +40,7 @@ class Throttle:
         self._emit()
 
     def stop(self) -> None:
-        """Emit nothing more of what has changed until now."""
+        """Forget the changes that have not been published."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -53,54 +53,59 @@ class Reader(Protocol):
         """Queue a frame that must not be lost."""
 
     def send_state(self, frame: bytes) -> bool:
-        """Queue what the next frame makes good, unless it is behind; returns whether it did."""
+        """Queue a state unless the reader is behind; return False if it must be offered again."""
 
 
 class Audience:
-    """The readers of one channel: all are told what matters, the slow only the newest state."""
+    """The readers of one channel: each gets every event, a slow one only the newest state.
 
-    def __init__(self, timers: Timers, interval_s: float) -> None:
+    `newest` builds the newest state: a reader that was behind may have been sent events since the
+    state that it missed, and must not be offered anything older than they are.
+    """
+
+    def __init__(
+        self, timers: Timers, interval_s: float, newest: Callable[[], bytes] | None = None
+    ) -> None:
         self._timers = timers
         self._interval_s = max(interval_s, OFFER_S_MIN)
+        self._newest = newest
         self._readers: dict[Reader, None] = {}
-        self._behind: set[Reader] = set()  # they skipped a state
-        self._newest = b""
+        self._behind: set[Reader] = set()  # they missed a state
         self._offer: clock.Cancellable | None = None
 
     def __len__(self) -> int:
         return len(self._readers)
 
     def join(self, reader: Reader) -> None:
-        """Tell `reader` everything from now on."""
+        """Send `reader` every frame from now on."""
         self._readers[reader] = None
 
     def leave(self, reader: Reader) -> None:
-        """Tell `reader` nothing more."""
+        """Stop sending to `reader`."""
         self._readers.pop(reader, None)
         self._behind.discard(reader)
 
     def tell(self, frame: bytes) -> None:
-        """Send a frame that nobody may miss."""
+        """Send an event, which nobody may miss."""
         for reader in self._readers:
             reader.send(frame)
 
     def tell_all_there_is(self, frame: bytes) -> None:
-        """Send a frame that nobody may miss, and after which nothing older is worth knowing."""
+        """Send an event that makes every earlier state worthless."""
         self._behind.clear()
         self.tell(frame)
 
     def show(self, state: bytes) -> None:
-        """Send a state; who is behind gets it when it has caught up, if it is the newest then."""
-        self._newest = state
-        for reader in self._readers:
-            self._send(reader)
+        """Send a state; readers that are behind are offered the newest one later."""
+        self._send(state, self._readers)
         self._watch()
 
-    def _send(self, reader: Reader) -> None:
-        if reader.send_state(self._newest):
-            self._behind.discard(reader)
-        else:
-            self._behind.add(reader)
+    def _send(self, state: bytes, readers: Iterable[Reader]) -> None:
+        for reader in readers:
+            if reader.send_state(state):
+                self._behind.discard(reader)
+            else:
+                self._behind.add(reader)
 
     def _watch(self) -> None:
         if self._behind and self._offer is None:
@@ -108,12 +113,13 @@ class Audience:
 
     def _offer_again(self) -> None:
         self._offer = None
-        for reader in tuple(self._behind):
-            self._send(reader)
-        self._watch()
+        if self._behind:
+            assert self._newest is not None, "only a channel with states has readers behind"
+            self._send(self._newest(), tuple(self._behind))
+            self._watch()
 
     def stop(self) -> None:
-        """Offer nothing again."""
+        """Forget all readers."""
         self._readers.clear()
         self._behind.clear()
         if self._offer is not None:

@@ -35,11 +35,11 @@ class BookFeed:
         self._kept = kept
         self._build = build
         self._throttle = Throttle(pace.timers, pace.interval_s, self._emit_book)
-        self._audience = Audience(pace.timers, pace.interval_s)
+        self._audience = Audience(pace.timers, pace.interval_s, self._newest_book)
         self._history: deque[tuple[int, bytes]] = deque()  # (last seq, trades frame)
         self._history_bytes = 0
         self._forgotten_seq = -1  # frames up to this trade are no longer kept
-        self._book: tuple[int, bytes] | None = None  # the newest published one
+        self._book: tuple[int, bytes] | None = None  # the newest that was built
 
     async def opening(self) -> Opening:
         """Return the opening pair, at most one throttle interval old."""
@@ -57,8 +57,9 @@ class BookFeed:
         missed = tuple(takewhile(lambda kept: kept[0] > known, reversed(self._history)))
         for _, frame in reversed(missed):
             reader.send(frame)
-        if self._book is not None and self._book[0] > opening.seq:
-            reader.send(self._book[1])
+        wanted_seq = missed[0][0] if missed else opening.seq + 1
+        if self._book is not None and self._book[0] >= wanted_seq:
+            reader.send(self._book[1])  # one older than the trades is about to be replaced
         self._audience.join(reader)
 
     def leave(self, reader: Reader) -> None:
@@ -82,9 +83,12 @@ class BookFeed:
 
     def _emit_book(self) -> None:
         metrics.BOOKS.inc()
-        frame = rfc6455.text(self._view.book_frame())
-        self._book = (self._view.seq, frame)
-        self._audience.show(frame)
+        self._audience.show(self._newest_book())
+
+    def _newest_book(self) -> bytes:
+        if self._book is None or self._book[0] != self._view.seq:
+            self._book = (self._view.seq, rfc6455.text(self._view.book_frame()))
+        return self._book[1]
 
     def time_passed(self) -> None:
         """Do nothing: only batches change this channel."""

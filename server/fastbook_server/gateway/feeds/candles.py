@@ -28,10 +28,11 @@ class CandlesFeed:
         self._watermarks = view.watermarks
         self._shown = shown
         self._throttle = Throttle(pace.timers, pace.interval_s, self._emit)
-        self._audience = Audience(pace.timers, pace.interval_s)
+        self._audience = Audience(pace.timers, pace.interval_s, self._newest)
         self._final_ms = -1  # start of the last candle that readers know to be final
         self._seen = (-1, 0)
         self._opening: bytes | None = None
+        self._open: list[Candle] = []  # the one last shown; it goes on changing
 
     async def opening(self) -> None:
         """Return None: ``join`` needs nothing that takes time."""
@@ -99,7 +100,11 @@ class CandlesFeed:
         if ended:
             self._audience.tell_all_there_is(frame)
         else:
+            self._open = changed
             self._audience.show(frame)
+
+    def _newest(self) -> bytes:
+        return self._frame(self._open)
 
     def _frame(self, candles: list[Candle]) -> bytes:
         return rfc6455.text(

@@ -17,7 +17,7 @@ class TickerFeed:
     def __init__(self, view: SecurityView, pace: Pace) -> None:
         self._view = view
         self._throttle = Throttle(pace.timers, pace.interval_s, self._emit)
-        self._audience = Audience(pace.timers, pace.interval_s)
+        self._audience = Audience(pace.timers, pace.interval_s, self._newest)
         self._shown: TickerView | None = None
 
     async def opening(self) -> None:
@@ -60,6 +60,12 @@ class TickerFeed:
         if self._differs(ticker):
             self._shown = ticker
             self._audience.show(rfc6455.text(encode.ticker(ticker)))
+
+    def _newest(self) -> bytes:
+        ticker = self._view.ticker()
+        if self._differs(ticker):  # the others know an older one: send all of them the next
+            self._shown = None
+        return rfc6455.text(encode.ticker(ticker))
 
     def time_passed(self) -> None:
         """Send the ticker if a minute has left the last 24 hours."""
