@@ -1,4 +1,4 @@
-"""The files that rows are written to; one that has its name is complete."""
+"""The output files of an export: a file gets its name once it is complete."""
 
 from __future__ import annotations
 

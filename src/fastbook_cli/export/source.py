@@ -74,14 +74,16 @@ class Source:
         """Raise ExportError if the database has no fastbook schema or lacks a security."""
         if await self._connection.fetchval("SELECT to_regclass('candles_1d') IS NULL"):
             raise ExportError(
-                "this database has no fastbook data, or is older than this program: "
-                "start fastbook serve on it once"
+                "expected a database with this version's schema, got another: "
+                "run fastbook serve on it once"
             )
         rows = await self._connection.fetch("SELECT security FROM instruments ORDER BY number")
         known = [row[0] for row in rows]
         for security in securities:
             if security not in known:
-                raise ExportError(f"--security: expected one of {', '.join(known)}, got {security}")
+                raise ExportError(
+                    f"--security: expected one of {', '.join(known)}, got {security!r}"
+                )
 
     async def count(self, selection: Selection) -> int:
         """Return the number of rows of a selection."""

@@ -173,7 +173,7 @@ class Lane:
     def _on_unasked(self, frame: Reply) -> None:
         match frame:
             case OrderFrame():
-                self.ledger.told(frame)
+                self.ledger.reported(frame)
             case OrdersFrame() if self._listing:
                 self._listing = False
                 self._ask_after(self.ledger.listed(frame.orders))
@@ -196,7 +196,7 @@ class Lane:
                 f"{frame.code}: {frame.message}"
             )
         else:
-            self.ledger.told(frame, action)
+            self.ledger.reported(frame, action)
 
     def _ask_after(self, unheard: list[Action]) -> None:
         """Send the adds of these orders again, before all else, to learn their last state."""

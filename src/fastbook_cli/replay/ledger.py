@@ -74,14 +74,14 @@ class Ledger:
         if action.op == "add":
             self.adds += 1
             if frame.order is not None:
-                self.told(frame, action)
+                self.reported(frame, action)
             else:
                 self.refused[frame.code or "?"] += 1
                 self.outcomes.setdefault(action.order_id, OrderOutcome("rejected"))
         else:
             self.deletes += 1
             if frame.order is not None:
-                self.told(frame)
+                self.reported(frame)
             elif frame.code != Code.UNKNOWN_ORDER:
                 self.deletes_refused[frame.code or "?"] += 1
 
@@ -89,7 +89,7 @@ class Ledger:
         """Count a delete that was not sent, because its order is known to have ended."""
         self.deletes += 1
 
-    def told(self, frame: OrderFrame, action: Action | None = None) -> None:
+    def reported(self, frame: OrderFrame, action: Action | None = None) -> None:
         """Take note of an order's state; `action` placed it, if this is the reply to that.
 
         Raises:

@@ -1,7 +1,7 @@
 """The simulated market on a server: its agents are ordinary clients of the public endpoint.
 
 One connection of the client library follows books and trades; each agent trades on a connection of
-its own. Simulated time passes only while the agents can trade: it stops while the server is away or
+its own. Simulated time passes only while the agents can trade: it stops while the server is down or
 the market is paused.
 """
 

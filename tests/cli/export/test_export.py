@@ -131,7 +131,7 @@ def test_a_period_has_its_start_and_not_its_end(traded, export, start, end):
         (("books", "--output", "-"), "'books' is not one of"),
         (("orders", "--output", "-", "--start", "soon"), "expected a time such as"),
         (("orders", "--output", "-", "--format", "parquet"), "expected a file for parquet"),
-        (("orders", "--output", "-", "--security", "X"), "expected one of BTC-USD, GAME, got X"),
+        (("orders", "--output", "-", "--security", "X"), "expected one of BTC-USD, GAME, got 'X'"),
         (("orders", "--output", "-", "--database-url", "x://y"), "cannot be used"),
     ],
 )
