@@ -134,8 +134,7 @@ def test_a_bug_is_not_hidden(monkeypatch) -> None:
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
 async def test_a_command_that_only_watches_ends_by_a_signal_too(number, code) -> None:
-    server = Server(Config(port=0), MemoryStore())
-    await server.start()
+    server = await Server.start(Config(port=0), MemoryStore())
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "fastbook_cli", "connect", server.url),
         stdin=asyncio.subprocess.PIPE,

@@ -8,7 +8,7 @@ import pytest
 from web_stage import says, until
 
 from fastbook_cli.sim.control import Change, Control
-from fastbook_cli.sim.door import with_control
+from fastbook_cli.sim.http_control import with_control
 from fastbook_cli.sim.settings import SimSettings
 
 SET = """([id, step]) => {

@@ -32,8 +32,8 @@ from fastbook_server.store.connection import (
 )
 from fastbook_server.store.history import PostgresHistory
 from fastbook_server.store.migrations import migrate
-from fastbook_server.store.policies import HYPERTABLES, apply_policies
 from fastbook_server.store.recovery import claim, recover
+from fastbook_server.store.timescale_policies import HYPERTABLES, apply_policies
 from fastbook_server.values.instruments import Instrument, InstrumentSpec
 
 log = logging.getLogger(__name__)

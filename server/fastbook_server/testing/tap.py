@@ -14,7 +14,7 @@ from typing import Any, Literal
 import msgspec
 from aiohttp import WSMessage, WSMsgType, web
 
-from fastbook_server.gateway import encode, rfc6455
+from fastbook_server.gateway import encode, websocket_frames
 from fastbook_server.gateway.session import Session
 from fastbook_server.testing.faults import (
     CutAfterAck,
@@ -169,7 +169,7 @@ class Tap:
             of_order=op in ("add", "delete"),
             retry_after_ms=refusal.retry_after_ms,
         )
-        self._out(rfc6455.text(payload))
+        self._out(websocket_frames.text(payload))
         return False
 
     # ---- on the way out -----------------------------------------------------------------------
@@ -180,7 +180,7 @@ class Tap:
         if not self._gate.is_set():
             self._stalled.append(frame)
             return
-        if frame[0] != rfc6455.TEXT:
+        if frame[0] != websocket_frames.TEXT:
             self._send(frame)
             return
         decoded = _decode(_payload(frame))
@@ -196,7 +196,7 @@ class Tap:
         if event == "checksum" and self._faults.take(WrongChecksum, self.user_id):
             self.note("fault", f"wrong checksum in place of {decoded['checksum']}")
             wrong = decoded | {"checksum": decoded["checksum"] ^ 1}
-            frame = rfc6455.text(msgspec.json.encode(wrong))
+            frame = websocket_frames.text(msgspec.json.encode(wrong))
         op = self._acked(decoded)
         if op is not None and self._faults.take(LostAck, self.user_id, lambda f: f.op == op):
             self.cut(f"lost: {_payload(frame).decode()}", flush=True)
@@ -253,9 +253,9 @@ class Tap:
             self._send(self._late.popleft())
 
     def _send(self, frame: bytes) -> None:
-        if frame[0] == rfc6455.TEXT:
+        if frame[0] == websocket_frames.TEXT:
             self.note("got", _payload(frame).decode())
-        elif frame[0] == rfc6455.CLOSE:
+        elif frame[0] == websocket_frames.CLOSE:
             self.note("note", f"closed by the server with {int.from_bytes(frame[2:4], 'big')}")
         self._transport.write(frame)
 

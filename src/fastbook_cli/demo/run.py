@@ -19,7 +19,7 @@ from fastbook_cli.demo.views import DemoView, LineView, ScreenView, watch
 from fastbook_cli.errors import CommandError, first_of
 from fastbook_cli.replay.recording import read
 from fastbook_cli.sim.control import Control
-from fastbook_cli.sim.door import with_control
+from fastbook_cli.sim.http_control import with_control
 from fastbook_cli.sim.live import Live
 from fastbook_cli.sim.settings import SimSettings
 from fastbook_client.errors import ConnectError, FastbookError

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
-from fastbook_cli.replay.ledger import Ledger, ReplayError, Reply, decode
+from fastbook_cli.replay.order_outcomes import Ledger, ReplayError, Reply, decode
 from fastbook_cli.replay.recording import Action
 from fastbook_server.values.clock import Cancellable, Timers
 from fastbook_wire.frames import Error, OrderFrame, OrdersFrame

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from fastbook_cli.replay.lane import Lane, Pace
-from fastbook_cli.replay.ledger import ReplayError
+from fastbook_cli.replay.order_outcomes import ReplayError
 from fastbook_cli.replay.recording import Action
 from fastbook_cli.replay.report import ReplayReport
 from fastbook_client.connection import Connection, dial

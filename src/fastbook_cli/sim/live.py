@@ -15,9 +15,9 @@ from collections.abc import AsyncIterator, Callable, Collection
 
 from fastbook_cli.errors import CommandError
 from fastbook_cli.sim.control import Control
+from fastbook_cli.sim.live_security import Venue
 from fastbook_cli.sim.seat import Seat, cancel_orders
 from fastbook_cli.sim.settings import SimSettings
-from fastbook_cli.sim.venue import Venue
 from fastbook_client.backoff import Backoff
 from fastbook_client.errors import ConnectionClosed, FastbookError
 from fastbook_client.events import Disconnected, Resynced

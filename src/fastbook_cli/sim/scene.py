@@ -6,9 +6,9 @@ from bisect import bisect
 from itertools import accumulate
 from random import Random
 
+from fastbook_cli.sim.activity_and_value import Activity, Value
 from fastbook_cli.sim.agents import Agent, Large, Maker, Noise, Trend
 from fastbook_cli.sim.settings import SimSettings
-from fastbook_cli.sim.weather import Activity, Value
 from fastbook_cli.sim.words import AgentReport, Intent, Look, VisibleBook
 
 START_TICKS = 10_000

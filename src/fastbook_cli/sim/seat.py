@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from fastbook_cli.sim.venue import Venue
+from fastbook_cli.sim.live_security import Venue
 from fastbook_cli.sim.words import BUY, AgentReport, Cancel, Intent, Limit
 from fastbook_client.backoff import Backoff
 from fastbook_client.connection import Connection, dial

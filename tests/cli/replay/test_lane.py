@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from fastbook_cli.replay.lane import Lane, Pace
-from fastbook_cli.replay.ledger import ReplayError
+from fastbook_cli.replay.order_outcomes import ReplayError
 from fastbook_cli.replay.recording import Action
 
 T0 = 1_700_000_000_000

@@ -9,7 +9,7 @@ from replay_fold import Fold
 from replay_small_server import SECURITY, Line, small_server
 from replay_synthetic import actions
 
-from fastbook_cli.replay.ledger import ReplayError
+from fastbook_cli.replay.order_outcomes import ReplayError
 from fastbook_cli.replay.play import Player
 from fastbook_cli.replay.report import ReplayReport
 from fastbook_client.connection import dial

@@ -17,8 +17,8 @@ from multidict import MultiMapping
 from fastbook_server import metrics
 from fastbook_server.gateway.cache import kept
 from fastbook_server.gateway.http import answers
-from fastbook_server.gateway.http.history import HistoryOverloaded, HistoryQueue
-from fastbook_server.gateway.views import MarketViews
+from fastbook_server.gateway.http.history_queue import HistoryOverloaded, HistoryQueue
+from fastbook_server.gateway.market_views import MarketViews
 from fastbook_server.store import StoreUnavailable
 from fastbook_server.values.instruments import Instrument
 from fastbook_wire.queries import (

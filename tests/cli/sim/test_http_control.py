@@ -12,7 +12,7 @@ import pytest
 from aiohttp.test_utils import make_mocked_request
 
 from fastbook_cli.sim.control import Change, Control
-from fastbook_cli.sim.door import why_refused
+from fastbook_cli.sim.http_control import why_refused
 from fastbook_cli.sim.settings import SimSettings
 
 OWN = "127.0.0.1:8080"

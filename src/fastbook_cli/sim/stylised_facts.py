@@ -1,4 +1,4 @@
-"""Statistics of a simulated day: ``python -m fastbook_cli.sim.facts``.
+"""Statistics of a simulated day: ``python -m fastbook_cli.sim.stylised_facts``.
 
 Prints the distributions, and which stylised facts of real markets hold by which numbers. ``--save``
 writes the samples for the plot of docs/simulation.md.
@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from fastbook_cli.sim.activity_and_value import EXPONENT
 from fastbook_cli.sim.headless import DEFAULT, Headless
 from fastbook_cli.sim.settings import SimSettings
 from fastbook_cli.sim.statistics import (
@@ -25,7 +26,6 @@ from fastbook_cli.sim.statistics import (
     mean,
     quantile,
 )
-from fastbook_cli.sim.weather import EXPONENT
 from fastbook_server.values.events import ExchangeEvent, Traded
 
 LEVELS = 10
@@ -196,7 +196,9 @@ def _shares(counts: Counter[int]) -> str:
 
 def main() -> None:
     """Simulate, print the statistics and, with ``--save``, write the samples."""
-    parser = argparse.ArgumentParser(prog="python -m fastbook_cli.sim.facts", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m fastbook_cli.sim.stylised_facts", description=__doc__
+    )
     defaults = SimSettings()
     parser.add_argument("--hours", type=float, default=24.0, help="hours to simulate; default: 24")
     parser.add_argument(
