@@ -18,6 +18,7 @@ from fastbook_server.testing.counterparty import Counterparty
 from fastbook_server.testing.log import Log
 from fastbook_server.testing.settings import ServerSettings
 from fastbook_server.testing.truth import StoredBook
+from fastbook_server.values.instruments import default_security
 from fastbook_wire.commands import ExchangeCommand
 from fastbook_wire.frames import DeletedAll, OrderFrame, OrderView, TradeView
 
@@ -113,7 +114,7 @@ class FastbookServer:
     @property
     def security(self) -> str:
         """The first instrument: the default of every method here, as on the wire."""
-        return self._core.config.instruments[0].security
+        return default_security(self._core.config.instruments)
 
     # ---- the others ---------------------------------------------------------------------------
 

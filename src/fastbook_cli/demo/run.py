@@ -27,7 +27,7 @@ from fastbook_server import app, process
 from fastbook_server.config import Config
 from fastbook_server.embedded.supervisor import default_data_dir
 from fastbook_server.gateway.operator import Operator
-from fastbook_server.values.instruments import InstrumentSpec
+from fastbook_server.values.instruments import InstrumentSpec, default_security
 
 
 class DemoOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,7 +85,7 @@ async def run(config: Config, options: DemoOptions) -> int:
     @contextlib.asynccontextmanager
     async def company(server: app.Server) -> AsyncIterator[None]:
         if recorded is not None:
-            market = recorded.run(server.url, config.instruments[0].security)
+            market = recorded.run(server.url, default_security(config.instruments))
         else:
             market = Live(server.url, options.sim, control).run()
         view.open(server.url)
