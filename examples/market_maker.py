@@ -1,4 +1,4 @@
-"""A small market maker: a bid and an ask around the average price of the last trades."""
+"""A small market maker that quotes a bid and an ask around the average of recent trades."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class MarketMaker:
         self.prices = deque([mid], maxlen=5)
         self.half_spread = half_spread
         self.amount = amount
-        self.quotes = {}  # side -> the order that rests there
-        self.is_unsure = False  # of quotes: the connection went, and Resynced is still to come
+        self.quotes = {}  # side -> the resting order
+        self.is_unsure = False  # whether quotes rest: a connection was lost, Resynced is to come
 
     async def run(self) -> None:
         market = fb.connect(self.url, reconnect=fb.Backoff(first_s=0.02), cancel_on_disconnect=True)
@@ -41,7 +41,7 @@ class MarketMaker:
                 self.quotes = {s: o for s, o in self.quotes.items() if o.id != ended.id}
             case fb.Disconnected():
                 self.is_unsure = True
-            case fb.Resynced():  # what the server has is true, whatever was answered before
+            case fb.Resynced():  # the server's list of open orders overrides every earlier reply
                 self.is_unsure = False
                 self.quotes = {order.type: order for order in event.orders}
             case _:
@@ -54,7 +54,7 @@ class MarketMaker:
         try:
             for side, price in wanted.items():
                 await self.place(market, side, price)
-        except (fb.Unanswered, fb.NotConnected):  # the order rests, or not: do not send it again
+        except (fb.Unanswered, fb.NotConnected):  # the order may rest: do not place it again
             self.is_unsure = True
 
     async def place(self, market: fb.Market, side: str, price: float) -> None:
@@ -62,13 +62,13 @@ class MarketMaker:
         if resting is not None and resting.price == price:
             return
         if resting is not None:
-            with contextlib.suppress(fb.Rejected):  # it has just been filled: its event is coming
+            with contextlib.suppress(fb.Rejected):  # just filled: its event is on the way
                 await market.cancel(resting)
             self.quotes.pop(side, None)
         try:
             self.quotes[side] = await market.limit(side, price, self.amount, post_only=True)
         except fb.Rejected as rejected:
-            if rejected.retry_after_ms is not None:  # anything else waits for the next news
+            if rejected.retry_after_ms is not None:  # otherwise, try again at the next news
                 await asyncio.sleep(rejected.retry_after_ms / 1_000)
                 await self.place(market, side, price)
 
