@@ -26,16 +26,37 @@ run: $(VENV)/.with-embedded extensions page ## start a server with traders and a
 	@$(BIN)/fastbook demo $(ARGS) || test $$? -eq 130
 
 .PHONY: test
-test: $(VENV)/.with-test extensions page ## run all tests
+test: $(VENV)/.with-test extensions page ## run the quick tests; with ARGS="tests/engine" all that is there
 	@$(PYTEST) $(ARGS)
 
+.PHONY: test-slow
+test-slow: $(VENV)/.with-test extensions page ## run the tests that "make test" leaves out as slow
+	@$(PYTEST) -m slow $(ARGS)
+
+.PHONY: test-all
+test-all: test test-slow ## run all tests: the quick ones, then the slow ones
+
+# The databases that tests start are this run's own; what they call in other processes counts too.
+COVERAGE := build/coverage
+COVERED := tests/values tests/channels tests/matching tests/store tests/server
+
+.PHONY: coverage
+coverage: $(VENV)/.with-test extensions ## fail where too few branches of the server's core are tested
+	@rm -rf $(COVERAGE) && mkdir -p $(COVERAGE)
+	@$(BIN)/python -m coverage run -m pytest -n auto --maxprocesses 8 --dist loadgroup $(wildcard $(COVERED))
+	@$(BIN)/python -m coverage combine -q
+	@$(BIN)/python -m coverage json -q -o $(COVERAGE)/report.json
+	@$(BIN)/python tools/coverage_gate.py $(COVERAGE)/report.json
+
 .PHONY: lint
-lint: $(VENV)/.with-test,lint extensions ## check style, types, stubs and who imports whom
+lint: $(VENV)/.with-test,lint extensions ## check style, spelling, types, stubs, who imports whom, the page
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
+	$(BIN)/python tools/lint/eslint.py
 	$(BIN)/mypy
 	MYPYPATH=src $(BIN)/python -m mypy.stubtest --concise fastbook._book fastbook._depth
-	$(BIN)/python -m pytest -q tests/test_layers.py
+	$(BIN)/python -m pytest -q tests/test_layers.py tests/test_tidy.py
 
 .PHONY: format
 format: $(VENV)/.with-test,lint ## bring the sources into form

@@ -1,1 +1,1 @@
-"""What the engine is measured with; `make bench` runs it all."""
+"""Benchmarks of the engine; `make bench` runs them all."""

@@ -1,4 +1,4 @@
-"""Measure everything, print the tables and write them to benchmarks/RESULTS.md."""
+"""Run every benchmark, print the tables and write them to benchmarks/RESULTS.md."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
-    """Return a Markdown table; all columns but the first hold numbers."""
+    """Return a Markdown table; every column but the first is aligned right."""
     rule = ["---", *("--:" for _ in head[1:])]
     return "\n".join("| " + " | ".join(row) + " |" for row in [head, rule, *rows])
 
@@ -64,13 +64,13 @@ def heading() -> str:
         f"{made}, {processor}, {os.cpu_count()} cores, {platform.system()}; "
         f"Python {measure.python_version()}, NumPy {np.__version__}, "
         f"fastbook {version('fastbook-exchange')}.\n"
-        "CPU time of one thread, the median of rounds that take turns; "
-        "the same trades by checksum."
+        "CPU time of one thread; median of interleaved rounds. "
+        "A checksum proves that all engines make the same trades."
     )
 
 
 def flow_tables(flows: list[Flow], rounds: int) -> str:
-    """Whole flows: ns per operation of each engine."""
+    """Return the table of whole flows: ns per operation of each engine."""
     floors = {name: measure.floor(ahead) for name, ahead in FLOORS.items()}
     columns = [flow_times(each, rounds, floors) for each in flows]
     rows = []
@@ -83,13 +83,14 @@ def flow_tables(flows: list[Flow], rounds: int) -> str:
             else:
                 row += ["absent", ""]
         rows.append(row)
-    head = ["ns per operation", "mixed", "times plain", "deep", "times plain"]
-    return "## Order flows\n\n" + table(head, rows)
+    head = ["ns per operation", "mixed", "speed-up", "deep", "speed-up"]
+    note = "The speed-up is over plain Python."
+    return "## Order flows\n\n" + table(head, rows) + f"\n\n{note}"
 
 
 FLOORS = {
-    "C floor: checks, reports and bounds nothing": False,
-    "C floor that looks ahead": True,
+    "C floor: no checks, no events, no limits": False,
+    "C floor with prefetching": True,
 }
 
 
@@ -99,35 +100,38 @@ def flow_times(each: Flow, rounds: int, floors: dict[str, Path | None]) -> dict[
     engines |= {
         "**fastbook, `process`**": measure.processed(each, each.commands),
         "fastbook, `process`, random 63-bit ids": measure.processed(each, each.with_sparse_ids()),
-        "**fastbook, a call per operation**": measure.called(each, rows, OrderBook),
+        "**fastbook, one call per operation**": measure.called(each, rows, OrderBook),
         "plain Python (`benchmarks/plain.py`)": measure.plain(each, rows),
     }
     times = measure.in_turns(engines, rounds)
     one = measure.called(each, rows, reference.OrderBook)
-    times["`fastbook.reference`, once"] = one()
+    times["`fastbook.reference`, one round"] = one()
     return dict.fromkeys(floors, 0.0) | times
 
 
 def properties(mixed: Flow, deep: Flow) -> str:
-    """Single properties of the book."""
+    """Return the table of single properties of the book."""
     near, far = measure.far_prices()
     process, restore = measure.restored(deep)
     count, grown = measure.growth(20)
     rows = [
         [
-            "memory per resting order, a million of them",
+            "memory per resting order, with a million orders",
             f"{measure.bytes_per_order(deep):.0f} bytes",
         ],
-        [f"growth while {count:,} orders come and go beside an old one", f"{grown:,} bytes"],
-        ["add near the market / at tick 1 and 10^12 in turn", f"{near:.0f} / {far:.0f} ns"],
+        [f"growth while {count:,} orders come and go and one old order rests", f"{grown:,} bytes"],
+        ["add near the market / alternately at ticks 1 and 10^12", f"{near:.0f} / {far:.0f} ns"],
         ["a million orders by `process` / by `restore`", f"{process:.0f} / {restore:.0f} ns each"],
-        ["two books in two threads beside one in one", f"{measure.two_threads(mixed):.2f} x"],
+        [
+            "throughput of two books in two threads over one in one",
+            f"{measure.two_threads(mixed):.2f} x",
+        ],
     ]
     return "## Properties\n\n" + table(["", "measured"], rows)
 
 
 def operations() -> str:
-    """Run test_operations.py; a table of ns per call."""
+    """Run test_operations.py; return the table of ns per call."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "operations.json"
         subprocess.run(
@@ -148,16 +152,16 @@ def operations() -> str:
         [kind, f"{t['Cython']:.0f}", f"{t['reference']:.0f}", f"{t['reference'] / t['Cython']:.1f}"]
         for kind, t in times.items()
     ]
-    head = ["ns per call, loop included", "`OrderBook`", "`reference.OrderBook`", "times"]
+    head = ["ns per call, loop included", "`OrderBook`", "`reference.OrderBook`", "speed-up"]
     return "## Kinds of operation\n\n" + table(head, rows)
 
 
 def peer_table() -> str:
-    """The first 100,000 operations of `mixed`, by what pip can install."""
+    """Return the table of other order books: the first 100,000 operations of `mixed`."""
     short = flow("mixed", 100_000)
     rows = short.rows()
     ours = measure.called(short, rows, OrderBook)()
-    lines = [["fastbook, a call per operation", f"{ours:.0f}", "1", "the same"]]
+    lines = [["fastbook, one call per operation", f"{ours:.0f}", "1", "the same"]]
     for other in PEERS:
         try:
             name = f"{other.name} {version(other.name)} ({other.what})"
@@ -168,12 +172,12 @@ def peer_table() -> str:
             lines.append([name, f"fails: {type(error).__name__}", "", ""])
         else:
             lines.append([name, f"{taken:.0f}", f"{taken / ours:.0f}", trades])
-    head = ["ns per operation, one call each", "mixed", "times fastbook", "trades"]
+    head = ["ns per operation, one call each", "mixed", "relative time", "trades"]
     return (
         "## Order books that pip can install\n\n"
         f"{table(head, lines)}\n\n"
-        "`pip install 'fastbook-exchange[peers]'` installs them, orderly-chaos aside; "
-        "what is absent did not install here."
+        "`pip install 'fastbook-exchange[peers]'` installs all of them except orderly-chaos; "
+        "those marked absent could not be installed here."
     )
 
 

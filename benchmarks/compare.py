@@ -1,10 +1,10 @@
-"""Hold `fastbook.OrderBook` to `fastbook.reference` over many millions of random commands.
+"""Compare `fastbook.OrderBook` with `fastbook.reference` over millions of random commands.
 
     python -m benchmarks.compare 100_000_000
 
-The flows are those of tests/engine/test_bulk.py, with a new seed each time. Every event, of batches
-and of scalar calls, and after each batch all resting orders and the invariants of all books, must
-agree. One process per core.
+The flows are those of tests/engine/test_bulk.py, each time with a new seed. Every event of batches
+and scalar calls must agree and, after each batch, so must all resting orders; the invariants of
+each book must hold. Runs one process per core.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-/* The practical floor: what a C program needs that does the least a matching engine must.
+/* The practical floor: the time of a C program that does the least a matching engine must do.
  *
  *     floor FILE FIRST
  *
  * FILE holds COMMAND_DTYPE records; the first FIRST of them fill the book and are not measured. Prices
- * index a flat array, ids another one, quantities and links are 32 bits: nothing is checked, nothing
- * may be large, no event is written. With -DAHEAD it begins to load what coming operations need.
+ * index one flat array and ids another; quantities and links have 32 bits. Nothing is checked, no
+ * number may be large, no event is written. With -DAHEAD it prefetches for later operations.
  */
 #include <stdint.h>
 #include <stdio.h>

@@ -1,9 +1,9 @@
-"""The order flows of the tables: `mixed`, a busy small book, and `deep`, a million orders at rest.
+"""The order flows of the tables: `mixed`, a small busy book, and `deep`, a million resting orders.
 
-Each starts with orders that rest (not measured). Then come, for every 100 operations, about 50
-limit orders (3 in 100 of them marketable), 43 cancels and 4 replaces of orders drawn uniformly
-from all that rest, and 3 market orders. A slight bias towards adding or cancelling keeps the book's
-size. The same seed gives the same flow.
+Each starts with resting orders, which are not measured. Of every 100 operations that follow, about
+50 are limit orders (3% of them marketable), 43 cancels and 4 replaces of orders drawn uniformly
+from all that rest, and 3 market orders. A slight bias towards adds or cancels keeps the size of the
+book constant. The same seed gives the same flow.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ MIDDLE = 32_768
 
 @dataclass(frozen=True)
 class Shape:
-    """What distinguishes the flows."""
+    """The parameters that distinguish the flows."""
 
     resting: int
     distance: float  # mean distance of a new price from the middle, in ticks
-    first_distance: int  # the first orders lie up to so far away; 0: as the later ones
-    drift: float  # chance per operation that the middle moves by a tick
+    first_distance: int  # greatest distance of the first orders, in ticks; 0: like later ones
+    drift: float  # probability per operation that the middle moves by a tick
 
 
 SHAPES = {
@@ -38,18 +38,18 @@ SHAPES = {
 
 @dataclass(frozen=True)
 class Flow:
-    """A flow, and what all engines must make of it."""
+    """A flow, and the trades that every engine must make of it."""
 
     name: str
     commands: NDArray[np.void]
-    first: int  # so many commands fill the book
+    first: int  # number of commands that fill the book
     trades: int
     volume: int
     check: int
 
     @property
     def measured(self) -> int:
-        """The number of operations that count."""
+        """The number of operations that are measured."""
         return len(self.commands) - self.first
 
     def rows(self) -> list[Row]:
@@ -59,7 +59,7 @@ class Flow:
         return rows
 
     def with_sparse_ids(self) -> NDArray[np.void]:
-        """Return the commands with random 63-bit ids."""
+        """Return the commands with random 63-bit order ids."""
         commands = self.commands.copy()
         highest = max(int(commands["order_id"].max()), int(commands["new_order_id"].max()))
         ids = np.random.default_rng(1).integers(1, 2**63, highest + 1)
@@ -70,13 +70,13 @@ class Flow:
 
 
 class _Market:
-    """The market that a flow is drawn from; the plain book says what rests."""
+    """The market that generates a flow; its plain book knows which orders rest."""
 
     def __init__(self, shape: Shape, operations: int, seed: int) -> None:
         self.shape = shape
         self.book = PlainBook()
         self.rows: list[Row] = []
-        self.known: list[int] = []  # holds every id that rests, and some that no longer do
+        self.known: list[int] = []  # every id that rests, and some that no longer do
         self.next_id = 1
         self.middle = MIDDLE
         random = np.random.default_rng(seed)
@@ -100,7 +100,7 @@ class _Market:
         return self.next_id - 1
 
     def resting_id(self, pick: float) -> int:
-        """Draw one of the resting orders and forget it; 0 if there is none."""
+        """Draw a resting order and remove it from `known`; 0 if there is none."""
         known = self.known
         while known:
             at = int(pick * len(known))
@@ -118,7 +118,7 @@ class _Market:
         return self.middle + self.away[i] if side else self.middle - self.away[i]
 
     def step(self, i: int) -> None:
-        """Draw one operation and carry it out."""
+        """Draw one operation and execute it."""
         resting = self.shape.resting
         bias = 0.6 * (len(self.book.resting) - resting) / resting
         draw = self.kind[i] + min(max(bias, -0.06), 0.06)
@@ -136,7 +136,7 @@ class _Market:
             side = self.book.resting[old_id][1]
             price = self.price(i, side)
             if price == self.book.resting[old_id][2]:
-                price += 1 if side else -1  # so that every engine gives it a new place
+                price += 1 if side else -1  # so that the order loses its priority in every engine
             order_id = self.new_id()
             self.rows.append((OP_REPLACE, side, old_id, order_id, price, quantity))
             if self.book.replace(old_id, order_id, price, quantity):
@@ -153,7 +153,7 @@ class _Market:
 
 @cache
 def flow(name: str, operations: int = 1_000_000, seed: int = 1) -> Flow:
-    """Make a flow; takes some seconds."""
+    """Return a flow; generating it takes some seconds."""
     shape = SHAPES[name]
     market = _Market(shape, operations, seed)
     for i in range(shape.resting):

@@ -1,12 +1,12 @@
-"""What readers cost the orders: the server's CPU per order, with and without requests for candles.
+"""What market data costs order entry: the server's CPU per order, with and without readers.
 
     python -m benchmarks.market_data
 
-A server of its own, on a private PostgreSQL, takes orders through one socket at a fixed rate, half
-of which trade. Windows of a few seconds follow each other in turn: nothing else; 100 requests a
-second for the same candles; 100 a second each for others, so that each asks the database; one
-follower of depth, ticker and candles. After each of these comes the same without orders, so that
-its own cost can be taken off. The figures are of the server process alone.
+A dedicated server with a private PostgreSQL receives orders through one socket at a fixed rate;
+half of them trade. The load changes every few seconds: none; 100 requests a second for the same
+candles; 100 a second for different candles, so that each queries the database; one subscriber of
+depth, ticker and candles. Each load is then repeated without orders, so that its own cost can be
+subtracted. The figures are those of the server process alone.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ from typing import Any, NamedTuple
 import aiohttp
 import msgspec
 
-FOLLOWED = ("depth", "ticker", "candles:1s", "candles:1m")
+CHANNELS = ("depth", "ticker", "candles:1s", "candles:1m")
 TURN_S = 0.01
 Load = Callable[[float], Coroutine[Any, Any, int]]
 
 
 def cpu_s(pid: int) -> float:
-    """Return the seconds of CPU that a process has used."""
+    """Return the CPU time that a process has used, in seconds."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def started(folder: str) -> tuple[subprocess.Popen[bytes], str]:
-    """Return a server that is about to serve, and its address."""
+    """Start a server; return its process and its URL before it is ready."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -53,7 +53,7 @@ def started(folder: str) -> tuple[subprocess.Popen[bytes], str]:
 
 @contextlib.asynccontextmanager
 async def server(folder: str) -> AsyncIterator[tuple[int, str]]:
-    """Run a server; yields its process id and address."""
+    """Run a server; yields its process id and URL once it is ready."""
     process, url = started(folder)
     try:
         async with aiohttp.ClientSession() as http, asyncio.timeout(60):
@@ -69,35 +69,35 @@ async def server(folder: str) -> AsyncIterator[tuple[int, str]]:
 
 
 class Window(NamedTuple):
-    """What was seen in one: CPU us per order, of that the load's own; answers; what was asked."""
+    """One measurement: CPU us per order, in all and of the load alone; latencies; requests."""
 
     spent_us: float
     alone_us: float
     p50_ms: float
     p99_ms: float
-    asked: int
+    requests: int
 
 
 class Trader:
-    """One socket that brings orders at a fixed rate, and notes how long each answer takes."""
+    """One socket that places orders at a fixed rate and records the latency of each reply."""
 
     def __init__(self, ws: aiohttp.ClientWebSocketResponse, rate: int) -> None:
         self.ws = ws
         self.rate = rate
-        self.answers_ms: list[float] = []
+        self.latencies_ms: list[float] = []
         self._sent: dict[int, float] = {}
         self._number = 0
 
     async def listen(self) -> None:
-        """Note every answer."""
+        """Record the latency of every reply."""
         async for message in self.ws:
             frame = msgspec.json.decode(message.data)
             sent = self._sent.pop(frame.get("ref"), None)
             if sent is not None:
-                self.answers_ms.append((time.perf_counter() - sent) * 1_000)
+                self.latencies_ms.append((time.perf_counter() - sent) * 1_000)
 
     async def trade(self, seconds: float) -> int:
-        """Bring orders for some time; returns how many."""
+        """Place orders for `seconds`; return how many, after the last reply."""
         began, count = time.perf_counter(), 0
         while (now := time.perf_counter() - began) < seconds:
             while count < now * self.rate:
@@ -114,8 +114,10 @@ class Trader:
         return count
 
 
-async def ask(http: aiohttp.ClientSession, url: str, seconds: float, rate: int, many: bool) -> int:
-    """Ask for candles at a fixed rate; `many`: each time for another number of them."""
+async def request(
+    http: aiohttp.ClientSession, url: str, seconds: float, rate: int, many: bool
+) -> int:
+    """Request candles at a fixed rate, with `many` ever different ones; return how often."""
     began, count = time.perf_counter(), 0
     running: set[asyncio.Task[None]] = set()
 
@@ -134,11 +136,11 @@ async def ask(http: aiohttp.ClientSession, url: str, seconds: float, rate: int, 
     return count
 
 
-async def follow(http: aiohttp.ClientSession, url: str, seconds: float) -> int:
-    """Follow every channel of the security for some time; returns how many frames came."""
+async def subscribe(http: aiohttp.ClientSession, url: str, seconds: float) -> int:
+    """Subscribe to the channels for `seconds`; return how many frames arrived."""
     frames = 0
     async with http.ws_connect(f"{url}/ws?feed=none", compress=0, max_msg_size=0) as ws:
-        for channel in FOLLOWED:
+        for channel in CHANNELS:
             await ws.send_json({"op": "subscribe", "security": "COIN", "channel": channel})
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
@@ -148,7 +150,7 @@ async def follow(http: aiohttp.ClientSession, url: str, seconds: float) -> int:
 
 
 async def measure(seconds: float, rounds: int, orders: int, requests: int) -> None:
-    """Print the table."""
+    """Measure every load in interleaved windows and print the table."""
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o755)
         async with server(f"{folder}/data") as (pid, url), aiohttp.ClientSession() as http:
@@ -157,17 +159,19 @@ async def measure(seconds: float, rounds: int, orders: int, requests: int) -> No
             listening = asyncio.ensure_future(trader.listen())
             loads: dict[str, Load | None] = {
                 "nothing else": None,
-                f"{requests}/s for the same candles": lambda s: ask(
+                f"{requests}/s for the same candles": lambda s: request(
                     http, url, s, requests, many=False
                 ),
-                f"{requests}/s, each for others": lambda s: ask(http, url, s, requests, many=True),
-                "one follower of " + ", ".join(FOLLOWED): lambda s: follow(http, url, s),
+                f"{requests}/s for different candles": lambda s: request(
+                    http, url, s, requests, many=True
+                ),
+                "one subscriber of " + ", ".join(CHANNELS): lambda s: subscribe(http, url, s),
             }
             await trader.trade(seconds)  # warm up
             found: dict[str, list[Window]] = {n: [] for n in loads}
             for _ in range(rounds):
                 for name, load in loads.items():
-                    trader.answers_ms.clear()
+                    trader.latencies_ms.clear()
                     before = cpu_s(pid)
                     work = [trader.trade(seconds), *([load(seconds)] if load else [])]
                     count, *extra = await asyncio.gather(*work)
@@ -176,24 +180,24 @@ async def measure(seconds: float, rounds: int, orders: int, requests: int) -> No
                         await load(seconds)
                     alone = (cpu_s(pid) - between) / count * 1e6
                     spent = (between - before) / count * 1e6
-                    cuts = statistics.quantiles(trader.answers_ms, n=100)
-                    asked = extra[0] if extra else 0
-                    found[name].append(Window(spent, alone, cuts[49], cuts[98], asked))
+                    cuts = statistics.quantiles(trader.latencies_ms, n=100)
+                    handled = extra[0] if extra else 0
+                    found[name].append(Window(spent, alone, cuts[49], cuts[98], handled))
             listening.cancel()
             await ws.close()
     report(found, seconds, orders)
 
 
 def report(found: dict[str, list[Window]], seconds: float, orders: int) -> None:
-    """Print one row per load: medians over its windows."""
+    """Print one row per load with the medians of its windows."""
     print(f"{platform.machine()}, {os.cpu_count()} cores, {orders} orders/s\n")
-    print("| beside the orders | CPU per order | without its own | of its own | p50 | p99 |")
+    print("| load | CPU per order | without the load's own | the load's own | p50 | p99 |")
     print("|---|--:|--:|--:|--:|--:|")
     for name, windows in found.items():
-        spent, alone, p50, p99, asked = (
+        spent, alone, p50, p99, handled = (
             statistics.median(column) for column in zip(*windows, strict=True)
         )
-        each = f"{alone * seconds * orders / asked:.0f} us each" if asked else ""
+        each = f"{alone * seconds * orders / handled:.0f} us each" if handled else ""
         print(
             f"| {name} | {spent:.1f} us | {spent - alone:.1f} us | {each} "
             f"| {p50:.1f} ms | {p99:.1f} ms |"
@@ -202,8 +206,8 @@ def report(found: dict[str, list[Window]], seconds: float, orders: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=5.0, help="length of a window")
-    parser.add_argument("--rounds", type=int, default=5, help="windows of each kind")
+    parser.add_argument("--seconds", type=float, default=5.0, help="length of a window in seconds")
+    parser.add_argument("--rounds", type=int, default=5, help="windows per load")
     parser.add_argument("--orders", type=int, default=1_000, help="orders per second")
     parser.add_argument("--requests", type=int, default=100, help="requests per second")
     given = parser.parse_args()

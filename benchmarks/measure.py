@@ -1,7 +1,7 @@
-"""The measurements behind the tables, each a number of nanoseconds or bytes.
+"""The measurements behind the tables, in nanoseconds or bytes.
 
-Times are CPU time of this thread alone, of the measured operations alone. What is compared is
-measured in turns, so that a machine which slows down slows them all.
+Times are the CPU time of this thread and of the measured operations alone. Engines that are
+compared take turns, so that a slowdown of the machine affects them all.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ Engine = Callable[[], float]  # measures once: ns per operation
 
 
 def timed(work: Callable[[], object]) -> float:
-    """Return the nanoseconds of CPU that a call takes."""
+    """Return the CPU time of a call in nanoseconds."""
     gc.collect()
-    gc.freeze()  # the collector runs as it does for everybody, but not over the flow's own tuples
+    gc.freeze()  # the collector runs as usual, but skips the tuples of the flow
     try:
         begun = time.thread_time_ns()
         work()
@@ -53,7 +53,7 @@ def timed(work: Callable[[], object]) -> float:
 
 
 def in_turns(engines: dict[str, Engine], rounds: int) -> dict[str, float]:
-    """Return each engine's median."""
+    """Return the median time of each engine over interleaved rounds."""
     times: dict[str, list[float]] = {name: [] for name in engines}
     for _ in range(rounds):
         for name, engine in engines.items():
@@ -66,7 +66,7 @@ def batches(commands: Commands) -> list[Commands]:
 
 
 def processed(flow: Flow, commands: Commands) -> Engine:
-    """`process`, BATCH records at a time; every event is written."""
+    """Return the engine that calls `process` with BATCH records at a time, events included."""
 
     def measure() -> float:
         book = OrderBook()
@@ -87,7 +87,7 @@ def processed(flow: Flow, commands: Commands) -> Engine:
 def called(
     flow: Flow, rows: list[Row], make: Callable[[], OrderBook | reference.OrderBook]
 ) -> Engine:
-    """One scalar call per operation, the loop included."""
+    """Return the engine that makes one scalar call per operation; times include the loop."""
 
     def measure() -> float:
         book = make()
@@ -112,7 +112,7 @@ def called(
 
 
 def plain(flow: Flow, rows: list[Row]) -> Engine:
-    """The plain-Python baseline; its totals are the flow's."""
+    """Return the plain-Python baseline, whose totals must be those of the flow."""
 
     def measure() -> float:
         book = PlainBook()
@@ -120,14 +120,14 @@ def plain(flow: Flow, rows: list[Row]) -> Engine:
         part = rows[flow.first :]
         taken = timed(lambda: book.run(part)) / len(part)
         if (book.trades, book.volume, book.check) != (flow.trades, flow.volume, flow.check):
-            raise AssertionError("the plain book does not repeat its own flow")
+            raise AssertionError("the plain book does not reproduce its own flow")
         return taken
 
     return measure
 
 
 def peer(flow: Flow, rows: list[Row], other: Peer) -> tuple[float, str]:
-    """One run of a peer: ns per operation, and whether its trades are the same."""
+    """Run a peer once; return the ns per operation and how its trades compare."""
     run, totals = other.make()
     run(rows[: flow.first])
     part = rows[flow.first :]
@@ -135,12 +135,12 @@ def peer(flow: Flow, rows: list[Row], other: Peer) -> tuple[float, str]:
     expected = (flow.trades, flow.volume)
     found = totals()
     if found == (None, None):
-        return taken, "not told"
-    return taken, "the same" if found == expected else f"differ: {found}, not {expected}"
+        return taken, "not reported"
+    return taken, "the same" if found == expected else f"differ: {found}, expected {expected}"
 
 
 def check_of(events: NDArray[np.void], check: int = 0) -> int:
-    """Fold a checksum over every (maker, taker, price, quantity), as the plain book does."""
+    """Return the checksum over every (maker, taker, price, quantity), as the plain book does."""
     fills = events[events["kind"] == EVENT_FILL]
     names = ["maker_order_id", "order_id", "price", "quantity"]
     for maker, taker, price, quantity in fills[names].tolist():
@@ -149,7 +149,7 @@ def check_of(events: NDArray[np.void], check: int = 0) -> int:
 
 
 def check_of_calls(rows: list[Row]) -> int:
-    """Fold the same checksum over the fills of one scalar call per operation."""
+    """Return the same checksum over the fills of one scalar call per operation."""
     book, check = OrderBook(), 0
     for op, side, order_id, new_order_id, price, quantity in rows:
         if op == OP_LIMIT:
@@ -168,21 +168,21 @@ def check_of_calls(rows: list[Row]) -> int:
 
 
 def check(flow: Flow) -> None:
-    """Make sure that batches and calls make the same trades of a flow as the plain book."""
+    """Raise unless batches and scalar calls make the same trades as the plain book."""
     book, batched = OrderBook(), 0
     for batch in batches(flow.commands):
         batched = check_of(book.process(batch), batched)
     called = check_of_calls(flow.rows())
     if not batched == called == flow.check:
-        words = f"{batched} and {called}, not {flow.check}"
-        raise AssertionError(f"{flow.name}: the checksums differ: {words}")
+        words = f"expected {flow.check}, got {batched} by batches and {called} by calls"
+        raise AssertionError(f"{flow.name}: checksum: {words}")
 
 
 # ---- the C floor ----
 
 
 def floor(ahead: bool) -> Path | None:
-    """Compile the floor; None without a compiler."""
+    """Compile the floor and return its path; None if there is no compiler."""
     compiler = shutil.which(os.environ.get("CC", "cc"))
     if compiler is None:
         return None
@@ -194,7 +194,7 @@ def floor(ahead: bool) -> Path | None:
 
 
 def floored(flow: Flow, program: Path) -> Engine:
-    """The median of the floor's rounds, with its checksum compared."""
+    """Return the engine that runs the floor, takes its median and verifies its checksum."""
     file = program.with_suffix(f".{flow.name}")
     flow.commands.tofile(file)
 
@@ -204,7 +204,7 @@ def floored(flow: Flow, program: Path) -> Engine:
         )
         lines = [line.split() for line in done.stdout.splitlines()]
         if any(int(line[3]) != flow.check for line in lines):
-            raise AssertionError("the floor trades differently")
+            raise AssertionError("the floor makes other trades than the plain book")
         return statistics.median(float(line[0]) for line in lines)
 
     return measure
@@ -226,7 +226,7 @@ def resident() -> int:
 
 
 def bytes_per_order(flow: Flow) -> float:
-    """Growth of the process while a flow's first orders come to rest."""
+    """Return the growth of the process, per order, while the first orders of a flow are added."""
     OrderBook().process(flow.commands[:BATCH])
     gc.collect()
     before = resident()
@@ -237,7 +237,7 @@ def bytes_per_order(flow: Flow) -> float:
 
 
 def growth(turns: int, count: int = 500_000) -> tuple[int, int]:
-    """Return how many orders came and went beside an old one, and the bytes they left behind."""
+    """Return how many orders came and went while an old one rested, and the growth in bytes."""
     book = OrderBook()
     book.add(1, 0, 500, 1)
     commands = np.repeat(limits(count, 1000, first_id=2), 2)
@@ -253,7 +253,7 @@ def growth(turns: int, count: int = 500_000) -> tuple[int, int]:
 
 
 def far_prices() -> tuple[float, float]:
-    """ns per add: around a busy market, and far away from it on both sides in turn."""
+    """Return the ns per add near a busy market, and alternately far away on both sides."""
     count = 100_000
     at = np.arange(count) % 2
     near = limits(count, 10**6 + np.where(at, 40, -40), at)
@@ -279,7 +279,7 @@ def far_prices() -> tuple[float, float]:
 
 
 def restored(flow: Flow) -> tuple[float, float]:
-    """ns per order: `process` of the adds, and `restore` of the book that they make."""
+    """Return the ns per order of `process` with adds, and of `restore` of the resulting book."""
     commands = flow.commands[: flow.first]
     book = OrderBook()
     book.process(commands)
@@ -299,7 +299,7 @@ def restored(flow: Flow) -> tuple[float, float]:
 
 
 def two_threads(flow: Flow) -> float:
-    """How much more two books in two threads do in the same time than one in one."""
+    """Return the throughput of two books in two threads, relative to one book in one thread."""
 
     def run() -> None:
         book = OrderBook()
@@ -315,7 +315,7 @@ def two_threads(flow: Flow) -> float:
             thread.join()
         return time.perf_counter() - begun
 
-    # The least disturbed of each: another program on the second core would count against us.
+    # The fastest of each: another program on the second core would slow only the two threads.
     return 2 * min(wall(1) for _ in range(7)) / min(wall(2) for _ in range(7))
 
 

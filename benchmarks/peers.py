@@ -1,8 +1,8 @@
 """Order books that pip can install, each driven by one idiomatic call per operation.
 
-A peer has a `make` that imports it and returns `(run, totals)`: `run` carries out rows, `totals`
-says what was traded, as far as the peer tells. What cannot be imported is reported as absent. All
-of them are in the extra `peers`.
+The `make` of a peer imports it and returns `(run, totals)`: `run` executes rows, and `totals`
+returns what was traded, as far as the peer reports it. A peer that cannot be imported is listed as
+absent. The extra `peers` installs all but orderly-chaos.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from benchmarks.plain import FAR, Row
 
 Run = Callable[[list[Row]], None]
-Totals = Callable[[], tuple[int | None, int | None]]  # trades, volume; None: it does not say
+Totals = Callable[[], tuple[int | None, int | None]]  # trades, volume; None: not reported
 
 
 class Peer(NamedTuple):

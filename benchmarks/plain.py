@@ -1,8 +1,8 @@
-"""The baseline: a careful order book in plain Python, as one would write it for speed.
+"""The baseline: a careful order book in plain Python, written for speed.
 
-It reports nothing but counts, and a checksum over every (maker, taker, price, quantity), so that
-all engines of the tables can be held to the same trades. Cancelled orders stay in their queue, with
-a quantity of 0, until they come to its front.
+It only counts trades and keeps a checksum over every (maker, taker, price, quantity), which shows
+whether all engines in the tables make the same trades. Cancelled orders stay in their queue with a
+quantity of 0 until they reach its front.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class PlainBook:
         self.check = 0
 
     def best(self, side: int) -> int | None:
-        """Return the best price of a side."""
+        """Return the best price of a side, or None if it is empty."""
         ranks, queues = self.ranks[side], self.queues[side]
         while ranks:
             price = ranks[0] if side else -ranks[0]
@@ -43,7 +43,7 @@ class PlainBook:
         return None
 
     def take(self, order_id: int, side: int, limit: int, quantity: int) -> int:
-        """Trade against the other side up to a price; return what is left."""
+        """Trade against the other side up to a price; return the remaining quantity."""
         other = 1 - side
         ranks, queues, resting = self.ranks[other], self.queues[other], self.resting
         limit_rank = limit if other else -limit
@@ -74,7 +74,7 @@ class PlainBook:
         return quantity
 
     def limit(self, order_id: int, side: int, price: int, quantity: int) -> int:
-        """Trade, then rest; return what rests."""
+        """Match a limit order, then rest the remainder; return its quantity."""
         quantity = self.take(order_id, side, price, quantity)
         if quantity:
             order = [order_id, side, price, quantity]
@@ -88,13 +88,13 @@ class PlainBook:
         return quantity
 
     def cancel(self, order_id: int) -> None:
-        """Withdraw an order, if it rests."""
+        """Cancel an order if it rests."""
         order = self.resting.pop(order_id, None)
         if order is not None:
             order[3] = 0
 
     def replace(self, order_id: int, new_order_id: int, price: int, quantity: int) -> int:
-        """Withdraw an order and bring a new one in; return what rests."""
+        """Cancel an order and place a new one; return the quantity that rests."""
         order = self.resting.pop(order_id, None)
         if order is None:
             return 0
@@ -102,11 +102,11 @@ class PlainBook:
         return self.limit(new_order_id, order[1], price, quantity)
 
     def market(self, order_id: int, side: int, quantity: int) -> int:
-        """Trade at any price; return what is left."""
+        """Match a market order at any price; return the remaining quantity."""
         return self.take(order_id, side, 0 if side else FAR, quantity)
 
     def run(self, rows: list[Row]) -> None:
-        """Carry out a flow."""
+        """Execute the operations of a flow."""
         limit, cancel, replace, market = self.limit, self.cancel, self.replace, self.market
         for op, side, order_id, new_order_id, price, quantity in rows:
             if op == 0:

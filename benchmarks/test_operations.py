@@ -1,4 +1,4 @@
-"""Each kind of operation, one scalar call at a time: the Cython book beside the plain reference."""
+"""Every kind of operation by scalar calls, on the Cython book and on the plain reference."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAKERS = {"Cython": fastbook.OrderBook, "reference": reference.OrderBook}
 
 
 def resting(make: Callable[[], Book]) -> Book:
-    """A book with COUNT bids on 50 prices and as many asks."""
+    """Return a book with COUNT bids at 50 prices and as many asks."""
     book = make()
     for i in range(COUNT):
         book.add(2 * i + 1, 0, 1000 - i % 50, 10)

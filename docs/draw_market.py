@@ -1,6 +1,6 @@
 """Draw docs/market.png: what the market of a simulated day looks like.
 
-    python -m fastbook_cli.sim.facts --save day.json
+    python -m fastbook_cli.sim.stylised_facts --save day.json
     python docs/draw_market.py day.json
 
 Needs matplotlib, which is among what `make test` installs.

@@ -1,4 +1,4 @@
-"""Tests here import the bots beside them."""
+"""Puts this folder on the path: the tests import the bots beside them."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Follow a market for a while, then plot its price, spread and depth.
+"""Record a market for a while, then plot its price, spread and depth.
 
     pip install fastbook-exchange matplotlib
     fastbook demo                                  # or any other server, in another terminal
@@ -16,15 +16,15 @@ import matplotlib
 
 from fastbook_client import Book, Depth, Trades, connect
 
-matplotlib.use("Agg")  # a picture in a file, no window
+matplotlib.use("Agg")  # writes to a file, opens no window
 import matplotlib.pyplot as plt
 
-NEAR = 0.005  # of the mid price: what is nearer counts as depth
+NEAR = 0.005  # levels within this fraction of the mid price count as depth
 
 
 @dataclass
 class Session:
-    """What was seen: the book at each of its changes, and every trade. Times in seconds."""
+    """The recorded data: the book at each change and every trade. Times are in seconds."""
 
     security: str
     tick_size: float
@@ -36,7 +36,7 @@ class Session:
     trades: list[tuple[float, float, str]] = field(default_factory=list)
 
     def note_book(self, time_s: float, book: Book) -> None:
-        """Note the best prices, and what is offered near them."""
+        """Record the best prices and the amount on either side near the mid price."""
         if book.best_bid is None or book.best_ask is None:
             return
         self.times.append(time_s)
@@ -47,12 +47,12 @@ class Session:
             depth.append(sum(level.amount for level in near))
 
     def note_trades(self, frame: Trades) -> None:
-        """Note trades, with the taker's side."""
+        """Record trades as (time, price, side of the taker)."""
         self.trades += [(t.time / 1000, t.price, t.type) for t in frame.trades]
 
 
 async def watch(url: str, seconds: float, security: str | None = None) -> Session:
-    """Follow every change of the book for some time."""
+    """Record every change of the book and every trade for `seconds`."""
     async with connect(url, security=security, channels=["depth"]) as market:
         name = market.security
         session = Session(name, market.instruments[name].tick_size)
@@ -68,7 +68,7 @@ async def watch(url: str, seconds: float, security: str | None = None) -> Sessio
 
 
 def plot(session: Session, path: str) -> None:
-    """Draw price, spread and depth, one above the other."""
+    """Plot price, spread and depth one below the other; write the picture to `path`."""
     start = session.times[0]
     figure, (price, spread, depth) = plt.subplots(
         3, 1, figsize=(10, 8), sharex=True, height_ratios=(3, 1, 1.5), layout="constrained"
@@ -105,12 +105,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("url", nargs="?", default="http://127.0.0.1:8080")
     parser.add_argument("--seconds", type=float, default=60)
-    parser.add_argument("--security", help="default: the first")
+    parser.add_argument("--security", help="default: the server's first instrument")
     parser.add_argument("--out", default="session.png")
     given = parser.parse_args()
     session = asyncio.run(watch(given.url, given.seconds, given.security))
     if not session.times:
-        raise SystemExit("nobody offered anything on both sides meanwhile: is anybody trading?")
+        raise SystemExit("the book never had both a bid and an ask: is anybody trading?")
     plot(session, given.out)
     print(f"{len(session.times)} books and {len(session.trades)} trades: {given.out}")
 

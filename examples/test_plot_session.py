@@ -1,4 +1,4 @@
-"""The plot of a session, with a simulated market trading on the server."""
+"""The plot of a recording of a simulated market."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 @pytest.mark.asyncio
 @pytest.mark.fastbook(clock="runs")
-async def test_a_simulated_session_is_watched_and_drawn(fastbook_server, tmp_path):
+async def test_a_simulated_market_is_recorded_and_plotted(fastbook_server, tmp_path):
     command = (sys.executable, "-m", "fastbook_cli", "sim", "--url", fastbook_server.url)
     market = await asyncio.create_subprocess_exec(*command, "--speed", "20", "--rate", "20")
     try:

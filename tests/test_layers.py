@@ -39,7 +39,7 @@ MAY_IMPORT = {
 OWN_ROOM = {"fastbook": "engine"} | {f"fastbook_{name}": name for name in ("wire", "client", "cli")}
 # Of the rooms above, what is more than types and numbers stays in one file, or in these.
 ONLY_IN = {
-    "aiohttp": {"gateway", "client", "testing", "cli.sim.door"},
+    "aiohttp": {"gateway", "client", "testing", "cli.sim.http_control"},
     "aiocache": {"gateway.cache"},
     "asyncpg": {"store", "cli.export.source"},
     "click": {"cli.main", "cli.options", "cli.export.command"},
@@ -54,7 +54,7 @@ PURE = ("values", "channels", "wire")
 PURE_MODULES = {
     *("matching.exchange", "matching.order_progress", "matching.owners"),
     *("matching.security_book", "matching.terms"),
-    *("gateway.decode", "gateway.encode", "gateway.rfc6455", "gateway.views"),
+    *("gateway.decode", "gateway.encode", "gateway.websocket_frames", "gateway.market_views"),
     *("gateway.trade_stats", "gateway.http.answers", "store.rows"),
 }
 PURE_LIBRARIES = {
@@ -63,7 +63,10 @@ PURE_LIBRARIES = {
 }
 IMPURE = {"values.clock", "channels.channel"}
 # What the agents of a simulated market know of time and chance is what they are given.
-AGENTS = {f"cli.sim.{m}" for m in ("words", "settings", "weather", "agents", "scene", "headless")}
+AGENTS = {
+    f"cli.sim.{m}"
+    for m in ("words", "settings", "activity_and_value", "agents", "scene", "headless")
+}
 GIVEN = {"bisect", "dataclasses", "heapq", "math", "random"}
 
 

@@ -13,7 +13,7 @@ from fastbook_server.channels.channel import Channel
 from fastbook_server.channels.trade_channel import CommittedBatch
 from fastbook_server.config import Config
 from fastbook_server.gateway.door import Door, DoorOptions
-from fastbook_server.gateway.http.history import HistoryQueue, recent
+from fastbook_server.gateway.http.history_queue import HistoryQueue, recent
 from fastbook_server.gateway.listener import SPARE_CONNECTIONS, Listener
 from fastbook_server.gateway.operator import Operator
 from fastbook_server.gateway.order_book_server import GatewaySettings, OrderBookServer

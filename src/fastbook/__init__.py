@@ -1,8 +1,8 @@
-"""fastbook: a limit order book with price-time priority, and its depth.
+"""A limit order book with price-time priority, and its depth.
 
-Prices are integer ticks, quantities integer lots. Nothing here needs NumPy but the DTYPEs,
-`OrderBook.process` and `OrderBook.snapshot`, which import it when they are used.
-`fastbook.reference` has the same `OrderBook` and `Depth` in plain Python.
+Prices are integer ticks, quantities integer lots. Only the DTYPE constants, `OrderBook.process` and
+`OrderBook.snapshot` need NumPy, and import it on first use. `fastbook.reference` implements the
+same `OrderBook` and `Depth` in plain Python.
 """
 
 from __future__ import annotations
@@ -84,12 +84,12 @@ __all__ = [
 
 
 def __dir__() -> list[str]:
-    """Name what is public."""
+    """Return the public names."""
     return __all__
 
 
 def __getattr__(name: str) -> object:
-    """Import NumPy's dtypes at first use."""
+    """Import the NumPy dtypes on first use."""
     if name in ("COMMAND_DTYPE", "EVENT_DTYPE", "ORDER_DTYPE"):
         from fastbook import _dtypes
 

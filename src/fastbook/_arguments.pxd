@@ -1,6 +1,6 @@
-"""Python arguments to C integers, with errors that name the argument.
+"""Converts Python arguments to C integers, with errors that name the argument.
 
-The import on each failing path is deliberate: a .pxd has no module level of its own.
+Each failing path imports _errors by itself, because a .pxd has no module level.
 """
 
 from cpython.long cimport PyLong_Check
@@ -13,7 +13,7 @@ from fastbook._memory cimport hint_likely
 
 cdef extern from *:
     """
-    /* Whether an object is an int of 0 to 2**30 - 1, as most are; if so, its value. */
+    /* Whether an object is an int from 0 to 2**30 - 1, as most are; if so, stores its value. */
     static inline __attribute__((always_inline))
     int integer_is_small(PyObject* object, int64_t* value) {
         if (!PyLong_Check(object)) return 0;
@@ -22,7 +22,7 @@ cdef extern from *:
         *value = (int64_t)PyUnstable_Long_CompactValue((PyLongObject*)object);
         return *value >= 0;
     #else
-        /* Even 0 has room for a digit; no branch on it, because half of all sides are 0. */
+        /* Even 0 has room for a digit. No branch on 0, because half of all sides are 0. */
         if ((size_t)Py_SIZE(object) > 1) return 0;
         *value = (int64_t)((PyLongObject*)object)->ob_digit[0] & -(int64_t)Py_SIZE(object);
         return 1;
@@ -73,7 +73,7 @@ cdef inline int64_t to_int64(object value, str name) except? -1:
 
 
 cdef inline int64_t to_id(object value, str name) except? -1:
-    """An id or price to look up: 0, which nothing has, for an integer beyond 64 bits."""
+    """Convert an id or price to look up; beyond 64 bits it becomes 0, which nothing has."""
     cdef int64_t number = 0
     if hint_likely(integer_is_small(<PyObject*>value, &number)):
         return number
@@ -117,7 +117,7 @@ cdef inline uint8_t to_flags(bint post_only, object self_trade) except? 255:
 
 
 cdef inline uint64_t to_count(object n) except? 0:
-    """How many rows: 0 asks for all."""
+    """Convert a number of rows, of which 0 means all."""
     cdef int64_t number = to_int64(n, "n")
     if number < 0:
         from fastbook import _errors

@@ -1,9 +1,9 @@
 """The order book in Cython: price-time priority matching, one call or a whole batch at a time.
 
-Units: a price is an integer number of ticks, a quantity an integer number of lots; both are 64-bit.
-Complexity: n stands for the fills and self-trade cancels that a command causes. Nothing depends on
-how many orders or levels there are, but that a price page (16 neighbouring prices) which
-holds no level yet is found in at most 59 steps.
+Units: prices are integer ticks and quantities integer lots, both 64-bit.
+Complexity: n is the number of fills and self-trade cancels that a command causes. The number of
+orders and levels does not matter, except that a page of 16 neighbouring prices which is not in the
+cache is found in at most 59 steps.
 """
 
 from collections.abc import Iterator
@@ -19,23 +19,23 @@ if TYPE_CHECKING:
 
 @final
 class Event:
-    """One thing that happened, with the fields below in this order; read-only.
+    """One effect of a command: a read-only record of ten integers.
 
-    Beside `side`, `order_id`, `price` and `quantity` it has, by kind (all other fields are 0):
-      - EVENT_FILL, a taker met a maker: `maker_order_id`, `remaining`, `maker_remaining`, and the
-        `level_quantity` of the maker's price.
-      - EVENT_REST, an order entered the book: `remaining` (the same as `quantity`),
-        `level_quantity`.
-      - EVENT_CANCEL, a resting order left: `reason`, `level_quantity`.
-      - EVENT_REDUCE, a resting order shrank in place: `maker_order_id` is its id before, `quantity`
-        what was taken off; `remaining`, `level_quantity`.
-      - EVENT_DISCARD, an incoming order's remainder ended without having rested: `reason`. `price`
+    Every event has `side`, `order_id`, `price` and `quantity`. The `kind` decides which other
+    fields it has; the rest are 0:
+      - EVENT_FILL, a taker matched a maker: `maker_order_id`, `remaining`, `maker_remaining`, and
+        the `level_quantity` at the maker's price.
+      - EVENT_REST, an order entered the book: `remaining` (equal to `quantity`), `level_quantity`.
+      - EVENT_CANCEL, a resting order left the book unfilled: `reason`, `level_quantity`.
+      - EVENT_REDUCE, a resting order was reduced in place: `maker_order_id` is its previous id,
+        `quantity` the reduction; `remaining`, `level_quantity`.
+      - EVENT_DISCARD, the remainder of an incoming order ended without resting: `reason`. `price`
         is 0 for a market order.
-      - EVENT_REJECT, a command was refused, the book is as it was: `reason`; `maker_order_id` is
-        the old order of a replace. `side`, `price` and `quantity` are the command's where it has
-        them; of a cancel or replace `side` is the resting order's, 0 if there is none.
+      - EVENT_REJECT, a command was refused and the book is unchanged: `reason`; `maker_order_id`
+        is the old order of a replace. `side`, `price` and `quantity` are the command's if it has
+        them; for a cancel or replace, `side` is that of the resting order, 0 if there is none.
 
-    An event equals another one, and any tuple, with the same ten values.
+    An event equals any event or tuple with the same ten values.
     """
 
     __match_args__ = (
@@ -66,59 +66,59 @@ class Event:
     ) -> None: ...
     @property
     def kind(self) -> int:
-        """One of the EVENT_ numbers."""
+        """The kind of event: one of the EVENT_ constants."""
     @property
     def side(self) -> int:
-        """The side of the order `order_id`: in a fill the taker's."""
+        """The side of the order `order_id`; in a fill, the taker's."""
     @property
     def reason(self) -> int:
-        """One of the REASON_ and REJECT_ numbers."""
+        """The reason: one of the REASON_ or REJECT_ constants."""
     @property
     def order_id(self) -> int:
-        """The order that the event is about: in a fill the taker, in a replace the new order."""
+        """The order concerned: in a fill the taker, in a replace the new order."""
     @property
     def maker_order_id(self) -> int:
-        """The resting order of a fill; the old order of a replace."""
+        """The resting order of a fill, or the old order of a replace."""
     @property
     def price(self) -> int:
-        """Ticks: in a fill the maker's price."""
+        """The price in ticks; in a fill, the maker's."""
     @property
     def quantity(self) -> int:
-        """Lots: filled, resting, withdrawn, taken off, discarded or refused."""
+        """The lots filled, rested, cancelled, removed, discarded or refused."""
     @property
     def remaining(self) -> int:
-        """Lots of the order `order_id` that are still open after the event."""
+        """The lots of the order `order_id` still open after the event."""
     @property
     def maker_remaining(self) -> int:
-        """Lots of the maker that are still open after a fill."""
+        """The lots of the maker still open after a fill."""
     @property
     def level_quantity(self) -> int:
-        """Lots in all at this price, on the side where it rests, after the event."""
+        """The total lots resting at this price, on the resting order's side, after the event."""
     def __iter__(self) -> Iterator[int]:
-        """Return the ten fields in order."""
+        """Iterate over the ten fields in order."""
     def __len__(self) -> int:
-        """Return 10."""
+        """Return 10, the number of fields."""
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
 
 @final
 class OrderBook:
-    """One security's order book.
+    """The order book of one security, with price-time priority.
 
-    An order trades at its maker's price, best price first and oldest first within a price. Any id
-    from 1 to 2**63 - 1 that is not resting, any price and quantity from 1 to 2**63 - 1 is legal.
-    What would raise a price's total over 2**63 - 1 is refused.
+    Orders trade at the maker's price: best price first, oldest first within a price. Order ids,
+    prices and quantities run from 1 to 2**63 - 1, and an incoming id must not be resting. A command
+    that would raise the total at a price above 2**63 - 1 is refused.
 
-    A refused scalar call raises and leaves the book as it was, except for a post-only order that
-    would cross: that is no mistake, so it gives one EVENT_REJECT. In a batch every refusal is an
-    EVENT_REJECT.
+    A refused scalar call raises and leaves the book unchanged. The exception is a post-only order
+    that would cross: that is no mistake, so the call returns one EVENT_REJECT. In a batch every
+    refusal is an EVENT_REJECT.
 
     A book serves one thread at a time. While `process` runs, every call from another thread raises
-    a RuntimeError.
+    RuntimeError.
     """
 
     def __init__(self) -> None:
-        """Make an empty book."""
+        """Create an empty book."""
 
     def add(
         self,
@@ -133,50 +133,52 @@ class OrderBook:
     ) -> list[Event]:
         """Match a limit order, then rest what remains if its time in force allows.
 
-        The events are its fills (and self-trade cancels) in order, then one EVENT_REST or
-        EVENT_DISCARD if something remains.
+        The events are the fills (and self-trade cancels) in order of execution, then one EVENT_REST
+        or EVENT_DISCARD if a quantity remains. `price` is in ticks, `quantity` in lots.
 
-        `tif`: GTC rests; IOC discards the remainder (REASON_IOC); FOK first sees whether it would
-        fill whole, and if not is discarded with no other change (REASON_FOK). What an FOK may count
-        on depends on `self_trade`:
-          - ALLOW, or owner 0: all that crosses.
-          - CANCEL_OLDEST: all that crosses but its owner's. If that is enough, then its owner's
-            orders which stand before the last maker are cancelled on the way.
-          - CANCEL_NEWEST and CANCEL_BOTH: what stands before the first order of its owner.
+        `tif`: GTC rests the remainder; IOC discards it (REASON_IOC); FOK first checks whether the
+        order would fill completely, and otherwise discards it with no other effect (REASON_FOK).
+        What a FOK order may count on depends on `self_trade`:
+          - ALLOW, or owner 0: everything that crosses.
+          - CANCEL_OLDEST: everything that crosses except its owner's orders. If that is enough,
+            its owner's orders ahead of the last maker are cancelled along the way.
+          - CANCEL_NEWEST and CANCEL_BOTH: everything ahead of the first order of its owner.
 
-        `post_only`: an order that would cross, be it against its own owner's, gives one
-        EVENT_REJECT (REJECT_POST_ONLY). With IOC or FOK it can only be discarded.
+        `post_only`: an order that would cross, even with an order of its own owner, causes one
+        EVENT_REJECT (REJECT_POST_ONLY). A post-only IOC or FOK order that does not cross is
+        discarded.
 
-        `self_trade`: what happens when it meets an order of the same `owner` (0: nobody, never the
-        same). ALLOW trades; CANCEL_NEWEST discards the remainder (REASON_SELF_TRADE);
-        CANCEL_OLDEST cancels the resting order (REASON_SELF_TRADE) and goes on; CANCEL_BOTH does
+        `self_trade`: what happens when the order meets one of the same `owner`; owner 0 is nobody
+        and never the same. ALLOW trades; CANCEL_NEWEST discards the remainder (REASON_SELF_TRADE);
+        CANCEL_OLDEST cancels the resting order (REASON_SELF_TRADE) and continues; CANCEL_BOTH does
         both.
 
-        Time: O(1 + n); an FOK also looks at each level that it needs, or at each order there
-        if `self_trade` is not ALLOW.
+        Time: O(1 + n) for n fills and self-trade cancels. A FOK order also visits each level it
+        needs, or each order at these levels if `self_trade` is not ALLOW.
 
         Raises:
             ValueError: `order_id`, `price` or `quantity` is not in 1 .. 2**63 - 1; `order_id` is
-                resting; `side`, `tif`, `self_trade` or `owner` has no such value; or a GTC order
-                would bring its price's total over 2**63 - 1 (judged with its whole quantity, before
-                it matches: an order that meets a level at its own price and side cannot match).
+                already resting; `side`, `tif`, `self_trade` or `owner` is out of range; or a GTC
+                order would raise the total at its price above 2**63 - 1. The whole quantity counts
+                there, because an order that joins an existing level cannot match.
             TypeError: an argument is not an integer.
-            MemoryError: the book is whole, but may have taken a part of the order.
+            MemoryError: the book is consistent, but part of the order may have been executed.
         """
 
     def market(
         self, order_id: int, side: int, quantity: int, owner: int = 0, self_trade: int = 0
     ) -> list[Event]:
-        """Match an order at any price; what remains is discarded (REASON_NO_LIQUIDITY).
+        """Match a market order at any price, then discard what remains (REASON_NO_LIQUIDITY).
 
-        Arguments, events, time and errors as in `add`.
+        Arguments, events, time and exceptions are those of `add`.
         """
 
     def cancel(self, order_id: int) -> Event:
-        """Withdraw a resting order (EVENT_CANCEL, REASON_USER). O(1).
+        """Cancel a resting order; return its EVENT_CANCEL (REASON_USER). O(1).
 
         Raises:
-            KeyError: no such order rests.
+            KeyError: `order_id` is not resting.
+            TypeError: `order_id` is not an integer.
         """
 
     def replace(
@@ -188,54 +190,61 @@ class OrderBook:
         post_only: bool = False,
         self_trade: int = 0,
     ) -> list[Event]:
-        """Give a resting order a new open quantity, a new price and an id that may be the old one.
+        """Give a resting order a new price, open quantity and id, which may be the old one.
 
-        At the same price and with no larger quantity it keeps its priority: one EVENT_REDUCE. Else
-        the old order leaves (EVENT_CANCEL, REASON_REPLACED), and the new one comes in as a GTC
-        limit order of the same side and owner, which may match. A `post_only` replace that would
-        cross gives one EVENT_REJECT, and the old order stays. Time and further errors as in `add`.
+        At the same price and with no larger quantity the order keeps its priority: the one event is
+        an EVENT_REDUCE. Otherwise the old order leaves the book (EVENT_CANCEL, REASON_REPLACED),
+        and the new one enters as a GTC limit order of the same side and owner, which may match. A
+        `post_only` replace that would cross causes one EVENT_REJECT, and the old order stays.
+
+        Time and exceptions are those of `add`, except for:
 
         Raises:
-            KeyError: `order_id` does not rest.
+            KeyError: `order_id` is not resting.
             ValueError: also if `new_order_id` belongs to another resting order.
         """
 
     def process(self, commands: NDArray[np.void] | Buffer) -> NDArray[np.void]:
-        """Carry out a batch of COMMAND_DTYPE records; return the events as EVENT_DTYPE records.
+        """Execute a batch of COMMAND_DTYPE records; return the events as EVENT_DTYPE records.
 
-        The GIL is released meanwhile. Nothing about a record raises: what is refused gives an
-        EVENT_REJECT, and each event's `command` is its command's index. `commands` is an array of
-        COMMAND_DTYPE or any C-contiguous buffer of such 40-byte records, at most 2**30. The result
-        looks at memory of its own, without a copy: it stays valid and unchanged whatever the book
-        does.
+        The GIL is released during the batch. No record raises: a refused command causes an
+        EVENT_REJECT. The `command` of an event is the index of the command that caused it.
 
-        DANGER: do not let another thread write to `commands` before this returns.
+        `commands` is an array of COMMAND_DTYPE or any C-contiguous buffer of such 40-byte records,
+        at most 2**30 of them. The result has memory of its own, of which no copy is made; it stays
+        valid and unchanged whatever happens to the book.
+
+        DANGER: no other thread may write to `commands` until this returns.
 
         Raises:
-            TypeError: `commands` is an array of something else, or no buffer.
-            ValueError: `commands` is not contiguous, or has an incomplete record.
-            MemoryError: no room for the events. The book is whole and has taken the commands
-                before the one that failed, and perhaps a part of that.
-            RuntimeError: another thread is in `process` of this book.
+            TypeError: `commands` is an array of another dtype, or not a buffer.
+            ValueError: `commands` is not contiguous, is not a whole number of records, or has more
+                than 2**30 of them.
+            MemoryError: there is no memory for the events, which are lost. The book is consistent;
+                it has executed the commands before the one that failed, and perhaps part of that.
+            RuntimeError: another thread is running `process` on this book.
             ImportError: NumPy is not installed.
         """
 
     def depth(self, n: int = 0) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-        """Return the best `n` levels (0: all) of bids and of asks as (price, total), best first."""
+        """Return the best `n` levels (0: all) of each side: a list of bids and a list of asks.
+
+        A level is (price, total) in ticks and lots; the best price comes first. O(levels returned).
+        """
 
     def levels(self, side: int) -> Iterator[tuple[int, int]]:
-        """Return the levels of a side as (price, total), best first.
+        """Iterate over the levels of a side as (price, total), best price first.
 
-        They are collected at once, so the book may change meanwhile.
+        The levels are collected up front, so the book may change during the iteration.
         """
 
     def orders_at(self, side: int, price: int) -> list[Order]:
-        """Return the orders at a price, the oldest first; empty if there are none."""
+        """Return the orders at a price, oldest first; an empty list if there are none."""
 
     def snapshot(self) -> NDArray[np.void]:
         """Return all resting orders as ORDER_DTYPE records, in the order of `__iter__`. O(orders).
 
-        The array is a copy of its own. A book can also be pickled and copied; that needs no NumPy.
+        The array is an independent copy. A book can also be pickled or copied, without NumPy.
 
         Raises:
             ImportError: NumPy is not installed.
@@ -243,16 +252,16 @@ class OrderBook:
 
     @staticmethod
     def restore(orders: NDArray[np.void] | Buffer) -> OrderBook:
-        """Return a new book of resting orders: ORDER_DTYPE records, or a buffer of such. O(orders).
+        """Return a new book with the given resting orders, without matching them. O(orders).
 
-        Prices and sides may come in any order; at each price the record that comes first trades
-        first. Nothing matches and there are no events.
+        `orders` is an array of ORDER_DTYPE or a buffer of such 32-byte records. Prices and sides
+        may come in any order; at each price the record that comes first has priority.
 
         Raises:
-            ValueError: a record holds an id, side, price or quantity that no resting order can
-                have, an id comes twice, a price's total exceeds 2**63 - 1, a bid meets an ask, or
-                the records are not whole and contiguous.
-            TypeError: `orders` is an array of something else, or no buffer.
+            ValueError: a record has an id, side, price or quantity that no resting order can have;
+                an id appears twice; the total at a price exceeds 2**63 - 1; a bid crosses an ask;
+                or `orders` is not contiguous or not a whole number of records.
+            TypeError: `orders` is an array of another dtype, or not a buffer.
         """
 
     @property
@@ -262,25 +271,25 @@ class OrderBook:
     def best_ask(self) -> tuple[int, int] | None:
         """The best ask level as (price, total), or None. O(1)."""
     def get(self, order_id: int) -> Order | None:
-        """Return a resting order as it is now, or None. O(1)."""
+        """Return a resting order in its current state, or None if it is not resting. O(1)."""
 
     def check_invariants(self) -> None:
-        """Look through the whole book; for tests and after recovery. O(orders).
+        """Verify the consistency of the whole book, in tests and after recovery. O(orders).
 
         Raises:
-            AssertionError: something is broken; the text says what.
+            AssertionError: the book is broken; the message says where.
         """
 
     def __len__(self) -> int:
         """Return the number of resting orders."""
 
     def __contains__(self, order_id: object, /) -> bool:
-        """Tell whether an order rests. O(1)."""
+        """Return whether an order is resting. O(1)."""
 
     def __iter__(self) -> Iterator[Order]:
-        """Return all resting orders: bids, then asks, each best price first, then oldest first.
+        """Iterate over all resting orders: bids, then asks, by price (best first), then by age.
 
-        They are collected at once, so the book may change meanwhile.
+        The orders are collected up front, so the book may change during the iteration.
         """
 
 def _quick_entries() -> int:

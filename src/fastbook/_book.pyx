@@ -1,9 +1,9 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 # cython: initializedcheck=False, auto_pickle=False, autotestdict=False
 # cython: binding=False, embedsignature=True, embedsignature.format=clinic
-"""OrderBook and its events as Python sees them; _matching.pxd says how it works.
+"""OrderBook and Event, the Python interface of the matching in _matching.pxd.
 
-The docstrings stand in _book.pyi too, for editors; tests/engine/test_docs.py holds the two equal.
+For editors, _book.pyi repeats the docstrings; tests/engine/test_docs.py keeps the two equal.
 """
 
 cimport cython
@@ -38,23 +38,23 @@ from fastbook._types import Order
 cdef class Event:
     """Event(kind, side, reason, order_id, maker_order_id, price, \
     quantity, remaining, maker_remaining, \
-    level_quantity)\n--\n\nOne thing that happened, with the fields below in this order; read-only.
+    level_quantity)\n--\n\nOne effect of a command: a read-only record of ten integers.
 
-    Beside `side`, `order_id`, `price` and `quantity` it has, by kind (all other fields are 0):
-      - EVENT_FILL, a taker met a maker: `maker_order_id`, `remaining`, `maker_remaining`, and the
-        `level_quantity` of the maker's price.
-      - EVENT_REST, an order entered the book: `remaining` (the same as `quantity`),
-        `level_quantity`.
-      - EVENT_CANCEL, a resting order left: `reason`, `level_quantity`.
-      - EVENT_REDUCE, a resting order shrank in place: `maker_order_id` is its id before, `quantity`
-        what was taken off; `remaining`, `level_quantity`.
-      - EVENT_DISCARD, an incoming order's remainder ended without having rested: `reason`. `price`
+    Every event has `side`, `order_id`, `price` and `quantity`. The `kind` decides which other
+    fields it has; the rest are 0:
+      - EVENT_FILL, a taker matched a maker: `maker_order_id`, `remaining`, `maker_remaining`, and
+        the `level_quantity` at the maker's price.
+      - EVENT_REST, an order entered the book: `remaining` (equal to `quantity`), `level_quantity`.
+      - EVENT_CANCEL, a resting order left the book unfilled: `reason`, `level_quantity`.
+      - EVENT_REDUCE, a resting order was reduced in place: `maker_order_id` is its previous id,
+        `quantity` the reduction; `remaining`, `level_quantity`.
+      - EVENT_DISCARD, the remainder of an incoming order ended without resting: `reason`. `price`
         is 0 for a market order.
-      - EVENT_REJECT, a command was refused, the book is as it was: `reason`; `maker_order_id` is
-        the old order of a replace. `side`, `price` and `quantity` are the command's where it has
-        them; of a cancel or replace `side` is the resting order's, 0 if there is none.
+      - EVENT_REJECT, a command was refused and the book is unchanged: `reason`; `maker_order_id`
+        is the old order of a replace. `side`, `price` and `quantity` are the command's if it has
+        them; for a cancel or replace, `side` is that of the resting order, 0 if there is none.
 
-    An event equals another one, and any tuple, with the same ten values.
+    An event equals any event or tuple with the same ten values.
     """
 
     cdef EventRecord record
@@ -82,52 +82,52 @@ cdef class Event:
 
     @property
     def kind(self):
-        """One of the EVENT_ numbers."""
+        """The kind of event: one of the EVENT_ constants."""
         return self.record.head & 255
 
     @property
     def side(self):
-        """The side of the order `order_id`: in a fill the taker's."""
+        """The side of the order `order_id`; in a fill, the taker's."""
         return self.record.head >> 8 & 255
 
     @property
     def reason(self):
-        """One of the REASON_ and REJECT_ numbers."""
+        """The reason: one of the REASON_ or REJECT_ constants."""
         return self.record.head >> 16 & 255
 
     @property
     def order_id(self):
-        """The order that the event is about: in a fill the taker, in a replace the new order."""
+        """The order concerned: in a fill the taker, in a replace the new order."""
         return self.record.order_id
 
     @property
     def maker_order_id(self):
-        """The resting order of a fill; the old order of a replace."""
+        """The resting order of a fill, or the old order of a replace."""
         return self.record.maker_order_id
 
     @property
     def price(self):
-        """Ticks: in a fill the maker's price."""
+        """The price in ticks; in a fill, the maker's."""
         return self.record.price
 
     @property
     def quantity(self):
-        """Lots: filled, resting, withdrawn, taken off, discarded or refused."""
+        """The lots filled, rested, cancelled, removed, discarded or refused."""
         return self.record.quantity
 
     @property
     def remaining(self):
-        """Lots of the order `order_id` that are still open after the event."""
+        """The lots of the order `order_id` still open after the event."""
         return self.record.remaining
 
     @property
     def maker_remaining(self):
-        """Lots of the maker that are still open after a fill."""
+        """The lots of the maker still open after a fill."""
         return self.record.maker_remaining
 
     @property
     def level_quantity(self):
-        """Lots in all at this price, on the side where it rests, after the event."""
+        """The total lots resting at this price, on the resting order's side, after the event."""
         return self.record.level_quantity
 
     cdef tuple fields(self):
@@ -139,11 +139,11 @@ cdef class Event:
         )
 
     def __iter__(self):
-        """Return the ten fields in order."""
+        """Iterate over the ten fields in order."""
         return iter(self.fields())
 
     def __len__(self):
-        """Return 10."""
+        """Return 10, the number of fields."""
         return 10
 
     def __eq__(self, other):
@@ -163,9 +163,9 @@ cdef class Event:
         return "Event(" + ", ".join(map("{}={}".format, self.__match_args__, self.fields())) + ")"
 
 
-# What the last scalar calls returned. If nobody has kept it, nobody can see it being used again,
-# and making and freeing a list and an event costs more than matching most orders.
-# A list and an event of their own, as C counts references.
+# The last results of scalar calls. If the caller has dropped one, the next call can reuse it
+# unnoticed: creating and freeing a list and an event costs more than matching most orders.
+# Raw pointers, whose reference counts are managed by hand.
 cdef PyObject* last_list = NULL
 cdef PyObject* last_event = NULL
 
@@ -177,7 +177,7 @@ cdef inline Event event_object(EventRecord* record):
 
 
 cdef inline Event event_result():
-    """An event for a caller who gets no list."""
+    """Return an event to fill in, for a call that returns no list."""
     global last_event
     cdef PyObject* last = last_event
     cdef Event event
@@ -191,7 +191,7 @@ cdef inline Event event_result():
 
 
 cdef inline list list_result(EventRecord* record):
-    """A list of one event."""
+    """Return a list of one event."""
     global last_list
     cdef PyObject* last = last_list
     cdef PyObject* only
@@ -202,8 +202,8 @@ cdef inline list list_result(EventRecord* record):
         if hint_likely(is_forgotten(only) and Py_TYPE(only) == <PyTypeObject*>Event):
             copy_words(&(<Event>only).record, record, sizeof(EventRecord))
             return <list>last
-    # The event first: a new list may run the garbage collector, and so anything, even a call
-    # on this book. An event has nothing to collect.
+    # The event first: creating a list may run the garbage collector, and so any code, even a call
+    # on this book. Creating an event cannot.
     event = event_object(record)
     found = PyList_New(1)
     Py_INCREF(event)
@@ -217,13 +217,13 @@ cdef inline list list_result(EventRecord* record):
 cdef enum:
     SPARE_BYTES_MAX = 1 << 20
 
-# The memory of a batch's events that nobody looks at any more, warm for the next batch.
+# Memory of an earlier batch's events that is no longer referenced, warm for the next batch.
 cdef Events spare
 memset(&spare, 0, sizeof(Events))
 
 
 cdef inline void events_begin(Events* events, size_t commands) noexcept:
-    """Take memory for a batch. If there is none for so many, it may still do for what comes."""
+    """Take memory for a batch. To fail is no error yet, as the events may turn out fewer."""
     global spare
     cdef size_t capacity = commands + commands // 4 + 64
     memset(events, 0, sizeof(Events))
@@ -237,7 +237,7 @@ cdef inline void events_begin(Events* events, size_t commands) noexcept:
 
 @cython.final
 cdef class _EventBuffer:
-    """The memory of one batch's events: lives as long as an array or memoryview looks at it."""
+    """The memory of one batch's events; lives as long as an array or memoryview refers to it."""
 
     cdef Events events
 
@@ -258,18 +258,18 @@ cdef class _EventBuffer:
 
 @cython.final
 cdef class OrderBook:
-    """OrderBook()\n--\n\nOne security's order book.
+    """OrderBook()\n--\n\nThe order book of one security, with price-time priority.
 
-    An order trades at its maker's price, best price first and oldest first within a price. Any id
-    from 1 to 2**63 - 1 that is not resting, any price and quantity from 1 to 2**63 - 1 is legal.
-    What would raise a price's total over 2**63 - 1 is refused.
+    Orders trade at the maker's price: best price first, oldest first within a price. Order ids,
+    prices and quantities run from 1 to 2**63 - 1, and an incoming id must not be resting. A command
+    that would raise the total at a price above 2**63 - 1 is refused.
 
-    A refused scalar call raises and leaves the book as it was, except for a post-only order that
-    would cross: that is no mistake, so it gives one EVENT_REJECT. In a batch every refusal is an
-    EVENT_REJECT.
+    A refused scalar call raises and leaves the book unchanged. The exception is a post-only order
+    that would cross: that is no mistake, so the call returns one EVENT_REJECT. In a batch every
+    refusal is an EVENT_REJECT.
 
     A book serves one thread at a time. While `process` runs, every call from another thread raises
-    a RuntimeError.
+    RuntimeError.
     """
 
     cdef Book book
@@ -281,16 +281,16 @@ cdef class OrderBook:
             raise MemoryError
 
     def __init__(self):
-        """Make an empty book."""
+        """Create an empty book."""
 
     def __dealloc__(self):
         book_free(&self.book)
         memory_free(self.scratch.items, events_bytes(&self.scratch))
 
-    # ---- the Python face ----
+    # ---- the Python interface ----
 
     cdef int begin(self) except -1:
-        """What a call does first, before it looks at the book."""
+        """Begin a call: after this, the book may be read."""
         self.refuse_if_busy()
         links_write(&self.book)
         return 0
@@ -304,7 +304,7 @@ cdef class OrderBook:
         return 0
 
     cdef list carry_out(self, Command* c, object order_id, object new_order_id):
-        """Carry out one scalar command; the ids are as they were given."""
+        """Execute one scalar command; the ids are the caller's own objects."""
         self.begin()
         self.scratch.next = self.scratch.items
         return self.result(
@@ -332,7 +332,7 @@ cdef class OrderBook:
         )
 
     cdef inline list result(self, Command* c, int outcome, object order_id, object new_order_id):
-        """The events of a scalar command that had this outcome."""
+        """Return the events of a scalar command with this outcome, or raise its refusal."""
         if hint_unlikely(outcome != DONE):
             self.refuse(c, outcome, order_id, new_order_id)
         if hint_unlikely(events_count(&self.scratch) != 1):
@@ -340,7 +340,7 @@ cdef class OrderBook:
         return list_result(self.scratch.items)
 
     cdef int refuse(self, Command* c, int outcome, object order_id, object new_order_id) except -1:
-        """Raise what a refusal means to a scalar caller, or write its event if it is no mistake."""
+        """Raise the exception of a refusal; for a post-only one write an EVENT_REJECT instead."""
         if outcome == NO_MEMORY:
             raise MemoryError
         if outcome != REJECT_POST_ONLY:
@@ -349,7 +349,7 @@ cdef class OrderBook:
         return 0
 
     cdef list many_events(self):
-        # Taken away while Python objects are made of it: see `carry_out`.
+        # Taken out of the book while it is read: creating objects may run a call on this book.
         cdef Events events = self.scratch
         cdef size_t i
         memset(&self.scratch, 0, sizeof(Events))
@@ -364,35 +364,36 @@ cdef class OrderBook:
     ):
         """Match a limit order, then rest what remains if its time in force allows.
 
-        The events are its fills (and self-trade cancels) in order, then one EVENT_REST or
-        EVENT_DISCARD if something remains.
+        The events are the fills (and self-trade cancels) in order of execution, then one EVENT_REST
+        or EVENT_DISCARD if a quantity remains. `price` is in ticks, `quantity` in lots.
 
-        `tif`: GTC rests; IOC discards the remainder (REASON_IOC); FOK first sees whether it would
-        fill whole, and if not is discarded with no other change (REASON_FOK). What an FOK may count
-        on depends on `self_trade`:
-          - ALLOW, or owner 0: all that crosses.
-          - CANCEL_OLDEST: all that crosses but its owner's. If that is enough, then its owner's
-            orders which stand before the last maker are cancelled on the way.
-          - CANCEL_NEWEST and CANCEL_BOTH: what stands before the first order of its owner.
+        `tif`: GTC rests the remainder; IOC discards it (REASON_IOC); FOK first checks whether the
+        order would fill completely, and otherwise discards it with no other effect (REASON_FOK).
+        What a FOK order may count on depends on `self_trade`:
+          - ALLOW, or owner 0: everything that crosses.
+          - CANCEL_OLDEST: everything that crosses except its owner's orders. If that is enough,
+            its owner's orders ahead of the last maker are cancelled along the way.
+          - CANCEL_NEWEST and CANCEL_BOTH: everything ahead of the first order of its owner.
 
-        `post_only`: an order that would cross, be it against its own owner's, gives one
-        EVENT_REJECT (REJECT_POST_ONLY). With IOC or FOK it can only be discarded.
+        `post_only`: an order that would cross, even with an order of its own owner, causes one
+        EVENT_REJECT (REJECT_POST_ONLY). A post-only IOC or FOK order that does not cross is
+        discarded.
 
-        `self_trade`: what happens when it meets an order of the same `owner` (0: nobody, never the
-        same). ALLOW trades; CANCEL_NEWEST discards the remainder (REASON_SELF_TRADE);
-        CANCEL_OLDEST cancels the resting order (REASON_SELF_TRADE) and goes on; CANCEL_BOTH does
+        `self_trade`: what happens when the order meets one of the same `owner`; owner 0 is nobody
+        and never the same. ALLOW trades; CANCEL_NEWEST discards the remainder (REASON_SELF_TRADE);
+        CANCEL_OLDEST cancels the resting order (REASON_SELF_TRADE) and continues; CANCEL_BOTH does
         both.
 
-        Time: O(1 + n); an FOK also looks at each level that it needs, or at each order there
-        if `self_trade` is not ALLOW.
+        Time: O(1 + n) for n fills and self-trade cancels. A FOK order also visits each level it
+        needs, or each order at these levels if `self_trade` is not ALLOW.
 
         Raises:
             ValueError: `order_id`, `price` or `quantity` is not in 1 .. 2**63 - 1; `order_id` is
-                resting; `side`, `tif`, `self_trade` or `owner` has no such value; or a GTC order
-                would bring its price's total over 2**63 - 1 (judged with its whole quantity, before
-                it matches: an order that meets a level at its own price and side cannot match).
+                already resting; `side`, `tif`, `self_trade` or `owner` is out of range; or a GTC
+                order would raise the total at its price above 2**63 - 1. The whole quantity counts
+                there, because an order that joins an existing level cannot match.
             TypeError: an argument is not an integer.
-            MemoryError: the book is whole, but may have taken a part of the order.
+            MemoryError: the book is consistent, but part of the order may have been executed.
         """
         cdef Command c
         memset(&c, 0, sizeof(Command))
@@ -407,9 +408,9 @@ cdef class OrderBook:
         return self.carry_out_limit(&c, order_id)
 
     def market(self, order_id, side, quantity, owner=0, self_trade=0):
-        """Match an order at any price; what remains is discarded (REASON_NO_LIQUIDITY).
+        """Match a market order at any price, then discard what remains (REASON_NO_LIQUIDITY).
 
-        Arguments, events, time and errors as in `add`.
+        Arguments, events, time and exceptions are those of `add`.
         """
         cdef Command c
         memset(&c, 0, sizeof(Command))
@@ -422,10 +423,11 @@ cdef class OrderBook:
         return self.carry_out(&c, order_id, None)
 
     def cancel(self, order_id):
-        """Withdraw a resting order (EVENT_CANCEL, REASON_USER). O(1).
+        """Cancel a resting order; return its EVENT_CANCEL (REASON_USER). O(1).
 
         Raises:
-            KeyError: no such order rests.
+            KeyError: `order_id` is not resting.
+            TypeError: `order_id` is not an integer.
         """
         return self.carry_out_cancel(to_id(order_id, "order_id"), order_id)
 
@@ -442,15 +444,17 @@ cdef class OrderBook:
         return event
 
     def replace(self, order_id, new_order_id, price, quantity, bint post_only=False, self_trade=0):
-        """Give a resting order a new open quantity, a new price and an id that may be the old one.
+        """Give a resting order a new price, open quantity and id, which may be the old one.
 
-        At the same price and with no larger quantity it keeps its priority: one EVENT_REDUCE. Else
-        the old order leaves (EVENT_CANCEL, REASON_REPLACED), and the new one comes in as a GTC
-        limit order of the same side and owner, which may match. A `post_only` replace that would
-        cross gives one EVENT_REJECT, and the old order stays. Time and further errors as in `add`.
+        At the same price and with no larger quantity the order keeps its priority: the one event is
+        an EVENT_REDUCE. Otherwise the old order leaves the book (EVENT_CANCEL, REASON_REPLACED),
+        and the new one enters as a GTC limit order of the same side and owner, which may match. A
+        `post_only` replace that would cross causes one EVENT_REJECT, and the old order stays.
+
+        Time and exceptions are those of `add`, except for:
 
         Raises:
-            KeyError: `order_id` does not rest.
+            KeyError: `order_id` is not resting.
             ValueError: also if `new_order_id` belongs to another resting order.
         """
         cdef Command c
@@ -464,22 +468,24 @@ cdef class OrderBook:
         return self.carry_out_replace(&c, order_id, new_order_id)
 
     def process(self, commands):
-        """Carry out a batch of COMMAND_DTYPE records; return the events as EVENT_DTYPE records.
+        """Execute a batch of COMMAND_DTYPE records; return the events as EVENT_DTYPE records.
 
-        The GIL is released meanwhile. Nothing about a record raises: what is refused gives an
-        EVENT_REJECT, and each event's `command` is its command's index. `commands` is an array of
-        COMMAND_DTYPE or any C-contiguous buffer of such 40-byte records, at most 2**30. The result
-        looks at memory of its own, without a copy: it stays valid and unchanged whatever the book
-        does.
+        The GIL is released during the batch. No record raises: a refused command causes an
+        EVENT_REJECT. The `command` of an event is the index of the command that caused it.
 
-        DANGER: do not let another thread write to `commands` before this returns.
+        `commands` is an array of COMMAND_DTYPE or any C-contiguous buffer of such 40-byte records,
+        at most 2**30 of them. The result has memory of its own, of which no copy is made; it stays
+        valid and unchanged whatever happens to the book.
+
+        DANGER: no other thread may write to `commands` until this returns.
 
         Raises:
-            TypeError: `commands` is an array of something else, or no buffer.
-            ValueError: `commands` is not contiguous, or has an incomplete record.
-            MemoryError: no room for the events. The book is whole and has taken the commands
-                before the one that failed, and perhaps a part of that.
-            RuntimeError: another thread is in `process` of this book.
+            TypeError: `commands` is an array of another dtype, or not a buffer.
+            ValueError: `commands` is not contiguous, is not a whole number of records, or has more
+                than 2**30 of them.
+            MemoryError: there is no memory for the events, which are lost. The book is consistent;
+                it has executed the commands before the one that failed, and perhaps part of that.
+            RuntimeError: another thread is running `process` on this book.
             ImportError: NumPy is not installed.
         """
         from fastbook._dtypes import COMMAND_DTYPE, EVENT_DTYPE, ndarray
@@ -500,7 +506,7 @@ cdef class OrderBook:
             if <size_t>view.len // sizeof(Command) > COMMANDS_MAX:
                 raise ValueError("commands: expected at most 2**30 records in one batch")
             count = <size_t>view.len // sizeof(Command)
-            # Not earlier: what comes before may run foreign Python code, even a call on this book.
+            # Not earlier: the code above may run foreign Python code, even a call on this book.
             self.begin()
             self.busy = True
             events_begin(&events, count)
@@ -511,13 +517,13 @@ cdef class OrderBook:
             PyBuffer_Release(&view)
         memory.events = events
         if not whole:
-            raise MemoryError("process: no memory for the events of the batch; the book is whole")
+            raise MemoryError("process: no memory for the events of the batch; the book is intact")
         return ndarray(events_count(&events), EVENT_DTYPE, memory)
 
     def snapshot(self):
         """Return all resting orders as ORDER_DTYPE records, in the order of `__iter__`. O(orders).
 
-        The array is a copy of its own. A book can also be pickled and copied; that needs no NumPy.
+        The array is an independent copy. A book can also be pickled or copied, without NumPy.
 
         Raises:
             ImportError: NumPy is not installed.
@@ -532,16 +538,16 @@ cdef class OrderBook:
 
     @staticmethod
     def restore(orders):
-        """Return a new book of resting orders: ORDER_DTYPE records, or a buffer of such. O(orders).
+        """Return a new book with the given resting orders, without matching them. O(orders).
 
-        Prices and sides may come in any order; at each price the record that comes first trades
-        first. Nothing matches and there are no events.
+        `orders` is an array of ORDER_DTYPE or a buffer of such 32-byte records. Prices and sides
+        may come in any order; at each price the record that comes first has priority.
 
         Raises:
-            ValueError: a record holds an id, side, price or quantity that no resting order can
-                have, an id comes twice, a price's total exceeds 2**63 - 1, a bid meets an ask, or
-                the records are not whole and contiguous.
-            TypeError: `orders` is an array of something else, or no buffer.
+            ValueError: a record has an id, side, price or quantity that no resting order can have;
+                an id appears twice; the total at a price exceeds 2**63 - 1; a bid crosses an ask;
+                or `orders` is not contiguous or not a whole number of records.
+            TypeError: `orders` is an array of another dtype, or not a buffer.
         """
         cdef OrderBook book = OrderBook.__new__(OrderBook)
         cdef Py_buffer view
@@ -579,21 +585,24 @@ cdef class OrderBook:
         return _restored, (records,)
 
     def depth(self, n=0):
-        """Return the best `n` levels (0: all) of bids and of asks as (price, total), best first."""
+        """Return the best `n` levels (0: all) of each side: a list of bids and a list of asks.
+
+        A level is (price, total) in ticks and lots; the best price comes first. O(levels returned).
+        """
         self.begin()
         return self.side_depth(BID, to_count(n)), self.side_depth(ASK, to_count(n))
 
     def levels(self, side):
-        """Return the levels of a side as (price, total), best first.
+        """Iterate over the levels of a side as (price, total), best price first.
 
-        They are collected at once, so the book may change meanwhile.
+        The levels are collected up front, so the book may change during the iteration.
         """
         cdef int side_index = to_side(side)
         self.begin()
         return iter(self.side_depth(side_index, UINT64_MAX))
 
     def orders_at(self, side, price):
-        """Return the orders at a price, the oldest first; empty if there are none."""
+        """Return the orders at a price, oldest first; an empty list if there are none."""
         cdef int side_index = to_side(side)
         cdef int64_t ticks = to_id(price, "price")
         cdef uint32_t level
@@ -639,10 +648,10 @@ cdef class OrderBook:
         return self.best(ASK)
 
     def check_invariants(self):
-        """Look through the whole book; for tests and after recovery. O(orders).
+        """Verify the consistency of the whole book, in tests and after recovery. O(orders).
 
         Raises:
-            AssertionError: something is broken; the text says what.
+            AssertionError: the book is broken; the message says where.
         """
         self.begin()
         check_book(&self.book)
@@ -658,11 +667,11 @@ cdef class OrderBook:
         return ids_find(&self.book.ids, self.book.orders, number) if number > 0 else 0
 
     def __contains__(self, order_id):
-        """Tell whether an order rests. O(1)."""
+        """Return whether an order is resting. O(1)."""
         return self.slot_of(order_id) != 0
 
     def get(self, order_id):
-        """Return a resting order as it is now, or None. O(1)."""
+        """Return a resting order in its current state, or None if it is not resting. O(1)."""
         cdef uint32_t slot = self.slot_of(order_id)
         return None if slot == 0 else self.order_object(slot)
 
@@ -673,11 +682,11 @@ cdef class OrderBook:
         return Order(order.id, side, price, order.quantity, order.owner)
 
     def __iter__(self):
-        """Return all resting orders: bids, then asks, each best price first, then oldest first.
+        """Iterate over all resting orders: bids, then asks, by price (best first), then by age.
 
-        They are collected at once, so the book may change meanwhile.
+        The orders are collected up front, so the book may change during the iteration.
         """
-        # All at once: a lazy iterator would follow links that the next command changes.
+        # Up front: a lazy iterator would follow links that the next command changes.
         cdef list found = []
         cdef uint32_t level
         cdef int side
@@ -691,16 +700,16 @@ cdef class OrderBook:
 
 
 def _restored(records):
-    """Make a book of what `pickle` has kept of one."""
+    """Return the book whose records `pickle` has stored."""
     return OrderBook.restore(records)
 
 
 # ---- quick entries ----
 #
-# Cython's own entry of a method takes a reference to each argument and looks at what could be given
-# by name, which costs more than most commands. These go before it: they know the calls with small
-# integers by position, and leave all others to it. Where a method is entered in another way than
-# `method_of` knows, it keeps Cython's entry: `_quick_entries` tells.
+# Cython's own entry of a method takes a reference to each argument and looks for keyword arguments,
+# which costs more than most commands. The entries below come first: they handle calls with small
+# integers by position and leave all others to Cython's. Where a method is entered in another
+# way than `method_of` knows, it keeps Cython's entry; `_quick_entries` counts those that work.
 
 ctypedef object (*Entry)(OrderBook, PyObject**, Py_ssize_t, PyObject*)
 
@@ -741,7 +750,7 @@ cdef object quick_market(OrderBook self, PyObject** arguments, Py_ssize_t count,
 
 
 cdef Entry enter_by(const char* name, Entry quick):
-    """Let a method be entered by another function; its own entry."""
+    """Make `quick` the entry of a method; return the one it replaces."""
     cdef PyMethodDef* method = method_of(OrderBook, name)
     cdef Entry whole = NULL
     if method != NULL:

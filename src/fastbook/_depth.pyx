@@ -1,12 +1,12 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 # cython: initializedcheck=False, auto_pickle=False, autotestdict=False
-"""Depth: quantity per price on both sides, and its JSON rows.
+"""Depth: the quantity at each price on both sides, and its JSON rows.
 
-The numbers: a value is an integer divided by an integer, and the row shows the double nearest to
-the exact quotient, spelled as Python's repr() does. If the divisor is a power of ten and the
-integer has at most 15 significant digits, then its decimal digits are that spelling, because every
-such decimal survives the way through a double. The rest is divided with 128 bits and one
-rounding, and spelled by CPython itself; what does not fit 128 bits is divided by CPython too.
+Numbers in a row: each value is a quotient of two integers, written as the double nearest to it in
+the format of Python's repr(). If the divisor is a power of ten and the dividend has at most 15
+significant digits, its decimal digits are that text already, because every such decimal survives a
+round trip through a double. Other quotients are computed in 128 bits with a single rounding and
+formatted by CPython. Those that do not fit in 128 bits are also divided by CPython.
 """
 
 cimport cython
@@ -46,23 +46,23 @@ cdef extern from "Python.h":
 
 cdef extern from *:
     """
-    /* Every decimal of at most 15 significant digits survives the way through a double. */
+    /* Every decimal of at most 15 significant digits survives a round trip through a double. */
     #define FASTBOOK_DECIMAL_MAX 1000000000000000ULL
     """
     uint64_t DECIMAL_MAX "FASTBOOK_DECIMAL_MAX"
 
 
 cdef enum:
-    POWER_MAX = 19  # 10**19 fits 64 bits
-    ROW_SIZE = 160  # three numbers of at most 24 characters and what stands between them
+    POWER_MAX = 19  # 10**19 fits in 64 bits
+    ROW_SIZE = 160  # three numbers of at most 24 characters, and the JSON around them
 
 
-# A ratio in lowest terms, and as a decimal fraction if it is one: up / down == decimal / 10**power.
+# A ratio in lowest terms, and if possible as a decimal: up / down == decimal / 10**power.
 cdef struct Ratio:
     uint64_t up
     uint64_t down
     uint64_t decimal
-    int power  # -1: no decimal fraction, or not within 64 bits
+    int power  # -1: not a decimal fraction, or not within 64 bits
 
 
 cdef Ratio to_ratio(str name, object pair) except *:
@@ -108,7 +108,7 @@ cdef inline int bit_length(uint128 number) noexcept nogil:
 
 
 cdef inline char* write_integer(char* out, uint64_t number, int width) noexcept nogil:
-    """Write at least `width` digits."""
+    """Write a number with at least `width` digits; return the end of the text."""
     cdef char[20] digits
     cdef int count = 0
     while number != 0 or count < width:
@@ -123,7 +123,7 @@ cdef inline char* write_integer(char* out, uint64_t number, int width) noexcept 
 
 
 cdef inline char* write_decimal(char* out, uint128 whole, int power) noexcept nogil:
-    """Write whole / 10**power as repr() would, or return NULL: too many digits, or an exponent."""
+    """Write whole / 10**power like repr(); NULL if it has too many digits or needs an exponent."""
     cdef uint64_t number, unit
     while power > 0 and (whole >= DECIMAL_MAX or power > 19) and whole % 10 == 0:
         whole //= 10
@@ -143,12 +143,12 @@ cdef inline char* write_decimal(char* out, uint128 whole, int power) noexcept no
 
 
 cdef inline bint divide(uint128 up, uint128 down, double* quotient) noexcept nogil:
-    """The double nearest to up / down, ties to even, or False if 128 bits cannot tell."""
+    """Compute the double nearest to up / down, ties to even; False if 128 bits do not suffice."""
     cdef int shift = 128 - bit_length(up)
     cdef int extra
     cdef uint128 whole, rest, half, beyond
     cdef uint64_t mantissa
-    # With `up` shifted to the top the quotient has at least 56 bits: more than 53 and one to round.
+    # With `up` shifted to the top, the quotient has at least 56 bits: 53, and more for rounding.
     if bit_length(down) > 72 or up == 0:
         return False
     up <<= shift
@@ -218,10 +218,10 @@ cdef inline char* write_text(char* out, const char* text, size_t length) noexcep
 
 @cython.final
 cdef class Depth:
-    """Depth(tick=(1, 1), lot=(1, 1))\n--\n\nThe quantity at each price of both sides.
+    """Depth(tick=(1, 1), lot=(1, 1))\n--\n\nThe quantity at each price on both sides of a book.
 
-    Units: prices are integer ticks, quantities integer lots. A tick is worth `tick[0] / tick[1]`, a
-    lot `lot[0] / lot[1]`; only `rows_json` uses them.
+    Prices are integer ticks and quantities integer lots. A tick is worth `tick[0] / tick[1]`, a lot
+    `lot[0] / lot[1]`; only `rows_json` uses these.
     """
 
     cdef Ladder ladder
@@ -234,7 +234,7 @@ cdef class Depth:
         ladder_init(&self.ladder)
 
     def __init__(self, tick=(1, 1), lot=(1, 1)):
-        """Make an empty depth.
+        """Create an empty depth.
 
         Raises:
             ValueError: a numerator or denominator is not in 1 .. 2**63 - 1.
@@ -248,7 +248,7 @@ cdef class Depth:
         PyMem_Free(self.rows)
 
     def set(self, side, price, quantity):
-        """Let a price have a quantity; 0 removes it. O(1), or 59 steps far from the other prices.
+        """Set the quantity at a price; 0 removes the price. O(1): at most 59 steps.
 
         Raises:
             ValueError: `side` is not 0 or 1, `price` not in 1 .. 2**63 - 1 or `quantity` not in
@@ -281,7 +281,7 @@ cdef class Depth:
         return level_total(&self.ladder, side_index, key_of(side_index, ticks)) if ticks > 0 else 0
 
     def best(self, side):
-        """Return the best (price, quantity) of a side, or None. O(1)."""
+        """Return the best (price, quantity) of a side, or None if it is empty. O(1)."""
         cdef int side_index = to_side(side)
         cdef uint32_t level = self.ladder.sides[side_index].best
         return None if level == 0 else self.row(side_index, level)
@@ -290,7 +290,7 @@ cdef class Depth:
         return price_of(side, level_key(&self.ladder, level)), self.ladder.levels[level].total
 
     def top(self, side, n=0):
-        """Return the best `n` (0: all) of (price, quantity), best first."""
+        """Return the best `n` (0: all) levels of a side as (price, quantity), best price first."""
         cdef int side_index = to_side(side)
         cdef uint64_t count = to_count(n)
         cdef uint32_t level = self.ladder.sides[side_index].best
@@ -302,18 +302,18 @@ cdef class Depth:
         return rows
 
     def levels(self, side):
-        """Return the number of prices of a side. O(1)."""
+        """Return the number of prices on a side. O(1)."""
         return self.ladder.sides[to_side(side)].count
 
     def clear(self):
-        """Remove everything."""
+        """Remove all prices from both sides."""
         ladder_free(&self.ladder)
 
     def rows_json(self, side, n=0):
         """Return `top` as JSON: `[{"price":101.0,"amount":3.0,"total":303.0},...]`.
 
-        Each number is the double nearest to the exact value, spelled as `repr` does: the price
-        is ticks times tick, the amount lots times lot, the total their exact product rounded once.
+        Each number is the double nearest to the exact value, formatted as by `repr`. The price is
+        ticks times tick, the amount lots times lot, and the total their product, rounded once.
         """
         cdef int side_index = to_side(side)
         cdef uint64_t count = min(to_count(n), self.ladder.sides[side_index].count)

@@ -1,4 +1,4 @@
-"""The NumPy records of the batch path, imported only when asked for: scalar use needs no NumPy."""
+"""The NumPy records of the batch calls; imported on first use, so scalar calls need no NumPy."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ EVENT_DTYPE = np.dtype(
         ("side", "u1"),
         ("reason", "u1"),
         ("pad", "u1"),
-        ("command", "u4"),  # index of the causing command in its batch
+        ("command", "u4"),  # index in its batch of the command that caused it
         ("order_id", "i8"),
         ("maker_order_id", "i8"),
         ("price", "i8"),
@@ -40,7 +40,7 @@ EVENT_DTYPE = np.dtype(
     ]
 )
 
-# 32 bytes: a resting order, as `OrderBook.snapshot` gives and `OrderBook.restore` takes it.
+# 32 bytes: a resting order, as `OrderBook.snapshot` returns and `OrderBook.restore` takes it.
 ORDER_DTYPE = np.dtype(
     [
         ("order_id", "i8"),

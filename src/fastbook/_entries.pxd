@@ -1,7 +1,7 @@
-"""The short way into a scalar call and out of it, in CPython's own terms.
+"""Fast paths into a scalar call and out of it, on the level of CPython's C API.
 
-Into it: the arguments as most calls have them, integers below 2**30 by position, each read straight
-from the caller's stack. Out of it: whether the result of a call before can serve again.
+On the way in, the arguments of most calls, integers below 2**30 by position, are read straight from
+the caller's stack. On the way out, the result object of an earlier call is reused if possible.
 """
 
 from cpython.object cimport PyObject, PyTypeObject
@@ -15,7 +15,7 @@ from fastbook._matching cimport OP_LIMIT, OP_MARKET, OP_REPLACE, Command
 
 cdef extern from *:
     """
-    /* How a method is entered from Python; NULL if not in the one way that is known here. */
+    /* The definition of a method; NULL if its calling convention is not the expected one. */
     static PyMethodDef* method_of(PyTypeObject* type, const char* name) {
         PyObject* found = PyObject_GetAttrString((PyObject*)type, name);
         PyMethodDef* method = NULL;
@@ -34,7 +34,7 @@ cdef extern from *:
     PyMethodDef* method_of(type owner, const char* name)
 
 
-# Each takes the arguments of one method into a command; False if some are unusual.
+# Each reads the arguments of one method into a command; False if any is unusual.
 
 
 cdef inline bint limit_is_plain(Command* c, PyObject** arguments, Py_ssize_t count) noexcept:
@@ -56,7 +56,7 @@ cdef inline bint limit_is_plain(Command* c, PyObject** arguments, Py_ssize_t cou
 
 
 cdef inline bint limit_rest_is_plain(Command* c, PyObject** arguments, Py_ssize_t count) noexcept:
-    """The four arguments that need not be given."""
+    """Read the four optional arguments."""
     cdef int64_t tif = 0, owner = 0, mode = 0
     cdef bint post_only = False
     if count > 4:
@@ -111,7 +111,7 @@ cdef inline bint market_is_plain(Command* c, PyObject** arguments, Py_ssize_t co
 
 cdef extern from *:
     """
-    /* Word by word, as it was written a moment ago: wider loads would wait for those stores. */
+    /* Word by word, as the record was just written: wider loads would stall on those stores. */
     static inline void copy_words(void* to, const void* from, size_t bytes) {
         size_t i;
         for (i = 0; i < bytes / 8; i++)
@@ -128,5 +128,5 @@ cdef extern from *:
     Py_ssize_t Py_SIZE(PyObject* values)
     void Py_XDECREF(PyObject* value)
     PyTypeObject* Py_TYPE(PyObject* value)
-    bint is_forgotten(PyObject* value)  # whether only we refer to it
+    bint is_forgotten(PyObject* value)  # whether nothing else refers to it
     void copy_words(void* to, const void* source, size_t count)

@@ -1,4 +1,4 @@
-"""The exceptions of the scalar calls, worded once for both books: what was expected, what came."""
+"""The exceptions of the scalar calls, worded once for both books: what was expected, then got."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ OWNER_MAX = 2**32 - 1
 
 
 def expected(name: str, words: str, value: object) -> ValueError:
-    """Return the error of an argument whose value is out of its range."""
+    """Return the error for an argument whose value is out of range."""
     return ValueError(f"{name}: expected {words}, got {value}")
 
 
 def expected_int(name: str, value: object) -> TypeError:
-    """Return the error of an argument that is no integer."""
+    """Return the error for an argument that is not an integer."""
     return TypeError(f"{name}: expected an int, got {type(value).__name__}")
 
 
 def expected_side(value: int) -> ValueError:
-    """Return the error of a side that is none."""
+    """Return the error for an invalid side."""
     return expected("side", f"{Side.BID:d} (bid) or {Side.ASK:d} (ask)", value)
 
 
 def expected_time_in_force(value: int) -> ValueError:
-    """Return the error of a time in force that is none."""
+    """Return the error for an invalid time in force."""
     words = ", ".join(f"{member:d} ({member.name.lower()})" for member in TimeInForce)
     return expected("tif", f"one of {words}", value)
 
 
 def expected_self_trade(value: int) -> ValueError:
-    """Return the error of a self-trade mode that is none."""
+    """Return the error for an invalid self-trade mode."""
     words = ", ".join(f"{member:d} ({member.name.lower()})" for member in SelfTrade)
     return expected("self_trade", f"one of {words}", value)
 
@@ -48,10 +48,10 @@ def expected_self_trade(value: int) -> ValueError:
 def refusal(
     reason: int, order_id: int, price: int, quantity: int, new_order_id: int | None = None
 ) -> ValueError | KeyError:
-    """Return the error for a refused command; a replace, and it alone, has a `new_order_id`.
+    """Return the error for a refused command; only a replace has a `new_order_id`.
 
-    A REJECT_INVALID_ORDER can only mean the id of the incoming order: the scalar calls check side,
-    time in force and self-trade mode by themselves, where the argument's name is known.
+    REJECT_INVALID_ORDER can only concern the id of the incoming order: the scalar calls have
+    already checked side, time in force and self-trade mode, and named the argument at fault.
     """
     positive = "a positive integer below 2**63"
     incoming_name, incoming = "order_id", order_id
@@ -66,13 +66,13 @@ def refusal(
     if reason == REJECT_INVALID_QUANTITY:
         return expected("quantity", positive, quantity)
     if reason == REJECT_OVERFLOW:
-        words = f"at most 2**63 - 1 in all at price {price}"
+        words = f"a total of at most 2**63 - 1 at price {price}"
         return expected("quantity", words, quantity)
     return expected(incoming_name, positive, incoming)
 
 
 def expect_records(name: str, length: int, item_length: int, record_length: int) -> None:
-    """Raise unless a buffer holds whole records."""
+    """Raise ValueError unless a buffer holds whole records."""
     if length % record_length or item_length not in (1, record_length):
         raise ValueError(
             f"{name}: expected records of {record_length} bytes, "
@@ -81,7 +81,7 @@ def expect_records(name: str, length: int, item_length: int, record_length: int)
 
 
 def expect_orders(dtype: object) -> None:
-    """Raise unless an array has ORDER_DTYPE."""
+    """Raise TypeError unless an array has ORDER_DTYPE."""
     from fastbook._dtypes import ORDER_DTYPE
 
     if dtype != ORDER_DTYPE:
@@ -89,12 +89,12 @@ def expect_orders(dtype: object) -> None:
 
 
 def bad_order(reason: int, at: int) -> ValueError:
-    """Return the error of a record that cannot be a resting order."""
+    """Return the error for record number `at`, which cannot be a resting order."""
     words = {
         REJECT_INVALID_ORDER: "a positive order_id, and side 0 (bid) or 1 (ask)",
         REJECT_INVALID_PRICE: "a positive price",
         REJECT_INVALID_QUANTITY: "a positive quantity",
-        REJECT_DUPLICATE_ORDER: "each order_id once",
-        REJECT_OVERFLOW: "at most 2**63 - 1 in all at a price",
+        REJECT_DUPLICATE_ORDER: "each order_id only once",
+        REJECT_OVERFLOW: "a total of at most 2**63 - 1 at a price",
     }
     return ValueError(f"orders: expected {words[reason]}; see record {at}")

@@ -1,16 +1,18 @@
-"""Order id -> order slot: a ring for the recent, dense ids and a hash table for all others.
+"""Maps order ids to order slots: a ring for recent, dense ids and a hash table for all others.
 
-The ring is a direct table over the ids [base, base + ring size): one load per lookup, neighbouring
-ids share cache lines. It slides forward when newer ids come. Ids that it leaves behind move to the
-hash, unless the ring is so full that doubling it is cheaper. So memory stays proportional to the
-ids held, never to the ids seen: one old order among 10**9 that came and went costs one hash entry.
+The ring is a direct table of the ids in [base, base + ring size): a lookup is one load, and
+neighbouring ids share cache lines. It slides forward as newer ids arrive. Ids that it leaves behind
+move to the hash, unless the ring is so full that doubling it is cheaper. Memory therefore stays
+proportional to the ids held, not to the ids seen: one old order, outlived by 10**9 others that came
+and went, costs one hash entry.
 
-Sliding scans the ids left behind. It must be paid for by insertions (`credit`), else ids with wide
-gaps would scan the whole ring each time; what cannot be paid goes to the hash.
+Sliding scans the ids left behind. Insertions pay for the scan (`credit`), because otherwise ids
+with wide gaps would scan the whole ring each time; an id whose slide is not paid for goes to the
+hash.
 
 The hash (open addressing, linear probing, backward shift deletion) has entries of 8 bytes, eight to
-a cache line: the *tag*, which is the upper half of the id's hash and begins with its home, and the
-slot. Equal tags are rare, and the order in the slot settles which id it is.
+a cache line. An entry is a *tag*, the upper half of the id's hash, whose top bits are its home, and
+a slot. Equal tags are rare; the order in the slot then tells which id it is.
 
 Slot 0 means "none". Ids are positive.
 """
@@ -40,11 +42,11 @@ cdef enum:
     SCAN_PER_INSERT = 4  # ids that a slide may scan per id inserted since the last slide
 
 
-# A resting order. Two of them share a cache line; price and side are those of its level.
+# A resting order. Two share a cache line; price and side are stored in the level.
 cdef struct RestingOrder:
     int64_t id
     int64_t quantity
-    uint32_t next  # the next younger order of the level; of a free slot: the next free one
+    uint32_t next  # the next younger order of the level; in a free slot, the next free one
     uint32_t prev
     uint32_t owner
     uint32_t level
@@ -60,7 +62,7 @@ cdef struct IdMap:
     uint64_t hash_size  # a power of two, at least twice `sparse`
     uint64_t sparse  # ids in the hash
     uint64_t sparse_high  # no id in the hash is larger
-    int hash_shift  # tag >> hash_shift is the home
+    int hash_shift  # tag >> hash_shift is the home of an entry
 
 
 cdef inline bint ids_init(IdMap* ids) noexcept nogil:
@@ -80,11 +82,11 @@ cdef inline void ids_free(IdMap* ids) noexcept nogil:
 
 
 cdef inline uint32_t hash_find(IdMap* ids, const RestingOrder* orders, uint64_t id) noexcept nogil:
-    """The slot of an id, or 0."""
+    """Return the slot of an id, or 0."""
     cdef uint32_t tag = hash_tag(id)
     cdef uint64_t at = tag >> ids.hash_shift
     cdef uint64_t entry = ids.hash[at]
-    # Ends, because at least half of the entries are empty.
+    # Terminates, because at least half of the entries are empty.
     while entry != 0:
         if entry >> 32 == tag and orders[<uint32_t>entry].id == <int64_t>id:
             return <uint32_t>entry
@@ -123,7 +125,7 @@ cdef inline void hash_remove(IdMap* ids, uint64_t id, uint32_t slot) noexcept no
         entry = ids.hash[at]
         if entry == 0:
             break
-        # An entry may fill the hole unless its home lies behind the hole on the way to it.
+        # An entry may fill the hole unless its home lies between the hole and the entry.
         if ((at - ((entry >> 32) >> ids.hash_shift)) & mask) >= ((at - hole) & mask):
             ids.hash[hole] = entry
             hole = at
@@ -168,7 +170,7 @@ cdef inline bint ring_double(IdMap* ids) noexcept nogil:
 
 
 cdef inline bint ring_slide(IdMap* ids, uint64_t new_base, uint64_t scan) noexcept nogil:
-    """Move the ring forward; the ids in the first `scan` places move to the hash."""
+    """Move the ring forward, and the ids in its first `scan` places to the hash."""
     cdef uint64_t mask = ids.ring_size - 1
     cdef uint64_t i, leaving = 0
     for i in range(ids.base, ids.base + scan):
@@ -187,7 +189,7 @@ cdef inline bint ring_slide(IdMap* ids, uint64_t new_base, uint64_t scan) noexce
 
 
 cdef inline bint ids_make_room(IdMap* ids, uint64_t id) noexcept nogil:
-    """The rare part of `ids_reserve`: the id lies outside of the ring."""
+    """The rare part of `ids_reserve`: the id lies outside the ring."""
     cdef uint64_t step = ids.ring_size // 8
     cdef uint64_t new_base, scan
     if ids.dense == 0:
@@ -202,7 +204,7 @@ cdef inline bint ids_make_room(IdMap* ids, uint64_t id) noexcept nogil:
         if id - ids.base < ids.ring_size:
             return True
         return ids_make_room(ids, id)
-    # Past what the id needs by an eighth, so that the next ids slide nothing.
+    # An eighth of the ring further than this id needs, so that the next ids do not slide it again.
     new_base = id - ids.ring_size + step
     scan = min(new_base - ids.base, ids.ring_size)
     if scan <= SCAN_PER_INSERT * ids.credit:
@@ -211,7 +213,7 @@ cdef inline bint ids_make_room(IdMap* ids, uint64_t id) noexcept nogil:
 
 
 cdef inline bint ids_reserve(IdMap* ids, uint64_t id) noexcept nogil:
-    """Make sure that the next `ids_put`, of this id, cannot fail; False without memory."""
+    """Ensure that the next `ids_put`, of this id, cannot fail; False if out of memory."""
     if hint_likely(id - ids.base < ids.ring_size):
         return True
     return ids_make_room(ids, id)
@@ -223,14 +225,14 @@ cdef inline uint32_t ids_find(IdMap* ids, const RestingOrder* orders, uint64_t i
         slot = ids.ring[id & (ids.ring_size - 1)]
         if slot != 0:
             return slot
-    # An id inside the ring's range is in the hash if it came before the ring got there.
+    # An id in the ring's range is in the hash if it was added before the ring reached it.
     if hint_likely(id > ids.sparse_high):
         return 0
     return hash_find(ids, orders, id)
 
 
 cdef inline void ids_put(IdMap* ids, uint64_t id, uint32_t slot) noexcept nogil:
-    """Add an id that is not held, after `ids_reserve` (removals in between do no harm)."""
+    """Add a new id, after `ids_reserve`; removals between the two do no harm."""
     ids.credit += 1
     if hint_likely(id - ids.base < ids.ring_size):
         ids.ring[id & (ids.ring_size - 1)] = slot
@@ -240,7 +242,7 @@ cdef inline void ids_put(IdMap* ids, uint64_t id, uint32_t slot) noexcept nogil:
 
 
 cdef inline void ids_remove(IdMap* ids, uint64_t id, uint32_t slot) noexcept nogil:
-    """Remove an id that is held, with its slot."""
+    """Remove an id that the map holds with this slot."""
     cdef uint32_t* entry
     if hint_likely(id - ids.base < ids.ring_size):
         entry = &ids.ring[id & (ids.ring_size - 1)]
@@ -251,11 +253,11 @@ cdef inline void ids_remove(IdMap* ids, uint64_t id, uint32_t slot) noexcept nog
     hash_remove(ids, id, slot)
 
 
-# ---- looking ahead: hints that may be wrong, but never leave the arrays ----
+# ---- prefetching: hints that may be wrong but never leave the arrays ----
 
 
 cdef inline void ids_load(IdMap* ids, uint64_t id) noexcept nogil:
-    """Begin to load the place of an id."""
+    """Prefetch the entry of an id."""
     if id - ids.base < ids.ring_size:
         hint_store(&ids.ring[id & (ids.ring_size - 1)])
     else:
@@ -263,7 +265,7 @@ cdef inline void ids_load(IdMap* ids, uint64_t id) noexcept nogil:
 
 
 cdef inline uint32_t ids_guess(IdMap* ids, uint64_t id) noexcept nogil:
-    """A slot that probably is the id's, or 0."""
+    """Return a slot that is probably the id's, or 0."""
     cdef uint32_t tag
     cdef uint64_t at, entry
     if hint_likely(id - ids.base < ids.ring_size):

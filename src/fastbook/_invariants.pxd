@@ -1,4 +1,4 @@
-"""What must hold in a book between two commands; an AssertionError names what does not."""
+"""The invariants of a book between two commands; an AssertionError names a violated one."""
 
 from libc.stdint cimport INT64_MAX, UINT64_MAX, int64_t, uint32_t, uint64_t
 
@@ -14,7 +14,7 @@ cdef inline int expect(bint holds, str what, object where, object got) except -1
 
 
 cdef inline int check_book(Book* book) except -1:
-    """O(orders + room of the id ring)."""
+    """Check everything. O(orders + size of the id ring)."""
     cdef uint64_t pages = 0, orders = 0
     cdef int side
     cdef uint64_t bid = book.ladder.sides[BID].best_key
@@ -34,7 +34,7 @@ cdef inline int check_book(Book* book) except -1:
 cdef inline uint64_t check_side(
     Book* book, int side_index, uint64_t* orders
 ) except? 0xFFFFFFFFFFFFFFFFU:
-    """Check one side's pages and levels, add to `orders`, return the number of pages."""
+    """Check the pages and levels of a side, count into `orders`, return the number of pages."""
     cdef Ladder* ladder = &book.ladder
     cdef LadderSide* side = &ladder.sides[side_index]
     cdef uint32_t page_index = side.first_page
@@ -81,7 +81,7 @@ cdef inline uint64_t check_side(
 
 
 cdef inline uint64_t check_level(Book* book, uint32_t index, bint used) except? 0xFFFFFFFFFFFFFFFFU:
-    """Check a level and its orders, return how many they are."""
+    """Check a level and its orders; return the number of orders."""
     cdef Level* level = &book.ladder.levels[index]
     cdef uint32_t slot = level.head
     cdef uint32_t before = 0
@@ -110,7 +110,7 @@ cdef inline uint64_t check_level(Book* book, uint32_t index, bint used) except? 
 
 
 cdef inline int check_pools(Book* book, uint64_t pages) except -1:
-    """Every slot, page and node that is not in use is in its free list."""
+    """Check that every unused slot, page and node is in its free list."""
     cdef uint64_t free_orders = 0, free_pages = 0, free_nodes = 0, nodes = pages
     cdef uint32_t i = book.free_order
     cdef int side
@@ -136,7 +136,7 @@ cdef inline int check_pools(Book* book, uint64_t pages) except -1:
 
 
 cdef inline int check_ids(Book* book) except -1:
-    """The map holds as many ids as there are orders, and counts them right."""
+    """Check that the map holds one id per order and counts them correctly."""
     cdef IdMap* ids = &book.ids
     cdef uint64_t dense = 0, sparse = 0, i, id
     for i in range(ids.ring_size):

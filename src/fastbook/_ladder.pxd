@@ -1,13 +1,13 @@
-"""The price levels of both sides, best first: the ground under OrderBook and Depth.
+"""The price levels of both sides, best first: the foundation of OrderBook and Depth.
 
-A price becomes a *key*: the price itself on the ask side, 2**63 - 1 - price on the bid side. A
-smaller key is a better price on both sides, so everything below and all matching is written once.
+A price is stored as a *key*: the price itself on the ask side, 2**63 - 1 - price on the bid side. A
+smaller key is a better price on both sides, so this code and all matching are written only once.
 
-Levels live in *pages* of 16 neighbouring keys with a bitmap of the used ones. A side's pages form a
-list, best first, and a crit-bit tree by page number. A small direct-mapped cache in front of the
-tree makes the lookup of a page near the market one load and one comparison. So a level at any price
-costs one page, finding one costs at most 59 steps however far away it is, stepping to the next
-worse level is a bit scan or one link, and no level ever moves: a level's index stays valid from
+Levels live in *pages* of 16 neighbouring keys, with a bitmap of the used ones. The pages of a side
+form a list, best first, and a crit-bit tree by page number. A small direct-mapped cache in front of
+the tree makes the lookup of a page near the market one load and one comparison. A level at any
+price costs at most one page. Finding it takes at most 59 steps, however far away it is; the next
+worse level is a bit scan or one link away. Levels never move: a level's index stays valid from
 `level_claim` to `level_release`.
 
 Index 0 means "none" everywhere (pages and nodes start at 1, so levels start at 16).
@@ -30,13 +30,13 @@ cdef enum:
     PAGE_LEVELS = 1 << PAGE_BITS
     PAGE_MASK = PAGE_LEVELS - 1
     CACHE_PAGES = 1024
-    # An order refers to its level by 32 bits, so there may be 2**28 pages.
+    # An order stores its level in 32 bits, which allows 2**28 pages.
     PAGES_MAX = 1 << (32 - PAGE_BITS)
     BID = 0
     ASK = 1
 
 
-# A level that is not used has a total of 0 and no orders.
+# An unused level has a total of 0 and no orders.
 cdef struct Level:
     int64_t total
     uint32_t head  # the oldest order: first to trade
@@ -45,32 +45,32 @@ cdef struct Level:
 
 cdef struct Page:
     uint64_t number  # key >> PAGE_BITS
-    uint32_t next  # the next worse page of the side; of a free page: the next free one
+    uint32_t next  # the next worse page of the side; in a free page, the next free one
     uint32_t prev
-    uint32_t used  # bit i: level i is used; never 0 in a page that is in the tree
+    uint32_t used  # bit i: level i is used; never 0 for a page in the tree
     uint32_t side
 
 
 # `child` refers to a page as index << 1 | 1 and to a node as index << 1.
 cdef struct Node:
-    uint32_t child[2]  # of a free node, child[0] is the next free one
-    uint32_t bit  # all numbers below agree above this bit; child[b] has those where it is b
+    uint32_t child[2]  # in a free node, child[0] is the next free one
+    uint32_t bit  # the numbers below agree above this bit; child[b] holds those in which it is b
 
 
 cdef struct LadderSide:
-    uint64_t best_key  # UINT64_MAX without levels, which is worse than any price
-    uint32_t best  # its level
+    uint64_t best_key  # UINT64_MAX if the side is empty: worse than any price
+    uint32_t best  # the level of best_key
     uint32_t first_page
     uint32_t root
     uint64_t count  # used levels
-    uint32_t cache[CACHE_PAGES]  # page number modulo CACHE_PAGES -> page, only pages in the tree
+    uint32_t cache[CACHE_PAGES]  # page number modulo CACHE_PAGES -> page (in the tree)
 
 
 cdef struct Ladder:
     Level* levels
     Page* pages
     Node* nodes
-    uint32_t capacity  # pages, and nodes: a side has one node less than pages
+    uint32_t capacity  # of pages, and of nodes: a side has one node fewer than pages
     uint32_t pages_top  # pages[pages_top] and beyond were never used
     uint32_t nodes_top
     uint32_t free_page
@@ -79,7 +79,7 @@ cdef struct Ladder:
 
 
 cdef inline uint64_t key_of(int side, int64_t price) noexcept nogil:
-    # INT64_MAX - price is price with its 63 bits turned over; so no branch on the side is needed.
+    # INT64_MAX - price is price with its 63 bits flipped, so no branch on the side is needed.
     return <uint64_t>price ^ (INT64_MAX & (<uint64_t>side - 1))
 
 
@@ -103,17 +103,17 @@ cdef inline void ladder_free(Ladder* ladder) noexcept nogil:
 
 
 cdef inline bint ladder_grow(Ladder* ladder) noexcept nogil:
-    """Double the room, or leave everything as it is and return False."""
+    """Double the capacity; or change nothing and return False if out of memory."""
     cdef uint64_t capacity = max(<uint64_t>16, <uint64_t>ladder.capacity * 2)
     cdef void* moved
     if capacity > PAGES_MAX:
         return False
-    # Each array that could be moved is kept: `capacity` only grows once all three have the room.
+    # An array that has grown keeps its room; `capacity` grows only once all three have it.
     moved = realloc(ladder.levels, capacity * PAGE_LEVELS * sizeof(Level))
     if moved == NULL:
         return False
     ladder.levels = <Level*>moved
-    memset(moved, 0, PAGE_LEVELS * sizeof(Level))  # page 0 is none, but hints may look at it
+    memset(moved, 0, PAGE_LEVELS * sizeof(Level))  # page 0 means none, but prefetches may read it
     moved = realloc(ladder.pages, capacity * sizeof(Page))
     if moved == NULL:
         return False
@@ -127,18 +127,18 @@ cdef inline bint ladder_grow(Ladder* ladder) noexcept nogil:
 
 
 cdef inline bint ladder_reserve(Ladder* ladder) noexcept nogil:
-    """Make sure that one `level_claim` cannot fail; False without memory.
+    """Ensure that the next `level_claim` cannot fail; False if out of memory.
 
-    DANGER: this may move the arrays, so no Level or Page pointer may be held across it.
+    DANGER: this may move the arrays; hold no pointer to a Level or Page across the call.
     """
-    # There is a free node whenever there is a free page: a side has fewer nodes than pages.
+    # If a page is free, so is a node, because a side has fewer nodes than pages.
     if ladder.free_page != 0 or ladder.pages_top < ladder.capacity:
         return True
     return ladder_grow(ladder)
 
 
 cdef inline uint32_t page_search(Ladder* ladder, int side, uint64_t number) noexcept nogil:
-    """The page with this number, by the tree alone; 0 if there is none."""
+    """Find a page by number in the tree, without the cache; 0 if it does not exist."""
     cdef uint32_t ref = ladder.sides[side].root
     cdef Node* node
     if ref == 0:
@@ -163,7 +163,7 @@ cdef inline uint32_t page_find(Ladder* ladder, int side, uint64_t number) noexce
 cdef inline uint32_t page_take(Ladder* ladder) noexcept nogil:
     cdef uint32_t page = ladder.free_page
     if page != 0:
-        ladder.free_page = ladder.pages[page].next  # its levels were left all zero
+        ladder.free_page = ladder.pages[page].next  # its levels are all zero
         return page
     page = ladder.pages_top
     ladder.pages_top += 1
@@ -184,7 +184,7 @@ cdef inline uint32_t node_take(Ladder* ladder) noexcept nogil:
 cdef inline void page_link(
     Ladder* ladder, LadderSide* side, uint32_t page, uint32_t sibling, uint32_t branch
 ) noexcept nogil:
-    """Put a page into the list before (branch 0) or behind (1) the subtree `sibling`."""
+    """Link a page into the list before (branch 0) or after (1) the subtree `sibling`."""
     cdef uint32_t neighbour
     while not sibling & 1:
         sibling = ladder.nodes[sibling >> 1].child[branch]
@@ -204,7 +204,7 @@ cdef inline void page_link(
 
 
 cdef inline uint32_t page_insert(Ladder* ladder, int side_index, uint64_t number) noexcept nogil:
-    """Add a page that is not there yet; `ladder_reserve` has made the room."""
+    """Add a page that does not exist yet, after `ladder_reserve`."""
     cdef LadderSide* side = &ladder.sides[side_index]
     cdef uint32_t page = page_take(ladder)
     cdef uint32_t ref = side.root
@@ -278,7 +278,7 @@ cdef inline uint32_t page_first_level(Ladder* ladder, uint32_t page) noexcept no
 
 
 cdef inline uint32_t level_next(Ladder* ladder, uint32_t level) noexcept nogil:
-    """The next worse used level of the same side, or 0."""
+    """Return the next worse used level of the same side, or 0."""
     cdef Page* page = &ladder.pages[level >> PAGE_BITS]
     cdef uint32_t beyond = page.used >> ((level & PAGE_MASK) + 1)
     if beyond != 0:
@@ -287,7 +287,7 @@ cdef inline uint32_t level_next(Ladder* ladder, uint32_t level) noexcept nogil:
 
 
 cdef inline uint32_t level_find(Ladder* ladder, int side, uint64_t key) noexcept nogil:
-    """The place of a key's level, be it used or not; 0 if not even its page is there."""
+    """Return the level of a key, used or not; 0 if its page does not exist."""
     cdef uint32_t page = page_find(ladder, side, key >> PAGE_BITS)
     return 0 if page == 0 else page << PAGE_BITS | <uint32_t>(key & PAGE_MASK)
 
@@ -300,7 +300,7 @@ cdef inline int64_t level_total(Ladder* ladder, int side, uint64_t key) noexcept
 cdef inline uint32_t level_open(
     Ladder* ladder, int side_index, uint64_t key, uint32_t level
 ) noexcept nogil:
-    """Use a level that was not; after `ladder_reserve`. `level` is what `level_find` has given."""
+    """Mark a level as used, after `ladder_reserve`; `level` is the result of `level_find`."""
     cdef LadderSide* side = &ladder.sides[side_index]
     cdef uint64_t number = key >> PAGE_BITS
     cdef uint32_t page = level >> PAGE_BITS
@@ -317,7 +317,7 @@ cdef inline uint32_t level_open(
 
 
 cdef inline uint32_t level_claim(Ladder* ladder, int side, uint64_t key) noexcept nogil:
-    """The level of a key, made if need be; after `ladder_reserve`. The caller gives it a total."""
+    """Return the level of a key, after `ladder_reserve`. If unused, the caller gives it a total."""
     cdef uint32_t level = level_find(ladder, side, key)
     if level != 0 and ladder.levels[level].total != 0:
         return level
@@ -325,7 +325,7 @@ cdef inline uint32_t level_claim(Ladder* ladder, int side, uint64_t key) noexcep
 
 
 cdef inline void level_release(Ladder* ladder, uint32_t level) noexcept nogil:
-    """Give back a level whose total and orders the caller has brought to 0."""
+    """Release a level whose total and orders the caller has reduced to none."""
     cdef uint32_t page_index = level >> PAGE_BITS
     cdef Page* page = &ladder.pages[page_index]
     cdef LadderSide* side = &ladder.sides[page.side]

@@ -1,8 +1,8 @@
-"""Price-time priority matching over pooled orders: the book without its Python face.
+"""Price-time priority matching over pooled orders: the book without its Python interface.
 
-Everything that can fail for lack of memory is reserved before a command changes anything, so
-running out of memory leaves a whole book. Indexing below is on C arrays, which nobody checks: an
-index is either 0 ("none", tested) or came from the structure that owns it.
+All memory is reserved before a command changes anything, so running out of it leaves a consistent
+book. C arrays are indexed without bounds checks: an index is either 0 ("none", tested for) or comes
+from the structure that owns it.
 """
 
 from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint32_t, uint64_t
@@ -13,7 +13,7 @@ from fastbook._ladder cimport *
 from fastbook._memory cimport *
 
 
-# The numbers of _types.py, as C constants. A test holds the two equal.
+# The numbers of _types.py as C constants; a test keeps the two equal.
 cdef enum:
     OP_LIMIT = 0
     OP_CANCEL = 1
@@ -56,9 +56,9 @@ cdef enum:
 
     NO_MEMORY = -1
     ORDERS_MAX = 1 << 30
-    COMMANDS_MAX = 1 << 30  # in one batch: an event numbers its command with 32 bits
-    # The most events between two calls of events_reserve. A replace that meets nobody writes two,
-    # and so does the last turn of `match` with what follows it.
+    COMMANDS_MAX = 1 << 30  # per batch: an event stores the index of its command in 32 bits
+    # The most events between two calls of events_reserve. A replace that does not match writes two;
+    # so does the last iteration of `match` together with what follows it.
     EVENTS_PER_STEP = 2
 
 
@@ -75,7 +75,7 @@ cdef struct Command:
     int64_t quantity
 
 
-# One EVENT_DTYPE record. Its first five fields are written at once, as one word (`event_head`).
+# One EVENT_DTYPE record; its first five fields are written as one word (`event_head`).
 cdef struct EventRecord:
     uint64_t head
     int64_t order_id
@@ -90,7 +90,7 @@ cdef struct EventRecord:
 cdef extern from *:
     """
     #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    #error "the first word of an event is put together for little-endian machines"
+    #error "the first word of an event is laid out for little-endian machines"
     #endif
     """
 
@@ -101,13 +101,13 @@ cdef struct Events:
     EventRecord* end
 
 
-# An order on its way in.
+# An incoming order.
 cdef struct Incoming:
     int64_t id
     int64_t price  # 0: at any price
     int64_t remaining
-    uint64_t limit  # the worst key of the other side that it may trade with
-    uint32_t level  # the place of its own price's level; 0: not looked for, or without a page
+    uint64_t limit  # the worst key of the other side that it may trade at
+    uint32_t level  # the level of its own price; 0: not looked up, or without a page
     uint32_t owner
     uint32_t command
     uint8_t side
@@ -115,19 +115,19 @@ cdef struct Incoming:
     uint8_t self_trade
 
 
-# A link of an order, not written yet.
+# A pending write to a link of an order.
 cdef struct Link:
     uint32_t* place
     uint32_t value
 
 
 cdef struct Book:
-    Link late[2][3]  # by turn: those of one call, in order
+    Link late[2][3]  # one set per turn, that is, per call
     uint32_t turn
-    uint32_t nowhere  # the place of a late link that there is not
+    uint32_t nowhere  # the target of an unused late link
     RestingOrder* orders
     uint32_t orders_capacity
-    uint32_t orders_top  # orders[orders_top] and beyond were never used
+    uint32_t orders_top  # orders[orders_top] and above were never used
     uint32_t free_order
     uint64_t live
     IdMap ids
@@ -135,7 +135,7 @@ cdef struct Book:
 
 
 cdef inline bint book_init(Book* book) noexcept nogil:
-    """Make an empty book; False without memory. `book_free` may follow either way."""
+    """Create an empty book; False if out of memory. `book_free` is safe after either."""
     memset(book, 0, sizeof(Book))
     book.orders_top = 1
     late_clear(book, 0)
@@ -177,7 +177,7 @@ cdef inline bint events_grow(Events* events, size_t capacity) noexcept nogil:
 
 
 cdef inline bint events_reserve(Events* events) noexcept nogil:
-    """Make room for one step's events; False without memory."""
+    """Make room for the events of one step; False if out of memory."""
     if hint_likely(events.end - events.next >= EVENTS_PER_STEP):
         return True
     return events_grow(events, 2 * events_count(events) + 64)
@@ -191,7 +191,7 @@ cdef inline void event_write(
     Events* events, uint64_t head, int64_t order_id, int64_t maker_order_id, int64_t price,
     int64_t quantity, int64_t remaining, int64_t maker_remaining, int64_t level_quantity,
 ) noexcept nogil:
-    """Write the next record; `events_reserve` has made the room."""
+    """Write the next record, after `events_reserve`."""
     cdef EventRecord* event = events.next
     events.next = event + 1
     event.head = head
@@ -206,11 +206,11 @@ cdef inline void event_write(
 
 # ---- links that are written later ----
 #
-# The neighbours of an order that leaves, and the order behind which a new one queues, are all over
-# memory. Writing there stops the processor once more stores wait than it can hold. So a scalar call
-# that only cancels or rests begins to load those lines, and the second call after it writes them:
-# Python works meanwhile anyway. Every other call writes them first (`links_write`), and so does
-# a cancel of an order whose own links they are.
+# The neighbours of an order that leaves, and the order behind which a new one queues, are scattered
+# over memory. Writing to them stalls the processor once its store buffer is full. So a scalar call
+# that only cancels or rests prefetches those lines, and the second call after it writes them, while
+# Python keeps the processor busy in between. Every other call first writes what is pending
+# (`links_write`), and so does a cancel of an order whose own links are pending.
 
 
 cdef inline void late_clear(Book* book, uint32_t turn) noexcept nogil:
@@ -227,19 +227,19 @@ cdef inline void late_write(Book* book, uint32_t turn) noexcept nogil:
 
 
 cdef inline void links_turn(Book* book) noexcept nogil:
-    """Write the links of the call before the last one; there is room for those of this one then."""
+    """Write the links of the call before the last one, which makes room for those of this one."""
     book.turn ^= 1
     late_write(book, book.turn)
 
 
 cdef inline void links_write(Book* book) noexcept nogil:
-    """Write all links, so that anything may look at the orders."""
+    """Write all pending links, so that any code may read the orders."""
     links_turn(book)
     links_turn(book)
 
 
 cdef inline bint link_is_late(Book* book, uint32_t slot) noexcept nogil:
-    """Whether a link of this order has not been written yet, after `links_turn`."""
+    """Return whether a link of this order is still pending, after `links_turn`."""
     cdef Link* late = book.late[book.turn ^ 1]
     cdef size_t order = <size_t>&book.orders[slot]
     return (
@@ -277,13 +277,13 @@ cdef inline bint orders_grow(Book* book, uint64_t capacity) noexcept nogil:
     if moved == NULL:
         return False
     book.orders = <RestingOrder*>moved
-    memset(book.orders, 0, sizeof(RestingOrder))  # order 0 is none, but hints may look at it
+    memset(book.orders, 0, sizeof(RestingOrder))  # order 0 means none, but prefetches may read it
     book.orders_capacity = <uint32_t>capacity
     return True
 
 
 cdef inline bint order_reserve(Book* book) noexcept nogil:
-    """Make sure that one `order_take` cannot fail; False without memory. Moves the orders."""
+    """Ensure that the next `order_take` cannot fail; False if out of memory. Moves the orders."""
     if hint_likely(book.free_order != 0 or book.orders_top < book.orders_capacity):
         return True
     return orders_grow(book, max(<uint64_t>64, <uint64_t>book.orders_capacity * 2))
@@ -302,7 +302,7 @@ cdef inline uint32_t order_take(Book* book) noexcept nogil:
 
 
 cdef inline void order_drop(Book* book, uint32_t slot) noexcept nogil:
-    """Forget an order that has been unlinked from its level."""
+    """Return the slot of an unlinked order to the pool and remove its id."""
     ids_remove(&book.ids, book.orders[slot].id, slot)
     book.orders[slot].next = book.free_order
     book.free_order = slot
@@ -310,7 +310,7 @@ cdef inline void order_drop(Book* book, uint32_t slot) noexcept nogil:
 
 
 cdef inline int64_t order_unlink(Book* book, uint32_t slot, bint later) noexcept nogil:
-    """Take an order out of its level with its whole quantity; the level's new total."""
+    """Unlink an order and its whole quantity from its level; return the level's new total."""
     cdef RestingOrder* order = &book.orders[slot]
     cdef Level* level = &book.ladder.levels[order.level]
     cdef int64_t total = level.total - order.quantity
@@ -368,7 +368,7 @@ cdef inline void fill(
         hint_store(&book.orders[maker.next])
         total = order_unlink(book, slot, False)
         order_drop(book, slot)
-        # Soon the next maker.
+        # Probably the next maker.
         hint_store(&book.orders[book.ladder.levels[book.ladder.sides[1 - taker.side].best].head])
     else:
         level = &book.ladder.levels[maker.level]
@@ -382,9 +382,9 @@ cdef inline void fill(
 
 
 cdef inline int match(Book* book, Incoming* taker, Events* events) noexcept nogil:
-    """Trade until nothing is left or nothing crosses: DONE, REASON_SELF_TRADE or NO_MEMORY.
+    """Trade until nothing remains or nothing crosses: DONE, REASON_SELF_TRADE or NO_MEMORY.
 
-    Without memory for the next event the remainder is lost, and the book is whole.
+    If there is no memory for the next event, the remainder is lost and the book is consistent.
     """
     cdef int other = 1 - taker.side
     cdef LadderSide* side = &book.ladder.sides[other]
@@ -406,7 +406,7 @@ cdef inline int match(Book* book, Incoming* taker, Events* events) noexcept nogi
 
 
 cdef inline bint can_fill(Book* book, Incoming* taker) noexcept nogil:
-    """Whether `match` would fill the order whole: what a fill-or-kill must know beforehand."""
+    """Return whether `match` would fill the whole order, which FOK must know beforehand."""
     cdef int64_t needed = taker.remaining
     cdef uint32_t level = book.ladder.sides[1 - taker.side].best
     cdef uint32_t slot
@@ -433,7 +433,7 @@ cdef inline int64_t order_append(
     Book* book, Level* level, uint32_t place, int64_t id, int64_t quantity, uint32_t owner,
     bint later,
 ) noexcept nogil:
-    """Put an order at the end of a level; order and id have been reserved. The new total."""
+    """Append an order, reserved as its id is, to a level; return the level's new total."""
     cdef uint32_t slot = order_take(book)
     cdef RestingOrder* order = &book.orders[slot]
     cdef uint32_t tail = level.tail
@@ -452,12 +452,12 @@ cdef inline int64_t order_append(
         level.head = slot
     ids_put(&book.ids, id, slot)
     if later:
-        ids_load(&book.ids, <uint64_t>id + 32)  # probably soon to come: a ring's line holds 16
+        ids_load(&book.ids, <uint64_t>id + 32)  # likely soon: a line of the ring holds 16
     return total
 
 
 cdef inline void rest(Book* book, Incoming* taker, Events* events, bint later) noexcept nogil:
-    """Put the remainder at the end of its level; order, level and id have been reserved."""
+    """Append the remainder to its level, after `resting_reserve`."""
     cdef uint32_t place = taker.level
     cdef Level* level
     cdef int64_t total
@@ -472,7 +472,7 @@ cdef inline void rest(Book* book, Incoming* taker, Events* events, bint later) n
 
 
 cdef inline int enter(Book* book, Incoming* taker, Events* events) noexcept nogil:
-    """Match, then rest or discard what remains: DONE or NO_MEMORY. Needs all reservations."""
+    """Match, then rest or discard the remainder, after all reservations: DONE or NO_MEMORY."""
     cdef int outcome
     if taker.tif == TIF_FOK and not can_fill(book, taker):
         discard(taker, REASON_FOK, events)
@@ -491,7 +491,7 @@ cdef inline int enter(Book* book, Incoming* taker, Events* events) noexcept nogi
     return DONE
 
 
-# ---- commands: DONE, or the reason why nothing was done, or NO_MEMORY ----
+# ---- commands: each returns DONE, NO_MEMORY, or the reason of a refusal without effect ----
 
 
 cdef inline int apply_limit(
@@ -507,7 +507,7 @@ cdef inline int apply_limit(
         return REJECT_INVALID_QUANTITY
     if hint_unlikely(ids_find(&book.ids, book.orders, c.order_id) != 0):
         return REJECT_DUPLICATE_ORDER
-    # If the level exists, then nothing crosses this price and the whole quantity will rest.
+    # If the level exists, nothing crosses this price and the whole quantity will rest.
     taker.level = level_find(&book.ladder, c.side, key_of(c.side, c.price))
     if hint_likely(c.tif == TIF_GTC) and hint_unlikely(
         taker.level != 0 and c.quantity > INT64_MAX - book.ladder.levels[taker.level].total
@@ -544,7 +544,7 @@ cdef inline int apply_market(Book* book, Command* c, uint32_t index, Events* eve
     if ids_find(&book.ids, book.orders, c.order_id) != 0:
         return REJECT_DUPLICATE_ORDER
     taker.level = 0
-    taker.limit = INT64_MAX  # no key is larger, and a side without levels has UINT64_MAX
+    taker.limit = INT64_MAX  # no key is larger, and an empty side has UINT64_MAX
     taker.id = c.order_id
     taker.price = 0
     taker.remaining = c.quantity
@@ -575,7 +575,7 @@ cdef inline int apply_replace(
     cdef RestingOrder* order
     cdef Incoming taker
     cdef uint64_t key
-    cdef int64_t beside  # what would rest at the new price beside the new order
+    cdef int64_t beside  # what rests at the new price besides the new order
     if c.new_order_id <= 0 or c.flags > FLAGS_MAX:
         return REJECT_INVALID_ORDER
     if c.price <= 0:
@@ -603,7 +603,7 @@ cdef inline int apply_replace(
     if c.flags & FLAG_POST_ONLY and book.ladder.sides[1 - taker.side].best_key <= taker.limit:
         return REJECT_POST_ONLY
     taker.owner = order.owner
-    taker.level = 0  # the page may go with the old order
+    taker.level = 0  # the page may disappear with the old order
     if not resting_reserve(book, c.new_order_id):
         return NO_MEMORY
     order_cancel(book, slot, REASON_REPLACED, events, index, later)
@@ -624,7 +624,7 @@ cdef inline int apply_replace(
 cdef inline int reduce_in_place(
     Book* book, Command* c, uint32_t slot, uint32_t index, Events* events
 ) noexcept nogil:
-    """Shrink an order where it stands, perhaps under a new id."""
+    """Reduce an order in place, perhaps under a new id."""
     cdef RestingOrder* order = &book.orders[slot]
     cdef Level* level = &book.ladder.levels[order.level]
     cdef int64_t removed = order.quantity - c.quantity
@@ -645,14 +645,14 @@ cdef inline int reduce_in_place(
 
 
 cdef inline bint resting_reserve(Book* book, int64_t order_id) noexcept nogil:
-    """Make sure that an order with this id can rest; False without memory. Moves the arrays."""
+    """Ensure that an order with this id can rest; False if out of memory. Moves the arrays."""
     return (
         order_reserve(book) and ladder_reserve(&book.ladder) and ids_reserve(&book.ids, order_id)
     )
 
 
 cdef inline int book_apply(Book* book, Command* c, uint32_t index, Events* events) noexcept nogil:
-    """Carry out one command. A refusal has no event yet."""
+    """Execute one command. A refusal writes no event: see `book_reject`."""
     if not events_reserve(events):
         return NO_MEMORY
     if c.op == OP_LIMIT:
@@ -669,7 +669,7 @@ cdef inline int book_apply(Book* book, Command* c, uint32_t index, Events* event
 cdef inline void book_reject(
     Book* book, Command* c, int reason, uint32_t index, Events* events
 ) noexcept nogil:
-    """Write the REJECT of a command: `apply` has left the room that it reserved."""
+    """Write the EVENT_REJECT of a command, in the room that `book_apply` reserved and left."""
     cdef bint aims = c.op == OP_CANCEL or c.op == OP_REPLACE
     cdef int side = c.side
     cdef uint32_t slot
@@ -689,32 +689,32 @@ cdef inline void book_reject(
 
 # ---- a batch ----
 #
-# Commands go through a window: each is copied into it (a record in somebody's buffer may lie at any
-# address, and change) long before it is carried out. On its way, if the book is large, first the
-# place of its id, then its order, then that order's neighbours begin to come into the cache. So the
-# memory works for many commands at a time. What such a look finds may be out of date by then: it is
-# a hint and no more. A look per command, not one for many at once, because the processor can only
-# wait for some twenty cache lines at a time.
+# Commands pass through a window. Each is copied into it long before it is executed, because records
+# in a foreign buffer may be unaligned and may change. On its way, if the book is large, the entry
+# of its id is prefetched, then its order, then that order's neighbours, so that memory serves many
+# commands at a time. What a prefetch finds may be outdated when its command is executed: it is only
+# a hint. The prefetches are spread over the commands, not issued in bursts, because the processor
+# can wait for only some twenty cache lines at a time.
 
 
 cdef enum:
     WINDOW = 32  # a power of two
-    AHEAD_IDS = 28  # commands between the look and the deed
+    AHEAD_IDS = 28  # commands between prefetch and execution
     AHEAD_ORDERS = 18
     AHEAD_NEIGHBOURS = 9
-    AHEAD_MIN = 1 << 14  # with fewer orders the nearer caches hold all of the book
+    AHEAD_MIN = 1 << 14  # with fewer orders the inner caches hold the whole book
 
 
 cdef struct Window:
     Command commands[WINDOW]
-    uint32_t slots[WINDOW]  # guesses of the resting orders that the commands aim at
+    uint32_t slots[WINDOW]  # guesses of the resting orders that the commands refer to
 
 
 cdef inline void neighbours_load(Book* book, Command* c, uint32_t slot) noexcept nogil:
-    """Load what stands beside an order that will leave, and the last order where one will rest.
+    """Prefetch the neighbours of an order that may leave, and the tail of a level that may grow.
 
-    Both for each command, because a branch on what it is would be guessed wrong half the time. What
-    is not there leads to order 0.
+    Both for every command, because a branch on its kind would be mispredicted half the time. What
+    does not exist leads to order 0.
     """
     cdef Ladder* ladder = &book.ladder
     cdef RestingOrder* order = &book.orders[slot]
@@ -729,7 +729,7 @@ cdef inline void neighbours_load(Book* book, Command* c, uint32_t slot) noexcept
 
 
 cdef inline void heads_load(Book* book, int side) noexcept nogil:
-    """Load the first two orders of the best level, and the place of the first one's id."""
+    """Prefetch the first two orders of the best level, and the first one's id entry."""
     cdef Ladder* ladder = &book.ladder
     cdef uint32_t slot
     if ladder.sides[side].best != 0:
@@ -739,7 +739,7 @@ cdef inline void heads_load(Book* book, int side) noexcept nogil:
 
 
 cdef inline void window_look(Book* book, Window* window, size_t i, size_t count) noexcept nogil:
-    """Take the looks that are due when command `i` is about to be carried out."""
+    """Issue the prefetches that are due when command `i` is about to be executed."""
     cdef size_t at = (i + AHEAD_ORDERS) % WINDOW
     if i % 8 == 0:
         heads_load(book, (i >> 3) & 1)
@@ -756,7 +756,7 @@ cdef inline void window_look(Book* book, Window* window, size_t i, size_t count)
 cdef inline bint book_run(
     Book* book, const char* commands, size_t count, Events* events
 ) noexcept nogil:
-    """Carry out a batch; False without memory, with all that was done before it in `events`."""
+    """Execute a batch. False if out of memory: `events` then ends before the failing command."""
     cdef Window window
     cdef Command* command
     cdef size_t i

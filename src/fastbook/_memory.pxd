@@ -1,8 +1,8 @@
-"""Memory for the arrays of a book: whole cache lines, and huge pages for what is large.
+"""Memory for the arrays of a book: aligned to cache lines, with huge pages for large arrays.
 
-A book of a million orders is touched at random. With pages of 4 KiB each touch also misses the
-TLB; pages of 2 MiB make that rare. Small arrays come from the C library, and so do all of them if
-FASTBOOK_PLAIN_MEMORY is defined, because AddressSanitizer sees the bounds of those alone.
+A book of a million orders is accessed at random. With pages of 4 KiB each access also misses the
+TLB; with pages of 2 MiB few do. Small arrays come from the C library. So do all arrays if
+FASTBOOK_PLAIN_MEMORY is defined, because AddressSanitizer only knows the bounds of those.
 """
 
 
@@ -24,7 +24,7 @@ cdef extern from *:
         return (size + MEMORY_HUGE - 1) & ~(MEMORY_HUGE - 1);
     }
 
-    /* Whole huge pages at a multiple of their size: asks for one more and gives back the ends. */
+    /* Whole huge pages, aligned to their size: maps one more and unmaps the ends. */
     static void* memory_map(size_t size) {
         size_t whole = memory_whole(size), before;
         char* found;
@@ -71,22 +71,22 @@ cdef extern from *:
         return moved;
     }
     """
-    # All give NULL without memory, and `memory_free` must be told the size that was asked for.
+    # All return NULL if out of memory; `memory_free` takes the size that was requested.
     void* memory_take(size_t size) noexcept nogil
     void* memory_zeroed(size_t size) noexcept nogil
     void memory_free(void* memory, size_t size) noexcept nogil
-    # `memory` of `size` bytes (both 0 at first) with more room, perhaps elsewhere; NULL leaves it.
+    # Enlarges `memory` of `size` bytes (both 0 at first), perhaps moving it; NULL leaves it as is.
     void* memory_grow(void* memory, size_t size, size_t new_size) noexcept nogil
 
 
-# Hints to the compiler and the processor: the likely outcome of a branch, a cache line soon needed.
+# Hints: the likely outcome of a branch (compiler), a cache line needed soon (processor).
 cdef extern from *:
     """
     #define hint_likely(x) __builtin_expect(!!(x), 1)
     #define hint_unlikely(x) __builtin_expect(!!(x), 0)
 
-    /* The empty asm is an effect. Without one a function that only prefetches counts as doing
-       nothing, and GCC leaves out the calls of it. */
+    /* The empty asm counts as a side effect. Without one, GCC takes a function that only prefetches
+       for one that does nothing, and removes the calls. */
     static inline __attribute__((always_inline)) void hint_load(const void* address) {
         __builtin_prefetch(address, 0, 3);
         __asm__ volatile("");
@@ -99,6 +99,6 @@ cdef extern from *:
     """
     bint hint_likely(bint holds) noexcept nogil
     bint hint_unlikely(bint holds) noexcept nogil
-    # Harmless with any address.
+    # Safe with any address.
     void hint_load(const void* address) noexcept nogil
     void hint_store(const void* address) noexcept nogil

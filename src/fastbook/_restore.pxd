@@ -1,7 +1,7 @@
-"""A book's resting orders as flat records, and a book from such records.
+"""Saves the resting orders of a book as flat records and restores a book from such records.
 
-The records come in priority order: what stands first at a price trades first. That is all a book
-is: levels, totals, links and the id map follow from it.
+The records are in priority order: at each price the first record trades first. They are the whole
+state of a book, from which levels, totals, links and the id map follow.
 """
 
 from libc.stdint cimport INT64_MAX, UINT64_MAX, int64_t, uint8_t, uint32_t, uint64_t
@@ -14,8 +14,8 @@ from fastbook._memory cimport *
 
 
 cdef enum:
-    RESTORE_AHEAD = 16  # records between the look at an id's place and its use
-    RESTORE_CROSSED = 1  # beside the REJECT_ reasons
+    RESTORE_AHEAD = 16  # records between the prefetch of an id and its use
+    RESTORE_CROSSED = 1  # in addition to the REJECT_ reasons
 
 
 # One ORDER_DTYPE record.
@@ -29,14 +29,14 @@ cdef struct OrderRecord:
 
 
 cdef inline void record_read(const char* records, size_t i, OrderRecord* record) noexcept nogil:
-    # Copied, because a record in somebody's buffer may lie at any address.
+    # Copied, because a record in a foreign buffer may be unaligned.
     memcpy(record, records + i * sizeof(OrderRecord), sizeof(OrderRecord))
 
 
 cdef inline bint ids_prepare(
     IdMap* ids, uint64_t low, uint64_t high, uint64_t count
 ) noexcept nogil:
-    """Make room in an empty map for `count` ids in low .. high; False without memory."""
+    """Make room in an empty map for `count` ids in low .. high; False if out of memory."""
     cdef uint64_t size = RING_MIN
     cdef uint64_t span = high - low + 1
     cdef uint32_t* ring
@@ -57,7 +57,7 @@ cdef inline bint ids_prepare(
 cdef inline int book_prepare(
     Book* book, const char* records, size_t count, size_t* at
 ) noexcept nogil:
-    """Check the records each by itself and make room for them all."""
+    """Check each record by itself and make room for all of them."""
     cdef OrderRecord record
     cdef uint64_t low = UINT64_MAX, high = 0
     for at[0] in range(count):
@@ -78,7 +78,10 @@ cdef inline int book_prepare(
 cdef inline int book_restore(
     Book* book, const char* records, size_t count, size_t* at
 ) noexcept nogil:
-    """Fill an empty book; else a reason, and the record that gave it. Then the book is useless."""
+    """Fill an empty book; return DONE, or the reason of failure with the record's index in `at`.
+
+    After a failure the book must be discarded.
+    """
     cdef OrderRecord record
     cdef Level* level
     cdef int64_t price = 0

@@ -1,7 +1,7 @@
-"""The words that both books share: sides, times in force, self-trade modes, event kinds, reasons.
+"""The vocabulary of both books: sides, times in force, self-trade modes, event kinds, reasons.
 
-Every value is a small integer, because the same numbers stand in ``COMMAND_DTYPE`` and
-``EVENT_DTYPE`` records.
+Every value is a small integer, because ``COMMAND_DTYPE`` and ``EVENT_DTYPE`` records store the same
+numbers.
 """
 
 from __future__ import annotations
@@ -18,36 +18,36 @@ class Side(IntEnum):
 
 
 class TimeInForce(IntEnum):
-    """How long the unfilled remainder of a limit order lives."""
+    """What happens to the unfilled remainder of a limit order."""
 
     GTC = 0  # good till cancelled: the remainder rests
     IOC = 1  # immediate or cancel: the remainder is discarded
-    FOK = 2  # fill or kill: fills whole at once, or is discarded without a fill
+    FOK = 2  # fill or kill: fills completely at once, or is discarded without a fill
 
 
 class SelfTrade(IntEnum):
-    """What happens when an order would trade with a resting one of the same owner.
+    """What happens when an order would trade with a resting order of the same owner.
 
-    The incoming order's mode decides. Owner 0 is "nobody" and never trades with itself.
+    The mode of the incoming order decides. Owner 0 means "nobody" and never trades with itself.
     """
 
     ALLOW = 0
     CANCEL_NEWEST = 1  # the incoming order's remainder is discarded
-    CANCEL_OLDEST = 2  # the resting order leaves, matching goes on
-    CANCEL_BOTH = 3  # the resting order leaves and the remainder is discarded
+    CANCEL_OLDEST = 2  # the resting order is cancelled, matching continues
+    CANCEL_BOTH = 3  # the resting order is cancelled and the remainder is discarded
 
 
 OP_LIMIT, OP_CANCEL, OP_REPLACE, OP_MARKET = range(4)
 
-EVENT_FILL = 1  # a taker met a maker
+EVENT_FILL = 1  # a taker matched a maker
 EVENT_REST = 2  # an order entered the book
 EVENT_CANCEL = 3  # a resting order left the book unfilled
-EVENT_REDUCE = 4  # a resting order shrank in place and kept its priority
-EVENT_DISCARD = 5  # an incoming order's remainder ended without having rested
-EVENT_REJECT = 6  # a command was refused; the book is as it was
+EVENT_REDUCE = 4  # a resting order was reduced in place and kept its priority
+EVENT_DISCARD = 5  # the remainder of an incoming order ended without resting
+EVENT_REJECT = 6  # a command was refused; the book is unchanged
 
 REASON_NONE = 0
-REASON_USER = 1  # cancelled by its command
+REASON_USER = 1  # cancelled on request
 REASON_REPLACED = 2  # the old order of a replace that lost its priority
 REASON_NO_LIQUIDITY = 3  # a market order ran out of makers
 REASON_IOC = 4
@@ -65,7 +65,7 @@ REJECT_OVERFLOW = 22  # the level's total quantity would exceed 2**63 - 1
 
 
 class Order(NamedTuple):
-    """A resting order, as it was when it was asked for."""
+    """A snapshot of a resting order; `price` in ticks, `quantity` in lots still open."""
 
     order_id: int
     side: int  # a Side's value

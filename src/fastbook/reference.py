@@ -1,7 +1,7 @@
-"""The order book and the depth in plain Python: oracle of the tests, baseline of the benchmarks.
+"""The order book and the depth in plain Python: the oracle of the tests.
 
-The same calls give the same events as in the Cython modules. Written to be read: a dictionary of
-orders, a dictionary of levels and a sorted list of prices per side.
+The same calls return the same events as those of the Cython classes. The code is written for
+reading: a dictionary of orders and, per side, a dictionary of levels and a sorted list of prices.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ from fastbook._types import (
 
 
 class Command(NamedTuple):
-    """One thing to do: a COMMAND_DTYPE record. Fields that an op does not use are ignored."""
+    """A command, with the fields of COMMAND_DTYPE; those that its op does not use are ignored."""
 
     op: int
     side: int = 0
@@ -64,12 +64,12 @@ class Command(NamedTuple):
 
     @property
     def incoming_id(self) -> int:
-        """The id of the order that comes in."""
+        """The id of the incoming order."""
         return self.new_order_id if self.op == OP_REPLACE else self.order_id
 
 
 class Event(NamedTuple):
-    """One thing that happened. The fields are those of `fastbook.Event`."""
+    """One effect of a command; the fields are those of `fastbook.Event`."""
 
     kind: int
     side: int
@@ -96,22 +96,22 @@ class _Resting:
 
 @dataclass(slots=True)
 class _Level:
-    """All orders at one price of one side, the oldest first."""
+    """All orders at one price of one side, oldest first."""
 
     total: int = 0
     orders: OrderedDict[int, _Resting] = field(default_factory=OrderedDict)
 
 
 class _Levels:
-    """The levels of one side. A price's *rank* grows from worse to better on both sides."""
+    """The levels of one side. On both sides a better price has a higher *rank*."""
 
     def __init__(self, side: int) -> None:
         self.sign = 1 if side == Side.BID else -1
         self.by_price: dict[int, _Level] = {}
-        self.ranks: list[int] = []  # ascending: the best is last, where the list changes most
+        self.ranks: list[int] = []  # ascending: the best is last, where most changes happen
 
     def best(self) -> int | None:
-        """Return the best price."""
+        """Return the best price, or None if the side is empty."""
         return self.sign * self.ranks[-1] if self.ranks else None
 
     def prices(self) -> Iterator[int]:
@@ -119,7 +119,7 @@ class _Levels:
         return (self.sign * rank for rank in reversed(self.ranks))
 
     def within(self, price: int, limit: int | None) -> bool:
-        """Tell whether an order of the other side meets this price; no limit is any price."""
+        """Return whether an order of the other side may trade at this price; None: no limit."""
         return limit is None or self.sign * price >= self.sign * limit
 
     def total(self, price: int) -> int:
@@ -128,7 +128,7 @@ class _Levels:
         return level.total if level else 0
 
     def append(self, order: _Resting) -> int:
-        """Let an order rest behind all others of its price; return the level's new total."""
+        """Queue an order behind all others at its price; return the level's new total."""
         level = self.by_price.get(order.price)
         if level is None:
             level = self.by_price[order.price] = _Level()
@@ -138,7 +138,7 @@ class _Levels:
         return level.total
 
     def remove(self, order: _Resting) -> int:
-        """Take an order out; return the level's new total."""
+        """Remove an order; return the level's new total."""
         level = self.by_price[order.price]
         del level.orders[order.order_id]
         level.total -= order.quantity
@@ -148,20 +148,20 @@ class _Levels:
         return level.total
 
     def shrink(self, order: _Resting, quantity: int) -> int:
-        """Take some of an order's quantity away, not all; return the level's new total."""
+        """Reduce an order by a part of its quantity; return the level's new total."""
         order.quantity -= quantity
         level = self.by_price[order.price]
         level.total -= quantity
         return level.total
 
     def oldest(self, price: int) -> _Resting:
-        """Return the order that trades first at a price."""
+        """Return the order with priority at a price."""
         return next(iter(self.by_price[price].orders.values()))
 
 
 @dataclass(slots=True)
 class _Incoming:
-    """An order on its way in."""
+    """An incoming order."""
 
     order_id: int
     side: int
@@ -171,15 +171,15 @@ class _Incoming:
     owner: int
     self_trade: int
 
-    def may_not_meet(self, maker: _Resting) -> bool:
+    def would_self_trade(self, maker: _Resting) -> bool:
         return self.self_trade != SelfTrade.ALLOW and self.owner != 0 and self.owner == maker.owner
 
 
 class OrderBook:
-    """The order book; see `fastbook.OrderBook` for what the calls mean."""
+    """The order book in plain Python; `fastbook.OrderBook` documents the calls."""
 
     def __init__(self) -> None:
-        """Make an empty book."""
+        """Create an empty book."""
         self._orders: dict[int, _Resting] = {}
         self._sides = (_Levels(Side.BID), _Levels(Side.ASK))
 
@@ -213,7 +213,7 @@ class OrderBook:
     def market(
         self, order_id: int, side: int, quantity: int, owner: int = 0, self_trade: int = 0
     ) -> list[Event]:
-        """Match an order at any price; what remains is discarded."""
+        """Match a market order at any price, then discard what remains."""
         return self._scalar(
             Command(
                 OP_MARKET,
@@ -226,7 +226,7 @@ class OrderBook:
         )
 
     def cancel(self, order_id: int) -> Event:
-        """Withdraw a resting order."""
+        """Cancel a resting order; return its event."""
         return self._scalar(Command(OP_CANCEL, order_id=_as_int("order_id", order_id)))[0]
 
     def replace(
@@ -238,7 +238,7 @@ class OrderBook:
         post_only: bool = False,
         self_trade: int = 0,
     ) -> list[Event]:
-        """Shrink a resting order in place, or withdraw it and bring a new one in."""
+        """Reduce a resting order in place, or cancel it and place a new one."""
         return self._scalar(
             Command(
                 OP_REPLACE,
@@ -251,17 +251,17 @@ class OrderBook:
         )
 
     def apply(self, command: Command) -> list[Event]:
-        """Carry out one record as `fastbook.OrderBook.process` does: a refusal is an event."""
+        """Execute a command as `fastbook.OrderBook.process` does: a refusal is an event."""
         reason = self._refusal(command)
-        return [self._reject(command, reason)] if reason else self._carry_out(command)
+        return [self._reject(command, reason)] if reason else self._execute(command)
 
     # ---- refusals ----
 
     def _scalar(self, command: Command) -> list[Event]:
-        """Carry out a command whose refusal is an exception, but for the one that is no mistake."""
+        """Execute a command; raise if it is refused, unless the refusal is a post-only one."""
         reason = self._refusal(command)
         if reason == REASON_NONE:
-            return self._carry_out(command)
+            return self._execute(command)
         if reason == REJECT_POST_ONLY:
             return [self._reject(command, reason)]
         new_order_id = command.new_order_id if command.op == OP_REPLACE else None
@@ -270,7 +270,7 @@ class OrderBook:
         )
 
     def _refusal(self, command: Command) -> int:
-        """Return the first rule that a command breaks, or REASON_NONE."""
+        """Return the reason of the first rule that a command breaks, or REASON_NONE."""
         op, order_id = command.op, command.order_id
         if op == OP_CANCEL:
             return REASON_NONE if order_id in self._orders else REJECT_UNKNOWN_ORDER
@@ -289,13 +289,13 @@ class OrderBook:
             return REJECT_DUPLICATE_ORDER
         if op == OP_MARKET or (old and _keeps_priority(old, command)):
             return REASON_NONE
-        return self._refusal_to_come_in(command, old)
+        return self._refusal_to_enter(command, old)
 
-    def _refusal_to_come_in(self, command: Command, old: _Resting | None) -> int:
-        """Return why a limit order, perhaps in place of an old one, may not come in.
+    def _refusal_to_enter(self, command: Command, old: _Resting | None) -> int:
+        """Return why a limit order, perhaps replacing `old`, may not enter; or REASON_NONE.
 
-        If its level exists then nothing crosses its price and its whole quantity will rest, so
-        looking at the whole quantity refuses exactly what would overflow.
+        If its level exists, nothing crosses its price and its whole quantity will rest. Checking
+        the whole quantity therefore refuses exactly the orders that would overflow.
         """
         side = old.side if old else command.side
         beside = self._sides[side].total(command.price)
@@ -311,7 +311,7 @@ class OrderBook:
         return REASON_NONE
 
     def _reject(self, command: Command, reason: int) -> Event:
-        """Return the event of a refused command: what it asked for, with unused fields 0."""
+        """Return the event of a refused command: its own fields, with unused ones 0."""
         op, side = command.op, command.side
         if op in (OP_CANCEL, OP_REPLACE):
             old = self._orders.get(command.order_id)
@@ -329,8 +329,8 @@ class OrderBook:
             level_quantity=0,
         )
 
-    def _carry_out(self, command: Command) -> list[Event]:
-        """Carry out a command that nothing forbids."""
+    def _execute(self, command: Command) -> list[Event]:
+        """Execute a command that breaks no rule."""
         if command.op == OP_CANCEL:
             return [self._leave(self._orders[command.order_id], REASON_USER)]
         if command.op == OP_REPLACE:
@@ -350,7 +350,7 @@ class OrderBook:
     # ---- matching ----
 
     def _enter(self, taker: _Incoming) -> list[Event]:
-        """Match, then rest or discard what remains."""
+        """Match, then rest or discard what remains; return the events."""
         if taker.tif == TimeInForce.FOK and self._available(taker) < taker.remaining:
             return [_discard(taker, REASON_FOK)]
         events: list[Event] = []
@@ -368,14 +368,14 @@ class OrderBook:
         return events
 
     def _match(self, taker: _Incoming, events: list[Event]) -> bool:
-        """Trade until nothing is left or nothing crosses; True if a self-trade stopped it."""
+        """Trade until nothing remains or crosses; return whether a self-trade stopped it."""
         others = self._sides[1 - taker.side]
         while taker.remaining:
             price = others.best()
             if price is None or not others.within(price, taker.limit):
                 break
             maker = others.oldest(price)
-            if not taker.may_not_meet(maker):
+            if not taker.would_self_trade(maker):
                 events.append(self._fill(taker, maker))
                 continue
             if taker.self_trade != SelfTrade.CANCEL_NEWEST:
@@ -385,7 +385,7 @@ class OrderBook:
         return False
 
     def _fill(self, taker: _Incoming, maker: _Resting) -> Event:
-        """Trade as much as both have, at the maker's price."""
+        """Trade the smaller of both quantities, at the maker's price."""
         quantity = min(taker.remaining, maker.quantity)
         taker.remaining -= quantity
         maker_remaining = maker.quantity - quantity
@@ -407,10 +407,10 @@ class OrderBook:
         )
 
     def _available(self, taker: _Incoming) -> int:
-        """Return what `_match` would trade, if there were no end to the order's quantity.
+        """Return the quantity that `_match` would trade if the order's own were unlimited.
 
-        Own orders do not count where they may not trade, and nothing behind one counts where it
-        would end the incoming order.
+        Orders of the same owner do not count if they may not trade. If such an order would end the
+        incoming one, nothing behind it counts either.
         """
         others = self._sides[1 - taker.side]
         available = 0
@@ -418,14 +418,14 @@ class OrderBook:
             if not others.within(price, taker.limit):
                 break
             for maker in others.by_price[price].orders.values():
-                if not taker.may_not_meet(maker):
+                if not taker.would_self_trade(maker):
                     available += maker.quantity
                 elif taker.self_trade != SelfTrade.CANCEL_OLDEST:
                     return available
         return available
 
     def _rest(self, taker: _Incoming, price: int) -> Event:
-        """Let the remainder rest."""
+        """Rest the remainder at a price; return the event."""
         order = _Resting(taker.order_id, taker.side, price, taker.remaining, taker.owner)
         self._orders[order.order_id] = order
         total = self._sides[order.side].append(order)
@@ -444,12 +444,12 @@ class OrderBook:
         )
 
     def _remove(self, order: _Resting) -> int:
-        """Forget a resting order; return its level's new total."""
+        """Remove a resting order from the book; return its level's new total."""
         del self._orders[order.order_id]
         return self._sides[order.side].remove(order)
 
     def _leave(self, order: _Resting, reason: int) -> Event:
-        """Let a resting order leave unfilled."""
+        """Remove a resting order unfilled; return the event."""
         total = self._remove(order)
         return Event(
             EVENT_CANCEL,
@@ -465,7 +465,7 @@ class OrderBook:
         )
 
     def _replace(self, command: Command) -> list[Event]:
-        """Carry out a replace that nothing forbids."""
+        """Execute a replace that breaks no rule; return the events."""
         old = self._orders[command.order_id]
         if _keeps_priority(old, command):
             return [self._reduce(old, command.new_order_id, command.quantity)]
@@ -482,7 +482,7 @@ class OrderBook:
         return [left, *self._enter(taker)]
 
     def _reduce(self, order: _Resting, new_order_id: int, quantity: int) -> Event:
-        """Shrink an order where it stands, perhaps under a new id."""
+        """Reduce an order in place, perhaps under a new id; return the event."""
         removed = order.quantity - quantity
         levels = self._sides[order.side]
         total = levels.shrink(order, removed)
@@ -509,7 +509,7 @@ class OrderBook:
     # ---- views ----
 
     def depth(self, n: int = 0) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-        """Return the best `n` levels (0: all) of bids and asks as (price, total), best first."""
+        """Return the best `n` levels (0: all) of bids and of asks as (price, total), best first."""
         count = _check_count(n) or None
         bids, asks = (
             [(price, levels.total(price)) for price in islice(levels.prices(), count)]
@@ -518,11 +518,11 @@ class OrderBook:
         return bids, asks
 
     def levels(self, side: int) -> Iterator[tuple[int, int]]:
-        """Return the levels of a side as (price, total), best first."""
+        """Iterate over the levels of a side as (price, total), best price first."""
         return iter(self.depth()[_check_side(side)])
 
     def orders_at(self, side: int, price: int) -> list[Order]:
-        """Return the orders at a price, the oldest first."""
+        """Return the orders at a price, oldest first."""
         levels = self._sides[_check_side(side)]
         level = levels.by_price.get(_as_int("price", price))
         return [_order(order) for order in level.orders.values()] if level else []
@@ -546,16 +546,16 @@ class OrderBook:
         return len(self._orders)
 
     def __contains__(self, order_id: object) -> bool:
-        """Tell whether an order rests."""
+        """Return whether an order is resting."""
         return _as_int("order_id", order_id) in self._orders
 
     def get(self, order_id: int) -> Order | None:
-        """Return a resting order as it is now."""
+        """Return a resting order in its current state, or None if it is not resting."""
         order = self._orders.get(_as_int("order_id", order_id))
         return None if order is None else _order(order)
 
     def __iter__(self) -> Iterator[Order]:
-        """Return the resting orders: bids, then asks, each best price first, then oldest first."""
+        """Iterate over all resting orders: bids, then asks, by price (best first), then by age."""
         found = [
             _order(order)
             for levels in self._sides
@@ -565,7 +565,7 @@ class OrderBook:
         return iter(found)
 
     def check_invariants(self) -> None:
-        """Raise an AssertionError that names what is broken in the book."""
+        """Verify the consistency of the whole book; the AssertionError says where it is broken."""
         bid, ask = self._sides[Side.BID].best(), self._sides[Side.ASK].best()
         assert bid is None or ask is None or bid < ask, f"crossed: bid {bid}, ask {ask}"
         seen: dict[int, _Resting] = {}
@@ -585,7 +585,7 @@ class OrderBook:
 
 
 def _well_formed(command: Command) -> bool:
-    """Tell whether a record has an op, flags and ids that exist, and the side and tif it needs."""
+    """Return whether op, flags and id are valid, and also side and tif where the op uses them."""
     op = command.op
     return (
         op in (OP_LIMIT, OP_REPLACE, OP_MARKET)
@@ -597,7 +597,7 @@ def _well_formed(command: Command) -> bool:
 
 
 def _keeps_priority(order: _Resting, command: Command) -> bool:
-    """Tell whether a replace leaves the order where it stands."""
+    """Return whether a replace leaves the order at its place in the queue."""
     return command.price == order.price and command.quantity <= order.quantity
 
 
@@ -673,16 +673,16 @@ def _check_count(n: object) -> int:
 
 
 class Depth:
-    """The quantity at each price of both sides; see `fastbook.Depth` for what the calls mean."""
+    """The quantity at each price on both sides; `fastbook.Depth` documents the calls."""
 
     def __init__(self, tick: tuple[int, int] = (1, 1), lot: tuple[int, int] = (1, 1)) -> None:
-        """Make an empty depth whose ticks and lots are worth `numerator / denominator` each."""
+        """Create an empty depth; a tick and a lot are worth `numerator / denominator` each."""
         self._tick = _check_ratio("tick", tick)
         self._lot = _check_ratio("lot", lot)
         self._sides: tuple[dict[int, int], dict[int, int]] = ({}, {})
 
     def set(self, side: int, price: int, quantity: int) -> None:
-        """Let a price have a quantity; 0 removes it."""
+        """Set the quantity at a price; 0 removes the price."""
         levels = self._sides[_check_side(side)]
         price, quantity = _check_int64("price", price), _check_int64("quantity", quantity)
         if price <= 0:
@@ -699,28 +699,28 @@ class Depth:
         return self._sides[_check_side(side)].get(_as_int("price", price), 0)
 
     def best(self, side: int) -> tuple[int, int] | None:
-        """Return the best (price, quantity) of a side, or None."""
+        """Return the best (price, quantity) of a side, or None if it is empty."""
         rows = self.top(side, 1)
         return rows[0] if rows else None
 
     def top(self, side: int, n: int = 0) -> list[tuple[int, int]]:
-        """Return the best `n` (0: all) of (price, quantity), best first."""
+        """Return the best `n` (0: all) levels of a side as (price, quantity), best price first."""
         levels = self._sides[_check_side(side)]
         rows = sorted(levels.items(), reverse=side == Side.BID)
         return rows[: _check_count(n) or None]
 
     def levels(self, side: int) -> int:
-        """Return the number of prices of a side."""
+        """Return the number of prices on a side."""
         return len(self._sides[_check_side(side)])
 
     def clear(self) -> None:
-        """Remove everything."""
+        """Remove all prices from both sides."""
         self._sides = ({}, {})
 
     def rows_json(self, side: int, n: int = 0) -> bytes:
-        """Return `top` as JSON rows of numbers: price, amount, total."""
+        """Return `top` as JSON rows with the numbers price, amount and total."""
         (price_up, price_down), (lot_up, lot_down) = self._tick, self._lot
-        # An int divided by an int is the nearest double, however large both are.
+        # Python rounds int / int to the nearest double, however large both are.
         rows = [
             {
                 "price": price * price_up / price_down,

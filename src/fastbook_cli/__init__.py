@@ -1,1 +1,1 @@
-"""The ``fastbook`` command and the companions it starts: clients, simulations, exports."""
+"""The ``fastbook`` command and its companions: views, simulation, replay, export."""

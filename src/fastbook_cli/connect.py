@@ -1,31 +1,26 @@
-"""``fastbook connect``: the wire by hand. Prints every frame, sends every line that is typed."""
+"""``fastbook connect``: the wire by hand. Prints each frame, sends each line that is typed."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import sys
 import threading
 from collections.abc import Callable
 
+from fastbook_cli.errors import NoServerError
+from fastbook_cli.output import abandon_stdout
 from fastbook_client.connection import dial
 from fastbook_client.errors import ConnectError, ConnectionClosed
 
 STDIN = 0
 
 
-class NoServerError(OSError):
-    """There is no such server, it refused the connection, or it has ended it."""
-
-
-async def run(url: str, *, security: str | None, feed: bool) -> None:
-    """Talk to ``ws://HOST:PORT/ws`` until Ctrl-C, or until nobody reads the output any more.
+async def run(url: str, *, security: str | None, feed: bool) -> int:
+    """Talk to a server until Ctrl-C or until the reader of stdout has gone; return the exit code.
 
     Raises:
-        NoServerError: there is no connection, or none any more.
+        NoServerError: the connection could not be opened, or was closed.
     """
-    if not url.startswith(("ws://", "wss://", "http://", "https://")):
-        raise NoServerError(f"expected a URL such as ws://127.0.0.1:8080/ws, got {url!r}")
     loop = asyncio.get_running_loop()
     try:
         async with dial(url, security=security, feed=feed) as client:
@@ -33,25 +28,27 @@ async def run(url: str, *, security: str | None, feed: bool) -> None:
             def send(line: bytes) -> None:
                 client.send_many((line,))
 
-            _say(client.opened_by)
+            _print(client.opened_by)
             typing = threading.Thread(target=_read_lines, args=(loop, send), daemon=True)
             typing.start()
             while True:
-                _say(await client.receive_bytes())
-    except BrokenPipeError:  # as of | head; nor shall the interpreter complain at its end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                _print(await client.receive_bytes())
+    except BrokenPipeError:
+        abandon_stdout()
+        return 0
     except (ConnectError, ConnectionClosed) as error:
         raise NoServerError(f"{url}: {error}") from None
 
 
-def _say(frame: bytes) -> None:
+def _print(frame: bytes) -> None:
     print(frame.decode(), flush=True)
 
 
 def _read_lines(loop: asyncio.AbstractEventLoop, send: Callable[[bytes], None]) -> None:
-    """Send what is typed, line by line, until its end.
+    """Send each line of stdin, until its end.
 
-    It reads the descriptor itself: a thread that waits in ``sys.stdin`` cannot be left behind.
+    It reads the file descriptor itself: the process could not exit while a thread waits in
+    ``sys.stdin``.
     """
     rest = b""
     while chunk := os.read(STDIN, 65_536):

@@ -1,4 +1,4 @@
-"""The client library of a fastbook server.
+"""The client library for a fastbook server.
 
 ::
 
@@ -7,8 +7,8 @@
         async for event in market:
             print(event)
 
-``fastbook_client.sync`` is the same without ``async``, ``fastbook_wire`` the wire as types
-(which needs nothing but msgspec: what is named here is imported when it is first used).
+``fastbook_client.sync`` is the same library without ``async``. ``fastbook_wire`` describes the wire
+as types and needs only msgspec, which is why the names below are imported on first use.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What a server answers over HTTP: instruments, books, trades, candles, tickers.
+"""The server's HTTP interface: instruments, books, trades, candles and tickers.
 
-Questions change nothing, so one that met a server that was away or busy is asked again by itself.
+Queries change nothing, so they are retried automatically while the server is down or busy.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from fastbook_wire.queries import LIMIT_MAX
 from fastbook_wire.words import Interval
 
 PATIENCE = Backoff(first_s=0.1, max_s=2.0, attempts_max=8)
-"""Eight more attempts, within some ten seconds."""
+"""The default for retries: up to eight, within about ten seconds."""
 BUSY = (429, 503)
 TIMEOUT_S = 30.0
 
@@ -36,9 +36,13 @@ Answer = TypeVar("Answer")
 class Api:
     """The ``/api`` of one server; `base` is its ``http://HOST:PORT``.
 
-    All methods raise Refused for what the server refuses (at once for what it will always refuse,
-    after `patience` for 429 and 503), ConnectError if there is no server, and ConnectionClosed
-    when the market has been left.
+    Every method retries as `patience` allows while the server cannot be reached or answers 429 or
+    503. `security` defaults to the server's first instrument.
+
+    Raises:
+        Refused: the server answered with an error, of which 429 and 503 outlasted all retries.
+        ConnectError: the server could not be reached, or did not answer as one.
+        ConnectionClosed: the market has been closed.
     """
 
     def __init__(
@@ -49,28 +53,28 @@ class Api:
         self._patience = patience
 
     async def instruments(self) -> tuple[InstrumentView, ...]:
-        """Return all that is traded."""
+        """Return all instruments."""
         return (await self._get("instruments", InstrumentsAnswer, {})).instruments
 
     async def book(self, security: str | None = None, depth: int | None = None) -> BookAnswer:
-        """Return the aggregated book, `depth` rows a side."""
+        """Return the aggregated book, at most `depth` (default: 50) levels per side, best first."""
         return await self._get("book", BookAnswer, {"security": security, "depth": depth})
 
     async def ticker(self, security: str | None = None) -> TickerView:
-        """Return the last 24 hours and the best prices."""
+        """Return the statistics of the last 24 hours and the best prices."""
         return await self._get("ticker", TickerView, {"security": security})
 
     async def trades_page(
         self, security: str | None, before: int | None = None, limit: int = LIMIT_MAX
     ) -> TradesAnswer:
-        """Return the newest trades before the ``seq`` `before`, oldest first."""
-        asked = {"security": security, "before": before, "limit": limit}
-        return await self._get("trades", TradesAnswer, asked)
+        """Return the newest `limit` trades with a ``seq`` below `before`, oldest first."""
+        query = {"security": security, "before": before, "limit": limit}
+        return await self._get("trades", TradesAnswer, query)
 
     async def trades_back(
         self, security: str | None = None, before: int | None = None
     ) -> AsyncIterator[TradeView]:
-        """Iterate over the trades from the newest (before `before`) to the very first."""
+        """Iterate over all trades with a ``seq`` below `before` (default: all), newest first."""
         while True:
             page = await self.trades_page(security, before)
             for trade in reversed(page.trades):
@@ -86,9 +90,9 @@ class Api:
         start: int | None = None,
         end: int | None = None,
     ) -> list[CandleView]:
-        """Return the candles of ``[start, end)`` (Unix ms), oldest first, in all their pages.
+        """Return the candles of ``[start, end)`` in Unix ms, oldest first.
 
-        Without `start`: the last 1,000 before `end`.
+        Fetches as many pages as it takes. Without `start` it returns the last 1,000 before `end`.
         """
         found: list[CandleView] = []
         while True:
@@ -108,11 +112,11 @@ class Api:
                 return found
             start = page.candles[-1].time + 1
 
-    async def _get(self, path: str, kind: type[Answer], asked: Mapping[str, Any]) -> Answer:
+    async def _get(self, path: str, kind: type[Answer], query: Mapping[str, Any]) -> Answer:
         failures = 0
         while True:
             try:
-                return await self._try(path, kind, asked)
+                return await self._try(path, kind, query)
             except ConnectError as error:
                 if isinstance(error, Refused) and error.status not in BUSY:
                     raise
@@ -122,11 +126,11 @@ class Api:
                     raise
             await asyncio.sleep(delay_s)
 
-    async def _try(self, path: str, kind: type[Answer], asked: Mapping[str, Any]) -> Answer:
-        params = {name: str(value) for name, value in asked.items() if value is not None}
+    async def _try(self, path: str, kind: type[Answer], query: Mapping[str, Any]) -> Answer:
+        params = {name: str(value) for name, value in query.items() if value is not None}
         url = f"{self._base}/api/{path}"
         if self._http.closed:
-            raise ConnectionClosed(1000, "closed by this side")
+            raise ConnectionClosed(1000, "closed by the client")
         try:
             async with asyncio.timeout(TIMEOUT_S), self._http.get(url, params=params) as answer:
                 body = await answer.read()
@@ -139,4 +143,4 @@ class Api:
         try:
             return msgspec.json.decode(body, type=kind)
         except msgspec.MsgspecError as error:
-            raise ConnectError(f"{url}: expected an answer of /api/{path}: {error}") from None
+            raise ConnectError(f"{url}: not a valid answer of /api/{path}: {error}") from None

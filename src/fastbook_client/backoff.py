@@ -1,4 +1,4 @@
-"""How long to wait before something is tried again."""
+"""Exponential backoff: how long to wait before the next attempt."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from msgspec import Struct
 
 
 class Backoff(Struct, frozen=True):
-    """Waits that double from ``first_s`` to ``max_s``, each shortened by up to half at random.
+    """Delays that double from ``first_s`` to ``max_s``, each shortened at random by up to half.
 
-    The chance keeps many clients of one server from coming back in the same moment. After
-    ``attempts_max`` failures in a row it is given up; None: never.
+    The randomness keeps the clients of a server from reconnecting all at once. After
+    ``attempts_max`` consecutive failed retries the caller gives up; None retries forever.
     """
 
     first_s: float = 0.1
@@ -19,7 +19,7 @@ class Backoff(Struct, frozen=True):
     attempts_max: int | None = None
 
     def delay_s(self, failures: int) -> float | None:
-        """Return how long to wait after so many failures in a row (from 1); None: give up."""
+        """Return the delay after `failures` consecutive failures (1 or more); None: give up."""
         if self.attempts_max is not None and failures > self.attempts_max:
             return None
         longest = min(self.max_s, self.first_s * 2.0 ** min(failures - 1, 60))

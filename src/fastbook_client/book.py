@@ -1,4 +1,4 @@
-"""A book kept from the ``depth`` channel, in integer ticks and lots, and checked as it goes."""
+"""A local book built from the ``depth`` channel, in integer ticks and lots, and verified."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from fastbook_wire.words import SideName
 
 
 class Level(NamedTuple):
-    """A price level in the wire's numbers."""
+    """A price level, as the wire's price and amount."""
 
     price: float
     amount: float
 
 
 class _Side:
-    """One side: lots by ticks. O(1) to look up, O(log n) and a move of memory to change."""
+    """One side: lots by ticks. Lookup is O(1); adding or removing one of n levels is O(n)."""
 
     __slots__ = ("_is_bid", "_ticks", "lots")
 
@@ -62,11 +62,11 @@ class _Side:
 
 
 class Book:
-    """One security's whole book as it stood after ``seq``.
+    """The complete book of one security after command ``seq``; ``time`` is in Unix ms.
 
-    It is as new as the last frame that has arrived, which may be newer than the event that you are
-    looking at. ``is_synced`` is False before the first frame, while there is no connection, and
-    from the moment something was found wrong until the book has come anew; it is empty then.
+    It reflects the last frame received, which may be newer than the event being handled.
+    ``is_synced`` is False, and the book empty, before the first frame, while disconnected, and from
+    a detected error until the whole book has been received again.
     """
 
     def __init__(self, security: str, tick_size: float, lot_size: float) -> None:
@@ -77,52 +77,52 @@ class Book:
         self.time = 0
         self.is_synced = False
         self.checks = 0
-        """How many of the server's checksums it has been found equal to."""
+        """Number of the server's checksums that this book has matched."""
         self._asks = _Side(is_bid=False)
         self._bids = _Side(is_bid=True)
 
-    # ---- what it says -------------------------------------------------------------------------
+    # ---- reading ------------------------------------------------------------------------------
 
     @property
     def best_bid(self) -> Level | None:
-        """The highest price that somebody pays; None: nobody does."""
+        """The highest bid; None if there are no bids."""
         return self._best(self._bids)
 
     @property
     def best_ask(self) -> Level | None:
-        """The lowest price that somebody asks; None: nobody does."""
+        """The lowest ask; None if there are no asks."""
         return self._best(self._asks)
 
     @property
     def mid(self) -> float | None:
-        """The middle of the best prices; None without both."""
+        """The midpoint of the best bid and the best ask; None unless both exist."""
         bid, ask = self._bids.best(), self._asks.best()
         if bid is None or ask is None:
             return None
         return self.tick.number(bid + ask) / 2
 
     def levels(self, side: SideName, count: int | None = None) -> list[Level]:
-        """Return the best `count` levels of a side, best first; None: all."""
+        """Return the best `count` levels of a side (None: all), best first."""
         return [self._level(*row) for row in self.ticks_and_lots(side, count)]
 
     def ticks_and_lots(self, side: SideName, count: int | None = None) -> list[tuple[int, int]]:
-        """Return the same in integers: multiples of the tick and the lot size."""
+        """Like `levels`, in integers: (ticks, lots)."""
         return list(islice(self._side(side).rows(), count))
 
     def amount_at(self, side: SideName, price: float) -> float:
-        """Return what rests at a price; 0.0: nothing."""
+        """Return the amount at a price, 0.0 if there is none. O(1)."""
         return self.lot.number(self._side(side).lots.get(self.tick.nearest(price), 0))
 
     def __len__(self) -> int:
-        """Return how many levels both sides have."""
+        """Return the number of levels on both sides."""
         return len(self._asks) + len(self._bids)
 
     def checksum(self) -> int:
-        """Return the checksum of the best levels, as the server would compute it."""
+        """Return the checksum of the best levels, computed as the server does."""
         return checksum(self._asks.rows(), self._bids.rows())
 
     def copy(self) -> Book:
-        """Return a book that stays as this one is now."""
+        """Return an independent copy, which later frames do not change."""
         other = Book.__new__(Book)
         other.__dict__.update(self.__dict__)
         other._asks, other._bids = self._asks.copy(), self._bids.copy()
@@ -138,12 +138,12 @@ class Book:
     def _level(self, ticks: int, lots: int) -> Level:
         return Level(self.tick.number(ticks), self.lot.number(lots))
 
-    # ---- how it is kept -----------------------------------------------------------------------
+    # ---- updating -----------------------------------------------------------------------------
 
     def apply(self, frame: Depth) -> str | None:
-        """Take a depth frame; return what is wrong with it, after which only a whole book helps.
+        """Apply a depth frame; return an error message if it does not follow the previous one.
 
-        Changes are ignored while the whole book is awaited.
+        After an error the book is empty, and changes are ignored until a whole book arrives.
         """
         if frame.prev_seq is None:
             self._asks.clear()
@@ -161,22 +161,24 @@ class Book:
         return None
 
     def check(self, frame: Checksum) -> str | None:
-        """Compare with the server's checksum; return what is wrong, as `apply` does."""
+        """Compare the book with the server's checksum; return an error message as `apply` does."""
         if not self.is_synced:
             return None
         if frame.seq != self.seq:
             expected = self.seq
             self.lose()
-            return f"a depth frame was missed: expected a checksum at {expected}, got {frame.seq}"
+            return (
+                f"a depth frame was missed: expected a checksum at seq {expected}, got {frame.seq}"
+            )
         own = self.checksum()
         if own != frame.checksum:
             self.lose()
-            return f"the checksum at seq {frame.seq} is {frame.checksum}, that of this book {own}"
+            return f"checksum at seq {frame.seq}: expected {frame.checksum}, got {own}"
         self.checks += 1
         return None
 
     def lose(self) -> None:
-        """Forget everything until the whole book comes."""
+        """Empty the book until a whole one arrives."""
         self._asks.clear()
         self._bids.clear()
         self.is_synced = False

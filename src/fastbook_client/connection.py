@@ -1,7 +1,7 @@
-"""One connection, frame by frame: the low level, for tools that count every microsecond.
+"""A single connection, frame by frame: the low-level interface for latency-sensitive tools.
 
-`dial` opens it, `Connection` sends commands and receives frames; nothing is remembered, conflated
-or tried again. `fastbook_client.connect` gives what a trading program wants.
+`dial` opens a connection, `Connection` sends commands and receives frames. Nothing is stored,
+conflated or retried. A trading program is better served by `fastbook_client.connect`.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from fastbook_wire.frames import Welcome
 
 Json = dict[str, Any]
 
-# What a book or an opening frame of a busy market may weigh.
+# Room for the whole book of a busy market in one frame.
 FRAME_BYTES_MAX = 64 * 2**20
 HEARTBEAT_S = 20.0
-"""A server that has not answered a ping for half of it is gone."""
+"""Interval of WebSocket pings; a server silent for half of it after one is considered lost."""
 OPEN_TIMEOUT_S = 10.0
-"""How long a server may take from the first packet to its ``welcome``."""
+"""Time limit for connecting, from the first packet to the ``welcome``."""
 CLOSE_TIMEOUT_S = 2.0
 NO_CLOSE_CODE = 1006
 
@@ -38,7 +38,7 @@ _decode_error = msgspec.json.Decoder(ErrorAnswer).decode
 
 
 class _Socket(aiohttp.ClientWebSocketResponse[Any]):
-    """aiohttp's WebSocket that remembers its transport, so that many frames can be one write."""
+    """aiohttp's WebSocket with its transport exposed, so that many frames can be one write."""
 
     def __init__(self, reader: Any, writer: Any, *args: Any, **kwargs: Any) -> None:
         super().__init__(reader, writer, *args, **kwargs)
@@ -47,10 +47,10 @@ class _Socket(aiohttp.ClientWebSocketResponse[Any]):
 
 
 class Connection:
-    """An open connection. ``welcome`` is the server's first frame, ``opened_by`` its bytes."""
+    """An open connection; ``welcome`` is the server's first frame, ``opened_by`` its bytes."""
 
     def __init__(self, ws: aiohttp.ClientWebSocketResponse[Any], opened_by: bytes) -> None:
-        assert isinstance(ws, _Socket), "dial() opens it"
+        assert isinstance(ws, _Socket), "dial() makes connections"
         self._ws = ws
         self.opened_by = opened_by
         self.welcome = _decode_welcome(opened_by)
@@ -62,21 +62,21 @@ class Connection:
 
     @property
     def resume_token(self) -> str:
-        """The secret with which a later connection can be the same user."""
+        """The secret that lets a later connection resume this user."""
         return self.welcome.resume_token
 
     @property
     def is_open(self) -> bool:
-        """Whether what is sent now may still reach the server."""
+        """Whether a command sent now can still reach the server."""
         return not self._ws.transport.is_closing()
 
     async def send(self, command: Any) -> None:
-        """Send one command: a struct of ``wire.commands``, or a dict such as ``{"op": "ping"}``.
+        """Send a command: a struct of `fastbook_wire.commands` or a dict like ``{"op": "ping"}``.
 
-        Its reply comes among the frames. Waits while the server does not read.
+        Waits while the server is not reading. The reply arrives among the other frames.
 
         Raises:
-            ConnectionClosed: the connection has ended.
+            ConnectionClosed: the connection has been closed or lost.
         """
         try:
             await self._ws.send_str(_encode(command).decode())
@@ -84,27 +84,27 @@ class Connection:
             raise ConnectionClosed(self._ws.close_code or NO_CLOSE_CODE, str(error)) from None
 
     def send_many(self, commands: Iterable[bytes]) -> None:
-        """Send commands that are JSON bytes already, all in one write; never waits.
+        """Send commands, already encoded as JSON, in a single write; never waits.
 
-        The caller bounds what is in flight. After the connection's end it does nothing: `receive`
-        tells of that.
+        The caller bounds what is in flight. On a closed connection this does nothing; `receive`
+        reports the end.
         """
         if not self._ws.transport.is_closing():
             self._ws.transport.write(b"".join(map(masked_text, commands)))
 
     async def receive(self) -> Json:
-        """Return the next frame of the server, decoded.
+        """Return the server's next frame, decoded from JSON.
 
         Raises:
-            ConnectionClosed: there is none any more.
+            ConnectionClosed: the connection has ended; no more frames will arrive.
         """
         return _decode(await self.receive_bytes())
 
     async def receive_bytes(self) -> bytes:
-        """Return the next frame of the server as it came; gives way only if none has arrived.
+        """Return the server's next frame as received; suspends only if none has arrived yet.
 
         Raises:
-            ConnectionClosed: there is none any more.
+            ConnectionClosed: the connection has ended; no more frames will arrive.
         """
         message = await self._ws.receive()
         if message.type is aiohttp.WSMsgType.TEXT:
@@ -113,15 +113,15 @@ class Connection:
         raise _closed(self._ws, message)
 
     async def close(self) -> None:
-        """Say goodbye."""
+        """Close the connection with a WebSocket close handshake."""
         await self._ws.close()
 
 
 def masked_text(payload: bytes) -> bytes:
-    """Return a text frame as a client must send it: masked with a key of its own (RFC 6455, 5.3).
+    """Return a WebSocket text frame, masked with a random key as RFC 6455, 5.3 requires of clients.
 
-    The mask goes over the payload as one long number, which is several times as fast as byte by
-    byte, and fast enough for frames of commands.
+    The payload is masked as one large integer, several times faster than byte by byte and fast
+    enough for frames of commands.
     """
     length = len(payload)
     key = random.getrandbits(32).to_bytes(4, "big")
@@ -136,7 +136,7 @@ def masked_text(payload: bytes) -> bytes:
 
 
 def new_http() -> aiohttp.ClientSession:
-    """Return what connections are dialled and requests are made with; the caller closes it."""
+    """Return the HTTP session for `dial` and `Api`; the caller closes it."""
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=OPEN_TIMEOUT_S)
     return aiohttp.ClientSession(timeout=timeout, ws_response_class=_Socket)
 
@@ -151,15 +151,17 @@ async def dial(
     cancel_on_disconnect: bool = False,
     http: aiohttp.ClientSession | None = None,
 ) -> AsyncIterator[Connection]:
-    """Connect to a server; yields when it has said who we are.
+    """Connect to a server; yields the `Connection` once ``welcome`` has arrived.
 
-    `url` is ``ws://HOST:PORT/ws``, ``http://HOST:PORT`` or ``HOST:PORT``. Without `feed` no public
-    frames come. `resume` is the token of an earlier connection.
+    `url` is ``ws://HOST:PORT/ws``, ``http://HOST:PORT`` or ``HOST:PORT``. `security` is the default
+    of ``add``, and its books and trades arrive unless `feed` is False. `resume` is the token of an
+    earlier connection, whose user is resumed. With `cancel_on_disconnect` the server cancels the
+    user's orders if the connection ends and is not resumed in time.
 
     Raises:
-        ConnectError: there is no such server, or (Refused) it does not let us in.
-        ConnectionClosed: it ended the connection before it said anything.
-        ValueError: `url` is none.
+        ConnectError: the server cannot be reached, or it refused the connection (Refused).
+        ConnectionClosed: the server closed the connection before its ``welcome``.
+        ValueError: `url` has none of these forms.
     """
     endpoint = Endpoint.parse(url)
     query = _query(security, resume, feed, cancel_on_disconnect)
@@ -179,7 +181,7 @@ async def dial(
         try:
             connection = Connection(ws, first.data)
         except msgspec.MsgspecError as error:
-            raise ConnectError(f"that is no fastbook server: {error}") from None
+            raise ConnectError(f"not a fastbook server: {error}") from None
         yield connection
 
 
@@ -198,7 +200,7 @@ async def _open(
             timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_TIMEOUT_S),
         )
     except aiohttp.WSServerHandshakeError as error:
-        # A plain request is answered as the handshake was, and its answer can be read.
+        # aiohttp hides the body of a refused handshake; a plain GET gets the same answer, readable.
         async with http.get("http" + endpoint.ws.removeprefix("ws"), params=query) as answer:
             raise refused(error.status, await answer.read(), answer.reason) from None
     async with ws:
@@ -206,7 +208,7 @@ async def _open(
 
 
 def refused(status: int, body: bytes, reason: str | None) -> Refused:
-    """Return what an HTTP answer that is no success says."""
+    """Return the exception for an HTTP error response."""
     try:
         error = _decode_error(body)
     except msgspec.MsgspecError:

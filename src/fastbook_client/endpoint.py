@@ -1,4 +1,4 @@
-"""Where a server is: the ways people write it down."""
+"""The address of a server, in every form that users write it."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ _SCHEMES = {"http": False, "ws": False, "https": True, "wss": True}
 
 
 class Endpoint(NamedTuple):
-    """A server's two addresses: ``ws`` for the WebSocket, ``http`` (no slash at the end)."""
+    """A server's URLs: ``ws`` of the WebSocket, ``http`` of the rest, without a final slash."""
 
     ws: str
     http: str
 
     @classmethod
     def parse(cls, url: str) -> Endpoint:
-        """Return the addresses of ``http://HOST:PORT``, ``ws://HOST:PORT/ws`` or ``HOST:PORT``.
+        """Return the endpoint of ``http://HOST:PORT``, ``ws://HOST:PORT/ws`` or ``HOST:PORT``.
 
-        A path is kept, for servers behind a proxy; ``/ws`` at its end is the WebSocket's own.
+        A path is kept, for servers behind a proxy, except for a final ``/ws``.
 
         Raises:
-            ValueError: it is none of these.
+            ValueError: `url` has none of these forms.
         """
         wrong = f"expected a URL such as http://127.0.0.1:8080, got {url!r}"
         try:
             parts = urlsplit(url if "://" in url else f"http://{url}")
-            _ = parts.port  # is not looked at before
-        except ValueError as error:  # an open bracket, a port out of range
+            _ = parts.port  # urlsplit() checks the port only when it is read
+        except ValueError as error:  # an unclosed bracket, a port out of range
             raise ValueError(f"{wrong}: {error}") from None
         if parts.scheme not in _SCHEMES or not parts.hostname or parts.query or parts.fragment:
             raise ValueError(wrong)

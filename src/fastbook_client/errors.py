@@ -1,15 +1,15 @@
-"""What can go wrong, as exceptions.
+"""The exceptions of the client library.
 
 ::
 
     FastbookError
-    ├── ConnectError            no connection can be had: nobody there, or refused
-    │   └── Refused             the server said no to the connection, or to an HTTP request
-    ├── ConnectionClosed        there is no connection any more, and there will be none
-    │   └── TooSlow             … because the events were not read
-    ├── NotConnected            the connection is being made anew; nothing was sent
-    ├── Unanswered              it was sent, and the connection went before the answer
-    └── Rejected                the server said no to a command
+    ├── ConnectError            the server cannot be reached
+    │   └── Refused             the server refused the connection or an HTTP request
+    ├── ConnectionClosed        the connection has ended for good
+    │   └── TooSlow             … because the program did not read its events
+    ├── NotConnected            the client is reconnecting; the command was not sent
+    ├── Unanswered              the command was sent, but the connection was lost before the reply
+    └── Rejected                the server refused the command
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from typing import Any
 
 
 class FastbookError(Exception):
-    """The base of all that this package raises of its own accord."""
+    """Base of every exception that is particular to this package."""
 
 
 class ConnectError(FastbookError):
-    """There is no such server, or it does not answer as one."""
+    """The server cannot be reached, or does not answer like a fastbook server."""
 
 
 class Refused(ConnectError):
-    """The server answered a request with an error; the message is its own.
+    """The server answered an HTTP request with an error, whose message this carries.
 
-    ``status`` is that of HTTP; ``code`` and ``parameter`` are the server's, if it named them.
+    ``status`` is the HTTP status; ``code`` and ``parameter`` are the server's, None if absent.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Refused(ConnectError):
 
 
 class ConnectionClosed(FastbookError):
-    """The connection has ended for good; ``code`` is the close code, 1006 if there was none."""
+    """The connection has ended for good; ``code`` is its close code, 1006 if there was none."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(f"connection closed with {code}{': ' + reason if reason else ''}")
@@ -50,48 +50,48 @@ class ConnectionClosed(FastbookError):
 
 
 class TooSlow(ConnectionClosed):
-    """The events were not read, and no more are kept: the connection was given up."""
+    """The connection was closed because ``queue_max`` events were waiting unread."""
 
     def __init__(self, queue_max: int) -> None:
         reason = (
-            f"{queue_max} events wait to be read, which is queue_max: iterate over the market, "
-            "or connect with queue_max=0 to get no events"
+            f"{queue_max} events are unread, the limit of queue_max: iterate over the market, "
+            "or connect with queue_max=0 to receive no events"
         )
         super().__init__(1000, reason)
 
 
 class NotConnected(FastbookError):
-    """There is no connection right now; the command was not sent."""
+    """The client is reconnecting; the command was not sent."""
 
     def __init__(self) -> None:
-        super().__init__("not connected at the moment: nothing was sent (wait for Resynced)")
+        super().__init__("not connected: the command was not sent (wait for Resynced)")
 
 
 class Unanswered(FastbookError):
-    """The connection went before the answer came: whether the command was done is not known.
+    """The connection was lost before the reply: the command may or may not have been executed.
 
-    Nothing is ever sent again by itself. An order's outcome is told by
-    ``await market.outcome(error.client_order_id)`` once ``Resynced`` has come; other commands can
-    be given again.
+    No command is ever resent automatically. Once ``Resynced`` has arrived,
+    ``await market.outcome(error.client_order_id)`` returns the state of the order; every other
+    command is safe to repeat. ``client_order_id`` is None unless the command was an order.
     """
 
     def __init__(self, command: Any, client_order_id: str | None = None) -> None:
         how = (
-            f"ask with market.outcome({client_order_id!r}) when the connection is back"
+            f"after reconnecting, call market.outcome({client_order_id!r})"
             if client_order_id is not None
-            else "look at market.orders() when the connection is back"
+            else "after reconnecting, check market.orders()"
         )
         name = type(command).__name__
-        super().__init__(f"the connection went before {name} was answered: outcome unknown; {how}")
+        super().__init__(f"connection lost before the reply to {name}: outcome unknown; {how}")
         self.command = command
         self.client_order_id = client_order_id
 
 
 class Rejected(FastbookError):
-    """The server refused a command; nothing has changed.
+    """The server refused a command, which had no effect.
 
-    ``code`` is one of ``fastbook_wire.words.Code``; ``retry_after_ms`` says when it makes
-    sense to try again, if it does.
+    ``code`` is one of `fastbook_wire.words.Code`. ``retry_after_ms`` is the time to wait before
+    another attempt, None if waiting alone does not help.
     """
 
     def __init__(self, code: str, message: str, retry_after_ms: int | None = None) -> None:

@@ -1,4 +1,4 @@
-"""What a market tells: the frames of the wire, and what only the client itself can know."""
+"""The events of a market: frames of the wire, and events of the client itself."""
 
 from __future__ import annotations
 
@@ -23,17 +23,18 @@ from fastbook_wire.words import Reason, Status
 
 
 class Disconnected(Struct, frozen=True):
-    """The connection is lost; the next attempt comes in ``retry_in_s``."""
+    """The connection was lost, or an attempt failed; the next one follows in ``retry_in_s``."""
 
     reason: str
     retry_in_s: float
 
 
 class Resynced(Struct, frozen=True):
-    """There is a connection again, or one was resumed; these are all open orders of the user.
+    """The client is connected again and knows all open orders of the user.
 
-    ``same_user`` False: the server does not know the old user any more, and ``user_id`` is a new
-    one. An order that was open before and is not in ``orders`` has ended meanwhile.
+    An order that was open before and is missing from ``orders`` has ended in the meantime. If
+    ``same_user`` is False, the server no longer knew the old user, and ``user_id`` is a new one.
+    Also sent after the first connection if it was made to resume a user.
     """
 
     user_id: str
@@ -42,14 +43,18 @@ class Resynced(Struct, frozen=True):
 
 
 class BookReset(Struct, frozen=True):
-    """The local book of a security was found wrong, and is being fetched anew."""
+    """The local book of a security failed verification and is being fetched again."""
 
     security: str
     reason: str
 
 
 class TradesMissed(Struct, frozen=True):
-    """Trades between these two (``seq``, both exclusive) cannot be had; None: before the first."""
+    """Trades with ``after_seq`` < ``seq`` < ``before_seq`` are missing and cannot be fetched.
+
+    ``after_seq`` is None if no trade was known before. ``before_seq`` is None if the server's
+    trades no longer continue the known ones.
+    """
 
     security: str
     after_seq: int | None
@@ -58,24 +63,24 @@ class TradesMissed(Struct, frozen=True):
 
 
 class OrderState(OrderView, kw_only=True):
-    """An order as the reply to its command left it."""
+    """An order's state, as the reply to a command reported it; it is not updated later."""
 
     status: Status
     reason: Reason | None = None
 
     @property
     def filled(self) -> float:
-        """What has been bought or sold, to the nearest double."""
+        """The filled amount, rounded to a double."""
         return self.amount - self.remaining
 
     @property
     def is_open(self) -> bool:
-        """Whether it rests in the book."""
+        """Whether the order rests in the book."""
         return self.status in ("open", "partiallyFilled")
 
     @classmethod
     def of(cls, frame: OrderFrame) -> OrderState:
-        """Return the order of a frame that is no refusal."""
+        """Return the order in a frame that is not a refusal."""
         view = frame.order
         assert view is not None
         assert frame.status != "rejected"
@@ -101,4 +106,7 @@ Event = (
     | BookReset
     | TradesMissed
 )
-"""All that ``async for event in market`` gives. Replies come here only if nobody waits for them."""
+"""Everything that ``async for event in market`` yields.
+
+Replies are events only if no caller waits for them any longer.
+"""

@@ -1,6 +1,6 @@
-"""What outlives a connection: who we are, what we follow, which commands wait for an answer.
+"""What outlives a connection: the user, the subscriptions and the commands that await a reply.
 
-`Link.run` keeps a connection, hands each frame to whom it concerns, and comes back after a loss.
+`Link.run` stays connected, dispatches each frame and reconnects after a loss.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ BAD_FRAME = 1002
 BOOK_PATIENCE = Backoff()
 RETRY_MS_MIN = 10
 FRAMES_PER_TURN = 64
-"""Frames that are taken before the user's own tasks get a turn."""
+"""Frames handled in a row before the program's own tasks get a turn."""
 
 _PRIVATE = PrivateFrame.__args__
 _EVENTS = {frame.__struct_config__.tag for frame in FRAMES}
@@ -59,9 +59,9 @@ _EVENTS = {frame.__struct_config__.tag for frame in FRAMES}
 _encode = msgspec.json.Encoder().encode
 _decode: Callable[[bytes], ServerFrame] = msgspec.json.Decoder(ServerFrame).decode
 
-Follow = tuple[Channel, str]
-OnAnswer = Callable[[PrivateFrame | None], None]
-"""Called with the reply to a command; None: the connection went before it."""
+Subscription = tuple[Channel, str]
+OnReply = Callable[[PrivateFrame | None], None]
+"""Called with the reply to a command; None: the connection was lost first."""
 
 
 class _OnlyEvent(Struct):
@@ -69,7 +69,7 @@ class _OnlyEvent(Struct):
 
 
 class Options(Struct, frozen=True, kw_only=True):
-    """How to connect, the first time and again."""
+    """How to connect and reconnect; see `fastbook_client.connect`."""
 
     security: str | None
     resume: str | None
@@ -80,27 +80,27 @@ class Options(Struct, frozen=True, kw_only=True):
 
 
 class Link:
-    """One user's dealings with a server, over as many connections as it takes."""
+    """One user's link to a server, over as many connections as it takes."""
 
     def __init__(self, endpoint: Endpoint, options: Options, http: aiohttp.ClientSession) -> None:
-        self.api = Api(http, endpoint.http, _patience(options.reconnect))
+        self.api = Api(http, endpoint.http, _http_backoff(options.reconnect))
         self.mailbox = Mailbox(options.queue_max)
-        # Feeds have a patience of their own: as long as there is a connection.
+        # No retries here: `Subscriptions` fetches missed trades for as long as it is connected.
         history = Api(http, endpoint.http, Backoff(attempts_max=0))
-        self.feeds = Subscriptions(self.mailbox, history, self._mend_book, self._give_up)
+        self.feeds = Subscriptions(self.mailbox, history, self._refetch_book, self._give_up)
         self.welcome: Welcome | None = None
         self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        """Done when the first connection is there, or cannot be had."""
-        self.follows: dict[Follow, None] = {}
+        """Done when the first connection is open or has failed."""
+        self.follows: dict[Subscription, None] = {}
         self._endpoint = endpoint
         self._options = options
         self._http = http
         self._connection: Connection | None = None
         self._ended: FastbookError | None = None
-        self._pending: dict[int, OnAnswer] = {}
+        self._pending: dict[int, OnReply] = {}
         self._refs = itertools.count(1)
         self._timers: set[asyncio.TimerHandle] = set()
-        self._was_listed = False  # an orders frame came unasked: the user was resumed
+        self._was_listed = False  # an orders frame came unrequested: the user was resumed
         self._failure: Exception | None = None
 
     # ---- commands -----------------------------------------------------------------------------
@@ -110,15 +110,18 @@ class Link:
         """Whether commands can be sent."""
         return self._connection is not None and self._connection.is_open
 
-    async def ask(self, command: Any) -> Any:
+    async def request(self, command: Any) -> Any:
         """Send a command; return its reply.
 
         Raises:
-            Rejected, Unanswered, NotConnected, ConnectionClosed: see there.
+            Rejected: the server refused the command.
+            Unanswered: the connection was lost before the reply.
+            NotConnected: the client is reconnecting; nothing was sent.
+            ConnectionClosed: the connection has ended for good; nothing was sent.
         """
         future: asyncio.Future[PrivateFrame] = asyncio.get_running_loop().create_future()
 
-        def on_answer(frame: PrivateFrame | None) -> None:
+        def on_reply(frame: PrivateFrame | None) -> None:
             if future.done():
                 return
             if frame is not None:
@@ -131,27 +134,27 @@ class Link:
             raise self._ended
         if not self.is_connected:
             raise NotConnected
-        ref = self._send(command, on_answer)
+        ref = self._send(command, on_reply)
         try:
-            answer = await future
+            reply = await future
         finally:
             self._pending.pop(ref, None)
-        match answer:
+        match reply:
             case OrderFrame(status="rejected") | Error():
-                raise Rejected(answer.code or "", answer.message or "", answer.retry_after_ms)
-        return answer
+                raise Rejected(reply.code or "", reply.message or "", reply.retry_after_ms)
+        return reply
 
-    def _send(self, command: Any, on_answer: OnAnswer) -> int:
+    def _send(self, command: Any, on_reply: OnReply) -> int:
         assert self._connection is not None
         ref = command.ref = next(self._refs)
-        self._pending[ref] = on_answer
-        self._connection.send_many((_encode(command),))  # a loss is told by its reader
+        self._pending[ref] = on_reply
+        self._connection.send_many((_encode(command),))  # `_read` notices a loss
         return ref
 
     async def follow(self, channel: Channel, security: str) -> None:
-        """Subscribe, now and after every loss, until `unfollow`."""
+        """Subscribe, and subscribe again after each reconnect, until `unfollow`."""
         command = Subscribe(channel=channel, security=security)
-        await self.ask(command)
+        await self.request(command)
         if channel == "depth":
             await self.feeds.until_synced(security)
             book = self.feeds.books.get(security)
@@ -160,12 +163,12 @@ class Link:
 
     async def unfollow(self, channel: Channel, security: str) -> None:
         """Unsubscribe."""
-        await self.ask(Unsubscribe(channel=channel, security=security))
+        await self.request(Unsubscribe(channel=channel, security=security))
 
     # ---- the connection -----------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Stay connected until cancelled, or until it makes no sense any more."""
+        """Stay connected until cancelled or until another attempt would be pointless."""
         loop = asyncio.get_running_loop()
         failures, opened_s = 0, 0.0
         try:
@@ -184,10 +187,10 @@ class Link:
                         return
                     self.mailbox.put(Disconnected(str(error), delay_s))
                     await asyncio.sleep(delay_s)
-        except FastbookError as error:  # too slow even for what the connection does
+        except FastbookError as error:  # TooSlow, by an event about the connection itself
             self._end(error)
-        except Exception as error:  # our own fault: it must not look like an end
-            self._end(FastbookError(f"the client failed: {error!r}"))
+        except Exception as error:  # a bug of ours, which must not pass for a regular end
+            self._end(FastbookError(f"internal error of the client: {error!r}"))
             raise
         finally:
             self._end(None)
@@ -208,13 +211,13 @@ class Link:
         before, self.welcome = self.welcome, connection.welcome
         self._connection = connection
         self._was_listed = False
-        self.feeds.meet(connection.welcome.instruments)
-        default: Follow = ("book", connection.welcome.security)
+        self.feeds.connected(connection.welcome.instruments)
+        default: Subscription = ("book", connection.welcome.security)
         if before is None and self._options.feed:
             self.follows[default] = None
-        for follow in self.follows:
-            if follow != default:
-                self._follow_again(follow)
+        for subscription in self.follows:
+            if subscription != default:
+                self._resubscribe(subscription)
         if before is not None or self._options.resume is not None:
             self._resync(None if before is None else before.user_id)
         if not self.opened.done():
@@ -230,34 +233,34 @@ class Link:
             try:
                 frame = _decode(payload)
             except msgspec.MsgspecError as error:
-                self._misunderstood(payload, error)
+                self._check_unknown(payload, error)
                 continue
-            self._take(frame)
+            self._handle(frame)
             number += 1
             if number % FRAMES_PER_TURN == 0:
                 await asyncio.sleep(0)
 
-    def _take(self, frame: ServerFrame) -> None:
+    def _handle(self, frame: ServerFrame) -> None:
         if not isinstance(frame, _PRIVATE):
             if not isinstance(frame, Welcome):
-                self.feeds.take(frame)  # type: ignore[arg-type]
+                self.feeds.handle(frame)  # type: ignore[arg-type]
             return
         if isinstance(frame, Subscribed):
             self.follows[frame.channel, frame.security] = None
-            self.feeds.starts(frame.channel, frame.security)
+            self.feeds.subscribed(frame.channel, frame.security)
         elif isinstance(frame, Unsubscribed):
             self.follows.pop((frame.channel, frame.security), None)
-            self.feeds.ends(frame.channel, frame.security)
-        on_answer = self._pending.pop(frame.ref, None) if isinstance(frame.ref, int) else None
-        if on_answer is not None:
-            on_answer(frame)
+            self.feeds.unsubscribed(frame.channel, frame.security)
+        on_reply = self._pending.pop(frame.ref, None) if isinstance(frame.ref, int) else None
+        if on_reply is not None:
+            on_reply(frame)
         elif isinstance(frame, OrdersFrame) and frame.ref is None:
             self._was_listed = True
         else:
             self.mailbox.put(frame)
 
-    def _misunderstood(self, payload: bytes, error: Exception) -> None:
-        """Pass over a frame of a kind that a newer server may have; others end the connection."""
+    def _check_unknown(self, payload: bytes, error: Exception) -> None:
+        """Accept a frame of an unknown kind, as a newer server may send; raise for any other."""
         with contextlib.suppress(msgspec.MsgspecError):
             if msgspec.json.decode(payload, type=_OnlyEvent).event not in _EVENTS:
                 return
@@ -266,26 +269,26 @@ class Link:
     # ---- after a loss -------------------------------------------------------------------------
 
     def _lost(self, failures: int, error: FastbookError) -> int:
-        """Tell everybody who waits; return how many failures in a row this makes."""
+        """Inform every waiting caller; return the number of consecutive failures."""
         self._connection = None
-        self.feeds.lost()
+        self.feeds.disconnected()
         for timer in self._timers:
             timer.cancel()
         self._timers.clear()
         waiting, self._pending = self._pending, {}
-        for on_answer in waiting.values():
-            on_answer(None)
+        for on_reply in waiting.values():
+            on_reply(None)
         if not self.opened.done():
             self.opened.set_exception(error)
-            self.opened.exception()  # whoever waits is told; nobody need
+            self.opened.exception()  # retrieved, because perhaps nobody awaits it
         return failures + 1
 
     def _delay_s(self, error: FastbookError, failures: int) -> float | None:
-        """Return when to try again; None: never."""
+        """Return the delay before the next attempt; None: give up."""
         if self._options.reconnect is None or self.welcome is None or isinstance(error, TooSlow):
             return None
         if isinstance(error, ConnectionClosed) and error.code == RESUMED_ELSEWHERE:
-            return None  # or both would cut each other off for ever
+            return None  # otherwise both would keep resuming the user from each other
         if isinstance(error, Refused) and 400 <= error.status < 500 and error.status != 429:
             return None
         return self._options.reconnect.delay_s(failures)
@@ -295,95 +298,96 @@ class Link:
             self._lost(0, error or ConnectionClosed(1000, "closed"))
             if isinstance(error, ConnectError):
                 error = ConnectionClosed(1006, str(error))
-            self._ended = error or ConnectionClosed(1000, "closed by this side")
+            self._ended = error or ConnectionClosed(1000, "closed by the client")
             self.mailbox.end(error)
 
     def _give_up(self, error: Exception) -> None:
-        """End because of what went wrong beside the reading of frames."""
+        """End the link after an error outside `_read`, which then raises it."""
         self._failure = error
         if self._connection is not None:
             closing = asyncio.ensure_future(self._connection.close())
             closing.add_done_callback(lambda done: done.cancelled() or done.exception())
 
     def _resync(self, old_user_id: str | None) -> None:
-        """Ask for the open orders, and tell the user when they are here."""
+        """Request the open orders; queue `Resynced` when they arrive."""
 
-        def on_answer(frame: PrivateFrame | None) -> None:
+        def on_reply(frame: PrivateFrame | None) -> None:
             assert self.welcome is not None
             if isinstance(frame, OrdersFrame):
                 user_id = self.welcome.user_id
                 same = self._was_listed if old_user_id is None else user_id == old_user_id
                 self.mailbox.put(Resynced(user_id, same, frame.orders))
-            elif isinstance(frame, Error):  # the database is away, or so
-                self._later(_patient(frame), lambda: self._resync(old_user_id))
+            elif isinstance(frame, Error):  # for example, the database is down
+                self._later(_retry_delay_s(frame), lambda: self._resync(old_user_id))
 
-        self._send(Orders(), on_answer)
+        self._send(Orders(), on_reply)
 
-    def _follow_again(self, follow: Follow) -> None:
-        channel, security = follow
+    def _resubscribe(self, subscription: Subscription) -> None:
+        channel, security = subscription
 
-        def on_answer(frame: PrivateFrame | None) -> None:
-            if isinstance(frame, Error) and follow in self.follows:
+        def on_reply(frame: PrivateFrame | None) -> None:
+            if isinstance(frame, Error) and subscription in self.follows:
                 if frame.retry_after_ms is None:
-                    del self.follows[follow]
+                    del self.follows[subscription]
                     self.mailbox.put(frame)
                 else:
-                    self._later(_patient(frame), lambda: self._follow_again(follow))
+                    self._later(_retry_delay_s(frame), lambda: self._resubscribe(subscription))
 
-        if follow in self.follows and self._connection is not None:
-            self._send(Subscribe(channel=channel, security=security), on_answer)
+        if subscription in self.follows and self._connection is not None:
+            self._send(Subscribe(channel=channel, security=security), on_reply)
 
-    def _mend_book(self, security: str, times: int) -> None:
-        """Get a book anew: at once, and ever later if that has not helped."""
+    def _refetch_book(self, security: str, times: int) -> None:
+        """Fetch a wrong book again: at once the first time, then after growing delays."""
         delay_s = 0.0 if times == 1 else BOOK_PATIENCE.delay_s(times - 1) or 0.0
-        self._later(delay_s, lambda: self._follow_again(("depth", security)))
+        self._later(delay_s, lambda: self._resubscribe(("depth", security)))
 
-    def _later(self, delay_s: float, again: Callable[[], None]) -> None:
+    def _later(self, delay_s: float, action: Callable[[], None]) -> None:
         def fire() -> None:
             self._timers.discard(timer)
-            again()
+            action()
 
         timer = asyncio.get_running_loop().call_later(delay_s, fire)
         self._timers.add(timer)
 
 
-def _patient(frame: Error) -> float:
-    """Return in how many seconds it makes sense to try again, as the server has said."""
+def _retry_delay_s(frame: Error) -> float:
+    """Return how long to wait before another attempt, as the server suggests (default: 1 s)."""
     return max(frame.retry_after_ms or 1_000, RETRY_MS_MIN) / 1_000
 
 
-def _patience(reconnect: Backoff | None) -> Backoff:
-    """Return how to repeat questions by HTTP: as eagerly as connecting, but not for ever."""
+def _http_backoff(reconnect: Backoff | None) -> Backoff:
+    """Return the retry policy of HTTP queries: as eager as reconnecting, but never endless."""
     if reconnect is None:
         return PATIENCE
     return Backoff(reconnect.first_s, min(reconnect.max_s, PATIENCE.max_s), PATIENCE.attempts_max)
 
 
 @contextlib.asynccontextmanager
-async def open_session(endpoint: Endpoint, options: Options) -> AsyncIterator[Link]:
-    """Keep a session connected while the block runs.
+async def open_link(endpoint: Endpoint, options: Options) -> AsyncIterator[Link]:
+    """Keep a link connected while the block runs; yields it once it is connected.
 
     Raises:
-        ConnectError, ConnectionClosed: the first connection cannot be had.
+        ConnectError: the server cannot be reached or refused the connection.
+        ConnectionClosed: the server closed the first connection before its ``welcome``.
     """
     async with new_http() as http:
-        session = Link(endpoint, options, http)
-        living = asyncio.create_task(session.run(), name=f"connection to {endpoint.http}")
+        link = Link(endpoint, options, http)
+        running = asyncio.create_task(link.run(), name=f"connection to {endpoint.http}")
         try:
-            await session.opened
-            yield session
+            await link.opened
+            yield link
         finally:
-            await _cancel(living)
+            await _cancel(running)
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:
-    """Cancel a task and wait for its end; a cancellation of who waits is not swallowed."""
-    waiting = asyncio.current_task()
-    assert waiting is not None
-    before = waiting.cancelling()
+    """Cancel a task and wait for its end; a cancellation of the caller still propagates."""
+    caller = asyncio.current_task()
+    assert caller is not None
+    before = caller.cancelling()
     task.cancel()
     try:
         await task
     except asyncio.CancelledError:
-        if waiting.cancelling() > before:
+        if caller.cancelling() > before:
             raise

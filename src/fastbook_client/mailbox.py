@@ -1,8 +1,8 @@
-"""The events that wait for the user: bounded, whatever the user does.
+"""The queue of unread events, bounded however slowly the program reads.
 
-Of books, tickers, candles and depth changes the newest state is kept: a frame that is still unread
-takes the next one in. Everything else (trades, the user's own orders, what the connection does) is
-kept one by one, up to a bound.
+Books, tickers, candles and depth changes are conflated: a new frame is merged into the unread one.
+All other events (trades, the user's own orders, changes of the connection) are queued one by one,
+up to a bound.
 """
 
 from __future__ import annotations
@@ -25,46 +25,46 @@ from fastbook_wire.frames import (
 )
 
 CANDLES_MAX = 5_000
-"""Unread candles of one channel; beyond it the oldest are dropped, `/api/candles` has them."""
+"""Unread candles per channel; the oldest beyond it are dropped (`/api/candles` has them)."""
 
 Key = tuple[str, ...]
 
 
-class _Unread(Protocol):
-    """A place in the queue that takes later frames in."""
+class _Conflated(Protocol):
+    """An unread event into which later frames of the same channel are merged."""
 
     key: Key
 
-    def take(self, frame: Event) -> None:
-        """Take a later frame in."""
+    def merge(self, frame: Event) -> None:
+        """Merge a later frame."""
 
     def event(self) -> Event:
-        """Return what the user gets."""
+        """Return the merged event."""
 
 
 class _Newest:
-    """Of books and tickers the newest says it all."""
+    """A book or ticker: the newest frame replaces the one before."""
 
     def __init__(self, key: Key, frame: Event) -> None:
         self.key = key
         self._frame = frame
 
-    def take(self, frame: Event) -> None:
+    def merge(self, frame: Event) -> None:
         self._frame = frame
 
     def event(self) -> Event:
         return self._frame
 
 
-class _AllCandles:
-    """Each bucket's newest state."""
+class _MergedCandles:
+    """Candles: the newest state of each bucket."""
 
     def __init__(self, key: Key, frame: Candles) -> None:
         self.key = key
         self._frame = frame
         self._by_time: dict[int, CandleView] | None = None
 
-    def take(self, frame: Event) -> None:
+    def merge(self, frame: Event) -> None:
         assert isinstance(frame, Candles)
         if self._by_time is None:
             self._by_time = {candle.time: candle for candle in self._frame.candles}
@@ -79,15 +79,15 @@ class _AllCandles:
         return replace(self._frame, candles=candles)
 
 
-class _AllChanges:
-    """Each level's newest amount: as if one larger batch had made all the changes."""
+class _MergedDepth:
+    """Depth changes: the newest amount of each level, as if one batch had made them all."""
 
     def __init__(self, key: Key, frame: Depth) -> None:
         self.key = key
         self._frame = frame
         self._sides: tuple[dict[float, float], dict[float, float]] | None = None
 
-    def take(self, frame: Event) -> None:
+    def merge(self, frame: Event) -> None:
         assert isinstance(frame, Depth)
         if frame.prev_seq is None:
             self._frame, self._sides = frame, None
@@ -101,7 +101,7 @@ class _AllChanges:
         asks, bids = self._sides
         asks.update({level.price: level.amount for level in frame.ask})
         bids.update({level.price: level.amount for level in frame.bid})
-        if first.prev_seq is None:  # the whole book holds no level that is gone
+        if first.prev_seq is None:  # a whole book lists no removed levels
             for side, changes in ((asks, frame.ask), (bids, frame.bid)):
                 for level in changes:
                     if not level.amount:
@@ -119,30 +119,31 @@ class _AllChanges:
         )
 
 
-def _unread(frame: Event) -> _Unread | None:
+def _conflated(frame: Event) -> _Conflated | None:
+    """Return the start of a conflated event, or None if `frame` must be queued by itself."""
     match frame:
         case AggOrderBook():
             return _Newest(("book", frame.security), frame)
         case Ticker():
             return _Newest(("ticker", frame.security), frame)
         case Candles():
-            return _AllCandles(("candles", frame.security, frame.interval), frame)
+            return _MergedCandles(("candles", frame.security, frame.interval), frame)
         case Depth():
-            return _AllChanges(("depth", frame.security), frame)
+            return _MergedDepth(("depth", frame.security), frame)
     return None
 
 
 class Mailbox:
-    """The queue between the connection, which never waits, and the user, who may be slow.
+    """The queue between the connection, which never waits, and the program, which may be slow.
 
-    `queue_max` bounds what is kept one by one; 0: nothing is kept at all.
+    `queue_max` bounds the events that are queued one by one; with 0 every event is dropped.
     """
 
     def __init__(self, queue_max: int) -> None:
         self.queue_max = queue_max
-        self._queue: deque[Event | _Unread] = deque()
-        self._open: dict[Key, _Unread] = {}
-        self._kept = 0
+        self._queue: deque[Event | _Conflated] = deque()
+        self._unread: dict[Key, _Conflated] = {}
+        self._single = 0  # events in the queue that are not conflated
         self._changed = asyncio.Event()
         self._ended = False
         self._error: FastbookError | None = None
@@ -151,25 +152,25 @@ class Mailbox:
         """Queue an event.
 
         Raises:
-            TooSlow: `queue_max` of them are unread; this one is not queued any more.
+            TooSlow: `queue_max` events are unread; this one is not queued.
         """
         if self._ended or not self.queue_max:
             return
-        unread = _unread(event)
-        if unread is None:
-            if self._kept >= self.queue_max:
+        conflated = _conflated(event)
+        if conflated is None:
+            if self._single >= self.queue_max:
                 raise TooSlow(self.queue_max)
-            self._kept += 1
+            self._single += 1
             self._queue.append(event)
-        elif unread.key in self._open:
-            self._open[unread.key].take(event)
+        elif conflated.key in self._unread:
+            self._unread[conflated.key].merge(event)
         else:
-            self._open[unread.key] = unread
-            self._queue.append(unread)
+            self._unread[conflated.key] = conflated
+            self._queue.append(conflated)
         self._changed.set()
 
     def end(self, error: FastbookError | None) -> None:
-        """Let the user read what is queued, and then raise `error`, or end."""
+        """Accept no more events; once the queue is empty `get` raises `error` or ends."""
         if not self._ended:
             self._ended, self._error = True, error
             self._changed.set()
@@ -178,8 +179,8 @@ class Mailbox:
         """Return the next event.
 
         Raises:
-            FastbookError: as `end` was told.
-            StopAsyncIteration: there is none any more.
+            FastbookError: the queue is empty and `end` was called with this error.
+            StopAsyncIteration: the queue is empty and `end` was called with None.
         """
         while not self._queue:
             if self._ended:
@@ -187,12 +188,12 @@ class Mailbox:
             self._changed.clear()
             await self._changed.wait()
         first = self._queue.popleft()
-        if isinstance(first, _Newest | _AllCandles | _AllChanges):
-            del self._open[first.key]
+        if isinstance(first, _Newest | _MergedCandles | _MergedDepth):
+            del self._unread[first.key]
             return first.event()
-        self._kept -= 1
-        return first  # type: ignore[return-value]  # the only other kind that is queued
+        self._single -= 1
+        return first  # type: ignore[return-value]  # the queue holds nothing else
 
     def __len__(self) -> int:
-        """Return how many events wait."""
+        """Return the number of unread events; a conflated one counts once."""
         return len(self._queue)

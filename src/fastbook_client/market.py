@@ -1,4 +1,4 @@
-"""The client library's public face: `connect` and the `Market` that it opens."""
+"""The public interface of the client library: `connect` and the `Market` that it opens."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from fastbook_client.book import Book
 from fastbook_client.endpoint import Endpoint
 from fastbook_client.errors import FastbookError, Unanswered
 from fastbook_client.events import Event, OrderState
-from fastbook_client.link import Link, Options, open_session
+from fastbook_client.link import Link, Options, open_link
 from fastbook_client.outcomes import Outcomes
 from fastbook_client.tables import Library, table_of
 from fastbook_wire.commands import Add, Delete, DeleteAll, NewOrder, Orders, Ping
@@ -52,24 +52,30 @@ def connect(
     reconnect: bool | Backoff = True,
     queue_max: int = QUEUE_MAX,
 ) -> Market:
-    """Return a market to open with ``async with``.
+    """Return a `Market` to open with ``async with``.
 
     `url` is ``http://HOST:PORT``, ``ws://HOST:PORT/ws`` or ``HOST:PORT``. `security` is the
-    default of every method that takes one (default: the server's first instrument). With `feed`
-    its books and trades come as events; `channels` are followed besides, each a name, or a name
-    and a security. `resume` is the ``resume_token`` of an earlier connection, to be its user again.
-    With `cancel_on_disconnect` the server withdraws this user's orders when the connection is lost
-    and not resumed in time.
+    default of every method that takes one; it defaults to the server's first instrument. With
+    `feed` its books and trades arrive as events. `channels` are subscribed in addition; each is a
+    channel of `security` or a pair of channel and security.
 
-    `reconnect`: come back after a loss, as the same user if the server still knows it; a `Backoff`
-    says at which intervals and how often. False: a loss ends everything.
+    `resume` is the ``resume_token`` of an earlier connection, whose user is resumed. With
+    `cancel_on_disconnect` the server cancels this user's orders if the connection is lost and not
+    resumed in time; otherwise they stay open.
 
-    `queue_max` bounds the trades and order events that wait to be iterated over. When it is
-    reached the connection is closed, and iteration ends with TooSlow after the last of them; what
-    only its newest state matters of (books, tickers, candles, depth) does not count. 0: there will
-    be no iteration, keep no events.
+    `reconnect`: after a loss the client reconnects, as the same user if the server still knows it.
+    A `Backoff` sets the delays and the number of attempts. With False the first loss is final.
 
-    Opening raises ConnectError (Refused, if the server said no) or Rejected (of a channel).
+    `queue_max` bounds the unread trades and order events. When it is reached, the connection is
+    closed, and iteration raises TooSlow after the last queued event. Books, tickers, candles and
+    depth changes do not count, because only their newest state is kept. A program that never
+    iterates passes 0: no events are kept.
+
+    Entering the market raises ConnectError (Refused if the server refused the connection) or
+    ConnectionClosed, and Rejected or Unanswered if a channel could not be subscribed.
+
+    Raises:
+        ValueError: `url` has none of these forms.
     """
     names = tuple(name if isinstance(name, tuple) else (name, None) for name in channels)
     backoff = reconnect if isinstance(reconnect, Backoff) else Backoff() if reconnect else None
@@ -85,13 +91,14 @@ def connect(
 
 
 class Market:
-    """A market that one user trades in. Opened by ``async with connect(...) as market``.
+    """A market opened for one user by ``async with connect(...) as market``.
 
-    Commands may be given from many tasks at once; each returns its own reply or raises Rejected
-    (the server said no), NotConnected (nothing was sent) or Unanswered (it was sent, and the
-    connection went first). No command is ever sent twice.
+    Several tasks may send commands concurrently; each call returns the reply to its own command. A
+    command raises Rejected if the server refused it, NotConnected if it was not sent because the
+    client is reconnecting, Unanswered if the connection was lost before the reply, and
+    ConnectionClosed if the connection has ended for good. No command is ever sent twice.
 
-    ``async for event in market`` gives everything else that is said: see ``events.ExchangeEvent``.
+    ``async for event in market`` yields everything else, one `fastbook_client.Event` at a time.
     """
 
     def __init__(
@@ -106,11 +113,11 @@ class Market:
         self._stack = contextlib.AsyncExitStack()
         self._opened: Link | None = None
         self._prefix = secrets.token_hex(5)
-        self._orders_named = 0
+        self._orders_placed = 0
 
     async def __aenter__(self) -> Self:
         async with contextlib.AsyncExitStack() as stack:
-            opening = open_session(self._endpoint, self._options)
+            opening = open_link(self._endpoint, self._options)
             self._opened = await stack.enter_async_context(opening)
             self._outcomes = Outcomes(self._opened)
             for channel, security in self._channels:
@@ -127,28 +134,28 @@ class Market:
         await self._stack.aclose()
 
     @property
-    def _session(self) -> Link:
+    def _link(self) -> Link:
         if self._opened is None:
             raise FastbookError("not open: use `async with connect(...) as market`")
         return self._opened
 
-    # ---- who and what -------------------------------------------------------------------------
+    # ---- identity -----------------------------------------------------------------------------
 
     @property
     def welcome(self) -> Welcome:
-        """What the server said first on the newest connection."""
-        welcome = self._session.welcome
-        assert welcome is not None, "open() has waited for it"
+        """The ``welcome`` frame of the current or latest connection."""
+        welcome = self._link.welcome
+        assert welcome is not None, "open_link() waits for it"
         return welcome
 
     @property
     def user_id(self) -> str:
-        """Who we are; changes only if a resume was refused (see ``Resynced``)."""
+        """The id of this user; changes only if the server could not resume it (see `Resynced`)."""
         return self.welcome.user_id
 
     @property
     def resume_token(self) -> str:
-        """The secret with which another `connect` can be this user."""
+        """The secret that lets another `connect` resume this user."""
         return self.welcome.resume_token
 
     @property
@@ -158,13 +165,13 @@ class Market:
 
     @property
     def instruments(self) -> dict[str, InstrumentView]:
-        """All that is traded, by name."""
+        """All instruments, by the name of their security."""
         return {i.security: i for i in self.welcome.instruments}
 
     @property
     def is_connected(self) -> bool:
-        """Whether a command would be sent now."""
-        return self._session.is_connected
+        """Whether a command can be sent now."""
+        return self._link.is_connected
 
     # ---- events -------------------------------------------------------------------------------
 
@@ -175,34 +182,41 @@ class Market:
         """Return the next event.
 
         Raises:
-            ConnectionClosed: there is no connection any more, and there will be none.
+            ConnectionClosed: the connection has ended for good (TooSlow: by reading too slowly).
+            StopAsyncIteration: the market has been closed by leaving its block.
         """
-        return await self._session.mailbox.get()
+        return await self._link.mailbox.get()
 
     async def subscribe(self, channel: Channel, security: str | None = None) -> None:
-        """Follow a channel of a security, after reconnects too, until `unsubscribe`.
+        """Subscribe to a channel of a security; the subscription survives reconnects.
 
-        With ``depth`` it returns when the whole book has come, so that `book` is filled.
-        """
-        await self._session.follow(channel, security or self.security)
-
-    async def unsubscribe(self, channel: Channel, security: str | None = None) -> None:
-        """Follow a channel no more."""
-        await self._session.unfollow(channel, security or self.security)
-
-    def book(self, security: str | None = None) -> Book:
-        """Return the local book that the ``depth`` channel keeps up to date.
-
-        It is the same object from call to call, and empty (``is_synced`` False) while there is no
-        connection, or a wrong book is being fetched anew.
+        For ``depth`` it returns once the whole book has arrived, so that `book` is filled.
 
         Raises:
-            FastbookError: the channel ``depth`` of the security is not followed.
+            Rejected: the security is unknown, or the server is overloaded.
+            Unanswered: the connection was lost before the reply, or before the whole book.
+            NotConnected: the client is reconnecting; nothing was sent.
+            ConnectionClosed: the connection has ended for good.
+        """
+        await self._link.follow(channel, security or self.security)
+
+    async def unsubscribe(self, channel: Channel, security: str | None = None) -> None:
+        """Unsubscribe from a channel of a security. Raises as `subscribe` does."""
+        await self._link.unfollow(channel, security or self.security)
+
+    def book(self, security: str | None = None) -> Book:
+        """Return the local book, which the ``depth`` channel keeps up to date.
+
+        Every call returns the same object. It is empty, with ``is_synced`` False, while
+        disconnected and while a book that failed verification is being fetched again.
+
+        Raises:
+            FastbookError: the ``depth`` channel of the security is not subscribed.
         """
         name = security or self.security
-        if ("depth", name) not in self._session.follows:
-            raise FastbookError(f"no book of {name}: subscribe to its channel depth first")
-        return self._session.feeds.book(name)
+        if ("depth", name) not in self._link.follows:
+            raise FastbookError(f"no local book of {name}: subscribe to its depth channel first")
+        return self._link.feeds.book(name)
 
     # ---- orders -------------------------------------------------------------------------------
 
@@ -218,15 +232,17 @@ class Market:
         self_trade: SelfTradeName | None = None,
         security: str | None = None,
     ) -> OrderState:
-        """Bring a limit order; return its state after all it did at once.
+        """Place a limit order; return its state after immediate matching.
 
-        Every order bears a client order id, made up if none is given: after Unanswered, `outcome`
-        asks with it what became of the order.
+        `price` and `amount` must be multiples of the instrument's tick and lot size. Defaults:
+        `time_in_force` ``gtc``, `self_trade` ``allow``. Every order carries a client order id,
+        generated if none is given, with which `outcome` finds the order after Unanswered.
 
         Raises:
-            Rejected: a rule of the market forbids it; nothing has changed.
-            Unanswered: the connection went before the answer.
-            NotConnected, ConnectionClosed: it was not sent.
+            Rejected: the server refused the order, which had no effect.
+            Unanswered: the connection was lost before the reply; see `outcome`.
+            NotConnected: the client is reconnecting; the order was not sent.
+            ConnectionClosed: the connection has ended for good; the order was not sent.
         """
         order = NewOrder(
             type=side,
@@ -250,7 +266,10 @@ class Market:
         self_trade: SelfTradeName | None = None,
         security: str | None = None,
     ) -> OrderState:
-        """Bring a market order; what finds nobody is cancelled. Otherwise as `limit`."""
+        """Place a market order; any unfilled remainder is cancelled.
+
+        Arguments, result and exceptions are those of `limit`.
+        """
         order = NewOrder(
             type=side,
             exec_type="market",
@@ -267,74 +286,81 @@ class Market:
         *,
         client_order_id: str | None = None,
     ) -> OrderState:
-        """Withdraw an order: one that was returned or told of, or the one with this id.
+        """Cancel an open order; return its final state.
 
-        A text that looks like a server's id (a UUID) is taken for one, any other for a client
-        order id; `client_order_id` says that it is the latter.
+        `order` is an order that a command returned or an event reported, or an id: a UUID is the
+        server's id, any other string a client order id. Pass `client_order_id` instead of `order`
+        for a client order id that is itself a UUID.
 
         Raises:
-            Rejected: ``unknown_order``: it has ended, or there never was one.
-            Unanswered, NotConnected, ConnectionClosed: as of every command.
+            Rejected: with ``unknown_order``, if this user has no such open order.
+            Unanswered: the connection was lost before the reply; repeating the call is safe.
+            NotConnected: the client is reconnecting; nothing was sent.
+            ConnectionClosed: the connection has ended for good; nothing was sent.
+            TypeError: not exactly one of `order` and `client_order_id` was given.
         """
         if isinstance(order, OrderFrame):
             order = order.order
         if isinstance(order, OrderView):
             order = order.id
         if (order is None) == (client_order_id is None):
-            raise TypeError("expected an order, or a client_order_id")
+            raise TypeError("expected either an order or a client_order_id")
         if order is not None and not _UUID.fullmatch(order):
             order, client_order_id = None, order
-        reply = await self._session.ask(Delete(id=order, client_order_id=client_order_id))
+        reply = await self._link.request(Delete(id=order, client_order_id=client_order_id))
         return OrderState.of(reply)
 
     async def cancel_all(self, security: str | None = None) -> int:
-        """Withdraw all open orders, or those of one security; return how many there were."""
-        count: int = (await self._session.ask(DeleteAll(security=security))).count
+        """Cancel all open orders, or only those of `security`; return how many were cancelled."""
+        count: int = (await self._link.request(DeleteAll(security=security))).count
         return count
 
     async def orders(self) -> tuple[OrderView, ...]:
         """Return the open orders of all securities, oldest first."""
-        orders: tuple[OrderView, ...] = (await self._session.ask(Orders())).orders
+        orders: tuple[OrderView, ...] = (await self._link.request(Orders())).orders
         return orders
 
     async def ping(self) -> int:
-        """Return the server's time in Unix milliseconds: a sign of life."""
-        time_ms: int = (await self._session.ask(Ping())).time
+        """Check that the server is alive; return its time in Unix milliseconds."""
+        time_ms: int = (await self._link.request(Ping())).time
         return time_ms
 
     async def outcome(self, client_order_id: str) -> OrderState | None:
-        """Return what became of an order that was Unanswered; None: it never arrived.
+        """Return the state of an order that raised Unanswered, or None if it never arrived.
 
-        Asking executes nothing, and after None the order cannot come into effect any more: see
-        ``outcomes`` for how that is made sure.
+        The query itself trades nothing, and after None the order can no longer take effect;
+        `fastbook_client.outcomes` explains how.
 
         Raises:
-            FastbookError: no order of that id is unanswered, or the user that sent it is gone.
-            Rejected, Unanswered, NotConnected, ConnectionClosed: ask again later.
+            FastbookError: the id is not that of an unanswered order, or the server has forgotten
+                the user who placed it.
+            Rejected: the server could not answer now (``rate_limited``, for one); try again later.
+            Unanswered, NotConnected: not connected, or not any longer; try again after `Resynced`.
+            ConnectionClosed: the connection has ended for good.
         """
-        return await self._outcomes.ask(client_order_id)
+        return await self._outcomes.find(client_order_id)
 
     async def _add(self, order: NewOrder) -> OrderState:
         user_id = self.user_id
         try:
-            return OrderState.of(await self._session.ask(Add(order=order)))
+            return OrderState.of(await self._link.request(Add(order=order)))
         except Unanswered:
             self._outcomes.note(user_id, order)
             raise
 
     def _new_order_id(self) -> str:
-        self._orders_named += 1
-        return f"{self._prefix}-{self._orders_named}"
+        self._orders_placed += 1
+        return f"{self._prefix}-{self._orders_placed}"
 
-    # ---- the past -----------------------------------------------------------------------------
+    # ---- history ------------------------------------------------------------------------------
 
     @property
     def api(self) -> Api:
-        """The server's HTTP interface; the methods below are the parts of it that most use."""
-        return self._session.api
+        """The server's HTTP interface, to which the methods below are shortcuts."""
+        return self._link.api
 
     async def ticker(self, security: str | None = None) -> TickerView:
-        """Return the last 24 hours and the best prices."""
+        """Return the statistics of the last 24 hours and the best prices."""
         return await self.api.ticker(security or self.security)
 
     async def candles(
@@ -344,13 +370,13 @@ class Market:
         start: int | None = None,
         end: int | None = None,
     ) -> list[CandleView]:
-        """Return the candles of ``[start, end)`` in Unix ms; see `Api.candles`."""
+        """Return the candles of ``[start, end)`` in Unix ms, oldest first; see `Api.candles`."""
         return await self.api.candles(security or self.security, interval, start, end)
 
     def trades_history(
         self, security: str | None = None, before: int | None = None
     ) -> AsyncIterator[TradeView]:
-        """Iterate over the past trades, newest first, page by page, to the very first."""
+        """Iterate over all trades with a ``seq`` below `before` (default: all), newest first."""
         return self.api.trades_back(security or self.security, before)
 
     async def candles_table(
@@ -362,10 +388,12 @@ class Market:
         *,
         library: Library | None = None,
     ) -> Any:
-        """Return `candles` as a DataFrame of pandas or polars, ``time`` being a UTC datetime.
+        """Return `candles` as a DataFrame of polars or pandas; ``time`` is a UTC datetime.
+
+        Without `library`, polars is preferred to pandas if both are installed.
 
         Raises:
-            ImportError: `library` is not installed; without `library`: neither is.
+            ImportError: `library` is not installed or, without `library`, neither is.
         """
         found = await self.candles(security, interval, start, end)
         return table_of(CandleView, found, library)
@@ -378,7 +406,10 @@ class Market:
         *,
         library: Library | None = None,
     ) -> Any:
-        """Return the newest `count` trades before `before` as a DataFrame, oldest first."""
+        """Return the newest `count` trades with a ``seq`` below `before`, oldest first.
+
+        The result is a DataFrame as in `candles_table`, which also says what is raised.
+        """
         found: list[TradeView] = []
         if count > 0:
             async for trade in self.trades_history(security, before):

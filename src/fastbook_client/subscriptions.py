@@ -1,4 +1,4 @@
-"""What public frames become: local books, tapes without gaps, events in the mailbox."""
+"""Handles public frames: local books, gapless trades, events for the mailbox."""
 
 from __future__ import annotations
 
@@ -23,22 +23,21 @@ from fastbook_wire.frames import (
 from fastbook_wire.queries import LIMIT_MAX
 
 PAGE_FIRST = 100
-"""Trades of the first page that is asked for: most gaps are small. Later pages are larger."""
+"""Trades in the first page of a gap, as most gaps are small; each later page doubles."""
 PAGE_LEAST = 10
-"""What pages shrink to while answers get lost: short ones come through bad lines more often."""
+"""Trades that a page shrinks to while requests fail: bad lines pass short answers more often."""
 PATIENCE = Backoff(first_s=0.05, max_s=2.0)
-"""Of asking for a gap's trades: as long as the connection is there."""
+"""Delays between attempts to fetch missed trades, repeated while the connection lasts."""
 GAP_TRADES_MAX = 100_000
-"""How many missed trades are fetched; older ones are told of, not fetched."""
+"""About how many trades of a gap are fetched; older ones are reported as missed."""
 
 
 class Subscriptions:
     """The public side of a market.
 
-    `resubscribe` is called with the security of a wrong book, and how often it has been wrong since
-    a checksum was right.
-
-    `failed` is called with what a gap's trades could not be taken for: the user is too slow.
+    `resubscribe` is called with the security of a wrong book and the number of errors since its
+    last matching checksum. `on_failure` is called with an exception that prevents missed trades
+    from being queued, such as TooSlow.
     """
 
     def __init__(
@@ -46,33 +45,33 @@ class Subscriptions:
         mailbox: Mailbox,
         api: Api,
         resubscribe: Callable[[str, int], None],
-        failed: Callable[[Exception], None],
+        on_failure: Callable[[Exception], None],
     ) -> None:
         self.books: dict[str, Book] = {}
         self._mailbox = mailbox
         self._api = api
         self._resubscribe = resubscribe
-        self._failed = failed
+        self._on_failure = on_failure
         self._tapes: dict[str, Tape] = {}
         self._syncing: dict[str, asyncio.Future[None]] = {}
-        self._wrong: dict[str, int] = {}
+        self._errors: dict[str, int] = {}  # of a book, since its last matching checksum
         self._fetching: dict[str, asyncio.Task[None]] = {}
         self._instruments: dict[str, InstrumentView] = {}
 
-    def meet(self, instruments: Iterable[InstrumentView]) -> None:
-        """Take what is traded from a ``welcome``; every channel starts again."""
+    def connected(self, instruments: Iterable[InstrumentView]) -> None:
+        """Start on a new connection with the instruments of its ``welcome``."""
         self._instruments = {i.security: i for i in instruments}
         for tape in self._tapes.values():
             tape.reopen()
 
     async def until_synced(self, security: str) -> None:
-        """Wait for the whole book of a security, or for the loss of the connection."""
+        """Wait until the whole book of a security has arrived or the connection is lost."""
         waiter = self._syncing.setdefault(security, asyncio.get_running_loop().create_future())
         if not self.book(security).is_synced:
             await asyncio.shield(waiter)
 
-    def lost(self) -> None:
-        """Note that no frame comes any more."""
+    def disconnected(self) -> None:
+        """Empty the local books and stop fetching; release every caller of `until_synced`."""
         self._synced(*self._syncing)
         for book in self.books.values():
             book.lose()
@@ -80,42 +79,43 @@ class Subscriptions:
             task.cancel()
         self._fetching.clear()
 
-    def starts(self, channel: str, security: str) -> None:
-        """Expect a channel's first frame, as after ``subscribed``."""
+    def subscribed(self, channel: str, security: str) -> None:
+        """Expect the channel's opening frames."""
         if channel == "book" and security in self._tapes:
             self._stop_fetching(security)
             self._tapes[security].reopen()
 
-    def ends(self, channel: str, security: str) -> None:
-        """Forget a channel that is not followed any more."""
+    def unsubscribed(self, channel: str, security: str) -> None:
+        """Drop the state of a channel."""
         if channel == "depth":
             self.books.pop(security, None)
-            self._wrong.pop(security, None)
+            self._errors.pop(security, None)
             self._synced(security)
         elif channel == "book":
             self._tapes.pop(security, None)
             self._stop_fetching(security)
 
-    def take(self, frame: PublicFrame) -> None:
-        """Take a frame.
+    def handle(self, frame: PublicFrame) -> None:
+        """Update the local state with a frame and queue its event.
 
         Raises:
-            TooSlow: there is no more room for unread events.
+            TooSlow: the mailbox is full, or too many trades wait for a gap to be filled.
+            ConnectionClosed: the frame cannot be a valid one.
         """
         match frame:
             case Depth():
-                self._take_depth(frame)
+                self._apply_depth(frame)
             case Checksum():
                 book = self.books.get(frame.security)
                 if book is not None:
                     self._check(book, frame)
             case Trades():
-                self._tape(frame.security).take(frame)
+                self._tape(frame.security).handle(frame)
             case _:
                 self._mailbox.put(frame)
 
     def book(self, security: str) -> Book:
-        """Return the local book of a security, empty if nothing has come yet."""
+        """Return the local book of a security; empty if no depth frame has arrived yet."""
         book = self.books.get(security)
         if book is None:
             instrument = self._instruments[security]
@@ -123,15 +123,15 @@ class Subscriptions:
             self.books[security] = book
         return book
 
-    def _take_depth(self, frame: Depth) -> None:
+    def _apply_depth(self, frame: Depth) -> None:
         if frame.security not in self._instruments:
-            raise ConnectionClosed(1002, f"depth of {frame.security!r}, which is not traded")
+            raise ConnectionClosed(1002, f"depth frame of unknown security {frame.security!r}")
         book = self.book(frame.security)
         try:
-            wrong = book.apply(frame)
+            failure = book.apply(frame)
         except ArithmeticError as error:
-            raise ConnectionClosed(1002, f"depth of {frame.security!r}: {error}") from None
-        self._mend(book, wrong)
+            raise ConnectionClosed(1002, f"depth frame of {frame.security!r}: {error}") from None
+        self._repair(book, failure)
         if book.is_synced:
             self._synced(frame.security)
             self._mailbox.put(frame)
@@ -144,28 +144,28 @@ class Subscriptions:
 
     def _check(self, book: Book, frame: Checksum) -> None:
         checks = book.checks
-        self._mend(book, book.check(frame))
+        self._repair(book, book.check(frame))
         if book.checks > checks:
-            self._wrong.pop(book.security, None)
+            self._errors.pop(book.security, None)
 
-    def _mend(self, book: Book, wrong: str | None) -> None:
-        if wrong is not None:
-            times = self._wrong[book.security] = self._wrong.get(book.security, 0) + 1
-            self._mailbox.put(BookReset(book.security, wrong))
+    def _repair(self, book: Book, error: str | None) -> None:
+        if error is not None:
+            times = self._errors[book.security] = self._errors.get(book.security, 0) + 1
+            self._mailbox.put(BookReset(book.security, error))
             self._resubscribe(book.security, times)
 
-    # ---- trades that were missed --------------------------------------------------------------
+    # ---- missed trades ------------------------------------------------------------------------
 
     def _tape(self, security: str) -> Tape:
         tape = self._tapes.get(security)
         if tape is None:
 
-            def ask(after: int | None, before: int) -> None:
+            def fetch(after: int | None, before: int) -> None:
                 fetching = self._fetch(security, after, before)
                 self._fetching[security] = asyncio.create_task(fetching, name="missed trades")
 
             held_max = max(1_000, self._mailbox.queue_max)
-            tape = self._tapes[security] = Tape(security, self._mailbox.put, ask, held_max)
+            tape = self._tapes[security] = Tape(security, self._mailbox.put, fetch, held_max)
         return tape
 
     def _stop_fetching(self, security: str) -> None:
@@ -174,21 +174,21 @@ class Subscriptions:
             task.cancel()
 
     async def _fetch(self, security: str, after: int | None, before: int) -> None:
-        """Get the trades between two, and give them to the tape."""
+        """Fetch the trades between two ``seq`` and hand them to the tape."""
         try:
             trades, missing = await fetch_between(self._api, security, after, before)
             del self._fetching[security]
             self._tapes[security].filled(trades, before, missing)
-        except Exception as error:  # noqa: BLE001 (handed on: nobody awaits this task)
-            self._failed(error)
+        except Exception as error:  # noqa: BLE001 (passed on: nobody awaits this task)
+            self._on_failure(error)
 
 
 async def fetch_between(
     api: Api, security: str, after: int | None, before: int
 ) -> tuple[list[TradeView], str | None]:
-    """Return the trades between two ``seq``, oldest first, and why older ones are missing, if so.
+    """Return the trades between two ``seq`` (exclusive), oldest first, and why some are missing.
 
-    `after` None: all there have been before `before`.
+    With `after` None these are all trades before `before`. The reason is None if none is missing.
     """
     pages: list[list[TradeView]] = []
     count = 0
@@ -202,7 +202,7 @@ async def fetch_between(
             failures += 1
             delay_s = PATIENCE.delay_s(failures)
             if delay_s is None or (isinstance(error, Refused) and error.status not in BUSY):
-                missing = f"/api/trades does not tell: {error}"
+                missing = f"/api/trades failed: {error}"
                 break
             limit = max(PAGE_LEAST, limit // 2)
             await asyncio.sleep(delay_s)
@@ -214,7 +214,7 @@ async def fetch_between(
         if len(new) < len(page.trades) or (after is None and not page.more):
             break
         if not page.more or not page.trades:
-            missing = "the server's history does not go back so far"
+            missing = "the server's history does not go back that far"
             break
         if count >= GAP_TRADES_MAX:
             missing = f"more than {GAP_TRADES_MAX} trades were missed"

@@ -1,4 +1,4 @@
-"""The client library without ``async``: the same market, each method waiting for its result.
+"""The client library without ``async``: the same market, with blocking methods.
 
 ::
 
@@ -7,8 +7,8 @@
         for event in market.events(timeout_s=1.0):
             print(event)
 
-An event loop runs in a thread of its own, so that the connection lives while the program computes.
-A market may be used from several threads.
+An event loop in a background thread keeps the connection alive while the program computes. A market
+may be used from several threads.
 """
 
 from __future__ import annotations
@@ -39,30 +39,31 @@ Result = TypeVar("Result")
 
 
 def connect(url: str, **options: Any) -> Market:
-    """Return a market to open with ``with``; the options are those of `fastbook_client.connect`."""
+    """Return a `Market` to open with ``with``; options are those of `fastbook_client.connect`."""
     return Market(asynchronous.connect(url, **options))
 
 
 class Market:
-    """See `fastbook_client.Market`, whose methods these are.
+    """The blocking form of `fastbook_client.Market`, with the same methods and exceptions.
 
-    When it is left, calls that other threads still wait for end with ConnectionClosed or so.
+    Leaving the ``with`` block ends calls that other threads are waiting for, usually with
+    ConnectionClosed.
     """
 
     def __init__(self, market: asynchronous.Market) -> None:
         self._market = market
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
-        self._giving = threading.Lock()  # work to the loop, or its end
+        self._lock = threading.Lock()  # of `_loop`: work is submitted, or the loop is stopped
         self._was_open = False
 
     def __enter__(self) -> Self:
-        with self._giving:
+        with self._lock:
             if self._loop is not None:
-                raise FastbookError("it is open already")
+                raise FastbookError("the market is already open")
             self._loop = asyncio.new_event_loop()
             self._thread = threading.Thread(
-                target=_live, args=(self._loop,), name="fastbook_client", daemon=True
+                target=_run_loop, args=(self._loop,), name="fastbook_client", daemon=True
             )
             self._thread.start()
         try:
@@ -85,43 +86,43 @@ class Market:
             self._stop()
 
     def _stop(self) -> None:
-        with self._giving:
+        with self._lock:
             loop, self._loop = self._loop, None
         if loop is not None and self._thread is not None:
             loop.call_soon_threadsafe(loop.stop)
             self._thread.join()
 
     def _wait(self, work: Coroutine[Any, Any, Result]) -> Result:
-        """Run `work` in the loop; an interrupt (Ctrl-C) cancels it."""
-        with self._giving:
+        """Run `work` in the loop and return its result; an interrupt (Ctrl-C) cancels it."""
+        with self._lock:
             if self._loop is None:
                 work.close()
                 if self._was_open:
-                    raise ConnectionClosed(1000, "closed by this side")
+                    raise ConnectionClosed(1000, "closed by the client")
                 raise FastbookError("not open: use `with connect(...) as market`")
             future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return future.result()
         except CancelledError:
-            raise ConnectionClosed(1000, "closed by this side") from None
+            raise ConnectionClosed(1000, "closed by the client") from None
         finally:
             future.cancel()
 
-    # ---- who and what -------------------------------------------------------------------------
+    # ---- identity -----------------------------------------------------------------------------
 
     @property
     def welcome(self) -> Welcome:
-        """What the server said first on the newest connection."""
+        """The ``welcome`` frame of the current or latest connection."""
         return self._market.welcome
 
     @property
     def user_id(self) -> str:
-        """Who we are."""
+        """The id of this user."""
         return self._market.user_id
 
     @property
     def resume_token(self) -> str:
-        """The secret with which another `connect` can be this user."""
+        """The secret that lets another `connect` resume this user."""
         return self._market.resume_token
 
     @property
@@ -131,12 +132,12 @@ class Market:
 
     @property
     def instruments(self) -> dict[str, InstrumentView]:
-        """All that is traded, by name."""
+        """All instruments, by the name of their security."""
         return self._market.instruments
 
     @property
     def is_connected(self) -> bool:
-        """Whether a command would be sent now."""
+        """Whether a command can be sent now."""
         return self._market.is_connected
 
     # ---- events -------------------------------------------------------------------------------
@@ -145,13 +146,13 @@ class Market:
         """Return the next event.
 
         Raises:
-            TimeoutError: none has come within `timeout_s`; none is lost by that.
-            ConnectionClosed: there is no connection any more, and there will be none.
+            TimeoutError: no event arrived within `timeout_s` seconds; no event is lost.
+            ConnectionClosed: the connection has ended for good.
         """
         try:
             return self._wait(self._next(timeout_s))
         except StopAsyncIteration:
-            raise ConnectionClosed(1000, "closed by this side") from None
+            raise ConnectionClosed(1000, "closed by the client") from None
 
     async def _next(self, timeout_s: float | None) -> Event:
         async with asyncio.timeout(timeout_s):
@@ -161,7 +162,7 @@ class Market:
         return self.events()
 
     def events(self, timeout_s: float | None = None) -> Iterator[Event]:
-        """Iterate over the events; ends when none has come within `timeout_s`."""
+        """Iterate over the events; ends when none arrives within `timeout_s` seconds."""
         while True:
             try:
                 yield self._wait(self._next(timeout_s))
@@ -169,15 +170,15 @@ class Market:
                 return
 
     def subscribe(self, channel: Channel, security: str | None = None) -> None:
-        """Follow a channel of a security."""
+        """Subscribe to a channel of a security; the subscription survives reconnects."""
         self._wait(self._market.subscribe(channel, security))
 
     def unsubscribe(self, channel: Channel, security: str | None = None) -> None:
-        """Follow a channel no more."""
+        """Unsubscribe from a channel of a security."""
         self._wait(self._market.unsubscribe(channel, security))
 
     def book(self, security: str | None = None) -> Book:
-        """Return a copy of the local book as it stands now."""
+        """Return a copy of the local book, which later frames do not change."""
         return self._wait(self._book(security))
 
     async def _book(self, security: str | None) -> Book:
@@ -186,11 +187,11 @@ class Market:
     # ---- orders -------------------------------------------------------------------------------
 
     def limit(self, side: SideName, price: float, amount: float, **options: Any) -> OrderState:
-        """Bring a limit order; the options are those of `fastbook_client.Market.limit`."""
+        """Place a limit order; options are those of `fastbook_client.Market.limit`."""
         return self._wait(self._market.limit(side, price, amount, **options))
 
     def market(self, side: SideName, amount: float, **options: Any) -> OrderState:
-        """Bring a market order; the options are those of `fastbook_client.Market.market`."""
+        """Place a market order; options are those of `fastbook_client.Market.market`."""
         return self._wait(self._market.market(side, amount, **options))
 
     def cancel(
@@ -199,29 +200,29 @@ class Market:
         *,
         client_order_id: str | None = None,
     ) -> OrderState:
-        """Withdraw an order."""
+        """Cancel an open order; return its final state."""
         return self._wait(self._market.cancel(order, client_order_id=client_order_id))
 
     def cancel_all(self, security: str | None = None) -> int:
-        """Withdraw all open orders; return how many there were."""
+        """Cancel all open orders, or only those of `security`; return how many were cancelled."""
         return self._wait(self._market.cancel_all(security))
 
     def orders(self) -> tuple[OrderView, ...]:
-        """Return the open orders."""
+        """Return the open orders of all securities, oldest first."""
         return self._wait(self._market.orders())
 
     def outcome(self, client_order_id: str) -> OrderState | None:
-        """Return what became of an order that was Unanswered."""
+        """Return the state of an order that raised Unanswered, or None if it never arrived."""
         return self._wait(self._market.outcome(client_order_id))
 
     def ping(self) -> int:
-        """Return the server's time in Unix milliseconds."""
+        """Check that the server is alive; return its time in Unix milliseconds."""
         return self._wait(self._market.ping())
 
-    # ---- the past -----------------------------------------------------------------------------
+    # ---- history ------------------------------------------------------------------------------
 
     def ticker(self, security: str | None = None) -> TickerView:
-        """Return the last 24 hours and the best prices."""
+        """Return the statistics of the last 24 hours and the best prices."""
         return self._wait(self._market.ticker(security))
 
     def candles(
@@ -231,13 +232,13 @@ class Market:
         start: int | None = None,
         end: int | None = None,
     ) -> list[CandleView]:
-        """Return the candles of ``[start, end)``."""
+        """Return the candles of ``[start, end)`` in Unix ms, oldest first."""
         return self._wait(self._market.candles(security, interval, start, end))
 
     def trades_history(
         self, security: str | None = None, before: int | None = None
     ) -> Iterator[TradeView]:
-        """Iterate over the past trades, newest first."""
+        """Iterate over all trades with a ``seq`` below `before` (default: all), newest first."""
         trades = self._market.trades_history(security, before)
         while True:
             try:
@@ -246,11 +247,11 @@ class Market:
                 return
 
     def candles_table(self, *args: Any, **options: Any) -> Any:
-        """Return candles as a DataFrame."""
+        """Return candles as a DataFrame; arguments are those of `Market.candles_table`."""
         return self._wait(self._market.candles_table(*args, **options))
 
     def trades_table(self, *args: Any, **options: Any) -> Any:
-        """Return trades as a DataFrame."""
+        """Return trades as a DataFrame; arguments are those of `Market.trades_table`."""
         return self._wait(self._market.trades_table(*args, **options))
 
 
@@ -258,18 +259,18 @@ async def _advance(trades: AsyncIterator[TradeView]) -> TradeView:
     return await anext(trades)
 
 
-def _live(loop: asyncio.AbstractEventLoop) -> None:
-    """Run a loop until it is stopped; then end all that is left in it."""
+def _run_loop(loop: asyncio.AbstractEventLoop) -> None:
+    """Run a loop until it is stopped, then cancel the tasks left in it and close it."""
     try:
         loop.run_forever()
-        loop.run_until_complete(_end_all())
+        loop.run_until_complete(_cancel_all())
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.run_until_complete(loop.shutdown_default_executor())
     finally:
         loop.close()
 
 
-async def _end_all() -> None:
+async def _cancel_all() -> None:
     left = asyncio.all_tasks() - {asyncio.current_task()}
     for task in left:
         task.cancel()

@@ -1,4 +1,4 @@
-"""Rows as a DataFrame of pandas or polars, whichever is installed."""
+"""Rows as a DataFrame of polars or pandas, whichever is installed."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ Library = Literal["pandas", "polars"]
 def table_of(
     kind: type[msgspec.Struct], rows: Sequence[Any], library: Library | None = None
 ) -> Any:
-    """Return the DataFrame of rows that are all of `kind`; one column per field.
+    """Return a DataFrame with one row per struct of type `kind` and one column per field.
 
-    ``time`` becomes a datetime in UTC with milliseconds. Without `library` it is polars, or pandas
-    if that alone is installed.
+    ``time`` becomes a UTC datetime with milliseconds. Without `library`, polars is preferred to
+    pandas if both are installed.
 
     Raises:
-        ImportError: it is not installed; the message says what to install.
-        ValueError: another library was named.
+        ImportError: the library is not installed; the message says how to install it.
+        ValueError: `library` is neither ``pandas`` nor ``polars``.
     """
     names = [field.name for field in msgspec.structs.fields(kind)]
     columns = {name: [getattr(row, name) for row in rows] for name in names}

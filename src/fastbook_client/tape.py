@@ -1,7 +1,7 @@
-"""The public trades of one security, each exactly once and in order, whatever the connection does.
+"""The public trades of one security, each exactly once and in order, across reconnects.
 
-A tape knows the last trade that it gave away. Frames of the server chain on it by ``prevSeq``;
-where they do not, it asks for the trades in between, and holds back what comes meanwhile.
+A tape remembers the last trade it emitted, and each frame of the server continues it by
+``prevSeq``. If one does not, the tape has the missing trades fetched and holds back later frames.
 """
 
 from __future__ import annotations
@@ -16,43 +16,43 @@ TRADES_PER_FRAME = 1_000
 
 
 class Tape:
-    """Frames of one security's ``book`` channel in, `emit` called with what is new.
+    """Turns the ``trades`` frames of one security into a gapless sequence for `emit`.
 
-    `ask` is called to get the trades after one ``seq`` and before another one; whoever does that
-    calls `filled`, unless the connection is lost before.
+    `fetch` is called with the two ``seq`` (exclusive) that enclose a gap. It must lead to a call of
+    `filled`, unless the connection is lost first. At most `held_max` frames are held meanwhile.
     """
 
     def __init__(
         self,
         security: str,
         emit: Callable[[Trades | TradesMissed], None],
-        ask: Callable[[int | None, int], None],
+        fetch: Callable[[int | None, int], None],
         held_max: int,
     ) -> None:
         self._security = security
         self._emit = emit
-        self._ask = ask
+        self._fetch = fetch
         self._held_max = held_max
-        self._held: list[Trades] | None = None  # while trades before them are asked for
+        self._held: list[Trades] | None = None  # while the trades before them are fetched
         self._last: TradeView | None = None
         self._started = False
         self._opens = True
 
     @property
     def last_seq(self) -> int | None:
-        """The ``seq`` of the last trade that was given away."""
+        """The ``seq`` of the last trade emitted; None if there is none."""
         return None if self._last is None else self._last.seq
 
     def reopen(self) -> None:
-        """Expect an opening frame: the channel was subscribed (again), or the connection is new."""
+        """Expect an opening frame, after a subscription or on a new connection."""
         self._held = None
         self._opens = True
 
-    def take(self, frame: Trades) -> None:
-        """Take a frame.
+    def handle(self, frame: Trades) -> None:
+        """Emit the new trades of a frame, or hold it back while a gap is being filled.
 
         Raises:
-            TooSlow: too many are held back.
+            TooSlow: `held_max` frames are held back already.
         """
         if self._held is None:
             self._process(frame)
@@ -62,15 +62,15 @@ class Tape:
             raise TooSlow(self._held_max)
 
     def filled(self, trades: Sequence[TradeView], before_seq: int, missing: str | None) -> None:
-        """Take the trades that were asked for; `missing` says why older ones cannot be had."""
+        """Emit fetched trades, then the held frames; `missing` is why older trades are missing."""
         held, self._held = self._held or [], None
         if missing is not None:
             first = trades[0].seq if trades else before_seq
             self._emit(TradesMissed(self._security, self.last_seq, first, missing))
         for start in range(0, len(trades), TRADES_PER_FRAME):
-            self._give(trades[start : start + TRADES_PER_FRAME])
+            self._emit_trades(trades[start : start + TRADES_PER_FRAME])
         if held:
-            self._give(self._new(held[0]))
+            self._emit_trades(self._new(held[0]))
         for number, frame in enumerate(held[1:], 2):
             self._process(frame)
             if self._held is not None:  # another gap
@@ -84,22 +84,24 @@ class Tape:
             self._last = frame.trades[-1] if frame.trades else None
             self._emit(frame)
             return
-        if self._is_another_past(frame):
-            reason = "the server's trades start anew: it has lost, or was given, another past"
+        if self._is_other_history(frame):
+            reason = (
+                "the server's trade history is a different one: its trades were lost or replaced"
+            )
             self._emit(TradesMissed(self._security, self.last_seq, None, reason))
             self._last = None
         new = self._new(frame)
         if not new:
             return
         if opens:
-            is_gap = len(new) == len(frame.trades)  # nothing known in it to join
+            is_gap = len(new) == len(frame.trades)  # no known trade in it
         else:
             is_gap = frame.prev_seq is not None and frame.prev_seq > (self.last_seq or 0)
         if is_gap:
             self._held = [frame]
-            self._ask(self.last_seq, new[0].seq)
+            self._fetch(self.last_seq, new[0].seq)
         else:
-            self._give(new)
+            self._emit_trades(new)
 
     def _new(self, frame: Trades) -> Sequence[TradeView]:
         last = self.last_seq
@@ -107,14 +109,14 @@ class Tape:
             return frame.trades
         return [trade for trade in frame.trades if trade.seq > last]
 
-    def _is_another_past(self, frame: Trades) -> bool:
-        """Whether an old ``seq`` has a newer trade than the last one: time never goes back."""
+    def _is_other_history(self, frame: Trades) -> bool:
+        """Whether a ``seq`` already passed has a later time, which one history cannot have."""
         last = self._last
         if last is None or not frame.trades:
             return False
         return any(t.seq <= last.seq and t.time > last.time for t in frame.trades)
 
-    def _give(self, trades: Sequence[TradeView]) -> None:
+    def _emit_trades(self, trades: Sequence[TradeView]) -> None:
         if not trades:
             return
         prev_seq, self._last = self.last_seq, trades[-1]

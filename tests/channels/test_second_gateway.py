@@ -21,7 +21,7 @@ from fastbook_server.channels.messages import (
 from fastbook_server.channels.trade_channel import CommittedBatch
 from fastbook_server.config import Config
 from fastbook_server.gateway.http import answers
-from fastbook_server.gateway.http.history import HistoryQueue, recent
+from fastbook_server.gateway.http.history_queue import HistoryQueue, recent
 from fastbook_server.gateway.order_book_server import OrderBookServer
 from fastbook_server.matching.exchange import Exchange
 from fastbook_server.matching.pipeline import Pipeline

@@ -1,4 +1,4 @@
-"""Helpers of these tests are modules in ``support``; pytest's importlib mode needs the path."""
+"""Puts ``support`` on the path, which pytest's importlib mode does not."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ sys.path.insert(0, str(Path(__file__).parent / "support"))
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Name the loop that bots run on if they choose none."""
+    """Return the loop that bots run on unless they choose another."""
     return {"asyncio": asyncio.new_event_loop}

@@ -1,4 +1,4 @@
-"""The low level: the client's own frames as a strict server reads them, and how it ends."""
+"""The low-level connection: client frames as a strict server reads them, and every ending."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fastbook_client.errors import ConnectError, ConnectionClosed, Refused
 
 
 def unmasked(frame: bytes) -> bytes:
-    """Read a frame as RFC 6455 says, byte by byte."""
+    """Return the payload of a masked frame, decoded byte by byte as RFC 6455 specifies."""
     assert frame[0] == 0x81
     assert frame[1] & 0x80
     length, start = frame[1] & 0x7F, 2
@@ -87,7 +87,7 @@ async def test_what_the_server_refuses_is_said_in_its_own_words() -> None:
 async def test_a_server_of_another_kind() -> None:
     async with scripted_server() as (url, server):
         server.opening = [{"hello": "world"}]
-        with pytest.raises(ConnectError, match="no fastbook server"):
+        with pytest.raises(ConnectError, match="not a fastbook server"):
             async with dial(url):
                 pass
 

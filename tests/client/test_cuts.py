@@ -1,4 +1,4 @@
-"""A client on a line that is cut off at random while a real market is played: nothing shows."""
+"""A client on a line that is cut at random while a real market is replayed: no cut shows."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SEED = 20261123
 
 
 class Reader:
-    """Reads all events of a market, and writes the trades down."""
+    """Reads all events of a market and records the trades."""
 
     def __init__(self, market: Market) -> None:
         self.market = market
@@ -43,7 +43,7 @@ class Reader:
 
 
 async def compare(url: str, reader: Reader, database: MemoryDatabase) -> None:
-    """Wait until the reader has heard everything; then its book is the server's."""
+    """Wait until the reader has received everything; then its book must be the server's."""
     stored = [trade.id for trade in database.trades.get(SECURITY, ())]
     async with fastbook_client.connect(url, feed=False, channels=["depth"]) as direct:
         own, servers = reader.market.book(), direct.book()
@@ -56,7 +56,7 @@ async def compare(url: str, reader: Reader, database: MemoryDatabase) -> None:
 
 
 async def play_with_cuts(recorded: list[Action], bytes_mean: float) -> tuple[Reader, Line]:
-    """Play in parts; after each the client must know what the server knows."""
+    """Replay in parts; after each, the client must know what the server knows."""
     database = MemoryDatabase()
     async with small_server(database, last_trades=5) as url:
         line = Line(url, SEED, bytes_mean=bytes_mean)

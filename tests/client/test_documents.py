@@ -1,4 +1,4 @@
-"""What the documents show is run as it stands there, against a real server."""
+"""Runs the code in the documents, exactly as printed, against a real server."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PATIENCE_S = 30.0
 
 
 def blocks(path: str) -> list[str]:
-    """Return the Python code of a document, block by block."""
+    """Return the Python blocks of a document."""
     return re.findall(r"```python\n(.*?)```", (ROOT / path).read_text(), re.DOTALL)
 
 
@@ -40,7 +40,7 @@ async def url() -> AsyncIterator[str]:
 
 @pytest.fixture
 async def others(url: str) -> AsyncIterator[Market]:
-    """Somebody who makes the market that the documents suppose."""
+    """The user who makes the market that the documents assume."""
     async with connect(url, channels=["depth"], queue_max=0) as market:
         await market.limit("bid", 100, 1)
         await market.limit("ask", 100.1, 2)

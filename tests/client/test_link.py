@@ -1,4 +1,4 @@
-"""What a session lives through that no good server and no patient user brings about."""
+"""What a link survives that neither a good server nor a patient program causes."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ PATIENCE_S = 20.0
 
 @contextlib.asynccontextmanager
 async def serving(server: ScriptedServer) -> AsyncIterator[str]:
-    """Serve with handlers that were replaced; yields where."""
+    """Serve with replaced handlers; yields the URL."""
     app = web.Application()
     app.add_routes([web.get("/ws", server.on_ws), web.get("/api/trades", server.on_trades)])
     runner = web.AppRunner(app, shutdown_timeout=0.1)
@@ -126,7 +126,7 @@ async def test_subscribing_again_while_missed_trades_come_loses_and_doubles_noth
         await peer.say(trades(None, 20, 21))
         await until(lambda: asked == [10, 20])
         may_come[10].set()
-        for _ in range(20):  # the first answer would have come by then
+        for _ in range(20):  # the first answer would have arrived by then
             await market.ping()
         may_come[20].set()
         told = await events(market, Trades, count=3)

@@ -1,4 +1,4 @@
-"""A market against a scripted server: each reply, each loss, each frame that should not be."""
+"""A market against a scripted server: every reply, every loss, every frame that is wrong."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ async def event_of(market: Market, *kinds: type) -> Any:
 
 
 async def seqs(market: Market, last: int) -> list[int]:
-    """Return the ``seq`` of all trades up to one; each frame must chain on the one before."""
+    """Return the ``seq`` of all trades up to one; each frame must continue the one before."""
     found: list[int] = []
     while not found or found[-1] < last:
         frame = await event_of(market, Trades)
@@ -92,7 +92,7 @@ async def test_a_refused_command_says_why_and_when_to_try_again() -> None:
         await peer.say({"event": "error", "ref": sent["ref"], "code": "overloaded", "message": ""})
         with pytest.raises(Rejected, match="overloaded"):
             await following
-        with pytest.raises(FastbookError, match="subscribe to its channel depth first"):
+        with pytest.raises(FastbookError, match="subscribe to its depth channel first"):
             market.book()
 
 
@@ -142,7 +142,7 @@ async def test_after_a_cut_before_the_reply_the_outcome_is_open_and_can_be_asked
 
         peer = await server.peer(1)
         assert peer.query == {"resume": "token", "feed": "none"}
-        assert all(command["op"] != "add" for command in peer.got), "never sent again by itself"
+        assert all(command["op"] != "add" for command in peer.got), "never resent automatically"
         asking = asyncio.create_task(market.outcome(name))
         probe = await peer.command("add")
         assert probe["order"]["clientOrderId"] == name
@@ -164,7 +164,7 @@ async def test_after_a_cut_before_the_reply_the_outcome_is_open_and_can_be_asked
         outcome = await asking
         assert outcome is not None
         assert (outcome.status, outcome.filled) == ("filled", 1.0)
-        with pytest.raises(FastbookError, match="is unanswered"):
+        with pytest.raises(FastbookError, match="not the id of an unanswered order"):
             await market.outcome(name)
 
 
@@ -184,7 +184,7 @@ async def test_a_refused_resume_is_told_and_the_old_users_order_cannot_be_asked_
         back = await event_of(market, Resynced)
         assert back == Resynced("user#new", False, ())
         assert (market.user_id, market.resume_token) == ("user#new", "other")
-        with pytest.raises(FastbookError, match="whom the server has forgotten"):
+        with pytest.raises(FastbookError, match="a user the server has forgotten"):
             await market.outcome(caught.value.client_order_id or "")
 
 
@@ -302,7 +302,7 @@ async def test_who_does_not_read_gets_replies_and_what_is_queued_and_then_a_clea
         await peer.say(trades(None))
         for seq in range(1, 10):
             await peer.say(trades(seq - 1 or None, seq))
-        for number in range(50):  # the newest of these counts, so they take no room
+        for number in range(50):  # conflated, so they take up one place
             await peer.say(depth(number, None, {11.0: 1.0}, {}))
         assert await market.ping() == 7
         await peer.say(trades(9, 10))
@@ -338,7 +338,7 @@ async def test_who_will_never_read_keeps_nothing() -> None:
         for seq in range(1, 2_000):
             await peer.say(trades(seq - 1 or None, seq))
         assert await market.ping() == 7
-        assert len(market._session.mailbox) == 0
+        assert len(market._link.mailbox) == 0
 
 
 async def follow_depth(server: ScriptedServer, market: Market) -> Any:

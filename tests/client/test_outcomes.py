@@ -1,4 +1,4 @@
-"""Orders whose answer was lost, on the real server: what became of them; asking is safe."""
+"""Orders whose reply was lost, on the real server: their outcome, and that the query is safe."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Scene:
         return sum(isinstance(e, OrderAccepted) for e in self.store.data.events)
 
     async def lose(self, *, arrives: bool) -> str:
-        """Send an order whose answer gets lost; return its client order id when we are back."""
+        """Place an order whose reply is lost; return its client order id after reconnecting."""
         self.line.deaf, self.line.mute = not arrives, True
         before = self.accepted()
         adding = asyncio.create_task(self.market.limit("bid", 90, 1.5))
@@ -83,7 +83,7 @@ async def test_an_order_that_never_arrived_is_not_executed_by_asking(scene: Scen
     assert await scene.market.outcome(name) is None
     rested = [e.order for e in scene.store.data.events if isinstance(e, OrderRested)]
     assert [(o.price, o.quantity) for o in rested] == [(1, 1)], "one lot at the lowest price"
-    assert await scene.market.orders() == (), "and it was withdrawn"
+    assert await scene.market.orders() == (), "and it was cancelled"
 
 
 async def test_nor_if_somebody_sells_at_the_lowest_price(scene: Scene) -> None:

@@ -1,4 +1,4 @@
-"""The market without ``async``, and its past as tables: against the real server, in a thread."""
+"""The market without ``async`` and its history as tables, against a real server in a thread."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PATIENCE_S = 20.0
 
 @pytest.fixture
 def url() -> Iterator[str]:
-    """A server in a thread of its own, as blocking code needs it."""
+    """Run a server in a thread of its own, as blocking code needs; return its URL."""
     loop = asyncio.new_event_loop()
     stop = asyncio.Event()
     found: list[str] = []

@@ -1,4 +1,4 @@
-"""The batch path: the same book, many commands at once, NumPy records in and out."""
+"""Batches: the same book, many commands at once, NumPy records in and out."""
 
 from __future__ import annotations
 
@@ -204,7 +204,7 @@ def test_the_commands_are_not_changed() -> None:
 
 
 def test_events_stay_valid_when_the_book_goes_on_and_goes() -> None:
-    """The array looks at counted memory: neither later batches nor the book's end touch it."""
+    """The array refers to counted memory: neither later batches nor the book's end change it."""
     book = OrderBook()
     count = 3000
     commands = batch(*(limit(i, 0, i, i) for i in range(1, count + 1)))
@@ -237,7 +237,7 @@ def test_each_result_has_its_own_memory() -> None:
 
 
 def test_a_second_thread_gets_a_clear_error_while_a_batch_runs() -> None:
-    """The batch releases the GIL, so this thread runs meanwhile and meets the busy book."""
+    """The batch releases the GIL, so this thread runs at the same time and finds the book busy."""
     book = OrderBook()
     count = 200_000
     commands = np.zeros(count, COMMAND_DTYPE)
@@ -249,7 +249,7 @@ def test_a_second_thread_gets_a_clear_error_while_a_batch_runs() -> None:
 
     def work() -> None:
         while not stop.is_set():
-            with contextlib.suppress(RuntimeError):  # it met the other thread's `process`
+            with contextlib.suppress(RuntimeError):  # the other thread was in `process`
                 book.process(commands)
                 book.process(withdrawn)
 
@@ -272,7 +272,7 @@ def test_a_second_thread_gets_a_clear_error_while_a_batch_runs() -> None:
                 except RuntimeError as error:
                     met[name] = str(error)
                 except ValueError:
-                    continue  # the book was free, and order 1 rests
+                    continue  # the book was idle, and order 1 is resting
     finally:
         stop.set()
         thread.join()
@@ -319,14 +319,14 @@ print("whole")
 @pytest.mark.parametrize("room", [30, 60, 100, 150])
 @pytest.mark.parametrize(("step", "spacing"), [(1, 0), (1, 1), (4_000_037, 50)])
 def test_without_memory_the_book_stays_whole(room: int, step: int, spacing: int) -> None:
-    """Whichever array it is that cannot grow: events, orders, pages, ids."""
+    """No matter which array cannot grow: events, orders, pages or ids."""
     program = OUT_OF_MEMORY.format(room=room << 20, step=step, spacing=spacing or "0 + 1")
 
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
 
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
-        "MemoryError process: no memory for the events of the batch; the book is whole",
+        "MemoryError process: no memory for the events of the batch; the book is intact",
         "whole",
     ]
 

@@ -1,4 +1,4 @@
-"""What the order book does, command by command: one suite for the Cython and the Python book."""
+"""The behaviour of the order book, command by command, for the Cython and the Python book."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def book(request: pytest.FixtureRequest) -> Book:
     return made
 
 
-# ---- the events, by what matters in each ----
+# ---- events, with the fields that matter in each ----
 
 
 def fill(
@@ -86,7 +86,7 @@ def reject(
 
 
 def given(book: Book, *orders: tuple[int, int, int, int] | tuple[int, int, int, int, int]) -> None:
-    """Let orders rest: id, side, price, quantity and perhaps owner."""
+    """Rest orders, each given as id, side, price, quantity and perhaps owner."""
     for order_id, side, price, quantity, *owner in orders:
         (event,) = book.add(order_id, side, price, quantity, owner=owner[0] if owner else 0)
         assert event.kind == EVENT_REST
@@ -304,7 +304,7 @@ def test_a_post_only_order_rests_one_tick_from_the_touch(book: Book) -> None:
 
 @pytest.mark.parametrize("owner", [0, 7])
 def test_a_post_only_order_at_the_touch_is_rejected(book: Book, owner: int) -> None:
-    """Even if what it would meet is its owner's."""
+    """Even if it would only match an order of its own owner."""
     given(book, (1, ASK, 100, 5, owner))
 
     events = book.add(2, BID, 100, 5, post_only=True, owner=owner, self_trade=OLDEST)
@@ -325,7 +325,7 @@ def test_a_post_only_order_of_immediate_kind_can_only_be_discarded(book: Book) -
 
 @pytest.fixture
 def own_between(book: Book) -> Book:
-    """Owner 7's order 2 stands between the orders 1 and 3 of others at 100; 4 of others at 101."""
+    """At 100 owner 7's order 2 is between orders 1 and 3 of others; order 4 of others is at 101."""
     given(book, (1, ASK, 100, 1, 8), (2, ASK, 100, 2, 7), (3, ASK, 100, 3), (4, ASK, 101, 4, 8))
     return book
 
@@ -396,7 +396,7 @@ def test_cancelling_all_that_crosses_lets_the_order_rest(book: Book) -> None:
 def test_a_fok_order_counts_only_what_it_may_trade(
     own_between: Book, mode: SelfTrade, most: int
 ) -> None:
-    """Of 1, own 2, 3 and 4 lots: all; up to the first own; all but the own; up to the first own."""
+    """Of 1, own 2, 3 and 4 lots: all; up to the own; all except the own; up to the own."""
     before = list(own_between)
     too_much = own_between.add(5, BID, 101, most + 1, FOK, owner=7, self_trade=mode)
 
@@ -533,7 +533,7 @@ def test_replacing_an_unknown_order_is_a_key_error(book: Book, order_id: int) ->
         book.replace(order_id, 4, 100, 5)
 
 
-# ---- errors: each leaves the book as it was ----
+# ---- errors: each leaves the book unchanged ----
 
 Call = Callable[[Any], object]
 
@@ -572,7 +572,7 @@ REFUSED: dict[str, tuple[Call, type[Exception], str]] = {
     "level sum": (
         lambda b: b.add(9, BID, 100, INT64_MAX),
         ValueError,
-        "^quantity: .*2\\*\\*63 - 1 in all at price 100, got",
+        "^quantity: .*a total of at most 2\\*\\*63 - 1 at price 100, got",
     ),
     "price as float": (lambda b: b.add(9, BID, 1.0, 1), TypeError, "^price: .*int, got float$"),
     "quantity as text": (lambda b: b.add(9, BID, 1, "1"), TypeError, "^quantity: .*got str$"),

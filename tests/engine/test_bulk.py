@@ -1,10 +1,10 @@
 """Nearly three million random commands: every event of the Cython book equals the plain book's.
 
-A batch and a call per command are held to it side by side, each with a book of its own.
+Batches and scalar calls are both compared with it, each on a book of its own.
 
-Eleven flows of 250,000 commands, so that several processes can share them; the first three are
-quick, the others slow. What breaks is repeated by the flow's name and seed.
-`python -m benchmarks.compare` does the same for 100 million.
+There are eleven flows of 250,000 commands, which several processes can share; the first is quick,
+the others slow. A failure is reproduced by the name and seed of its flow.
+`python -m benchmarks.compare` runs 100 million.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ from fastbook import (
 
 COMMANDS = 250_000
 BATCH = 10_000
-QUICK_FLOWS = 3
+QUICK_FLOWS = 1
 Commands = NDArray[np.void]
 
 
 @dataclass(frozen=True)
 class Flow:
-    """How a random market behaves."""
+    """The parameters of a random market."""
 
     name: str
     seed: int
-    shares: tuple[float, float, float, float] = (0.50, 0.36, 0.10, 0.04)  # as the ops count
-    spread: int = 30  # prices stray so many ticks around the middle
-    swing: int = 0  # the middle wanders so many ticks per batch
+    shares: tuple[float, float, float, float] = (0.50, 0.36, 0.10, 0.04)  # in the order of the ops
+    spread: int = 30  # ticks by which prices stray from the middle
+    swing: int = 0  # ticks by which the middle wanders per batch
     middle: int = 10_000
     quantity: int = 100
     id_step: int = 1
@@ -51,7 +51,7 @@ class Flow:
     sweeps: float = 0.0  # share of quantities that take a whole side
     far: float = 0.0  # share of prices that are anywhere in 1 .. 2**63 - 1
     broken: float = 0.01  # share of records with a value that does not exist
-    ladder: int = 0  # so many lone levels on each side come first
+    ladder: int = 0  # single-order levels that come first, per side
 
 
 FLOWS = (
@@ -62,7 +62,7 @@ FLOWS = (
     Flow("far_prices", 5, far=0.2),
     Flow("sparse_ids", 6, id_step=10**12 + 39, spread=100),
     Flow("gaps_in_ids", 7, id_step=1500, id_start=2**62, shares=(0.52, 0.30, 0.14, 0.04)),
-    # Large enough to be looked ahead in.
+    # Large enough for prefetching.
     Flow("deep", 10, shares=(0.72, 0.18, 0.07, 0.03), spread=3000),
     Flow("deep_sparse_ids", 11, shares=(0.72, 0.18, 0.07, 0.03), spread=3000, id_step=10**12 + 39),
     Flow("crash_through_10000_levels", 9, spread=200, ladder=12_000, sweeps=5e-4),
@@ -71,14 +71,14 @@ FLOWS = (
 
 
 def commands_of(flow: Flow) -> Commands:
-    """A flow's commands: each new order gets the next id; cancels and replaces pick recent ones."""
+    """Return the commands of a flow: new orders get the next id, the rest picks recent ids."""
     random = np.random.default_rng(flow.seed)
     n = COMMANDS
     made = np.zeros(n, COMMAND_DTYPE)
     op = random.choice([OP_LIMIT, OP_CANCEL, OP_REPLACE, OP_MARKET], n, p=flow.shares)
     index = np.arange(n, dtype=np.int64)
     new_ids = flow.id_start + index * flow.id_step
-    # Geometric, so mostly young orders; many of them are gone by now or never rested.
+    # Geometric, so mostly young orders, many of which are gone or never rested.
     ages = np.minimum(random.geometric(0.1, n), index)
     old_ids = flow.id_start + (index - ages) * flow.id_step
     aims_at_old = np.isin(op, [OP_CANCEL, OP_REPLACE]) | (random.random(n) < 0.005)
@@ -101,7 +101,7 @@ def commands_of(flow: Flow) -> Commands:
 
 
 def build_ladder(flow: Flow, made: Commands) -> None:
-    """One order per price on both sides, then a market order through the bids, and the asks."""
+    """Begin with one order per price on both sides, then market orders through bids and asks."""
     if flow.ladder == 0:
         return
     n = 2 * flow.ladder
@@ -120,7 +120,7 @@ def build_ladder(flow: Flow, made: Commands) -> None:
 def prices_of(
     flow: Flow, random: np.random.Generator, side: NDArray[np.uint8]
 ) -> NDArray[np.int64]:
-    """Prices a little beyond or away from a middle that wanders, some of them far away."""
+    """Return prices on either side of a wandering middle, some of them far away."""
     n = COMMANDS
     steps = random.integers(-flow.swing, flow.swing + 1, n // BATCH)
     middle = flow.middle + np.repeat(np.cumsum(steps), BATCH)
@@ -148,7 +148,7 @@ def break_some(flow: Flow, random: np.random.Generator, made: Commands) -> None:
 
 
 def call(book: fastbook.OrderBook, record: tuple[int, ...]) -> list[fastbook.Event] | None:
-    """Carry out a record by a scalar call; None if that is refused by an exception."""
+    """Execute a record by a scalar call; return None if the call raises."""
     op, side, tif, flags, owner, order_id, new_order_id, price, quantity = record
     post_only, mode = bool(flags & 1), flags >> 1
     try:
@@ -172,7 +172,7 @@ def call(book: fastbook.OrderBook, record: tuple[int, ...]) -> list[fastbook.Eve
 def expect_call(
     book: fastbook.OrderBook, record: tuple[int, ...], expected: list[reference.Event]
 ) -> None:
-    """Carry out a record by a scalar call, which must answer as expected."""
+    """Execute a record by a scalar call, which must return the expected events."""
     events = call(book, record)
     if events is None:
         assert [event.kind for event in expected] == [EVENT_REJECT]
@@ -182,7 +182,7 @@ def expect_call(
 
 
 def compare(flow: Flow) -> int:
-    """Hold the books together through a flow; return how many fills there were."""
+    """Run a flow through both books and compare them; return the number of fills."""
     book, called, oracle = fastbook.OrderBook(), fastbook.OrderBook(), reference.OrderBook()
     fields = ["command", *reference.Event._fields]
     commands = commands_of(flow)

@@ -1,4 +1,4 @@
-"""The quick ways of a scalar call: usual arguments, results used again, links written later."""
+"""The fast paths of scalar calls: plain arguments, reused results, deferred links."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def test_wrong_arguments_are_type_errors(call: Callable[[Any], object]) -> None:
     assert list(book) == []
 
 
-# ---- a result that somebody keeps is his ----
+# ---- a result that the caller keeps is never reused ----
 
 
 def test_results_that_are_kept_do_not_change() -> None:
@@ -159,12 +159,12 @@ def test_the_collector_sees_nothing_unusual() -> None:
     assert gc.get_referents(book.add(2000, BID, 1, 5)) == [(2, 0, 0, 2000, 0, 1, 5, 5, 0, 5)]
 
 
-# ---- links written later ----
+# ---- deferred links ----
 
 
 @pytest.mark.parametrize("seed", range(40))
 def test_cancels_of_neighbours_in_every_order_leave_whole_queues(seed: int) -> None:
-    """Nothing looks at the book between the calls, which would write what they have left."""
+    """Nothing reads the book between the calls, as that would write the pending links."""
     draw = random.Random(seed)
     book, oracle = OrderBook(), reference.OrderBook()
     live: list[int] = []
@@ -175,7 +175,7 @@ def test_cancels_of_neighbours_in_every_order_leave_whole_queues(seed: int) -> N
             assert book.add(*arguments) == oracle.add(*arguments)
             live.append(number)
         else:
-            # Mostly beside the one before, so that its links are still to be written.
+            # Mostly next to the previous one, whose links are then still pending.
             at = min(len(live) - 1, draw.choice([0, len(live) // 2, len(live) - 1]))
             order_id = live.pop(at)
             if kind < 0.85:

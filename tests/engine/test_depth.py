@@ -1,4 +1,4 @@
-"""The depth: quantity per price, best first, and its rows as JSON."""
+"""The depth: the quantity at each price, best first, and its rows as JSON."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def test_each_number_is_the_repr_of_the_nearest_double(
     depth = fastbook.Depth(tick, lot)
     depth.set(ASK, price, quantity)
 
-    # An int divided by an int is the nearest double.
+    # Python rounds int / int to the nearest double.
     exact = [price * Fraction(*tick), quantity * Fraction(*lot)]
     exact.append(exact[0] * exact[1])
     price_text, amount, total = [repr(value.numerator / value.denominator) for value in exact]
@@ -213,7 +213,7 @@ def test_the_rows_are_the_plain_depths(
 
 
 def test_many_wide_rows_fit() -> None:
-    """The longest numbers there are, on more rows than the buffer starts with."""
+    """The longest possible numbers, in more rows than the initial buffer holds."""
     depth = fastbook.Depth((1, INT64_MAX), (1, INT64_MAX - 1))
     oracle = reference.Depth((1, INT64_MAX), (1, INT64_MAX - 1))
     for price in range(1, 2000):

@@ -1,4 +1,4 @@
-"""What `help` and `inspect` say of the engine, and that its stubs say the same."""
+"""What `help` and `inspect` show of the engine, and that its stubs agree."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def public(owner: object) -> list[str]:
 
 
 def stub_docs(stub: str) -> list[tuple[str, str]]:
-    """The docstrings of a stub, by the name of what they belong to."""
+    """Return the docstrings of a stub as (name, text)."""
     found = []
     for each in ast.parse((SOURCE / stub).read_text()).body:
         if isinstance(each, ast.ClassDef | ast.FunctionDef):

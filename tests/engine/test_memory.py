@@ -1,4 +1,4 @@
-"""What the book's memory depends on: the orders it holds, not the ids and prices it has seen."""
+"""The book's memory depends on the orders it holds, not on the ids and prices it has seen."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def resident_bytes() -> int:
 
 
 def come_and_go(count: int) -> NDArray[np.void]:
-    """Orders 1 .. count, each cancelled by the next command."""
+    """Return adds of orders 1 .. count, each followed by its cancel."""
     commands = np.zeros(2 * count, COMMAND_DTYPE)
     commands["order_id"] = np.repeat(np.arange(1, count + 1), 2)
     commands["op"][1::2] = OP_CANCEL
@@ -34,7 +34,7 @@ def come_and_go(count: int) -> NDArray[np.void]:
 
 @pytest.mark.parametrize("step", [1, 3, 10**12], ids=["dense", "with gaps", "sparse"])
 def test_one_old_order_does_not_keep_the_memory_of_those_after_it(step: int) -> None:
-    """Three million come and go; the map of ids stays as small as the book."""
+    """Three million orders come and go; the id map stays as small as the book."""
     count = 100_000
     book = fastbook.OrderBook()
     book.add(1, 0, 500, 1)
@@ -53,7 +53,7 @@ def test_one_old_order_does_not_keep_the_memory_of_those_after_it(step: int) -> 
 
 
 def test_a_few_old_orders_of_every_thousand_cost_little() -> None:
-    """One in 500 of two million ids stays, so no range of ids ever gets empty."""
+    """One in 500 of two million ids stays, so no range of ids is ever empty."""
     count = 100_000
     book = fastbook.OrderBook()
     commands = come_and_go(count)

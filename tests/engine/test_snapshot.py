@@ -1,4 +1,4 @@
-"""A book as flat records and back: snapshot, restore, pickle, copy."""
+"""A book as flat records and back: snapshot, restore, pickle and copy."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ INT64_MAX = 2**63 - 1
 
 
 def random_book(seed: int, count: int, id_step: int, spread: int) -> OrderBook:
-    """A book that has seen trades, cancels and ids with gaps."""
+    """Return a book that has seen trades, cancels and ids with gaps."""
     random = np.random.default_rng(seed)
     commands = np.zeros(count, COMMAND_DTYPE)
     commands["op"] = random.choice(4, count, p=[0.7, 0.2, 0.08, 0.02])
@@ -48,7 +48,7 @@ WAYS: dict[str, Callable[[OrderBook], OrderBook]] = {
     [(0, 1, 1), (30, 1, 3), (20_000, 1, 40), (20_000, 10**13, 40), (20_000, 7, 10**6)],
 )
 def test_the_copy_is_the_same_book(way: str, count: int, id_step: int, spread: int) -> None:
-    """In everything: it answers the same to what comes, and the first book notices nothing."""
+    """The copy responds to later commands as the original does, which is not affected."""
     book = random_book(1, count, id_step, spread)
     orders = list(book)
 
@@ -104,7 +104,7 @@ def test_levels_and_the_orders_at_one_of_them() -> None:
 
 
 def records(*rows: tuple[int, int, int, int]) -> Any:
-    """(order_id, price, quantity, side) as ORDER_DTYPE."""
+    """Return rows of (order_id, price, quantity, side) as ORDER_DTYPE records."""
     table = np.zeros(len(rows), ORDER_DTYPE)
     for at, row in enumerate(rows):
         for name, value in zip(("order_id", "price", "quantity", "side"), row, strict=True):
@@ -131,8 +131,8 @@ def test_prices_may_come_in_any_order() -> None:
         ((2, 0, 1, 0), "a positive price; see record 1"),
         ((2, -(2**63), 1, 0), "a positive price"),
         ((2, 100, 0, 0), "a positive quantity"),
-        ((1, 100, 1, 0), "each order_id once; see record 1"),
-        ((2, 100, INT64_MAX, 0), "at most 2.*63 - 1 in all at a price"),
+        ((1, 100, 1, 0), "each order_id only once; see record 1"),
+        ((2, 100, INT64_MAX, 0), "a total of at most 2.*63 - 1 at a price"),
         ((2, 100, 1, 1), "expected bids below asks, got 100 and 100"),
         ((2, 7, 1, 1), "expected bids below asks, got 100 and 7"),
     ],

@@ -11,7 +11,7 @@ import pytest
 from fakes import PastStore
 from trading import T0
 
-from fastbook_server.gateway.http import history
+from fastbook_server.gateway.http import history_queue
 from fastbook_server.store.memory import MemoryDatabase
 from fastbook_wire import answers, frames
 from peers import order, until
@@ -301,7 +301,7 @@ async def test_a_database_that_is_away_is_no_reason_to_wait(serve, web, path):
 
 
 async def test_a_database_that_does_not_answer_counts_as_away(serve, web, monkeypatch):
-    monkeypatch.setattr(history, "ANSWER_S_MAX", 0.01)
+    monkeypatch.setattr(history_queue, "ANSWER_S_MAX", 0.01)
     store = PastStore()
     server = await serve(store)
     store.may_answer.clear()
@@ -310,7 +310,7 @@ async def test_a_database_that_does_not_answer_counts_as_away(serve, web, monkey
 
 
 async def test_nor_is_the_wait_for_others_a_reason_to_wait_longer(serve, web, monkeypatch):
-    monkeypatch.setattr(history, "ANSWER_S_MAX", 0.2)
+    monkeypatch.setattr(history_queue, "ANSWER_S_MAX", 0.2)
     store = PastStore()
     ask = web(await serve(store, history_queries_max=1, history_waiting_max=100))
     store.may_answer.clear()

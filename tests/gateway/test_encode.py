@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from trading import T0, Floor, ask, bid, delete, market
 
-from fastbook_server.gateway import encode, rfc6455
+from fastbook_server.gateway import encode, websocket_frames
 from fastbook_server.values.events import AllDeleted, CommandRefused, OrderReport, OrdersListed
 from fastbook_server.values.instruments import Instrument
 from fastbook_wire.grid import Grid
@@ -124,7 +124,7 @@ def test_small_replies():
 
 
 def test_websocket_frames_have_the_shortest_header_that_fits():
-    headers = {n: rfc6455.text(bytes(n))[:-n] for n in (1, 125, 126, 65_535, 65_536)}
+    headers = {n: websocket_frames.text(bytes(n))[:-n] for n in (1, 125, 126, 65_535, 65_536)}
     assert headers == {
         1: b"\x81\x01",
         125: b"\x81\x7d",
@@ -132,4 +132,4 @@ def test_websocket_frames_have_the_shortest_header_that_fits():
         65_535: b"\x81\x7e\xff\xff",
         65_536: b"\x81\x7f\0\0\0\0\0\1\0\0",
     }
-    assert rfc6455.close(4001, "why") == b"\x88\x05\x0f\xa1why"
+    assert websocket_frames.close(4001, "why") == b"\x88\x05\x0f\xa1why"

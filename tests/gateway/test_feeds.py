@@ -13,11 +13,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from trading import ask, bid, market, recovered
 
-from fastbook_server.gateway import rfc6455
+from fastbook_server.gateway import websocket_frames
 from fastbook_server.gateway.feeds import book
 from fastbook_server.gateway.feeds.audience import Audience, Throttle
+from fastbook_server.gateway.market_views import MarketViews
 from fastbook_server.gateway.snapshots import Snapshots
-from fastbook_server.gateway.views import MarketViews
 
 # ---- the throttle --------------------------------------------------------------------------------
 
@@ -272,7 +272,7 @@ def test_an_offer_is_built_once_for_all_that_are_behind_and_for_nobody_not_at_al
 
     def newest() -> bytes:
         built.append(timers.time())
-        return rfc6455.text(b"{}")
+        return websocket_frames.text(b"{}")
 
     audience = Audience(timers, INTERVAL_S, newest)
     for reader in readers:

@@ -12,7 +12,7 @@ from aiohttp import WSMessage, WSMsgType
 from fakes import FakeClock
 
 from fastbook_server import metrics
-from fastbook_server.gateway import rfc6455, session
+from fastbook_server.gateway import session, websocket_frames
 from fastbook_server.gateway.session import FRAMES_PER_TURN, Session, SessionLimits
 from fastbook_server.values.clock import LoopClock
 from fastbook_wire.words import Code
@@ -298,7 +298,7 @@ async def test_a_turns_pings_are_answered_in_one_write():
     await flooded.run()
     assert transport.written == b""
     await asyncio.sleep(0)
-    assert transport.written == rfc6455.pong(b"hi") * 3
+    assert transport.written == websocket_frames.pong(b"hi") * 3
 
 
 async def test_a_session_that_closes_waits_for_no_matcher(monkeypatch):

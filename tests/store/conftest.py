@@ -66,7 +66,8 @@ async def make_database(request: pytest.FixtureRequest) -> AsyncIterator[MakeDat
 
     async def make(kind: str) -> str:
         if kind == "postgres":
-            server = request.getfixturevalue("embedded_dsn")
+            named = os.environ.get("FASTBOOK_TEST_POSTGRES_URL")  # a server of another version
+            server = named or request.getfixturevalue("embedded_dsn")
         elif not (server := os.environ.get("FASTBOOK_TEST_TIMESCALE_URL")):
             pytest.skip("FASTBOOK_TEST_TIMESCALE_URL names no PostgreSQL with TimescaleDB")
         name = f"fastbook_test_{os.getpid()}_{random.getrandbits(48):012x}"

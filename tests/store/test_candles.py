@@ -230,9 +230,11 @@ async def test_without_timescale_nothing_is_compressed_or_dropped_and_one_line_s
 ):
     dsn = await make_database("postgres")
     await make_postgres(dsn, compress_after_days=7, retain_days=30).open(specs, 0)
-    said = [r.message for r in caplog.records if r.name == "fastbook_server.store.policies"]
+    said = [
+        r.message for r in caplog.records if r.name == "fastbook_server.store.timescale_policies"
+    ]
     assert said == [
-        "compress_after_days and retain_days do nothing: these tables are without TimescaleDB"
+        "compress_after_days and retain_days have no effect: the tables do not use TimescaleDB"
     ]
 
 

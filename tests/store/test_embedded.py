@@ -229,7 +229,7 @@ async def test_data_of_another_version_is_refused(open_folder):
     await postgres.start()
     await postgres.stop()
     (open_folder / "pgdata/PG_VERSION").write_text("13\n")
-    with pytest.raises(EmbeddedError, match=r"was made by PostgreSQL 13, and .* is \d\d\.\d+"):
+    with pytest.raises(EmbeddedError, match=r"expected data of PostgreSQL \d\d\.\d+, .* got 13: "):
         await postgres.start()
 
 
@@ -254,7 +254,7 @@ def test_binaries_are_looked_for_in_order(monkeypatch, tmp_path):
     monkeypatch.setattr(binaries, "SYSTEM_FOLDER", tmp_path)
     shutil.rmtree(mine.parent)
     assert find_binaries() == ten
-    with pytest.raises(EmbeddedError, match="expected postgres and initdb in"):
+    with pytest.raises(EmbeddedError, match="expected postgres and initdb, at least one"):
         find_binaries(tmp_path)
     assert nine.exists()
 
@@ -276,7 +276,7 @@ async def test_as_root_binaries_that_are_closed_are_copied(open_folder, monkeypa
 
 @pytest.mark.skipif(not ROOT, reason="only root drops to another user")
 async def test_as_root_a_closed_data_folder_is_named(tmp_path):
-    with pytest.raises(EmbeddedError, match=r"cannot enter /.*: chmod o\+x it"):
+    with pytest.raises(EmbeddedError, match=r"cannot enter /.*: run chmod o\+x"):
         await EmbeddedPostgres(tmp_path / "data").start()
 
 

@@ -263,7 +263,7 @@ async def test_a_database_without_fsync_is_warned_of(
     finally:
         await server.stop()
     assert [r.message for r in caplog.records if r.levelname == "WARNING"] == [
-        "fsync is off in this PostgreSQL: what clients saw can be lost in a crash"
+        "PostgreSQL runs with fsync off: a crash can lose committed batches"
     ]
 
 

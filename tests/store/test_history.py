@@ -8,7 +8,7 @@ import random
 import pytest
 
 from fastbook_server.store import StoreBroken, StoreUnavailable
-from fastbook_server.store.policies import DAY_MS
+from fastbook_server.store.timescale_policies import DAY_MS
 from fastbook_server.values.candles import CandleSeries
 from fastbook_server.values.events import OrderFilled, Traded
 from fastbook_wire.words import INTERVALS

@@ -8,6 +8,7 @@ import pytest
 
 from fastbook_server.store import StoreUnavailable
 from fastbook_server.store.memory import MemoryStore
+from fastbook_server.values.events import OrdersListed
 from fastbook_server.values.persisted import Batch
 
 
@@ -23,6 +24,15 @@ async def test_fail_next_fails_so_many_commits(specs, applied):
         assert store.data.batch_no == int(applied)
     await store.commit(prepared)
     assert store.data.batch_no == 1
+
+
+async def test_an_event_of_no_public_kind_is_refused(specs):
+    store = MemoryStore()
+    await store.open(specs, 0)
+    with pytest.raises(AssertionError, match="unreachable"):
+        await store.commit(store.prepare(Batch(1, 5, (OrdersListed("user#1", None, ()),))))
+    assert store.data.batch_no == 0
+    assert store.data.trades == {}
 
 
 async def test_hold_keeps_commits_waiting_until_release(specs):

@@ -129,7 +129,7 @@ async def test_open_orders_that_contradict_the_view_are_refused(
         " 0::float8 AS amount, 0::float8 AS total, price_ticks, sum(remaining_lots + 1) AS"
         " quantity_lots FROM open_orders GROUP BY security, type, price_ticks"
     )
-    with pytest.raises(StoreRefused, match="agg_order_book disagree at"):
+    with pytest.raises(StoreRefused, match="agg_order_book disagrees with open_orders at"):
         await make_postgres(dsn).open(specs, 0)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import get_args
 
 import pytest
 
@@ -14,6 +15,8 @@ from fastbook_server.values.events import (
     OrderCancelled,
     OrderFilled,
     OrderRested,
+    OrdersListed,
+    PublicEvent,
     Traded,
 )
 from fastbook_server.values.instruments import Instrument
@@ -84,6 +87,34 @@ def test_each_table_gets_its_columns():
     assert got.client_orders == [("user#2", "c", taker.id, 1_002)]
     assert (got.opened, got.changed, got.gone) == ([], [], [maker.id])
     assert got.seqs == {"BTC-USD": (2, 2)}
+
+
+def one_of_each_kind():
+    """Return an event of each public kind, by kind."""
+    bid, ask = order(1, client_order_id="x"), order(2, "ask", quantity=3)
+    events = (
+        OrderAccepted(bid),
+        rested(bid),
+        filled(ask, bid, 3, 7),
+        Traded(ids.encode(1_002, 1, 2, 1, ids.Kind.TRADE), 2, 1_002, ask, 3, 30_150),
+        cancelled(3, bid, 7),
+    )
+    return {type(event): event for event in events}
+
+
+@pytest.mark.parametrize("kind", get_args(PublicEvent))
+def test_no_kind_of_public_event_is_left_out(kind):
+    """A kind that joins the union fails here until it has a row."""
+    event = one_of_each_kind()[kind]
+    got, nothing = rows(event), rows()
+    assert got != nothing
+    assert (got.number, got.time_ms) == (nothing.number, nothing.time_ms)
+
+
+@pytest.mark.parametrize("stranger", [object(), OrdersListed("user#1", None, ())])
+def test_an_event_of_no_public_kind_is_refused(stranger):
+    with pytest.raises(AssertionError, match="unreachable"):
+        rows(stranger)
 
 
 def test_what_rests_is_inserted_with_all_that_it_takes_to_rebuild_it():

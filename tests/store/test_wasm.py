@@ -20,9 +20,9 @@ from fastbook_server.store.connection import LOCK_KEY, SCHEMA, Timescale, connec
 from fastbook_server.store.history import PostgresHistory
 from fastbook_server.store.memory import MemoryStore
 from fastbook_server.store.migrations import load_migrations, migrate
-from fastbook_server.store.policies import DAY_MS, HYPERTABLES, apply_policies
 from fastbook_server.store.postgres import HAS_CANDLES, PostgresStore
 from fastbook_server.store.recovery import claim, recover
+from fastbook_server.store.timescale_policies import DAY_MS, HYPERTABLES, apply_policies
 from fastbook_server.values.candles import CandleSeries
 from fastbook_server.values.events import OrderFilled
 from fastbook_server.values.persisted import Recovered

@@ -9,8 +9,8 @@ from trading import Floor, recovered
 
 from fastbook_server.channels.trade_channel import CommittedBatch
 from fastbook_server.gateway.feeds import Feeds, Pace
+from fastbook_server.gateway.market_views import MarketViews
 from fastbook_server.gateway.snapshots import Snapshots
-from fastbook_server.gateway.views import MarketViews
 from fastbook_server.values.events import PRIVATE, ExchangeEvent, Traded
 from fastbook_wire.words import Channel
 

@@ -1,4 +1,4 @@
-"""The plugin under test comes by its entry point; what is here are plain clients to try it with."""
+"""Plain clients to try the plugin with; the plugin itself is loaded by its entry point."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PATIENCE_S = 20.0
 
 
 class Bot:
-    """A WebSocket client without any cleverness."""
+    """A minimal WebSocket client."""
 
     def __init__(self, ws: aiohttp.ClientWebSocketResponse) -> None:
         self.ws = ws
@@ -26,13 +26,13 @@ class Bot:
         return self.welcome["userId"]
 
     async def next(self) -> dict[str, Any] | None:
-        """Return the next frame; None: the connection has ended."""
+        """Return the next frame, or None if the connection has ended."""
         async with asyncio.timeout(PATIENCE_S):
             message = await self.ws.receive()
         return message.json() if message.type is aiohttp.WSMsgType.TEXT else None
 
     async def until(self, **wanted: Any) -> dict[str, Any] | None:
-        """Return the next frame with these values; None: the connection ended before."""
+        """Return the next frame with these values, or None if the connection ends first."""
         while (frame := await self.next()) is not None:
             if all(frame.get(name) == value for name, value in wanted.items()):
                 return frame
@@ -46,7 +46,7 @@ class Bot:
         await self.send("add", ref, order=order | more)
 
     async def synced(self) -> list[dict[str, Any]]:
-        """Return all frames of what has happened until now."""
+        """Return all frames that have been sent so far."""
         await self.send("ping", "synced")
         frames = []
         while (frame := await self.next()) is not None and frame.get("ref") != "synced":
@@ -56,7 +56,7 @@ class Bot:
 
 @pytest.fixture
 async def connect(fastbook_server: Any) -> AsyncIterator[Callable[..., Any]]:
-    """A function that connects a bot to the server; its keywords are the query."""
+    """A function that connects a bot to the server; its keywords become the query."""
     async with aiohttp.ClientSession() as http, contextlib.AsyncExitStack() as open_sockets:
 
         async def connected(**query: str) -> Bot:

@@ -1,4 +1,4 @@
-"""Time in the test's hands: stamps and timers move together, and only when they are told to."""
+"""Time under the test's control: stamps and timers move together, and only when told to."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def hand_timers(runs: bool = False) -> HandTimers:
     return HandTimers(asyncio.get_running_loop(), T0, runs=runs)
 
 
-async def test_timers_fire_in_their_order_at_their_moments():
+async def test_timers_fire_in_order_when_due():
     timers = hand_timers()
     fired = []
     for delay in (0.3, 0.1, 0.2):
@@ -30,7 +30,7 @@ async def test_timers_fire_in_their_order_at_their_moments():
 
 
 @pytest.mark.parametrize("interval_s", [0.001, 0.1, 0.3, 0.7])
-async def test_a_timer_that_is_a_hair_early_by_its_owners_sums_fires_in_the_same_step(interval_s):
+async def test_a_timer_that_rounding_puts_a_hair_late_fires_in_the_same_step(interval_s):
     timers = hand_timers()
     fired = []
     due_s = timers.time()
@@ -88,7 +88,7 @@ def test_time_does_not_go_back(fastbook_server):
 
 
 @pytest.mark.fastbook(throttle_ms=100)
-async def test_throttled_books_come_at_their_moments(fastbook_server, connect):
+async def test_throttled_books_come_when_due(fastbook_server, connect):
     await connect()
     (client,) = fastbook_server.connected
     maker = fastbook_server.counterparty()
@@ -139,7 +139,7 @@ async def test_a_client_that_answers_no_close_is_cut_when_time_has_passed(fastbo
     assert len(fastbook_server.connected) == 1
 
 
-async def test_who_does_not_come_back_in_time_loses_the_orders(fastbook_server, connect):
+async def test_a_user_who_does_not_resume_in_time_loses_the_orders(fastbook_server, connect):
     bot = await connect(cancelOnDisconnect="true")
     await bot.add("bid", 90.0, 1.0, "1")
     await bot.until(ref="1")
@@ -181,7 +181,7 @@ async def test_a_candle_ends_when_its_time_is_over(fastbook_server, connect):
     assert (candle["final"], candle["time"], candle["close"]) == (True, T0, 100.01)
 
 
-def test_actions_happen_at_their_moments_in_the_thread_that_advances(fastbook_server):
+def test_actions_run_when_due_in_the_thread_that_advances(fastbook_server):
     fastbook_server.fill_book(100, levels=1, amount=10)
     fastbook_server.script([(1.0, lambda m: m.buy(2)), (0.5, lambda m: m.sell(1))], by="noise")
     fastbook_server.clock.at(0.5, lambda: fastbook_server.counterparty("late").buy(3))
@@ -196,7 +196,7 @@ def test_actions_happen_at_their_moments_in_the_thread_that_advances(fastbook_se
 
 
 @pytest.mark.fastbook(clock="runs")
-def test_a_running_clock_stamps_the_passing_time_and_takes_no_actions(fastbook_server):
+def test_a_running_clock_stamps_real_time_and_accepts_no_actions(fastbook_server):
     began = fastbook_server.clock.now_ms
     fastbook_server.wait_for(lambda: fastbook_server.clock.now_ms > began)
     with pytest.raises(ValueError, match="actions need a standing clock"):
@@ -208,7 +208,7 @@ def test_a_running_clock_stamps_the_passing_time_and_takes_no_actions(fastbook_s
     assert fastbook_server.counterparty().bid(90, 1).order.time == stood_at
 
 
-async def test_what_was_sent_before_the_clock_moves_is_of_the_time_before(fastbook_server, connect):
+async def test_orders_sent_before_an_advance_have_the_earlier_stamp(fastbook_server, connect):
     bot = await connect(feed="none")
     for n in range(50):
         await bot.add("bid", 90.0, 1.0, str(n))

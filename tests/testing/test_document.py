@@ -1,4 +1,4 @@
-"""docs/testing.md shows the examples as they are, and names only what there is."""
+"""docs/testing.md shows the examples word for word and names only methods that exist."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_what_the_tables_name_is_there(title, kind, prefix):
     assert {n for n in named if not hasattr(kind, n)} <= {"log"}
 
 
-def test_the_first_example_holds(pytester):
+def test_the_first_example_passes(pytester):
     code = DOCUMENT.partition("```python\n")[2].partition("```")[0]
     pytester.makepyfile(code)
     pytester.makeini(

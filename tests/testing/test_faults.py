@@ -1,4 +1,4 @@
-"""Every fault, as a plain client meets it."""
+"""Every fault, as a plain client experiences it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ async def test_a_lost_ack_leaves_the_order_executed(fastbook_server, connect):
     fastbook_server.assert_open_orders(bot.user_id, [("bid", 90.0, 1.0)])
 
 
-async def test_a_refused_order_is_no_ack_to_lose(fastbook_server, connect):
+async def test_the_reply_to_a_refused_order_is_not_lost(fastbook_server, connect):
     bot = await connect(feed="none")
     fault = fastbook_server.faults.lose_ack()
 
@@ -40,7 +40,7 @@ async def test_a_lost_ack_of_a_delete(fastbook_server, connect):
     fastbook_server.assert_no_open_orders(bot.user_id)
 
 
-async def test_an_ack_is_seen_and_then_the_connection_cut(fastbook_server, connect):
+async def test_an_ack_arrives_and_then_the_connection_is_cut(fastbook_server, connect):
     bot = await connect(feed="none")
     fastbook_server.faults.cut_after_ack()
 
@@ -51,7 +51,7 @@ async def test_an_ack_is_seen_and_then_the_connection_cut(fastbook_server, conne
     assert bot.ws.close_code == 1006
 
 
-async def test_who_was_cut_comes_back_with_the_token(fastbook_server, connect):
+async def test_a_client_that_was_cut_resumes_with_its_token(fastbook_server, connect):
     bot = await connect(feed="none")
     fastbook_server.faults.lose_ack()
     await bot.add("bid", 90.0, 1.0, "1", clientOrderId="mine")
@@ -76,7 +76,7 @@ async def test_cut_ends_one_users_connections_or_all(fastbook_server, connect):
     assert await second.until(event="never") is None
 
 
-async def test_delayed_answers_leave_when_the_clock_says_so(fastbook_server, connect):
+async def test_delayed_replies_are_sent_when_the_clock_reaches_their_time(fastbook_server, connect):
     bot = await connect()
     fault = fastbook_server.faults.delay(0.5)
     await bot.add("bid", 90.0, 1.0, "1")
@@ -92,9 +92,7 @@ async def test_delayed_answers_leave_when_the_clock_says_so(fastbook_server, con
     assert fault.happened == 1
 
 
-async def test_delayed_frames_keep_their_order_and_leave_when_it_is_cleared(
-    fastbook_server, connect
-):
+async def test_delayed_frames_keep_their_order_and_are_sent_when_cleared(fastbook_server, connect):
     bot = await connect()
     with fastbook_server.faults.delay(60, public=True):
         await bot.add("bid", 90.0, 1.0, "1")
@@ -146,7 +144,7 @@ async def test_refusals_last_until_they_are_cleared_and_only_for_their_user(
     assert fault.happened == 2
 
 
-async def test_a_trade_is_left_out_and_the_next_one_tells(fastbook_server, connect):
+async def test_a_trade_is_dropped_and_the_next_one_reveals_the_gap(fastbook_server, connect):
     maker = fastbook_server.fill_book(100, levels=3)
     maker.buy(1)
     bot = await connect()
@@ -161,7 +159,7 @@ async def test_a_trade_is_left_out_and_the_next_one_tells(fastbook_server, conne
     assert fault.happened == 1
 
 
-async def test_a_depth_frame_is_left_out_and_the_next_one_tells(fastbook_server, connect):
+async def test_a_depth_frame_is_dropped_and_the_next_one_reveals_the_gap(fastbook_server, connect):
     bot = await connect(feed="none")
     await bot.send("subscribe", "s", security="BTC-USD", channel="depth")
     assert (await bot.until(event="depth"))["prevSeq"] is None
@@ -218,7 +216,7 @@ async def test_a_stalled_server_can_be_stopped(fastbook_server, connect):
     assert await bot.until(event="never") is None
 
 
-async def test_connections_are_refused_while_it_says_so(fastbook_server, connect):
+async def test_connections_are_refused_as_often_as_asked(fastbook_server, connect):
     fault = fastbook_server.faults.refuse_connections(times=1)
 
     with pytest.raises(aiohttp.WSServerHandshakeError, match="503"):
@@ -244,7 +242,7 @@ async def test_a_restart_keeps_orders_and_tokens_and_raises_the_epoch(fastbook_s
     assert fastbook_server.port == port
 
 
-async def test_a_crash_says_no_word(fastbook_server, connect):
+async def test_a_crash_sends_no_close_frame(fastbook_server, connect):
     bot = await connect()
 
     fastbook_server.stop(crash=True)
@@ -257,7 +255,7 @@ async def test_a_crash_says_no_word(fastbook_server, connect):
     assert await connect() is not None
 
 
-async def test_what_is_wrong_with_a_fault_is_said_at_once(fastbook_server):
+async def test_an_invalid_fault_is_an_error_at_once(fastbook_server):
     faults = fastbook_server.faults
     with pytest.raises(ValueError, match=r"code: expected one of bad_frame, .*, got 'nope'"):
         faults.refuse("nope")

@@ -1,4 +1,4 @@
-"""The plugin as pytest runs it: in files of its own, so that failures and settings can be tried."""
+"""The plugin in pytest runs of their own, so that failures and settings can be tested."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ print(*sorted(set(sys.modules) - before))
     assert "asyncio" not in loaded
 
 
-def test_a_fresh_server_each_with_nothing_left_behind(run):
+def test_each_test_gets_a_fresh_server_that_leaves_nothing_behind(run):
     result = run(
         """
         import threading, urllib.request
@@ -70,7 +70,7 @@ def test_a_fresh_server_each_with_nothing_left_behind(run):
     result.assert_outcomes(passed=2)
 
 
-def test_a_bot_that_leaves_everything_open_leaves_nothing_of_the_server(run):
+def test_no_server_survives_a_bot_that_leaves_everything_open(run):
     result = run(
         """
         import socket, threading
@@ -99,7 +99,7 @@ def test_a_bot_that_leaves_everything_open_leaves_nothing_of_the_server(run):
     result.assert_outcomes(passed=2)
 
 
-def test_a_reader_that_has_stopped_does_not_hold_up_the_end(fastbook_server):
+def test_a_client_that_stops_reading_does_not_delay_the_close(fastbook_server):
     with socket.create_connection(("127.0.0.1", fastbook_server.port)) as reader:
         reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
         reader.sendall(

@@ -1,4 +1,4 @@
-"""What the fixture hands out: counterparties, the truth, waiting, asserting, the log."""
+"""The fixture's object: counterparties, the stored state, waiting, assertions and the log."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ import pytest
 from fastbook_server.testing.counterparty import RefusedError
 
 
-def test_counterparties_trade_and_tell_what_became_of_it(fastbook_server):
+def test_counterparties_trade_and_return_the_outcome(fastbook_server):
     maker, taker = fastbook_server.counterparty("maker"), fastbook_server.counterparty("taker")
 
     resting = maker.ask(101, 2)
     bought = taker.buy(0.5)
     rest = taker.buy(5)
     gone = maker.bid(99, 1)
-    withdrawn = maker.cancel(gone)
+    cancelled = maker.cancel(gone)
 
     assert (resting.status, resting.order.user_id) == ("open", maker.user_id)
     assert (bought.status, bought.filled, bought.order.avg_price) == ("filled", 0.5, 101.0)
     assert (rest.status, rest.reason, rest.filled) == ("cancelled", "no_liquidity", 1.5)
-    assert (withdrawn.status, withdrawn.reason) == ("cancelled", "user")
+    assert (cancelled.status, cancelled.reason) == ("cancelled", "user")
     assert maker.orders == taker.orders == []
     assert [(t.user_id, t.amount) for t in fastbook_server.trades()] == [
         (taker.user_id, 0.5),
@@ -31,7 +31,7 @@ def test_counterparties_trade_and_tell_what_became_of_it(fastbook_server):
     ]
 
 
-def test_a_refusal_of_a_counterparty_is_the_tests_mistake_unless_it_says_so(fastbook_server):
+def test_a_refused_counterparty_raises_unless_the_test_expects_it(fastbook_server):
     maker = fastbook_server.counterparty()
 
     with pytest.raises(
@@ -59,7 +59,7 @@ def test_a_ladder_and_the_book_it_makes(fastbook_server):
 
 
 @pytest.mark.fastbook(instruments=["A-USD:0.01:1", "B-USD:1:0.1"])
-def test_counterparties_trade_what_they_are_told_to(fastbook_server):
+def test_counterparties_trade_the_security_they_are_given(fastbook_server):
     fastbook_server.fill_book(10, security="B-USD", levels=1)
     fastbook_server.counterparty("other").bid(9.99, 3)
 
@@ -81,7 +81,7 @@ async def test_a_client_is_told_before_the_counterpartys_call_returns(fastbook_s
     assert client.sent[0]["op"] == "add"
 
 
-async def test_waiting_leaves_the_bots_loop_free_or_says_how_to(fastbook_server, connect):
+async def test_waiting_leaves_the_bots_loop_free_or_says_how(fastbook_server, connect):
     with pytest.raises(RuntimeError, match=r"await server.aio.wait_for\(…\) instead"):
         fastbook_server.wait_for(lambda: True)
     coming = asyncio.create_task(connect())
@@ -101,7 +101,7 @@ def test_waiting_from_a_plain_test_for_a_bot_in_a_thread(fastbook_server):
     thread.join()
 
 
-async def test_waiting_in_vain_shows_what_there_is(fastbook_server, connect):
+async def test_a_timeout_shows_the_state(fastbook_server, connect):
     bot = await connect()
     fastbook_server.fill_book(100, levels=1)
     fault = fastbook_server.faults.refuse("halted", times=None)
@@ -139,7 +139,7 @@ async def test_an_assertion_may_be_waited_for(fastbook_server, connect):
         await fastbook_server.aio.wait_for(lambda: assert_orders(bot.user_id, []), timeout_s=0)
 
 
-def test_assertions_say_what_is_missing_and_what_is_too_much(fastbook_server):
+def test_assertions_say_what_is_missing_and_what_is_unexpected(fastbook_server):
     maker = fastbook_server.counterparty()
     maker.bid(99, 1)
     maker.ask(101, 2)
@@ -167,7 +167,7 @@ def test_the_data_outlive_the_server_and_counterparties_a_restart(fastbook_serve
     assert len(fastbook_server.trades()) == 1
 
 
-async def test_the_log_tells_who_said_what_and_when(fastbook_server, connect):
+async def test_the_log_shows_who_sent_what_and_when(fastbook_server, connect):
     bot = await connect(feed="none")
     fastbook_server.clock.advance(1.25)
     fastbook_server.faults.lose_ack()

@@ -1,4 +1,4 @@
-"""One Chromium for all tests of the page; where there is none they are skipped."""
+"""One Chromium for all tests of the page; without Chromium they are skipped."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HERE = Path(__file__).parent
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let one process and one event loop do all of these: they share the browser."""
+    """Run all of these in one process and one event loop, because they share the browser."""
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.xdist_group("web"))
@@ -41,7 +41,7 @@ async def browser() -> AsyncIterator[Any]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def stage_of(browser: Any) -> AsyncIterator[Callable[..., Any]]:
-    """A function that starts a stage; settings are its keywords."""
+    """A function that starts a stage; its keywords are the server's settings."""
     from web_stage import Stage
 
     stages: list[Stage] = []
@@ -60,7 +60,7 @@ async def stage_of(browser: Any) -> AsyncIterator[Callable[..., Any]]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def stage(stage_of: Callable[..., Any]) -> AsyncIterator[Any]:
-    """A server, the way to it, and a browser that must not have complained in the end."""
+    """A server, the way to it, and a browser that must not have complained by the end."""
     stage = await stage_of()
     yield stage
     assert stage.complaints == []

@@ -1,4 +1,4 @@
-"""What becomes of the page when the connection, the server, the tab or the user changes."""
+"""How the page behaves when the connection, the server, the tab or the user changes."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async def test_a_lost_connection_comes_back_as_the_same_user(stage: Any) -> None
     assert await order(page, "bid", "97", "1") == "resting in the book"
 
 
-async def test_an_order_that_was_lost_on_the_way_is_sent_again_and_done_once(stage: Any) -> None:
+async def test_an_order_that_was_lost_is_resent_and_executed_once(stage: Any) -> None:
     page = await stage.open()
     other = await stage.trader()
     await other.add("ask", 101.0, 5.0)
@@ -62,7 +62,7 @@ async def test_an_order_that_was_lost_on_the_way_is_sent_again_and_done_once(sta
     await says(page, "ladder-rows", "4.00")
 
 
-async def test_a_restarted_server_is_found_again_with_everything(stage: Any) -> None:
+async def test_the_page_finds_a_restarted_server_with_everything(stage: Any) -> None:
     page = await stage.open()
     await order(page, "bid", "99", "1")
     user = await text(page, "user")
@@ -106,7 +106,7 @@ async def test_an_order_unanswered_by_a_server_that_forgot_the_user_is_not_calle
     assert answer == "Outcome unknown: the connection was lost, see Orders"
 
 
-async def test_what_stalls_is_greyed_and_comes_back(stage: Any) -> None:
+async def test_stale_data_is_greyed_out_and_recovers(stage: Any) -> None:
     other = await stage.trader()
     await other.add("ask", 101.0, 1.0)
     page = await stage.open()
@@ -136,7 +136,7 @@ async def test_a_user_trades_in_one_tab_at_a_time(stage: Any) -> None:
     assert await text(third, "user") not in (user, await text(page, "user"))
 
 
-async def test_a_hidden_tab_catches_up_when_it_is_seen_again(stage: Any) -> None:
+async def test_a_hidden_tab_catches_up_when_it_is_visible_again(stage: Any) -> None:
     context = await stage.context()
     page = await stage.open(context=context)
     other = await stage.trader()

@@ -1,4 +1,4 @@
-"""What a busy market costs the page: the time of its scripts per frame, printed."""
+"""What a busy market costs the page: prints its script time per frame."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ MEASURE = """() => {
 
 
 async def trade(maker: Trader, taker: Trader, until_s: float) -> None:
-    """Trade at the rate between two full sides, whose amounts change all the time."""
+    """Trade at the given rate between two full sides whose amounts change all the time."""
     loop = asyncio.get_running_loop()
     started_s, done = loop.time(), 0
     while loop.time() < until_s:

@@ -1,4 +1,4 @@
-"""How the page looks and to whom: phone, themes, screen readers, hostile texts, its policy."""
+"""The page's looks: phones, themes, screen readers, hostile texts and its security policy."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EVIL = "<img src=x onerror=\"document.title='owned'\">"
 
 
 async def a_market(stage: Stage) -> None:
-    """Let others make a book and a few trades."""
+    """Let other traders make a book and a few trades."""
     maker, taker = await stage.trader(), await stage.trader()
     for n in range(1, 31):
         amount = round(0.4 + 3 * abs(math.sin(n * 1.7)) + n / 12, 2)
@@ -44,7 +44,7 @@ def axe_path() -> Path:
 
 @pytest.mark.parametrize("scheme", ["dark", "light"])
 @pytest.mark.parametrize("size", ["desk", "phone"])
-async def test_nothing_serious_hinders_anybody(stage: Any, scheme: str, size: str) -> None:
+async def test_axe_finds_no_serious_barrier(stage: Any, scheme: str, size: str) -> None:
     axe = axe_path().read_text(encoding="utf-8")
     await a_market(stage)
     page = await stage.open(color_scheme=scheme, **(PHONE if size == "phone" else {}))
@@ -97,7 +97,7 @@ async def test_on_a_small_phone_every_button_can_be_reached(stage: Any) -> None:
         assert box["x"] + box["width"] <= 320, name
 
 
-async def test_candles_are_as_wide_when_their_tab_is_opened_later(stage: Any) -> None:
+async def test_candles_keep_their_width_when_their_tab_is_opened_late(stage: Any) -> None:
     await a_market(stage)
     page = await stage.open(**PHONE)
     await has_rows(page, "ladder-rows", 20)
@@ -140,7 +140,7 @@ async def test_colours_follow_the_choice_and_stay_over_a_reload(stage: Any) -> N
     await shoot(page, "blue-orange")
 
 
-async def test_who_wants_no_motion_gets_none(stage: Any) -> None:
+async def test_a_user_who_wants_no_motion_gets_none(stage: Any) -> None:
     page = await stage.open(reduced_motion="reduce")
     moving = await page.evaluate(
         "() => [...document.querySelectorAll('body *')].filter(e => {"

@@ -1,4 +1,4 @@
-"""The panel of the simulated market: there where it may be turned, and it turns."""
+"""The simulated market's panel: shown where the market may be controlled, and in control."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from web_stage import says, until
 
 from fastbook_cli.sim.control import Change, Control
-from fastbook_cli.sim.door import with_control
+from fastbook_cli.sim.http_control import with_control
 from fastbook_cli.sim.settings import SimSettings
 
 SET = """([id, step]) => {
@@ -40,13 +40,13 @@ async def test_sliders_turn_rate_and_volatility(stage_of: Any) -> None:
     assert stage.complaints == []
 
 
-async def test_a_server_without_one_shows_no_panel_and_no_error(stage: Any) -> None:
+async def test_a_server_without_a_simulation_shows_no_panel_and_no_error(stage: Any) -> None:
     page = await stage.open()
     await until(page, "() => fetch('/version').then(() => true)")
     assert await page.evaluate("() => document.getElementById('local-panel').hidden")
 
 
-async def test_a_slider_gives_back_what_it_was_set_to(stage: Any) -> None:
+async def test_a_slider_keeps_the_value_it_was_set_to(stage: Any) -> None:
     page = await stage.open()
     again = await page.evaluate(
         "async () => { const { position, valueAt } = await import('/web/js/panel.js');"

@@ -1,4 +1,4 @@
-"""Trading by the page, against others: what it shows is what the server says."""
+"""Trading through the page against others: the page shows what the server says."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ async def test_a_trade_is_seen_on_ladder_tape_candles_and_orders(stage: Any) -> 
     await says(page, "last", "101.00")
 
 
-async def test_the_last_price_is_the_newest_fill_s_and_no_average(stage: Any) -> None:
+async def test_the_last_price_is_that_of_the_newest_fill_not_an_average(stage: Any) -> None:
     maker = await stage.trader()
     await maker.add("ask", 101.0, 1.0)
     await maker.add("ask", 102.0, 2.0)
@@ -96,7 +96,7 @@ async def test_a_refused_order_says_why_in_place(stage: Any) -> None:
     await shoot(page, "refused")
 
 
-async def test_the_ticket_foretells_average_slippage_and_rest(stage: Any) -> None:
+async def test_the_ticket_estimates_average_slippage_and_remainder(stage: Any) -> None:
     maker = await stage.trader()
     await maker.add("ask", 100.0, 1.0)
     await maker.add("ask", 102.0, 1.0)
@@ -113,7 +113,7 @@ async def test_the_ticket_foretells_average_slippage_and_rest(stage: Any) -> Non
     await says(page, "answer", "bought 2.00 at 101.00; remainder cancelled")
 
 
-async def test_the_ladder_says_what_a_sweep_takes_and_fills_the_ticket(stage: Any) -> None:
+async def test_the_ladder_previews_a_sweep_and_fills_the_ticket(stage: Any) -> None:
     maker = await stage.trader()
     for price, amount in ((100.0, 1.0), (100.5, 2.0), (101.0, 3.0)):
         await maker.add("ask", price, amount)
@@ -138,7 +138,7 @@ async def test_the_ladder_says_what_a_sweep_takes_and_fills_the_ticket(stage: An
     await says(page, "send", "Sell COIN")
 
 
-async def test_everything_goes_by_keyboard(stage: Any) -> None:
+async def test_everything_works_by_keyboard(stage: Any) -> None:
     maker = await stage.trader()
     await maker.add("bid", 100.0, 1.0)
     page = await stage.open()
@@ -167,7 +167,7 @@ async def test_everything_goes_by_keyboard(stage: Any) -> None:
     assert not await page.locator("#help").is_visible()
 
 
-async def test_securities_are_switched_and_the_url_says_which(stage: Any) -> None:
+async def test_switching_securities_changes_the_url(stage: Any) -> None:
     maker = await stage.trader()
     await maker.add("ask", 100.0, 1.0)
     await maker.add("ask", 7.5, 3.0, security="FINE")
@@ -198,7 +198,7 @@ async def test_a_large_order_is_estimated_on_the_whole_book(stage_of: Any) -> No
     assert await text(page, "est-rest") == "nothing"
 
 
-async def test_wide_steps_come_from_the_whole_book(stage_of: Any) -> None:
+async def test_wide_steps_are_grouped_from_the_whole_book(stage_of: Any) -> None:
     stage = await stage_of(depth=5)
     maker = await stage.trader()
     for n in range(30):
@@ -221,7 +221,7 @@ async def test_wide_steps_come_from_the_whole_book(stage_of: Any) -> None:
     assert await text(page, "gaps") == "0"
 
 
-async def test_older_candles_come_when_they_are_scrolled_to(stage_of: Any) -> None:
+async def test_older_candles_load_when_scrolled_to(stage_of: Any) -> None:
     now_ms = [int(time.time() * 1_000) - 900 * 60_000]
     stage = await stage_of(now_ms=lambda: now_ms[0])
     maker, taker = await stage.trader(), await stage.trader()
@@ -253,7 +253,7 @@ def limit(side: str, price: float) -> str:
     )
 
 
-async def test_what_one_taker_does_in_a_moment_is_one_line_of_the_tape(stage_of: Any) -> None:
+async def test_trades_of_one_taker_in_a_moment_are_one_line_of_the_tape(stage_of: Any) -> None:
     now_ms = int(time.time() * 1_000)
     stage = await stage_of(now_ms=lambda: now_ms)
     maker, taker = await stage.trader(), await stage.trader()

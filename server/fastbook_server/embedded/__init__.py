@@ -1,1 +1,1 @@
-"""A private PostgreSQL: found, started, watched and stopped."""
+"""Find, start, supervise and stop a private PostgreSQL."""

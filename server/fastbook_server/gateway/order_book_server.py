@@ -13,12 +13,12 @@ from fastbook_server.gateway.door import Door, DoorOptions
 from fastbook_server.gateway.feeds import Feeds, Pace
 from fastbook_server.gateway.http.api import HttpApi
 from fastbook_server.gateway.http.documents import handlers as documents
-from fastbook_server.gateway.http.history import HistoryQueue
+from fastbook_server.gateway.http.history_queue import HistoryQueue
+from fastbook_server.gateway.market_views import MarketViews, Past
 from fastbook_server.gateway.open_order_counts import OpenOrderCounts, cancelled_with_their_user
 from fastbook_server.gateway.operator import Operator
 from fastbook_server.gateway.snapshots import Snapshots
 from fastbook_server.gateway.users import TokenMaker, Users
-from fastbook_server.gateway.views import MarketViews, Past
 from fastbook_server.values.clock import Clock
 from fastbook_server.values.persisted import Recovered
 

@@ -17,7 +17,7 @@ from aiohttp import WSMsgType, web
 
 from fastbook_server import metrics
 from fastbook_server.channels.order_channel import OVERLOADED_RETRY_MS, Matcher, Unavailable
-from fastbook_server.gateway import decode, encode, rfc6455
+from fastbook_server.gateway import decode, encode, websocket_frames
 from fastbook_server.gateway.decode import ProtocolError
 from fastbook_server.gateway.rate_limit import RateLimit
 from fastbook_wire.commands import (
@@ -145,7 +145,7 @@ class Session:
         if self._closing:  # the peer has closed first
             return
         self._closing = True
-        self._transport.write(rfc6455.close(code, reason))
+        self._transport.write(websocket_frames.close(code, reason))
         self._abort = self._clock.call_later(CLOSE_TIMEOUT_S, self._transport.abort)
 
     def cut_off(self) -> None:
@@ -171,7 +171,7 @@ class Session:
                 while self._matcher.congested and not self._closing:
                     await self._matcher.progress()
             elif kind is WSMsgType.PING:
-                self.send(rfc6455.pong(message.data))
+                self.send(websocket_frames.pong(message.data))
             elif kind is WSMsgType.BINARY:
                 self.close(CLOSE_UNSUPPORTED_DATA, "expected text frames, got a binary one")
             elif kind is not WSMsgType.PONG:
@@ -194,7 +194,7 @@ class Session:
     def open(self, user_id: str, welcome: bytes, opening: Opening | None) -> None:
         """Send ``welcome``; given an `opening` pair, join the book of the session's security."""
         self.user_id = user_id
-        self.send(rfc6455.text(welcome))
+        self.send(websocket_frames.text(welcome))
         if opening is not None:
             self._join(self.security, opening)
 
@@ -224,7 +224,7 @@ class Session:
             message = f"commands_per_second_max {limit} reached"
             self._refuse(command, Code.RATE_LIMITED, message, wait_ms)
         elif isinstance(command, Ping):
-            self.send(rfc6455.text(encode.pong(command.ref, self._clock.now_ms())))
+            self.send(websocket_frames.text(encode.pong(command.ref, self._clock.now_ms())))
         elif isinstance(command, Subscribe):
             await self._subscribe(command)
         elif isinstance(command, Unsubscribe):
@@ -254,7 +254,7 @@ class Session:
         await self._until_read()
         opening = await self._feeds.opening(security, channel)
         if not self._closing:
-            self.send(rfc6455.text(encode.subscribed(command.ref, channel, security)))
+            self.send(websocket_frames.text(encode.subscribed(command.ref, channel, security)))
             self._join(security, opening, channel)
 
     async def _until_read(self) -> None:
@@ -275,7 +275,7 @@ class Session:
         if (security, channel) in self._subscriptions:
             self._subscriptions.discard((security, channel))
             self._feeds.leave(self, security, channel)
-        self.send(rfc6455.text(encode.unsubscribed(command.ref, channel, security)))
+        self.send(websocket_frames.text(encode.unsubscribed(command.ref, channel, security)))
 
     def _known(self, command: Subscribe | Unsubscribe) -> bool:
         if command.security in self._feeds.securities:
@@ -298,4 +298,4 @@ class Session:
         payload = encode.refusal(
             refused.ref, code, message, of_order=of_order, retry_after_ms=retry_ms
         )
-        self.send(rfc6455.text(payload))
+        self.send(websocket_frames.text(payload))

@@ -11,9 +11,9 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from fastbook_server import metrics
-from fastbook_server.gateway import rfc6455
+from fastbook_server.gateway import websocket_frames
 from fastbook_server.gateway.cache import kept
-from fastbook_server.gateway.views import MarketViews
+from fastbook_server.gateway.market_views import MarketViews
 
 
 class Opening(msgspec.Struct, frozen=True):
@@ -46,5 +46,7 @@ class Snapshots:
         self.builds += 1
         metrics.SNAPSHOTS.inc()
         view = self._views.views[security]
-        book = rfc6455.text(view.book_frame())
-        return Opening(view.seq, view.last_trade_seq, book + rfc6455.text(view.last_trades_frame()))
+        book = websocket_frames.text(view.book_frame())
+        return Opening(
+            view.seq, view.last_trade_seq, book + websocket_frames.text(view.last_trades_frame())
+        )

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from fastbook_server.channels.trade_channel import CommittedBatch
-from fastbook_server.gateway import encode, rfc6455
+from fastbook_server.gateway import encode, websocket_frames
 from fastbook_server.gateway.open_order_counts import OpenOrderCounts
 from fastbook_server.values.clock import Cancellable, Timers
 
@@ -135,7 +135,7 @@ class Users:
         for report in batch.reports:
             user = self._users.get(report.user_id)
             if user is not None and user.connection is not None:
-                user.connection.send(rfc6455.text(encode.private(report)))
+                user.connection.send(websocket_frames.text(encode.private(report)))
 
     def stop(self) -> None:
         """Cancel all grace timers."""

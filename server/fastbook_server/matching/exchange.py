@@ -28,7 +28,7 @@ from fastbook_server.values.events import (
     OrdersListed,
     Traded,
 )
-from fastbook_server.values.instruments import Instrument
+from fastbook_server.values.instruments import Instrument, default_security
 from fastbook_server.values.persisted import Recovered
 from fastbook_wire.commands import Add, Delete, DeleteAll, ExchangeCommand, Orders
 from fastbook_wire.words import Code, Reason
@@ -69,6 +69,7 @@ class Exchange:
             i.security: SecurityBook(i, recovered.seqs.get(i.security, 0), book_type())
             for i in recovered.instruments
         }
+        self._default = default_security(recovered.instruments)
         self._by_number = {m.instrument.number: m for m in self.markets.values()}
         self._owners = Owners()
         self._restore(recovered)
@@ -132,13 +133,13 @@ class Exchange:
             ]
 
     def _market(self, security: str | None) -> SecurityBook:
-        if security is None:
-            return next(iter(self.markets.values()))
+        security = self._default if security is None else security
         market = self.markets.get(security)
         if market is None:
             names = ", ".join(list(self.markets)[:10])
             raise RuleBroken(
-                Code.UNKNOWN_SECURITY, f"security: expected one of {names}, got {security[:40]!r}"
+                Code.UNKNOWN_SECURITY,
+                f"security: expected one of {names}, got {security[:40]!r}",
             )
         return market
 

@@ -1,7 +1,7 @@
-"""Where the truth is kept: the ``Store`` protocol, what it recovers, and how it can fail.
+"""The `Store` protocol: make batches durable, recover them at start, and read them back.
 
-Implementations: ``store.memory`` (tests, simulation) and ``store.postgres`` (the product). A store
-commits batches strictly one after the other; a batch is the public events of a run of commands.
+A batch holds the public events of a run of commands; a store commits batches strictly in order.
+Implementations: ``store.postgres`` for production, ``store.memory`` for tests and simulation.
 """
 
 from __future__ import annotations
@@ -38,67 +38,78 @@ __all__ = [
 
 
 class StoreError(Exception):
-    """The base of all that can go wrong between the server and its database."""
+    """Base class of every failure between the server and its database."""
 
 
 class StoreUnavailable(StoreError):
-    """The outcome of a commit is unknown or it failed for now: try the same batch again."""
+    """The database is away or busy: retry.
+
+    A failed commit may or may not have taken effect; retrying the same batch is always safe.
+    """
 
 
 class StoreFenced(StoreError):
-    """Another server has taken over this database: stop at once, write nothing any more."""
+    """Another server has taken over this database: stop at once and write nothing more."""
 
 
 class StoreBroken(StoreError):
-    """The database refused what we sent: our bug, or somebody changed the schema. Stop."""
+    """The database rejected a statement: a bug of ours or a modified schema. Stop."""
 
 
 class StoreRefused(StoreError):
-    """This database cannot be served as configured (changed tick, newer schema …): exit 2."""
+    """The configuration does not fit this database (changed tick, newer schema …): exit 2."""
 
 
 class Store(Protocol):
-    """The database as the pipeline sees it."""
+    """A database as the pipeline sees it.
+
+    Call `open` first, then `prepare` and `commit` per batch. Only one commit may run at a time.
+    """
 
     async def open(self, specs: Sequence[InstrumentSpec], last_trades: int) -> Recovered:
-        """Bring the schema up to date, claim the database for a new epoch, return the past.
+        """Migrate the schema, claim the database for a new epoch and return its recovered state.
 
-        `last_trades` is how many trades per security to return (0: all).
+        Recovers the instruments of `specs` only, with the newest `last_trades` trades of each
+        (0: all). May be called again, which starts another epoch.
 
         Raises:
-            StoreUnavailable: the database cannot be reached now.
-            StoreRefused: it can be, but must not be served with these settings.
+            StoreUnavailable: the database cannot be reached at the moment.
+            StoreRefused: the database contradicts `specs`, or this program cannot use it.
         """
 
     def prepare(self, batch: Batch) -> object:
-        """Return the batch in the store's own form; done once, however often it is retried."""
+        """Convert a batch to the form that `commit` takes, once for all retries."""
 
     async def commit(self, prepared: object) -> None:
-        """Make a prepared batch durable. Calling it again with the same batch is harmless.
+        """Make a prepared batch durable. Committing the same batch again has no effect.
 
         Raises:
-            StoreUnavailable: unknown or failed for now; call again with the same value.
-            StoreFenced: another server owns the database.
-            StoreBroken: it will never work.
+            StoreUnavailable: the outcome is unknown; call again with the same value.
+            StoreFenced: another server owns the database, or `prepared` is not the next batch.
+            StoreBroken: the database rejected the batch; retrying cannot help.
         """
 
     def history(self, instruments: Sequence[Instrument]) -> History:
-        """Return a reader of the past of `instruments`, for after `open`."""
+        """Return a reader of what `instruments` have traded. Call `open` first."""
 
     async def close(self) -> None:
-        """Release the connection. Never raises for a database that is away."""
+        """Release the connection. Does not raise if the database is away."""
 
 
 class History(Protocol):
-    """What has been committed, for readers: on connections of its own, never in the way of commits.
+    """Committed trades and candles, read without delaying commits.
 
-    Every method raises StoreUnavailable when the database is away or too busy.
+    Raises:
+        StoreUnavailable: by every query, while the database is away or too busy.
     """
 
     async def trades(
         self, security: str, *, before_seq: int | None, limit: int
     ) -> Sequence[Traded]:
-        """Return the newest `limit` trades before `before_seq` (None: of all), oldest first."""
+        """Return the newest `limit` trades with ``seq < before_seq``, oldest first.
+
+        Without `before_seq`, the newest of all. An unknown security has none.
+        """
 
     async def candles(
         self,
@@ -109,10 +120,11 @@ class History(Protocol):
         end_ms: int | None,
         limit: int,
     ) -> Sequence[Candle]:
-        """Return `limit` candles with `start_ms` <= time < `end_ms`, oldest first.
+        """Return at most `limit` candles that start in [`start_ms`, `end_ms`), oldest first.
 
-        Without `start_ms` the last ones, else the first.
+        With `start_ms`, the earliest of them; without it, the latest. Times are Unix milliseconds;
+        prices are in ticks, volumes in lots. Buckets without a trade have no candle.
         """
 
     async def close(self) -> None:
-        """Release the connections. Never raises for a database that is away."""
+        """Release the connections. Does not raise if the database is away."""

@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL: how they are made, what TimescaleDB offers, what an error means."""
+"""Connect to PostgreSQL, detect TimescaleDB, and classify errors."""
 
 from __future__ import annotations
 
@@ -18,29 +18,42 @@ else:
 log = logging.getLogger(__name__)
 
 SCHEMA = "fastbook"
-"""Our own schema in the database, so that the user's tables are left alone."""
-LOCK_KEY = 0x6661737462  # "fastb": the advisory lock of everything that changes the schema
+"""The schema that holds every object of ours, apart from the user's own tables."""
+LOCK_KEY = 0x6661737462
+"""Advisory lock held while the schema changes: "fastb" in ASCII."""
 SERVER_MAJOR_MIN = 14
 IDLE_IN_TRANSACTION_MS_MAX = 30_000
 
-# SQLSTATE classes and codes after which the same batch is worth another try: connection, resources,
-# the server's operator and its disk; serialization; locks; a read-only server; a session ended.
+# For every connection of the store. Commits and history reads turn sequential scans off, which
+# before PostgreSQL 18 adds 1e10 to the cost of a scan that no index can replace, such as that of
+# engine_state. Such a cost is above any jit_above_cost: with JIT on, the plan is compiled at each
+# execution, which takes hundreds of milliseconds for a statement that runs in one.
+SESSION_SETTINGS = f"""
+SET search_path = "{SCHEMA}", public;
+SET jit = off;
+"""
+
+# SQLSTATE classes and codes after which a retry can succeed. Classes: connection, transaction
+# rollback, resources, operator intervention, system error. Codes: read-only transaction, idle or
+# transaction timeout, lock timeout.
 RETRIED_CLASSES = ("08", "40", "53", "57", "58")
 RETRIED_CODES = ("25006", "25P03", "25P04", "55P03")
 
 
 class Timescale(msgspec.Struct, frozen=True):
-    """TimescaleDB as it was found: ``licence`` is ``apache`` or ``timescale`` (community)."""
+    """An installed TimescaleDB; ``licence`` is ``apache`` or ``timescale`` (community)."""
 
     version: str
     licence: str
 
 
 async def connect(dsn: str, *, connect_timeout_s: float, command_timeout_s: float) -> Connection:
-    """Return a connection whose names are looked up in our schema first, and commits are durable.
+    """Connect to `dsn` with our schema first in the search path and synchronous commits.
 
-    Nothing on it waits longer than `command_timeout_s`, for locks neither. Raises whatever asyncpg
-    raises: see `store_error`.
+    No statement, and no wait for a lock, takes longer than `command_timeout_s`.
+
+    Raises:
+        Exception: whatever asyncpg or the network raises; `store_error` classifies it.
     """
     connection: Connection = await asyncpg.connect(
         dsn,
@@ -51,9 +64,9 @@ async def connect(dsn: str, *, connect_timeout_s: float, command_timeout_s: floa
     )
     try:
         await connection.execute(
-            f'SET search_path = "{SCHEMA}", public;'
+            f"{SESSION_SETTINGS}"
             f"SET lock_timeout = {int(command_timeout_s * 1000)};"
-            # A server that froze within a transaction must not keep its successor waiting.
+            # A server frozen inside a transaction must not block its successor.
             f"SET idle_in_transaction_session_timeout = {IDLE_IN_TRANSACTION_MS_MAX}"
         )
         if await connection.fetchval("SHOW synchronous_commit") == "off":
@@ -65,19 +78,21 @@ async def connect(dsn: str, *, connect_timeout_s: float, command_timeout_s: floa
 
 
 async def detect_timescale(connection: Connection) -> Timescale | None:
-    """Return the TimescaleDB of this database, installed if it was only available, or None.
+    """Return this database's TimescaleDB, installing it if available; None if it is unusable.
 
-    Closes `connection`, which must be of no other use: a TimescaleDB that was not preloaded kills
-    it. One line of the log says when there is none, and what would help.
+    Always closes `connection`: installing a TimescaleDB that was not preloaded kills the session.
+    Logs one line if there is no usable TimescaleDB, with the likely remedy.
 
-    Raises what asyncpg raises when the server is away or busy.
+    Raises:
+        Exception: whatever asyncpg raises while the server is away or busy; that says nothing
+            about TimescaleDB.
     """
     try:
         offered = await connection.fetchval(
             "SELECT true FROM pg_available_extensions WHERE name = 'timescaledb'"
         )
         if not offered:
-            log.info("no TimescaleDB in this PostgreSQL: plain tables are used instead")
+            log.info("PostgreSQL without TimescaleDB: using plain tables")
             return None
         await connection.execute("SELECT pg_advisory_lock($1)", LOCK_KEY)
         await connection.execute("CREATE EXTENSION IF NOT EXISTS timescaledb SCHEMA public")
@@ -89,31 +104,34 @@ async def detect_timescale(connection: Connection) -> Timescale | None:
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
         code = getattr(error, "sqlstate", None) or ""
         if not code.startswith("08") and isinstance(store_error(error), StoreUnavailable):
-            raise  # it says nothing about TimescaleDB, and tables made plain stay plain
+            raise  # taking the server for a plain one would be final: plain tables stay plain
         advice = (
-            "ask an administrator for CREATE EXTENSION timescaledb"
+            "ask an administrator to run CREATE EXTENSION timescaledb"
             if code == "42501"
-            else "does shared_preload_libraries name timescaledb?"
+            else "check that shared_preload_libraries includes timescaledb"
         )
-        log.warning("TimescaleDB is there but cannot be used (%s): %s", error, advice)
+        log.warning("TimescaleDB is available but unusable (%s): %s", error, advice)
         return None
     finally:
         connection.terminate()
 
 
 def store_error(error: BaseException) -> StoreError | None:
-    """Return what an error of asyncpg or the network means for a batch; None: not ours to judge."""
+    """Return the `StoreError` that an error amounts to; None if it is no error of the database.
+
+    `error` comes from asyncpg or the network. The message keeps its type, text and SQLSTATE.
+    """
     if isinstance(error, StoreError):
         return error
-    said = f"{type(error).__name__}: {str(error) or 'no answer in time'}"
+    said = f"{type(error).__name__}: {str(error) or 'timed out'}"
     if isinstance(error, asyncpg.PostgresError):
         code = getattr(error, "sqlstate", None) or ""
         if code[:2] in RETRIED_CLASSES or code in RETRIED_CODES:
             return StoreUnavailable(f"{said} (SQLSTATE {code})")
         return StoreBroken(f"{said} (SQLSTATE {code or 'none'})")
     if isinstance(error, ValueError) and isinstance(error, asyncpg.InterfaceError):
-        return StoreBroken(said)  # a value that does not fit its column, or a bad setting
-    # InternalClientError: among others, the server said goodbye while nothing was asked of it.
+        return StoreBroken(said)  # a value that does not fit its column, or an invalid DSN
+    # asyncpg raises InternalClientError, among other cases, when the server closes an idle session.
     # TimeoutError is an OSError.
     if isinstance(error, (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, EOFError)):
         return StoreUnavailable(said)

@@ -1,7 +1,7 @@
-"""Reading the past from PostgreSQL: a few connections of its own, which can only read.
+"""Read committed history from PostgreSQL over a small pool of read-only connections.
 
-They are made when first needed. Whatever is asked here, commits have another connection and wait
-for nothing.
+The pool connects on first use. Commits run on a connection of their own, so no query here can
+delay them.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import asyncpg
 
 from fastbook_server.store import StoreBroken
-from fastbook_server.store.connection import SCHEMA, store_error
-from fastbook_server.store.recovery import SEQ_MAX, TRADES, trade_of
+from fastbook_server.store.connection import SESSION_SETTINGS, store_error
+from fastbook_server.store.recovery import READ_TRADES, SEQ_MAX, trade_of
 from fastbook_server.values.candles import Candle
 from fastbook_server.values.events import Traded
 from fastbook_server.values.instruments import Instrument
@@ -31,20 +31,18 @@ CONNECTIONS_MAX = 2
 TIMEOUT_S = 8.0
 CLOSE_TIMEOUT_S = 2.0
 WINDOW_GROWTH = 8
-"""How much longer the next window is when one held too few candles."""
+"""How many times longer each next window is, while those searched held too few candles."""
 
-# Rows are found by index, however little the planner knows; and nothing can be written.
-SETTINGS = f"""
-SET search_path = "{SCHEMA}", public;
+# Index scans even with stale planner statistics; read only.
+SETTINGS = f"""{SESSION_SETTINGS}
 SET default_transaction_read_only = on;
 SET statement_timeout = {int(TIMEOUT_S * 1000)};
 SET lock_timeout = {int(TIMEOUT_S * 1000)};
 SET idle_in_transaction_session_timeout = {int(TIMEOUT_S * 1000)};
-SET enable_seqscan = off;
-SET jit = off
+SET enable_seqscan = off
 """
-# Where the candles of a security begin and end: there are few of a day.
-BOUNDS = "SELECT min(time), max(time) FROM candles_1d WHERE security = $1"
+# The span of a security's candles, from the daily ones: there are few.
+BOUNDS = "SELECT min(time) AS first_ms, max(time) AS last_ms FROM candles_1d WHERE security = $1"
 CANDLES = """
 SELECT time, open_ticks, high_ticks, low_ticks, close_ticks, volume_lots, trades FROM {relation}
 WHERE security = $1 AND time >= $2 AND time < $3 ORDER BY time {direction} LIMIT $4
@@ -52,7 +50,7 @@ WHERE security = $1 AND time >= $2 AND time < $3 ORDER BY time {direction} LIMIT
 
 
 class PostgresHistory:
-    """A `History` of the database of `dsn`, for after a store has opened it."""
+    """A `History` of the database at `dsn`, once a store has opened it."""
 
     def __init__(self, dsn: str, instruments: Sequence[Instrument]) -> None:
         self._dsn = dsn
@@ -68,7 +66,7 @@ class PostgresHistory:
         if before <= 0 or limit <= 0:
             return []
         async with self._connection() as connection:
-            rows = await connection.fetch(TRADES, security, limit, before)
+            rows = await connection.fetch(READ_TRADES, security, limit, before)
         return [trade_of(row, self._instruments) for row in rows]
 
     async def candles(
@@ -82,17 +80,16 @@ class PostgresHistory:
     ) -> Sequence[Candle]:
         """See `History.candles`.
 
-        Looks through windows of time, each longer than the one before, until it has enough: a
-        window is found by index in every kind of database, the newest rows of a continuous
-        aggregate are not.
+        Searches time windows of growing length until `limit` candles are found. A window is an
+        index scan on every kind of database; the newest rows of a continuous aggregate are not.
         """
         if limit <= 0:
             return []
         async with self._connection() as connection:
             bounds = await connection.fetchrow(BOUNDS, security)
-            if bounds is None or bounds[0] is None:
+            if bounds is None or bounds["first_ms"] is None:
                 return []
-            low, high = bounds[0], bounds[1] + INTERVALS["1d"]
+            low, high = bounds["first_ms"], bounds["last_ms"] + INTERVALS["1d"]
             if start_ms is not None:
                 low = max(low, start_ms)
             if end_ms is not None:
@@ -112,9 +109,7 @@ class PostgresHistory:
                 width *= WINDOW_GROWTH
         if descends:
             found.reverse()
-        return [
-            Candle(row[0], row[1], row[2], row[3], row[4], int(row[5]), row[6]) for row in found
-        ]
+        return [_candle(row) for row in found]
 
     async def close(self) -> None:
         """See `History.close`."""
@@ -128,11 +123,11 @@ class PostgresHistory:
 
     @contextlib.asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:
-        """Lend a connection for one question, which is answered within `TIMEOUT_S` or not at all.
+        """Lend a connection for one query of at most `TIMEOUT_S`.
 
         Raises:
-            StoreUnavailable: no answer, or no connection.
-            StoreBroken: the database refuses the question: our bug.
+            StoreUnavailable: no connection, or no answer in time.
+            StoreBroken: the database rejected the query: a bug of ours or a foreign database.
         """
         try:
             async with asyncio.timeout(TIMEOUT_S):
@@ -148,11 +143,23 @@ class PostgresHistory:
             raise meaning from error
 
 
+def _candle(row: asyncpg.Record) -> Candle:
+    return Candle(
+        start_ms=row["time"],
+        open=row["open_ticks"],
+        high=row["high_ticks"],
+        low=row["low_ticks"],
+        close=row["close_ticks"],
+        volume=int(row["volume_lots"]),
+        trades=row["trades"],
+    )
+
+
 async def _open_pool(dsn: str) -> Pool:
-    """Return a pool that has not connected yet."""
+    """Return a pool that connects on first use."""
 
     async def keep_settings(_: Connection) -> None:
-        """Leave a returned connection as it is: it only ever reads, one statement at a time."""
+        """Skip the reset of a returned connection, which would drop `SETTINGS`."""
 
     async def settle(connection: Connection) -> None:
         await connection.execute(SETTINGS)
@@ -168,5 +175,5 @@ async def _open_pool(dsn: str) -> Pool:
         server_settings={"application_name": "fastbook history"},
     )
     if pool is None:
-        raise StoreBroken("asyncpg made no pool")
+        raise StoreBroken("asyncpg returned no pool")
     return pool

@@ -1,14 +1,15 @@
-"""The store in plain Python, for tests and simulation: what was committed outlives its server.
+"""A store in memory, for tests and simulation.
 
-A `MemoryDatabase` is to a `MemoryStore` what a database is to a connection: open it again, with the
-same store or another one, and you get the past with a new epoch, while whoever had it before is
-fenced. It can be told to fail and to hold commits back.
+A `MemoryStore` is a connection to a `MemoryDatabase`. Open the database again, with the same store
+or another, to recover its state under a new epoch; the previous owner is then fenced. A store can
+be told to fail commits and to hold them back.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from typing import assert_never
 
 import msgspec
 
@@ -36,7 +37,7 @@ from fastbook_wire.words import INTERVALS, Interval, Status
 
 
 class MemoryDatabase:
-    """What is durable: the committed events, and the state that they add up to."""
+    """The durable part: committed events and the state that they add up to."""
 
     def __init__(self, token_key: bytes = b"memory " * 4 + b"only") -> None:
         self.epoch = 0
@@ -51,31 +52,34 @@ class MemoryDatabase:
         self.trades: dict[str, list[Traded]] = {}
 
     def apply(self, batch: Batch) -> None:
-        """Make a batch part of the past."""
+        """Apply a batch. It must be the next one: `MemoryStore.commit` checks that."""
         for event in batch.events:
             self.events.append(event)
-            if isinstance(event, OrderAccepted):
-                order = event.order
-                self.seqs[order.instrument.security] = order.seq
-                self._remember(order, order.quantity, 0)
-            elif isinstance(event, OrderFilled):
-                maker = OpenOrder(event.maker, event.maker_remaining, event.maker_notional)
-                if maker.remaining:
-                    self.open_orders[maker.order.id] = maker
-                else:
-                    del self.open_orders[maker.order.id]
-                self._remember(maker.order, maker.remaining, maker.notional)
-            elif isinstance(event, OrderRested):
-                resting = OpenOrder(event.order, event.remaining, event.notional)
-                self.open_orders[event.order.id] = resting
-                self._remember(event.order, event.remaining, event.notional)
-            elif isinstance(event, OrderCancelled):
-                self.seqs[event.order.instrument.security] = event.seq
-                self._cancel(event)
-            else:
-                self.trades.setdefault(event.order.instrument.security, []).append(event)
-                left = event.order.quantity - event.quantity
-                self._remember(event.order, left, event.notional)
+            match event:
+                case OrderAccepted():
+                    order = event.order
+                    self.seqs[order.instrument.security] = order.seq
+                    self._remember(order, order.quantity, 0)
+                case OrderFilled():
+                    maker = OpenOrder(event.maker, event.maker_remaining, event.maker_notional)
+                    if maker.remaining:
+                        self.open_orders[maker.order.id] = maker
+                    else:
+                        del self.open_orders[maker.order.id]
+                    self._remember(maker.order, maker.remaining, maker.notional)
+                case OrderRested():
+                    resting = OpenOrder(event.order, event.remaining, event.notional)
+                    self.open_orders[event.order.id] = resting
+                    self._remember(event.order, event.remaining, event.notional)
+                case OrderCancelled():
+                    self.seqs[event.order.instrument.security] = event.seq
+                    self._cancel(event)
+                case Traded():
+                    self.trades.setdefault(event.order.instrument.security, []).append(event)
+                    left = event.order.quantity - event.quantity
+                    self._remember(event.order, left, event.notional)
+                case _:
+                    assert_never(event)
         self.batch_no = batch.number
         self.time_ms = batch.time_ms
 
@@ -92,7 +96,7 @@ class MemoryDatabase:
         status: Status = "filled" if not remaining else "partiallyFilled"
         if remaining == order.quantity:
             status = "open"
-        self.client_orders.pop(key, None)  # an id that comes again is the newest
+        self.client_orders.pop(key, None)  # a reused id moves to the end
         self.client_orders[key] = ClientOrder(order, status, remaining, notional, None)
 
     def _cancel(self, event: OrderCancelled) -> None:
@@ -108,7 +112,7 @@ class MemoryDatabase:
 
 
 class MemoryStore:
-    """A `Store` on a `MemoryDatabase`: one of its own, or one that it shares with others."""
+    """A `Store` on a `MemoryDatabase`, which other stores may share; a new one by default."""
 
     def __init__(self, database: MemoryDatabase | None = None) -> None:
         self.data = MemoryDatabase() if database is None else database
@@ -117,20 +121,20 @@ class MemoryStore:
         self._free = asyncio.Event()
         self._free.set()
 
-    # ---- what tests ask for -------------------------------------------------------------------
+    # ---- for tests ----------------------------------------------------------------------------
 
     def fail_next(
         self, count: int, error: Callable[[], Exception], *, applied: bool = False
     ) -> None:
-        """Let the next `count` commits raise ``error()``; `applied`: after they have happened."""
+        """Make the next `count` commits raise ``error()``, after taking effect if `applied`."""
         self._failures += [(error, applied)] * count
 
     def hold(self) -> None:
-        """Let commits wait from now on, until `release`."""
+        """Block commits until `release`."""
         self._free.clear()
 
     def release(self) -> None:
-        """Let the waiting commits go on."""
+        """Unblock commits."""
         self._free.set()
 
     # ---- the protocol -------------------------------------------------------------------------
@@ -164,12 +168,12 @@ class MemoryStore:
         )
 
     def prepare(self, batch: Batch) -> object:
-        """Return the batch as it is."""
+        """Return the batch unchanged."""
         return batch
 
     async def commit(self, prepared: object) -> None:
         """See `Store.commit`."""
-        assert isinstance(prepared, Batch), f"expected what prepare returned, got {prepared!r}"
+        assert isinstance(prepared, Batch), f"expected a prepared batch, got {prepared!r}"
         await asyncio.sleep(0)
         await self._free.wait()
         error, applied = self._failures.pop(0) if self._failures else (None, True)
@@ -183,7 +187,7 @@ class MemoryStore:
         return MemoryHistory(self.data)
 
     async def close(self) -> None:
-        """Do nothing: there is no connection."""
+        """Do nothing: there is no connection to release."""
 
     def _apply_once(self, batch: Batch) -> None:
         data = self.data
@@ -191,7 +195,7 @@ class MemoryStore:
             return
         if (self._epoch, batch.number - 1) != (data.epoch, data.batch_no):
             raise StoreFenced(
-                "another server has taken this database over: "
+                "another server has taken over this database: "
                 f"expected epoch {self._epoch} and batch {batch.number - 1}, got epoch "
                 f"{data.epoch} and batch {data.batch_no}"
             )
@@ -204,15 +208,15 @@ class MemoryStore:
         settled = Instrument(number, spec.security, spec.tick, spec.lot, spec.status)
         if known and data.seqs.get(spec.security) and _steps(known) != _steps(settled):
             raise StoreRefused(
-                f"{spec.security} has data with tick {known.tick.step} and lot {known.lot.step}, "
-                f"and is configured with tick {spec.tick.step} and lot {spec.lot.step}"
+                f"{spec.security}: expected tick {known.tick.step} and lot {known.lot.step}, as in "
+                f"its existing data, got tick {spec.tick.step} and lot {spec.lot.step}"
             )
         data.instruments[spec.security] = settled
         return settled
 
 
 class MemoryHistory:
-    """A `History` of a `MemoryDatabase`: everything is computed from its events when asked for."""
+    """A `History` of a `MemoryDatabase`, computed from its events on each query. O(events)."""
 
     def __init__(self, data: MemoryDatabase) -> None:
         self._data = data
@@ -251,7 +255,7 @@ class MemoryHistory:
         return found[-limit:] if start_ms is None else found[:limit]
 
     async def close(self) -> None:
-        """Do nothing: there is no connection."""
+        """Do nothing: there is no connection to release."""
 
 
 def _steps(instrument: Instrument) -> tuple[int, ...]:

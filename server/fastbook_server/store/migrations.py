@@ -1,10 +1,10 @@
-"""The schema's numbered migrations: read from ``schema/``, applied once, never changed afterwards.
+"""The schema's numbered migrations, read from ``schema/``. An applied migration never changes.
 
-A file is ``NNNN_name.sql`` and runs in one transaction with its entry in ``schema_migrations``.
-With the line ``-- fastbook: no-transaction`` (some TimescaleDB calls demand it) its statements run
-one by one instead, each ending at a line that ends in ``;``; all of them must then be harmless to
-repeat. Within a file ``current_setting('fastbook.timescale')`` is ``on`` or ``off``, and
-``fastbook.timescale_licence`` is ``apache``, ``timescale`` (community) or empty.
+A file ``NNNN_name.sql`` runs in one transaction together with its entry in ``schema_migrations``.
+A file with the line ``-- fastbook: no-transaction``, which some TimescaleDB calls require, runs
+statement by statement; a statement ends at a line that ends in ``;`` and must be idempotent.
+A migration can read ``current_setting('fastbook.timescale')``, ``on`` or ``off``, and
+``fastbook.timescale_licence``: ``apache``, ``timescale`` (community) or empty.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).parent / "schema"
 NO_TRANSACTION = "-- fastbook: no-transaction"
 STATEMENT_TIMEOUT_S = 3_600.0
-"""A statement may have to read all that has ever traded."""
+"""A migration may have to scan the whole history."""
 
 
 class Migration(msgspec.Struct, frozen=True):
-    """One numbered step of the schema."""
+    """One numbered migration; ``text`` is its file's SQL."""
 
     number: int
     name: str
@@ -37,27 +37,27 @@ class Migration(msgspec.Struct, frozen=True):
 
     @property
     def checksum(self) -> str:
-        """The text's SHA-256, whatever its line ends."""
+        """The SHA-256 of the text as hex, independent of line endings."""
         return hashlib.sha256("\n".join(self.text.splitlines()).encode()).hexdigest()
 
     @property
     def in_transaction(self) -> bool:
-        """Whether all of it happens or nothing."""
+        """Whether the migration runs in one transaction."""
         return NO_TRANSACTION not in self.text.splitlines()
 
     @property
     def statements(self) -> list[str]:
-        """What is sent at once: the whole text, or each statement where there is no transaction."""
+        """The whole text, or each of its statements if it runs without a transaction."""
         if self.in_transaction:
             return [self.text]
         return [part for part in re.split(r"(?<=;)[ \t]*\n", self.text) if part.strip()]
 
 
 def load_migrations(folder: Path = FOLDER) -> list[Migration]:
-    """Return the migrations of a folder, in order.
+    """Return the migrations in `folder`, by number.
 
     Raises:
-        ValueError: a file's name has another shape, or the numbers are not 1, 2, 3 …
+        ValueError: a file is not named ``NNNN_name.sql``, or the numbers are not 1, 2, 3 …
     """
     found = []
     for path in sorted(folder.glob("*.sql")):
@@ -79,13 +79,13 @@ async def migrate(
     lock_key: int,
     migrations: Sequence[Migration] | None = None,
 ) -> int:
-    """Bring `schema` up to date and return how many migrations were applied; harmless to repeat.
+    """Apply the `migrations` that `schema` lacks, by default all of ours; return how many.
 
-    `connection` must look names up in `schema` first. Servers that start together wait for each
-    other; after an error the connection must be closed, which lets the next one in.
+    `connection` must have `schema` first in its search path. Servers that start together take turns
+    on the advisory lock `lock_key`. After an error close the connection: it still holds the lock.
 
     Raises:
-        StoreRefused: the database was made by a newer program or by other files.
+        StoreRefused: the schema is newer than this program, or an applied migration differs.
     """
     known = load_migrations() if migrations is None else migrations
     await connection.execute("SELECT pg_advisory_lock($1)", lock_key)
@@ -118,14 +118,15 @@ def _check(known: Sequence[Migration], applied: dict[int, tuple[str, str]]) -> N
         ours = by_number.get(number)
         if ours is None:
             raise StoreRefused(
-                f"the database's schema is at {number:04d}_{name}, newer than this program, which "
-                f"knows migrations up to {max(by_number, default=0):04d}: upgrade fastbook"
+                f"expected migrations up to {max(by_number, default=0):04d}, got "
+                f"{number:04d}_{name} in the database: its schema is newer than this program, "
+                "upgrade fastbook"
             )
         if (ours.name, ours.checksum) != (name, checksum):
             raise StoreRefused(
-                f"migration {number:04d} was applied as {name} with checksum {checksum[:12]}, and "
-                f"this program has {ours.name} with {ours.checksum[:12]}: an applied migration "
-                "must never change"
+                f"migration {number:04d}: expected {ours.name} with checksum {ours.checksum[:12]}, "
+                f"got {name} with {checksum[:12]} in the database: an applied migration must never "
+                "change"
             )
 
 

@@ -1,7 +1,7 @@
-"""The product's store: PostgreSQL, with TimescaleDB where it is offered.
+"""The production store: PostgreSQL, with TimescaleDB where available.
 
-One connection, one transaction per batch. The order of its statements matters: the first one moves
-the row of ``engine_state`` and so holds the lock that a successor has to wait for.
+One connection, one transaction per batch. The order of statements matters: the first one updates
+the row of ``engine_state``, and with it takes the lock that a successor waits for.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ from fastbook_server.store.connection import (
 )
 from fastbook_server.store.history import PostgresHistory
 from fastbook_server.store.migrations import migrate
-from fastbook_server.store.policies import HYPERTABLES, apply_policies
 from fastbook_server.store.recovery import claim, recover
+from fastbook_server.store.timescale_policies import HYPERTABLES, apply_policies
 from fastbook_server.values.instruments import Instrument, InstrumentSpec
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,8 @@ PURGE_EVERY_MS = 60_000
 PURGE_ROWS_MAX = 10_000
 
 HAS_CANDLES = "SELECT to_regclass('candles') IS NOT NULL"
-# $1 … $5: the batch is the next one, or nothing happens.
+# $1: epoch, $2: batch number, $3: time, $4 and $5: securities and their last seqs. Nothing happens
+# unless the batch is the next one.
 MOVE_STATE = """
 WITH state AS (
     UPDATE engine_state SET batch_no = $2, time = $3
@@ -54,7 +55,7 @@ WITH state AS (
 ){also}
 SELECT (SELECT count(*) FROM state), (SELECT count(*) FROM moved)
 """
-# $6 …: its candles, in the same round trip.
+# $6 …: the columns of the batch's candles, in the same round trip.
 ADD_CANDLES = """, candled AS (
     INSERT INTO candles AS c (
         security, interval_ms, time,
@@ -106,18 +107,18 @@ LEFT JOIN (
 WHERE m.security = ANY($1)
 GROUP BY m.security, m.seq
 """
-# A batch finds its rows by key, however stale the planner's statistics are.
+# Find rows by key even with stale planner statistics.
 TUNE = "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off"
 
 
 class PostgresStore:
-    """A `Store` in the database of `dsn`, in its schema ``fastbook``, which is made if missing.
+    """A `Store` in the schema ``fastbook`` of the database at `dsn`; `open` creates it if missing.
 
-    A checkpoint of a security's book is kept whenever its seq passes a multiple of
-    `checkpoint_every` (0: never); it takes about as long as summing the open orders in SQL.
-    With TimescaleDB under its community licence chunks are compressed and dropped when they are
-    `compress_after_days` and `retain_days` old (0: never). `database` says what was found, for
-    people, once the store is open.
+    A book checkpoint is written whenever a security's seq passes a multiple of `checkpoint_every`
+    (0: never); it costs about as much as summing the security's open orders in SQL. For
+    `compress_after_days` and `retain_days` see `apply_policies`. A commit, and any other statement
+    but those of migration and recovery, takes at most `command_timeout_s`. Once open, `database`
+    names the database and its version for people.
     """
 
     def __init__(
@@ -140,7 +141,9 @@ class PostgresStore:
         self._connection: Connection | None = None
         self._epoch = 0
         self._purged_ms = 0
-        self._has_candles = True  # a table of them, which we have to keep
+        self._has_candles = (
+            True  # whether there is a table of candles, kept up to date by every batch
+        )
 
     async def open(self, specs: Sequence[InstrumentSpec], last_trades: int) -> Recovered:
         """See `Store.open`."""
@@ -156,12 +159,12 @@ class PostgresStore:
             raise meaning from error
 
     def prepare(self, batch: Batch) -> object:
-        """Return the batch's rows, netted."""
+        """Return the batch's netted rows, with candles if the opened database keeps a table."""
         return rows.net(batch, candles=self._has_candles)
 
     async def commit(self, prepared: object) -> None:
-        """See `Store.commit`. A cancelled commit may or may not have happened: call it again."""
-        assert isinstance(prepared, rows.Rows), f"expected what prepare returned, got {prepared!r}"
+        """See `Store.commit`. A cancelled commit may have taken effect: call it again."""
+        assert isinstance(prepared, rows.Rows), f"expected a prepared batch, got {prepared!r}"
         try:
             if self._connection is None:
                 self._connection = await self._connect()
@@ -169,7 +172,7 @@ class PostgresStore:
             async with asyncio.timeout(self._command_timeout_s):
                 await self._write(self._connection, prepared)
         except BaseException as error:
-            # Whatever the transaction was doing, the server rolls back what it had not committed.
+            # Without its connection the server rolls back a transaction that it has not committed.
             self._drop()
             meaning = store_error(error)
             if meaning is None or meaning is error:
@@ -201,11 +204,11 @@ class PostgresStore:
         if timescale:
             self.database += f" with TimescaleDB {timescale.version} ({timescale.licence})"
         if await connection.fetchval("SHOW fsync") == "off":
-            log.warning("fsync is off in this PostgreSQL: what clients saw can be lost in a crash")
+            log.warning("PostgreSQL runs with fsync off: a crash can lose committed batches")
         await migrate(connection, schema=SCHEMA, timescale=timescale, lock_key=LOCK_KEY)
         self._has_candles = await connection.fetchval(HAS_CANDLES)
         if timescale and not await connection.fetchval(HYPERTABLES, SCHEMA):
-            log.info("these tables were made before there was TimescaleDB: they stay plain")
+            log.info("these tables predate TimescaleDB and stay plain")
         await apply_policies(
             connection,
             timescale,
@@ -259,29 +262,34 @@ class PostgresStore:
         await connection.execute("COMMIT")
 
     async def _move_state(self, connection: Connection, batch: rows.Rows) -> bool:
-        """Take the batch's number and count its candles; False: the batch is already in."""
+        """Advance the state to this batch and add its candles; False if that has already happened.
+
+        Raises:
+            StoreFenced: the state is not that of the batch before.
+            StoreBroken: ``markets`` lacks a security of the batch.
+        """
         lasts = [last for _, last in batch.seqs.values()]
         moved = await connection.fetchrow(
             MOVE_STATE_AND_CANDLES if batch.candles else MOVE_STATE_ONLY,
             *(self._epoch, batch.number, batch.time_ms, list(batch.seqs), lasts),
             *zip(*batch.candles, strict=True),
         )
-        assert moved is not None, "two counts are one row"
+        assert moved is not None, "a SELECT of two counts returns one row"
         if moved[0] == 1:
             if moved[1] != len(lasts):
-                raise StoreBroken(f"expected markets {list(batch.seqs)}, found {moved[1]} of them")
+                raise StoreBroken(f"markets: expected {list(batch.seqs)}, got {moved[1]} of them")
             return True
         state = await connection.fetchrow("SELECT epoch, batch_no FROM engine_state")
         if state is not None and tuple(state) == (self._epoch, batch.number):
             return False
         raise StoreFenced(
-            "another server has taken this database over: "
+            "another server has taken over this database: "
             f"expected epoch {self._epoch} and batch {batch.number - 1} in engine_state, got "
             + (f"epoch {state[0]} and batch {state[1]}" if state else "no row")
         )
 
     async def _keep_client_orders(self, connection: Connection, batch: rows.Rows) -> None:
-        """Write the new client order ids; now and then forget some that are older than a day."""
+        """Write new client order ids; once per `PURGE_EVERY_MS` delete expired ones."""
         if batch.client_orders:
             columns = zip(*batch.client_orders, strict=True)
             await connection.execute(KEEP_CLIENT_ORDERS, *columns)

@@ -1,4 +1,4 @@
-"""A start: claim the database for a new epoch, then read the past from SQL."""
+"""Start-up: claim the database for a new epoch, then recover the exchange's state from SQL."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from fastbook_server.store import (
     OpenOrder,
     Recovered,
     StoreRefused,
+    rows,
 )
 from fastbook_server.values.events import Order, Traded
 from fastbook_server.values.ids import EPOCH_MAX, INSTRUMENT_MAX
 from fastbook_server.values.instruments import Instrument, InstrumentSpec
-from fastbook_wire.words import Reason, Status
+from fastbook_wire.words import ExecType, Reason, Status
 
 if TYPE_CHECKING:
     import asyncpg
@@ -31,24 +32,30 @@ CHUNK_ROWS = 10_000
 LONG_TIMEOUT_S = 900.0
 SEQ_MAX = 2**63 - 1
 
-OPEN_ORDERS = """
-SELECT id::text, time, user_id, security, type, 'limit' AS exec_type, price_ticks, quantity_lots,
-       seq, time_in_force, post_only, self_trade, client_order_id, withdraw_on_close,
-       remaining_lots, notional
-FROM open_orders WHERE security = ANY($1)
+
+def _select(columns: Sequence[str], table: str) -> str:
+    """Return the SELECT list of these columns of `table`, with a uuid ``id`` as text."""
+    return ", ".join(
+        f"{table}.{name}::text" if name == "id" else f"{table}.{name}" for name in columns
+    )
+
+
+READ_OPEN_ORDERS = f"""
+SELECT {_select(rows.OPEN_ORDERS, "o")} FROM open_orders AS o WHERE o.security = ANY($1)
 """
-BOOKS = "SELECT security, type, price_ticks, quantity_lots FROM agg_order_book"
-CLIENT_ORDERS = """
-SELECT o.id::text, o.time, o.user_id, o.security, o.type, o.exec_type, o.price, o.amount, o.seq,
-       o.time_in_force, o.post_only, o.self_trade, o.client_order_id, o.withdraw_on_close
+READ_BOOKS = "SELECT security, type, price_ticks, quantity_lots FROM agg_order_book"
+READ_CLIENT_ORDERS = f"""
+SELECT {_select(rows.ORDERS, "o")}
 FROM client_orders AS c
 JOIN orders AS o ON o.id = c.order_id AND o.time = c.time
 WHERE c.time >= $1 AND o.time >= $1 AND o.security = ANY($2)
 ORDER BY o.time, o.id
 """
-# What became of some orders: both by hash, over the one security's rows since the first of them.
-FILLED = """
-SELECT f.id::text, sum(f.quantity_lots), sum(f.price_ticks::numeric * f.quantity_lots)
+# Fills and cancellations of the orders $1 of one security. Both are hash joins over the security's
+# rows since the first of those orders.
+READ_FILLED = """
+SELECT f.id::text, sum(f.quantity_lots) AS filled,
+       sum(f.price_ticks::numeric * f.quantity_lots) AS notional
 FROM unnest($1::uuid[]) AS wanted (id)
 JOIN (
     SELECT maker_order_id AS id, price_ticks, quantity_lots
@@ -59,15 +66,14 @@ JOIN (
 ) AS f ON f.id = wanted.id
 GROUP BY f.id
 """
-ENDED = """
-SELECT c.order_id::text, c.reason
+READ_ENDED = """
+SELECT c.order_id::text AS id, c.reason
 FROM unnest($1::uuid[]) AS wanted (id)
 JOIN cancellations AS c ON c.order_id = wanted.id
 WHERE c.security = $2 AND c.seq >= $3 AND c.time >= $4
 """
-TRADES = """
-SELECT o.id::text, o.time, o.user_id, o.security, o.type, o.exec_type, o.price, o.amount, o.seq,
-       o.time_in_force, o.post_only, o.self_trade, o.client_order_id, o.withdraw_on_close,
+READ_TRADES = f"""
+SELECT {_select(rows.ORDERS, "o")},
        t.id::text AS trade_id, t.amount AS trade_amount, (
            SELECT sum(f.price_ticks::numeric * f.quantity_lots) FROM fills AS f
            WHERE f.security = t.security AND f.seq = t.seq AND f.time = t.time
@@ -81,7 +87,7 @@ ORDER BY t.seq
 
 
 class Claim(NamedTuple):
-    """The database is ours from here on: nobody with an older epoch can commit any more."""
+    """A claimed database: its state, and our epoch, which fences every server before us."""
 
     epoch: int
     batch_no: int
@@ -91,12 +97,13 @@ class Claim(NamedTuple):
 
 
 async def claim(connection: Connection, specs: Sequence[InstrumentSpec]) -> Claim:
-    """Raise the epoch and settle the instruments, in one transaction: all of it or nothing.
+    """Raise the epoch and register the instruments of `specs`, in one transaction.
 
-    Waits for a batch that another server is committing at this moment.
+    Waits for a batch that another server is committing.
 
     Raises:
-        StoreRefused: an instrument has data of another tick or lot than is configured.
+        StoreRefused: an instrument's data has another tick or lot than its spec, or the database
+            has no epoch or instrument number left.
     """
     async with connection.transaction():
         await connection.execute(
@@ -107,10 +114,10 @@ async def claim(connection: Connection, specs: Sequence[InstrumentSpec]) -> Clai
         row = await connection.fetchrow(
             "UPDATE engine_state SET epoch = epoch + 1 RETURNING epoch, batch_no, time, token_key"
         )
-        assert row is not None, "engine_state has its row: it was inserted above"
+        assert row is not None, "the row of engine_state was inserted above"
         if row["epoch"] > EPOCH_MAX:
             raise StoreRefused(
-                f"this database was started {EPOCH_MAX} times: ids have no room left"
+                f"expected an epoch of at most {EPOCH_MAX}, got {row['epoch']}: ids cannot hold it"
             )
         instruments = await _settle_instruments(connection, specs)
         return Claim(row["epoch"], row["batch_no"], row["time"], row["token_key"], instruments)
@@ -119,12 +126,12 @@ async def claim(connection: Connection, specs: Sequence[InstrumentSpec]) -> Clai
 async def _settle_instruments(
     connection: Connection, specs: Sequence[InstrumentSpec]
 ) -> tuple[Instrument, ...]:
-    rows = await connection.fetch(
+    records = await connection.fetch(
         "SELECT number, security, tick, lot, tick_size, lot_size, seq"
         " FROM instruments JOIN markets USING (security)"
     )
-    known = {row["security"]: row for row in rows}
-    number_next = 1 + max((row["number"] for row in rows), default=0)
+    known = {row["security"]: row for row in records}
+    number_next = 1 + max((row["number"] for row in records), default=0)
     settled = []
     for spec in specs:
         row = known.get(spec.security)
@@ -135,7 +142,9 @@ async def _settle_instruments(
         if row is None:
             number, number_next = number_next, number_next + 1
             if number > INSTRUMENT_MAX:
-                raise StoreRefused(f"expected at most {INSTRUMENT_MAX} instruments in a database")
+                raise StoreRefused(
+                    f"expected at most {INSTRUMENT_MAX} instruments, got another one"
+                )
             await connection.execute(
                 "INSERT INTO instruments (number, security, tick, lot, tick_size, lot_size)"
                 " VALUES ($1, $2, $3, $4, $5, $6)",
@@ -147,9 +156,9 @@ async def _settle_instruments(
             if (row["tick_size"], row["lot_size"]) != values[3:]:
                 if row["seq"] > 0:
                     raise StoreRefused(
-                        f"{spec.security} has data with tick {row['tick']} and lot {row['lot']}, "
-                        f"and is configured with tick {spec.tick.step} and lot {spec.lot.step}: "
-                        "use the old ones, or give the new instrument a name of its own"
+                        f"{spec.security}: expected tick {row['tick']} and lot {row['lot']}, as in "
+                        f"its existing data, got tick {spec.tick.step} and lot {spec.lot.step}: "
+                        "restore the old ones, or give the new instrument another name"
                     )
                 await connection.execute(
                     "UPDATE instruments SET tick = $2, lot = $3, tick_size = $4, lot_size = $5"
@@ -161,28 +170,31 @@ async def _settle_instruments(
 
 
 async def recover(connection: Connection, ours: Claim, last_trades: int) -> Recovered:
-    """Return the past of the claimed instruments; 1,000,000 open orders take some seconds.
+    """Return the recovered state of the claimed instruments.
+
+    Includes the newest `last_trades` trades of each (0: all). A million open orders take some
+    seconds.
 
     Raises:
-        StoreRefused: the open orders that were read do not add up to ``agg_order_book``.
+        StoreRefused: the open orders do not add up to ``agg_order_book``, or a row is off the grid.
     """
     instruments = {instrument.security: instrument for instrument in ours.instruments}
     names = list(instruments)
     async with connection.transaction(isolation="repeatable_read", readonly=True):
-        rows = await connection.fetch("SELECT security, seq FROM markets")
-        seqs = {row["security"]: row["seq"] for row in rows if row["security"] in instruments}
+        markets = await connection.fetch("SELECT security, seq FROM markets")
+        seqs = {row["security"]: row["seq"] for row in markets if row["security"] in instruments}
         open_orders: list[OpenOrder] = []
-        cursor = await connection.cursor(OPEN_ORDERS, names)
-        while rows := await cursor.fetch(CHUNK_ROWS, timeout=LONG_TIMEOUT_S):
-            open_orders.extend(_open_orders(rows, instruments))
-        open_orders.sort(key=lambda resting: resting.order.seq)  # they come nearly so
-        books = await connection.fetch(BOOKS, timeout=LONG_TIMEOUT_S)
+        cursor = await connection.cursor(READ_OPEN_ORDERS, names)
+        while records := await cursor.fetch(CHUNK_ROWS, timeout=LONG_TIMEOUT_S):
+            open_orders.extend(_open_orders(records, instruments))
+        open_orders.sort(key=lambda resting: resting.order.seq)  # almost sorted already
+        books = await connection.fetch(READ_BOOKS, timeout=LONG_TIMEOUT_S)
         _check_books(open_orders, [row for row in books if row["security"] in instruments])
         cutoff = ours.time_ms - CLIENT_ORDERS_KEPT_MS
         client_orders = await _client_orders(connection, cutoff, instruments)
         trades = {
             name: await connection.fetch(
-                TRADES, name, last_trades or None, SEQ_MAX, timeout=LONG_TIMEOUT_S
+                READ_TRADES, name, last_trades or None, SEQ_MAX, timeout=LONG_TIMEOUT_S
             )
             for name in names
         }
@@ -196,59 +208,70 @@ async def recover(connection: Connection, ours: Claim, last_trades: int) -> Reco
         open_orders=tuple(open_orders),
         client_orders=tuple(client_orders),
         last_trades={
-            name: tuple(trade_of(row, instruments) for row in rows) for name, rows in trades.items()
+            name: tuple(trade_of(row, instruments) for row in records)
+            for name, records in trades.items()
         },
     )
 
 
-def _order(row: asyncpg.Record, instrument: Instrument, price: int | None, quantity: int) -> Order:
+def _order(
+    row: asyncpg.Record,
+    instrument: Instrument,
+    exec_type: ExecType,
+    price: int | None,
+    quantity: int,
+) -> Order:
     return Order(
-        id=row[0],
-        seq=row[8],
-        time_ms=row[1],
-        user_id=intern(row[2]),
+        id=row["id"],
+        seq=row["seq"],
+        time_ms=row["time"],
+        user_id=intern(row["user_id"]),
         instrument=instrument,
-        side=intern(row[4]),  # type: ignore[arg-type]  # the enums of the schema are ours
-        exec_type=intern(row[5]),  # type: ignore[arg-type]
+        side=intern(row["type"]),  # type: ignore[arg-type]  # the schema's enums are the wire's words
+        exec_type=exec_type,
         price=price,
         quantity=quantity,
-        time_in_force=intern(row[9]),  # type: ignore[arg-type]
-        post_only=row[10],
-        self_trade=intern(row[11]),  # type: ignore[arg-type]
-        client_order_id=row[12],
-        withdraw_on_close=row[13],
+        time_in_force=intern(row["time_in_force"]),  # type: ignore[arg-type]
+        post_only=row["post_only"],
+        self_trade=intern(row["self_trade"]),  # type: ignore[arg-type]
+        client_order_id=row["client_order_id"],
+        withdraw_on_close=row["withdraw_on_close"],
     )
 
 
 def _order_of_numbers(row: asyncpg.Record, instruments: Mapping[str, Instrument]) -> Order:
-    """Return the order of a row that holds numbers, as they are in ``orders``."""
-    instrument = instruments[row[3]]
-    price = None if row[6] is None else instrument.tick.units(row[6])
-    quantity = instrument.lot.units(row[7])
-    if quantity is None or (price is None and row[6] is not None):
+    """Return the order of a row of ``orders``, whose price and amount are doubles."""
+    instrument = instruments[row["security"]]
+    price = None if row["price"] is None else instrument.tick.units(row["price"])
+    quantity = instrument.lot.units(row["amount"])
+    if quantity is None or (price is None and row["price"] is not None):
         raise StoreRefused(
-            f"order {row[0]}: expected multiples of tick {instrument.tick.step} and lot "
-            f"{instrument.lot.step}, got price {row[6]} and amount {row[7]}"
+            f"order {row['id']}: expected multiples of tick {instrument.tick.step} and lot "
+            f"{instrument.lot.step}, got price {row['price']} and amount {row['amount']}"
         )
-    return _order(row, instrument, price, quantity)
+    exec_type: ExecType = intern(row["exec_type"])  # type: ignore[assignment]
+    return _order(row, instrument, exec_type, price, quantity)
 
 
 def _open_orders(
-    rows: Sequence[asyncpg.Record], instruments: Mapping[str, Instrument]
+    records: Sequence[asyncpg.Record], instruments: Mapping[str, Instrument]
 ) -> Iterator[OpenOrder]:
-    for row in rows:
-        order = _order(row, instruments[row[3]], row[6], row[7])
-        yield OpenOrder(order, row[14], int(row[15] or 0))
+    for row in records:
+        instrument = instruments[row["security"]]
+        order = _order(row, instrument, "limit", row["price_ticks"], row["quantity_lots"])
+        yield OpenOrder(order, row["remaining_lots"], int(row["notional"] or 0))
 
 
 async def _client_orders(
     connection: Connection, cutoff: int, instruments: Mapping[str, Instrument]
 ) -> list[ClientOrder]:
-    rows = await connection.fetch(CLIENT_ORDERS, cutoff, list(instruments), timeout=LONG_TIMEOUT_S)
-    orders = [_order_of_numbers(row, instruments) for row in rows]
+    records = await connection.fetch(
+        READ_CLIENT_ORDERS, cutoff, list(instruments), timeout=LONG_TIMEOUT_S
+    )
+    orders = [_order_of_numbers(row, instruments) for row in records]
     filled: dict[str, tuple[int, int]] = {}
     ended: dict[str, Reason] = {}
-    # However little the planner knows about these tables, it must not loop over one per order.
+    # Even with stale statistics the planner must not scan a table once per order.
     await connection.execute("SET LOCAL enable_nestloop = off")
     for instrument in instruments.values():
         of_one = [order for order in orders if order.instrument is instrument]
@@ -259,10 +282,10 @@ async def _client_orders(
                 min(order.seq for order in of_one),
                 cutoff,
             )
-            for row in await connection.fetch(FILLED, *arguments, timeout=LONG_TIMEOUT_S):
-                filled[row[0]] = (int(row[1]), int(row[2]))
-            for row in await connection.fetch(ENDED, *arguments, timeout=LONG_TIMEOUT_S):
-                ended[row[0]] = row[1]
+            for row in await connection.fetch(READ_FILLED, *arguments, timeout=LONG_TIMEOUT_S):
+                filled[row["id"]] = (int(row["filled"]), int(row["notional"]))
+            for row in await connection.fetch(READ_ENDED, *arguments, timeout=LONG_TIMEOUT_S):
+                ended[row["id"]] = row["reason"]
     await connection.execute("SET LOCAL enable_nestloop = on")
     return [_client_order(o, *filled.get(o.id, (0, 0)), ended.get(o.id)) for o in orders]
 
@@ -278,11 +301,18 @@ def _client_order(order: Order, filled: int, notional: int, reason: Reason | Non
 
 
 def trade_of(row: asyncpg.Record, instruments: Mapping[str, Instrument]) -> Traded:
-    """Return the trade of a row of ``TRADES``."""
+    """Return the trade of a row of `READ_TRADES`.
+
+    Raises:
+        StoreRefused: the order or the trade is off its instrument's grid, or has no fills.
+    """
     order = _order_of_numbers(row, instruments)
     quantity = order.instrument.lot.units(row["trade_amount"])
     if quantity is None or row["notional"] is None:
-        raise StoreRefused(f"trade {row['trade_id']}: its amount or its fills are not as they were")
+        raise StoreRefused(
+            f"trade {row['trade_id']}: expected a multiple of lot {order.instrument.lot.step} and "
+            f"fills, got amount {row['trade_amount']} and notional {row['notional']}"
+        )
     notional = int(row["notional"])
     return Traded(row["trade_id"], order.seq, order.time_ms, order, quantity, notional)
 
@@ -293,10 +323,13 @@ def _check_books(open_orders: Sequence[OpenOrder], books: Sequence[asyncpg.Recor
         order = resting.order
         level = (order.instrument.security, order.side, order.price)
         rebuilt[level] = rebuilt.get(level, 0) + resting.remaining
-    seen: dict[BookLevel, int] = {(row[0], row[1], row[2]): int(row[3]) for row in books}
+    seen: dict[BookLevel, int] = {
+        (row["security"], row["type"], row["price_ticks"]): int(row["quantity_lots"])
+        for row in books
+    }
     if seen != rebuilt:
         wrong = next(level for level in (*rebuilt, *seen) if rebuilt.get(level) != seen.get(level))
         raise StoreRefused(
-            f"open_orders and agg_order_book disagree at {wrong}: {rebuilt.get(wrong)} lots in "
-            f"orders, {seen.get(wrong)} in the view"
+            f"agg_order_book disagrees with open_orders at {wrong}: expected "
+            f"{rebuilt.get(wrong)} lots, got {seen.get(wrong)}"
         )

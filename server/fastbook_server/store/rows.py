@@ -1,14 +1,14 @@
-"""Netting: a batch of events as the rows that the tables need, and no more.
+"""Net a batch of events to the fewest rows that its tables need.
 
-An order that comes and goes within the batch never touches ``open_orders``, and one that is filled
-ten times in it is updated once. Pure: values in, tuples out, in the columns' order below.
+An order that comes and goes within the batch never touches ``open_orders``; one that is filled ten
+times is updated once. Pure: each row is a tuple in the order of its table's columns below.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import Any
+from typing import Any, assert_never
 
 import msgspec
 
@@ -51,12 +51,13 @@ OPEN_ORDERS = (
 
 
 class Rows(msgspec.Struct, frozen=True):
-    """A netted batch: rows to insert by table, and columns of what to change or delete.
+    """A netted batch: the rows to insert into each table, and the open orders to change or delete.
 
-    ``changed`` holds (id, remaining, notional) of resting orders, ``gone`` the ids that left
-    ``open_orders``, ``seqs`` the first and last seq by security, ``client_orders`` the newest
-    (user_id, client_order_id, order_id, time) of each client order id, ``candles`` what this batch
-    alone adds to each bucket of each interval.
+    ``opened`` are rows of ``open_orders``; ``changed`` holds (id, remaining, notional) of orders
+    that were in it before the batch, ``gone`` the ids of those that left it. ``client_orders`` has
+    the newest (user_id, client_order_id, order_id, time) of each client order id, ``seqs`` the
+    first and last seq of each security. ``candles`` is what this batch adds to each bucket.
+    Quantities are in lots, notionals in ticks x lots, times in Unix milliseconds.
     """
 
     number: int
@@ -73,7 +74,7 @@ class Rows(msgspec.Struct, frozen=True):
     candles: list[CandleRow]
 
     def checkpoints(self, every: int) -> list[str]:
-        """Return the securities whose seq has passed a multiple of `every` (0: none, never)."""
+        """Return the securities whose seq passed a multiple of `every` in this batch (0: none)."""
         if every <= 0:
             return []
         return [
@@ -84,20 +85,25 @@ class Rows(msgspec.Struct, frozen=True):
 
 
 def net(batch: Batch, *, candles: bool = True) -> Rows:
-    """Return the rows of a batch. Its events are in order, and those of whole commands.
+    """Return the rows of a batch, whose events are in order and complete for each command.
 
-    `candles`: whether the database wants them from us.
+    `candles` tells whether to compute candles. O(events).
     """
     net = _Net(candles)
-    handle = {
-        OrderAccepted: net.accepted,
-        OrderFilled: net.filled,
-        OrderRested: net.rested,
-        OrderCancelled: net.cancelled,
-        Traded: net.traded,
-    }
     for event in batch.events:
-        handle[type(event)](event)  # type: ignore[operator]
+        match event:
+            case OrderAccepted():
+                net.accepted(event)
+            case OrderFilled():
+                net.filled(event)
+            case OrderRested():
+                net.rested(event)
+            case OrderCancelled():
+                net.cancelled(event)
+            case Traded():
+                net.traded(event)
+            case _:
+                assert_never(event)
     return Rows(
         number=batch.number,
         time_ms=batch.time_ms,
@@ -117,7 +123,7 @@ def net(batch: Batch, *, candles: bool = True) -> Rows:
 
 
 class _Net:
-    """The rows so far; one method per kind of event."""
+    """The rows so far, with one method per kind of event."""
 
     def __init__(self, candles: bool) -> None:
         self.counts_candles = candles
@@ -208,7 +214,7 @@ class _Net:
 
 
 def _candles(security: str, seconds: CandleSeries) -> Iterator[CandleRow]:
-    """Count seconds into every interval, the longer ones from the one before."""
+    """Yield the candles of every interval, each merged from the next shorter one."""
     candles = seconds.candles
     for interval_ms in INTERVALS.values():
         if len(candles) > 1 and interval_ms != seconds.interval_ms:
@@ -216,7 +222,7 @@ def _candles(security: str, seconds: CandleSeries) -> Iterator[CandleRow]:
             for candle in candles:
                 longer.merge(candle)
             candles = longer.candles
-        for c in candles:  # one alone is the same in all of them, but for its start
+        for c in candles:  # a single candle differs between intervals only in its start
             yield (
                 security, interval_ms, c.start_ms - c.start_ms % interval_ms,
                 c.open, c.high, c.low, c.close, Decimal(c.volume), c.trades,

@@ -1,7 +1,7 @@
-"""A server for the tests of somebody's bot: the pytest plugin and what its fixture hands out.
+"""A server for tests of trading bots: the pytest plugin and the object that its fixture yields.
 
-Nothing is imported before it is used: pytest loads this package in every run of everybody who has
-fastbook installed.
+Imports are deferred until they are needed, because pytest loads this package in every run wherever
+fastbook is installed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The clock that a test holds: it moves the server's time, and what is to happen on the way."""
+"""The clock that a test controls: it moves the server's time and runs scheduled actions."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from fastbook_server.testing.timers import US, HandTimers
 
 
 class Clock:
-    """The server's time. It stands until it is moved, unless it was told to run.
+    """The server's time. It stands still until the test moves it or lets it run.
 
-    Every method may be called from any thread, and returns when all that was due has happened,
-    has been committed and has been sent.
+    You can call every method from any thread. It returns when everything due has happened, has
+    been committed and has been sent.
     """
 
     def __init__(
@@ -30,18 +30,18 @@ class Clock:
 
     @property
     def now_ms(self) -> int:
-        """The server's Unix time in milliseconds, as it stamps."""
+        """The Unix time in milliseconds with which the server stamps."""
         return self._thread.call(self._timers.now_ms)
 
     @property
     def runs(self) -> bool:
-        """Whether time passes by itself."""
+        """Whether the clock runs in real time."""
         return self._timers.runs
 
     def advance(self, seconds: float) -> None:
-        """Let `seconds` pass: all that is due on the way happens, each thing at its moment.
+        """Let `seconds` pass; everything that falls due happens at its own moment.
 
-        What clients had sent before is handled first, at the time it was sent.
+        Frames that clients have already sent are handled first, at the time before the move.
 
         Raises:
             ValueError: `seconds` is negative: time does not go back.
@@ -52,10 +52,10 @@ class Clock:
             self._advance_to(self._thread.call(self._timers.now_us) + round(seconds * US))
 
     def set(self, time_ms: int) -> None:
-        """Let it be `time_ms` (Unix, in milliseconds), as `advance` does.
+        """Advance to `time_ms` (Unix, in milliseconds), as `advance` does.
 
         Raises:
-            ValueError: that is in the past.
+            ValueError: `time_ms` is in the past.
         """
         with self._moving:
             now_ms = self.now_ms
@@ -64,26 +64,26 @@ class Clock:
             self._advance_to(self._timers.unix_us(time_ms))
 
     def run(self) -> None:
-        """Let time pass by itself from now on; `advance` skips some of it."""
+        """Let time pass in real time; `advance` still skips ahead."""
         if self._actions:
-            raise ValueError("actions are waiting for advance(): a running clock would pass them")
+            raise ValueError("actions are waiting for advance(): a running clock would skip them")
         self._thread.call(self._timers.run)
 
     def stand(self) -> None:
-        """Let time stand from now on."""
+        """Stop the clock."""
         self._thread.call(self._timers.stand)
 
     def at(self, seconds: float, action: Callable[[], Any]) -> None:
-        """Call `action` once `seconds` from now have passed, in the thread that advances.
+        """Call `action` when `seconds` have passed, in the thread that advances the clock.
 
-        What the server itself has to do at that moment comes first; several actions of one moment
-        come in the order in which they were given.
+        At that moment, the server's own timers fire first. Actions scheduled for the same moment
+        run in the order in which they were scheduled.
 
         Raises:
-            ValueError: the clock runs by itself, or `seconds` is negative.
+            ValueError: the clock runs in real time, or `seconds` is negative.
         """
         if self.runs:
-            raise ValueError("actions need a standing clock: advance() is what performs them")
+            raise ValueError("actions need a standing clock: only advance() runs them")
         if seconds < 0:
             raise ValueError(f"expected 0 s or more, got {seconds}")
         with self._moving:

@@ -1,4 +1,4 @@
-"""The server of a test in its own thread: its life, and what is executed in it."""
+"""A test's server in its own thread: its lifecycle, and the commands executed in it."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from fastbook_wire.frames import DeletedAll, OrderFrame
 T = TypeVar("T")
 
 QUIET_TURNS = 12
-"""Of the loop without anything new: more than the longest way from a socket to a socket takes."""
+"""Loop turns without news that count as quiet: more than any path between two sockets takes."""
 
 Reply = OrderFrame | DeletedAll
 _decoder: msgspec.json.Decoder[Reply] = msgspec.json.Decoder(Reply)
 
 
 class DownError(Exception):
-    """The server has been stopped by the test, and must be started first."""
+    """The test has stopped the server and must start it first."""
 
 
 class Core:
@@ -57,24 +57,24 @@ class Core:
         timers = HandTimers(loop, settings.start_ms, runs=settings.clock == "runs")
         return timers, Company(timers, self.faults, self.log)
 
-    # ---- its life -----------------------------------------------------------------------------
+    # ---- lifecycle ----------------------------------------------------------------------------
 
     @property
     def serving(self) -> bool:
-        """Whether it has been started and not been stopped."""
+        """Whether the server has been started and not stopped."""
         return self._server is not None
 
     def start(self) -> None:
-        """Serve; the first time on a free port, then on the same."""
+        """Start serving: the first time on a free port, later on the same port."""
         if self._server is None:
             self.thread.run(self._start)
 
     def stop(self, *, crash: bool = False) -> None:
-        """Serve no more: with a word to the clients, or (`crash`) without."""
+        """Stop serving: close the clients with 1001, or with `crash` cut them off."""
         self.thread.run(self._stop, crash)
 
     def close(self) -> None:
-        """End it all; nothing is left behind. Calling it again does nothing."""
+        """Stop the server and its thread; leaves nothing behind. Calling it again does nothing."""
         if self.thread.has_ended:
             return
         try:
@@ -108,29 +108,29 @@ class Core:
         self.faults.reset()
         await self._stop(False)
         self.timers.stop()
-        for _ in range(QUIET_TURNS):  # transports close a turn after they were told to
+        for _ in range(QUIET_TURNS):  # a transport closes one turn after close()
             await asyncio.sleep(0)
 
     def note(self, text: str) -> None:
-        """Enter something that concerns no single client into the log."""
+        """Log an entry that concerns no single client."""
         self.log.add(Entry(self.timers.now_ms(), 0, "", "note", text))
 
-    # ---- what is executed in it ---------------------------------------------------------------
+    # ---- commands -----------------------------------------------------------------------------
 
     def read(self, function: Callable[[MemoryDatabase], T]) -> T:
-        """Return what a function makes of the data, between two batches."""
+        """Call a function with the data, between two batches; return its result."""
         return self.thread.call(function, self.data)
 
     def open_clients(self) -> set[int]:
-        """Return the numbers of the connections that are open."""
+        """Return the numbers of the open connections."""
         return self.thread.call(lambda: {wire.number for wire in self._company.wires})
 
     def settle(self) -> None:
-        """Return when all that clients have sent is committed and everybody has been told."""
+        """Return when everything clients have sent is committed and every client has been told."""
         self.thread.run(self.settled)
 
     async def settled(self) -> None:
-        """Wait for it, in the loop."""
+        """Like `settle`, in the server's loop."""
         quiet, seen = 0, -1
         while quiet < QUIET_TURNS:
             await asyncio.sleep(0)
@@ -140,13 +140,13 @@ class Core:
             seen = self.log.changes
 
     def command(self, user_id: str, command: ExchangeCommand) -> Reply:
-        """Execute a command of nobody who is connected; return its reply.
+        """Execute a command of a user without a connection; return its reply.
 
         Raises:
             ValueError: no client could send such a command.
             DownError: the server is not running.
         """
-        try:  # by the way that a client's would take, so that nothing comes in that could not
+        try:  # decoded like a client's frame, so only a valid command gets in
             decoded = decode.decode(msgspec.json.encode(command))
         except ProtocolError as error:
             raise ValueError(error.message) from None
@@ -157,7 +157,7 @@ class Core:
         server = self._server
         if server is None:
             raise DownError("the server is stopped: call start() first")
-        assert isinstance(command.ref, str), "counterparties name their commands"
+        assert isinstance(command.ref, str), "a counterparty gives every command a ref"
         key = (user_id, command.ref)
         try:
             server.pipeline.submit(user_id, command)
@@ -172,7 +172,7 @@ class Core:
         return _decoder.decode(encode.private(reply))
 
     def _on_batch(self, batch: CommittedBatch) -> None:
-        if batch.reports or batch.orders:  # else an idle mark, which the log does not wait for
+        if batch.reports or batch.orders:  # else an idle mark, which nobody waits for
             self.log.touch()
         for event in batch.reports:
             if isinstance(event, OrderReport | CommandRefused | AllDeleted):
@@ -182,4 +182,4 @@ class Core:
 
 
 COUNTERPARTY = "user#test-"
-"""How the ids of counterparties begin; those of clients have no hyphen."""
+"""The prefix of counterparties' user ids; clients' user ids have no hyphen."""

@@ -1,4 +1,4 @@
-"""The other side of the market, as a test scripts it: no connection, no delay, no fault."""
+"""The other traders, as a test scripts them: without connection, delay or faults."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from fastbook_wire.words import ExecType, SideName
 
 
 class RefusedError(AssertionError):
-    """The exchange refused what a counterparty of the test wanted."""
+    """The exchange refused a command of a test's counterparty."""
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What became of an order at once; what happens to it later is in `orders`."""
+    """The immediate outcome of a command; `Counterparty.orders` shows what happens later."""
 
     status: str
     order: OrderView | None
@@ -34,12 +34,12 @@ class Outcome(msgspec.Struct, frozen=True):
 
     @property
     def remaining(self) -> float:
-        """What has not been filled."""
+        """The unfilled amount."""
         return self.order.remaining if self.order is not None else 0.0
 
     @property
     def filled(self) -> float:
-        """What has been filled, to the nearest double."""
+        """The filled amount, to the nearest double."""
         return self.order.amount - self.order.remaining if self.order is not None else 0.0
 
 
@@ -49,18 +49,18 @@ class Floor(Protocol):
     clock: Clock
 
     def command(self, user_id: str, command: ExchangeCommand) -> OrderFrame | DeletedAll:
-        """Execute a command; return its reply once everybody has been told."""
+        """Execute a command; return its reply once every client has been told."""
 
     def orders_of(self, user_id: str) -> list[OrderView]:
         """Return a user's open orders."""
 
 
 class Counterparty:
-    """A participant who does what the test says, at once.
+    """A participant that does at once what the test says.
 
-    Every method returns when the order is committed and everybody has been told. A refusal raises
-    `RefusedError`, because a script that is refused is a mistake in the test; with `check` False
-    it is returned.
+    Every method returns when the command is committed and every client has been told. A refusal
+    raises `RefusedError`, because it usually means a mistake in the test; with ``check=False``
+    the method returns the refusal.
     """
 
     def __init__(self, floor: Floor, name: str, security: str) -> None:
@@ -71,43 +71,43 @@ class Counterparty:
         self._refs = itertools.count(1)
 
     def bid(self, price: float, amount: float, *, check: bool = True, **options: Any) -> Outcome:
-        """Bring a limit bid; `options` are fields of ``add``, such as ``post_only=True``."""
+        """Place a limit bid; `options` are fields of ``add``, such as ``post_only=True``."""
         return self._add("bid", amount, check, {"price": price, **options})
 
     def ask(self, price: float, amount: float, *, check: bool = True, **options: Any) -> Outcome:
-        """Bring a limit ask; `options` as of `bid`."""
+        """Place a limit ask; `options` as in `bid`."""
         return self._add("ask", amount, check, {"price": price, **options})
 
     def buy(self, amount: float, *, check: bool = True, **options: Any) -> Outcome:
-        """Buy at the market; what nobody offers is cancelled (``no_liquidity``)."""
+        """Place a market bid; any unfilled remainder is cancelled (``no_liquidity``)."""
         return self._add("bid", amount, check, options)
 
     def sell(self, amount: float, *, check: bool = True, **options: Any) -> Outcome:
-        """Sell at the market; what nobody wants is cancelled (``no_liquidity``)."""
+        """Place a market ask; any unfilled remainder is cancelled (``no_liquidity``)."""
         return self._add("ask", amount, check, options)
 
     def cancel(self, order: Outcome | OrderView | str, *, check: bool = True) -> Outcome:
-        """Withdraw an order: what brought it, a view of it, or its id."""
+        """Cancel an order, given as an outcome, an order view or an id."""
         order_id = order if isinstance(order, str) else order.id
         return self._told(Delete(id=order_id, ref=self._ref()), check)
 
     def cancel_all(self, security: str | None = None) -> int:
-        """Withdraw all, or all of one security; return how many there were."""
+        """Cancel all open orders, or those of one security; return how many there were."""
         reply = self._floor.command(self.user_id, DeleteAll(security=security, ref=self._ref()))
         assert isinstance(reply, DeletedAll), reply
         return reply.count
 
     @property
     def orders(self) -> list[OrderView]:
-        """What is open, oldest first."""
+        """The open orders, oldest first."""
         return self._floor.orders_of(self.user_id)
 
     def at(self, seconds: float, action: Callable[[Counterparty], Any]) -> None:
-        """Do something once the clock has been advanced by `seconds` from now."""
+        """Run an action once the clock has advanced by `seconds` from now."""
         self._floor.clock.at(seconds, lambda: action(self))
 
     def script(self, actions: Iterable[tuple[float, Callable[[Counterparty], Any]]]) -> None:
-        """Do several things, each at its moment, in seconds from now."""
+        """Run several actions, each at its moment, in seconds from now."""
         for seconds, action in actions:
             self.at(seconds, action)
 

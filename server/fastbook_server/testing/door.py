@@ -1,4 +1,4 @@
-"""The door of a test's server: it opens heard sessions, and can be shut."""
+"""The door of a test's server: it opens tapped sessions and can refuse connections."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from fastbook_server.testing.tap import Company, TappedSession
 from fastbook_wire.words import Code
 
 TURNS_MAX = 200
-"""Of the loop, for sessions to end; no client has to agree."""
+"""Loop turns in which sessions may end; ending one needs no client's consent."""
 
 PATIENCE_S = 0.02
-"""With those whose socket takes nothing more, before they are cut off."""
+"""How long a full socket may take before its session is cut off."""
 
 
 class FaultyDoor(Door):
-    """A gateway that does what the faults say, and waits for no client when it closes."""
+    """A door that applies the faults and waits for no client when it closes."""
 
     def __init__(self, company: Company, **rest: Any) -> None:
         super().__init__(**rest)
@@ -31,15 +31,14 @@ class FaultyDoor(Door):
         self.session_type = partial(TappedSession, company=company)
 
     async def websocket(self, request: web.Request) -> web.StreamResponse:
-        """Open a session, unless it is to be refused."""
+        """Open a session, unless a fault refuses it."""
         fault = self._company.faults.take(NoEntry, "")
         if fault is not None:
-            message = "refused: the test wants it so"
-            return refusal(fault.status, Code.UNAVAILABLE, message)
+            return refusal(fault.status, Code.UNAVAILABLE, "refused by an injected fault")
         return await super().websocket(request)
 
     async def close_all(self, timeout_s: float) -> None:
-        """Close every session with 1001, and hang up."""
+        """Close every session with 1001, then close its connection."""
         for session in tuple(self._sessions):
             session.close(CLOSE_GOING_AWAY, "the server is stopping")
         await asyncio.sleep(0)
@@ -49,4 +48,4 @@ class FaultyDoor(Door):
             if not self._sessions:
                 return
             await asyncio.sleep(0)
-        await super().close_all(min(timeout_s, PATIENCE_S))  # they have not read what was sent
+        await super().close_all(min(timeout_s, PATIENCE_S))  # these have not read what was sent

@@ -1,4 +1,4 @@
-"""What can go wrong between a bot and its exchange, on demand."""
+"""Faults between a bot and its exchange, injected on demand."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ OrderOp = Literal["add", "delete"]
 
 
 class Fault:
-    """Something that goes wrong `times` times (None: until it is cleared).
+    """A fault that strikes `times` times (None: until it is cleared).
 
-    `user_id` None: for everybody. As a context manager it is cleared at the end of the block.
+    With `user_id` None it strikes every user. As a context manager, it is cleared at the end of
+    the block.
     """
 
     def __init__(self, faults: Faults, what: str, user_id: str | None, times: int | None) -> None:
         if times is not None and times < 1:
-            raise ValueError(f"times: expected 1 or more, or None for ever, got {times}")
+            raise ValueError(f"times: expected 1 or more, or None for no limit, got {times}")
         self._faults = faults
         self.what = what
         self.user_id = user_id
@@ -29,7 +30,7 @@ class Fault:
         self.happened = 0
 
     def clear(self) -> None:
-        """Let it not happen any more; what it held back goes on its way."""
+        """End the fault; the frames it held back are sent."""
         self._faults._clear(self)
 
     def __enter__(self) -> Fault:
@@ -50,19 +51,19 @@ class Fault:
 
 
 class LostAck(Fault):
-    """The connection is cut in place of the answer to an order."""
+    """The connection is cut before the reply to an order."""
 
     op: OrderOp = "add"
 
 
 class CutAfterAck(Fault):
-    """The connection is cut as soon as the answer to an order is out."""
+    """The connection is cut right after the reply to an order."""
 
     op: OrderOp = "add"
 
 
 class Refusal(Fault):
-    """A command is answered with a code, and goes no further."""
+    """A command is refused with a code and not executed."""
 
     code: Code
     message: str
@@ -71,14 +72,14 @@ class Refusal(Fault):
 
 
 class Delay(Fault):
-    """Frames leave later."""
+    """Frames are sent later."""
 
     seconds: float
     public: bool
 
 
 class Skip(Fault):
-    """A live public frame is left out."""
+    """A live public frame is dropped."""
 
     event: PublicName
 
@@ -101,10 +102,10 @@ F = TypeVar("F", bound=Fault)
 
 
 class Faults:
-    """The faults of one server. Each method returns a handle, which also counts.
+    """The faults of one server. Each method injects a fault and returns it; the fault also counts.
 
-    `call` runs a function in the server's thread; `changed` is called there when faults came or
-    went; `cut` cuts connections.
+    `call` runs a function in the server's thread. `changed` is called there when faults are added
+    or removed; `cut_now` cuts connections.
     """
 
     def __init__(self, call: Callable[..., Any]) -> None:
@@ -113,14 +114,14 @@ class Faults:
         self.changed: Callable[[], None] = lambda: None
         self.cut_now: Callable[[str | None], int] = lambda _user_id: 0
 
-    # ---- what tests ask for -------------------------------------------------------------------
+    # ---- for tests ----------------------------------------------------------------------------
 
     def lose_ack(
         self, user_id: str | None = None, *, op: OrderOp = "add", times: int | None = 1
     ) -> Fault:
-        """Cut the connection in place of the answer to an order that was executed.
+        """Execute the next order, then cut the connection before the reply.
 
-        The client cannot know whether the order is there; refused orders are answered as ever.
+        The client cannot know whether the order was placed. Refused orders are answered as usual.
         """
         fault = LostAck(self, "lose_ack", user_id, times)
         fault.op = op
@@ -129,19 +130,19 @@ class Faults:
     def cut_after_ack(
         self, user_id: str | None = None, *, op: OrderOp = "add", times: int | None = 1
     ) -> Fault:
-        """Cut the connection right after the answer to an order that was executed."""
+        """Execute the next order, then cut the connection right after the reply."""
         fault = CutAfterAck(self, "cut_after_ack", user_id, times)
         fault.op = op
         return self._add(fault)
 
     def cut(self, user_id: str | None = None) -> int:
-        """Cut the connections of a user, or all, without a word; return how many there were."""
+        """Cut the connections of a user, or all, without a close frame; return how many."""
         return int(self._call(self.cut_now, user_id))
 
     def delay(self, seconds: float, user_id: str | None = None, *, public: bool = False) -> Fault:
-        """Let answers and private reports leave `seconds` later, by the test's clock.
+        """Delay replies and private reports by `seconds` of the test's clock.
 
-        Their order stays. With `public`, books, trades and the like are late with them.
+        They keep their order. With `public`, market data is delayed with them.
         """
         if seconds <= 0:
             raise ValueError(f"seconds: expected more than 0, got {seconds}")
@@ -159,10 +160,10 @@ class Faults:
         retry_after_ms: int | None = None,
         times: int | None = 1,
     ) -> Fault:
-        """Answer the next command with `code`, without executing it.
+        """Refuse the next command with `code`, without executing it.
 
-        `op` is the kind of command, None any. Codes that may pass by themselves (rate_limited,
-        overloaded, unavailable) say ``retryAfterMs``: 1000 if nothing else is given.
+        `op` is the kind of command; None means any. Temporary refusals (rate_limited, overloaded,
+        unavailable) carry ``retryAfterMs``: 1000 unless another value is given.
 
         Raises:
             ValueError: the wire has no such code.
@@ -174,16 +175,16 @@ class Faults:
             retry_after_ms = RETRY_AFTER_MS
         fault = Refusal(self, "refuse", user_id, times)
         fault.code, fault.op = Code(code), op
-        fault.message = message or f"{code}: the test wants it so"
+        fault.message = message or f"{code}: refused by an injected fault"
         fault.retry_after_ms = retry_after_ms
         return self._add(fault)
 
     def skip(
         self, event: PublicName, user_id: str | None = None, *, times: int | None = 1
     ) -> Fault:
-        """Leave out the next live ``trades`` or ``depth`` frame of each connection's stream.
+        """Drop the next live ``trades`` or ``depth`` frame of each connection.
 
-        The next one's ``prevSeq`` tells a client of the gap. One time is one frame of one client.
+        The ``prevSeq`` of the frame after it reveals the gap. `times` counts frames per client.
 
         Raises:
             ValueError: frames of this kind have no ``prevSeq``.
@@ -199,11 +200,11 @@ class Faults:
         return self._add(WrongChecksum(self, "wrong_checksum", user_id, times))
 
     def stall(self, user_id: str | None = None) -> Fault:
-        """Neither read nor answer until it is cleared; then nothing has been lost."""
+        """Neither read nor answer until the fault is cleared; nothing is lost."""
         return self._add(Stall(self, "stall", user_id, None))
 
     def refuse_connections(self, status: int = 503, *, times: int | None = None) -> Fault:
-        """Answer attempts to connect with an HTTP error."""
+        """Refuse new connections with an HTTP error."""
         if not 400 <= status <= 599:
             raise ValueError(f"status: expected 400 to 599, got {status}")
         fault = NoEntry(self, "refuse_connections", None, times)
@@ -211,20 +212,20 @@ class Faults:
         return self._add(fault)
 
     def clear(self) -> None:
-        """Clear all."""
+        """Clear all faults."""
         self._call(self.reset)
 
     @property
     def active(self) -> list[Fault]:
-        """Those that may still happen."""
+        """The faults that may still strike."""
         return list(self._active)
 
-    # ---- what the connections ask, in the server's thread --------------------------------------
+    # ---- for connections, in the server's thread -----------------------------------------------
 
     def find(
         self, kind: type[F], user_id: str, matches: Callable[[F], bool] = lambda _fault: True
     ) -> F | None:
-        """Return the first fault of a kind that is meant for this user."""
+        """Return the first fault of a kind that applies to this user."""
         for fault in self._active:
             if isinstance(fault, kind) and fault.user_id in (None, user_id) and matches(fault):
                 return fault
@@ -233,7 +234,7 @@ class Faults:
     def take(
         self, kind: type[F], user_id: str, matches: Callable[[F], bool] = lambda _fault: True
     ) -> F | None:
-        """Return it, and count that it happens now."""
+        """Like `find`, and count the fault as having struck."""
         fault = self.find(kind, user_id, matches)
         if fault is not None:
             fault.happened += 1
@@ -244,7 +245,7 @@ class Faults:
         return fault
 
     def reset(self) -> None:
-        """Clear all, in the server's thread."""
+        """Clear all faults, in the server's thread."""
         self._active.clear()
         self.changed()
 

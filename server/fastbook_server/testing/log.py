@@ -1,4 +1,4 @@
-"""What every client sent and got, and what was done to it."""
+"""The log: what each client sent and received, and the faults that struck it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ARROWS = {"sent": "→", "got": "←", "fault": "✗", "note": "·"}
 
 
 class Entry(NamedTuple):
-    """A line of the log. ``sent`` and ``got`` are the client's; a ``fault`` was injected."""
+    """A line of the log: a frame that a client ``sent`` or ``got``, a ``fault`` or a ``note``."""
 
     time_ms: int
     client: int
@@ -23,9 +23,9 @@ class Entry(NamedTuple):
 
 
 class Log:
-    """The newest ``ENTRIES_MAX`` entries; readable from every thread.
+    """The newest ``ENTRIES_MAX`` entries, readable from any thread.
 
-    ``changes`` counts everything that happens, and wakes who waits for it.
+    ``changes`` counts everything that happens; each change wakes the threads in `wait`.
     """
 
     def __init__(self, start_ms: int) -> None:
@@ -35,19 +35,19 @@ class Log:
         self.changes = 0
 
     def add(self, entry: Entry) -> None:
-        """Note what happened."""
+        """Add an entry and wake the waiting threads."""
         with self._changed:
             self._entries.append(entry)
         self.touch()
 
     def touch(self) -> None:
-        """Wake who waits for anything to happen."""
+        """Count a change and wake the waiting threads."""
         with self._changed:
             self.changes += 1
             self._changed.notify_all()
 
     def wait(self, seen: int, timeout_s: float) -> None:
-        """Return when there are more changes than `seen`, or after `timeout_s`."""
+        """Wait until there are more changes than `seen`, or for `timeout_s`."""
         with self._changed:
             if self.changes == seen:
                 self._changed.wait(timeout_s)
@@ -60,10 +60,10 @@ class Log:
         return len(self._entries)
 
     def text(self, last: int | None = None, user_id: str | None = None) -> str:
-        """Return the `last` entries as lines: seconds since the start, who, what."""
+        """Return the `last` entries as lines: seconds since the start, client, text."""
         chosen = [e for e in self if user_id in (None, e.user_id)]
         left_out = 0 if last is None else max(0, len(chosen) - last)
-        lines = [f"… {left_out} earlier ones"] if left_out else []
+        lines = [f"… {left_out} earlier entries"] if left_out else []
         return "\n".join(lines + [self._line(e) for e in chosen[left_out:]])
 
     def __str__(self) -> str:
@@ -74,5 +74,5 @@ class Log:
         text = entry.text
         if len(text) > TEXT_MAX:
             text = f"{text[:TEXT_MAX]}… ({len(text)} characters)"
-        who = f"{entry.client} {entry.user_id or '(nobody yet)'}" if entry.client else "server"
+        who = f"{entry.client} {entry.user_id or '(no user yet)'}" if entry.client else "server"
         return f"{seconds:+9.3f} {who} {_ARROWS[entry.direction]} {text}"

@@ -1,4 +1,4 @@
-"""An event loop in a thread of its own, which every other thread may ask."""
+"""An event loop in its own thread, which other threads may call into."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 PATIENCE_S = 10.0
-"""How long a question may take. It never waits for the bot, so this is only met by a bug."""
+"""How long a call may take. No call waits for the bot, so only a bug takes this long."""
 
 
 class NoAnswerError(Exception):
@@ -19,7 +19,7 @@ class NoAnswerError(Exception):
 
 
 class LoopThread:
-    """A running event loop; the server lives in it, tests and bots anywhere else."""
+    """A running event loop for the server; tests and bots run in other threads."""
 
     def __init__(self, name: str) -> None:
         self._loop = _new_loop()
@@ -32,28 +32,28 @@ class LoopThread:
         return self._loop.is_closed()
 
     def run(self, function: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
-        """Run a coroutine function in the loop; return what it returns.
+        """Run a coroutine function in the loop; return its result.
 
         Raises:
             NoAnswerError: it took longer than ``PATIENCE_S``, or the loop has ended.
-            RuntimeError: asked from the loop's own thread, which would wait for itself.
+            RuntimeError: called from the loop's own thread, which would deadlock.
         """
         if threading.current_thread() is self._thread:
-            raise RuntimeError("called from the server's own thread: it would wait for itself")
+            raise RuntimeError("called from the server's own thread, which would deadlock")
         if self.has_ended:
             raise NoAnswerError("the server of this test has ended")
         future = asyncio.run_coroutine_threadsafe(function(*args), self._loop)
         try:
             return future.result(PATIENCE_S)
         except concurrent.futures.TimeoutError:
-            if future.done():  # the coroutine's own
+            if future.done():  # the coroutine itself raised it
                 raise
             future.cancel()
             name = getattr(function, "__name__", function)
             raise NoAnswerError(f"the server did not answer {name} in {PATIENCE_S} s") from None
 
     def call(self, function: Callable[..., T], *args: Any) -> T:
-        """Call a plain function in the loop's thread; return what it returns. Raises as `run`."""
+        """Call a plain function in the loop's thread; return its result. Raises like `run`."""
 
         async def called() -> T:
             return function(*args)

@@ -1,7 +1,7 @@
-"""The pytest plugin: one fixture, one marker, one setting, and a report of what happened.
+"""The pytest plugin: one fixture, one marker, one ini setting, and a report section.
 
-Every pytest run loads this module wherever fastbook is installed, so it imports nothing that is
-not needed until somebody asks for the fixture.
+Every pytest run loads this module wherever fastbook is installed, so it imports the server only
+when a test requests the fixture.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ LOG_LINES = 400
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the setting of the ini file."""
+    """Register the ini setting."""
     parser.addini(
         "fastbook",
-        "Settings of fastbook_server, one per line: throttle_ms = 100 (lists with commas).",
+        "Settings of fastbook_server, one per line: throttle_ms = 100 (lists are comma-separated).",
         type="linelist",
         default=[],
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known."""
+    """Register the marker."""
     config.addinivalue_line(
         "markers",
         "fastbook(instruments=[...], throttle_ms=0, clock='stands', ...): settings of this test's "
-        "fastbook_server; see `fastbook serve --help` for their names.",
+        "fastbook_server; `fastbook serve --help` lists their names.",
     )
 
 
 @pytest.fixture
 def fastbook_settings() -> Mapping[str, Any]:
-    """Settings of all servers, to be overridden in a conftest.py; markers win over them."""
+    """Settings of all servers; override this fixture in a conftest.py. Markers win over it."""
     return {}
 
 
@@ -47,7 +47,7 @@ def fastbook_settings() -> Mapping[str, Any]:
 def fastbook_server(
     request: pytest.FixtureRequest, fastbook_settings: Mapping[str, Any]
 ) -> Generator[FastbookServer]:
-    """A fresh exchange server on a free port, in the hands of this test."""
+    """A fresh exchange server on a free port, controlled by this test."""
     from fastbook_server.config import ConfigError
     from fastbook_server.testing.server import FastbookServer
     from fastbook_server.testing.settings import settle
@@ -62,7 +62,7 @@ def fastbook_server(
         settings = settle(layers)
     except ConfigError as error:
         wrong = str(error)
-    if wrong:  # out here, so that the report shows this and nothing else
+    if wrong:  # outside the except block, so that the report shows only this
         pytest.fail(wrong, pytrace=False)
     server = FastbookServer(settings)
     try:
@@ -71,7 +71,7 @@ def fastbook_server(
         yield server
     finally:
         server.close()
-        if _SERVER in request.node.stash:  # the report is made, and items outlive their tests
+        if _SERVER in request.node.stash:  # the report is done, and items outlive their tests
             del request.node.stash[_SERVER]
 
 
@@ -79,7 +79,7 @@ def fastbook_server(
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Add the log of a failed test's server to its report."""
+    """Add the server's log to the report of a failed test."""
     report = yield
     server = item.stash.get(_SERVER, None)
     if server is not None and report.when == "call" and report.failed:
@@ -88,7 +88,7 @@ def pytest_runtest_makereport(
 
 
 def _markers(request: pytest.FixtureRequest) -> list[pytest.Mark]:
-    """Return the test's markers, the nearest one first."""
+    """Return the test's markers, nearest first."""
     return list(request.node.iter_markers("fastbook"))
 
 

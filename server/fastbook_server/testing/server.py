@@ -1,4 +1,4 @@
-"""What the fixture hands out: a fresh exchange server, in the hands of a test."""
+"""The object that the fixture yields: a fresh exchange server under a test's control."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from fastbook_server.testing.counterparty import Counterparty
 from fastbook_server.testing.log import Log
 from fastbook_server.testing.settings import ServerSettings
 from fastbook_server.testing.truth import StoredBook
+from fastbook_server.values.instruments import default_security
 from fastbook_wire.commands import ExchangeCommand
 from fastbook_wire.frames import DeletedAll, OrderFrame, OrderView, TradeView
 
@@ -29,7 +30,7 @@ LOG_LINES = 40
 
 
 class Client:
-    """A connection of the bot, open or past; ``sent`` and ``got`` are its frames, decoded."""
+    """A connection of a bot, open or past; ``sent`` and ``got`` are its frames, decoded."""
 
     def __init__(self, log: Log, number: int, user_id: str, is_open: bool) -> None:
         self._log = log
@@ -39,12 +40,12 @@ class Client:
 
     @property
     def sent(self) -> list[dict[str, Any]]:
-        """What it has sent so far."""
+        """The frames it has sent so far."""
         return self._frames("sent")
 
     @property
     def got(self) -> list[dict[str, Any]]:
-        """What it has got so far."""
+        """The frames it has received so far."""
         return self._frames("got")
 
     def _frames(self, direction: str) -> list[dict[str, Any]]:
@@ -56,11 +57,11 @@ class Client:
 
 
 class FastbookServer:
-    """An exchange server with its clock, its log and its faults; a store in memory.
+    """An exchange server with its clock, its log and its faults, on a store in memory.
 
-    Every method may be called from any thread, and none but those that wait for the bot
-    (``wait_for…``) takes longer than the server's own work, so async tests may call them as they
-    are. To wait in an async test, use the twins in ``aio``.
+    You can call every method from any thread. No method takes longer than the server's own work,
+    except those that wait for the bot (``wait_for…``), so async tests may call them directly. To
+    wait in an async test, await the methods of ``aio`` instead.
     """
 
     def __init__(self, settings: ServerSettings) -> None:
@@ -71,23 +72,23 @@ class FastbookServer:
         self.log = core.log
         self.aio = Aio(self)
 
-    # ---- its life -----------------------------------------------------------------------------
+    # ---- lifecycle ----------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Serve: again on the same port and the same data, with the next epoch."""
+        """Start serving; after a stop, on the same port and data with the next epoch."""
         self._core.start()
 
     def stop(self, *, crash: bool = False) -> None:
-        """Stop: clients are closed with 1001, or (`crash`) cut off; nobody can connect."""
+        """Stop serving: close the clients with 1001, or with `crash` cut them off."""
         self._core.stop(crash=crash)
 
     def restart(self, *, crash: bool = False) -> None:
-        """Stop and start: same port, same orders, next epoch; resume tokens stay valid."""
+        """Stop and start again: same port, same orders, next epoch; resume tokens stay valid."""
         self.stop(crash=crash)
         self.start()
 
     def close(self) -> None:
-        """End it all; the fixture calls it."""
+        """Stop the server and its thread for good; the fixture calls this."""
         self._core.close()
 
     @property
@@ -107,18 +108,18 @@ class FastbookServer:
 
     @property
     def epoch(self) -> int:
-        """How many times it has been started."""
+        """How many times the server has been started."""
         return self._core.data.epoch
 
     @property
     def security(self) -> str:
-        """The first instrument: the default of everything here, as on the wire."""
-        return self._core.config.instruments[0].security
+        """The first instrument: the default of every method here, as on the wire."""
+        return default_security(self._core.config.instruments)
 
     # ---- the others ---------------------------------------------------------------------------
 
     def counterparty(self, name: str = "maker", security: str | None = None) -> Counterparty:
-        """Return the participant of this name; `security` is where it trades unless told."""
+        """Return the participant of this name; `security` is its default security."""
         key = f"{name} {security or self.security}"
         if key not in self._counterparties:
             made = Counterparty(self, name, security or self.security)
@@ -136,9 +137,9 @@ class FastbookServer:
         by: str = "ladder",
         security: str | None = None,
     ) -> Counterparty:
-        """Put `levels` orders of `amount` on each side of `mid`; return whose they are.
+        """Place `levels` orders of `amount` on each side of `mid`; return their owner.
 
-        `step` (one tick) is between two levels, `spread` (two ticks) between the best ones.
+        `step` (default: one tick) separates two levels, `spread` (default: two ticks) the best two.
         """
         maker = self.counterparty(by, security)
         specs = {i.security: i for i in self._core.config.instruments}
@@ -154,30 +155,30 @@ class FastbookServer:
     def script(
         self, actions: Iterable[tuple[float, Callable[[Counterparty], Any]]], by: str = "maker"
     ) -> None:
-        """Let a counterparty act as the clock moves: ``[(0.5, lambda m: m.buy(1)), …]``."""
+        """Schedule actions of a counterparty: ``[(0.5, lambda m: m.buy(1)), …]``."""
         self.counterparty(by).script(actions)
 
     def command(self, user_id: str, command: ExchangeCommand) -> OrderFrame | DeletedAll:
-        """Execute a command of a counterparty; its methods are easier to call."""
+        """Execute a command of a counterparty; the methods of `Counterparty` are easier to call."""
         return self._core.command(user_id, command)
 
-    # ---- the truth ----------------------------------------------------------------------------
+    # ---- the stored state ---------------------------------------------------------------------
 
     def book(self, security: str | None = None) -> StoredBook:
-        """Return the whole book as it is stored."""
+        """Return the whole stored book."""
         return self._core.read(lambda data: truth.book(data, security or self.security))
 
     def trades(self, security: str | None = None) -> list[TradeView]:
-        """Return all trades as they are stored, oldest first."""
+        """Return all stored trades, oldest first."""
         return self._core.read(lambda data: truth.trades(data, security or self.security))
 
     def orders_of(self, user_id: str) -> list[OrderView]:
-        """Return a user's open orders as they are stored, oldest first."""
+        """Return a user's stored open orders, oldest first."""
         return self._core.read(lambda data: truth.orders(data, user_id))
 
     @property
     def clients(self) -> list[Client]:
-        """All connections so far, those that are gone too, in the order in which they came."""
+        """All connections so far, open or past, in the order in which they were opened."""
         is_open = self._core.open_clients()
         users: dict[int, str] = {}
         for entry in self.log:
@@ -187,23 +188,23 @@ class FastbookServer:
 
     @property
     def connected(self) -> list[Client]:
-        """The clients that have a connection now and have been welcomed."""
+        """The clients that are connected now and have received ``welcome``."""
         return [c for c in self.clients if c.is_open and c.user_id]
 
     # ---- waiting and asserting ----------------------------------------------------------------
 
     def settle(self) -> None:
-        """Return when all that clients have sent is committed and everybody has been told."""
+        """Return when everything clients have sent is committed and every client has been told."""
         self._core.settle()
 
     def wait_for(
         self, condition: Callable[[], T], message: str = "", *, timeout_s: float = WAIT_S
     ) -> T:
-        """Return what `condition` returns as soon as that is true; an AssertionError is "not yet".
+        """Wait until `condition` is true; return its value. An AssertionError counts as "not yet".
 
         Raises:
-            AssertionError: not within `timeout_s` seconds of real time; it shows what there is.
-            RuntimeError: called from an event loop, in which the bot may be: see ``aio``.
+            AssertionError: `timeout_s` seconds of real time are over; the message shows the state.
+            RuntimeError: called from an event loop, which may be the bot's: use ``aio``.
         """
         __tracebackhide__ = True
         _refuse_in_a_loop("wait_for")
@@ -215,10 +216,10 @@ class FastbookServer:
             self.log.wait(seen, POLL_S)
 
     def wait_for_client(self, count: int = 1, *, timeout_s: float = WAIT_S) -> Client:
-        """Return the newest client as soon as `count` are connected. Raises as `wait_for`."""
+        """Wait until `count` clients are connected; return the newest. Raises like `wait_for`."""
         __tracebackhide__ = True
         _refuse_in_a_loop("wait_for_client")
-        wanted = f"{count} connected"
+        wanted = f"{count} connected clients"
         found = self.wait_for(lambda: self._newest(count), wanted, timeout_s=timeout_s)
         assert found is not None, "it is true"
         return found
@@ -264,7 +265,7 @@ class FastbookServer:
                 )
 
     def diagnosis(self, user_id: str | None = None) -> str:
-        """Return what there is to know: books, open orders, faults, the end of the log."""
+        """Return the state as text: books, open orders, faults and the end of the log."""
         books = [str(self.book(i.security)) for i in self._core.config.instruments]
         orders = self._core.read(lambda data: truth.orders(data, user_id))
         shown = [
@@ -279,14 +280,14 @@ class FastbookServer:
                 f"open orders of {user_id or 'all'}:",
                 *(shown or ["    (none)"]),
                 *(["faults:", *faults] if faults else []),
-                f"the log's end (of {user_id or 'all'}):",
-                self.log.text(LOG_LINES, user_id) or "    (nobody has connected)",
+                f"end of the log (of {user_id or 'all'}):",
+                self.log.text(LOG_LINES, user_id) or "    (no client has connected)",
             ]
         )
 
 
 class Aio:
-    """What waits for the bot, for tests that share an asyncio loop with it.
+    """The waiting methods as coroutines, for tests that share an asyncio loop with the bot.
 
     With anyio on another backend: ``await anyio.to_thread.run_sync(server.wait_for, condition)``.
     """
@@ -297,17 +298,17 @@ class Aio:
     async def wait_for(
         self, condition: Callable[[], T], message: str = "", *, timeout_s: float = WAIT_S
     ) -> T:
-        """As `FastbookServer.wait_for`; the loop goes on meanwhile."""
+        """Like `FastbookServer.wait_for`; the loop runs meanwhile."""
         __tracebackhide__ = True
         waiter = _Waiter(self._server, condition, message, timeout_s)
-        while not waiter.is_over():  # noqa: ASYNC110 (what it asks is told to no event)
+        while not waiter.is_over():  # noqa: ASYNC110 (no event announces the condition)
             await asyncio.sleep(POLL_S / 5)
         return waiter.value
 
     async def wait_for_client(self, count: int = 1, *, timeout_s: float = WAIT_S) -> Client:
-        """As `FastbookServer.wait_for_client`."""
+        """Like `FastbookServer.wait_for_client`."""
         __tracebackhide__ = True
-        wanted = f"{count} connected"
+        wanted = f"{count} connected clients"
         newest = self._server._newest
         found = await self.wait_for(lambda: newest(count), wanted, timeout_s=timeout_s)
         assert found is not None, "it is true"
@@ -315,7 +316,7 @@ class Aio:
 
 
 class _Waiter(Generic[T]):
-    """One wait: asks, and knows what to say when it has been in vain."""
+    """One wait: checks the condition, and writes the message of a timeout."""
 
     def __init__(
         self, server: FastbookServer, condition: Callable[[], T], message: str, timeout_s: float
@@ -328,7 +329,7 @@ class _Waiter(Generic[T]):
         self._until_s = time.monotonic() + timeout_s
 
     def is_over(self) -> bool:
-        """Whether the condition is met; raises AssertionError when it is too late."""
+        """Whether the condition is true; raises AssertionError once the time is over."""
         __tracebackhide__ = True
         is_late = time.monotonic() >= self._until_s
         not_yet: AssertionError | None = None
@@ -360,13 +361,13 @@ def _refuse_in_a_loop(name: str) -> None:
     except RuntimeError:
         return
     raise RuntimeError(
-        f"{name}() would hold up this event loop, in which the bot may live: "
+        f"{name}() would block this event loop, in which the bot may run: "
         f"await server.aio.{name}(…) instead"
     )
 
 
 def _difference(expected: Iterable[Any], got: Iterable[Any]) -> tuple[list[Any], list[Any]]:
-    """Return what is missing of `expected`, and what is in `got` besides."""
+    """Return the elements of `expected` that `got` lacks, and the elements that only `got` has."""
     extra = [tuple(g) for g in got]
     missing = []
     for wanted in map(tuple, expected):

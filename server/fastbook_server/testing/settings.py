@@ -1,4 +1,4 @@
-"""The settings of a test's server, layer upon layer: what is wrong is named with its place."""
+"""The settings of a test's server, in layers; an error names the setting and its source."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from fastbook_server.config import SETTINGS, Config, ConfigError, load
 
 ClockMode = Literal["stands", "runs"]
 START_MS = 1_767_225_600_000
-"""2026-01-01T00:00:00Z: where the clock stands at first."""
+"""2026-01-01T00:00:00Z, the time at which the clock stands first."""
 
 OWN = {"clock": "stands", "start_ms": START_MS}
 DEFAULTS: dict[str, Any] = {"throttle_ms": 0}
-"""What differs from ``fastbook serve``: a book whenever it changes, as time stands still."""
+"""Defaults that differ from ``fastbook serve``: no throttle, because time stands still."""
 
 NOT_OURS = (
     *("host", "port", "data_dir", "database_url", "log_level"),
     *("store_checkpoint_every", "compress_after_days", "retain_days"),
 )
-NOT_OURS_WHY = "a test's server is on a free port of 127.0.0.1, its data in memory only"
+NOT_OURS_WHY = "a test's server listens on a free port of 127.0.0.1 and keeps its data in memory"
 
 
 class ServerSettings(msgspec.Struct, frozen=True):
-    """All that a server is started with."""
+    """Everything that a server starts with."""
 
     config: Config
     clock: ClockMode
@@ -34,10 +34,10 @@ class ServerSettings(msgspec.Struct, frozen=True):
 
 
 def settle(layers: Iterable[tuple[str, Mapping[str, Any]]]) -> ServerSettings:
-    """Return the settings of ``(source, {name: value})`` layers; later ones win.
+    """Return the settings from ``(source, {name: value})`` layers; later layers win.
 
     Raises:
-        ConfigError: one is unknown or not as it should be; the message names it and its source.
+        ConfigError: a setting is unknown or invalid; the message names it and its source.
     """
     given: dict[str, tuple[str, Any]] = {}
     for source, values in layers:
@@ -53,14 +53,14 @@ def settle(layers: Iterable[tuple[str, Mapping[str, Any]]]) -> ServerSettings:
     # An empty environment: a test's server must not depend on the machine's.
     try:
         config = msgspec.structs.replace(load(flags, {}), host="127.0.0.1", port=0)
-    except ConfigError as error:  # each is right for itself: it is about two of them
+    except ConfigError as error:  # each is valid alone: two of them conflict
         sources = ", ".join(dict.fromkeys(source for source, _ in given.values()))
         raise ConfigError(f"{sources}: {error}") from None
     return ServerSettings(config, own["clock"], own["start_ms"])
 
 
 def _check(name: str, value: Any, source: str) -> None:
-    """Look at one setting by itself, so that an error can name where it comes from."""
+    """Check one setting alone, so that an error can name its source."""
     known = [s.name for s in SETTINGS if s.name not in NOT_OURS]
     if name in NOT_OURS:
         raise ConfigError(f"{source}: {name} cannot be chosen: {NOT_OURS_WHY}")
@@ -76,7 +76,7 @@ def _check(name: str, value: Any, source: str) -> None:
         load({name: value}, {})
     except ConfigError as error:
         about = str(error)
-        if about.startswith(setting.flag):  # else it is about several, and others are still to come
+        if about.startswith(setting.flag):  # else settings conflict, and settle() reports them
             about = about.removeprefix(f"{setting.flag}: ")
             raise ConfigError(f"{source}: {name}: {about}") from None
 

@@ -1,7 +1,7 @@
-"""One connection, as it is between the session and its socket: heard, and disturbed on demand.
+"""A tap between a session and its socket: it logs every frame and injects faults.
 
-A session writes whole frames to a transport and reads messages from a WebSocket; `Tap` and
-`TappedSocket` stand in these two places, so no session knows of them.
+A session writes whole frames to a transport and reads messages from a WebSocket. `Tap` and
+`TappedSocket` take the place of these two, so sessions need not know of them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Literal
 import msgspec
 from aiohttp import WSMessage, WSMsgType, web
 
-from fastbook_server.gateway import encode, rfc6455
+from fastbook_server.gateway import encode, websocket_frames
 from fastbook_server.gateway.session import Session
 from fastbook_server.testing.faults import (
     CutAfterAck,
@@ -36,7 +36,7 @@ _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 class Company:
-    """All connections of a server that are open, and what they share."""
+    """All open connections of a server, and what they share."""
 
     def __init__(self, timers: HandTimers, faults: Faults, log: Log) -> None:
         self.timers = timers
@@ -60,7 +60,7 @@ class Company:
 
 
 class Tap:
-    """What a session takes for its transport: every frame passes here on its way to the client."""
+    """Stands in for a session's transport; every frame to the client passes through it."""
 
     def __init__(self, transport: asyncio.Transport, company: Company) -> None:
         self._transport = transport
@@ -71,7 +71,7 @@ class Tap:
         self.user_id = ""
         self.open = True
         self._awaited: deque[tuple[str, Any]] = deque(maxlen=AWAITED_MAX)  # (op, ref)
-        self._opening: set[str] = set()  # securities whose opening trades are still to come
+        self._opening: set[str] = set()  # securities whose opening trades have not been sent yet
         self._stalled: list[bytes] = []
         self._late: deque[bytes] = deque()
         self._late_until_us = 0
@@ -79,19 +79,19 @@ class Tap:
         company.wires[self] = None
         self.reconsider()
 
-    # ---- what a session asks of its transport --------------------------------------------------
+    # ---- the transport, as a session uses it ---------------------------------------------------
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Send whole frames, unless a fault will not have it."""
+        """Send whole frames, unless a fault prevents it."""
         for frame in _split(bytes(data)):
             self._out(frame)
 
     def writelines(self, data: Iterable[bytes]) -> None:
-        """Send whole frames that come in pieces."""
+        """Send whole frames given in pieces."""
         self.write(b"".join(data))
 
     def close(self) -> None:
-        """End the connection; what was written still arrives."""
+        """Close the connection; data already written still arrives."""
         self._release()
         self._transport.close()
 
@@ -101,13 +101,13 @@ class Tap:
         self._transport.abort()
 
     def __getattr__(self, name: str) -> Any:
-        """All else is the transport's own."""
+        """Delegate everything else to the transport."""
         return getattr(self._transport, name)
 
-    # ---- what others ask ----------------------------------------------------------------------
+    # ---- for the company and the socket -------------------------------------------------------
 
     def cut(self, why: str, *, flush: bool = False) -> None:
-        """Cut the connection because of a fault; `flush`: what was written still arrives."""
+        """Cut the connection because of a fault; with `flush`, written data still arrives."""
         self.note("fault", f"{why}: the connection is cut")
         if flush:
             self.close()
@@ -115,20 +115,20 @@ class Tap:
             self.abort()
 
     def ended(self) -> None:
-        """Forget it: the socket is gone."""
+        """Forget the connection: the socket is gone."""
         self.open = False
         self._release()
         self._company.wires.pop(self, None)
         self.note("note", "disconnected")
 
     def note(self, direction: Literal["sent", "got", "fault", "note"], text: str) -> None:
-        """Enter something into the log."""
+        """Add an entry to the log."""
         company = self._company
         now_ms = company.timers.now_ms()
         company.log.add(Entry(now_ms, self.number, self.user_id, direction, text))
 
     def reconsider(self) -> None:
-        """Let go what no fault holds back any more."""
+        """Send every frame that no fault holds back any more."""
         if self._faults.find(Stall, self.user_id) is not None:
             if self._gate.is_set():
                 self.note("fault", "stalled")
@@ -143,11 +143,11 @@ class Tap:
             self._out(frame)
 
     async def unstalled(self) -> None:
-        """Wait while the server is not to read."""
+        """Wait while a fault keeps the server from reading."""
         await self._gate.wait()
 
     def heard(self, data: bytes) -> bool:
-        """Note what the client sent; return whether the session may have it."""
+        """Log a client's frame; return whether to hand it to the session."""
         self.note("sent", data.decode(errors="replace"))
         try:
             command = _decode(data)
@@ -169,7 +169,7 @@ class Tap:
             of_order=op in ("add", "delete"),
             retry_after_ms=refusal.retry_after_ms,
         )
-        self._out(rfc6455.text(payload))
+        self._out(websocket_frames.text(payload))
         return False
 
     # ---- on the way out -----------------------------------------------------------------------
@@ -180,7 +180,7 @@ class Tap:
         if not self._gate.is_set():
             self._stalled.append(frame)
             return
-        if frame[0] != rfc6455.TEXT:
+        if frame[0] != websocket_frames.TEXT:
             self._send(frame)
             return
         decoded = _decode(_payload(frame))
@@ -196,12 +196,12 @@ class Tap:
         if event == "checksum" and self._faults.take(WrongChecksum, self.user_id):
             self.note("fault", f"wrong checksum in place of {decoded['checksum']}")
             wrong = decoded | {"checksum": decoded["checksum"] ^ 1}
-            frame = rfc6455.text(msgspec.json.encode(wrong))
+            frame = websocket_frames.text(msgspec.json.encode(wrong))
         op = self._acked(decoded)
         if op is not None and self._faults.take(LostAck, self.user_id, lambda f: f.op == op):
             self.cut(f"lost: {_payload(frame).decode()}", flush=True)
             return
-        if event == "welcome":  # nobody could say what to wait for
+        if event == "welcome":  # never delayed: the test could not tell which client to wait for
             self._send(frame)
             return
         self._delay_or_send(frame, event in PUBLIC)
@@ -211,7 +211,7 @@ class Tap:
             self.cut("after the answer", flush=True)
 
     def _is_left_out(self, frame: Frame) -> bool:
-        """Whether a live public frame is to be missed; opening ones never are."""
+        """Whether to drop a live public frame; opening frames are never dropped."""
         event = frame.get("event")
         if event not in ("trades", "depth"):
             return False
@@ -222,11 +222,11 @@ class Tap:
             return False
         skip = self._faults.take(Skip, self.user_id, lambda f: f.event == event)
         if skip is not None:
-            self.note("fault", f"left out: {msgspec.json.encode(frame).decode()}")
+            self.note("fault", f"dropped: {msgspec.json.encode(frame).decode()}")
         return skip is not None
 
     def _acked(self, frame: Frame) -> str | None:
-        """Return which op this frame answers, if it says that an order was executed."""
+        """Return the op that this frame acknowledges, or None if it is no ack of an order."""
         if frame.get("event") not in ("order", "error") or "lastPrice" in frame:
             return None
         for waiting in self._awaited:
@@ -253,28 +253,28 @@ class Tap:
             self._send(self._late.popleft())
 
     def _send(self, frame: bytes) -> None:
-        if frame[0] == rfc6455.TEXT:
+        if frame[0] == websocket_frames.TEXT:
             self.note("got", _payload(frame).decode())
-        elif frame[0] == rfc6455.CLOSE:
+        elif frame[0] == websocket_frames.CLOSE:
             self.note("note", f"closed by the server with {int.from_bytes(frame[2:4], 'big')}")
         self._transport.write(frame)
 
     def _release(self) -> None:
-        """Let a session that is held in front of the gate find out that it is over."""
+        """Open the gate, so that a session waiting at it can see that the connection is closed."""
         self._stalled.clear()
         self._late.clear()
         self._gate.set()
 
 
 class TappedSocket:
-    """What a session takes for its WebSocket."""
+    """Stands in for a session's WebSocket."""
 
     def __init__(self, ws: web.WebSocketResponse, wire: Tap) -> None:
         self._ws = ws
         self._wire = wire
 
     async def receive(self) -> WSMessage:
-        """Return the next message that the session may have."""
+        """Return the next message to hand to the session."""
         while True:
             await self._wire.unstalled()
             message: WSMessage = await self._ws.receive()
@@ -287,7 +287,7 @@ class TappedSocket:
 
 
 class TappedSession(Session):
-    """A session that is heard."""
+    """A session with a tap on its connection."""
 
     def __init__(
         self, ws: web.WebSocketResponse, transport: asyncio.Transport, company: Company, **rest: Any
@@ -304,7 +304,7 @@ class TappedSession(Session):
 
 
 def _split(data: bytes) -> Iterator[bytes]:
-    """Return the whole frames that `data` is made of (RFC 6455, 5.2; unmasked)."""
+    """Split `data` into its whole frames (RFC 6455, 5.2; unmasked)."""
     while data:
         end = sum(_bounds(data))
         yield data[:end]
@@ -312,7 +312,7 @@ def _split(data: bytes) -> Iterator[bytes]:
 
 
 def _bounds(frame: bytes) -> tuple[int, int]:
-    """Return the length of the header and of the payload of the first frame."""
+    """Return the header and payload lengths of the first frame."""
     length = frame[1]
     if length < 126:
         return 2, length

@@ -1,4 +1,4 @@
-"""Time in a test's hands: what the server takes for its clock and its timers."""
+"""Time under a test's control: the clock and timers that the server uses."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 
 US = 1_000_000
 START_S = 1_000
-"""What the monotonic clock shows at first."""
+"""The initial value of the monotonic clock."""
 
 
 class HandTimer:
-    """A timer that has been set."""
+    """A pending timer."""
 
     __slots__ = ("args", "callback")
 
@@ -23,18 +23,18 @@ class HandTimer:
         self.args = args
 
     def cancel(self) -> None:
-        """Never fire."""
+        """Cancel the timer."""
         self.callback = None
 
     def fire(self) -> None:
-        """Call what was to be called, once."""
+        """Call the callback, at most once."""
         callback, self.callback = self.callback, None
         if callback is not None:
             callback(*self.args)
 
 
 class HandTimers:
-    """A clock that stands until it is moved, or runs and can be moved besides; in microseconds.
+    """A clock in microseconds that stands until it is moved, or runs and can also be moved.
 
     It is a `fastbook_server.values.clock.Timers`. All of it belongs to the loop's thread.
     """
@@ -49,7 +49,7 @@ class HandTimers:
         self._count = 0
         self._alarm: asyncio.TimerHandle | None = None
 
-    # ---- what the server asks -----------------------------------------------------------------
+    # ---- for the server -----------------------------------------------------------------------
 
     def time(self) -> float:
         """Return the monotonic time in seconds."""
@@ -62,12 +62,12 @@ class HandTimers:
     def call_later(
         self, delay: float, callback: Callable[..., Any], *args: Any
     ) -> HandTimer | asyncio.Handle:
-        """Call `callback` in `delay` seconds; without a delay, in this turn's successor."""
+        """Call `callback` in `delay` seconds; without a delay, in the next turn of the loop."""
         if delay <= 0:
             return self._loop.call_soon(callback, *args)
         if delay < 1 / US:
-            # Somebody's sum of doubles came out a hair later than ours: that hair passes now, or
-            # what is due at the end of an advance would come just after it.
+            # The caller's sum of doubles came out a hair later than ours. Let that hair pass now:
+            # a timer due at the end of an advance would otherwise fire just after it.
             self._nudge_s += delay + 2 * math.ulp(self.time())
         timer = HandTimer(callback, args)
         self._count += 1
@@ -75,11 +75,11 @@ class HandTimers:
         self._set_alarm()
         return timer
 
-    # ---- what the test's clock does -----------------------------------------------------------
+    # ---- for the test's clock -----------------------------------------------------------------
 
     @property
     def runs(self) -> bool:
-        """Whether time passes by itself."""
+        """Whether the clock runs in real time."""
         return self._since is not None
 
     def now_us(self) -> int:
@@ -93,7 +93,7 @@ class HandTimers:
         return unix_ms * 1_000 - self._unix_us
 
     def run(self) -> None:
-        """Let time pass by itself."""
+        """Let the clock run in real time."""
         if self._since is None:
             self._since = self._loop.time()
             self._set_alarm()
@@ -104,13 +104,13 @@ class HandTimers:
         self._set_alarm()
 
     def next_due_us(self, until_us: int) -> int | None:
-        """Return when the next timer fires, if not after `until_us`."""
+        """Return when the next timer fires, or None if that is after `until_us`."""
         while self._heap and self._heap[0][2].callback is None:
             heapq.heappop(self._heap)
         return self._heap[0][0] if self._heap and self._heap[0][0] <= until_us else None
 
     def move_to(self, now_us: int) -> None:
-        """Let it be `now_us`, unless it is later; fire what is due."""
+        """Move the clock to `now_us`, unless it is past that; fire the timers that are due."""
         ahead = now_us - self.now_us()
         if ahead > 0:
             self._base_us += ahead
@@ -121,7 +121,7 @@ class HandTimers:
         self._set_alarm()
 
     def _set_alarm(self) -> None:
-        """In a running clock, have the next timer fired in time."""
+        """If the clock runs, arrange for the next timer to fire in time."""
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
@@ -130,6 +130,6 @@ class HandTimers:
             self._alarm = self._loop.call_later(max(0.0, delay_us / US), self.move_to, 0)
 
     def stop(self) -> None:
-        """Fire nothing more."""
+        """Drop all timers and stop the clock."""
         self._heap.clear()
         self.stand()

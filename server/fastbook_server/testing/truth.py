@@ -1,4 +1,4 @@
-"""What is durable, in the wire's numbers: read from the store, not from matcher or feeds."""
+"""The durable state in the wire's numbers, read from the store rather than matcher or feeds."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class StoredBook(msgspec.Struct, frozen=True):
 
     @property
     def best_bid(self) -> float | None:
-        """The highest price that somebody pays."""
+        """The highest bid price."""
         return self.bids[0].price if self.bids else None
 
     @property
     def best_ask(self) -> float | None:
-        """The lowest price that somebody asks."""
+        """The lowest ask price."""
         return self.asks[0].price if self.asks else None
 
     def __str__(self) -> str:

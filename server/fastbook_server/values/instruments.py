@@ -35,11 +35,6 @@ class Instrument(msgspec.Struct, frozen=True):
         return notional * self.tick.numerator / (quantity * self.tick.denominator)
 
 
-def default_security(instruments: Sequence[Instrument]) -> str:
-    """Return the security that is meant where none is named: the first."""
-    return instruments[0].security
-
-
 class InstrumentSpec(msgspec.Struct, frozen=True):
     """A configured instrument, before the database has assigned its number."""
 
@@ -83,3 +78,8 @@ class InstrumentSpec(msgspec.Struct, frozen=True):
             except ValueError as error:
                 raise ValueError(f"{name} of {security}: {error}") from None
         return cls(security, grids[0], grids[1], status)
+
+
+def default_security(instruments: Sequence[Instrument | InstrumentSpec]) -> str:
+    """Return the security that is meant where none is named: the first."""
+    return instruments[0].security

@@ -1,1 +1,1 @@
-"""The companions of a newcomer's first minute: traders and a live view, ordinary clients all."""
+"""``fastbook demo``: a server, a market on it and a live view, in one process."""

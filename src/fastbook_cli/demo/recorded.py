@@ -1,4 +1,4 @@
-"""A recorded market for the demo: played at its pace, again and again, withdrawn at the end."""
+"""A recorded market for the demo, played again and again; its orders are cancelled at the end."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from fastbook_client.market import connect
 
 log = logging.getLogger(__name__)
 
-WITHDRAW_S = 2.0
-"""How long an end waits until a session's orders are out of the book."""
+CANCEL_S = 2.0
+"""How long the end of a round waits for the cancels of a session's orders."""
 ROUND_S_MIN = 1.0
-"""How far apart rounds begin at least: each is a user of its own, that the server remembers."""
+"""The minimum interval between two rounds: each is a new user, whom the server remembers."""
 
 
 class Recorded(msgspec.Struct, frozen=True, kw_only=True):
-    """A recording, and how to play it; each round is a user of its own."""
+    """A recording, and how to play it; each round is a new user."""
 
     file: Path
     actions: Sequence[Action]
@@ -32,12 +32,12 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True):
     once: bool
 
     async def run(self, url: str, security: str) -> None:
-        """Play; ends after one round, or when it is cancelled.
+        """Play until cancelled, or one round with ``once``.
 
-        Whatever of the recording rests at the end of a round is withdrawn.
+        The orders of a round that still rest at its end are cancelled.
 
         Raises:
-            ReplayError: there is no connection any more for good.
+            ReplayError: the replay cannot continue.
         """
         loop = asyncio.get_running_loop()
         while True:
@@ -49,15 +49,15 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True):
                     tokens = player.resume_tokens
                     await player.play(self.actions)
             finally:
-                await _finish(_withdraw(url, tokens))
-            log.info("a round is over: %s", player.report().text())
+                await _finish(_cancel_orders(url, tokens))
+            log.info("round finished:\n%s", player.report().text())
             if self.once:
                 return
             await asyncio.sleep(started_s + ROUND_S_MIN - loop.time())
 
 
 async def _finish(work: Coroutine[Any, Any, None]) -> None:
-    """Do what must be done at an end, also if that end is a cancellation that comes meanwhile."""
+    """Complete `work`, even if the task is cancelled meanwhile."""
     task = asyncio.ensure_future(work)
     try:
         await asyncio.shield(task)
@@ -66,14 +66,14 @@ async def _finish(work: Coroutine[Any, Any, None]) -> None:
         raise
 
 
-async def _withdraw(url: str, tokens: Sequence[str]) -> None:
-    """Take the orders of these users out of the book, if the server still answers."""
+async def _cancel_orders(url: str, tokens: Sequence[str]) -> None:
+    """Cancel the orders of these users, if the server still answers."""
     for token in tokens:
         try:
             async with (
-                asyncio.timeout(WITHDRAW_S),
+                asyncio.timeout(CANCEL_S),
                 connect(url, resume=token, feed=False, queue_max=0) as market,
             ):
                 await market.cancel_all()
         except (FastbookError, TimeoutError) as error:
-            log.warning("the recording's orders stay in the book: %s", error or "no answer")
+            log.warning("orders of the recording stay in the book: %s", error or "no answer")

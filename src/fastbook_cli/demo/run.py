@@ -1,7 +1,7 @@
 """``fastbook demo``: a server, a market on it (simulated or recorded), and a view of it.
 
-Market and view are ordinary clients of the public endpoint. The order of things: the server (as
-``serve`` does), then the market and the view; at the end the same backwards.
+Market and view are ordinary clients of the public endpoint. They start after the server and stop
+before it.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ import msgspec
 
 from fastbook_cli.demo.recorded import Recorded
 from fastbook_cli.demo.views import DemoView, LineView, ScreenView, watch
-from fastbook_cli.replay.ledger import ReplayError
+from fastbook_cli.errors import CommandError, first_of
 from fastbook_cli.replay.recording import read
 from fastbook_cli.sim.control import Control
-from fastbook_cli.sim.door import with_control
+from fastbook_cli.sim.http_control import with_control
 from fastbook_cli.sim.live import Live
 from fastbook_cli.sim.settings import SimSettings
 from fastbook_client.errors import ConnectError, FastbookError
@@ -27,29 +27,29 @@ from fastbook_server import app, process
 from fastbook_server.config import Config
 from fastbook_server.embedded.supervisor import default_data_dir
 from fastbook_server.gateway.operator import Operator
-from fastbook_server.values.instruments import InstrumentSpec
+from fastbook_server.values.instruments import InstrumentSpec, default_security
 
 
 class DemoOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``demo`` takes besides the settings of the server."""
+    """The options of ``demo`` besides the settings of the server."""
 
     sim: SimSettings
     plain: bool = False
     recording: Path | None = None
     once: bool = False
-    """Play the recording once, not again and again; ``sim.speed`` is its speed."""
+    """Play the recording once instead of repeating it; ``sim.speed`` is its speed."""
 
 
 RECORDED = InstrumentSpec.parse("BTC-USD:0.1:1e-8")
-"""What Bitstamp's BTC/USD needs."""
+"""The grid of Bitstamp's BTC/USD."""
 
 
-class DemoError(OSError):
-    """The demo cannot go on: its clients are refused, or its output goes nowhere."""
+class DemoError(CommandError):
+    """The demo cannot continue: one of its clients failed."""
 
 
 def with_own_data(config: Config, name: str = "fastbook-demo") -> Config:
-    """Return `config` with the demo's own data folder, unless it names one or a database."""
+    """Return `config` with a data folder of the demo's own, unless it names one or a database."""
     if config.data_dir is not None or config.database_url is not None:
         return config
     folder = default_data_dir().with_name(name)
@@ -57,18 +57,18 @@ def with_own_data(config: Config, name: str = "fastbook-demo") -> Config:
 
 
 def for_recordings(config: Config) -> Config:
-    """Return `config` with the instrument of the known recordings, unless it names others."""
+    """Return `config` with the instrument of the known recording, unless it names others."""
     if config.instruments != Config().instruments:
         return config
     return msgspec.structs.replace(config, instruments=(RECORDED,))
 
 
 async def run(config: Config, options: DemoOptions) -> int:
-    """Run a demo until a signal or a failure; returns the exit code of the process.
+    """Run a demo until a signal or a failure; return the exit code of the process.
 
     Raises:
-        DemoError: a client could not connect, or nobody reads what it says.
-        RecordingError: the recording is none.
+        CommandError: a client could not connect or continue, the reader of stdout has gone, or
+            the recording is not one.
     """
     control = Control(options.sim)
     operator: Callable[..., Operator] = with_control(control)
@@ -85,7 +85,7 @@ async def run(config: Config, options: DemoOptions) -> int:
     @contextlib.asynccontextmanager
     async def company(server: app.Server) -> AsyncIterator[None]:
         if recorded is not None:
-            market = recorded.run(server.url, config.instruments[0].security)
+            market = recorded.run(server.url, default_security(config.instruments))
         else:
             market = Live(server.url, options.sim, control).run()
         view.open(server.url)
@@ -101,14 +101,12 @@ async def run(config: Config, options: DemoOptions) -> int:
 
     try:
         return await process.serve(with_own_data(config, data_name), company, operator=operator)
-    except* ConnectError as group:
-        raise DemoError(f"a client of the demo was refused: {_first(group)}") from None
-    except* (OSError, FastbookError, ReplayError) as group:
-        raise DemoError(str(_first(group))) from None
+    except* (CommandError, FastbookError, OSError) as group:
+        error = first_of(group)
+        if isinstance(error, CommandError):
+            raise error from None
+        refused = isinstance(error, ConnectError)
+        where = "a client of the demo could not connect: " if refused else ""
+        raise DemoError(f"{where}{error}") from None
     finally:
         view.close()
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    first = group.exceptions[0]
-    return _first(first) if isinstance(first, BaseExceptionGroup) else first

@@ -1,11 +1,10 @@
-"""Where the demo shows itself: the whole terminal, or a line per second."""
+"""The views of the demo: the whole terminal, or one line per second."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-import os
 import shlex
 import shutil
 import sys
@@ -18,6 +17,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from fastbook_cli.errors import OutputGoneError
+from fastbook_cli.output import LOG_FORMAT, abandon_stdout
 from fastbook_cli.terminal import draw
 from fastbook_cli.terminal.watch import MarketWatch, websocket_url
 from fastbook_client.events import Disconnected
@@ -28,19 +29,15 @@ log = logging.getLogger(__name__)
 REDRAW_S = 0.125
 LINE_S = 1.0
 NOTES_KEPT = 20
-LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-
-
-class OutputGoneError(OSError):
-    """Nobody reads the demo's output any more."""
 
 
 async def watch(url: str, view: DemoView) -> None:
-    """Follow the market as any client would, and show it; returns never.
+    """Follow the market as any client would, and show it; never returns.
 
     Raises:
-        ExceptionGroup: of ConnectError or OSError, the first connection was refused or nobody
-            reads the output any more.
+        ConnectError: the first connection was refused.
+        ExceptionGroup: of OutputGoneError, the reader of stdout has gone; or of a FastbookError,
+            the connection is lost for good.
     """
     loop = asyncio.get_running_loop()
     async with connect(url) as client, asyncio.TaskGroup() as tasks:
@@ -52,7 +49,7 @@ async def watch(url: str, view: DemoView) -> None:
                     log.warning("the view lost its connection: %s", event.reason)
                 market.take(event, loop.time())
 
-        tasks.create_task(read(), name="view's connection")
+        tasks.create_task(read(), name="events of the view")
         while True:
             await asyncio.sleep(view.interval_s)
             view.show(market, loop.time())
@@ -64,16 +61,16 @@ def hint(program: str, ws_url: str) -> str:
 
 
 def foot(market: MarketWatch, notes: Sequence[str], program: str) -> tuple[Text, Text]:
-    """Return what stands below the figures; `notes` are lines that need attention."""
-    connect = Text.assemble(("talk to it  ", draw.DIM), (hint(program, market.ws_url), "cyan"))
+    """Return the two lines below the figures; the last of `notes` replaces the second."""
+    connect = Text.assemble(("connect with  ", draw.DIM), (hint(program, market.ws_url), "cyan"))
     if notes:
         return connect, Text(notes[-1], style="yellow")
     page = Text.assemble(("trade in a browser  ", draw.DIM), (f"{market.url}/", "bold cyan"))
-    return connect, page.append("   Ctrl-C ends it all", draw.DIM)
+    return connect, page.append("   Ctrl-C stops the demo", draw.DIM)
 
 
 def own_command() -> str:
-    """Return what to type to call this program again: it need not be on the PATH."""
+    """Return the command that runs this program, which need not be on the PATH."""
     called = Path(sys.argv[0])
     if called.name == "__main__.py":
         return f"{sys.executable} -m fastbook_cli"
@@ -84,22 +81,22 @@ def own_command() -> str:
 
 
 class DemoView(Protocol):
-    """Where the demo shows itself."""
+    """Shows the market of a demo."""
 
     interval_s: float
 
     def open(self, url: str) -> None:
-        """Say that the server is ready at `url`."""
+        """Announce that the server is ready at `url`."""
 
     def show(self, market: MarketWatch, now_s: float) -> None:
         """Show the latest state."""
 
     def close(self) -> None:
-        """Give the terminal back and say goodbye."""
+        """Restore the terminal and print a last line."""
 
 
 class LineView:
-    """A line per second: for pipes, logs and ``--plain``. What is logged goes to stderr."""
+    """One line per second, for pipes, logs and ``--plain``. The log goes to stderr."""
 
     interval_s = LINE_S
 
@@ -108,10 +105,10 @@ class LineView:
         self._market: MarketWatch | None = None
 
     def open(self, url: str) -> None:
-        """Say where the server is, in the words of ``fastbook serve``, and how to talk to it."""
+        """Print where the server is, as ``fastbook serve`` does, and how to use it."""
         self._say(f"ready {url}")
         self._say(f"trade in a browser: {url}/")
-        self._say(f"talk to it: {hint(own_command(), websocket_url(url))}")
+        self._say(f"connect with: {hint(own_command(), websocket_url(url))}")
 
     def show(self, market: MarketWatch, now_s: float) -> None:
         """Print one line."""
@@ -119,7 +116,7 @@ class LineView:
         self._say(draw.line(market, now_s))
 
     def close(self) -> None:
-        """Print what it has been."""
+        """Print the totals of the demo."""
         if self._market is not None:
             with contextlib.suppress(OutputGoneError):
                 self._say(draw.farewell(self._market))
@@ -127,13 +124,13 @@ class LineView:
     def _say(self, text: str) -> None:
         try:
             print(text, flush=True)
-        except BrokenPipeError:  # as of | head; nor shall the interpreter complain at its end
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise OutputGoneError("nobody reads the output any more") from None
+        except BrokenPipeError:
+            abandon_stdout()
+            raise OutputGoneError("the reader of the output has gone") from None
 
 
 class ScreenView:
-    """The whole terminal, redrawn from the latest state; it is given back at the end."""
+    """The whole terminal, redrawn from the latest state and restored at the end."""
 
     interval_s = REDRAW_S
 
@@ -147,7 +144,7 @@ class ScreenView:
         self._console.print("[dim]starting the server and its database …[/dim]")
 
     def open(self, url: str) -> None:  # noqa: ARG002 (the head line has it)
-        """Take the screen."""
+        """Take over the screen."""
         self._notes.hold()
         self._live = Live(console=self._console, screen=True, auto_refresh=False)
         self._live.start()
@@ -163,7 +160,7 @@ class ScreenView:
             self._live.update(drawn, refresh=True)
 
     def close(self) -> None:
-        """Give the screen back, then print what was logged meanwhile."""
+        """Restore the screen, then print what was logged meanwhile."""
         if self._live is not None:
             self._live.stop()
         self._notes.release()
@@ -172,7 +169,7 @@ class ScreenView:
 
 
 class Notes(logging.StreamHandler[TextIO]):
-    """What is logged: to stderr, or while the screen is taken, held for its last row."""
+    """The log: on stderr or, while a view has the screen, held for its last row."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -181,7 +178,7 @@ class Notes(logging.StreamHandler[TextIO]):
         self._holding = False
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print or hold a record; a row of the screen only has room for what matters."""
+        """Print a record, or hold it if it is at least a warning."""
         if not self._holding:
             super().emit(record)
         elif record.levelno >= logging.WARNING:
@@ -189,11 +186,11 @@ class Notes(logging.StreamHandler[TextIO]):
             self._records.append(record)
 
     def hold(self) -> None:
-        """Keep the terminal clean from now on."""
+        """Hold records instead of printing them."""
         self._holding = True
 
     def release(self) -> None:
-        """Print what was held."""
+        """Print the records held, and print from here on."""
         self._holding = False
         for record in self._records:
             super().emit(record)

@@ -1,1 +1,1 @@
-"""``fastbook export``: what the database holds, as CSV or Parquet, however much of it there is."""
+"""``fastbook export``: tables of the database as CSV or Parquet, of any size."""

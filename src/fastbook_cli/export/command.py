@@ -1,4 +1,4 @@
-"""The ``fastbook export`` command: its options, as a selection."""
+"""The ``fastbook export`` command and its options."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fastbook_wire.words import INTERVALS
 
 
 def moment(_: click.Context, __: click.Parameter, text: str | None) -> int | None:
-    """Return the Unix milliseconds of a text: just these, or ISO 8601 (UTC unless it says so)."""
+    """Return the Unix milliseconds of a text: a number of them, or ISO 8601 (UTC by default)."""
     if text is None:
         return None
     try:
@@ -26,7 +26,7 @@ def moment(_: click.Context, __: click.Parameter, text: str | None) -> int | Non
         parsed = datetime.fromisoformat(text)
     except ValueError:
         raise click.BadParameter(
-            f"expected a time such as 2026-01-31T12:00, or Unix milliseconds, got {text!r}"
+            f"expected a time such as 2026-01-31T12:00 or Unix milliseconds, got {text!r}"
         ) from None
     if parsed.tzinfo is None:
         parsed = parsed.replace(tzinfo=UTC)
@@ -36,57 +36,73 @@ def moment(_: click.Context, __: click.Parameter, text: str | None) -> int | Non
 OPTIONS = (
     click.argument("table", type=click.Choice(TABLES)),
     click.option(
-        "--security", "securities", multiple=True, metavar="NAME", help="Repeatable; default: all."
+        "--security",
+        "securities",
+        multiple=True,
+        metavar="NAME",
+        help="Security to export; repeatable; default: all.",
     ),
     click.option(
         "--start",
         callback=moment,
         metavar="TIME",
-        help="First moment, such as 2026-01-31T12:00 (UTC), or Unix milliseconds.",
+        help="Start of the period, such as 2026-01-31T12:00 (UTC) or Unix milliseconds.",
     ),
-    click.option("--end", callback=moment, metavar="TIME", help="First moment that is not wanted."),
+    click.option("--end", callback=moment, metavar="TIME", help="End of the period, exclusive."),
     click.option(
         "--interval",
         type=click.Choice(list(INTERVALS)),
         default="1m",
         show_default=True,
-        help="Of candles.",
+        help="Interval of the candles.",
     ),
-    click.option("--integers", is_flag=True, help="Ticks and lots instead of prices and amounts."),
+    click.option(
+        "--integers", is_flag=True, help="Write ticks and lots instead of prices and amounts."
+    ),
     click.option(
         "--format",
         "form",
         type=click.Choice(["csv", "parquet"]),
-        help="Default: what FILE ends in, else csv.",
+        help="Format of the file; default: by the ending of FILE, else csv.",
     ),
-    click.option("--output", required=True, metavar="FILE", help="- is standard output (csv)."),
+    click.option(
+        "--output",
+        required=True,
+        metavar="FILE",
+        help="File to write; - for standard output (csv only).",
+    ),
     click.option(
         "--database-url",
         envvar="FASTBOOK_DATABASE_URL",
         metavar="VALUE",
-        help="postgresql://… of the server's database.",
+        help="The server's database, as postgresql://…; default: the private PostgreSQL.",
     ),
     click.option(
         "--data-dir",
         envvar="FASTBOOK_DATA_DIR",
         type=click.Path(path_type=Path),
         metavar="FOLDER",
-        help="Of the server's private PostgreSQL, which may be running or not.",
+        help="Data folder of the private PostgreSQL, which need not be running.",
     ),
 )
 
 
 def export_command(run_loop: Callable[[Coroutine[Any, Any, int]], int]) -> click.Command:
-    """Return the command; `run_loop` runs what it starts."""
+    """Return the command; `run_loop` runs its coroutine."""
 
     def export(
         output: str, form: Any, database_url: str | None, data_dir: Path | None, **what: Any
     ) -> int:
-        """Write orders, trades, fills or candles to a file, as they are at one moment.
+        """Write orders, trades, fills or candles to a file.
 
-        Rows come in the order of security and seq (candles: time). Columns are those of the
-        database; times are Unix milliseconds, prices and amounts what the wire shows. The file
-        has its name only when it is complete. Memory does not grow with it.
+        All rows are from one moment, also while the server trades, and sorted by security and seq
+        (candles: by time). The columns are those of the database. Times are Unix milliseconds;
+        prices and amounts are those of the wire. A file gets its name once it is complete. Memory
+        use does not depend on the number of rows.
+
+        \b
+            fastbook export candles --interval 1m --start 2026-01-31 --output btc.parquet
+            fastbook export fills --integers --output - | head
         """
         from fastbook_cli.export import run
 

@@ -1,4 +1,4 @@
-"""The files that rows are written to: complete under their name, or not there at all."""
+"""The output files of an export: a file gets its name once it is complete."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol, TextIO
 
+from fastbook_cli.errors import CommandError
 from fastbook_cli.export.tables import Column, Kind
 
 Format = Literal["csv", "parquet"]
@@ -18,22 +19,24 @@ Rows = Sequence[Iterable[Any]]
 PARQUET_MISSING = 'Parquet needs pyarrow: pip install "fastbook-exchange[parquet]"'
 
 
-class ExportError(Exception):
-    """It cannot be exported as asked for; the message is for people."""
+class ExportError(CommandError):
+    """The export cannot be made as asked for; the message says why."""
+
+    exit_code = 2
 
 
 class Sink(Protocol):
-    """Something that takes rows, in the order of the columns it was made for."""
+    """Takes rows; their values are in the order of its columns."""
 
     def write(self, rows: Rows) -> None:
         """Append rows."""
 
     def finish(self) -> None:
-        """Write what is left."""
+        """Write what is buffered."""
 
 
 def check_format(form: Format) -> None:
-    """Raise ExportError if a format's library is not installed: before anything is read."""
+    """Raise ExportError if the library of a format is not installed."""
     if form == "parquet":
         try:
             import pyarrow.parquet  # noqa: F401
@@ -43,9 +46,9 @@ def check_format(form: Format) -> None:
 
 @contextlib.contextmanager
 def opened(output: str, form: Format, columns: Sequence[Column]) -> Iterator[Sink]:
-    """Yield a sink for a file, which gets its name when the block has ended well.
+    """Yield a sink for a file, which gets its name when the block ends without an exception.
 
-    Until then it is ``FILE.part``, and gone if it has not. ``-`` is standard output.
+    Until then it is ``FILE.part``, which an exception removes. ``-`` is standard output.
 
     Raises:
         OSError: the file cannot be written.
@@ -80,7 +83,7 @@ def _settle(file: Any) -> None:
     os.fsync(file.fileno())
 
 
-# Whatever str() would not write as it should be read: True, and Decimal("2E+7").
+# Values that str() writes in a form that other programs do not read: True and Decimal("2E+7").
 SPELT: dict[Kind, Callable[[Any], Any]] = {
     "bool": lambda value: "true" if value else "false",
     "big": lambda value: value if value is None else int(value),
@@ -88,7 +91,7 @@ SPELT: dict[Kind, Callable[[Any], Any]] = {
 
 
 class Csv:
-    """Comma-separated values with a header; what is not there is empty, flags are true or false."""
+    """Comma-separated values with a header; nulls are empty, flags are true or false."""
 
     def __init__(self, file: TextIO, columns: Sequence[Column]) -> None:
         self._file = file
@@ -107,12 +110,12 @@ class Csv:
         self._writer.writerows(rows)
 
     def finish(self) -> None:
-        """Hand on what is buffered."""
+        """Flush what is buffered."""
         self._file.flush()
 
 
 class Parquet:
-    """Parquet with a row group per chunk; integers beyond 64 bits are decimals of 38 digits."""
+    """Parquet with one row group per chunk; integers beyond 64 bits are decimals of 38 digits."""
 
     def __init__(self, file: Any, columns: Sequence[Column]) -> None:
         import pyarrow

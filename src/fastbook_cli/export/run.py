@@ -1,10 +1,8 @@
-"""An export from its options to its file: database, snapshot, rows, progress."""
+"""Runs an export: opens the database, reads one snapshot, writes the rows, shows progress."""
 
 from __future__ import annotations
 
 import contextlib
-import os
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from fastbook_cli.export.files import ExportError, Format, check_format, opened
 from fastbook_cli.export.source import private_database, read
 from fastbook_cli.export.tables import Selection, columns
+from fastbook_cli.output import abandon_stdout
 from fastbook_server.embedded.supervisor import default_data_dir
 
 
@@ -29,11 +28,11 @@ class ExportOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def run(options: ExportOptions) -> int:
-    """Write the file and return the process's exit code; cancelled, it leaves none behind.
+    """Write the file; return the exit code of the process. If cancelled, it leaves no file.
 
     Raises:
-        ExportError: it cannot be done as asked for.
-        StoreError: the database is away or refuses.
+        ExportError: the export cannot be made as asked for.
+        StoreError: the database is unavailable or refuses.
         OSError: the file cannot be written.
     """
     if options.form == "parquet" and options.output == "-":
@@ -54,8 +53,8 @@ async def run(options: ExportOptions) -> int:
                     sink.write(rows)
                     rows_written += len(rows)
                     advance(len(rows))
-    except BrokenPipeError:  # the reader of standard output has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:
+        abandon_stdout()
         return 1
     if options.output != "-":
         console.print(f"{options.output}: {rows_written:,} rows", highlight=False, soft_wrap=True)
@@ -73,7 +72,7 @@ async def _database(options: ExportOptions) -> AsyncIterator[str]:
 
 @contextlib.contextmanager
 def _progress(console: Console, what: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """Yield what to tell of rows that have been written; shows a bar where somebody looks."""
+    """Yield a function to report written rows to; with a `total` it moves a progress bar."""
     if total is None:
         yield lambda _: None
         return

@@ -1,4 +1,4 @@
-"""Where the rows come from: one snapshot of a database, read by a cursor, chunk by chunk."""
+"""Reads rows from one snapshot of a database, by a cursor, in chunks."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ CONNECT_TIMEOUT_S = 10.0
 
 @contextlib.asynccontextmanager
 async def private_database(data_dir: Path) -> AsyncIterator[str]:
-    """Yield the DSN of the private PostgreSQL in a folder: the running one, or one just for this.
+    """Yield the DSN of the private PostgreSQL in a folder; it is started if it is not running.
 
     Raises:
-        ExportError: there is no data in the folder.
+        ExportError: the folder holds no data.
         EmbeddedError: its PostgreSQL cannot be started.
     """
     if not (data_dir / "pgdata").is_dir():
-        raise ExportError(f"{data_dir}: there is no data of a fastbook server")
+        raise ExportError(f"{data_dir}: expected the data folder of a server, found no pgdata")
     dsn = _running(data_dir)
     if dsn is not None and await _answers(dsn):
         yield dsn
@@ -45,7 +45,7 @@ async def private_database(data_dir: Path) -> AsyncIterator[str]:
 
 
 def _running(data_dir: Path) -> str | None:
-    """Return where a postmaster says that it listens; it may be dead all the same."""
+    """Return the DSN from the postmaster's pid file, which a crash may have left behind."""
     try:
         lines = (data_dir / "pgdata" / "postmaster.pid").read_text().splitlines()
     except OSError:
@@ -65,32 +65,34 @@ async def _answers(dsn: str) -> bool:
 
 
 class Source:
-    """One consistent moment of a database, for reading."""
+    """Reads from one consistent snapshot of a database."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     async def check(self, securities: Sequence[str]) -> None:
-        """Raise ExportError if the database knows nothing of fastbook, or of a security."""
+        """Raise ExportError if the database has no fastbook schema or lacks a security."""
         if await self._connection.fetchval("SELECT to_regclass('candles_1d') IS NULL"):
             raise ExportError(
-                "this database has no fastbook data, or is older than this program: "
-                "start fastbook serve on it once"
+                "expected a database with this version's schema, got another: "
+                "run fastbook serve on it once"
             )
         rows = await self._connection.fetch("SELECT security FROM instruments ORDER BY number")
         known = [row[0] for row in rows]
         for security in securities:
             if security not in known:
-                raise ExportError(f"--security: expected one of {', '.join(known)}, got {security}")
+                raise ExportError(
+                    f"--security: expected one of {', '.join(known)}, got {security!r}"
+                )
 
     async def count(self, selection: Selection) -> int:
-        """Return how many rows there will be."""
+        """Return the number of rows of a selection."""
         statement, arguments = count(selection)
         found: int = await self._connection.fetchval(statement, *arguments)
         return found
 
     async def chunks(self, selection: Selection) -> AsyncIterator[list[asyncpg.Record]]:
-        """Yield the rows in order, some thousand at a time."""
+        """Yield the rows of a selection in order, ``CHUNK_ROWS`` at a time."""
         statement, arguments = query(selection)
         cursor = await self._connection.cursor(statement, *arguments)
         while rows := await cursor.fetch(CHUNK_ROWS):
@@ -102,11 +104,11 @@ _OF_DATABASE = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalC
 
 @contextlib.asynccontextmanager
 async def read(dsn: str) -> AsyncIterator[Source]:
-    """Yield a source: what is committed later does not show in it.
+    """Yield a source of what is committed now; later commits do not show in it.
 
     Raises:
-        StoreUnavailable: the database is away.
-        ExportError: there is none such, or not for us.
+        StoreUnavailable: the database cannot be reached.
+        ExportError: the database does not exist, or refuses this user.
     """
     try:
         connection: Connection = await asyncpg.connect(
@@ -118,7 +120,7 @@ async def read(dsn: str) -> AsyncIterator[Source]:
             raise meaning from error
         raise ExportError(f"the database cannot be used: {error}") from error
     try:
-        # Rows come by index, not after a sort of everything.
+        # Makes the planner read rows by index instead of sorting all of them first.
         await connection.execute(
             f'SET search_path = "{SCHEMA}", public; SET enable_sort = off;'
             "SET enable_hashjoin = off; SET cursor_tuple_fraction = 0.0001; SET jit = off"

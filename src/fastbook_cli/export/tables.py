@@ -1,6 +1,6 @@
-"""What can be exported: the columns of each table and the SELECT that gives them, in order.
+"""The tables that can be exported: their columns, and the SELECT that returns them in order.
 
-As numbers, as the wire shows them, or as integers of ticks and lots.
+Prices and amounts are the numbers of the wire, or integers of ticks and lots.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ TABLES: tuple[Table, ...] = get_args(Table)
 
 
 class Column(msgspec.Struct, frozen=True):
-    """One column: its name in the file, its kind, and the SQL that it comes from."""
+    """One column: its name in the file, its kind, and its SQL expression."""
 
     name: str
     kind: Kind
@@ -27,7 +27,7 @@ class Column(msgspec.Struct, frozen=True):
 
 
 class Selection(msgspec.Struct, frozen=True, kw_only=True):
-    """What somebody wants: a table, of some securities (none: all), within a time."""
+    """The rows to export: a table, some securities (none: all), a period."""
 
     table: Table
     securities: tuple[str, ...] = ()
@@ -49,7 +49,7 @@ def columns(selection: Selection) -> tuple[Column, ...]:
 
 
 def query(selection: Selection) -> tuple[str, list[Any]]:
-    """Return the SELECT of a selection, which can be read without sorting, and its arguments."""
+    """Return the SELECT of a selection, which needs no sort, and its arguments."""
     listed = ", ".join(f"{column.sql} AS {column.name}" for column in columns(selection))
     source, arguments = _source(selection)
     order = ORDER[selection.table]
@@ -57,7 +57,7 @@ def query(selection: Selection) -> tuple[str, list[Any]]:
 
 
 def count(selection: Selection) -> tuple[str, list[Any]]:
-    """Return the SELECT that counts its rows."""
+    """Return the SELECT that counts the rows of a selection, and its arguments."""
     source, arguments = _source(selection)
     return f"SELECT count(*) {source}", arguments
 
@@ -89,7 +89,7 @@ ORDER: dict[Table, str] = {
 
 Fields = tuple[tuple[str, Kind, str], ...]
 
-# What is the same in both forms: before the numbers, and after them.
+# The columns that both forms share: those before the numbers, and those after them.
 TEXT: dict[Table, tuple[Fields, Fields]] = {
     "orders": (
         (

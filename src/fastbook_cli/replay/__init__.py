@@ -1,1 +1,1 @@
-"""Recorded order flow, played through the public endpoint as an ordinary client."""
+"""Recorded order flow, played into the public endpoint by an ordinary client."""

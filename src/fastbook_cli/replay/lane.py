@@ -1,11 +1,13 @@
-"""One session's share of a replay: what to send when, and what to send again.
+"""One session's share of a replay: which commands to send when, and which to send again.
 
-A lane does no I/O: it is given the bytes that arrive and a way to send, and may lose the way at
-any moment. Commands go out in the order of the recording, at most `window` unanswered. After a
-reconnect the unanswered ones are sent again in the same order: what had been done is answered with
-its state (an add by its client order id) or with ``unknown_order`` (a delete), and the rest is done
-now, so the market sees each command once and in order. What the server refuses for now (it says
-when to come again) is sent again too, but may come after commands that were behind it.
+A lane does no I/O. It is given the bytes that arrive and a function to send with, which it may lose
+at any moment. Commands go out in the order of the recording, at most `window` of them unanswered.
+
+After a reconnect the unanswered commands are sent again in the same order. The server answers an
+add that it had carried out with the state of that order (by its client order id), and such a delete
+with ``unknown_order``; all others it carries out now. So the market sees each command once and in
+order. A command that the server postpones (``retryAfterMs``) is sent again too, but may then follow
+commands that came after it in the recording.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import msgspec
 
-from fastbook_cli.replay.ledger import Ledger, ReplayError, Reply, decode
+from fastbook_cli.replay.order_outcomes import Ledger, ReplayError, Reply, decode
 from fastbook_cli.replay.recording import Action
 from fastbook_server.values.clock import Cancellable, Timers
 from fastbook_wire.frames import Error, OrderFrame, OrdersFrame
@@ -30,9 +32,9 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Pace:
-    """When an action of the recording is due, in seconds after `start_s`; never, if no speed.
+    """The times at which actions are due, from `start_s` on; all at once if `speed` is None.
 
-    The times of a recording may jitter; what comes later in it is not played earlier.
+    Recorded times may jitter: an action is never due before the one that precedes it.
     """
 
     def __init__(self, speed: float | None, first_ms: int, start_s: float) -> None:
@@ -41,7 +43,7 @@ class Pace:
         self._start_s = start_s
 
     def due_s(self, action: Action) -> float:
-        """Return when to send `action`, on the clock of `start_s`; 0: at once."""
+        """Return when to send `action`, on the clock of `start_s`; 0 means at once."""
         if self._speed is None:
             return 0.0
         self._latest_ms = max(self._latest_ms, action.time_ms)
@@ -49,7 +51,7 @@ class Pace:
 
 
 class _Sent(msgspec.Struct, eq=False, gc=False):
-    """A command on its way: one of the recording, a question after an order, or the list."""
+    """A command in flight: one of the recording, a query for an order, or one for all orders."""
 
     ref: int
     action: Action | None  # None: list the open orders
@@ -61,7 +63,7 @@ class _Sent(msgspec.Struct, eq=False, gc=False):
 
 
 class Lane:
-    """The commands of one session. ``drained`` is set while all that was fed is answered."""
+    """The commands of one session. ``drained`` is set while none of them is unanswered."""
 
     def __init__(
         self,
@@ -78,32 +80,32 @@ class Lane:
         self.postponed = 0
         self._security = security
         self._window = window
-        self._allowed = float(window)  # less for a while, after a server asked for patience
+        self._allowed = float(window)  # reduced for a while once the server postpones a command
         self._timers = timers
-        self._stopwatch_s = stopwatch_s  # a loop's own time has steps of 1 ms
+        self._stopwatch_s = stopwatch_s  # a loop's clock may tick in whole milliseconds
         self._pace = Pace(None, 0, 0.0)
         self._todo: Iterator[Action] = iter(())
         self._head: Action | None = None
         self._again: deque[_Sent] = deque()
         self._flying: dict[int, _Sent] = {}
-        self._later: list[_Sent] = []  # the server asked to send these again later
+        self._later: list[_Sent] = []  # postponed by the server
         self._later_s = 0.0
         self._questions = 0
         self._send: Callable[[Sequence[bytes]], None] | None = None
-        self._listing = False  # resumed, and the server's list has not come yet
+        self._listing = False  # resumed, and the list of open orders has not arrived yet
         self._pump: Cancellable | None = None
         self._pump_s = 0.0
 
     def feed(self, actions: Iterable[Action], pace: Pace) -> None:
-        """Send these, once all that was fed before is answered."""
-        assert self.drained.is_set(), "busy"
+        """Send these actions; every earlier one must have been answered."""
+        assert self.drained.is_set(), "expected a lane without unanswered commands"
         self._todo = iter(actions)
         self._head = next(self._todo, None)
         self._pace = pace
         self._busy()
 
     def settle(self) -> None:
-        """Ask for the open orders: the answer comes after every report that was due before it."""
+        """Query the open orders; the reply follows every report that is still under way."""
         self._again.append(_Sent(0, None))
         self._busy()
 
@@ -114,13 +116,13 @@ class Lane:
     # ---- the connection -----------------------------------------------------------------------
 
     def attach(self, send: Callable[[Sequence[bytes]], None], *, resumed: bool) -> None:
-        """Go on over a new connection; a resumed one brings the list of open orders first."""
+        """Continue over a new connection; a resumed one starts with the list of open orders."""
         self._send = send
         self._listing = resumed
         self._wake(0.0)
 
     def detach(self) -> None:
-        """Note that the connection is gone: what is unanswered will be sent again."""
+        """Take note that the connection is lost; unanswered commands will be sent again."""
         self._send = None
         self.resent += len(self._flying)
         self._again.extend(self._flying.values())
@@ -128,10 +130,10 @@ class Lane:
         self._sort_again()
 
     def on_payload(self, payload: bytes) -> None:
-        """Take one frame of the server.
+        """Handle one frame of the server.
 
         Raises:
-            ReplayError: the server answers in a way that makes going on pointless.
+            ReplayError: after this answer the replay cannot continue.
         """
         frame = decode(payload)
         if not isinstance(frame, Reply):
@@ -141,11 +143,11 @@ class Lane:
             return
         sent = self._flying.pop(frame.ref, None) if isinstance(frame.ref, int) else None
         if sent is None:
-            return  # not ours
+            return  # not a reply to this lane
         refusal = None if isinstance(frame, OrdersFrame) else frame
         if refusal is not None and refusal.retry_after_ms is not None:
             self.postponed += 1
-            if not self._later:  # once for all that is on its way
+            if not self._later:  # once for all commands in flight
                 self._allowed = max(1.0, self._allowed / 2)
             self._later.append(sent)
             self._later_s = self._timers.time() + refusal.retry_after_ms / 1_000
@@ -163,7 +165,7 @@ class Lane:
         self._wake(0.0)
 
     def _is_early(self, delete: _Sent) -> bool:
-        """Whether the order that this withdraws was postponed, and so is not there yet."""
+        """Return whether the order of this delete was postponed, and so is not placed yet."""
         assert delete.action is not None
         order_id = delete.action.order_id
         return any(s.action is not None and s.action.order_id == order_id for s in self._later)
@@ -171,7 +173,7 @@ class Lane:
     def _on_unasked(self, frame: Reply) -> None:
         match frame:
             case OrderFrame():
-                self.ledger.told(frame)
+                self.ledger.reported(frame)
             case OrdersFrame() if self._listing:
                 self._listing = False
                 self._ask_after(self.ledger.listed(frame.orders))
@@ -190,22 +192,22 @@ class Lane:
             self.ledger.replied(action, frame)
         elif frame.order is None:
             raise ReplayError(
-                f"the server acknowledged {action.order_id} and has forgotten it: "
+                f"the server acknowledged order {action.order_id} and has lost it since: "
                 f"{frame.code}: {frame.message}"
             )
         else:
-            self.ledger.told(frame, action)
+            self.ledger.reported(frame, action)
 
     def _ask_after(self, unheard: list[Action]) -> None:
-        """Send the adds of these orders again, before all else, to be told their last state."""
+        """Send the adds of these orders again, before all else, to learn their last state."""
         for action in reversed(unheard):
             self._questions += 1
             self._again.appendleft(_Sent(-self._questions, action))
 
     def _sort_again(self) -> None:
-        """Put what must be sent again, and what was postponed, in the order of the recording.
+        """Sort resent and postponed commands into the order of the recording.
 
-        A question after an order (its ref is negative) comes first, the list last.
+        A query for an order (its ref is negative) comes first, the query for all orders last.
         """
         unanswered = [*self._later, *self._again]
         self._again = deque(sorted(unanswered, key=lambda s: s.ref or _LAST))
@@ -214,7 +216,7 @@ class Lane:
     # ---- sending ------------------------------------------------------------------------------
 
     def _wake(self, delay_s: float) -> None:
-        """Send what may be sent, in `delay_s`; 0: once all frames that have arrived are read."""
+        """Send what is due in `delay_s`; with 0, after all frames that have arrived are read."""
         at_s = self._timers.time() + delay_s
         if self._pump is not None:
             if self._pump_s <= at_s:
@@ -230,7 +232,7 @@ class Lane:
         now = self._timers.time()
         if self._later:
             if self._flying:
-                return  # first hear all answers, then go on in order
+                return  # wait for all answers, then continue in order
             if now < self._later_s:
                 self._wake(self._later_s - now)
                 return

@@ -1,7 +1,7 @@
 """Plays recorded order flow into a running server, as an ordinary client of its public endpoint.
 
-``Player`` keeps the sessions connected and lets their lanes send; see ``lane`` for how a
-lost connection changes nothing, and ``ledger`` for how the results are counted.
+``Player`` keeps the sessions connected and lets their lanes send. See ``lane`` for why a lost
+connection does not change the outcome, and ``ledger`` for how the outcome is computed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from fastbook_cli.replay.lane import Lane, Pace
-from fastbook_cli.replay.ledger import ReplayError
+from fastbook_cli.replay.order_outcomes import ReplayError
 from fastbook_cli.replay.recording import Action
 from fastbook_cli.replay.report import ReplayReport
 from fastbook_client.connection import Connection, dial
@@ -22,12 +22,12 @@ from fastbook_client.errors import ConnectError, ConnectionClosed
 from fastbook_wire.grid import Grid
 
 WINDOW = 512
-"""Unanswered commands of one session: more only wait longer, fewer leave the server idle."""
+"""Most unanswered commands of a session: more would only wait, fewer let the server idle."""
 
 RECONNECT_FIRST_S = 0.05
 RECONNECT_MAX_S = 1.0
 RECONNECT_PATIENCE_S = 60.0
-"""As long as a server that is not told otherwise keeps a user id for its owner."""
+"""How long a server keeps a user resumable by default."""
 
 _RESUMED_ELSEWHERE = 4001
 
@@ -35,8 +35,9 @@ _RESUMED_ELSEWHERE = 4001
 class Player:
     """Sessions that play actions; use it as an async context manager.
 
-    Several clients share the orders by their ids, so that each withdraws its own; only with one is
-    the order of the recording kept. `notify` is told of lost and regained connections.
+    The orders are divided among the clients by id, so that each client cancels its own. Only a
+    single client keeps the sequence of the recording. `notify` receives a line for each lost or
+    resumed connection.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class Player:
         """Open all sessions.
 
         Raises:
-            ReplayError: one cannot be had.
+            ReplayError: one of them cannot be opened.
         """
         self._connections = [
             asyncio.create_task(self._stay_connected(lane), name=f"session {number}")
@@ -87,11 +88,11 @@ class Player:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close all sessions; orders that rest stay where they are."""
+        """Close all sessions; resting orders stay in the book."""
         await self._close()
 
     async def play(self, actions: Sequence[Action]) -> None:
-        """Send the actions and wait until each is answered, and every order's last state known.
+        """Send the actions; return once each is answered and each order's last state is known.
 
         Raises:
             ReplayError: a connection is lost for good, or the server has lost orders.
@@ -113,17 +114,17 @@ class Player:
 
     @property
     def answered(self) -> int:
-        """How many commands of the recording are done with."""
+        """The number of commands of the recording that are answered or need not be sent."""
         return sum(lane.ledger.adds + lane.ledger.deletes for lane in self.lanes)
 
     @property
     def resume_tokens(self) -> list[str]:
-        """The secrets that give the sessions' users, and so their orders, to who presents them."""
+        """The secrets with which another connection can resume the sessions' users."""
         return list(self._tokens)
 
     @property
     def seconds(self) -> float:
-        """How long it has played."""
+        """The time played."""
         playing_s = self._timers.time() - self._started_s if self._started_s is not None else 0.0
         return self._played_s + playing_s
 
@@ -133,12 +134,12 @@ class Player:
         return self.answered / self.seconds if self.seconds else 0.0
 
     def report(self) -> ReplayReport:
-        """Return the result so far."""
+        """Return the outcome so far."""
         ledgers = [lane.ledger for lane in self.lanes]
         refused: Counter[str] = sum((x.refused for x in ledgers), Counter())
         deletes_refused: Counter[str] = sum((x.deletes_refused for x in ledgers), Counter())
         deletes = sum(x.deletes for x in ledgers)
-        withdrawn = sum(x.withdrawn() for x in ledgers)
+        cancelled = sum(x.cancelled() for x in ledgers)
         return ReplayReport(
             security=self._security,
             lot=ledgers[0].lot.step,
@@ -146,8 +147,8 @@ class Player:
             accepted=sum(x.accepted for x in ledgers),
             refused=dict(refused),
             deletes=deletes,
-            withdrawn=withdrawn,
-            gone=max(0, deletes - withdrawn - deletes_refused.total()),
+            cancelled=cancelled,
+            gone=max(0, deletes - cancelled - deletes_refused.total()),
             deletes_refused=dict(deletes_refused),
             open_orders=sum(len(x.open) for x in ledgers),
             fills=sum(x.fills for x in ledgers),
@@ -168,7 +169,7 @@ class Player:
             await self._unless_failed(lane.drained.wait())
 
     async def _unless_failed(self, wait: Coroutine[Any, Any, Any]) -> None:
-        """Wait; if a connection's task ends meanwhile, raise what ended it."""
+        """Wait; if the task of a connection fails meanwhile, raise its exception."""
         waiter = asyncio.ensure_future(wait)
         try:
             await asyncio.wait((waiter, *self._connections), return_when=asyncio.FIRST_COMPLETED)
@@ -184,10 +185,10 @@ class Player:
         await asyncio.gather(*self._connections, return_exceptions=True)
 
     async def _stay_connected(self, lane: Lane) -> None:
-        """Keep a lane connected until it is cancelled, under one user id.
+        """Keep a lane connected as the same user, until cancelled.
 
         Raises:
-            ReplayError: the server stays away, or does not know us any more.
+            ReplayError: the server stays away, or no longer knows the user.
         """
         first: Connection | None = None
         lost_s, delay = 0.0, RECONNECT_FIRST_S
@@ -201,10 +202,10 @@ class Player:
                         first = client
                         self._on_first(lane, client)
                     elif client.user_id != first.user_id:
-                        raise ReplayError("the server no longer knows our resume token")
+                        raise ReplayError("the server no longer knows the replay's resume token")
                     else:
                         self._reconnects += 1
-                        self._notify("connected again, going on")
+                        self._notify("connected again; continuing")
                     delay = RECONNECT_FIRST_S
                     try:
                         lane.attach(client.send_many, resumed=token is not None)
@@ -233,8 +234,8 @@ class Player:
         if first is None:
             raise ReplayError(f"cannot connect to {self._url}: {error}") from error
         if isinstance(error, ConnectionClosed) and error.code == _RESUMED_ELSEWHERE:
-            raise ReplayError(f"somebody else resumed our session: {error}") from error
+            raise ReplayError(f"another client resumed the session: {error}") from error
         if self._timers.time() - lost_s > RECONNECT_PATIENCE_S:
             raise ReplayError(f"no connection for {RECONNECT_PATIENCE_S:g} s: {error}") from error
         if first_try:
-            self._notify(f"{error}; trying to connect again")
+            self._notify(f"{error}; reconnecting")

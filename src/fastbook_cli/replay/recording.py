@@ -1,8 +1,8 @@
-"""Recorded order flow: a file of order-by-order events to the actions that play it again.
+"""Reads recorded order flow: a file of order events, as the actions that replay it.
 
 The format is that of the Bitstamp capture in the PyPI package ob-analytics: a CSV file, plain or
-gzipped, with at least the columns of ``COLUMNS``, one row per event of an order. The wheel of that
-package is taken as it was downloaded.
+gzipped, with at least the columns of ``COLUMNS`` and one order event per row. The wheel of that
+package is read as it was downloaded.
 """
 
 from __future__ import annotations
@@ -20,24 +20,31 @@ from typing import Literal, TextIO
 
 import msgspec
 
+from fastbook_cli.errors import CommandError
 from fastbook_wire.words import SideName
 
 COLUMNS = ("id", "timestamp", "price", "volume", "action", "direction")
 WHEEL_MEMBER = "ob_analytics/_sample_data/orders.csv.gz"
+EXPECTED = (
+    f"expected a .csv or .csv.gz file with the columns {', '.join(COLUMNS)}, "
+    "or the ob_analytics wheel that holds one"
+)
 
 _SIDES: dict[str, SideName] = {"bid": "bid", "ask": "ask"}
-_ID_LENGTH_MAX = 64  # of a client order id
+_ID_LENGTH_MAX = 64  # the longest client order id
 
 
-class RecordingError(Exception):
-    """The file is no recording; the message names the file, the line and what was expected."""
+class RecordingError(CommandError):
+    """The file is not a recording; the message names the file, the line and what was expected."""
+
+    exit_code = 2
 
 
 class Action(msgspec.Struct, frozen=True, gc=False):
-    """One thing to do: bring an order, or withdraw it.
+    """One command: place an order, or cancel it.
 
-    ``line`` is the row's line in the file, ``time_ms`` when it happened then. A price or an amount
-    is what the file says, and may break a rule of the market.
+    ``line`` is the row's line in the file, ``time_ms`` its recorded time. Price and amount are as
+    in the file, and may break the rules of the market.
     """
 
     op: Literal["add", "delete"]
@@ -52,11 +59,11 @@ class Action(msgspec.Struct, frozen=True, gc=False):
 def read(path: Path) -> list[Action]:
     """Return the actions of a recording, in the order of the file.
 
-    A row ``created`` is a limit order, ``deleted`` withdraws it; ``changed`` rows tell what fills
-    did to an order then, and are nothing to do now.
+    A ``created`` row places a limit order, a ``deleted`` row cancels it. A ``changed`` row gives no
+    action: it reports fills of the recorded market.
 
     Raises:
-        RecordingError: the file cannot be read, or a row is not as it should be.
+        RecordingError: the file cannot be read, or a row is malformed.
     """
     try:
         with _open(path) as lines:
@@ -80,19 +87,12 @@ def _open(path: Path) -> Iterator[TextIO]:
         elif name.endswith(".whl"):
             wheel = stack.enter_context(zipfile.ZipFile(path))
             if WHEEL_MEMBER not in wheel.namelist():
-                raise RecordingError(f"{path}: expected {WHEEL_MEMBER} in it; {_wanted()}")
+                raise RecordingError(f"{path}: expected {WHEEL_MEMBER} in the wheel, found none")
             member = stack.enter_context(wheel.open(WHEEL_MEMBER))
             unzipped = stack.enter_context(gzip.GzipFile(fileobj=member))
             yield stack.enter_context(io.TextIOWrapper(unzipped, encoding="utf-8", newline=""))
         else:
-            raise RecordingError(f"{path}: {_wanted()}")
-
-
-def _wanted() -> str:
-    return (
-        "a recording is a .csv or .csv.gz file with the columns "
-        f"{', '.join(COLUMNS)}, or the ob_analytics wheel that holds one"
-    )
+            raise RecordingError(f"{path}: {EXPECTED}")
 
 
 def _actions(path: Path, lines: TextIO) -> Iterator[Action]:
@@ -103,8 +103,8 @@ def _actions(path: Path, lines: TextIO) -> Iterator[Action]:
         if missing:
             found = ", ".join(header)[:200] or "an empty file"
             raise RecordingError(
-                f"{path}: line 1: expected the columns {', '.join(COLUMNS)}; "
-                f"{', '.join(missing)} missing, got {found}"
+                f"{path}: line 1: expected the columns {', '.join(COLUMNS)}, got {found} "
+                f"(missing: {', '.join(missing)})"
             )
         where = [header.index(name) for name in COLUMNS]
         for row in rows:
@@ -122,10 +122,10 @@ def _actions(path: Path, lines: TextIO) -> Iterator[Action]:
 
 
 def _action(fields: Sequence[str], line: int) -> Action | None:
-    """Return what a row asks for, None if nothing.
+    """Return the action of a row, or None for a row to skip.
 
     Raises:
-        ValueError: a field is not as it should be; the message names it.
+        ValueError: a field is malformed; the message names it.
     """
     order_id, time, price, volume, action, direction = fields
     if action not in ("created", "deleted", "changed"):
@@ -151,6 +151,6 @@ def _number(name: str, text: str) -> float:
         number = float(text)
     except ValueError:
         number = math.nan
-    if not math.isfinite(number) or "_" in text:  # Python's own 1_000
+    if not math.isfinite(number) or "_" in text:  # float() takes 1_000
         raise ValueError(f"{name}: expected a number, got {text[:40]!r}")
     return number

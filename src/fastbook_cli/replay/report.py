@@ -1,4 +1,4 @@
-"""What a replay did, in figures and as the text that ends it."""
+"""The outcome of a replay, as numbers and as the text printed at its end."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import msgspec
 
 
 class ReplayReport(msgspec.Struct, frozen=True, kw_only=True):
-    """The result of a replay, so far as it went.
+    """The outcome of a replay, up to where it got.
 
-    All is summed from the last state that the server told of each order. ``gone`` are deletes of
-    orders that had left the book before, or never got into it. ``bought`` and ``sold`` are what
-    the orders filled in all, in lots of `lot`; when nobody else traded both are the traded amount.
-    ``fills`` counts the reports to makers, one per match; reports that a lost connection swallowed
-    are missing there (see ``fills_exact``), but nowhere else.
+    All sums are computed from the last known state of each order. ``cancelled`` counts the orders
+    that a delete cancelled, ``gone`` the deletes of orders that had left the book before or never
+    entered it. ``bought_lots`` and ``sold_lots`` are the total fills of each side; if nobody else
+    traded, both equal the traded amount. ``fills`` counts the reports to makers, one per match. It
+    alone misses the reports of a lost connection (see ``fills_exact``).
     """
 
     security: str
@@ -23,7 +23,7 @@ class ReplayReport(msgspec.Struct, frozen=True, kw_only=True):
     accepted: int
     refused: dict[str, int]
     deletes: int
-    withdrawn: int
+    cancelled: int
     gone: int
     deletes_refused: dict[str, int]
     open_orders: int
@@ -39,32 +39,32 @@ class ReplayReport(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def commands(self) -> int:
-        """How many commands were answered."""
+        """The number of commands answered."""
         return len(self.latencies_s)
 
     @property
     def traded_lots(self) -> int:
-        """What changed hands between the replay's orders, if nobody else traded."""
+        """The quantity traded between the orders of the replay, if nobody else traded."""
         return (self.bought_lots + self.sold_lots) // 2
 
     @property
     def fills_exact(self) -> bool:
-        """Whether the counted fills make up all that was traded, so that none was missed."""
+        """Whether the counted fills add up to the traded quantity, so that none was missed."""
         return 2 * self.fill_lots == self.bought_lots + self.sold_lots
 
     def percentile_ms(self, percent: float) -> float:
-        """Return how long so many per cent of the acknowledgements took at most; 0 if none."""
+        """Return a percentile of the time to the acknowledgement; 0 if there were no commands."""
         if not self.latencies_s:
             return 0.0
         ordered = sorted(self.latencies_s)
         return 1_000 * ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
 
     def amount(self, lots: int) -> str:
-        """Return lots as an amount, exactly to the last digit that a lot has."""
+        """Return lots as an exact amount, with all decimals of the lot."""
         return f"{lots * Decimal(self.lot):,f}"
 
     def text(self) -> str:
-        """Return the report for people."""
+        """Return the report as text."""
         rate = self.commands / self.seconds if self.seconds else 0.0
         orders_rate = self.orders / self.seconds if self.seconds else 0.0
         waits = "  ".join(
@@ -76,7 +76,7 @@ class ReplayReport(msgspec.Struct, frozen=True, kw_only=True):
             ("orders sent", f"{self.orders:,}"),
             ("accepted", f"{self.accepted:,}"),
             ("refused", _by_code(self.refused)),
-            ("deletes", f"{self.deletes:,}: {self.withdrawn:,} withdrew, {self.gone:,} came late"),
+            ("deletes", f"{self.deletes:,}: {self.cancelled:,} cancelled, {self.gone:,} too late"),
             ("fills", fills),
             ("traded amount", self._traded()),
             ("still open", f"{self.open_orders:,}"),
@@ -91,7 +91,7 @@ class ReplayReport(msgspec.Struct, frozen=True, kw_only=True):
                 ("connection", f"lost {self.reconnects:,} times, {self.resent:,} commands resent")
             )
         if self.postponed:
-            lines.append(("postponed", f"{self.postponed:,} by the server, so not all in order"))
+            lines.append(("postponed", f"{self.postponed:,} by the server, so not all in sequence"))
         return "\n".join(f"{name:<16} {value}" for name, value in lines)
 
     def _traded(self) -> str:

@@ -1,10 +1,9 @@
-"""The life of the ``fastbook replay`` command: server, progress, Ctrl-C, report."""
+"""``fastbook replay``: its server, progress, signals and report."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Protocol
@@ -13,18 +12,17 @@ import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from fastbook_cli.replay.ledger import ReplayError
 from fastbook_cli.replay.play import Player
 from fastbook_cli.replay.recording import Action, read
 from fastbook_cli.replay.server import own_server
+from fastbook_cli.signals import stop_signals
 
-EXIT_FAILED = 1
 TICK_S = 0.2
 LINE_EVERY_S = 5.0
 
 
 class ReplayOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What to play, and how; without `url` into a server of its own."""
+    """What to play, and how; without `url` into a private server."""
 
     file: Path
     url: str | None
@@ -37,49 +35,48 @@ class ReplayOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Progression(Protocol):
-    """Shows how far a replay is."""
+    """Shows the progress of a replay."""
 
     def at(self, player: Player) -> None:
-        """Show where `player` is now."""
+        """Show the progress of `player`."""
 
     def say(self, text: str) -> None:
-        """Tell the user something."""
+        """Show a line of text."""
 
     def end(self) -> None:
-        """Make room for the report."""
+        """Stop showing progress; the report follows."""
 
 
 async def run(options: ReplayOptions, console: Console) -> int:
-    """Play a recording and print the report; returns the exit code of the process.
+    """Play a recording and print the report; return the exit code of the process.
 
-    Progress goes to `console`, the report to stdout. Ctrl-C ends it with a report so far.
+    Progress goes to `console`, the report to stdout. A signal ends the replay with the report of
+    what was done so far.
 
     Raises:
-        RecordingError: the file is no recording.
+        RecordingError: the file is not a recording.
+        ReplayError: the replay cannot continue.
     """
-    stop = _signals()
-    actions = read(options.file)
-    playing = asyncio.ensure_future(_run(options, actions, console))
-    await asyncio.wait((playing, stop), return_when=asyncio.FIRST_COMPLETED)
-    if playing.done():
-        return playing.result()
-    playing.cancel()
-    await asyncio.gather(playing, return_exceptions=True)
-    return stop.result()
+    with stop_signals() as stop:
+        actions = read(options.file)
+        playing = asyncio.create_task(_run(options, actions, console), name="replay")
+        await asyncio.wait((playing, stop), return_when=asyncio.FIRST_COMPLETED)
+        if playing.done():
+            playing.result()
+            return 0
+        playing.cancel()
+        await asyncio.gather(playing, return_exceptions=True)
+        return stop.result()
 
 
-async def _run(options: ReplayOptions, actions: list[Action], console: Console) -> int:
+async def _run(options: ReplayOptions, actions: list[Action], console: Console) -> None:
     with _progression(console, len(actions)) as progression:
         try:
             async with _target(options, progression.say) as (url, server_failed):
                 await _play(options, url, actions, progression, server_failed)
-        except ReplayError as error:
-            progression.say(f"fastbook replay: {error}")
-            return EXIT_FAILED
         except asyncio.CancelledError:
             progression.say("stopped")
             raise
-    return 0
 
 
 async def _play(
@@ -118,7 +115,7 @@ async def _play(
 async def _target(
     options: ReplayOptions, notify: Callable[[str], None]
 ) -> AsyncIterator[tuple[str, asyncio.Future[None]]]:
-    """Yield the endpoint to play into, and a future that fails if a server of our own ends."""
+    """Yield the endpoint to play into, and a future that fails when a private server ends."""
     if options.url is not None:
         never: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         yield options.url, never
@@ -131,20 +128,6 @@ async def _target(
         finally:
             failed.cancel()
             await asyncio.gather(failed, return_exceptions=True)
-
-
-def _signals() -> asyncio.Future[int]:
-    """Return a future that Ctrl-C or SIGTERM resolves with the exit code it asks for."""
-    loop = asyncio.get_running_loop()
-    stop: asyncio.Future[int] = loop.create_future()
-
-    def on_signal(code: int) -> None:
-        if not stop.done():
-            stop.set_result(code)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, on_signal, 128 + number)
-    return stop
 
 
 # ---- progress ---------------------------------------------------------------------------------
@@ -167,7 +150,7 @@ def _progression(console: Console, total: int) -> Iterator[Progression]:
 
 
 class _Bar:
-    """A moving bar, on a terminal."""
+    """A progress bar, on a terminal."""
 
     def __init__(self, progress: Progress, total: int) -> None:
         self._progress = progress
@@ -184,7 +167,7 @@ class _Bar:
 
 
 class _Lines:
-    """A line every few seconds, in a log."""
+    """A line every few seconds, for logs and pipes."""
 
     def __init__(self, console: Console, total: int) -> None:
         self._console = console

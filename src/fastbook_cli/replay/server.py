@@ -1,4 +1,4 @@
-"""A server of the replay's own: a ``fastbook serve`` process on a free port."""
+"""The private server of a replay: a ``fastbook serve`` process on a free port."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
-from fastbook_cli.replay.ledger import ReplayError
+from fastbook_cli.replay.order_outcomes import ReplayError
 
 STOP_TIMEOUT_S = 30.0
 
 
 class OwnServer:
-    """The running process, and where its public endpoint is."""
+    """The running process; ``url`` is its public endpoint."""
 
     def __init__(self, process: asyncio.subprocess.Process, url: str, log: Path) -> None:
         self.url = url
@@ -25,7 +25,7 @@ class OwnServer:
         self._log = log
 
     async def failed(self) -> None:
-        """Wait for its end, which nobody has asked for.
+        """Wait until the process ends by itself.
 
         Raises:
             ReplayError: it has ended.
@@ -40,10 +40,10 @@ async def own_server(
 ) -> AsyncIterator[OwnServer]:
     """Run ``fastbook serve`` with these options until the end of the block.
 
-    Without `data_dir` its data is in a temporary folder, removed afterwards.
+    Without `data_dir` its data is kept in a temporary folder, which is removed at the end.
 
     Raises:
-        ReplayError: it does not start; the message ends with what it said.
+        ReplayError: the server did not start; the message ends with its log.
     """
     with _scratch_folder() as scratch:
         log = scratch / "server.log"
@@ -76,7 +76,7 @@ async def _spawn(data_dir: Path, options: tuple[str, ...], log: Path) -> asyncio
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=stderr,
-            start_new_session=True,  # Ctrl-C is for the replay, which then stops the server
+            start_new_session=True,  # Ctrl-C reaches the replay alone, which then stops the server
         )
 
 

@@ -1,1 +1,1 @@
-"""A simulated market: agents that trade, a headless driver and a live one, and what comes of it."""
+"""A simulated market: agents, a headless driver and a live one, and statistics of the outcome."""

@@ -1,7 +1,7 @@
-"""The agents of a simulated market: each a pure function of what it sees and of its own chance.
+"""The agents of a simulated market. Each decides from what it sees and its own random numbers.
 
-An agent acts when it is called, returns what it wants done, and hears what has become of its
-orders. Nobody here knows of sockets, clocks or the exchange.
+An agent acts when it is called, returns the commands it asks for, and hears what became of its
+orders. Nothing here knows of sockets, clocks or the exchange.
 """
 
 from __future__ import annotations
@@ -24,15 +24,16 @@ from fastbook_cli.sim.words import (
 from fastbook_wire.words import SideName
 
 TAKEN_SHARE_MAX = 0.2
-"""The most that an order takes of what it sees within ``LEVELS_SEEN``."""
+"""The largest share of the visible quantity that a market order takes."""
 LEVELS_SEEN = 10
+"""How many levels of a side an agent looks at."""
 
 
 class Agent:
-    """Who trades: its open orders by id, oldest first, and what it has bought less what it sold.
+    """A trader: its open orders by id, oldest first, and its inventory (bought less sold).
 
-    `typical` is the size of an ordinary order. `inventory_max` is what the agent aims to stay
-    within; fills of orders already out may exceed it by their size.
+    `typical` is the typical order size in lots. The agent aims to keep its inventory within
+    `inventory_max`; fills of orders that already rest may exceed it.
     """
 
     def __init__(self, random: Random, typical: int, inventory_max: int) -> None:
@@ -43,11 +44,11 @@ class Agent:
         self.orders: dict[str, Resting] = {}
 
     def act(self, look: Look) -> list[Intent]:
-        """Return what to do now, in this order."""
+        """Return the commands to send now, in this order."""
         raise NotImplementedError
 
     def hear(self, report: AgentReport) -> None:
-        """Note what has become of one of its orders."""
+        """Take note of the state of one of its orders."""
         self.inventory += report.filled if report.side == BUY else -report.filled
         if not report.rests:
             self.orders.pop(report.order_id, None)
@@ -57,15 +58,15 @@ class Agent:
         order = Resting(report.side, report.price, report.remaining, slot)
         self.orders[report.order_id] = order
 
-    # ---- what several kinds need --------------------------------------------------------------
+    # ---- shared by several kinds --------------------------------------------------------------
 
     def choose_side(self) -> SideName:
-        """Return a side at random: the fuller the inventory, the rather the one that empties it."""
+        """Return a random side; the larger the inventory, the likelier the side that reduces it."""
         tilt = self.inventory / self.inventory_max
         return BUY if self.random.random() * 2.0 > 1.0 + tilt else SELL
 
     def some(self, times: float = 1.0) -> int:
-        """Return a size around `times` the typical one; people like round numbers."""
+        """Return a random size around `times` the typical one, rounded as people round."""
         lots = int(self.typical * times * min(12.0, self.random.lognormvariate(-0.32, 0.8)))
         if lots < 100:
             return max(1, lots)
@@ -73,7 +74,7 @@ class Agent:
         return lots // unit * unit
 
     def take(self, look: Look, side: SideName, quantity: int) -> list[Intent]:
-        """Return a market order, cut to what the book bears; nothing in an empty one."""
+        """Return a market order, limited to what the book can bear; none into an empty side."""
         against = look.book.depth(SELL if side == BUY else BUY, LEVELS_SEEN)
         bearable = int(sum(lots for _, lots in against) * TAKEN_SHARE_MAX)
         quantity = min(quantity, bearable)
@@ -81,30 +82,30 @@ class Agent:
 
 
 class Maker(Agent):
-    """Quotes both sides around the value, in levels that thicken and spread with the distance.
+    """Quotes both sides around the value, with larger and sparser levels further away.
 
-    It takes what others offer at prices that are out of date, leans against its inventory, and
-    widens with how far the value moves between two looks: with volatility, and with its own
-    slowness. A level is quoted again when it is off by more than its tolerance; first on the side
-    that moves away, so that it never meets itself and no side of it is ever bare.
+    It takes stale orders of others, leans against its inventory, and widens its spread with how far
+    the value moves between two of its calls: with volatility, and with its own slowness. It
+    requotes a level that is off by more than a tolerance, first on the side that the price moves
+    away from, so that it never trades with itself and always quotes both sides.
     """
 
     DISTANCES = (1.0, 1.8, 2.8, 4.0, 5.5, 7.5, 10.5, 15.0)
     SIZES = (0.3, 0.7, 1.4, 2.4, 3.6, 5.0, 7.0, 10.0)
     HALF_SPREAD_MIN = 1.0
     CAUTION = 0.8
-    """How many typical moves between two looks the half spread is wider."""
+    """How much the half spread widens, in typical moves between two calls."""
     LEAN = 1.0
-    """How many half spreads the quotes are shifted at the largest inventory."""
+    """How far the quotes shift at the largest inventory, in half spreads."""
     OPINION = 0.3
-    """By how many half spreads one maker's value differs from another's."""
+    """How far the makers' values differ from each other, in half spreads."""
 
     EAGER_MIN = 0.02
-    """The least share of its sizes that it shows on the side that would fill it further."""
+    """The smallest share of its sizes that it quotes on the side that adds to its inventory."""
     STALE = 0.3
-    """From how many half spreads on the wrong side of the value it takes an order of another."""
+    """How far beyond the value an order of another agent is stale, in half spreads."""
     PICKED_MAX = 5.0
-    """The most that it takes so at once, in typical sizes."""
+    """The largest order against stale ones, in typical sizes."""
 
     def __init__(self, random: Random, typical: int, inventory_max: int) -> None:
         super().__init__(random, typical, inventory_max)
@@ -114,7 +115,7 @@ class Maker(Agent):
         self._opinion = random.gauss(0.0, 1.0)
 
     def act(self, look: Look) -> list[Intent]:
-        """Return what brings the quotes to where they should be."""
+        """Return the orders and cancels that move the quotes to where they should be."""
         moved = 0.0 if self._value is None else look.value - self._value
         self._value = look.value
         self._moved2 += 0.1 * (min(moved * moved, 25.0 * self._moved2 + 1.0) - self._moved2)
@@ -140,7 +141,7 @@ class Maker(Agent):
         ]
 
     def _pick_off(self, look: Look, middle: float, half: float) -> Iterable[Intent]:
-        """Yield an order for what others offer at prices that are out of date, if they do."""
+        """Yield an order that takes the stale orders of others, if there are any."""
         margin = half * self.STALE
         full = self.inventory / self.inventory_max
         if look.ask < middle - margin and full < 1.0:
@@ -162,7 +163,7 @@ class Maker(Agent):
         full: float,
         held: dict[tuple[SideName, int], str],
     ) -> Iterable[Intent]:
-        """Yield new levels of a side before the old ones that they replace."""
+        """Yield the new levels of a side, then the cancels of those they replace."""
         loaded = full if side == BUY else -full
         eager = max(self.EAGER_MIN, 1.0 - max(0.0, loaded))
         sign = -1 if side == BUY else 1
@@ -190,14 +191,14 @@ class Maker(Agent):
 
 
 class Noise(Agent):
-    """Rests orders near the touch, loses patience, and sometimes takes, for reasons of its own."""
+    """Places orders near the touch, cancels some of them, and sometimes sends a market order."""
 
     TAKE = 0.16
     OPEN_TARGET = 12
     OPEN_MAX = 40
 
     def act(self, look: Look) -> list[Intent]:
-        """Return one order or one withdrawal."""
+        """Return one order or one cancel."""
         random = self.random
         side = self.choose_side()
         if random.random() < self.TAKE:
@@ -208,7 +209,7 @@ class Noise(Agent):
         return [Limit(side, self._price(look, side), self.some())]
 
     def _price(self, look: Look, side: SideName) -> int:
-        """Return a price at a heavy-tailed distance behind the touch, or just before it."""
+        """Return a price at a heavy-tailed distance behind the touch, or just inside the spread."""
         random = self.random
         gap = look.ask - look.bid
         dice = random.random()
@@ -221,7 +222,7 @@ class Noise(Agent):
         return max(1, look.bid - distance if side == BUY else look.ask + distance)
 
     def _least_wanted(self, look: Look) -> str:
-        """Return the farthest of its orders, or any."""
+        """Return the id of its order farthest from the mid price, or of a random one."""
         orders = self.orders
         if self.random.random() < 0.3:
             middle = (look.bid + look.ask) / 2
@@ -230,11 +231,11 @@ class Noise(Agent):
 
 
 class Trend(Agent):
-    """Follows the price: buys what has risen, and gets out when it does no longer."""
+    """Follows the price: takes a position in the direction of a trend, and closes it afterwards."""
 
     FAST_S, SLOW_S = 30.0, 300.0
     THRESHOLD = 1.2
-    """How many units times the root of ``FAST_S`` the averages must be apart."""
+    """How far apart the averages must be, in units times the square root of ``FAST_S``."""
 
     def __init__(self, random: Random, typical: int, inventory_max: int) -> None:
         super().__init__(random, typical, inventory_max)
@@ -244,7 +245,7 @@ class Trend(Agent):
         self._fast_s, self._slow_s = self.FAST_S * stretch, self.SLOW_S * stretch
 
     def act(self, look: Look) -> list[Intent]:
-        """Return a market order towards the position that the trend asks for, if there is one."""
+        """Return a market order towards the position that the trend calls for, or nothing."""
         middle = (look.bid + look.ask) / 2
         if not self._slow:
             self._fast = self._slow = middle
@@ -262,18 +263,18 @@ class Trend(Agent):
 
 
 class Large(Agent):
-    """Has much to buy or sell now and then, and works it: in slices, or at once in a sweep."""
+    """Works a large parent order now and then: in slices, or all at once in a sweep."""
 
     PAUSE_S = 1_200.0
     SLICE_PAUSE_S = 6.0
     PARENT = 12.0
-    """Mean size of a parent order, in typical ones."""
+    """Mean size of a parent order, in typical sizes."""
     SWEEPS = 0.3
-    """The share of parent orders that are swept."""
+    """The share of parent orders executed as a sweep."""
     SWEEP_SHARE_MAX = 0.3
-    """The most that a sweep takes of what it sees."""
+    """The largest share of the visible quantity that a sweep takes."""
     SWEEP_UNITS = 12.0
-    """How far a sweep reaches beyond the touch."""
+    """How far a sweep reaches beyond the touch, in units."""
 
     def __init__(self, random: Random, typical: int, inventory_max: int) -> None:
         super().__init__(random, typical, inventory_max)
@@ -282,7 +283,7 @@ class Large(Agent):
         self._side: SideName = BUY
 
     def act(self, look: Look) -> list[Intent]:
-        """Return the next slice, or nothing: mostly it waits."""
+        """Return the next slice, or nothing while it waits."""
         random = self.random
         if look.now_s < self._next_s:
             return []

@@ -1,4 +1,4 @@
-"""What can be changed of a market while it runs, and who must hear of it."""
+"""The settings that can be changed while a simulated market runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fastbook_cli.sim.settings import BOUNDS, Bounds, SimSettings, check
 
 
 class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What somebody wants to be otherwise; None: as it is. `running` False: the agents pause."""
+    """The settings to change; None leaves one as it is. With `running` False the agents pause."""
 
     rate: float | None = None
     volatility: float | None = None
@@ -18,7 +18,7 @@ class Change(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class State(msgspec.Struct, frozen=True):
-    """What holds now, as it is told; `bounds` are those of the numbers."""
+    """The current settings, and the `bounds` of the numeric ones."""
 
     rate: float
     volatility: float
@@ -27,9 +27,9 @@ class State(msgspec.Struct, frozen=True):
 
 
 class Control:
-    """The adjustable part of a market's settings.
+    """The adjustable settings of a running market.
 
-    `changed` is set at every change; whoever follows it clears it and reads the values.
+    Each change sets `changed`; the market clears it and reads the values.
     """
 
     def __init__(self, settings: SimSettings) -> None:
@@ -39,10 +39,10 @@ class Control:
         self.changed = asyncio.Event()
 
     def apply(self, change: Change) -> None:
-        """Change all that is asked for, or nothing.
+        """Apply the whole change, or nothing.
 
         Raises:
-            ValueError: a value is out of its bounds.
+            ValueError: a value is outside its bounds.
         """
         for name in _adjustable():
             value = getattr(change, name)
@@ -55,7 +55,7 @@ class Control:
         self.changed.set()
 
     def state(self) -> State:
-        """Return what holds now."""
+        """Return the current settings."""
         bounds = {name: b._asdict() for name, b in _adjustable().items()}
         return State(self.rate, self.volatility, self.running, bounds)
 

@@ -1,5 +1,8 @@
-"""The simulated market without a server: agents on an ``Exchange`` in this process, on a clock of
-their own. As fast as the machine; the same settings give the same events, byte for byte."""
+"""The simulated market without a server: agents on an ``Exchange`` in this process.
+
+Simulated time runs as fast as the machine allows. The same settings give the same events, byte for
+byte.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from fastbook_wire.commands import Add, Delete, NewOrder
 from fastbook_wire.words import SideName
 
 TIME_MS = 1_767_225_600_000
-"""When a simulated day begins: 2026-01-01."""
+"""The start of a simulated day: 2026-01-01."""
 TYPICAL_LOTS = 5_000
 DEFAULT = (InstrumentSpec.parse("BTC-USD:0.01:0.0001"),)
 
@@ -26,18 +29,18 @@ Watcher = Callable[[str, Sequence[ExchangeEvent]], None]
 
 
 class PublicBook:
-    """The book of a market in this process, as agents may see it."""
+    """The book of a market in this process, as its agents see it."""
 
     def __init__(self, book: fastbook.OrderBook) -> None:
         self._book = book
 
     def best(self) -> tuple[int | None, int | None]:
-        """Return the best bid and the best ask."""
+        """Return the best bid and the best ask; None for an empty side."""
         bid, ask = self._book.best_bid, self._book.best_ask
         return (bid[0] if bid else None), (ask[0] if ask else None)
 
     def depth(self, side: SideName, count: int) -> Sequence[tuple[int, int]]:
-        """Return (price, quantity) of the best levels of a side."""
+        """Return (price, quantity) of the `count` best levels of a side, best first."""
         bids, asks = self._book.depth(count)
         return bids if side == BUY else asks
 
@@ -45,7 +48,7 @@ class PublicBook:
 class Headless:
     """Simulated markets, one per instrument.
 
-    `watch` is called with the security and the events of each command, as they happen.
+    `watch` is called after each command with its security and its events.
     """
 
     def __init__(
@@ -59,7 +62,7 @@ class Headless:
         instruments = tuple(
             Instrument(i, s.security, s.tick, s.lot) for i, s in enumerate(specs, start=1)
         )
-        self.exchange = Exchange(_nothing_yet(instruments))
+        self.exchange = Exchange(_empty(instruments))
         self.commands = 0
         self.now_s = 0.0
         rate = settings.rate / len(instruments)
@@ -74,7 +77,7 @@ class Headless:
         self._watch = watch
 
     def run(self, until_s: float) -> None:
-        """Simulate up to a moment, in seconds since the beginning."""
+        """Simulate until `until_s` seconds after the start."""
         due = self._due
         while due[0][0] <= until_s:
             self.now_s, security = due[0]
@@ -125,7 +128,7 @@ class Headless:
 
 
 def _report(event: OrderReport) -> AgentReport:
-    """Return a report as an agent hears it; one with a ``ref`` answers an ``Add``."""
+    """Return a report for an agent; one with a ``ref`` replies to an ``Add``."""
     order = event.order
     rests = event.status == "open" or event.status == "partiallyFilled"
     filled = event.last_quantity or 0
@@ -137,7 +140,7 @@ def _report(event: OrderReport) -> AgentReport:
     return AgentReport(order.id, order.side, order.price or 0, event.remaining, rests, filled, slot)
 
 
-def _nothing_yet(instruments: tuple[Instrument, ...]) -> Recovered:
+def _empty(instruments: tuple[Instrument, ...]) -> Recovered:
     return Recovered(
         epoch=1,
         batch_no=0,

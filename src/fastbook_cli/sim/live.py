@@ -1,7 +1,8 @@
-"""The simulated market on a server: its agents as ordinary clients of the public endpoint.
+"""The simulated market on a server: its agents are ordinary clients of the public endpoint.
 
-One connection sees (the client library's: books, trades), and one per agent acts. The agents' time
-runs only while they can act: it stands still while the server is away or the control says so.
+One connection of the client library follows books and trades; each agent trades on a connection of
+its own. Simulated time passes only while the agents can trade: it stops while the server is down or
+the market is paused.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ import heapq
 import logging
 from collections.abc import AsyncIterator, Callable, Collection
 
+from fastbook_cli.errors import CommandError
 from fastbook_cli.sim.control import Control
-from fastbook_cli.sim.seat import Seat, withdraw
+from fastbook_cli.sim.live_security import Venue
+from fastbook_cli.sim.seat import Seat, cancel_orders
 from fastbook_cli.sim.settings import SimSettings
-from fastbook_cli.sim.venue import Venue
 from fastbook_client.backoff import Backoff
 from fastbook_client.errors import ConnectionClosed, FastbookError
 from fastbook_client.events import Disconnected, Resynced
@@ -25,21 +27,21 @@ from fastbook_wire.frames import InstrumentView, Trades
 log = logging.getLogger(__name__)
 
 BEHIND_S = 0.25
-"""A schedule that is later than this is given up, not caught up with."""
-WITHDRAW_S = 2.0
-"""How long a stop waits until the agents' orders are out of the books."""
+"""A schedule that lags by more is moved to the present instead of being caught up with."""
+CANCEL_S = 2.0
+"""How long a stop waits for the cancels of the agents' orders."""
 BACKOFF = Backoff(first_s=0.25, max_s=5.0)
 
 
-class SimError(OSError):
-    """The simulated market cannot go on."""
+class SimError(CommandError):
+    """There is nothing to trade, or the connection is lost for good."""
 
 
 class Live:
     """A simulated market on the server at `url`.
 
-    `securities`: those to trade; none: all that are open. `control` is asked for rate and
-    volatility, now and later.
+    It trades `securities`, or every open one if there are none. `control` sets rate and volatility
+    and may change them later.
     """
 
     def __init__(
@@ -56,35 +58,35 @@ class Live:
 
     @property
     def securities(self) -> tuple[str, ...]:
-        """What is traded; none before it has begun."""
+        """The securities traded; none before the start."""
         return tuple(self._venues)
 
     @property
     def commands(self) -> int:
-        """How many commands have been sent."""
+        """The number of commands sent."""
         return sum(seat.commands for seat in self._seats)
 
     @property
     def refused(self) -> int:
-        """How many of them were refused."""
+        """The number of commands refused."""
         return sum(seat.refused for seat in self._seats)
 
     async def run(self, started: Callable[[], None] = lambda: None) -> None:
-        """Trade; ends when it is cancelled, with all orders withdrawn if the server answers.
+        """Trade until cancelled, then cancel all orders if the server still answers.
 
-        `started` is called when the agents begin.
+        `started` is called when the agents start.
 
         Raises:
-            SimError: there is nothing to trade, or no connection any more for good.
-            FastbookError: a first connection was refused (in an ExceptionGroup perhaps).
+            SimError: there is nothing to trade, or the connection is lost for good.
+            FastbookError: a first connection was refused; it may be in an ExceptionGroup.
         """
         async with connect(self._url, reconnect=BACKOFF) as market:
             await self._meet(market)
             async with self._seated():
                 for seat in self._seats:
                     await seat.connected.wait()
-                watching = asyncio.create_task(self._watch(market), name="the agents' eye")
-                trading = asyncio.create_task(self._trade(), name="the agents")
+                watching = asyncio.create_task(self._watch(market), name="market data")
+                trading = asyncio.create_task(self._trade(), name="agents")
                 started()
                 try:
                     await asyncio.wait((watching, trading), return_when=asyncio.FIRST_COMPLETED)
@@ -93,11 +95,11 @@ class Live:
                             task.result()
                 finally:
                     trading.cancel()
-                    await withdraw(self._seats, WITHDRAW_S)
+                    await cancel_orders(self._seats, CANCEL_S)
                     watching.cancel()
 
     async def _meet(self, market: Market) -> None:
-        """Follow what is to be traded, and begin where each market stands."""
+        """Subscribe to the securities to trade, and start each market from its current price."""
         chosen = self._choose(market.instruments)
         rate = self._control.rate / len(chosen)
         for instrument in chosen:
@@ -121,17 +123,18 @@ class Live:
                 names = ", ".join(list(instruments)[:10])
                 raise SimError(f"security: expected one of {names}, got {security!r}")
             if instruments[security].status != "open":
-                raise SimError(f"security: {security} is {instruments[security].status}")
+                status = instruments[security].status
+                raise SimError(f"security: expected an open one, got {security}, which is {status}")
         if self._wanted:
             return [instruments[security] for security in dict.fromkeys(self._wanted)]
         chosen = [i for i in instruments.values() if i.status == "open"]
         if not chosen:
-            raise SimError("the server trades nothing: no instrument is open")
+            raise SimError("expected at least one open security on the server, got none")
         return chosen
 
     @contextlib.asynccontextmanager
     async def _seated(self) -> AsyncIterator[None]:
-        """Keep every agent connected while the block runs."""
+        """Keep all agents connected while the block runs."""
         async with asyncio.TaskGroup() as connections:
             tasks = [
                 connections.create_task(seat.stay_connected(BACKOFF), name="agent")
@@ -143,10 +146,10 @@ class Live:
                 for task in tasks:
                     task.cancel()
 
-    # ---- what is seen -------------------------------------------------------------------------
+    # ---- market data --------------------------------------------------------------------------
 
     async def _watch(self, market: Market) -> None:
-        """Hand every trade to its venue.
+        """Pass each public trade to its venue.
 
         Raises:
             SimError: the connection is lost for good.
@@ -158,16 +161,16 @@ class Live:
                         for trade in event.trades:
                             self._venues[security].traded(trade.price)
                     case Disconnected():
-                        log.warning("the connection is lost: %s", event.reason)
+                        log.warning("connection lost: %s", event.reason)
                     case Resynced():
-                        log.warning("the connection is back")
+                        log.warning("connected again")
         except (FastbookError, ConnectionClosed) as error:
-            raise SimError(f"no connection any more: {error}") from None
+            raise SimError(f"the connection is lost for good: {error}") from None
 
-    # ---- what is done -------------------------------------------------------------------------
+    # ---- trading ------------------------------------------------------------------------------
 
     async def _trade(self) -> None:
-        """Let the agents act when they are due, for ever."""
+        """Let the agents act when they are due; never returns."""
         loop = asyncio.get_running_loop()
         speed = self._settings.speed
         self._origin_s = loop.time()
@@ -183,12 +186,12 @@ class Live:
             elif late_s > BEHIND_S:
                 self._origin_s += late_s
             if not self._act(security, due_s):
-                await asyncio.sleep(0.01)  # for the answers that it waits for, or a connection
+                await asyncio.sleep(0.01)  # until its replies arrive, or a connection
             else:
                 await asyncio.sleep(0)
 
     async def _obey(self) -> None:
-        """Take over what the control says; stand still as long as it says so."""
+        """Apply the changes of the control; wait as long as it pauses the market."""
         control = self._control
         if not control.changed.is_set():
             return
@@ -209,7 +212,7 @@ class Live:
             venue.scene.tune(rate=rate, volatility=self._control.volatility, now_s=now_s)
 
     def _act(self, security: str, due_s: float) -> bool:
-        """Let whoever is due act; return False if that was not possible."""
+        """Let the agent that is due act; return whether it could."""
         venue = self._venues[security]
         if not venue.book.is_synced:
             return False

@@ -1,4 +1,4 @@
-"""The market of one security: who acts when, and on what belief. Pure: time and book are given."""
+"""The agents of one security: which acts when, and what it sees. Pure: time and book are given."""
 
 from __future__ import annotations
 
@@ -6,30 +6,30 @@ from bisect import bisect
 from itertools import accumulate
 from random import Random
 
+from fastbook_cli.sim.activity_and_value import Activity, Value
 from fastbook_cli.sim.agents import Agent, Large, Maker, Noise, Trend
 from fastbook_cli.sim.settings import SimSettings
-from fastbook_cli.sim.weather import Activity, Value
 from fastbook_cli.sim.words import AgentReport, Intent, Look, VisibleBook
 
 START_TICKS = 10_000
-"""Where a market begins that has neither a book nor a trade."""
+"""The first price of a market with neither orders nor trades."""
 
 CALLS = {Maker: 0.45, Noise: 0.43, Trend: 0.07, Large: 0.05}
-"""How often each kind is called, as a share of all calls."""
+"""The share of each kind of agent in all calls."""
 INVENTORY_MAX = {Maker: 60, Noise: 30, Trend: 15, Large: 60}
-"""What an agent of each kind aims to stay within, in typical sizes."""
+"""The inventory that an agent of each kind aims to stay within, in typical order sizes."""
 MEMORY = 0.002
-"""The weight of the newest call in what calls are thought to cost and to cause."""
+"""The weight of the newest call in the moving averages of commands and trades per call."""
 CALLS_MIN_PER_S = 1e-3
 
 
 class Scene:
     """The agents of one security, and the times at which they act.
 
-    A driver waits until `due_s`, asks `call` for who acts, and `decide` for what they want; it
-    tells `hear` and `traded` what comes of it. The same settings and the same answers give the
-    same decisions. `rate` is in commands per second; `start` is the first value in ticks,
-    `typical` the size of an ordinary order in lots.
+    A driver waits until `due_s`, gets the acting agent from `call` and its commands from `decide`,
+    and reports the outcome by `hear` and `traded`. The same settings and the same outcomes give the
+    same decisions. `rate` is in commands per second, `start` is the first value in ticks, `typical`
+    the typical order size in lots.
     """
 
     def __init__(
@@ -53,26 +53,26 @@ class Scene:
         self._value = Value(chance("value"), float(start), settings.volatility / 100)
         self._rate = rate
         self._middle = float(start)
-        self._cost = 3.0  # commands per call, as they come
-        self._trades = 0.15  # trades per call, as they come
+        self._cost = 3.0  # commands per call, a moving average
+        self._trades = 0.15  # trades per call, a moving average
         self._opening = list(reversed(range(len(self.agents))))
         self.due_s = 0.0
 
     @property
     def value(self) -> float:
-        """What the market makers believe the security to be worth, in ticks."""
+        """The fair value in the eyes of the market makers, in ticks."""
         return self._value.ticks
 
     @property
     def activity(self) -> float:
-        """How busy the market is, 1 on average."""
+        """How busy the market is; averages 1."""
         return self._activity.level
 
     def tune(self, *, rate: float, volatility: float, now_s: float) -> None:
-        """Go on with another rate and another volatility, in per cent of a day.
+        """Change the rate and the volatility, which is per day, in per cent.
 
-        `now_s` is not before the last call. The next call is drawn anew: at a low rate the old one
-        could be far away.
+        `now_s` is not before the last call. The time of the next call is drawn again: at a low rate
+        the previous one could be far off.
         """
         self._rate = rate
         self._value.volatility = volatility / 100
@@ -80,9 +80,9 @@ class Scene:
             self.due_s = now_s + self._wait_s()
 
     def call(self) -> int:
-        """Return the number of the agent that acts at `due_s`, and set the next time.
+        """Return the number of the agent that acts at `due_s`, and set `due_s` for the next one.
 
-        At the beginning everybody comes once, the market makers first.
+        At the start each agent acts once, market makers first.
         """
         now_s = self.due_s
         strength = self._value.advance(now_s, self._activity.advance(now_s))
@@ -94,7 +94,7 @@ class Scene:
         return bisect(self._weights, self._random.random() * self._weights[-1])
 
     def decide(self, number: int, book: VisibleBook, now_s: float) -> list[Intent]:
-        """Return what agent `number` wants, in order."""
+        """Return the intents of agent `number`, in order."""
         value, unit = self._value.ticks, self._value.unit
         bid, ask = book.best()
         if bid is None:
@@ -109,11 +109,11 @@ class Scene:
         return intents
 
     def hear(self, number: int, report: AgentReport) -> None:
-        """Tell agent `number` what has become of an order of its own."""
+        """Report the state of one of its orders to agent `number`."""
         self.agents[number].hear(report)
 
     def traded(self, price: int) -> None:
-        """See a public trade, of whomever."""
+        """Take note of a public trade by anybody."""
         self._value.traded(price - self._middle)
         self._trades += MEMORY
         self._activity.traded(self._calls_per_s() * self._trades)

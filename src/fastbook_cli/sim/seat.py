@@ -1,9 +1,9 @@
-"""One agent's connection to a server: what it wants goes out, what has become of it comes in.
+"""One agent's connection to a server: sends its intents, hears what became of its orders.
 
-A seat is a client with nothing that others have not. It acts only while every command of its own
-has been answered; it is quiet as long as the server asks for; after a loss it comes back as the
-same user. Orders bear no client order ids: agents do not repeat themselves, and the server would
-have to remember millions of ids a day.
+A seat is a client without privileges. It sends only once all its previous commands have been
+answered, pauses for as long as the server asks, and resumes the same user after a lost connection.
+Its orders carry no client order ids: agents never send an order twice, and the server would have to
+remember millions of ids a day.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from fastbook_cli.sim.venue import Venue
+from fastbook_cli.sim.live_security import Venue
 from fastbook_cli.sim.words import BUY, AgentReport, Cancel, Intent, Limit
 from fastbook_client.backoff import Backoff
 from fastbook_client.connection import Connection, dial
@@ -27,23 +27,23 @@ from fastbook_wire.frames import DeletedAll, Error, OrderFrame, OrdersFrame, Ser
 log = logging.getLogger(__name__)
 
 PAUSE_S = 1.0
-"""How long a refusal that others must end (halted, too_many_orders) keeps an agent quiet."""
+"""How long an agent pauses after a refusal that names no time, such as halted."""
 LIVED_S = 1.0
-"""A connection that held so long was none of a row of failures."""
+"""A connection that lasted this long ends a series of failures."""
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(ServerFrame).decode
 
 
 class _Placed(NamedTuple):
-    """A command that waits for its answer; `intent` None: ``deleteAll``."""
+    """A command that waits for its reply; without `intent` it is a ``deleteAll``."""
 
     venue: Venue | None
     intent: Intent | None
 
 
 class Seat:
-    """The connection of agent `number` of every venue."""
+    """The connection of agent `number`, for all venues."""
 
     def __init__(self, number: int, url: str, venues: Mapping[str, Venue]) -> None:
         self._number = number
@@ -57,19 +57,19 @@ class Seat:
         self._refs = 0
         self._changed = asyncio.Event()
         self.connected = asyncio.Event()
-        """Set when it has been connected for the first time."""
+        """Set on the first connection."""
         self.commands = 0
         self.refused = 0
 
-    # ---- what goes out ------------------------------------------------------------------------
+    # ---- sending ------------------------------------------------------------------------------
 
     def may_act(self, now_s: float) -> bool:
-        """Whether it is connected, has all its answers, and was not asked to wait."""
+        """Return whether it is connected, has all its replies, and is not pausing."""
         ready = self._connection is not None and self._listed and not self._sent
         return ready and now_s >= self._quiet_until_s
 
     def send(self, venue: Venue, intents: Iterable[Intent]) -> None:
-        """Send what the agent wants, in one write; a lost connection loses it."""
+        """Send the agent's intents in one write; they are dropped without a connection."""
         if self._connection is None:
             return
         payloads = []
@@ -79,8 +79,8 @@ class Seat:
         self._connection.send_many(payloads)
         self.commands += len(payloads)
 
-    async def withdraw(self) -> None:
-        """Take all its orders out of the books, and wait until they are."""
+    async def cancel_orders(self) -> None:
+        """Cancel all its orders, and wait for the reply."""
         if self._connection is None:
             return
         ref = self._next(_Placed(None, None))
@@ -97,10 +97,10 @@ class Seat:
     # ---- the connection -----------------------------------------------------------------------
 
     async def stay_connected(self, backoff: Backoff) -> None:
-        """Connect, and again whenever the connection is lost; returns never.
+        """Connect, and reconnect whenever the connection is lost; never returns.
 
         Raises:
-            ConnectError: the very first connection was refused.
+            ConnectError: the first connection was refused.
         """
         loop = asyncio.get_running_loop()
         failures = 0
@@ -128,7 +128,7 @@ class Seat:
         self._user = (connection.user_id, connection.resume_token)
         self._connection = connection
         self.connected.set()
-        self._listed = not same  # whoever is resumed is told of their orders first
+        self._listed = not same  # a resumed session starts with the list of its open orders
         if not same:
             self._forget()
 
@@ -141,10 +141,10 @@ class Seat:
         for venue in self._venues.values():
             venue.scene.agents[self._number].orders.clear()
 
-    # ---- what comes in ------------------------------------------------------------------------
+    # ---- receiving ----------------------------------------------------------------------------
 
     def take(self, frame: ServerFrame) -> None:
-        """Note what the server says."""
+        """Handle a frame of the server."""
         match frame:
             case OrderFrame():
                 self._take_order(frame)
@@ -183,7 +183,7 @@ class Seat:
     def _refused(self, frame: OrderFrame, sent: _Placed | None) -> None:
         match sent:
             case _Placed(Venue() as venue, Cancel(order_id)) if frame.code == "unknown_order":
-                gone = AgentReport(order_id, BUY, 0, 0, rests=False)  # it has just been filled
+                gone = AgentReport(order_id, BUY, 0, 0, rests=False)  # filled meanwhile
                 venue.scene.hear(self._number, gone)
             case _:
                 self._pause(frame)
@@ -191,11 +191,11 @@ class Seat:
     def _pause(self, frame: OrderFrame | Error) -> None:
         pause_s = (frame.retry_after_ms or 0) / 1_000 or PAUSE_S
         self._quiet_until_s = asyncio.get_running_loop().time() + pause_s
-        log.info("agent %d is asked to wait: %s: %s", self._number, frame.code, frame.message)
+        log.info("agent %d pauses: %s: %s", self._number, frame.code, frame.message)
 
 
-async def withdraw(seats: Iterable[Seat], timeout_s: float) -> None:
-    """Take everybody's orders out of the books, as far as that can be done soon."""
+async def cancel_orders(seats: Iterable[Seat], timeout_s: float) -> None:
+    """Cancel the orders of all agents, as far as the server replies in time."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(timeout_s):
-            await asyncio.gather(*(seat.withdraw() for seat in seats))
+            await asyncio.gather(*(seat.cancel_orders() for seat in seats))

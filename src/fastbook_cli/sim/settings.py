@@ -1,4 +1,4 @@
-"""What can be set of a simulated market, with its bounds; `rate` and `volatility` while it runs."""
+"""The settings of a simulated market and their bounds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 
 
 class Bounds(NamedTuple):
-    """The least and the largest value of a setting, both inclusive."""
+    """The smallest and the largest legal value of a setting."""
 
     min: float
     max: float
@@ -26,14 +26,14 @@ BOUNDS: dict[str, Bounds] = {
 
 
 class SimSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """A simulated market.
+    """The settings of a simulated market.
 
-    `rate` is in commands per second of all agents on all securities together, `volatility` the
-    standard deviation of a day's return in per cent, `speed` how many seconds of the market pass
-    in one of ours. `makers`, `noise`, `trend` and `large` count the agents of each kind.
+    `rate` is in commands per second, over all agents and securities. `volatility` is the standard
+    deviation of the daily return, in per cent. `speed` is simulated seconds per second. `makers`,
+    `noise`, `trend` and `large` count the agents of each kind.
 
     Raises:
-        ValueError: a value is out of its ``BOUNDS``; the message says which.
+        ValueError: a value is outside its ``BOUNDS``; the message names it.
     """
 
     rate: float = 60.0
@@ -51,10 +51,10 @@ class SimSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def check(name: str, value: float, bounds: Bounds) -> None:
-    """Hold a value to its bounds; NaN is in none.
+    """Check a value against its bounds. NaN fails.
 
     Raises:
-        ValueError: it is outside.
+        ValueError: the value is outside.
     """
     if not bounds.min <= value <= bounds.max:
         raise ValueError(f"{name}: expected {bounds.min:g} to {bounds.max:g}, got {value:g}")

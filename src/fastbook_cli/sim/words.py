@@ -1,4 +1,4 @@
-"""What agents see and what they want: values. Prices are in ticks, quantities in lots."""
+"""What agents see and what they ask for, as values. Prices are in ticks, quantities in lots."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SELL: SideName = "ask"
 
 
 class Limit(NamedTuple):
-    """Bring a limit order; `slot` is the agent's own name for it, `ioc`: it must not rest."""
+    """Place a limit order. `slot` is the agent's own label for it; an `ioc` order never rests."""
 
     side: SideName
     price: int
@@ -23,14 +23,14 @@ class Limit(NamedTuple):
 
 
 class VisibleMarket(NamedTuple):
-    """Bring a market order."""
+    """Place a market order."""
 
     side: SideName
     quantity: int
 
 
 class Cancel(NamedTuple):
-    """Withdraw an open order."""
+    """Cancel an open order."""
 
     order_id: str
 
@@ -48,10 +48,11 @@ class Resting(NamedTuple):
 
 
 class AgentReport(NamedTuple):
-    """What has become of an order of one agent.
+    """The state of one agent's order.
 
-    `filled` is what was filled since the report before; `slot` is that of the ``Limit`` whose
-    reply this is, -1 in later reports. `rests`: it is in the book, with `remaining`.
+    `filled` is the quantity filled since the previous report. `slot` is the label of the ``Limit``
+    that this report replies to, -1 in later reports. An order that `rests` is in the book with
+    `remaining`.
     """
 
     order_id: str
@@ -67,19 +68,19 @@ class VisibleBook(Protocol):
     """The public book of one security, as a client sees it."""
 
     def best(self) -> tuple[int | None, int | None]:
-        """Return the best bid and the best ask; None: there is none."""
+        """Return the best bid and the best ask; None for an empty side."""
 
     def depth(self, side: SideName, count: int) -> Sequence[tuple[int, int]]:
-        """Return (price, quantity) of the best levels of a side, best first."""
+        """Return (price, quantity) of the `count` best levels of a side, best first."""
 
 
 @dataclass(slots=True)
 class Look:
     """What an agent sees when it acts.
 
-    `bid` and `ask` are the best prices; where a side is empty, what would be natural. `value` is
-    the belief that the market makers share; the others do not look at it. `unit` is how far the
-    value usually moves in a second, at least a tick: what is near in this market.
+    `bid` and `ask` are the best prices, or prices around the value where a side is empty. `value`
+    is the fair value in the eyes of the market makers; the other agents ignore it. `unit` is how
+    far the value typically moves in a second, at least one tick: the scale of "near" here.
     """
 
     now_s: float

@@ -1,1 +1,1 @@
-"""A market in a terminal: what is shown, how it is drawn, and ``fastbook top``."""
+"""A market in a terminal: the state shown, its drawing, and ``fastbook top``."""

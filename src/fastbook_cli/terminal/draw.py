@@ -1,6 +1,6 @@
-"""A market drawn for a terminal: a ladder with depth bars and the tape, or one line.
+"""A market drawn for a terminal: a ladder with depth bars and the latest trades, or one line.
 
-Pure drawing: a ``MarketWatch`` and the size of the terminal in, something to print out.
+Pure drawing: takes a ``MarketWatch`` and the size of the terminal, returns what to print.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from fastbook_wire.frames import LevelView, TradeView
 
 BID, ASK, DIM = "green", "red", "bright_black"
 HEAD_ROWS, FOOT_ROWS, FRAME_ROWS = 1, 3, 3
-"""Rows that are not the ladder's: the head line, the foot, a panel's frame and column heads."""
+"""Rows beside the price levels: the head line, the foot, a panel's frame and column heads."""
 FIGURES_ROWS = 1
-"""Of the foot: all of it where no lines stand below the figures."""
+"""Rows of a foot that has only the figures."""
 WIDTH_MIN, HEIGHT_MIN = 64, 14
 TAPE_COLUMNS, TAPE_COLUMNS_MAX = 20, 44
-"""Of the tape: what it takes beside price and amount, and what it makes good use of."""
+"""Columns of the trades: beside price and amount, and the most that they make use of."""
 ROWS_BESIDE = HEAD_ROWS + FIGURES_ROWS + FRAME_ROWS + 1
-"""Rows of a screen without lines below the figures that are no price level; one is the spread."""
+"""Rows of a screen that are not price levels, if its foot has only the figures."""
 LADDER_COLUMNS = 10
-"""Of the ladder: what it takes beside price, amount and bars."""
+"""Columns of the ladder beside price, amount and bars."""
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
@@ -46,7 +46,8 @@ def screen(
 ) -> RenderableType:
     """Return the whole screen of `size` (columns, rows).
 
-    `foot` are up to two lines below the figures; `depth` bounds the rows per side (0: what fits).
+    `foot` holds up to two lines below the figures; `depth` bounds the rows per side (0: as many as
+    fit).
     """
     columns, rows = size
     if columns < WIDTH_MIN or rows < HEIGHT_MIN:
@@ -55,7 +56,7 @@ def screen(
     inside = rows - HEAD_ROWS - foot_rows - FRAME_ROWS
     price, amount = _widths(watch)
     ladder_columns = min(
-        columns - (price + amount + TAPE_COLUMNS),  # the tape must not lose a sign
+        columns - (price + amount + TAPE_COLUMNS),  # never cut a character of the trades
         max(columns * 55 // 100, columns - TAPE_COLUMNS_MAX),
     )
     levels = min(inside - 1, 2 * depth) if depth else inside - 1
@@ -102,7 +103,7 @@ def _foot(watch: MarketWatch, now_s: float, lines: Sequence[Text], columns: int)
     round_trip = watch.round_trip_ms()
     if round_trip is not None:
         named.append(("round trip", f"{round_trip[1]:.1f} ms, p99 {round_trip[2]:.1f}"))
-    for dispensable in ("bought", "trades", "seq"):  # rather none than half a figure
+    for dispensable in ("bought", "trades", "seq"):  # drop whole figures until the rest fit
         if sum(len(f"{name} {value}   ") for name, value in named) <= columns:
             break
         named = [(name, value) for name, value in named if name != dispensable]
@@ -136,7 +137,7 @@ def _ladder(watch: MarketWatch, levels: int, columns: int, unicode: bool) -> Ren
 
 
 def _widths(watch: MarketWatch) -> tuple[int, int]:
-    """Return how many columns the longest price and the longest amount take."""
+    """Return the width of the longest price and of the longest amount."""
     rows: tuple[LevelView | TradeView, ...] = (*watch.asks, *watch.bids, *watch.trades)
     price = max((len(watch.price(row.price)) for row in rows), default=0)
     amount = max((len(watch.amount(row.amount)) for row in rows), default=0)
@@ -205,7 +206,7 @@ def clock_time(time_ms: int) -> str:
 
 
 def line(watch: MarketWatch, now_s: float) -> str:
-    """Return the market in one plain line: what a log, a pipe or a tiny terminal gets."""
+    """Return the market in one plain line, for logs, pipes and tiny terminals."""
     commands, trades = watch.rates(now_s)
     parts = [watch.security, f"seq {watch.seq}"]
     for name, rows in (("bid", watch.bids), ("ask", watch.asks)):
@@ -221,5 +222,5 @@ def line(watch: MarketWatch, now_s: float) -> str:
 
 def farewell(watch: MarketWatch) -> str:
     """Return the last line of a demo."""
-    seen = f"{watch.trades_seen:,} trades, at seq {watch.seq:,}"
+    seen = f"{watch.trades_seen:,} trades at seq {watch.seq:,}"
     return f"fastbook {__version__}: stopped after {seen}"

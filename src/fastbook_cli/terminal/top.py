@@ -1,4 +1,4 @@
-"""``fastbook top``: a market's book, tape, rates and round trips in a terminal, or as JSON."""
+"""``fastbook top``: book, trades, rates and round trips in a terminal, or as JSON."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from textual.app import App, ComposeResult
 from textual.binding import BindingType
 from textual.widgets import Static
 
+from fastbook_cli.errors import CommandError, NoServerError
+from fastbook_cli.output import abandon_stdout
 from fastbook_cli.terminal import draw
 from fastbook_cli.terminal.watch import MarketWatch
 from fastbook_client.errors import ConnectionClosed, FastbookError
@@ -25,15 +27,15 @@ PING_S = 1.0
 REDRAW_S = 0.125
 LINE_S = 1.0
 SETTLE_S = 1.0
-"""How long ``--once`` gathers rates and a round trip before it prints."""
+"""How long to measure rates and a round trip before the first line."""
 DEPTH_MAX = 500
 DEPTH_FIRST = 10
-"""Where counting rows begins after as many as fit."""
+"""The number of rows that the first step from "as many as fit" starts at."""
 TRADES_PRINTED = 10
 
 
 class TopOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What to show: of which server and security, and how many rows per side (0: what fits)."""
+    """What to show: server, security (None: the first), rows per side (0: as many as fit)."""
 
     url: str
     security: str | None = None
@@ -41,7 +43,7 @@ class TopOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Following:
-    """A connection, and what it has told of the security that is being shown."""
+    """A connection, and the state of the security shown."""
 
     def __init__(self, url: str, market: Market) -> None:
         self._url = url
@@ -51,7 +53,7 @@ class Following:
         self.trouble: str | None = None
 
     async def read(self) -> None:
-        """Take what is told, until the connection has ended for good."""
+        """Take the market's events until the connection is lost for good."""
         now = asyncio.get_running_loop().time
         async for event in self._market:
             if isinstance(event, Disconnected):
@@ -63,14 +65,14 @@ class Following:
     async def ping(self) -> None:
         """Measure a round trip each second."""
         while True:
-            started_s = time.perf_counter()  # a loop's own clock may know whole milliseconds only
-            with suppress(FastbookError):  # while there is no connection
+            started_s = time.perf_counter()  # a loop's clock may tick in whole milliseconds
+            with suppress(FastbookError):  # not connected
                 await self._market.ping()
                 self.watch.answered((time.perf_counter() - started_s) * 1_000)
             await asyncio.sleep(PING_S)
 
     async def show(self, security: str) -> None:
-        """Follow another security instead of this one."""
+        """Show another security instead of this one."""
         before = self.watch.security
         if security == before:
             return
@@ -79,7 +81,7 @@ class Following:
         await self._market.unsubscribe("book", before)
 
     def next_security(self) -> str:
-        """Return the security after this one, and after the last one the first."""
+        """Return the security after this one; the first follows the last."""
         return self.names[(self.names.index(self.watch.security) + 1) % len(self.names)]
 
 
@@ -88,23 +90,26 @@ async def following(options: TopOptions) -> AsyncIterator[Following]:
     """Connect, and follow the market within the context.
 
     Raises:
-        FastbookError, OSError: there is no such server, or it refused us.
+        NoServerError: no server answers at the URL, or it refused or closed the connection.
     """
-    async with connect(options.url, security=options.security) as market:
-        followed = Following(options.url, market)
-        reading = asyncio.create_task(followed.read())
-        pinging = asyncio.create_task(followed.ping())
-        try:
-            yield followed
-        finally:
-            for task in (reading, pinging):
-                task.cancel()
-                with suppress(asyncio.CancelledError, ConnectionClosed):
-                    await task
+    try:
+        async with connect(options.url, security=options.security) as market:
+            followed = Following(options.url, market)
+            reading = asyncio.create_task(followed.read())
+            pinging = asyncio.create_task(followed.ping())
+            try:
+                yield followed
+            finally:
+                for task in (reading, pinging):
+                    task.cancel()
+                    with suppress(asyncio.CancelledError, ConnectionClosed):
+                        await task
+    except FastbookError as error:
+        raise NoServerError(f"{options.url}: {error}") from None
 
 
 def state(watch: MarketWatch, now_s: float, depth: int) -> dict[str, Any]:
-    """Return what is shown as JSON has it; rates per second, times in milliseconds."""
+    """Return the state shown, for JSON; rates are per second, times in milliseconds."""
     commands, trades = watch.rates(now_s)
     asks, bids = (side[: depth or None] for side in (watch.asks, watch.bids))
     round_trip = watch.round_trip_ms()
@@ -126,8 +131,20 @@ def state(watch: MarketWatch, now_s: float, depth: int) -> dict[str, Any]:
     }
 
 
-async def print_out(options: TopOptions, *, once: bool, as_json: bool) -> None:
-    """Print the market each second, or `once`: as JSON lines, or as a terminal would show it."""
+async def print_out(options: TopOptions, *, once: bool, as_json: bool) -> int:
+    """Print the market once or each second, as JSON or as text; return the exit code.
+
+    Raises:
+        NoServerError: no server answers at the URL, or it refused or closed the connection.
+    """
+    try:
+        await _print_out(options, once=once, as_json=as_json)
+    except BrokenPipeError:
+        abandon_stdout()
+    return 0
+
+
+async def _print_out(options: TopOptions, *, once: bool, as_json: bool) -> None:
     loop = asyncio.get_running_loop()
     console = Console(highlight=False)
     async with following(options) as followed:
@@ -151,7 +168,7 @@ async def print_out(options: TopOptions, *, once: bool, as_json: bool) -> None:
 
 
 class Top(App[None]):
-    """The interactive view. Keys are in the last line; drawing is `draw.screen`'s."""
+    """The interactive view; `draw.screen` draws it, with the keys in its foot."""
 
     CSS = "Static { width: 100%; height: 100%; }"
     ENABLE_COMMAND_PALETTE = False
@@ -172,14 +189,14 @@ class Top(App[None]):
         self._options = options
         self._followed: Following | None = None
         self._stopped = asyncio.Event()
-        self.failure: BaseException | None = None
+        self.failure: Exception | None = None
 
     def compose(self) -> ComposeResult:
-        """Fill the screen with one drawing."""
+        """Fill the screen with one widget."""
         yield Static(id="market")
 
     def on_mount(self) -> None:
-        """Connect, and redraw from the latest state."""
+        """Connect, and start to redraw."""
         self.run_worker(self._follow(), exclusive=True, exit_on_error=False)
         self.set_interval(REDRAW_S, self.redraw)
 
@@ -188,12 +205,12 @@ class Top(App[None]):
             async with following(self._options) as followed:
                 self._followed = followed
                 await self._stopped.wait()
-        except (FastbookError, OSError) as error:
+        except (CommandError, OSError) as error:
             self.failure = error
             self.exit(return_code=1)
 
     def redraw(self) -> None:
-        """Show the latest state, unless it is paused."""
+        """Show the latest state, unless paused."""
         if not self.paused:
             self._draw()
 
@@ -215,7 +232,7 @@ class Top(App[None]):
         return keys, Text("paused" if self.paused else "", style="bold yellow")
 
     def action_pause(self) -> None:
-        """Hold the picture, which says so, or let it go on."""
+        """Freeze the screen, or resume."""
         self.paused = not self.paused
         self._draw()
 
@@ -234,18 +251,19 @@ class Top(App[None]):
                 await self._followed.show(self._followed.next_security())
 
     async def action_quit(self) -> None:
-        """Give the terminal back."""
+        """Leave, and restore the terminal."""
         self._stopped.set()
         self.exit()
 
 
-async def run(options: TopOptions) -> None:
-    """Show the market until it is quit.
+async def run(options: TopOptions) -> int:
+    """Show the market until the user quits; return the exit code of the process.
 
     Raises:
-        FastbookError, OSError: there is no such server, it refused us, or it has ended it.
+        NoServerError: no server answers at the URL, or it refused or closed the connection.
     """
     app = Top(options)
     await app.run_async()
     if app.failure is not None:
         raise app.failure
+    return 0

@@ -1,6 +1,6 @@
-"""What a terminal shows of one security: the latest book, the last trades, how fast it goes.
+"""The state of one security that a terminal shows: the book, the last trades, the rates.
 
-``MarketWatch`` is fed with the events of a client and never does I/O; ``draw`` draws it.
+``MarketWatch`` takes the events of a client and does no I/O; ``draw`` draws it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ ROUND_TRIPS_KEPT = 120
 
 
 class MarketWatch:
-    """The latest state of one security; ``url`` is where it comes from, as people open it."""
+    """The latest state of one security; ``url`` is the server's page."""
 
     def __init__(self, url: str, security: str, welcome: Welcome) -> None:
         terms = next(i for i in welcome.instruments if i.security == security)
@@ -34,13 +34,13 @@ class MarketWatch:
         self.trades: deque[TradeView] = deque(maxlen=TRADES_KEPT)
         self.trades_seen = 0
         self.bought_seen = 0
-        self.heard_s: float | None = None  # when there was news last, monotonic
+        self.heard_s: float | None = None  # time of the last event, monotonic
         self._opened = False
         self._samples: deque[tuple[float, int, int]] = deque()  # (monotonic s, seq, trades seen)
         self._round_trips_ms: deque[float] = deque(maxlen=ROUND_TRIPS_KEPT)
 
     def take(self, event: Event, now_s: float) -> None:
-        """Note an event; `now_s` is monotonic."""
+        """Take an event; `now_s` is monotonic."""
         if not isinstance(event, AggOrderBook | Trades) or event.security != self.security:
             return
         self.heard_s = now_s
@@ -51,7 +51,7 @@ class MarketWatch:
             known = self.trades[-1].seq if self.trades else -1
             new = [trade for trade in event.trades if trade.seq > known]
             self.trades.extend(new)
-            if self._opened:  # what was traded before we came is shown, but not counted
+            if self._opened:  # earlier trades are shown but not counted
                 self.trades_seen += len(new)
                 self.bought_seen += sum(trade.type == "bid" for trade in new)
             self._opened = True
@@ -67,7 +67,7 @@ class MarketWatch:
         return self.asks[0].price - self.bids[0].price
 
     def answered(self, round_trip_ms: float) -> None:
-        """Note how long the server took to answer a ping."""
+        """Record how long the server took to answer a ping."""
         self._round_trips_ms.append(round_trip_ms)
 
     def round_trip_ms(self) -> tuple[float, float, float] | None:
@@ -79,7 +79,7 @@ class MarketWatch:
         return self._round_trips_ms[-1], ordered[last // 2], ordered[round(last * 0.99)]
 
     def rates(self, now_s: float) -> tuple[float, float]:
-        """Return commands and trades per second of the last seconds."""
+        """Return commands and trades per second, over the last ``RATE_WINDOW_S``."""
         recent = [s for s in self._samples if now_s - s[0] <= RATE_WINDOW_S]
         if len(recent) < 2:
             return 0.0, 0.0

@@ -22,7 +22,10 @@ from typing import Any
 import pytest
 
 from fastbook_cli.demo import run as demo
+from fastbook_cli.errors import OutputGoneError
+from fastbook_cli.sim.settings import SimSettings
 from fastbook_client.connection import Connection, dial
+from fastbook_client.errors import ConnectError
 from fastbook_server.config import Config
 
 # They start a PostgreSQL each, and what they wait for comes sooner if they do not compete.
@@ -145,7 +148,7 @@ def test_plain_lines_tell_of_the_market(running: Demo) -> None:
         rf"last (bought|sold) {number} @ {number}  \d+ orders/s, {number} trades/s\n"
     )
     assert re.fullmatch(r"trade in a browser: http://\S+/\n", running.line())
-    assert re.fullmatch(r"talk to it: .* connect ws://\S+\n", running.line())
+    assert re.fullmatch(r"connect with: .* connect ws://\S+\n", running.line())
     lines = [running.line() for _ in range(2)]
     assert re.fullmatch(pattern, lines[-1])
 
@@ -161,7 +164,7 @@ def test_ctrl_c_ends_everything_with_130_and_a_last_line(running: Demo) -> None:
     assert running.process.stdout is not None
     assert running.process.stderr is not None
     *_, last = running.process.stdout
-    assert re.fullmatch(r"fastbook \S+: stopped after [\d,]+ trades, at seq [\d,]+\n", last)
+    assert re.fullmatch(r"fastbook \S+: stopped after [\d,]+ trades at seq [\d,]+\n", last)
     assert "Traceback" not in running.process.stderr.read()
     assert running.processes() == []
 
@@ -169,7 +172,7 @@ def test_ctrl_c_ends_everything_with_130_and_a_last_line(running: Demo) -> None:
 async def test_restart_goes_on_from_the_old_price_without_old_orders(
     start: Callable[..., Demo],
 ) -> None:
-    """The agents withdraw what they have, so nothing piles up; somebody else's order stays."""
+    """The agents cancel their orders, so nothing piles up; another user's order stays."""
     first = start("--instrument", "COIN:1:1")
     async with dial(first.url()) as client:
         await both_sides(client)
@@ -223,7 +226,7 @@ def test_in_a_terminal_it_takes_the_screen_and_gives_it_back(start: Callable[...
         (["--makers", "0"], "'--makers': 0 is not in the range 1<=x<=50"),
         (["--rate", "0"], "'--rate': 0.0 is not in the range 0.1<=x<=2000"),
         (["--volatility", "nan"], "--volatility: expected 0.1 to 100, got nan"),
-        (["--once"], "--once is about --replay"),
+        (["--once"], "--once needs --replay"),
         (["--seed", "x"], "'--seed': 'x' is not a valid integer"),
         (["--port", "65536"], "--port: Expected `int` <= 65535"),
     ],
@@ -254,6 +257,18 @@ def test_own_data_folder_unless_told(monkeypatch: pytest.MonkeyPatch) -> None:
     assert demo.with_own_data(Config(data_dir="/mine")).data_dir == "/mine"
     elsewhere = Config(database_url="postgresql://localhost/x")
     assert demo.with_own_data(elsewhere) == elsewhere
+
+
+async def test_of_several_failures_the_first_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The market and the view lose the server at the same moment."""
+
+    async def fail(*_: object, **__: object) -> int:
+        errors = [ConnectError("refused"), OSError("cut"), OutputGoneError("gone")]
+        raise ExceptionGroup("both", [ExceptionGroup("market", errors[:2]), errors[2]])
+
+    monkeypatch.setattr(demo.process, "serve", fail)
+    with pytest.raises(demo.DemoError, match=r"^a client of the demo could not connect: refused$"):
+        await demo.run(Config(), demo.DemoOptions(sim=SimSettings()))
 
 
 async def test_connect_prints_frames_and_sends_lines(running: Demo) -> None:

@@ -46,12 +46,12 @@ async def playing(
         await server.stop()
 
 
-async def test_once_plays_once_and_withdraws_what_is_left(tmp_path: Path) -> None:
+async def test_once_plays_once_and_cancels_what_is_left(tmp_path: Path) -> None:
     async with playing(tmp_path, once=True) as (server, task):
         await task
         market = server.pipeline.exchange.markets["BTC-USD"]
         assert market.open == {}
-        assert market.seq == 6  # four orders, a deletion, and the withdrawal of two
+        assert market.seq == 6  # four orders, a cancel, and one cancel of two orders
 
 
 async def test_rounds_follow_each_other_until_the_end(tmp_path: Path) -> None:

@@ -131,7 +131,7 @@ def test_a_period_has_its_start_and_not_its_end(traded, export, start, end):
         (("books", "--output", "-"), "'books' is not one of"),
         (("orders", "--output", "-", "--start", "soon"), "expected a time such as"),
         (("orders", "--output", "-", "--format", "parquet"), "expected a file for parquet"),
-        (("orders", "--output", "-", "--security", "X"), "expected one of BTC-USD, GAME, got X"),
+        (("orders", "--output", "-", "--security", "X"), "expected one of BTC-USD, GAME, got 'X'"),
         (("orders", "--output", "-", "--database-url", "x://y"), "cannot be used"),
     ],
 )
@@ -145,7 +145,7 @@ def test_what_is_wrong_is_said_in_one_line(export, arguments, said):
 def test_a_folder_without_data_stays_without(export, tmp_path):
     done = export("orders", "--output", tmp_path / "x", data_dir=tmp_path / "none")
     assert done.returncode == 2
-    assert "there is no data of a fastbook server" in done.stderr
+    assert "expected the data folder of a server" in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 
@@ -229,7 +229,8 @@ async def test_memory_does_not_grow_with_the_rows(running, traded, tmp_path, end
     assert kib["MANY"] - kib["FEW"] < 40_000
 
 
-async def test_ctrl_c_leaves_no_half_file(running, traded, tmp_path):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
+async def test_a_signal_leaves_no_half_file(running, traded, tmp_path, number, code):
     file = tmp_path / "fills.csv"
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "fastbook_cli", "export", "fills"),
@@ -239,9 +240,9 @@ async def test_ctrl_c_leaves_no_half_file(running, traded, tmp_path):
     part = tmp_path / "fills.csv.part"
     while not part.exists() or not part.stat().st_size:  # noqa: ASYNC110
         await asyncio.sleep(0.001)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, said = await process.communicate()
-    assert (process.returncode, said.strip()) == (130, b"")
+    assert (process.returncode, said.strip()) == (code, b"")
     assert list(tmp_path.iterdir()) == []
 
 

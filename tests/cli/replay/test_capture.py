@@ -42,7 +42,7 @@ async def server(open_folder: Path) -> AsyncIterator[ServerProcess]:
 def assert_same_totals(report: ReplayReport, fold: Fold) -> None:
     """Assert that the client was told exactly what the reference says."""
     assert (report.accepted, report.refused) == (fold.accepted, dict(fold.refused))
-    assert (report.withdrawn, report.gone) == (fold.withdrawn, fold.gone)
+    assert (report.cancelled, report.gone) == (fold.cancelled, fold.gone)
     assert (report.bought_lots, report.sold_lots) == (fold.traded_lots, fold.traded_lots)
     assert report.open_orders == fold.open_orders
     if report.fills_exact:
@@ -55,7 +55,7 @@ def assert_same_totals(report: ReplayReport, fold: Fold) -> None:
 async def assert_same_rows(sql: asyncpg.Connection, fold: Fold) -> None:
     """Assert that the database holds exactly what the reference says."""
     assert await sql.fetchval("SELECT count(*) FROM orders") == fold.accepted
-    assert await sql.fetchval("SELECT count(*) FROM cancellations") == fold.withdrawn
+    assert await sql.fetchval("SELECT count(*) FROM cancellations") == fold.cancelled
     assert await sql.fetchval("SELECT seq FROM markets") == fold.seq
     assert await all_fills(sql) == fold.fills
 

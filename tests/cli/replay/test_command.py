@@ -51,8 +51,8 @@ class Replay:
         while words not in (line := (await self._process.stderr.readline()).decode()):
             assert line, f"it ended without {words!r}"
 
-    def interrupt(self) -> None:
-        self._process.send_signal(signal.SIGINT)
+    def signal(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
 
     async def end(self) -> tuple[int, str, str]:
         """Return its exit code, its stdout and the rest of its stderr."""
@@ -90,13 +90,16 @@ async def test_a_server_of_its_own_and_a_report(recording: Path, open_folder: Pa
     assert (open_folder / "data" / "pgdata").is_dir()
 
 
-async def test_ctrl_c_reports_what_was_done_so_far(recording: Path) -> None:
+@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
+async def test_a_signal_ends_it_with_the_report_so_far(
+    recording: Path, number: signal.Signals, exit_code: int
+) -> None:
     async with small_server() as url:
         process = await Replay.start(recording, "--url", url, "--speed", "1")
         await process.said("of ")
-        process.interrupt()
+        process.signal(number)
         code, out, err = await process.end()
-    assert code == 130
+    assert code == exit_code
     assert err.endswith("stopped\n")
     sent = int(report_of(out)["orders sent"].replace(",", ""))
     assert 0 <= sent < Fold(actions(2_000, 1)).accepted
@@ -105,7 +108,7 @@ async def test_ctrl_c_reports_what_was_done_so_far(recording: Path) -> None:
 async def test_ctrl_c_ends_a_server_of_its_own_too(recording: Path) -> None:
     process = await Replay.start(recording, "--speed", "0.1")
     await process.said("of ")
-    process.interrupt()
+    process.signal(signal.SIGINT)
     code, out, _ = await process.end()
     assert code == 130
     assert "orders sent" in out
@@ -140,7 +143,7 @@ async def test_a_file_that_is_no_recording(tmp_path: Path) -> None:
     assert (code, out) == (2, "")
     assert err == (
         f"fastbook: {file}: line 1: expected the columns id, timestamp, price, volume, action, "
-        "direction; timestamp, volume, action, direction missing, got id, price\n"
+        "direction, got id, price (missing: timestamp, volume, action, direction)\n"
     )
 
 
@@ -162,7 +165,7 @@ async def test_wrong_options(recording: Path, options: list[str], said: str) -> 
 async def test_no_server_there(recording: Path) -> None:
     code, out, err = await replay(recording, "--url", "ws://127.0.0.1:1/ws")
     assert (code, out) == (1, "")
-    assert err.startswith("fastbook replay: cannot connect to ws://127.0.0.1:1/ws: ")
+    assert err.startswith("fastbook: cannot connect to ws://127.0.0.1:1/ws: ")
 
 
 async def test_a_server_of_its_own_that_cannot_start(recording: Path, tmp_path: Path) -> None:

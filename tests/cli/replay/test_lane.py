@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from fastbook_cli.replay.lane import Lane, Pace
-from fastbook_cli.replay.ledger import ReplayError
+from fastbook_cli.replay.order_outcomes import ReplayError
 from fastbook_cli.replay.recording import Action
 
 T0 = 1_700_000_000_000
@@ -143,7 +143,7 @@ def test_a_delete_is_not_sent_once_its_order_is_known_to_be_gone() -> None:
     assert wire.take() == ["add:a", "delete:never", "add:z"]
     assert wire.lane.drained.is_set()
     ledger = wire.lane.ledger
-    assert (ledger.adds, ledger.deletes, ledger.withdrawn()) == (2, 3, 0)
+    assert (ledger.adds, ledger.deletes, ledger.cancelled()) == (2, 3, 0)
     assert ledger.refused == {"invalid_price": 1}
 
 
@@ -197,7 +197,7 @@ def test_orders_that_ended_unheard_are_asked_after_first() -> None:
     wire.reply("add:c", status="open", order=view("c"))
     assert wire.lane.drained.is_set()
     ledger = wire.lane.ledger
-    assert (ledger.accepted, ledger.deletes, ledger.withdrawn()) == (3, 1, 1)
+    assert (ledger.accepted, ledger.deletes, ledger.cancelled()) == (3, 1, 1)
     assert ledger.filled_lots("bid") == 5
     assert list(ledger.open) == ["c"]
 
@@ -216,7 +216,7 @@ def test_what_is_refused_for_now_is_sent_again_when_all_else_is_answered() -> No
     wire.reply("add:a", status="open", order=view("a"))
     wire.reply("delete:a", status="cancelled", reason="user", order=view("a"))
     assert wire.take() == ["add:c"]
-    assert (wire.lane.postponed, wire.lane.ledger.withdrawn()) == (1, 1)
+    assert (wire.lane.postponed, wire.lane.ledger.cancelled()) == (1, 1)
 
 
 def test_after_a_refusal_for_now_fewer_are_on_their_way_for_a_while() -> None:
@@ -265,7 +265,7 @@ def test_fills_are_counted_from_the_makers_reports() -> None:
             {"event": "error", "code": "bad_frame", "message": "no"},
             "refused a frame: bad_frame: no",
         ),
-        ({"status": "open", "order": view("a", 4.0, "id-other")}, "it has lost orders"),
+        ({"status": "open", "order": view("a", 4.0, "id-other")}, "the server has lost orders"),
     ],
 )
 def test_a_server_that_lost_its_memory_ends_the_replay(frame: dict[str, Any], said: str) -> None:
@@ -283,5 +283,5 @@ def test_a_forgotten_order_ends_the_replay() -> None:
     wire.lane.detach()
     wire.lane.attach(wire.send, resumed=True)
     wire.tell(event="orders", orders=[])
-    with pytest.raises(ReplayError, match="acknowledged a and has forgotten it: halted"):
+    with pytest.raises(ReplayError, match="acknowledged order a and has lost it since: halted"):
         wire.reply("add:a", status="rejected", code="halted")

@@ -9,7 +9,7 @@ from replay_fold import Fold
 from replay_small_server import SECURITY, Line, small_server
 from replay_synthetic import actions
 
-from fastbook_cli.replay.ledger import ReplayError
+from fastbook_cli.replay.order_outcomes import ReplayError
 from fastbook_cli.replay.play import Player
 from fastbook_cli.replay.report import ReplayReport
 from fastbook_client.connection import dial
@@ -21,7 +21,7 @@ def totals(report: ReplayReport) -> tuple[object, ...]:
         report.accepted,
         report.refused,
         report.deletes,
-        report.withdrawn,
+        report.cancelled,
         report.gone,
         report.bought_lots,
         report.sold_lots,
@@ -34,8 +34,8 @@ def expected(fold: Fold) -> tuple[object, ...]:
         fold.accepted + fold.refused.total(),
         fold.accepted,
         dict(fold.refused),
-        fold.withdrawn + fold.gone,
-        fold.withdrawn,
+        fold.cancelled + fold.gone,
+        fold.cancelled,
         fold.gone,
         fold.traded_lots,
         fold.traded_lots,
@@ -88,11 +88,11 @@ async def test_a_line_cut_anywhere_changes_nothing(seed: int) -> None:
     assert line.cuts == 6
     assert 1 <= report.reconnects <= 6  # a cut before the welcome is one more attempt
     assert f"lost {report.reconnects} times" in report.text()
-    assert "connected again, going on" in said
+    assert "connected again; continuing" in said
 
 
 @pytest.mark.parametrize("cuts", [[], [60_000, 90_000, 120_000]])
-async def test_several_clients_withdraw_their_own_orders_and_trade_with_each_other(
+async def test_several_clients_cancel_their_own_orders_and_trade_with_each_other(
     cuts: list[int],
 ) -> None:
     async with small_server() as url:
@@ -101,9 +101,9 @@ async def test_several_clients_withdraw_their_own_orders_and_trade_with_each_oth
             report = await play(through, count=3_000, clients=5, window=20)
     fold = Fold(actions(3_000, 1))
     assert (report.accepted, report.refused) == (fold.accepted, dict(fold.refused))
-    assert report.deletes == fold.withdrawn + fold.gone
+    assert report.deletes == fold.cancelled + fold.gone
     assert report.bought_lots == report.sold_lots > 0
-    filled = report.accepted - report.withdrawn - report.open_orders
+    filled = report.accepted - report.cancelled - report.open_orders
     assert 0 < filled <= 2 * len(fold.fills)
     if not line.cuts:
         assert report.fills_exact
@@ -129,7 +129,7 @@ async def test_a_server_that_asks_for_patience_gets_it() -> None:
     async with small_server(commands_per_second_max=200) as url:
         report = await play(url, count=700)
     assert (report.accepted, report.refused) == (fold.accepted, dict(fold.refused))
-    assert report.deletes == fold.withdrawn + fold.gone
+    assert report.deletes == fold.cancelled + fold.gone
     assert report.bought_lots == report.sold_lots > 0
     assert report.fills_exact
     assert 0 < report.postponed < 5_000
@@ -152,7 +152,7 @@ async def test_a_server_that_does_not_know_us_any_more_ends_the_replay() -> None
     async with small_server(resume_grace_s=0.0, on_close="cancel") as url:
         line = Line(url, [100_000])
         async with line.open() as through:
-            with pytest.raises(ReplayError, match="no longer knows our resume token"):
+            with pytest.raises(ReplayError, match="no longer knows the replay's resume token"):
                 await play(through)
 
 
@@ -160,5 +160,5 @@ async def test_somebody_else_with_our_token_ends_the_replay() -> None:
     async with small_server() as url, Player(url, security=SECURITY, speed=0.001) as player:
         token = player.resume_tokens[0]
         async with dial(url, security=SECURITY, resume=token):
-            with pytest.raises(ReplayError, match="somebody else resumed our session"):
+            with pytest.raises(ReplayError, match="another client resumed the session"):
                 await player.play(actions(100, 1))

@@ -15,7 +15,7 @@ FIELDS: dict[str, Any] = {
     "accepted": 11_990,
     "refused": {"invalid_price": 8, "invalid_amount": 2},
     "deletes": 9_000,
-    "withdrawn": 8_500,
+    "cancelled": 8_500,
     "gone": 500,
     "deletes_refused": {},
     "open_orders": 1_234,
@@ -40,7 +40,7 @@ def test_the_whole_report() -> None:
         "orders sent      12,000\n"
         "accepted         11,990\n"
         "refused          10: invalid_amount 2, invalid_price 8\n"
-        "deletes          9,000: 8,500 withdrew, 500 came late\n"
+        "deletes          9,000: 8,500 cancelled, 500 too late\n"
         "fills            700\n"
         "traded amount    1,234.56789012 (BTC-USD)\n"
         "still open       1,234\n"
@@ -65,7 +65,7 @@ def test_the_whole_report() -> None:
             {"reconnects": 2, "resent": 2_000},
             "connection       lost 2 times, 2,000 commands resent",
         ),
-        ({"postponed": 9}, "postponed        9 by the server, so not all in order"),
+        ({"postponed": 9}, "postponed        9 by the server, so not all in sequence"),
         (
             {"latencies_s": []},
             "acknowledgement  p50 0.00 ms  p99 0.00 ms  max 0.00 ms",

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fastbook_cli.sim.control import Control
-from fastbook_cli.sim.door import with_control
+from fastbook_cli.sim.http_control import with_control
 from fastbook_server.app import Server
 from fastbook_server.config import Config
 from fastbook_server.store.memory import MemoryDatabase, MemoryStore

@@ -126,7 +126,7 @@ def test_a_maker_widens_when_the_value_moves_much() -> None:
     assert width(20.0) > width(0.0)
 
 
-def test_a_maker_withdraws_what_it_does_not_know() -> None:
+def test_a_maker_cancels_what_it_does_not_know() -> None:
     """After a lost connection it is told of its orders, not which level each was."""
     maker = agent(Maker)
     maker.hear(AgentReport("stray", "bid", 9_000, 5, rests=True))

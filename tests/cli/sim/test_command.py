@@ -13,7 +13,7 @@ FASTBOOK = (sys.executable, "-m", "fastbook_cli")
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
-async def test_it_trades_until_a_signal_and_withdraws(serve, number, code) -> None:
+async def test_it_trades_until_a_signal_and_cancels_its_orders(serve, number, code) -> None:
     server = await serve()
     process = await asyncio.create_subprocess_exec(
         *(*FASTBOOK, "sim", "--url", server.url, "--rate", "500", "--noise", "2"),
@@ -23,7 +23,10 @@ async def test_it_trades_until_a_signal_and_withdraws(serve, number, code) -> No
     assert process.stdout is not None
     assert process.stderr is not None
     first = await process.stdout.readline()
-    assert first == b"trading BTC-USD at 500 commands/s, 3 % a day; Ctrl-C withdraws the orders\n"
+    assert (
+        first
+        == b"trading BTC-USD at 500 commands/s, volatility 3 % a day; Ctrl-C cancels the orders\n"
+    )
     market = server.pipeline.exchange.markets["BTC-USD"]
     while market.seq < 200:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
@@ -54,3 +57,15 @@ def test_what_is_wrong_is_said_in_one_line(options, code, expected) -> None:
     assert done.returncode == code
     assert expected in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+async def test_a_security_that_is_not_traded_is_one_line_and_exit_code_1(serve) -> None:
+    server = await serve()
+    process = await asyncio.create_subprocess_exec(
+        *(*FASTBOOK, "sim", "--url", server.url, "--security", "GAME"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    assert (process.returncode, out) == (1, b"")
+    assert err == b"fastbook: security: expected one of BTC-USD, got 'GAME'\n"

@@ -1,4 +1,4 @@
-"""What clients are tested against: the real server in this process, a scripted one, a bad line."""
+"""Servers that clients are tested against: the real one, a scripted one, and a bad line."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Json = dict[str, Any]
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Let the loop run until what others do has come about."""
+    """Let the loop run until a condition holds."""
     async with asyncio.timeout(PATIENCE_S):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.001)
@@ -36,7 +36,7 @@ async def small_server(
     store: MemoryStore | None = None,
     **more: Any,
 ) -> AsyncIterator[str]:
-    """Serve on a free port and a store in memory; yields ``http://HOST:PORT``."""
+    """Serve on a free port with a store in memory; yields ``http://HOST:PORT``."""
     specs = tuple(map(InstrumentSpec.parse, instruments.split()))
     config = Config(**{"port": 0, "instruments": specs} | more)
     server = await Server.start(config, store or MemoryStore(database or MemoryDatabase()))
@@ -47,9 +47,9 @@ async def small_server(
 
 
 class Line:
-    """A TCP relay that cuts itself at random places of what comes back.
+    """A TCP relay that cuts itself at random points of what the server sends.
 
-    It cuts WebSockets ``cuts_max`` times, and other requests at most as often.
+    It cuts WebSockets ``cuts_max`` times, and other requests at most that often.
     """
 
     def __init__(self, url: str, seed: int = 0, bytes_mean: float = 1.0) -> None:
@@ -58,9 +58,9 @@ class Line:
         self.http_cuts = 0
         self.cuts_max = 0
         self.deaf = False
-        """Whether what the client says is lost on the way; ``swallowed`` counts these bytes."""
+        """Whether what the client sends is lost on the way; ``swallowed`` counts the bytes."""
         self.mute = False
-        """Whether what the server says is lost."""
+        """Whether what the server sends is lost."""
         self.swallowed = 0
         self.target = url
         self._target = (host, int(port))
@@ -70,7 +70,7 @@ class Line:
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[str]:
-        """Relay on a free port; yields where."""
+        """Relay on a free port; yields the URL."""
         relay = await asyncio.start_server(self._relay, "127.0.0.1", 0)
         try:
             yield f"http://127.0.0.1:{relay.sockets[0].getsockname()[1]}"
@@ -79,7 +79,7 @@ class Line:
             self.cut()
 
     def cut(self) -> None:
-        """Cut everything that is open."""
+        """Cut every open connection."""
         for end in self._ends:
             end.transport.abort()
 
@@ -109,7 +109,7 @@ class Line:
     async def _copy_there(
         self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, upgraded: list[bool]
     ) -> None:
-        """Relay what a client sends; note in `upgraded` when it asks for a WebSocket."""
+        """Relay what a client sends; record in `upgraded` when it requests a WebSocket."""
         with contextlib.suppress(ConnectionError):
             while data := await source.read(65_536):
                 if not upgraded and b"upgrade: websocket" in data.lower():
@@ -145,7 +145,7 @@ class Line:
 
 
 def welcome(**other: Any) -> Json:
-    """Return the first frame of a server."""
+    """Return a ``welcome`` frame."""
     instruments = [
         {"security": name, "tickSize": 0.5, "lotSize": 0.25, "status": "open"}
         for name in (SECURITY, "COIN")
@@ -164,7 +164,7 @@ def welcome(**other: Any) -> Json:
 
 
 def trade(seq: int, time: int | None = None) -> Json:
-    """Return a trade of the wire."""
+    """Return a trade as on the wire."""
     return {
         "id": f"trade-{seq}",
         "seq": seq,
@@ -179,7 +179,7 @@ def trade(seq: int, time: int | None = None) -> Json:
 
 
 def trades(prev_seq: int | None, *seqs: int, seq: int | None = None) -> Json:
-    """Return a ``trades`` frame of these."""
+    """Return a ``trades`` frame of the trades with these numbers."""
     return {
         "event": "trades",
         "security": SECURITY,
@@ -203,7 +203,7 @@ def depth(seq: int, prev_seq: int | None, ask: dict[float, float], bid: dict[flo
 
 
 def order(client_order_id: str, **other: Any) -> Json:
-    """Return an order of the wire."""
+    """Return an order as on the wire."""
     return {
         "id": f"id-of-{client_order_id}",
         "time": 1,
@@ -220,7 +220,7 @@ def order(client_order_id: str, **other: Any) -> Json:
 
 
 class Peer:
-    """One connection of the scripted server; ``got`` are the commands that it has received."""
+    """One connection of the scripted server; ``got`` lists the commands received."""
 
     def __init__(self, ws: web.WebSocketResponse, query: Json) -> None:
         self.ws = ws
@@ -228,18 +228,18 @@ class Peer:
         self.got: list[Json] = []
 
     async def say(self, *frames: Json | str) -> None:
-        """Send frames; a text goes as it is."""
+        """Send frames; a string is sent unchanged."""
         for frame in frames:
             text = frame if isinstance(frame, str) else msgspec.json.encode(frame).decode()
             await self.ws.send_str(text)
 
     async def command(self, op: str) -> Json:
-        """Wait for the last command to be of this kind; return it."""
+        """Wait until the last command is of this kind; return it."""
         await until(lambda: any(c["op"] == op for c in self.got))
         return next(c for c in reversed(self.got) if c["op"] == op)
 
     def cut(self) -> None:
-        """End without a word."""
+        """Close the connection without a close frame."""
         assert self.ws._req is not None
         transport = self.ws._req.transport
         assert transport is not None
@@ -250,9 +250,9 @@ Answer = Callable[[Peer, Json], Awaitable[bool]]
 
 
 class ScriptedServer:
-    """A server that says what the test wants. ``opening`` is said to each that connects.
+    """A server that sends what the test wants; ``opening`` goes to every new connection.
 
-    Commands are answered as an empty market would, unless ``mute``: ``orders`` with ``listed``.
+    It answers commands like an empty market, except those in ``mute``; ``orders`` lists ``listed``.
     """
 
     def __init__(self) -> None:
@@ -265,7 +265,7 @@ class ScriptedServer:
         self.refuse: tuple[int, Json] | None = None
 
     async def peer(self, number: int) -> Peer:
-        """Wait for the connection of this number, from 0."""
+        """Wait for the connection with this number, from 0; return it."""
         await until(lambda: len(self.peers) > number)
         return self.peers[number]
 
@@ -312,7 +312,7 @@ class ScriptedServer:
 
 @asynccontextmanager
 async def scripted_server() -> AsyncIterator[tuple[str, ScriptedServer]]:
-    """Serve on a free port; yields where, and the server."""
+    """Serve on a free port; yields the URL and the server."""
     server = ScriptedServer()
     app = web.Application()
     app.add_routes(

@@ -1,4 +1,4 @@
-"""A server, a way to it that can be cut or stalled, other traders, and the page in a browser."""
+"""A server, a way to it that can be cut or stalled, other traders and the page in a browser."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ARGUMENTS = (
 )
 WAIT_S = 15.0
 EXPECTED = ("WebSocket connection to", "Multiple readback operations")
-"""What a browser may say: of a connection that a test cuts, of pixels that a test reads."""
+"""Console messages that tests cause: by cutting connections and by reading pixels."""
 SECURITIES = ("COIN:0.01:0.01", "FINE:0.5:1")
 
 
@@ -41,7 +41,7 @@ def chromium() -> str | None:
 
 
 class Way:
-    """A TCP connection to the server through here: it can be cut, or stall."""
+    """A TCP proxy to the server, which can cut or stall its connections."""
 
     def __init__(self, port: int) -> None:
         self._to = port
@@ -62,12 +62,12 @@ class Way:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def cut(self) -> None:
-        """End every connection, without a word."""
+        """Abort every connection, without a close frame."""
         for writer in tuple(self._writers):
             writer.transport.abort()
 
     def stall(self) -> None:
-        """Let nothing through any more, and nobody know."""
+        """Hold all data back without closing any connection."""
         self._open.clear()
 
     def flow(self) -> None:
@@ -122,7 +122,7 @@ class Trader:
         return frame
 
     async def add(self, side: str, price: float | None, amount: float, **options: Any) -> Any:
-        """Send a limit order, or without a price a market order; return its reply."""
+        """Place a limit order, or a market order if `price` is None; return its reply."""
         kind = {"execType": "market"} if price is None else {"execType": "limit", "price": price}
         order = {"security": "COIN", "type": side, "amount": amount} | kind | options
         return await self.ask(op="add", order=order)
@@ -132,7 +132,7 @@ class Trader:
 
 
 class Stage:
-    """All of it; what the page complained about is in `complaints`."""
+    """The whole stage; `complaints` holds the page's console errors."""
 
     def __init__(self, browser: Any, http: aiohttp.ClientSession) -> None:
         self._browser = browser
@@ -167,7 +167,7 @@ class Stage:
         await self.server.stop()
 
     async def restart(self) -> None:
-        """Stop the server, and start another one on the same data and port."""
+        """Stop the server, then start another one on the same data and port."""
         port = self.server.port
         await self.server.stop()
         config = msgspec.structs.replace(self._config, port=port)
@@ -179,7 +179,7 @@ class Stage:
         return self._traders[-1]
 
     async def context(self, **options: Any) -> Any:
-        """Return a browser context: a person's browser of their own."""
+        """Return a browser context, as a separate user's browser."""
         given = {"viewport": {"width": 1440, "height": 900}, "color_scheme": "dark"} | options
         context = await self._browser.new_context(**given)
         context.set_default_timeout(15_000)
@@ -187,7 +187,7 @@ class Stage:
         return context
 
     async def open(self, path: str = "", *, context: Any = None, **options: Any) -> Any:
-        """Return the page, connected."""
+        """Open the page; return it once it is connected."""
         context = context or await self.context(**options)
         page = await context.new_page()
         page.on("console", self._hear)
@@ -203,7 +203,7 @@ class Stage:
 
 
 async def until(page: Any, condition: str, argument: Any = None) -> None:
-    """Wait until a function of JavaScript returns something true.
+    """Wait until a JavaScript function returns a true value.
 
     Playwright's own wait evaluates text inside the page, which the page's policy forbids.
     """
@@ -214,7 +214,7 @@ async def until(page: Any, condition: str, argument: Any = None) -> None:
 
 
 async def live(page: Any) -> None:
-    """Wait until the page is connected, and what it shows is fresh."""
+    """Wait until the page is connected and its data is fresh."""
     await page.wait_for_selector("html:not(.stale) #state[data-state=live]")
     await until(page, "() => document.getElementById('security').value")
 
@@ -241,27 +241,27 @@ async def rows(page: Any, element_id: str) -> list[list[str]]:
 
 
 async def has_rows(page: Any, element_id: str, number: int) -> None:
-    """Wait until a table has so many rows."""
+    """Wait until a table has this many rows."""
     count = "([id, n]) => document.getElementById(id).rows.length === n"
     await until(page, count, [element_id, number])
 
 
 async def list_orders(page: Any, which: str) -> list[list[str]]:
-    """Choose which orders are listed; return the rows once they are."""
+    """Choose which orders to list; return their rows once they are shown."""
     await page.click(f"#blotter-tabs button[value={which}]")
     await until(page, "w => document.getElementById('blotter-head').dataset.shown === w", which)
     return await rows(page, "blotter-body")
 
 
 async def fill_in(page: Any, side: str, price: str, amount: str) -> None:
-    """Write an order into the ticket."""
+    """Fill in the ticket."""
     await page.click(f"#side button[value={side}]")
     await page.fill("#price", price)
     await page.fill("#amount", amount)
 
 
 async def order(page: Any, side: str, price: str, amount: str) -> str:
-    """Send a limit order by the ticket; return what it answers."""
+    """Place a limit order through the ticket; return the ticket's answer."""
     await fill_in(page, side, price, amount)
     await page.click("#send")
     await until(page, "() => document.getElementById('answer').textContent")
@@ -269,6 +269,6 @@ async def order(page: Any, side: str, price: str, amount: str) -> str:
 
 
 async def shoot(page: Any, name: str) -> None:
-    """Keep a screenshot."""
+    """Save a screenshot."""
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     await page.screenshot(path=SCREENSHOTS / f"{name}.png")

@@ -15,8 +15,8 @@ from fastbook_server.gateway.feeds.candles import CandlesFeed
 from fastbook_server.gateway.feeds.depth import DepthFeed
 from fastbook_server.gateway.feeds.feed import Feed, Pace
 from fastbook_server.gateway.feeds.ticker import TickerFeed
+from fastbook_server.gateway.market_views import MarketViews, SecurityView
 from fastbook_server.gateway.snapshots import Opening, Snapshots
-from fastbook_server.gateway.views import MarketViews, SecurityView
 from fastbook_wire.words import INTERVALS, Channel
 
 __all__ = ["Channel", "Feeds", "Pace", "Reader"]

@@ -7,11 +7,11 @@ from collections.abc import Awaitable, Callable
 from itertools import takewhile
 
 from fastbook_server import metrics
-from fastbook_server.gateway import rfc6455
+from fastbook_server.gateway import websocket_frames
 from fastbook_server.gateway.feeds.audience import Audience, Reader, Throttle
 from fastbook_server.gateway.feeds.feed import Pace
+from fastbook_server.gateway.market_views import SecurityView
 from fastbook_server.gateway.snapshots import Opening
-from fastbook_server.gateway.views import SecurityView
 
 HISTORY_BYTES_MAX = 4 * 2**20
 """Live trades that a feed keeps for joiners; one with an older opening pair gets a new pair."""
@@ -68,7 +68,7 @@ class BookFeed:
 
     def publish_trades(self, seq: int, payload: bytes) -> None:
         """Send a live trades frame to every reader."""
-        frame = rfc6455.text(payload)
+        frame = websocket_frames.text(payload)
         self._history.append((seq, frame))
         self._history_bytes += len(frame)
         while self._history_bytes > HISTORY_BYTES_MAX:
@@ -87,7 +87,7 @@ class BookFeed:
 
     def _newest_book(self) -> bytes:
         if self._book is None or self._book[0] != self._view.seq:
-            self._book = (self._view.seq, rfc6455.text(self._view.book_frame()))
+            self._book = (self._view.seq, websocket_frames.text(self._view.book_frame()))
         return self._book[1]
 
     def time_passed(self) -> None:

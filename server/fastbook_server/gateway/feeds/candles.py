@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from itertools import islice
 
-from fastbook_server.gateway import encode, rfc6455
+from fastbook_server.gateway import encode, websocket_frames
 from fastbook_server.gateway.feeds.audience import Audience, Reader, Throttle
 from fastbook_server.gateway.feeds.feed import Pace
-from fastbook_server.gateway.views import SecurityView
+from fastbook_server.gateway.market_views import SecurityView
 from fastbook_server.values.candles import Candle
 from fastbook_wire.words import Interval
 
@@ -107,7 +107,7 @@ class CandlesFeed:
         return self._frame(self._open)
 
     def _frame(self, candles: list[Candle]) -> bytes:
-        return rfc6455.text(
+        return websocket_frames.text(
             encode.candles(self._instrument, self._interval, candles, final_ms=self._final_ms)
         )
 

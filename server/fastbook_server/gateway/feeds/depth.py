@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from fastbook_server.gateway import encode, rfc6455
+from fastbook_server.gateway import encode, websocket_frames
 from fastbook_server.gateway.feeds.audience import Audience, Reader
 from fastbook_server.gateway.feeds.feed import Pace
-from fastbook_server.gateway.views import ASK, BID, SecurityView
+from fastbook_server.gateway.market_views import ASK, BID, SecurityView
 from fastbook_server.values import clock
 from fastbook_wire.checksum import CHECKSUM_LEVELS, checksum
 
@@ -58,14 +58,16 @@ class DepthFeed:
             view.record_changes(True)
             self._seq = view.seq
         sides = (view.depth.top(ASK), view.depth.top(BID))
-        return rfc6455.text(encode.depth(view.instrument, self._seq, None, view.time_ms, *sides))
+        return websocket_frames.text(
+            encode.depth(view.instrument, self._seq, None, view.time_ms, *sides)
+        )
 
     def book_changed(self) -> bool:
         """Send the levels that a batch has changed, as long as there are readers or a snapshot."""
         view = self._view
         asks, bids = view.take_changes()
         if asks or bids:  # else every level has its old quantity again
-            frame = rfc6455.text(
+            frame = websocket_frames.text(
                 encode.depth(view.instrument, view.seq, self._seq, view.time_ms, asks, bids)
             )
             self._seq = view.seq
@@ -94,7 +96,10 @@ class DepthFeed:
         if self._checksum[0] != self._seq:
             depth, security = self._view.depth, self._view.instrument.security
             value = checksum(depth.top(ASK, CHECKSUM_LEVELS), depth.top(BID, CHECKSUM_LEVELS))
-            self._checksum = (self._seq, rfc6455.text(encode.checksum(security, self._seq, value)))
+            self._checksum = (
+                self._seq,
+                websocket_frames.text(encode.checksum(security, self._seq, value)),
+            )
         self._audience.tell(self._checksum[1])
 
     def _stop_checks(self) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from fastbook_server.gateway import encode, rfc6455
+from fastbook_server.gateway import encode, websocket_frames
 from fastbook_server.gateway.feeds.audience import Audience, Reader, Throttle
 from fastbook_server.gateway.feeds.feed import Pace
-from fastbook_server.gateway.views import SecurityView
+from fastbook_server.gateway.market_views import SecurityView
 from fastbook_wire.frames import TickerView
 
 
@@ -27,7 +27,7 @@ class TickerFeed:
         """Send the current ticker, then each change."""
         del opening
         ticker = self._view.ticker()
-        reader.send(rfc6455.text(encode.ticker(ticker)))
+        reader.send(websocket_frames.text(encode.ticker(ticker)))
         if not self._audience:
             self._shown = ticker
         elif self._differs(ticker):  # the others know an older one: send all of them the next
@@ -59,13 +59,13 @@ class TickerFeed:
         ticker = self._view.ticker()
         if self._differs(ticker):
             self._shown = ticker
-            self._audience.show(rfc6455.text(encode.ticker(ticker)))
+            self._audience.show(websocket_frames.text(encode.ticker(ticker)))
 
     def _newest(self) -> bytes:
         ticker = self._view.ticker()
         if self._differs(ticker):  # the others know an older one: send all of them the next
             self._shown = None
-        return rfc6455.text(encode.ticker(ticker))
+        return websocket_frames.text(encode.ticker(ticker))
 
     def time_passed(self) -> None:
         """Send the ticker if a minute has left the last 24 hours."""

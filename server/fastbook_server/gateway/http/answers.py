@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Raw
 
 from fastbook_server.gateway.encode import BookRowsJson, candle_view, instrument_view, trade_view
-from fastbook_server.gateway.views import ASK, BID, SecurityView
+from fastbook_server.gateway.market_views import ASK, BID, SecurityView
 from fastbook_server.values.candles import Candle
 from fastbook_server.values.events import Traded
 from fastbook_server.values.instruments import Instrument

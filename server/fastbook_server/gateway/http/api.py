@@ -17,10 +17,10 @@ from multidict import MultiMapping
 from fastbook_server import metrics
 from fastbook_server.gateway.cache import kept
 from fastbook_server.gateway.http import answers
-from fastbook_server.gateway.http.history import HistoryOverloaded, HistoryQueue
-from fastbook_server.gateway.views import MarketViews
+from fastbook_server.gateway.http.history_queue import HistoryOverloaded, HistoryQueue
+from fastbook_server.gateway.market_views import MarketViews
 from fastbook_server.store import StoreUnavailable
-from fastbook_server.values.instruments import Instrument
+from fastbook_server.values.instruments import Instrument, default_security
 from fastbook_wire.queries import (
     BookQuery,
     CandlesQuery,
@@ -69,7 +69,7 @@ class HttpApi:
         cors_origins: Sequence[str] = (),
     ) -> None:
         self._instruments = {i.security: i for i in instruments}
-        self._first = instruments[0].security
+        self._default = default_security(instruments)
         self._views = views
         self._history = history
         self._cors_origins = frozenset(cors_origins)
@@ -131,7 +131,7 @@ class HttpApi:
     def _query(self, given: MultiMapping[str], kind: type[Q]) -> Q:
         query = parse(given, kind)
         if hasattr(query, "security"):
-            security = query.security or self._first if query.security != "" else ""
+            security = query.security or self._default if query.security != "" else ""
             if security not in self._instruments:
                 names = ", ".join(list(self._instruments)[:10])
                 message = f"security: expected one of {names}, got {security[:40]!r}"

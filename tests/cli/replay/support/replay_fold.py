@@ -41,7 +41,7 @@ class Fold:
         self.seq = 0
         self.accepted = 0
         self.refused: Counter[str] = Counter()
-        self.withdrawn = 0
+        self.cancelled = 0
         self.gone = 0
         self.fills: list[Fill] = []
         self.books: dict[int, Book] = {}
@@ -95,7 +95,7 @@ class Fold:
             self.gone += 1
             return
         self._next_seq()
-        self.withdrawn += 1
+        self.cancelled += 1
         event = self._book.cancel(number)
         side = "bid" if event.side == fastbook.Side.BID else "ask"
         self._change(side, event.price, -event.quantity)

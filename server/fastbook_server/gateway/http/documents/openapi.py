@@ -30,7 +30,7 @@ PATHS = (
 REFUSALS = {
     400: "A parameter is unknown, repeated, malformed or out of range; `parameter` names it.",
     404: "The security is unknown.",
-    503: "The database is away, or too many requests wait; `Retry-After` says when to retry.",
+    503: "The database is unreachable, or too many requests wait; retry after `Retry-After`.",
 }
 
 

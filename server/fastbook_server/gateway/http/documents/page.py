@@ -126,10 +126,10 @@ def _is_command(asyncapi: Document, message: Document) -> bool:
 
 def _message(message: Document, replies: dict[str, list[str]]) -> Iterator[str]:
     yield f"<h3><code>{escape(message['name'])}</code></h3>"
-    said = f"<p>{_text(message['summary'])} {_type(message['payload'])}"
+    said = f"<p>{_text(message['summary'])} Type: {_type(message['payload'])}"
     if message["name"] in replies:
         answered = " or ".join(_link(name) for name in replies[message["name"]])
-        said += f', answered with <span class="from">{answered}</span>'
+        said += f'; answered with <span class="from">{answered}</span>'
     yield f"{said}.</p>"
     for example in message.get("examples", ()):
         yield from _example(example["summary"], example["payload"])

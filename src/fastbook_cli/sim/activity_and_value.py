@@ -1,9 +1,9 @@
-"""What the whole market shares: how busy it is, and what the security is worth.
+"""What all agents of a market share: how busy it is, and what the security is worth.
 
-Both are random processes of a seed and of the time. Activity is 1 on average; it clusters on
-time scales from seconds to hours, and every trade raises it for a moment (self-excitation, after
-Hawkes). The value is a random walk whose variance follows the activity, so that volatility
-clusters where activity does; now and then there is news: the value jumps, and activity with it.
+Both are random processes, driven by a seed and by time. Activity averages 1; it clusters on time
+scales from seconds to hours, and each trade raises it for a moment (self-excitation, after Hawkes).
+The value is a random walk whose variance follows the activity, so volatility clusters with
+activity. Now and then there is news: the value jumps, and activity rises.
 """
 
 from __future__ import annotations
@@ -14,38 +14,38 @@ from random import Random
 DAY_S = 86_400.0
 
 MOODS = ((20.0, 0.25), (180.0, 0.35), (1_800.0, 0.50), (14_400.0, 0.45))
-"""Time constants in seconds and weights of what the logarithm of the activity is the sum of."""
+"""The terms of the logarithm of the activity: time constant in seconds, weight."""
 MOOD_STEP_S = 0.5
 EXCITEMENT = ((3.0, 0.2), (40.0, 0.2))
-"""Time constants of what a trade stirs up, and the share of all activity that each is."""
+"""The excitement after a trade: time constant in seconds, share of the total activity."""
 KICK_MAX = 0.5
 ACTIVITY_MAX = 6.0
 EXPONENT = 1.75
-"""The variance of the value grows with this power of the activity …"""
+"""The variance of the value grows with this power of the activity."""
 EXPONENT_MEAN = 1.5
-"""… whose mean this is."""
+"""The mean of that power."""
 
 NEWS_PER_DAY = 150.0
 NEWS_VARIANCE = 0.1
 """The share of a day's variance that comes from news."""
 NEWS_KICK = 2.0
 REVERSION_S = 2 * DAY_S
-"""How slowly the value is drawn back to where it began: it never gets away for good."""
+"""Time constant at which the value reverts to its start, so that it never drifts off for good."""
 FACTOR_MAX = 3.0
-"""The farthest that the value gets from where it began, as a factor."""
+"""The value stays within this factor of its start."""
 IMPACT = 0.01
-"""How far a trade moves the value, as a share of its distance from the middle of the book before:
-people can move this market. (From the value itself would be wrong: what the makers' inventories
-do to prices for a while would become a trend.)"""
+"""How far a trade moves the value, as a share of its distance from the mid price before the trade:
+people can move this market. (The distance from the value would be wrong: the passing effect of the
+makers' inventories on prices would become a trend.)"""
 IMPACT_UNITS_MAX = 4.0
 
 
 class Activity:
-    """How busy the market is, 1 on average."""
+    """How busy the market is; averages 1."""
 
     def __init__(self, random: Random) -> None:
         self._random = random
-        self._moods = [weight / 2 for _, weight in MOODS]  # an ordinary moment
+        self._moods = [weight / 2 for _, weight in MOODS]  # the activity starts at 1
         self._mood = self._weigh()
         self._mood_s = 0.0
         self._excited = [share for _, share in EXCITEMENT]
@@ -66,12 +66,12 @@ class Activity:
         return self.level
 
     def traded(self, trades_per_s: float) -> None:
-        """Let a trade, of whomever, stir the market up; `trades_per_s` is what is usual."""
+        """Raise the activity after a trade by anybody; `trades_per_s` is the usual rate."""
         for i, (tau_s, share) in enumerate(EXCITEMENT):
             self._excited[i] += min(KICK_MAX, share / (trades_per_s * tau_s))
 
     def kick(self, strength: float) -> None:
-        """Let news stir it up."""
+        """Raise the activity after news."""
         for i in range(len(EXCITEMENT)):
             self._excited[i] += strength / len(EXCITEMENT)
 
@@ -85,13 +85,13 @@ class Activity:
         self._mood = self._weigh()
 
     def _weigh(self) -> float:
-        """Return exp of the moods' sum, of mean 1."""
+        """Return the exponential of the weighted moods, which has mean 1."""
         exponent = sum(w * (x - w / 2) for (_, w), x in zip(MOODS, self._moods, strict=True))
         return math.exp(exponent)
 
 
 class Value:
-    """What the security is worth, in ticks; `volatility` is that of a day, 0.03 for 3 per cent."""
+    """The value of the security, in ticks; `volatility` is per day, 0.03 for 3 per cent."""
 
     def __init__(self, random: Random, start: float, volatility: float) -> None:
         self._random = random
@@ -104,16 +104,16 @@ class Value:
 
     @property
     def ticks(self) -> float:
-        """The value; at least half a tick, so that a bid at one tick is no nonsense."""
+        """The value, at least half a tick so that a bid at one tick stays plausible."""
         return max(0.5, self._start * math.exp(self._log))
 
     @property
     def unit(self) -> float:
-        """How far it usually moves in a second; at least a tick."""
+        """How far the value typically moves in a second, at least one tick."""
         return max(1.0, self.ticks * self.volatility / math.sqrt(DAY_S))
 
     def advance(self, now_s: float, activity: float) -> float:
-        """Move on to `now_s`; return the strength of the news that came, mostly 0."""
+        """Advance to `now_s`; return the strength of the news since then, usually 0."""
         elapsed_s = now_s - self._now_s
         self._now_s = now_s
         busy = activity**EXPONENT / EXPONENT_MEAN
@@ -130,7 +130,7 @@ class Value:
         return strength
 
     def traded(self, distance: float) -> None:
-        """Let a trade move it; `distance` is the trade's from the middle before, in ticks."""
+        """Let a trade move the value; `distance` is from the mid price before it, in ticks."""
         bound = IMPACT_UNITS_MAX * self.unit
         self._move(IMPACT * max(-bound, min(bound, distance)) / self.ticks)
 

@@ -1,8 +1,8 @@
-"""What became of every order of a replay, told by the server's replies and reports.
+"""The state of every order of a replay, from the server's replies and reports.
 
-Each message carries an order's whole state, so the ledger keeps the last one and all sums are made
-from the final states: a message that comes twice, or was missed while the connection was down,
-cannot be counted wrongly.
+Each message carries the whole state of an order. The ledger keeps the latest one and computes all
+sums from the final states, so a message received twice, or missed while the connection was down,
+never distorts them.
 """
 
 from __future__ import annotations
@@ -12,26 +12,27 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
+from fastbook_cli.errors import CommandError
 from fastbook_cli.replay.recording import Action
 from fastbook_wire.frames import Error, OrderFrame, OrdersFrame, OrderView, ServerFrame
 from fastbook_wire.grid import Grid
 from fastbook_wire.words import Code
 
 
-class ReplayError(Exception):
-    """The replay cannot go on; the message says why."""
+class ReplayError(CommandError):
+    """The replay cannot continue; the message says why."""
 
 
 Reply = OrderFrame | OrdersFrame | Error
-"""What a replay is told: replies to its commands, and reports of its orders."""
+"""The frames a replay reads: replies to its commands, and reports of its orders."""
 
 decode: Callable[[bytes], ServerFrame] = msgspec.json.Decoder(ServerFrame).decode
 
 
 class OrderOutcome(msgspec.Struct, eq=False, gc=False):
-    """The last that was heard of an order; ``status`` may be ``rejected``.
+    """The latest known state of an order; its ``status`` may be ``rejected``.
 
-    ``action`` is what brought it, once that has been answered.
+    ``action`` is the one that placed the order, once it has been answered.
     """
 
     status: str
@@ -44,10 +45,10 @@ class OrderOutcome(msgspec.Struct, eq=False, gc=False):
 
 
 class Ledger:
-    """The orders of one session, by client order id; amounts are the server's multiples of `lot`.
+    """The orders of one session, by client order id; amounts are multiples of the server's `lot`.
 
-    ``refused`` counts the adds that were refused, ``deletes_refused`` the deletes that were, both
-    by code; a delete of an order that is gone is neither.
+    ``refused`` counts the refused adds by code, ``deletes_refused`` the refused deletes. A delete
+    that came after the end of its order counts in neither.
     """
 
     def __init__(self) -> None:
@@ -63,36 +64,36 @@ class Ledger:
         self.fill_lots = 0
 
     def is_gone(self, client_order_id: str) -> bool:
-        """Return whether the server has said that this order does not rest (any more)."""
+        """Return whether the server has reported that this order does not rest."""
         return client_order_id in self.outcomes and client_order_id not in self.open
 
     # ---- messages -----------------------------------------------------------------------------
 
     def replied(self, action: Action, frame: OrderFrame) -> None:
-        """Note the reply to a command of the recording."""
+        """Take note of the reply to a command of the recording."""
         if action.op == "add":
             self.adds += 1
             if frame.order is not None:
-                self.told(frame, action)
+                self.reported(frame, action)
             else:
                 self.refused[frame.code or "?"] += 1
                 self.outcomes.setdefault(action.order_id, OrderOutcome("rejected"))
         else:
             self.deletes += 1
             if frame.order is not None:
-                self.told(frame)
+                self.reported(frame)
             elif frame.code != Code.UNKNOWN_ORDER:
                 self.deletes_refused[frame.code or "?"] += 1
 
     def skipped(self) -> None:
-        """Note a delete that was not sent because its order is known to be gone."""
+        """Count a delete that was not sent, because its order is known to have ended."""
         self.deletes += 1
 
-    def told(self, frame: OrderFrame, action: Action | None = None) -> None:
-        """Note an order's state; `action` brought it, if this answers that.
+    def reported(self, frame: OrderFrame, action: Action | None = None) -> None:
+        """Take note of an order's state; `action` placed it, if this is the reply to that.
 
         Raises:
-            ReplayError: it is another order than the one that was acknowledged under this id.
+            ReplayError: this client order id was acknowledged as another order.
         """
         view = frame.order
         assert view is not None
@@ -113,7 +114,7 @@ class Ledger:
 
     def _outcome(self, view: OrderView, status: str, action: Action | None) -> OrderOutcome | None:
         if view.client_order_id is None:
-            return None  # not of this replay
+            return None  # not an order of this replay
         outcome = self.outcomes.get(view.client_order_id)
         if outcome is None or outcome.status == "rejected":
             outcome = OrderOutcome(status, action, view.id, view.type, view.amount, view.remaining)
@@ -121,8 +122,9 @@ class Ledger:
             self.accepted += 1
         elif outcome.order_id != view.id:
             raise ReplayError(
-                f"the server acknowledged {view.client_order_id} as {outcome.order_id} and now "
-                f"calls it {view.id}: it has lost orders (does it run with durability relaxed?)"
+                f"order {view.client_order_id}: expected the id {outcome.order_id} that the server "
+                f"acknowledged, got {view.id}: the server has lost orders (does it run with "
+                "--durability relaxed?)"
             )
         elif action is not None:
             outcome.action = action
@@ -131,8 +133,8 @@ class Ledger:
     def listed(self, orders: Iterable[OrderView]) -> list[Action]:
         """Compare with the server's list of all open orders.
 
-        Returns the adds of the orders that ended without our being told; sent again, each is
-        answered with its order's last state.
+        Returns the adds of the orders whose end was not reported. Sent again, each is answered with
+        the last state of its order.
         """
         views = {view.client_order_id: view for view in orders}
         unheard = []
@@ -149,12 +151,12 @@ class Ledger:
 
     # ---- sums ---------------------------------------------------------------------------------
 
-    def withdrawn(self) -> int:
-        """Return how many orders ended by a delete."""
+    def cancelled(self) -> int:
+        """Return how many orders were cancelled by a delete."""
         return sum(o.status == "cancelled" and o.reason == "user" for o in self.outcomes.values())
 
     def filled_lots(self, side: str) -> int:
-        """Return what the orders of one side have bought or sold in all."""
+        """Return the total quantity filled on one side."""
         lots = self._lots
         return sum(
             lots(o.amount) - lots(o.remaining)
@@ -166,5 +168,5 @@ class Ledger:
         if not amount:
             return 0
         lots = self.lot.units(amount)
-        assert lots is not None, f"the server sent {amount!r}, not a multiple of {self.lot.step}"
+        assert lots is not None, f"expected a multiple of {self.lot.step}, got {amount!r}"
         return lots

@@ -8,8 +8,8 @@ from random import Random
 
 import pytest
 
+from fastbook_cli.sim.activity_and_value import ACTIVITY_MAX, FACTOR_MAX, Activity, Value
 from fastbook_cli.sim.statistics import autocorrelation, excess_kurtosis, mean
-from fastbook_cli.sim.weather import ACTIVITY_MAX, FACTOR_MAX, Activity, Value
 
 DAY_S = 86_400
 

@@ -12,7 +12,7 @@ import pytest
 from aiohttp.test_utils import make_mocked_request
 
 from fastbook_cli.sim.control import Change, Control
-from fastbook_cli.sim.door import why_refused
+from fastbook_cli.sim.http_control import why_refused
 from fastbook_cli.sim.settings import SimSettings
 
 OWN = "127.0.0.1:8080"
@@ -47,9 +47,9 @@ def test_this_machine_may(peer: str, host: str) -> None:
 @pytest.mark.parametrize(
     ("peer", "headers", "why"),
     [
-        ("192.168.1.5", {}, "own machine only"),
-        ("2001:db8::1", {}, "own machine only"),
-        ("", {}, "own machine only"),
+        ("192.168.1.5", {}, "own machine"),
+        ("2001:db8::1", {}, "own machine"),
+        ("", {}, "own machine"),
         ("127.0.0.1", {"X_Forwarded_For": "1.2.3.4"}, "proxy"),
         ("127.0.0.1", {"Forwarded": "for=1.2.3.4"}, "proxy"),
         ("127.0.0.1", {"X_Forwarded_Proto": "https"}, "proxy"),
@@ -59,10 +59,14 @@ def test_this_machine_may(peer: str, host: str) -> None:
         ("127.0.0.1", {"Host": "evil.example:8080"}, "evil.example"),
         ("127.0.0.1", {"Host": "127.0.0.1.evil.example"}, "evil.example"),
         ("127.0.0.1", {"Host": "[::1"}, "expected localhost"),
-        ("127.0.0.1", {"Origin": "http://evil.example"}, "another site"),
-        ("127.0.0.1", {"Origin": "http://localhost:8080"}, "another site"),
-        ("127.0.0.1", {"Origin": "null"}, "another site"),
-        ("127.0.0.1", {"Origin": ""}, "another site"),
+        (
+            "127.0.0.1",
+            {"Origin": "http://evil.example"},
+            "origin: expected the server's own, got 'http://evil",
+        ),
+        ("127.0.0.1", {"Origin": "http://localhost:8080"}, "origin: expected"),
+        ("127.0.0.1", {"Origin": "null"}, "origin: expected"),
+        ("127.0.0.1", {"Origin": ""}, "origin: expected"),
         ("127.0.0.1", {"Sec_Fetch_Site": "cross-site"}, "another site"),
         ("127.0.0.1", {"Sec_Fetch_Site": "same-site"}, "another site"),
     ],
@@ -128,7 +132,7 @@ async def test_a_body_is_taken_as_a_whole(serve) -> None:
         status, said = await put(b'{"rate":77}', b"garbage")
         assert (status, said["code"], control.rate) == (400, "bad_request", 60.0)
         status, said = await put(*[b" " * 400] * 4)
-        assert (status, said["message"]) == (400, "expected at most 1000 bytes")
+        assert (status, said["message"]) == (400, "body: expected at most 1000 bytes, got more")
         status, said = await put(b'{"ra', b'te":77}')
         assert (status, control.rate) == (200, 77.0)
 

@@ -1,8 +1,8 @@
 """``GET`` and ``PUT /sim``: the control of a server's own simulated market, for this machine alone.
 
-Whoever may turn it can flood the server's database, so it is open only to peers on the loopback
-interface that came by a loopback name (a page that let its own name lead here is not one of them:
-DNS rebinding), not through a proxy, and not from another site's page.
+A client with access could flood the server's database. So the control answers only peers on the
+loopback interface that addressed a loopback name (against DNS rebinding, where a page points its
+own name here), that came without a proxy, and not from the page of another site.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _OWN_SITE = ("same-origin", "none")
 
 
 class SimOperator(Operator):
-    """An operator with a control; `control` says what it turns."""
+    """The server's operator, with routes that show and change `control`."""
 
     def __init__(self, control: Control, **parts: Any) -> None:
         super().__init__(**parts)
@@ -46,9 +46,9 @@ class SimOperator(Operator):
         ]
 
     async def version(self, request: web.Request) -> web.Response:
-        """Return the versions; to who may turn the control, where it is: ``sim``.
+        """Return the versions and, to a client with access to the control, its path as ``sim``.
 
-        So a page learns of it without a request that fails where there is none.
+        From this the page knows whether there is a control, without a request that may fail.
         """
         answer = await super().version(request)
         if why_refused(request) is not None:
@@ -57,12 +57,12 @@ class SimOperator(Operator):
         return web.json_response(json.loads(answer.text) | {"sim": PATH})
 
     async def look(self, request: web.Request) -> web.Response:
-        """Return what holds now."""
+        """Return the current settings."""
         why = why_refused(request)
         return self._state() if why is None else refusal(403, Code.UNAVAILABLE, why)
 
     async def turn(self, request: web.Request) -> web.Response:
-        """Change what the body names; return what holds then."""
+        """Change the settings that the body names; return the settings after that."""
         why = why_refused(request)
         if why is not None:
             return refusal(403, Code.UNAVAILABLE, why)
@@ -73,7 +73,7 @@ class SimOperator(Operator):
         return self._state()
 
     async def nothing_else(self, request: web.Request) -> web.Response:
-        """Say which methods there are."""
+        """Refuse any other method."""
         answer = refusal(405, Code.BAD_REQUEST, f"expected GET or PUT, got {request.method[:20]}")
         answer.headers["Allow"] = "GET, HEAD, PUT"
         return answer
@@ -87,45 +87,45 @@ class SimOperator(Operator):
 
 
 def with_control(control: Control) -> Callable[..., Operator]:
-    """Return what makes a server's operator with this control."""
+    """Return a factory of operators with this control."""
     return functools.partial(SimOperator, control)
 
 
 def why_refused(request: web.Request) -> str | None:
-    """Return why a request may not touch the control; None: it may."""
+    """Return why a request may not use the control, or None if it may."""
     if not _is_loopback(request.remote or ""):
-        return "the simulation is controlled from the server's own machine only"
+        return "the simulation can only be controlled from the server's own machine"
     for name in request.headers:
         if name.lower() in _PROXIED or name.lower().startswith(_PROXIED_PREFIX):
-            return f"the simulation is not controlled through a proxy ({name[:40]})"
+            return f"the simulation cannot be controlled through a proxy ({name[:40]})"
     try:
         host = urlsplit(f"//{request.host}").hostname or ""
     except ValueError:  # an address with an open bracket
         host = ""
     if host != "localhost" and not _is_loopback(host):
-        return f"host {request.host[:80]}: expected localhost or a loopback address"
+        return f"host: expected localhost or a loopback address, got {request.host[:80]!r}"
     origin = request.headers.get("Origin")
     if origin is not None and origin not in (f"http://{request.host}", f"https://{request.host}"):
-        return f"origin {origin[:80]} is another site's"
+        return f"origin: expected the server's own, got {origin[:80]!r}"
     if request.headers.get("Sec-Fetch-Site", "none") not in _OWN_SITE:
-        return "the request comes from another site's page"
+        return "the request comes from the page of another site"
     return None
 
 
 async def _body(request: web.Request) -> bytes:
-    """Return the whole body: its beginning may be a change of its own.
+    """Return the whole body; the beginning of one may look like a complete change.
 
     Raises:
-        ValueError: it is too long, or not what its headers say.
+        ValueError: the body is too long, or does not match its headers.
     """
     body = bytearray()
     try:
         async for part in request.content.iter_any():
             body += part
             if len(body) > BODY_BYTES_MAX:
-                raise ValueError(f"expected at most {BODY_BYTES_MAX} bytes")
+                raise ValueError(f"body: expected at most {BODY_BYTES_MAX} bytes, got more")
     except web.RequestPayloadError as error:
-        raise ValueError(f"expected the body that the headers tell of: {error}") from None
+        raise ValueError(f"body: expected what its headers announce, got {error}") from None
     return bytes(body)
 
 

@@ -1,7 +1,7 @@
-"""What TimescaleDB does with old chunks by itself: compress them, drop them.
+"""TimescaleDB's background jobs for old chunks: compress them, drop them.
 
-Brought to what the settings say at each start. The jobs run inside the database, also while no
-server does; the age of data is measured by the exchange's own time, ``exchange_time()``.
+Each start brings the jobs in line with the settings. They run inside the database, even while no
+server does. The age of data is measured in the exchange's own time, ``exchange_time()``.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ log = logging.getLogger(__name__)
 
 DAY_MS = 86_400_000
 RETAIN_DAYS_MIN = 2
-"""A start needs the rows of the last 24 hours, for retries with a client order id."""
+"""Recovery reads the last 24 hours, to recognise retried client order ids."""
 
-# How the rows of a table lie beside each other once compressed: as they are looked for.
+# The order of rows within a compressed segment: that of the queries.
 COMPRESSED = {
     "orders": "seq DESC",
     "trades": "seq DESC",
@@ -51,16 +51,17 @@ async def apply_policies(
     compress_after_days: int,
     retain_days: int,
 ) -> None:
-    """Let chunks be compressed and dropped when they are that many days old (0: never).
+    """Compress chunks older than `compress_after_days`, drop those older than `retain_days`.
 
-    Harmless to repeat. One line of the log says when this database cannot do it.
+    0 means never. Idempotent. Logs a warning if a setting is not 0 and this database has no such
+    jobs: they need hypertables and TimescaleDB's community licence.
     """
     if timescale is None or not await connection.fetchval(HYPERTABLES, SCHEMA):
-        cannot = "these tables are without TimescaleDB"
+        reason = "the tables do not use TimescaleDB"
     elif timescale.licence != "timescale":
-        cannot = f"TimescaleDB is under the {timescale.licence} licence"
+        reason = f"TimescaleDB runs under the {timescale.licence} licence"
     else:
-        # Of servers that start together one does it, and the others find it done.
+        # Servers that start together take turns: the first does the work.
         await connection.execute("SELECT pg_advisory_lock($1)", LOCK_KEY)
         async with connection.transaction():
             await _compress(connection, compress_after_days)
@@ -68,7 +69,7 @@ async def apply_policies(
         await connection.execute("SELECT pg_advisory_unlock($1)", LOCK_KEY)
         return
     if compress_after_days or retain_days:
-        log.warning("compress_after_days and retain_days do nothing: %s", cannot)
+        log.warning("compress_after_days and retain_days have no effect: %s", reason)
 
 
 async def _compress(connection: Connection, after_days: int) -> None:
@@ -110,8 +111,8 @@ async def _retain(connection: Connection, days: int) -> None:
     if not days:
         return
     if not await connection.fetchval("SELECT to_regclass('candles') IS NOT NULL"):
-        # Candles of fills that have been dropped must never be computed again: from now on only
-        # the last days are, whatever `days` will be one day. The rest the job does before a drop.
+        # Never refresh the candles of dropped fills. From here on the policies refresh the last
+        # days only, whatever `days` becomes later; the job refreshes the rest before it drops.
         for view in OF_FILLS:
             await connection.execute(
                 "SELECT remove_continuous_aggregate_policy($1::text::regclass, if_exists => true)",

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from trading import T0, Floor, as_json, ask, bid, delete_all, market, recovered
 
 import fastbook
-from fastbook_server.gateway.views import MarketViews
+from fastbook_server.gateway.market_views import MarketViews
 from fastbook_server.values.persisted import OpenOrder
 
 

@@ -1,4 +1,4 @@
-"""One security of a server: its scene, and the way between the wire's numbers and integers."""
+"""One security of a server: its scene, and the conversion between wire numbers and integers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TYPICAL_LOTS_MIN = 10
 
 
 class VenueTerms:
-    """A security's grids; `typical` is the size of an ordinary order in lots."""
+    """A security's grids; `typical` is the typical order size in lots."""
 
     def __init__(self, instrument: InstrumentView) -> None:
         self.security = instrument.security
@@ -27,7 +27,7 @@ class VenueTerms:
         self.typical = max(TYPICAL_LOTS_MIN, self.lot.nearest(TYPICAL_AMOUNT))
 
     def command(self, intent: Intent, ref: int) -> Add | Delete:
-        """Return an intent in the words of the protocol."""
+        """Return an intent as a command of the wire."""
         if isinstance(intent, Cancel):
             return Delete(ref=ref, id=intent.order_id)
         order = NewOrder(
@@ -44,7 +44,7 @@ class VenueTerms:
         return Add(ref=ref, order=order)
 
     def report(self, frame: OrderFrame, order: OrderView, slot: int | None) -> AgentReport:
-        """Return what an agent hears; `slot` is that of the ``Add`` that this answers, if so."""
+        """Return a report for an agent; `slot` is that of the ``Add`` it replies to, if any."""
         remaining = self.lot.nearest(order.remaining)
         filled = self.lot.nearest(frame.last_amount) if frame.last_amount is not None else 0
         if slot is not None:
@@ -57,35 +57,35 @@ class VenueTerms:
         )
 
     def resting(self, order: OrderView, rests: bool, filled: int, slot: int) -> AgentReport:
-        """Return an order's state in integers; a market order's price is 0."""
+        """Return an order's state in ticks and lots; the price of a market order is 0."""
         price = 0 if order.price is None else self.tick.nearest(order.price)
         remaining = self.lot.nearest(order.remaining)
         return AgentReport(order.id, order.type, price, remaining, rests, filled, slot)
 
 
 class LocalBook:
-    """The client library's copy of the book, in the agents' words."""
+    """The client library's copy of the book, in ticks and lots."""
 
     def __init__(self, book: Book) -> None:
         self._book = book
 
     @property
     def is_synced(self) -> bool:
-        """Whether it is the server's."""
+        """Whether the copy equals the server's book."""
         return self._book.is_synced
 
     def best(self) -> tuple[int | None, int | None]:
-        """Return the best bid and the best ask."""
+        """Return the best bid and the best ask; None for an empty side."""
         bid, ask = self.depth("bid", 1), self.depth("ask", 1)
         return (bid[0][0] if bid else None), (ask[0][0] if ask else None)
 
     def depth(self, side: SideName, count: int) -> Sequence[tuple[int, int]]:
-        """Return (price, quantity) of the best levels of a side."""
+        """Return (price, quantity) of the `count` best levels of a side, best first."""
         return self._book.ticks_and_lots(side, count)
 
 
 class Venue:
-    """A security with the agents' market on it; `last` is the price of its last trade."""
+    """A security that the agents trade; `last` is the price of its last trade."""
 
     def __init__(
         self,
@@ -106,12 +106,12 @@ class Venue:
         )
 
     def traded(self, price: float) -> None:
-        """See a public trade; the price may be an average."""
+        """Take note of a public trade; its price may be an average."""
         self.scene.traded(self.terms.tick.nearest(price))
 
 
 def start_ticks(terms: VenueTerms, book: LocalBook, last: float | None) -> int:
-    """Return where a market stands: the middle of its book, else its last trade, else one side."""
+    """Return the current price of a market: mid price, else last trade, else the one best price."""
     best = [price for price in book.best() if price is not None]
     if len(best) == 2 or (best and last is None):
         return sum(best) // len(best)

@@ -1,7 +1,7 @@
-"""A simulated day and what it looks like: ``python -m fastbook_cli.sim.facts``.
+"""Statistics of a simulated day: ``python -m fastbook_cli.sim.stylised_facts``.
 
-Prints the distributions and which stylised facts of real markets hold, with the numbers they are
-judged by. ``--save`` keeps the samples, for the plot of docs/simulation.md.
+Prints the distributions, and which stylised facts of real markets hold by which numbers. ``--save``
+writes the samples for the plot of docs/simulation.md.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from fastbook_cli.sim.activity_and_value import EXPONENT
 from fastbook_cli.sim.headless import DEFAULT, Headless
 from fastbook_cli.sim.settings import SimSettings
 from fastbook_cli.sim.statistics import (
@@ -25,7 +26,6 @@ from fastbook_cli.sim.statistics import (
     mean,
     quantile,
 )
-from fastbook_cli.sim.weather import EXPONENT
 from fastbook_server.values.events import ExchangeEvent, Traded
 
 LEVELS = 10
@@ -35,7 +35,7 @@ LAGS = {1: (1, 2, 5, 10, 30, 60, 300, 1_800), 10: (1, 2, 6, 30, 180), 60: (1, 2,
 
 
 class Recorder:
-    """Looks at one market every second, and at its best prices after every command."""
+    """Samples one market each second, and checks its best prices after each command."""
 
     def __init__(self, settings: SimSettings) -> None:
         self.market = Headless(settings, watch=self._see)
@@ -56,7 +56,7 @@ class Recorder:
         self._last = math.nan
 
     def run(self, duration_s: int) -> None:
-        """Simulate and record; the first ``WARM_UP_S`` seconds are not part of it."""
+        """Simulate and record; the first ``WARM_UP_S`` seconds are not recorded."""
         scene = self.market.scenes[self.security]
         self.market.run(WARM_UP_S)
         self.empty = self.trades = 0
@@ -88,7 +88,7 @@ class Recorder:
                 self._last = event.notional / event.quantity
 
     def mean_depth(self) -> list[float]:
-        """Return the mean quantity of each level of a side, best first, in typical sizes."""
+        """Return the mean quantity of each level of a side, best first, in typical order sizes."""
         typical = self.market.typical
         return [d / n / typical for d, n in zip(self.depth, self.depth_samples, strict=True) if n]
 
@@ -98,19 +98,19 @@ def report(recorder: Recorder) -> str:
     middles = recorder.middles
     seconds = len(middles)
     lines = [
-        f"price            first {middles[0]:g}, last {middles[-1]:g}, least {min(middles):g}, "
-        f"largest {max(middles):g} ticks",
+        f"price            first {middles[0]:g}, last {middles[-1]:g}, lowest {min(middles):g}, "
+        f"highest {max(middles):g} ticks",
         f"commands         {recorder.market.commands:,}: "
         f"{recorder.market.commands / recorder.market.now_s:.1f}/s",
         f"trades           {recorder.trades:,}: {recorder.trades / seconds:.2f}/s",
-        f"activity         mean {mean(recorder.activity):.2f}, of its power "
+        f"activity         mean {mean(recorder.activity):.2f}, mean of its power "
         f"{EXPONENT:g} {mean([a**EXPONENT for a in recorder.activity]):.2f}",
-        f"empty sides      after {recorder.empty} commands",
-        f"open orders      {recorder.open_max} at most, {recorder.own_open_max} of one agent",
-        f"inventory        {recorder.inventory_max:.2f} of what an agent aims to stay within",
+        f"empty side       after {recorder.empty} commands",
+        f"open orders      at most {recorder.open_max}, of one agent {recorder.own_open_max}",
+        f"inventory        at most {recorder.inventory_max:.2f} of an agent's own bound",
         "spread           " + _shares(recorder.spreads),
         "depth            " + "  ".join(f"{d:.1f}" for d in recorder.mean_depth()),
-        "                 (mean of levels 1 to 10 of a side, in typical orders)",
+        "                 (mean of levels 1 to 10 of a side, in typical order sizes)",
         "",
     ]
     for name, prices in (("mid price", middles), ("trade price", recorder.last_prices)):
@@ -120,7 +120,7 @@ def report(recorder: Recorder) -> str:
     for horizon, lags in LAGS.items():
         returns = log_returns(middles, horizon)
         lags = tuple(lag for lag in lags if lag * 10 < len(returns))
-        lines.append(f"autocorrelation of {horizon} s returns of the mid (two standard errors)")
+        lines.append(f"autocorrelation of {horizon} s mid price returns (± two standard errors)")
         lines.append("  lag   " + "".join(f"{lag:>16}" for lag in lags))
         for label, values in (("r", returns), ("|r|", [abs(r) for r in returns])):
             found = [autocorrelation(values, lag) for lag in lags]
@@ -130,7 +130,7 @@ def report(recorder: Recorder) -> str:
 
 
 def verdicts(recorder: Recorder) -> list[tuple[str, bool, str]]:
-    """Return the stylised facts: what, whether it holds, and the number that says so."""
+    """Return the stylised facts: name, whether it holds, and the number that shows it."""
     middles, depth = recorder.middles, recorder.mean_depth()
     minutes, tens = log_returns(middles, 60), log_returns(middles, 10)
     kurtosis, normal = excess_kurtosis(minutes), excess_kurtosis(log_returns(middles, 1_800))
@@ -150,25 +150,29 @@ def verdicts(recorder: Recorder) -> list[tuple[str, bool, str]]:
     shown = "  ".join(f"{lag} min {a:.2f}" for lag, a in slow.items())
     return [
         ("fat tails: excess kurtosis of 1 min returns above 1", kurtosis > 1, f"{kurtosis:.1f}"),
-        ("… and less at 30 min", normal < kurtosis, f"{normal:.1f}"),
+        ("thinner tails at 30 min: lower excess kurtosis", normal < kurtosis, f"{normal:.1f}"),
         (
-            "volatility clusters: |r| of 1 min correlates over 1, 5 and 15 min",
+            "volatility clusters: |r| of 1 min correlates at lags of 1, 5 and 15 min",
             min(slow[1], slow[5], slow[15]) > 0.03 and slow[1] > slow[15],
             shown,
         ),
         (
-            "no linear autocorrelation from 10 s on (|a| < 0.05 at lags 1 to 3)",
+            "no linear autocorrelation from 10 s up (|a| < 0.05 at lags 1 to 3)",
             all(abs(a) < 0.05 or abs(a) < 2 * e for a, e in linear.values()),
             f"worst {worst[0]} lag {worst[1]}: {linear[worst][0]:.3f} ±{2 * linear[worst][1]:.3f}",
         ),
-        ("bid-ask bounce: 1 s returns of trade prices turn back", bounce < 0, f"{bounce:.2f}"),
+        ("bid-ask bounce: 1 s returns of trade prices reverse", bounce < 0, f"{bounce:.2f}"),
         ("spread of 1 to 3 ticks most of the time", narrow > 0.8, f"{narrow:.1%}"),
         (
             "depth grows away from the touch",
             depth[4] > depth[0],
             f"{depth[0]:.1f} to {depth[4]:.1f}",
         ),
-        ("trades come in bursts: variance over mean of a second's", fano > 1.5, f"{fano:.1f}"),
+        (
+            "trades come in bursts: variance over mean of trades per second",
+            fano > 1.5,
+            f"{fano:.1f}",
+        ),
         ("neither side is ever empty", recorder.empty == 0, f"{recorder.empty} times"),
     ]
 
@@ -191,16 +195,23 @@ def _shares(counts: Counter[int]) -> str:
 
 
 def main() -> None:
-    """Simulate, print, and perhaps save."""
-    parser = argparse.ArgumentParser(prog="python -m fastbook_cli.sim.facts", description=__doc__)
-    defaults = SimSettings()
-    parser.add_argument("--hours", type=float, default=24.0, help="simulated; default: 24")
-    parser.add_argument("--rate", type=float, default=defaults.rate, help="commands per second")
-    parser.add_argument(
-        "--volatility", type=float, default=defaults.volatility, help="per cent of a day"
+    """Simulate, print the statistics and, with ``--save``, write the samples."""
+    parser = argparse.ArgumentParser(
+        prog="python -m fastbook_cli.sim.stylised_facts", description=__doc__
     )
-    parser.add_argument("--seed", type=int, default=defaults.seed)
-    parser.add_argument("--save", type=Path, metavar="FILE", help="samples, as JSON")
+    defaults = SimSettings()
+    parser.add_argument("--hours", type=float, default=24.0, help="hours to simulate; default: 24")
+    parser.add_argument(
+        "--rate", type=float, default=defaults.rate, help="commands per second of simulated time"
+    )
+    parser.add_argument(
+        "--volatility",
+        type=float,
+        default=defaults.volatility,
+        help="per cent per day",
+    )
+    parser.add_argument("--seed", type=int, default=defaults.seed, help="of the agents' decisions")
+    parser.add_argument("--save", type=Path, metavar="FILE", help="where to write the samples")
     given = parser.parse_args()
     try:
         settings = SimSettings(rate=given.rate, volatility=given.volatility, seed=given.seed)
@@ -210,7 +221,7 @@ def main() -> None:
     started_s = time.process_time()
     recorder.run(round(given.hours * 3_600))
     took_s = time.process_time() - started_s
-    print(f"{given.hours:g} simulated hours in {took_s:.0f} s of one core, seed {given.seed}\n")
+    print(f"{given.hours:g} hours simulated in {took_s:.0f} s of one core, seed {given.seed}\n")
     print(report(recorder))
     for what, holds, number in verdicts(recorder):
         print(f"{'holds ' if holds else 'FAILS '} {what}: {number}")
@@ -219,7 +230,7 @@ def main() -> None:
 
 
 def samples(recorder: Recorder) -> dict[str, object]:
-    """Return what the plot is drawn from."""
+    """Return the samples that the plot is drawn from."""
     return {
         "middles": recorder.middles,
         "trades_per_s": recorder.trades_per_s,

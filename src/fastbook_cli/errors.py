@@ -1,0 +1,64 @@
+"""How a command fails: with one line on stderr and an exit code.
+
+The commands raise a ``CommandError``. What the server's modules raise keeps its class, and
+``server_errors`` is the table of how each ends the process.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, NamedTuple
+
+
+class CommandError(Exception):
+    """A command cannot be carried out; the message is what the user reads."""
+
+    exit_code: ClassVar[int] = 1
+    """1: it failed; 2: the command line, a setting or an input file is wrong."""
+
+
+class NoServerError(CommandError):
+    """No server answers at the URL, or it refused or closed the connection."""
+
+
+class OutputGoneError(CommandError):
+    """The reader of the output has gone, as ``| head`` does."""
+
+
+class Ending(NamedTuple):
+    """How an exception ends the process; `prefix` goes before its message."""
+
+    exit_code: int
+    prefix: str = ""
+
+
+def server_errors() -> dict[type[Exception], Ending]:
+    """Return how each exception of the server and the operating system ends a command.
+
+    A function, because importing the server's modules takes longer than ``fastbook --help``.
+    """
+    from fastbook_server.config import ConfigError
+    from fastbook_server.embedded.supervisor import EmbeddedError
+    from fastbook_server.gateway.listener import ListenError
+    from fastbook_server.store import StoreError, StoreRefused, StoreUnavailable
+
+    return {
+        ConfigError: Ending(2),
+        StoreRefused: Ending(2),
+        StoreUnavailable: Ending(1, "the database cannot be reached: "),
+        StoreError: Ending(1),
+        EmbeddedError: Ending(1),
+        ListenError: Ending(1),
+        OSError: Ending(1),
+    }
+
+
+def server_ending(error: Exception) -> Ending:
+    """Return how one of ``server_errors`` ends a command; the nearest class in it decides."""
+    table = server_errors()
+    return next(table[kind] for kind in type(error).__mro__ if kind in table)
+
+
+def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the first exception of a group, however deep the groups are nested."""
+    error = group.exceptions[0]
+    return first_of(error) if isinstance(error, BaseExceptionGroup) else error

@@ -1,0 +1,134 @@
+"""Options that several commands share, and checks of the values of others."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from fastbook_cli.sim.settings import BOUNDS, SimSettings
+from fastbook_server.config import SETTINGS, Setting, load
+
+Callback = Callable[..., Any]
+Decorator = Callable[[Callback], Callback]
+
+
+# ---- values -----------------------------------------------------------------------------------
+
+
+def server_url(_: click.Context, __: click.Parameter, text: str | None) -> str | None:
+    """Return the URL of a server as it was typed, checked before anything connects to it."""
+    from fastbook_client.endpoint import Endpoint
+
+    if text is not None:
+        try:
+            Endpoint.parse(text)
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from None
+    return text
+
+
+def pace(_: click.Context, __: click.Parameter, text: str) -> float | None:
+    """Return a multiple of the recorded pace, None for ``max``."""
+    if text == "max":
+        return None
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = -1.0
+    if not 0 < speed < float("inf"):
+        raise click.BadParameter(f"expected max or a positive number, got {text!r}")
+    return speed
+
+
+# ---- the server's settings --------------------------------------------------------------------
+
+
+def with_settings(callback: Callback) -> Callback:
+    """Give a command all settings of the server as options; it receives them as ``config``."""
+
+    @functools.wraps(callback)
+    def run(config_file: Path | None, **options: Any) -> Any:
+        names = {s.name for s in SETTINGS}
+        flags = {k: v for k, v in options.items() if k in names and v not in (None, ())}
+        others = {k: v for k, v in options.items() if k not in names}
+        return callback(config=load(flags, os.environ, config_file), **others)
+
+    file = click.option(
+        "--config",
+        "config_file",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        help="TOML file with settings.",
+    )
+    return _stacked(run, [file, *map(_setting_option, SETTINGS)])
+
+
+def _setting_option(setting: Setting) -> Decorator:
+    """Return the option of a setting. It stays a text: ``config.load`` knows what is expected."""
+    default = setting.default
+    if setting.many:
+        default = " ".join(f"{i.security}:{i.tick.step}:{i.lot.step}" for i in default)
+    shown = setting.variable if default in (None, "") else f"{setting.variable}; {default}"
+    return click.option(
+        setting.flag,
+        setting.name,
+        metavar="VALUE",
+        multiple=setting.many,
+        help=f"{setting.help}  [{shown}]",
+    )
+
+
+# ---- the settings of a simulated market -------------------------------------------------------
+
+_SIM_HELP = {
+    "rate": "Commands per second on average, all agents together.",
+    "volatility": "Standard deviation of the daily return, in per cent.",
+    "seed": "Seed of the agents' decisions.",
+    "speed": "Simulated seconds per second; --rate and --volatility count simulated time.",
+    "makers": "Number of market makers; every agent has a connection of its own.",
+    "noise": "Number of noise traders: orders near the touch, cancels, small market orders.",
+    "trend": "Number of trend followers.",
+    "large": "Number of agents that now and then work a large order.",
+}
+
+
+def with_sim_settings(callback: Callback) -> Callback:
+    """Give a command the settings of a simulated market as options; it receives them as ``sim``."""
+
+    @functools.wraps(callback)
+    def run(**options: Any) -> Any:
+        of_sim = {name: options.pop(name) for name in _SIM_HELP}
+        try:
+            settings = SimSettings(**of_sim)
+        except ValueError as error:  # NaN, which click's ranges let pass
+            raise click.UsageError(f"--{error}") from None
+        return callback(sim=settings, **options)
+
+    defaults = SimSettings()
+    return _stacked(run, [_sim_option(n, text, defaults) for n, text in _SIM_HELP.items()])
+
+
+def _sim_option(name: str, text: str, defaults: SimSettings) -> Decorator:
+    default = getattr(defaults, name)
+    kind: Any = click.INT
+    if name in BOUNDS:
+        least, most = BOUNDS[name]
+        if isinstance(default, int):
+            kind = click.IntRange(int(least), int(most))
+        else:
+            kind = click.FloatRange(least, most)
+    return click.option(
+        f"--{name}", type=kind, default=default, metavar="VALUE", show_default=True, help=text
+    )
+
+
+def _stacked(callback: Callback, options: list[Decorator]) -> Callback:
+    """Decorate a callback so that ``--help`` lists the options in the order given."""
+    for option in reversed(options):
+        callback = option(callback)
+    return callback

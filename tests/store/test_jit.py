@@ -1,0 +1,108 @@
+"""Every connection of the store refuses JIT, whatever the server is set to."""
+
+from __future__ import annotations
+
+import re
+
+import asyncpg
+import pytest
+
+from fastbook_server.embedded import binaries, supervisor
+from fastbook_server.embedded.supervisor import EmbeddedPostgres
+from fastbook_server.store import postgres
+from fastbook_server.store.connection import detect_timescale
+
+COMMITTED = (
+    postgres.MOVE_STATE_AND_CANDLES,
+    postgres.MOVE_STATE_ONLY,
+    postgres.CHANGE_OPEN_ORDERS,
+    postgres.DELETE_OPEN_ORDERS,
+    postgres.KEEP_CLIENT_ORDERS,
+    postgres.PURGE_CLIENT_ORDERS,
+    postgres.CHECKPOINT_BOOKS,
+)
+# Compile everything and log the plan of everything: only the session itself can say no.
+EAGER = {
+    "jit": "on",
+    "jit_above_cost": "0",
+    "shared_preload_libraries": "auto_explain",
+    "auto_explain.log_min_duration": "0",
+}
+
+
+async def test_every_connection_has_jit_off(make_postgres, dsn, sql, specs, flow, monkeypatch):
+    """Checks the setting alone, so it also holds where PostgreSQL was built without LLVM."""
+    seen = []
+
+    async def detect(connection):
+        seen.append(("detect", await connection.fetchval("SHOW jit")))
+        return await detect_timescale(connection)
+
+    monkeypatch.setattr(postgres, "detect_timescale", detect)
+    await sql.execute(
+        f"ALTER DATABASE {await sql.fetchval('SELECT current_database()')} SET jit = on"
+    )
+    store = make_postgres(dsn)
+    source = flow(await store.open(specs, 0))
+    seen.append(("open", await store._connection.fetchval("SHOW jit")))
+    store._drop()
+    await store.commit(store.prepare(source.batch()))
+    seen.append(("reconnect", await store._connection.fetchval("SHOW jit")))
+    history = store.history(source.instruments)
+    async with history._connection() as connection:
+        seen.append(("history", await connection.fetchval("SHOW jit")))
+    await history.close()
+    plain = await asyncpg.connect(dsn)
+    seen.append(("anybody else", await plain.fetchval("SHOW jit")))
+    await plain.close()
+    assert seen == [
+        ("detect", "off"), ("open", "off"), ("reconnect", "off"), ("history", "off"),
+        ("anybody else", "on"),
+    ]  # fmt: skip
+
+
+@pytest.fixture
+async def server_with_jit(open_folder, monkeypatch):
+    """A system PostgreSQL with LLVM that compiles and logs each plan, whatever its cost."""
+    found = [
+        folder
+        for folder in sorted(binaries.SYSTEM_FOLDER.glob("*/bin"))
+        if (folder.parent / "lib/llvmjit.so").exists()
+    ]
+    if not found:
+        pytest.skip(f"no PostgreSQL with LLVM in {binaries.SYSTEM_FOLDER}: install postgresql")
+    monkeypatch.setattr(supervisor, "SETTINGS", supervisor.SETTINGS | EAGER)
+    server = EmbeddedPostgres(open_folder, bin_dir=found[0])
+    server.dsn = await server.start()
+    yield server
+    await server.stop()
+
+
+def plans(log_path):
+    """Return what auto_explain logged: each query's text and plan."""
+    entries = re.split(r"^\d{4}-\S+ \S+ \S+ \[\d+\] ", log_path.read_text(), flags=re.MULTILINE)
+    return [entry.replace("\n\t", "\n") for entry in entries if "Query Text: " in entry]
+
+
+async def test_no_plan_of_the_store_is_compiled(server_with_jit, make_postgres, specs, flow):
+    """The plans that PostgreSQL ran, from start to history, on a server that compiles them all."""
+    dsn, log_path = server_with_jit.dsn, server_with_jit.log_path
+    store = make_postgres(dsn, checkpoint_every=10)
+    source = flow(await store.open(specs, 0))
+    for _ in range(12):
+        await store.commit(store.prepare(source.batch(20)))
+    await store.commit(store.prepare(source.close_batch([])))
+    history = store.history((await store.open(specs, 5)).instruments)
+    await history.trades("BTC-USD", before_seq=None, limit=5)
+    await history.candles("BTC-USD", "1m", start_ms=None, end_ms=None, limit=5)
+    await history.close()
+    ours = plans(log_path)
+    for statement in COMMITTED:
+        assert any(statement.strip() in plan for plan in ours), f"never ran: {statement}"
+    assert [plan for plan in ours if "\nJIT:" in plan] == []
+
+    plain = await asyncpg.connect(dsn)
+    await plain.fetch("SELECT epoch, batch_no FROM fastbook.engine_state")
+    await plain.close()
+    (theirs,) = plans(log_path)[len(ours) :]
+    assert "\nJIT:" in theirs
