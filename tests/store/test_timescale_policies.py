@@ -9,10 +9,10 @@ import contextlib
 import json
 
 import pytest
-from fastbook_server.store.policies import COMPRESSED, DAY_MS, HYPERTABLES, apply_policies
 
 from fastbook_server.store import policies
 from fastbook_server.store.connection import Timescale
+from fastbook_server.store.timescale_policies import COMPRESSED, DAY_MS, HYPERTABLES, apply_policies
 
 
 class Database:
