@@ -194,13 +194,14 @@ async def test_a_reader_that_waits_does_not_keep_commits_waiting(
     await history.close()
 
 
-async def test_the_server_gives_up_on_a_reader_that_has_given_up(make_postgres, dsn, specs, flow):
+async def test_a_reader_has_limits_of_its_own_and_uses_indexes(make_postgres, dsn, specs, flow):
     _, history = await committed(make_postgres(dsn), specs, flow, batches=1)
     async with history._connection() as connection:
         for setting in (
             "statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout",
         ):  # fmt: skip
             assert await connection.fetchval(f"SHOW {setting}") == f"{TIMEOUT_S:g}s"
+        assert await connection.fetchval("SHOW enable_seqscan") == "off"
     await history.close()
 
 
