@@ -16,7 +16,7 @@ from typing import Any
 
 PERCENT_MIN = 97.0
 TIMESCALE = ("FASTBOOK_TEST_TIMESCALE_URL", "FASTBOOK_TEST_WASM_DIR")
-NEEDS_TIMESCALE = "store/policies.py"
+NEEDS_TIMESCALE = "store/timescale_policies.py"
 
 
 def percents(report: dict[str, Any]) -> dict[str, float]:

@@ -58,7 +58,7 @@ def test_what_only_timescaledb_runs_is_judged_only_where_there_is_one(
     monkeypatch.setenv("FASTBOOK_TEST_TIMESCALE_URL", url)
     monkeypatch.delenv("FASTBOOK_TEST_WASM_DIR", raising=False)
     report = tmp_path / "report.json"
-    files = {"server/store/policies.py": file(30.0, lines=[1]), "a.py": file(100.0)}
+    files = {"server/store/timescale_policies.py": file(30.0, lines=[1]), "a.py": file(100.0)}
     report.write_text(json.dumps({"files": files}), encoding="utf-8")
     assert gate.main([str(report)]) == code
     assert ("is not judged" in capsys.readouterr().out) == (not url)
