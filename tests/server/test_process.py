@@ -230,7 +230,8 @@ async def test_changed_instruments_over_existing_data_are_refused_in_one_line(
     await ann.ask({"op": "deleteAll", "ref": "d"})
     await stopped(server, ann)
     code, lines = run("--data-dir", str(data_dir), "--instrument", "BTC-USD:0.5:0.0001")
-    assert (code, lines[-1][:50]) == (2, "fastbook: BTC-USD has data with tick 0.01 and lot ")
+    said = "fastbook: BTC-USD: expected tick 0.01 and lot 0.0001, as in its existing data, got "
+    assert (code, lines[-1][: len(said)]) == (2, said)
 
 
 def run(*options: str, **environment: str) -> tuple[int, list[str]]:
