@@ -336,6 +336,7 @@ class Coded(asyncpg.PostgresError):
         (OSError(28, "No space left on device"), StoreUnavailable),
         (asyncpg.InterfaceError("connection is closed"), StoreUnavailable),
         (asyncpg.DataError("invalid input for query argument"), StoreBroken),
+        (asyncpg.ClientConfigurationError("invalid DSN"), StoreBroken),
         (asyncpg.InternalClientError("cannot switch to state 12"), StoreUnavailable),
         (StoreFenced("already ours"), StoreFenced),
         (KeyError("not of the database"), None),
