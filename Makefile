@@ -18,7 +18,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadgroup
 
 .PHONY: help
-help: ## list these words
+help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
@@ -26,7 +26,7 @@ run: $(VENV)/.with-embedded extensions page ## start a server with traders and a
 	@$(BIN)/fastbook demo $(ARGS) || test $$? -eq 130
 
 .PHONY: test
-test: $(VENV)/.with-test extensions page ## run the quick tests; with ARGS="tests/engine" all that is there
+test: $(VENV)/.with-test extensions page ## run the quick tests; with ARGS="tests/engine", every test there
 	@$(PYTEST) $(ARGS)
 
 .PHONY: test-slow
@@ -59,7 +59,7 @@ lint: $(VENV)/.with-test,lint extensions ## check style, spelling, types, stubs,
 	$(BIN)/python -m pytest -q tests/test_layers.py tests/test_tidy.py
 
 .PHONY: format
-format: $(VENV)/.with-test,lint ## bring the sources into form
+format: $(VENV)/.with-test,lint ## format the sources
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
@@ -68,7 +68,7 @@ bench: $(VENV)/.with-test,bench extensions ## measure the speed; prints tables
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 .PHONY: compare
-compare: $(VENV)/.with-test extensions ## hold the engine to the plain one over 100 million commands
+compare: $(VENV)/.with-test extensions ## compare the engine with the plain-Python book over 100 million commands
 	@$(BIN)/python -m benchmarks.compare $(ARGS)
 
 # Address- and UBSanitizer on the engine alone: Python is not built for them. They meet each access

@@ -73,7 +73,7 @@ cdef inline int64_t to_int64(object value, str name) except? -1:
 
 
 cdef inline int64_t to_id(object value, str name) except? -1:
-    """Convert an id or price to look up; beyond 64 bits it becomes 0, which nothing has."""
+    """Convert an id or price to look up; beyond 64 bits it becomes 0, which none has."""
     cdef int64_t number = 0
     if hint_likely(integer_is_small(<PyObject*>value, &number)):
         return number

@@ -109,9 +109,9 @@ class OrderBook:
     prices and quantities run from 1 to 2**63 - 1, and an incoming id must not be resting. A command
     that would raise the total at a price above 2**63 - 1 is refused.
 
-    A refused scalar call raises and leaves the book unchanged. The exception is a post-only order
-    that would cross: that is no mistake, so the call returns one EVENT_REJECT. In a batch every
-    refusal is an EVENT_REJECT.
+    A refused scalar call raises and leaves the book unchanged. Only a post-only order that would
+    cross does not raise, because it is not a mistake: the call returns one EVENT_REJECT. In a batch
+    every refusal is an EVENT_REJECT.
 
     A book serves one thread at a time. While `process` runs, every call from another thread raises
     RuntimeError.
@@ -138,7 +138,7 @@ class OrderBook:
 
         `tif`: GTC rests the remainder; IOC discards it (REASON_IOC); FOK first checks whether the
         order would fill completely, and otherwise discards it with no other effect (REASON_FOK).
-        What a FOK order may count on depends on `self_trade`:
+        What an FOK order may count on depends on `self_trade`:
           - ALLOW, or owner 0: everything that crosses.
           - CANCEL_OLDEST: everything that crosses except its owner's orders. If that is enough,
             its owner's orders ahead of the last maker are cancelled along the way.
@@ -148,19 +148,19 @@ class OrderBook:
         EVENT_REJECT (REJECT_POST_ONLY). A post-only IOC or FOK order that does not cross is
         discarded.
 
-        `self_trade`: what happens when the order meets one of the same `owner`; owner 0 is nobody
-        and never the same. ALLOW trades; CANCEL_NEWEST discards the remainder (REASON_SELF_TRADE);
-        CANCEL_OLDEST cancels the resting order (REASON_SELF_TRADE) and continues; CANCEL_BOTH does
-        both.
+        `self_trade`: what happens when the order meets one of the same `owner`; owner 0 means "no
+        owner" and is exempt. ALLOW trades; CANCEL_NEWEST discards the remainder
+        (REASON_SELF_TRADE); CANCEL_OLDEST cancels the resting order (REASON_SELF_TRADE) and
+        continues; CANCEL_BOTH does both.
 
-        Time: O(1 + n) for n fills and self-trade cancels. A FOK order also visits each level it
+        Time: O(1 + n) for n fills and self-trade cancels. An FOK order also visits each level it
         needs, or each order at these levels if `self_trade` is not ALLOW.
 
         Raises:
             ValueError: `order_id`, `price` or `quantity` is not in 1 .. 2**63 - 1; `order_id` is
                 already resting; `side`, `tif`, `self_trade` or `owner` is out of range; or a GTC
-                order would raise the total at its price above 2**63 - 1. The whole quantity counts
-                there, because an order that joins an existing level cannot match.
+                order would raise the total at its price above 2**63 - 1. Its whole quantity counts,
+                because an order that joins an existing level cannot match.
             TypeError: an argument is not an integer.
             MemoryError: the book is consistent, but part of the order may have been executed.
         """
@@ -211,8 +211,8 @@ class OrderBook:
         EVENT_REJECT. The `command` of an event is the index of the command that caused it.
 
         `commands` is an array of COMMAND_DTYPE or any C-contiguous buffer of such 40-byte records,
-        at most 2**30 of them. The result has memory of its own, of which no copy is made; it stays
-        valid and unchanged whatever happens to the book.
+        at most 2**30 of them. The result owns the memory of its events, so no copy is made, and it
+        stays valid and unchanged whatever happens to the book.
 
         DANGER: no other thread may write to `commands` until this returns.
 

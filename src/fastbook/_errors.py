@@ -1,4 +1,4 @@
-"""The exceptions of the scalar calls, worded once for both books: what was expected, then got."""
+"""The exceptions of scalar calls, worded once for both books: first expected, then got."""
 
 from __future__ import annotations
 

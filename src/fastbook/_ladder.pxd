@@ -54,7 +54,7 @@ cdef struct Page:
 # `child` refers to a page as index << 1 | 1 and to a node as index << 1.
 cdef struct Node:
     uint32_t child[2]  # in a free node, child[0] is the next free one
-    uint32_t bit  # the numbers below agree above this bit; child[b] holds those in which it is b
+    uint32_t bit  # the numbers below differ first in this bit; child[b] has those where it is b
 
 
 cdef struct LadderSide:
@@ -71,7 +71,7 @@ cdef struct Ladder:
     Page* pages
     Node* nodes
     uint32_t capacity  # of pages, and of nodes: a side has one node fewer than pages
-    uint32_t pages_top  # pages[pages_top] and beyond were never used
+    uint32_t pages_top  # pages[pages_top] and above were never used
     uint32_t nodes_top
     uint32_t free_page
     uint32_t free_node
@@ -108,7 +108,7 @@ cdef inline bint ladder_grow(Ladder* ladder) noexcept nogil:
     cdef void* moved
     if capacity > PAGES_MAX:
         return False
-    # An array that has grown keeps its room; `capacity` grows only once all three have it.
+    # If one fails, those before it stay larger; `capacity` grows only with all three.
     moved = realloc(ladder.levels, capacity * PAGE_LEVELS * sizeof(Level))
     if moved == NULL:
         return False
@@ -325,7 +325,7 @@ cdef inline uint32_t level_claim(Ladder* ladder, int side, uint64_t key) noexcep
 
 
 cdef inline void level_release(Ladder* ladder, uint32_t level) noexcept nogil:
-    """Release a level whose total and orders the caller has reduced to none."""
+    """Release a level that the caller has emptied: no orders, a total of 0."""
     cdef uint32_t page_index = level >> PAGE_BITS
     cdef Page* page = &ladder.pages[page_index]
     cdef LadderSide* side = &ladder.sides[page.side]

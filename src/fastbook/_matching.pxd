@@ -433,7 +433,7 @@ cdef inline int64_t order_append(
     Book* book, Level* level, uint32_t place, int64_t id, int64_t quantity, uint32_t owner,
     bint later,
 ) noexcept nogil:
-    """Append an order, reserved as its id is, to a level; return the level's new total."""
+    """Append a new order to a level, after `resting_reserve`; return the level's new total."""
     cdef uint32_t slot = order_take(book)
     cdef RestingOrder* order = &book.orders[slot]
     cdef uint32_t tail = level.tail
@@ -472,7 +472,7 @@ cdef inline void rest(Book* book, Incoming* taker, Events* events, bint later) n
 
 
 cdef inline int enter(Book* book, Incoming* taker, Events* events) noexcept nogil:
-    """Match, then rest or discard the remainder, after all reservations: DONE or NO_MEMORY."""
+    """Match, then rest or discard the remainder: DONE or NO_MEMORY. Needs all reservations."""
     cdef int outcome
     if taker.tif == TIF_FOK and not can_fill(book, taker):
         discard(taker, REASON_FOK, events)
@@ -669,7 +669,7 @@ cdef inline int book_apply(Book* book, Command* c, uint32_t index, Events* event
 cdef inline void book_reject(
     Book* book, Command* c, int reason, uint32_t index, Events* events
 ) noexcept nogil:
-    """Write the EVENT_REJECT of a command, in the room that `book_apply` reserved and left."""
+    """Write the EVENT_REJECT of a refused command, in the room that `book_apply` reserved."""
     cdef bint aims = c.op == OP_CANCEL or c.op == OP_REPLACE
     cdef int side = c.side
     cdef uint32_t slot

@@ -28,7 +28,7 @@ class TimeInForce(IntEnum):
 class SelfTrade(IntEnum):
     """What happens when an order would trade with a resting order of the same owner.
 
-    The mode of the incoming order decides. Owner 0 means "nobody" and never trades with itself.
+    The mode of the incoming order decides. Owner 0 means "no owner" and is exempt.
     """
 
     ALLOW = 0
@@ -71,4 +71,4 @@ class Order(NamedTuple):
     side: int  # a Side's value
     price: int  # ticks
     quantity: int  # lots still open
-    owner: int  # 0: nobody
+    owner: int  # 0: none

@@ -258,7 +258,7 @@ class OrderBook:
     # ---- refusals ----
 
     def _scalar(self, command: Command) -> list[Event]:
-        """Execute a command; raise if it is refused, unless the refusal is a post-only one."""
+        """Execute a command; raise if refused, but return the event of a post-only refusal."""
         reason = self._refusal(command)
         if reason == REASON_NONE:
             return self._execute(command)
@@ -407,7 +407,7 @@ class OrderBook:
         )
 
     def _available(self, taker: _Incoming) -> int:
-        """Return the quantity that `_match` would trade if the order's own were unlimited.
+        """Return what `_match` would trade if the order's quantity were unlimited.
 
         Orders of the same owner do not count if they may not trade. If such an order would end the
         incoming one, nothing behind it counts either.
@@ -585,7 +585,7 @@ class OrderBook:
 
 
 def _well_formed(command: Command) -> bool:
-    """Return whether op, flags and id are valid, and also side and tif where the op uses them."""
+    """Return whether op, flags, id and, where the op uses them, side and tif are valid."""
     op = command.op
     return (
         op in (OP_LIMIT, OP_REPLACE, OP_MARKET)

@@ -6,6 +6,8 @@ The commands raise a ``CommandError``. What the server's modules raise keeps its
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import ClassVar, NamedTuple
 
 
@@ -58,7 +60,21 @@ def server_ending(error: Exception) -> Ending:
     return next(table[kind] for kind in type(error).__mro__ if kind in table)
 
 
-def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return the first exception of a group, however deep the groups are nested."""
+@contextlib.contextmanager
+def first_failure(*kinds: type[Exception]) -> Iterator[None]:
+    """Raise the first of several failures in place of their group.
+
+    A group that holds anything but these `kinds` is left as it is. (An ``except*`` clause would not
+    do: what it raises is wrapped in another group by some versions of Python.)
+    """
+    try:
+        yield
+    except ExceptionGroup as group:
+        if group.split(kinds)[1] is not None:
+            raise
+        raise _first_of(group) from None
+
+
+def _first_of(group: ExceptionGroup[Exception]) -> Exception:
     error = group.exceptions[0]
-    return first_of(error) if isinstance(error, BaseExceptionGroup) else error
+    return _first_of(error) if isinstance(error, ExceptionGroup) else error

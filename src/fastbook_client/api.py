@@ -40,8 +40,8 @@ class Api:
     503. `security` defaults to the server's first instrument.
 
     Raises:
-        Refused: the server answered with an error, of which 429 and 503 outlasted all retries.
-        ConnectError: the server could not be reached, or did not answer as one.
+        Refused: the server refused the request; in case of 429 and 503, after the last retry.
+        ConnectError: the server could not be reached, or its answer was invalid.
         ConnectionClosed: the market has been closed.
     """
 

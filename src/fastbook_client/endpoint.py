@@ -1,4 +1,4 @@
-"""The address of a server, in every form that users write it."""
+"""Parses the address of a server, in any form that users write."""
 
 from __future__ import annotations
 

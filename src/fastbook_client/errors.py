@@ -41,7 +41,7 @@ class Refused(ConnectError):
 
 
 class ConnectionClosed(FastbookError):
-    """The connection has ended for good; ``code`` is its close code, 1006 if there was none."""
+    """The connection has ended for good; ``code`` is the close code, 1006 if there was none."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(f"connection closed with {code}{': ' + reason if reason else ''}")

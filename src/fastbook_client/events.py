@@ -53,7 +53,7 @@ class TradesMissed(Struct, frozen=True):
     """Trades with ``after_seq`` < ``seq`` < ``before_seq`` are missing and cannot be fetched.
 
     ``after_seq`` is None if no trade was known before. ``before_seq`` is None if the server's
-    trades no longer continue the known ones.
+    history was replaced by another one, which starts again.
     """
 
     security: str

@@ -56,8 +56,8 @@ def connect(
 
     `url` is ``http://HOST:PORT``, ``ws://HOST:PORT/ws`` or ``HOST:PORT``. `security` is the
     default of every method that takes one; it defaults to the server's first instrument. With
-    `feed` its books and trades arrive as events. `channels` are subscribed in addition; each is a
-    channel of `security` or a pair of channel and security.
+    `feed` its books and trades arrive as events. `channels` lists further subscriptions, each a
+    channel of `security` or a pair (channel, security).
 
     `resume` is the ``resume_token`` of an earlier connection, whose user is resumed. With
     `cancel_on_disconnect` the server cancels this user's orders if the connection is lost and not
@@ -160,7 +160,7 @@ class Market:
 
     @property
     def security(self) -> str:
-        """The default of every method that takes a security."""
+        """The security that methods use unless they are given another."""
         return self.welcome.security
 
     @property
@@ -182,7 +182,8 @@ class Market:
         """Return the next event.
 
         Raises:
-            ConnectionClosed: the connection has ended for good (TooSlow: by reading too slowly).
+            ConnectionClosed: the connection has ended for good.
+            TooSlow: it was closed because too many events were unread.
             StopAsyncIteration: the market has been closed by leaving its block.
         """
         return await self._link.mailbox.get()
@@ -201,7 +202,7 @@ class Market:
         await self._link.follow(channel, security or self.security)
 
     async def unsubscribe(self, channel: Channel, security: str | None = None) -> None:
-        """Unsubscribe from a channel of a security. Raises as `subscribe` does."""
+        """Unsubscribe from a channel of a security; raises what `subscribe` raises."""
         await self._link.unfollow(channel, security or self.security)
 
     def book(self, security: str | None = None) -> Book:
@@ -297,7 +298,7 @@ class Market:
             Unanswered: the connection was lost before the reply; repeating the call is safe.
             NotConnected: the client is reconnecting; nothing was sent.
             ConnectionClosed: the connection has ended for good; nothing was sent.
-            TypeError: not exactly one of `order` and `client_order_id` was given.
+            TypeError: both or neither of `order` and `client_order_id` were given.
         """
         if isinstance(order, OrderFrame):
             order = order.order
@@ -335,7 +336,7 @@ class Market:
             FastbookError: the id is not that of an unanswered order, or the server has forgotten
                 the user who placed it.
             Rejected: the server could not answer now (``rate_limited``, for one); try again later.
-            Unanswered, NotConnected: not connected, or not any longer; try again after `Resynced`.
+            Unanswered, NotConnected: the connection is lost or down; try again after `Resynced`.
             ConnectionClosed: the connection has ended for good.
         """
         return await self._outcomes.find(client_order_id)
@@ -408,7 +409,7 @@ class Market:
     ) -> Any:
         """Return the newest `count` trades with a ``seq`` below `before`, oldest first.
 
-        The result is a DataFrame as in `candles_table`, which also says what is raised.
+        The result is a DataFrame as from `candles_table`, which raises the same exceptions.
         """
         found: list[TradeView] = []
         if count > 0:

@@ -33,7 +33,7 @@ GAP_TRADES_MAX = 100_000
 
 
 class Subscriptions:
-    """The public side of a market.
+    """The public data of a market: its books, trades, tickers and candles.
 
     `resubscribe` is called with the security of a wrong book and the number of errors since its
     last matching checksum. `on_failure` is called with an exception that prevents missed trades
@@ -100,7 +100,7 @@ class Subscriptions:
 
         Raises:
             TooSlow: the mailbox is full, or too many trades wait for a gap to be filled.
-            ConnectionClosed: the frame cannot be a valid one.
+            ConnectionClosed: the frame is invalid; the connection must be closed.
         """
         match frame:
             case Depth():

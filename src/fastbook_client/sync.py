@@ -127,7 +127,7 @@ class Market:
 
     @property
     def security(self) -> str:
-        """The default of every method that takes a security."""
+        """The security that methods use unless they are given another."""
         return self._market.security
 
     @property
@@ -247,11 +247,11 @@ class Market:
                 return
 
     def candles_table(self, *args: Any, **options: Any) -> Any:
-        """Return candles as a DataFrame; arguments are those of `Market.candles_table`."""
+        """Return candles as a DataFrame; arguments as in `fastbook_client.Market.candles_table`."""
         return self._wait(self._market.candles_table(*args, **options))
 
     def trades_table(self, *args: Any, **options: Any) -> Any:
-        """Return trades as a DataFrame; arguments are those of `Market.trades_table`."""
+        """Return trades as a DataFrame; arguments as in `fastbook_client.Market.trades_table`."""
         return self._wait(self._market.trades_table(*args, **options))
 
 

@@ -18,8 +18,8 @@ TRADES_PER_FRAME = 1_000
 class Tape:
     """Turns the ``trades`` frames of one security into a gapless sequence for `emit`.
 
-    `fetch` is called with the two ``seq`` (exclusive) that enclose a gap. It must lead to a call of
-    `filled`, unless the connection is lost first. At most `held_max` frames are held meanwhile.
+    `fetch` is called with the two ``seq`` (exclusive) that enclose a gap. Its trades must be passed
+    to `filled`, unless the connection is lost first. Until then up to `held_max` frames are held.
     """
 
     def __init__(

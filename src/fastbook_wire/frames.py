@@ -223,8 +223,8 @@ class OrderFrame(Frame, tag="order", kw_only=True):
     """An order's state or, with status ``rejected``, why an ``add`` or ``delete`` was refused.
 
     Replies carry the command's ``ref``; later changes of the order come without it. A fill of a
-    resting order adds ``last_price`` and ``last_amount``. ``retry_after_ms`` says when a refused
-    command is worth another attempt.
+    resting order adds ``last_price`` and ``last_amount``. ``retry_after_ms`` is how long to wait
+    before another attempt.
     """
 
     ref: Ref = None

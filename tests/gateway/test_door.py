@@ -226,6 +226,14 @@ async def test_who_is_gone_during_the_handshake_is_one_line_of_debugging(
     assert (server.gateway.door.session_count, server.gateway.door._per_address) == (0, {})
 
 
+async def test_nothing_follows_a_handshake_that_fails_at_its_end(serve, raw, monkeypatch):
+    monkeypatch.setattr(door.socket, "SO_SNDBUF", 9_999)  # as if the socket were no more
+    peer = await raw(await serve())
+    assert peer.head.startswith(b"HTTP/1.1 101 ")
+    with contextlib.suppress(ConnectionResetError):
+        assert await peer.reader.read() == b""
+
+
 # ---- heartbeats ----------------------------------------------------------------------------------
 
 

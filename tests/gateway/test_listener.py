@@ -149,6 +149,32 @@ async def test_a_handler_may_take_its_time(listen, monkeypatch):
     writer.close(), silent.close()
 
 
+async def test_a_connection_that_is_gone_or_is_to_go_is_forgotten(listen):
+    asked, may_answer = asyncio.Queue(), asyncio.Event()
+
+    async def slow(request: web.Request) -> web.Response:
+        asked.put_nowait(request.protocol)
+        await may_answer.wait()
+        return web.Response(text="done")
+
+    listener, port = await listen(web.get("/", slow))
+    _, gone = await asyncio.open_connection("127.0.0.1", port)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for each in (gone, writer):
+        each.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    protocols = [await asked.get() for _ in range(2)]
+    gone.transport.abort()
+    await until(lambda: any(p.transport is None for p in protocols))
+
+    stopping = asyncio.ensure_future(listener.stop())
+    await until(lambda: listener._stopping)
+    may_answer.set()
+    assert await whole_answer(reader) == b"done"
+    await stopping
+    assert listener._deadlines == {}
+    writer.close()
+
+
 async def test_who_does_not_read_an_answer_is_cut_off(listen, monkeypatch):
     monkeypatch.setattr(listener_module, "REQUEST_S", 0.1)
     answered = asyncio.Event()

@@ -301,6 +301,36 @@ async def test_a_turns_pings_are_answered_in_one_write():
     assert transport.written == websocket_frames.pong(b"hi") * 3
 
 
+async def test_a_session_that_closes_waits_for_no_matcher(monkeypatch):
+    flooded, all_else = session_on(FloodedSocket(WSMessage(WSMsgType.TEXT, b"{}", ""), 3))
+    monkeypatch.setattr(all_else, "congested", True, raising=False)
+    flooded.close(1001, "the server is stopping")
+    await flooded.run()  # there is no progress() to wait for
+
+
+async def test_a_session_that_closes_is_never_behind(monkeypatch):
+    session, all_else = session_on(FloodedSocket(WSMessage(WSMsgType.TEXT, b"{}", ""), 0))
+    monkeypatch.setattr(all_else, "get_write_buffer_size", lambda: 10**9 + 1)
+    assert not session.send_state(b"")
+    session.close(1001, "the server is stopping")
+    assert session.send_state(b"")
+
+
+async def test_a_close_that_is_answered_leaves_no_timer(serve, raw):
+    server = await serve()
+    clock = FakeClock()
+    server.gateway.door._clock = clock
+    peer = await raw(server, "/ws?feed=none")
+    await peer.event()
+    peer.frame(BINARY, b"")
+    assert await peer.close_code() == 1003
+    assert clock.pending == 1
+    peer.frame(CLOSE, (1003).to_bytes(2, "big"))
+    assert await peer.reader.read() == b""
+    await until(lambda: server.gateway.door.session_count == 0)
+    assert clock.pending == 0
+
+
 async def test_each_ping_is_answered_with_its_payload_and_a_pong_with_nothing(serve, raw):
     peer = await raw(await serve(), "/ws?feed=none")
     await peer.event()

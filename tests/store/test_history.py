@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import random
 
+import asyncpg
 import pytest
 
 from fastbook_server.store import StoreBroken, StoreUnavailable
+from fastbook_server.store.history import TIMEOUT_S
 from fastbook_server.store.timescale_policies import DAY_MS
 from fastbook_server.values.candles import CandleSeries
 from fastbook_server.values.events import OrderFilled, Traded
@@ -190,6 +192,28 @@ async def test_a_reader_that_waits_does_not_keep_commits_waiting(
         await slow
     assert await history.trades("BTC-USD", before_seq=None, limit=1)
     await history.close()
+
+
+async def test_a_reader_has_limits_of_its_own_and_uses_indexes(make_postgres, dsn, specs, flow):
+    _, history = await committed(make_postgres(dsn), specs, flow, batches=1)
+    async with history._connection() as connection:
+        for setting in (
+            "statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout",
+        ):  # fmt: skip
+            assert await connection.fetchval(f"SHOW {setting}") == f"{TIMEOUT_S:g}s"
+        assert await connection.fetchval("SHOW enable_seqscan") == "off"
+    await history.close()
+
+
+async def test_closing_does_not_wait_for_a_reader(
+    make_postgres, dsn, sql, specs, flow, monkeypatch
+):
+    monkeypatch.setattr("fastbook_server.store.history.CLOSE_TIMEOUT_S", 0.01)
+    _, history = await committed(make_postgres(dsn), specs, flow, batches=1)
+    async with history._connection() as connection:
+        await history.close()
+        with pytest.raises(asyncpg.InterfaceError, match="released"):
+            await connection.fetchval("SELECT 1")
 
 
 async def test_a_server_that_went_away_is_unavailable_and_then_back(

@@ -1,7 +1,8 @@
-"""Every connection of the store refuses JIT, whatever the server is set to."""
+"""What every connection of the store is set to, whatever the server says: above all, no JIT."""
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 import asyncpg
@@ -9,8 +10,8 @@ import pytest
 
 from fastbook_server.embedded import binaries, supervisor
 from fastbook_server.embedded.supervisor import EmbeddedPostgres
-from fastbook_server.store import postgres
-from fastbook_server.store.connection import detect_timescale
+from fastbook_server.store import connection, postgres
+from fastbook_server.store.connection import connect, detect_timescale
 
 COMMITTED = (
     postgres.MOVE_STATE_AND_CANDLES,
@@ -21,6 +22,10 @@ COMMITTED = (
     postgres.PURGE_CLIENT_ORDERS,
     postgres.CHECKPOINT_BOOKS,
 )
+OURS = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND application_name = 'fastbook'
+"""
 # Compile everything and log the plan of everything: only the session itself can say no.
 EAGER = {
     "jit": "on",
@@ -34,9 +39,9 @@ async def test_every_connection_has_jit_off(make_postgres, dsn, sql, specs, flow
     """Checks the setting alone, so it also holds where PostgreSQL was built without LLVM."""
     seen = []
 
-    async def detect(connection):
-        seen.append(("detect", await connection.fetchval("SHOW jit")))
-        return await detect_timescale(connection)
+    async def detect(made):
+        seen.append(("detect", await made.fetchval("SHOW jit")))
+        return await detect_timescale(made)
 
     monkeypatch.setattr(postgres, "detect_timescale", detect)
     await sql.execute(
@@ -49,8 +54,8 @@ async def test_every_connection_has_jit_off(make_postgres, dsn, sql, specs, flow
     await store.commit(store.prepare(source.batch()))
     seen.append(("reconnect", await store._connection.fetchval("SHOW jit")))
     history = store.history(source.instruments)
-    async with history._connection() as connection:
-        seen.append(("history", await connection.fetchval("SHOW jit")))
+    async with history._connection() as reader:
+        seen.append(("history", await reader.fetchval("SHOW jit")))
     await history.close()
     plain = await asyncpg.connect(dsn)
     seen.append(("anybody else", await plain.fetchval("SHOW jit")))
@@ -59,6 +64,33 @@ async def test_every_connection_has_jit_off(make_postgres, dsn, sql, specs, flow
         ("detect", "off"), ("open", "off"), ("reconnect", "off"), ("history", "off"),
         ("anybody else", "on"),
     ]  # fmt: skip
+
+
+async def test_commits_find_rows_by_index_from_the_first_connection_on(
+    make_postgres, dsn, specs, flow
+):
+    store = make_postgres(dsn)
+    source = flow(await store.open(specs, 0))
+    for _ in range(2):
+        for setting in ("enable_seqscan", "enable_hashjoin", "enable_mergejoin"):
+            assert await store._connection.fetchval(f"SHOW {setting}") == "off"
+        store._drop()
+        await store.commit(store.prepare(source.batch()))
+
+
+async def test_no_lock_is_waited_for_longer_than_a_command(dsn):
+    made = await connect(dsn, connect_timeout_s=5, command_timeout_s=1.25)
+    assert await made.fetchval("SHOW lock_timeout") == "1250ms"
+    await made.close()
+
+
+async def test_a_connection_that_cannot_be_set_up_is_not_left_open(dsn, sql, monkeypatch):
+    monkeypatch.setattr(connection, "SESSION_SETTINGS", "SET no_such_setting = 1;")
+    with pytest.raises(asyncpg.UndefinedObjectError) as caught:
+        await connect(dsn, connect_timeout_s=5, command_timeout_s=30)
+    while await sql.fetchval(OURS):  # noqa: ASYNC110
+        await asyncio.sleep(0.001)
+    assert caught.tb is not None  # whose frames would have kept it alive
 
 
 @pytest.fixture

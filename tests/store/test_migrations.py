@@ -10,7 +10,12 @@ import pytest
 
 from fastbook_server.store import StoreRefused
 from fastbook_server.store.connection import LOCK_KEY, SCHEMA, connect, detect_timescale
-from fastbook_server.store.migrations import Migration, load_migrations, migrate
+from fastbook_server.store.migrations import (
+    STATEMENT_TIMEOUT_S,
+    Migration,
+    load_migrations,
+    migrate,
+)
 
 
 @pytest.fixture
@@ -50,12 +55,13 @@ async def test_servers_that_start_together_wait_for_each_other(dsn):
         await one.close()
 
 
-async def test_a_changed_file_is_refused(connection):
+@pytest.mark.parametrize(("name", "text"), [("books", "-- better\n"), ("volumes", "")])
+async def test_a_changed_file_is_refused(connection, name, text):
     known = load_migrations()
     await apply(connection)
-    known[1] = Migration(2, known[1].name, known[1].text + "-- better\n")
+    known[1] = Migration(2, name, known[1].text + text)
     with pytest.raises(
-        StoreRefused, match=r"migration 0002: expected books .* got books .* never change"
+        StoreRefused, match=f"migration 0002: expected {name} .* got books .* never change"
     ):
         await apply(connection, known)
 
@@ -76,6 +82,32 @@ async def test_a_failing_migration_leaves_nothing(dsn, connection):
     good = Migration(1, "good", "CREATE TABLE a (x int)")
     assert await apply(again, [good]) == 1
     await again.close()
+
+
+async def test_a_migration_that_cannot_be_noted_down_leaves_nothing(dsn, connection):
+    text = "CREATE TABLE a (x int); ALTER TABLE schema_migrations RENAME TO other"
+    with pytest.raises(asyncpg.UndefinedTableError):
+        await apply(connection, [Migration(1, "rename", text)])
+    await connection.close()
+    again = await connect(dsn, connect_timeout_s=5, command_timeout_s=30)
+    assert await apply(again, [Migration(1, "good", "CREATE TABLE a (x int)")]) == 1
+    await again.close()
+
+
+async def test_a_migration_may_take_longer_than_a_command(connection):
+    given = {}
+
+    class Watched:
+        def __getattr__(self, name):
+            return getattr(connection, name)
+
+        async def execute(self, query, *arguments, **more):
+            given[query] = more
+            return await connection.execute(query, *arguments, **more)
+
+    step = Migration(1, "step", "CREATE TABLE a (x int)")
+    assert await apply(Watched(), [step]) == 1
+    assert given[step.text] == {"timeout": STATEMENT_TIMEOUT_S}
 
 
 async def test_without_a_transaction_statements_run_one_by_one(connection):

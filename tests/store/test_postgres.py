@@ -16,9 +16,12 @@ from fastbook_server.store import (
     StoreFenced,
     StoreRefused,
     StoreUnavailable,
+    postgres,
 )
 from fastbook_server.store.connection import store_error
 from fastbook_server.values.events import Traded
+from fastbook_server.values.ids import EPOCH_MAX, INSTRUMENT_MAX
+from fastbook_server.values.instruments import InstrumentSpec
 
 WAITS = """
 SELECT count(*) FROM pg_stat_activity
@@ -98,6 +101,33 @@ async def test_old_client_order_ids_are_purged_within_a_batch(make_postgres, dsn
     assert await sql.fetchval("SELECT count(*) FROM client_orders") == 0
 
 
+async def test_expired_client_order_ids_are_purged_a_few_at_a_time(
+    make_postgres, dsn, sql, specs, flow, monkeypatch
+):
+    """Every batch purges while there are more, then none until a minute has passed."""
+    monkeypatch.setattr(postgres, "PURGE_ROWS_MAX", 3)
+    store = make_postgres(dsn)
+    source = flow(await store.open(specs, 0))
+
+    async def expire(count):
+        await sql.execute(
+            "INSERT INTO client_orders SELECT 'a', n::text, gen_random_uuid(), 0"
+            " FROM generate_series(1, $1::int) AS n",
+            count,
+        )
+
+    async def left_after(pause_ms):
+        source.time_ms += pause_ms
+        await store.commit(store.prepare(source.close_batch([])))
+        return await sql.fetchval("SELECT count(*) FROM client_orders")
+
+    await expire(7)
+    assert [await left_after(0) for _ in range(3)] == [4, 1, 0]
+    await expire(1)
+    assert await left_after(postgres.PURGE_EVERY_MS - 1) == 1
+    assert await left_after(1) == 0
+
+
 @pytest.mark.parametrize(
     "harm",
     [
@@ -133,6 +163,66 @@ async def test_open_orders_that_contradict_the_view_are_refused(
         await make_postgres(dsn).open(specs, 0)
 
 
+@pytest.mark.parametrize("change", ["UPDATE", "DELETE"])
+async def test_an_open_order_that_is_missing_stops_the_server(
+    make_postgres, dsn, sql, specs, flow, change
+):
+    store = make_postgres(dsn)
+    source = flow(await store.open(specs, 0))
+    btc, given = source.instruments[0], {"exec_type": "limit", "time_in_force": "gtc", "price": 9}
+    resting = source.add(btc, side="ask", user_id="a", quantity=5, **given)
+    await store.commit(store.prepare(source.close_batch(resting)))
+    await sql.execute("DELETE FROM open_orders")
+    if change == "DELETE":
+        events = source.cancel([resting[0].order.id])
+    else:
+        events = source.add(btc, side="bid", user_id="b", quantity=2, self_trade="allow", **given)
+    with pytest.raises(StoreBroken, match=f"expected {change} 1, got {change} 0"):
+        await store.commit(store.prepare(source.close_batch(events)))
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        ("UPDATE orders SET price = price + 0.001", "order .*: expected multiples of tick 0.01"),
+        ("UPDATE orders SET amount = amount + 0.00001", "order .* and lot 0.0001, got price"),
+        ("UPDATE trades SET amount = amount + 0.00001", "trade .*: expected a multiple of lot"),
+        ("DELETE FROM fills", "trade .* and fills, got amount .* and notional None"),
+    ],
+)
+async def test_rows_that_no_server_wrote_are_refused_at_start(
+    make_postgres, dsn, sql, specs, flow, harm, said
+):
+    store = make_postgres(dsn)
+    source = flow(await store.open(specs, 0))
+    await store.commit(store.prepare(source.batch(50)))
+    await sql.execute(harm)
+    with pytest.raises(StoreRefused, match=said):
+        await make_postgres(dsn).open(specs[:1], 5)
+
+
+async def test_a_database_out_of_epochs_is_refused(make_postgres, dsn, sql, specs):
+    await make_postgres(dsn).open(specs, 0)
+    await sql.execute("UPDATE engine_state SET epoch = $1", EPOCH_MAX)
+    with pytest.raises(StoreRefused, match=f"at most {EPOCH_MAX}, got {EPOCH_MAX + 1}"):
+        await make_postgres(dsn).open(specs, 0)
+    assert await sql.fetchval("SELECT epoch FROM engine_state") == EPOCH_MAX
+
+
+async def test_a_database_out_of_instrument_numbers_is_refused(make_postgres, dsn, sql, specs):
+    await make_postgres(dsn).open(specs, 0)
+    await sql.execute("UPDATE instruments SET number = $1 WHERE number = 2", INSTRUMENT_MAX)
+    with pytest.raises(StoreRefused, match=f"expected at most {INSTRUMENT_MAX} instruments"):
+        await make_postgres(dsn).open([InstrumentSpec.parse("NEW:1:1")], 0)
+    assert len((await make_postgres(dsn).open(specs, 0)).instruments) == 2
+
+
+async def test_an_old_server_is_refused(make_postgres, dsn, specs, monkeypatch):
+    monkeypatch.setattr(postgres, "SERVER_MAJOR_MIN", 99)
+    with pytest.raises(StoreRefused, match=r"expected PostgreSQL 99 or later, got \d\d"):
+        await make_postgres(dsn).open(specs, 0)
+
+
 async def test_a_cancelled_commit_can_be_repeated(make_postgres, dsn, sql, specs, flow):
     store = make_postgres(dsn)
     source = flow(await store.open(specs, 0))
@@ -151,16 +241,19 @@ async def test_a_cancelled_commit_can_be_repeated(make_postgres, dsn, sql, specs
     await watcher.close()
 
 
-async def test_a_command_that_takes_too_long_is_given_up(make_postgres, dsn, sql, specs, flow):
+async def test_a_command_that_takes_too_long_is_given_up(
+    make_postgres, dsn, sql, specs, flow, monkeypatch
+):
     store = make_postgres(dsn)
     source = flow(await store.open(specs, 0))
-    patient, hasty = store.prepare(source.batch()), make_postgres(dsn, command_timeout_s=0.2)
-    await hasty.open(specs, 0)
+    prepared = store.prepare(source.batch())
     await sql.execute("BEGIN; LOCK TABLE engine_state")
-    with pytest.raises(StoreUnavailable):
-        await hasty.commit(patient)
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "_command_timeout_s", 0.05)
+        with pytest.raises(StoreUnavailable):
+            await store.commit(prepared)
     await sql.execute("ROLLBACK")
-    await hasty.commit(patient)
+    await store.commit(prepared)
 
 
 @pytest.mark.parametrize(

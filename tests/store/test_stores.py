@@ -166,7 +166,7 @@ async def test_a_changed_tick_or_lot_over_data_is_refused(make_store, specs, flo
 async def test_an_instrument_sleeps_while_it_is_not_configured(make_store, specs, flow):
     store = make_store()
     source = flow(await store.open(specs, 0))
-    await commit(store, source.batch(80))
+    await commit(store, source.batch(100))
     everything = expected(source.past)
     extra = InstrumentSpec.parse("NEW:1:1")
     past = await make_store().open([extra, BTC], 0)
@@ -174,6 +174,7 @@ async def test_an_instrument_sleeps_while_it_is_not_configured(make_store, specs
     assert set(past.seqs) == set(past.last_trades) == {"NEW", "BTC-USD"}
     btc = [o for o in everything[0] if o.order.instrument.security == "BTC-USD"]
     assert list(past.open_orders) == btc
+    assert 0 < len(btc) < len(everything[0])
     past = await make_store().open(specs, 0)
     assert sorted(o.order.id for o in past.open_orders) == sorted(o.order.id for o in everything[0])
 

@@ -10,7 +10,7 @@ from fastbook_wire.commands import ExchangeCommand
 from fastbook_wire.words import Code
 
 OVERLOADED_RETRY_MS = 1_000
-"""``retryAfterMs`` of a bound that only other users, or the user, can make room in."""
+"""``retryAfterMs`` for a bound where only users can make room, say by cancelling orders."""
 
 
 class Unavailable(Exception):

@@ -59,7 +59,7 @@ def decode(frame: bytes) -> Command:
 
 
 def _shortened(message: str) -> str:
-    """Return a message without its middle if it quotes a long frame: the end names the field."""
+    """Cut the middle out of a message that quotes a long frame; its end names the field."""
     if len(message) <= MESSAGE_LENGTH_MAX:
         return message
     half = MESSAGE_LENGTH_MAX // 2 - 2

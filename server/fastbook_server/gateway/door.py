@@ -181,7 +181,7 @@ class Door:
                 message = f"{name}: expected {' or '.join(expected)}, got {value[:40]!r}"
                 return refusal(400, Code.BAD_FRAME, message)
         origin = request.headers.get("Origin")
-        if origin is not None and not self._is_welcome(origin, request.headers.get("Host", "")):
+        if origin is not None and not self._is_welcome(origin, request.host):
             return refusal(403, Code.UNAVAILABLE, f"origin {origin[:80]} is not in allowed_origins")
         if self._stopping:
             return refusal(503, Code.UNAVAILABLE, "the server is stopping")

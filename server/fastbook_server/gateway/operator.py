@@ -46,8 +46,7 @@ class Operator:
 
     async def index(self, request: web.Request) -> web.Response:
         """List the endpoints and the securities."""
-        # Any bytes, or missing: aiohttp would then ask the name service, and block.
-        host = request.headers.get("Host", "HOST").encode(errors="replace").decode()
+        host = request.host.encode(errors="replace").decode()  # it may be any bytes
         ws = f"{'wss' if request.secure else 'ws'}://{host}/ws"
         api = f"{request.scheme}://{host}/api/"
         return web.Response(

@@ -260,7 +260,8 @@ class Session:
     async def _until_read(self) -> None:
         """Wait until the peer has read most of what it was sent: opening frames may be large.
 
-        A peer that asks for many gets one after the other, and takes no more memory than one needs.
+        A peer that subscribes to many channels is sent one opening at a time, so that the unsent
+        bytes never exceed one opening by much.
         """
         while not (self._closing or self._transport.is_closing()):
             unsent = self._transport.get_write_buffer_size() + sum(map(len, self._outbox))

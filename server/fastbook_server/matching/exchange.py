@@ -105,8 +105,8 @@ class Exchange:
         """Return all events that the command causes, in order, the reply among them.
 
         `time_ms` must not go back from call to call. A refused command changes nothing and takes
-        no ``seq``. `withdraw_on_close` marks a new order not to outlive
-        its user's connection.
+        no ``seq``. With `withdraw_on_close`, a new order must not outlive its user's
+        connection.
         """
         try:
             match command:

@@ -223,7 +223,7 @@ class Pipeline:
     # ---- committing ---------------------------------------------------------------------------
 
     async def run(self) -> None:
-        """Commit and publish batches until ``stop`` and the last one is through.
+        """Commit and publish batches; return after ``stop``, once the last batch is published.
 
         Raises:
             StoreError: the database is no longer ours, or refused a batch for good.

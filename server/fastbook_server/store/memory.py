@@ -96,7 +96,6 @@ class MemoryDatabase:
         status: Status = "filled" if not remaining else "partiallyFilled"
         if remaining == order.quantity:
             status = "open"
-        self.client_orders.pop(key, None)  # a reused id moves to the end
         self.client_orders[key] = ClientOrder(order, status, remaining, notional, None)
 
     def _cancel(self, event: OrderCancelled) -> None:

@@ -141,9 +141,7 @@ class PostgresStore:
         self._connection: Connection | None = None
         self._epoch = 0
         self._purged_ms = 0
-        self._has_candles = (
-            True  # whether there is a table of candles, kept up to date by every batch
-        )
+        self._has_candles = True  # in a table that every batch keeps up to date
 
     async def open(self, specs: Sequence[InstrumentSpec], last_trades: int) -> Recovered:
         """See `Store.open`."""

@@ -45,7 +45,7 @@ class Candle(msgspec.Struct, gc=False):
 class CandleSeries:
     """The last `kept` candles of one security and one interval, oldest first (0: all).
 
-    ``ended`` collects candles that a later one has ended, for a reader that empties it; None: off.
+    ``ended`` collects completed candles for a reader that empties it; with None, none are.
     """
 
     def __init__(self, interval_ms: int, kept: int, past: Iterable[Candle] = ()) -> None:

@@ -26,7 +26,7 @@ class Timers(Protocol):
 
 
 class Clock(Timers, Protocol):
-    """Timers and the time of day, which move together; a test may hold both in its hands."""
+    """Timers and the time of day, which move together; a test may control both."""
 
     def now_ms(self) -> int:
         """Return the Unix time in milliseconds; it may go back when the machine's clock is set."""

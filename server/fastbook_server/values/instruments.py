@@ -81,5 +81,5 @@ class InstrumentSpec(msgspec.Struct, frozen=True):
 
 
 def default_security(instruments: Sequence[Instrument | InstrumentSpec]) -> str:
-    """Return the security that is meant where none is named: the first."""
+    """Return the security used when a request names none: that of the first instrument."""
     return instruments[0].security

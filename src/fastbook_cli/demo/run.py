@@ -16,7 +16,7 @@ import msgspec
 
 from fastbook_cli.demo.recorded import Recorded
 from fastbook_cli.demo.views import DemoView, LineView, ScreenView, watch
-from fastbook_cli.errors import CommandError, first_of
+from fastbook_cli.errors import CommandError, first_failure
 from fastbook_cli.replay.recording import read
 from fastbook_cli.sim.control import Control
 from fastbook_cli.sim.http_control import with_control
@@ -100,13 +100,11 @@ async def run(config: Config, options: DemoOptions) -> int:
                 watching.cancel()
 
     try:
-        return await process.serve(with_own_data(config, data_name), company, operator=operator)
-    except* (CommandError, FastbookError, OSError) as group:
-        error = first_of(group)
-        if isinstance(error, CommandError):
-            raise error from None
-        refused = isinstance(error, ConnectError)
-        where = "a client of the demo could not connect: " if refused else ""
-        raise DemoError(f"{where}{error}") from None
+        with first_failure(CommandError, FastbookError, OSError):
+            return await process.serve(with_own_data(config, data_name), company, operator=operator)
+    except ConnectError as error:
+        raise DemoError(f"a client of the demo could not connect: {error}") from None
+    except (FastbookError, OSError) as error:
+        raise DemoError(str(error)) from None
     finally:
         view.close()

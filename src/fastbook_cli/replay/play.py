@@ -1,7 +1,7 @@
 """Plays recorded order flow into a running server, as an ordinary client of its public endpoint.
 
 ``Player`` keeps the sessions connected and lets their lanes send. See ``lane`` for why a lost
-connection does not change the outcome, and ``ledger`` for how the outcome is computed.
+connection does not change the outcome, and ``order_outcomes`` for how it is computed.
 """
 
 from __future__ import annotations

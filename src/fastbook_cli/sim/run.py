@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-from fastbook_cli.errors import CommandError, NoServerError, first_of
+from fastbook_cli.errors import CommandError, NoServerError, first_failure
 from fastbook_cli.signals import stop_signals
 from fastbook_cli.sim.control import Control
 from fastbook_cli.sim.live import Live
@@ -34,12 +34,12 @@ async def run(url: str, settings: SimSettings, securities: tuple[str, ...]) -> i
         await asyncio.wait((trading, stop), return_when=asyncio.FIRST_COMPLETED)
         trading.cancel()
         try:
-            with contextlib.suppress(asyncio.CancelledError):
+            with (
+                contextlib.suppress(asyncio.CancelledError),
+                first_failure(CommandError, FastbookError, OSError),
+            ):
                 await trading
-        except* (CommandError, FastbookError, OSError) as group:
-            error = first_of(group)
-            if isinstance(error, CommandError):
-                raise error from None
+        except (FastbookError, OSError) as error:
             raise NoServerError(f"{url}: {error}") from None
         print(f"stopped after {live.commands:,} commands, {live.refused:,} refused", flush=True)
         return stop.result()

@@ -39,7 +39,7 @@ def autocorrelation(values: Sequence[float], lag: int) -> tuple[float, float]:
     """Return the autocorrelation at a lag, and its standard error under no correlation.
 
     The error is White's, for variance that changes with time: returns are uncorrelated but not
-    independent. 1/sqrt(n) would take chance for a finding here.
+    independent. With 1/sqrt(n) as the error, chance would look like a finding here.
     """
     middle = mean(values)
     centred = [v - middle for v in values]

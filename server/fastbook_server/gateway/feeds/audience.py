@@ -59,8 +59,8 @@ class Reader(Protocol):
 class Audience:
     """The readers of one channel: each gets every event, a slow one only the newest state.
 
-    `newest` builds the newest state: a reader that was behind may have been sent events since the
-    state that it missed, and must not be offered anything older than they are.
+    `newest` builds the current state. A reader that missed a state gets a newly built one, because
+    the missed state may be older than events that the reader has received since.
     """
 
     def __init__(

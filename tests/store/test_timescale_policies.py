@@ -1,0 +1,109 @@
+"""Which jobs TimescaleDB is told to run: those of the settings, and only what has changed.
+
+What the jobs do is tested on a real TimescaleDB, in ``test_candles`` and ``test_wasm``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+
+import pytest
+
+from fastbook_server.store import policies
+from fastbook_server.store.connection import Timescale
+from fastbook_server.store.timescale_policies import COMPRESSED, DAY_MS, HYPERTABLES, apply_policies
+
+
+class Database:
+    """A connection to a database with hypertables and these jobs, which notes what it is told."""
+
+    def __init__(self, *jobs, hypertables=4):
+        self.jobs = [dict(zip(JOB, job, strict=True)) for job in jobs]
+        self.hypertables = hypertables
+        self.told = []
+
+    async def fetchval(self, query, *_):
+        return self.hypertables if query == HYPERTABLES else False
+
+    async def fetch(self, query, *_):
+        assert query == policies.JOBS
+        return self.jobs
+
+    async def execute(self, query, *arguments):
+        if "advisory" not in query:
+            self.told.append((query, *arguments))
+
+    def transaction(self):
+        return contextlib.nullcontext()
+
+
+JOB = ("job_id", "proc_name", "hypertable_name", "config")
+COMMUNITY = Timescale("2.23.0", "timescale")
+
+
+def compressing(days):
+    return [
+        (n, "policy_compression", table, json.dumps({"compress_after": days * DAY_MS}))
+        for n, table in enumerate(COMPRESSED)
+    ]
+
+
+def dropping(job_id, days):
+    return (job_id, "drop_history", None, json.dumps({"days": days}))
+
+
+async def settled(database, compress_after_days, retain_days, timescale=COMMUNITY):
+    """Return what the database was told for these settings."""
+    await apply_policies(
+        database, timescale, compress_after_days=compress_after_days, retain_days=retain_days
+    )
+    return database.told
+
+
+@pytest.mark.parametrize("days", [(0, 0), (7, 0), (0, 30), (7, 30)])
+async def test_jobs_that_are_as_the_settings_say_are_left_alone(days):
+    compress, retain = days
+    jobs = [
+        *(compressing(compress) if compress else ()),
+        *([dropping(9, retain)] if retain else ()),
+    ]
+    assert await settled(Database(*jobs), compress, retain) == []
+
+
+async def test_a_changed_age_replaces_the_jobs():
+    told = await settled(Database(*compressing(7), dropping(9, 30)), 8, 31)
+    added = [query for query, *_ in told if "SELECT add_compression_policy" in query]
+    removed = [query for query, *_ in told if "remove_compression_policy" in query]
+    assert len(added) == len(removed) == len(COMPRESSED)
+    assert all(f"=> {8 * DAY_MS}::bigint" in query for query in added)
+    assert ("SELECT delete_job($1)", 9) in told
+    assert json.loads(told[-1][1]) == {"schema": "fastbook", "days": 31}
+    assert "add_job" in told[-1][0]
+
+
+async def test_age_0_removes_the_jobs():
+    told = await settled(Database(*compressing(7), dropping(9, 30)), 0, 0)
+    assert [query for query, *_ in told] == [
+        *(
+            f"SELECT remove_compression_policy('{table}'::regclass, if_exists => true)"
+            for table in COMPRESSED
+        ),
+        "SELECT delete_job($1)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("timescale", "hypertables", "reason"),
+    [
+        (None, 0, "the tables do not use TimescaleDB"),
+        (COMMUNITY, 0, "the tables do not use TimescaleDB"),
+        (Timescale("2.23.0", "apache"), 4, "TimescaleDB runs under the apache licence"),
+    ],
+)
+async def test_a_setting_without_effect_is_warned_of(caplog, timescale, hypertables, reason):
+    database = Database(hypertables=hypertables)
+    assert await settled(database, 0, 0, timescale) == []
+    assert caplog.messages == []
+    assert await settled(database, 0, 30, timescale) == []
+    assert caplog.messages == [f"compress_after_days and retain_days have no effect: {reason}"]
