@@ -292,7 +292,8 @@ async def test_candles_under_the_apache_licence_are_a_table(real, specs, flow, c
     await exchange.check_candles()
     await apply_policies(real, apache, compress_after_days=1, retain_days=2)
     assert caplog.messages == [
-        "compress_after_days and retain_days have no effect: TimescaleDB runs under the apache licence"
+        "compress_after_days and retain_days have no effect: "
+        "TimescaleDB runs under the apache licence"
     ]
     past = exchange.source.past
     await exchange.open(COMMUNITY)
