@@ -8,7 +8,7 @@ from typing import get_args
 import msgspec
 import pytest
 from hall import batch_of
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from trading import COIN, FINE, T0, Floor, ask, bid, delete, delete_all, market, orders
 
@@ -144,6 +144,7 @@ def test_bytes_that_are_cut_or_changed_are_refused_or_a_batch(data):
 
 
 @given(st.binary(max_size=40))
+@example(b"\x93\x00\xa2\x00\x80")  # text that is not UTF-8
 def test_any_bytes_are_refused_or_a_submission(data):
     with contextlib.suppress(MessageError):
         assert decode_submission(data).version == messages.VERSION

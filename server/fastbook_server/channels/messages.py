@@ -68,7 +68,7 @@ def decode_submission(data: bytes) -> Submission:
     """
     try:
         submission = _submission.decode(data)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise MessageError(f"expected a submission: {error}") from None
     _check_version(submission.version)
     return submission
