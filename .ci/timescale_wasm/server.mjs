@@ -20,11 +20,23 @@ function freePort() {
   });
 }
 
-const port = Number(process.argv[2] ?? 0) || (await freePort());
+// The library takes no port 0, so a free one is looked for, and may be gone when it is taken.
+async function listen(db, wanted) {
+  for (;;) {
+    const port = wanted || (await freePort());
+    const server = new PGLiteSocketServer({ db, port, host: "127.0.0.1" });
+    try {
+      await server.start();
+      return { port, server };
+    } catch (error) {
+      if (wanted || error.code !== "EADDRINUSE") throw error;
+    }
+  }
+}
+
 const db = await PGlite.create({ extensions: { timescaledb } });
 await db.exec("CREATE EXTENSION IF NOT EXISTS timescaledb");
-const server = new PGLiteSocketServer({ db, port, host: "127.0.0.1" });
-await server.start();
+const { port, server } = await listen(db, Number(process.argv[2] ?? 0));
 console.log(`ready ${port}`);
 
 process.on("SIGTERM", async () => {

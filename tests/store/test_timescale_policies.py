@@ -10,9 +10,14 @@ import json
 
 import pytest
 
-from fastbook_server.store import timescale_policies
 from fastbook_server.store.connection import Timescale
-from fastbook_server.store.timescale_policies import COMPRESSED, DAY_MS, HYPERTABLES, apply_policies
+from fastbook_server.store.timescale_policies import (
+    COMPRESSED,
+    DAY_MS,
+    HYPERTABLES,
+    JOBS,
+    apply_policies,
+)
 
 
 class Database:
@@ -27,7 +32,7 @@ class Database:
         return self.hypertables if query == HYPERTABLES else False
 
     async def fetch(self, query, *_):
-        assert query == timescale_policies.JOBS
+        assert query == JOBS
         return self.jobs
 
     async def execute(self, query, *arguments):

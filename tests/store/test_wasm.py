@@ -41,12 +41,13 @@ def wasm_dsn():
     server = subprocess.Popen(
         [node, "server.mjs"], cwd=Path(folder), stdout=subprocess.PIPE, text=True
     )
-    said = server.stdout.readline().split()
-    assert said[:1] == ["ready"], f"expected ready and a port, got {said}"
-    yield f"postgresql://postgres@127.0.0.1:{said[1]}/postgres?sslmode=disable"
-    server.kill()
-    server.wait(20)
-    server.stdout.close()
+    with server:
+        try:
+            said = server.stdout.readline().split()
+            assert said[:1] == ["ready"], f"expected ready and a port, got {said}"
+            yield f"postgresql://postgres@127.0.0.1:{said[1]}/postgres?sslmode=disable"
+        finally:
+            server.kill()
 
 
 @pytest.fixture
@@ -291,7 +292,8 @@ async def test_candles_under_the_apache_licence_are_a_table(real, specs, flow, c
     await exchange.check_candles()
     await apply_policies(real, apache, compress_after_days=1, retain_days=2)
     assert caplog.messages == [
-        "compress_after_days and retain_days do nothing: TimescaleDB is under the apache licence"
+        "compress_after_days and retain_days have no effect: "
+        "TimescaleDB runs under the apache licence"
     ]
     past = exchange.source.past
     await exchange.open(COMMUNITY)
