@@ -58,7 +58,17 @@ PURE_MODULES = {
     *("gateway.trade_stats", "gateway.http.answers", "store.rows"),
 }
 PURE_LIBRARIES = {
-    *("__future__", "collections", "decimal", "enum", "itertools", "msgspec", "re", "typing"),
+    *(
+        "__future__",
+        "collections",
+        "decimal",
+        "enum",
+        "itertools",
+        "math",
+        "msgspec",
+        "re",
+        "typing",
+    ),
     *("zlib", "fastbook", "fastbook_wire", "fastbook_server", "fastbook_cli"),
 }
 IMPURE = {"values.clock", "channels.channel"}

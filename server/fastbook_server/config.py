@@ -105,10 +105,14 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Count, _about("Open orders of all users; beyond: overloaded.")
     ] = 2_000_000
     client_order_ids_max: Annotated[
-        Count, _about("Client order ids remembered for one user, for 24 h; beyond: overloaded.")
+        Count,
+        _about("Client order ids remembered for one user; beyond, the oldest ended are forgotten."),
     ] = 500_000
     client_order_ids_total_max: Annotated[
-        Count, _about("Client order ids remembered for all users; beyond: overloaded.")
+        Count,
+        _about(
+            "Client order ids remembered for all users; beyond, the oldest ended are forgotten."
+        ),
     ] = 5_000_000
     sessions_max: Annotated[Count, _about("Connections in total; beyond: HTTP 503.")] = 10_000
     sessions_per_address_max: Annotated[

@@ -69,11 +69,6 @@ class OrderState(OrderView, kw_only=True):
     reason: Reason | None = None
 
     @property
-    def filled(self) -> float:
-        """The filled amount, rounded to a double."""
-        return self.amount - self.remaining
-
-    @property
     def is_open(self) -> bool:
         """Whether the order rests in the book."""
         return self.status in ("open", "partiallyFilled")

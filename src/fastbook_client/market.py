@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import secrets
 from collections.abc import AsyncIterator, Iterable
 from types import TracebackType
@@ -13,12 +12,13 @@ from fastbook_client.api import Api
 from fastbook_client.backoff import Backoff
 from fastbook_client.book import Book
 from fastbook_client.endpoint import Endpoint
-from fastbook_client.errors import FastbookError, Unanswered
+from fastbook_client.errors import ConnectionClosed, FastbookError, NotConnected, Rejected
 from fastbook_client.events import Event, OrderState
 from fastbook_client.link import Link, Options, open_link
-from fastbook_client.outcomes import Outcomes
+from fastbook_client.order_names import named
 from fastbook_client.tables import Library, table_of
-from fastbook_wire.commands import Add, Delete, DeleteAll, NewOrder, Orders, Ping
+from fastbook_client.unsettled import Unsettled
+from fastbook_wire.commands import Add, Delete, DeleteAll, GetOrder, NewOrder, Orders, Ping
 from fastbook_wire.frames import (
     CandleView,
     InstrumentView,
@@ -30,6 +30,7 @@ from fastbook_wire.frames import (
 )
 from fastbook_wire.words import (
     Channel,
+    Code,
     Interval,
     SelfTradeName,
     SideName,
@@ -37,8 +38,6 @@ from fastbook_wire.words import (
 )
 
 QUEUE_MAX = 10_000
-
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def connect(
@@ -114,12 +113,12 @@ class Market:
         self._opened: Link | None = None
         self._prefix = secrets.token_hex(5)
         self._orders_placed = 0
+        self._unsettled = Unsettled()
 
     async def __aenter__(self) -> Self:
         async with contextlib.AsyncExitStack() as stack:
             opening = open_link(self._endpoint, self._options)
             self._opened = await stack.enter_async_context(opening)
-            self._outcomes = Outcomes(self._opened)
             for channel, security in self._channels:
                 await self.subscribe(channel, security)
             self._stack = stack.pop_all()
@@ -300,15 +299,9 @@ class Market:
             ConnectionClosed: the connection has ended for good; nothing was sent.
             TypeError: both or neither of `order` and `client_order_id` were given.
         """
-        if isinstance(order, OrderFrame):
-            order = order.order
-        if isinstance(order, OrderView):
-            order = order.id
-        if (order is None) == (client_order_id is None):
-            raise TypeError("expected either an order or a client_order_id")
-        if order is not None and not _UUID.fullmatch(order):
-            order, client_order_id = None, order
-        reply = await self._link.request(Delete(id=order, client_order_id=client_order_id))
+        order_id, client_order_id = named(order, client_order_id)
+        command = Delete(id=order_id, client_order_id=client_order_id)
+        reply = await self._link.request(command)
         return OrderState.of(reply)
 
     async def cancel_all(self, security: str | None = None) -> int:
@@ -326,28 +319,57 @@ class Market:
         time_ms: int = (await self._link.request(Ping())).time
         return time_ms
 
+    async def order(
+        self,
+        order: OrderView | OrderFrame | str | None = None,
+        *,
+        client_order_id: str | None = None,
+    ) -> OrderState:
+        """Return the state of an order, open or ended.
+
+        The order is named as in `cancel`. An ended order is known by its client order id for 24
+        hours, and by the server's id for ever.
+
+        Raises:
+            Rejected: ``unknown_order``: the user has placed no such order.
+            Unanswered, NotConnected, ConnectionClosed: as for every command.
+        """
+        order_id, client_order_id = named(order, client_order_id)
+        command = GetOrder(id=order_id, client_order_id=client_order_id)
+        return OrderState.of(await self._link.request(command))
+
     async def outcome(self, client_order_id: str) -> OrderState | None:
         """Return the state of an order that raised Unanswered, or None if it never arrived.
 
-        The query itself trades nothing, and after None the order can no longer take effect;
-        `fastbook_client.outcomes` explains how.
+        Asking changes nothing. After None the order can no longer take effect: once a user has
+        resumed, the server no longer reads from the connection before.
 
         Raises:
-            FastbookError: the id is not that of an unanswered order, or the server has forgotten
-                the user who placed it.
+            FastbookError: the server has forgotten the user who placed it.
             Rejected: the server could not answer now (``rate_limited``, for one); try again later.
             Unanswered, NotConnected: the connection is lost or down; try again after `Resynced`.
             ConnectionClosed: the connection has ended for good.
         """
-        return await self._outcomes.find(client_order_id)
+        self._unsettled.check(client_order_id, self.user_id)
+        try:
+            state = await self.order(client_order_id=client_order_id)
+        except Rejected as rejected:
+            if rejected.code != Code.UNKNOWN_ORDER:
+                raise
+            return None
+        self._unsettled.answered(client_order_id)
+        return state
 
     async def _add(self, order: NewOrder) -> OrderState:
-        user_id = self.user_id
+        assert order.client_order_id is not None, "every order has one"
+        self._unsettled.sent(order.client_order_id, self.user_id)
         try:
-            return OrderState.of(await self._link.request(Add(order=order)))
-        except Unanswered:
-            self._outcomes.note(user_id, order)
+            state = OrderState.of(await self._link.request(Add(order=order)))
+        except (Rejected, NotConnected, ConnectionClosed):
+            self._unsettled.answered(order.client_order_id)
             raise
+        self._unsettled.answered(order.client_order_id)
+        return state
 
     def _new_order_id(self) -> str:
         self._orders_placed += 1

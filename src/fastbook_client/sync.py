@@ -211,6 +211,15 @@ class Market:
         """Return the open orders of all securities, oldest first."""
         return self._wait(self._market.orders())
 
+    def order(
+        self,
+        order: OrderView | OrderFrame | str | None = None,
+        *,
+        client_order_id: str | None = None,
+    ) -> OrderState:
+        """Return the state of an order, open or ended."""
+        return self._wait(self._market.order(order, client_order_id=client_order_id))
+
     def outcome(self, client_order_id: str) -> OrderState | None:
         """Return the state of an order that raised Unanswered, or None if it never arrived."""
         return self._wait(self._market.outcome(client_order_id))

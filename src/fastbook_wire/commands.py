@@ -83,6 +83,20 @@ class DeleteAll(_Command, tag="deleteAll"):
     security: Security | None = None
 
 
+class GetOrder(_Command, tag="order"):
+    """Return the state of an order, open or ended, by exactly one of its two ids.
+
+    An ended order is known by its client order id for 24 hours, and by its id for ever.
+    """
+
+    id: Id | None = None
+    client_order_id: ClientOrderId | None = None
+
+    def __post_init__(self) -> None:
+        if (self.id is None) == (self.client_order_id is None):
+            raise ValueError("Expected exactly one of `id` and `clientOrderId`")
+
+
 class Orders(_Command, tag="orders"):
     """List the user's open orders in all securities."""
 
@@ -105,7 +119,7 @@ class Unsubscribe(_Command, tag="unsubscribe"):
     channel: Channel = "book"
 
 
-ExchangeCommand = Add | Delete | DeleteAll | Orders
+ExchangeCommand = Add | Delete | DeleteAll | GetOrder | Orders
 FeedCommand = Ping | Subscribe | Unsubscribe
 Command = ExchangeCommand | FeedCommand
 

@@ -10,6 +10,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from fastbook_wire.grid import Grid, Rounding
 from fastbook_wire.words import (
     Amount,
     Channel,
@@ -42,11 +43,22 @@ class InstrumentView(View):
     lot_size: float
     status: Literal["open", "halted"]
 
+    def price(self, value: float, rounding: Rounding = "nearest") -> float:
+        """Return `value` as a price that the server accepts: rounded to a multiple of the tick."""
+        grid = Grid.of(self.tick_size)
+        return grid.number(grid.rounded(value, rounding))
+
+    def amount(self, value: float, rounding: Rounding = "down") -> float:
+        """Return `value` as an amount that the server accepts: rounded to a multiple of the lot."""
+        grid = Grid.of(self.lot_size)
+        return grid.number(grid.rounded(value, rounding))
+
 
 class OrderView(View, kw_only=True):
     """An order as its owner sees it; ``avg_price`` is null until the first fill.
 
-    ``remaining`` is the unfilled amount, of a cancelled order too. ``price`` is null for a market
+    ``filled`` and ``remaining`` are exact multiples of the lot size. ``remaining`` is the unfilled
+    amount, of a cancelled order too. ``price`` is null for a market
     order. ``time`` is when the server accepted the order.
     """
 
@@ -58,6 +70,7 @@ class OrderView(View, kw_only=True):
     exec_type: ExecType
     price: Price | None
     amount: Amount
+    filled: Amount
     remaining: Amount
     avg_price: float | None
     client_order_id: str | None = None

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import re
 from decimal import Decimal
+from typing import Literal
 
 import msgspec
 
 UNITS_MAX = 2**52
 """Largest number of ticks or lots; up to here every multiple has a double of its own."""
 
+Rounding = Literal["down", "up", "nearest"]
+
+_ULPS = 4
 _DECIMAL = re.compile(r"([0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})([eE][+-]?[0-9]{1,3})?", re.ASCII)
 _NUMBER_BOUND = 1e28  # more than 2**52 steps of 1e12; less than overflows in `units`
 
@@ -68,5 +73,23 @@ class Grid(msgspec.Struct, frozen=True):
         return units * self.numerator / self.denominator
 
     def nearest(self, value: float) -> int:
-        """Return `value` as a number of steps, rounded to the nearest integer."""
-        return round(value * self.denominator / self.numerator)
+        """Return `value` as a number of steps, rounded to the nearest integer; never in doubles."""
+        return self.rounded(value, "nearest")
+
+    def rounded(self, value: float, rounding: Rounding) -> int:
+        """Return `value` as a number of steps, rounded in integer arithmetic.
+
+        A value within a few ulps of a multiple counts as that multiple, whatever the rounding: so
+        the noise of ``100.01 + 0.01`` is not rounded up to another step.
+
+        Raises:
+            OverflowError: `value` is not finite, or larger than any grid's numbers.
+        """
+        if not -_NUMBER_BOUND < value < _NUMBER_BOUND:
+            raise OverflowError(f"expected a number below {_NUMBER_BOUND:g}, got {value!r}")
+        n, d = value.as_integer_ratio()
+        n, d = n * self.denominator, d * self.numerator
+        units = (2 * n + d) // (2 * d)
+        if rounding == "nearest" or abs(value - self.number(units)) <= _ULPS * math.ulp(value):
+            return units
+        return n // d if rounding == "down" else -(-n // d)

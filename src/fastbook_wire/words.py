@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-PROTOCOL = 1
+PROTOCOL = 2
 """Version of the wire that ``welcome`` reports; it grows when clients have to change."""
 
 SideName = Literal["bid", "ask"]

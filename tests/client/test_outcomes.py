@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 import pytest
 from client_servers import Line, small_server, until
 
-from fastbook_client import Backoff, Market, Resynced, Unanswered, connect
+from fastbook_client import Backoff, Market, Rejected, Resynced, Unanswered, connect
 from fastbook_server.store.memory import MemoryStore
-from fastbook_server.values.events import OrderAccepted, OrderRested
+from fastbook_server.values.events import OrderAccepted
 
 PATIENCE_S = 20.0
 FAST = Backoff(first_s=0.005, max_s=0.01)
@@ -78,40 +78,62 @@ async def test_an_order_that_arrived_and_was_filled_meanwhile(scene: Scene) -> N
     assert scene.accepted() == 2
 
 
-async def test_an_order_that_never_arrived_is_not_executed_by_asking(scene: Scene) -> None:
-    name = await scene.lose(arrives=False)
-    assert await scene.market.outcome(name) is None
-    rested = [e.order for e in scene.store.data.events if isinstance(e, OrderRested)]
-    assert [(o.price, o.quantity) for o in rested] == [(1, 1)], "one lot at the lowest price"
-    assert await scene.market.orders() == (), "and it was cancelled"
-
-
-async def test_nor_if_somebody_sells_at_the_lowest_price(scene: Scene) -> None:
+async def test_an_order_that_never_arrived_is_unknown_and_asking_changes_nothing(
+    scene: Scene,
+) -> None:
     async with connect(scene.line.target, feed=False) as other:
-        await other.limit("ask", 0.1, 1)
+        await other.limit("ask", 0.1, 1)  # would trade with anything
         name = await scene.lose(arrives=False)
+        before = len(scene.store.data.events)
         assert await scene.market.outcome(name) is None
-        assert scene.accepted() == 1
+        assert (await scene.market.orders(), len(scene.store.data.events)) == ((), before)
+    again = await scene.market.limit("ask", 0.3, 1, client_order_id=name)
+    assert again.status == "open", "the id is not used up by asking"
 
 
-async def test_a_cancelled_question_leaves_no_order_behind() -> None:
-    async with small_server() as url:
-        line = Line(url)
-        async with line.open() as through, connect(through, reconnect=FAST) as market:
-            line.deaf = True
-            losing = asyncio.create_task(market.limit("bid", 10, 1, client_order_id="lost"))
-            await until(lambda: line.swallowed > 0)
-            line.cut()
-            with pytest.raises(Unanswered):
-                await losing
-            line.deaf = False
-            await until(lambda: market.is_connected)
-            asking = asyncio.create_task(market.outcome("lost"))
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
-            asking.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await asking
-            async with asyncio.timeout(PATIENCE_S):
-                while await market.orders():
-                    pass
+async def test_an_order_whose_caller_gave_up_before_the_reply_can_be_asked_about(
+    scene: Scene,
+) -> None:
+    scene.line.mute = True
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await scene.market.limit("bid", 90, 1.5, client_order_id="x1")
+    await until(lambda: scene.accepted() == 1)
+    scene.line.mute = False
+    scene.line.cut()
+    async with asyncio.timeout(PATIENCE_S):
+        while not isinstance(await anext(scene.market), Resynced):
+            pass
+    outcome = await scene.market.outcome("x1")
+    assert outcome is not None
+    assert outcome.status == "open"
+
+
+async def test_an_order_is_found_open_or_ended_by_either_id(scene: Scene) -> None:
+    market = scene.market
+    placed = await market.limit("bid", 90, 2, client_order_id="a")
+    assert await market.order(placed) == await market.order(client_order_id="a") == placed
+    async with connect(scene.line.target, feed=False) as other:
+        await other.market("ask", 0.5)
+        await until(lambda: len(scene.store.data.trades) == 1)
+        for name in (placed.id, "a"):
+            assert (await market.order(name)).filled == 0.5
+        with pytest.raises(Rejected, match="you have no order"):
+            await other.order(placed.id)
+    await market.cancel("a")
+    for name in (placed.id, "a"):
+        ended = await market.order(name)
+        assert (ended.status, ended.reason, ended.filled, ended.avg_price) == (
+            *("cancelled", "user", 0.5, 90.0),
+        )
+
+
+async def test_an_order_that_is_nobodys_is_unknown(scene: Scene) -> None:
+    for name in (
+        "x",
+        "019b76da-a800-7000-8040-000000004005",
+        "ffffffff-ffff-ffff-ffff-ffffffffffff",
+    ):
+        with pytest.raises(Rejected) as refused:
+            await scene.market.order(name)
+        assert refused.value.code == "unknown_order"

@@ -73,7 +73,7 @@ def test_every_command_of_the_protocol(text, command):
     assert decode.decode(text.encode()) == command
 
 
-OPS = "Expected one of add, delete, deleteAll, orders, ping, subscribe, unsubscribe, got "
+OPS = "Expected one of add, delete, deleteAll, order, orders, ping, subscribe, unsubscribe, got "
 LIMIT = '{"type":"bid","execType":"limit","price":1,"amount":1%s}'
 
 

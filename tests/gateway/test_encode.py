@@ -25,7 +25,7 @@ def test_welcome():
     assert frame == (
         b'{"event":"welcome","userId":"user#k3v9x2m7","resumeToken":"k3v9x2m7.secret",'
         b'"security":"FINE","instruments":[{"security":"FINE","tickSize":0.01,"lotSize":0.0001,'
-        b'"status":"halted"}],"throttleMs":100,"protocol":1,"epoch":3,"time":1767225600000}'
+        b'"status":"halted"}],"throttleMs":100,"protocol":2,"epoch":3,"time":1767225600000}'
     )
 
 
@@ -70,27 +70,27 @@ def test_orders_of_every_status():
     ann = [e.order.id for e in floor.events if type(e).__name__ == "OrderAccepted"][1:]
     maker = (
         f'"order":{{"id":"{bob}","time":{T0},"userId":"bob","security":"COIN","type":"ask",'
-        '"execType":"limit","price":10.0,"amount":2.0,"remaining":%s,"avgPrice":%s,'
+        '"execType":"limit","price":10.0,"amount":2.0,"filled":%s,"remaining":%s,"avgPrice":%s,'
         '"clientOrderId":"mine-7"}}'
     )
     taker = (
         f'"order":{{"id":"%s","time":{T0},"userId":"ann","security":"COIN","type":"bid",'
-        '"execType":"%s","price":%s,"amount":1.0,"remaining":%s,"avgPrice":%s}}'
+        '"execType":"%s","price":%s,"amount":1.0,"filled":%s,"remaining":%s,"avgPrice":%s}}'
     )
     assert private([*open_, *part, *done, *gone, *nothing]) == [
-        '{"event":"order","ref":"1","status":"open",' + maker % ("2.0", "null"),
+        '{"event":"order","ref":"1","status":"open",' + maker % ("0.0", "2.0", "null"),
         '{"event":"order","ref":"2","status":"filled",'
-        + taker % (ann[0], "limit", "10.0", "0.0", "10.0"),
+        + taker % (ann[0], "limit", "10.0", "1.0", "0.0", "10.0"),
         '{"event":"order","status":"partiallyFilled","lastPrice":10.0,"lastAmount":1.0,'
-        + maker % ("1.0", "10.0"),
+        + maker % ("1.0", "1.0", "10.0"),
         '{"event":"order","ref":"3","status":"filled",'
-        + taker % (ann[1], "market", "null", "0.0", "10.0"),
+        + taker % (ann[1], "market", "null", "1.0", "0.0", "10.0"),
         '{"event":"order","status":"filled","lastPrice":10.0,"lastAmount":1.0,'
-        + maker % ("0.0", "10.0"),
+        + maker % ("2.0", "0.0", "10.0"),
         '{"event":"order","ref":"4","status":"cancelled","reason":"ioc",'
-        + taker % (ann[2], "limit", "9.0", "1.0", "null"),
+        + taker % (ann[2], "limit", "9.0", "0.0", "1.0", "null"),
         '{"event":"order","ref":"5","status":"rejected","code":"unknown_order",'
-        '"message":"id: no open order of yours has \'x\'"}',
+        '"message":"id: you have no open order with \'x\'"}',
     ]
 
 

@@ -38,7 +38,7 @@ async def test_what_operators_ask_for(serve, join):
     assert (await get(server, "/healthz"))[0] == 200
     assert await get(server, "/readyz") == (200, '{"status": "ready"}')
     assert (await get(server, "/version"))[1] == (
-        '{"version": "' + __version__ + '", "protocol": 1, "epoch": 1}'
+        '{"version": "' + __version__ + '", "protocol": 2, "epoch": 1}'
     )
     assert f"ws://127.0.0.1:{server.port}/ws" in (await get(server, "/"))[1]
     _, figures = await get(server, "/metrics")

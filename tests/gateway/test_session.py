@@ -67,8 +67,12 @@ async def test_what_is_no_command_gets_one_error(serve, join, text, code, ref, w
         (add("1e308", "1"), "invalid_price", "price 1e+308 is more than the largest"),
         (add("1", "0.5"), "invalid_amount", "amount 0.5 is not a multiple of lotSize 1"),
         (add("1", "-0"), "invalid_amount", "amount 0.0 is not positive"),
-        ('{"op":"delete","ref":"r","id":"\\u0000"}', "unknown_order", "id: no open order"),
-        ('{"op":"delete","ref":"r","clientOrderId":"x"}', "unknown_order", "clientOrderId: no"),
+        ('{"op":"delete","ref":"r","id":"\\u0000"}', "unknown_order", "id: you have no open order"),
+        (
+            '{"op":"delete","ref":"r","clientOrderId":"x"}',
+            "unknown_order",
+            "clientOrderId: you have no",
+        ),
     ],
     ids=lambda v: str(v)[:70],
 )
@@ -259,6 +263,7 @@ def session_on(ws: FloodedSocket) -> tuple[Session, Everything]:
         matcher=all_else,
         feeds=all_else,
         users=all_else,
+        history=all_else,
         limits=limits,
         withdraw_on_close=False,
         clock=LoopClock(),

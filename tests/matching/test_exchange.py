@@ -22,9 +22,10 @@ from trading import (
 
 from fastbook_server.channels.order_channel import Withdraw
 from fastbook_server.gateway import encode
-from fastbook_server.values.events import OrderAccepted
+from fastbook_server.values.events import CommandRefused, OrderAccepted
 from fastbook_server.values.instruments import Instrument
 from fastbook_server.values.persisted import OpenOrder
+from fastbook_wire.commands import GetOrder
 from fastbook_wire.grid import Grid
 
 # ---- add -----------------------------------------------------------------------------------------
@@ -249,8 +250,12 @@ def test_a_user_whose_last_order_was_cancelled_by_their_own_keeps_being_themselv
         (bid(1, 1, post_only=True, time_in_force="ioc"), "invalid_order", "postOnly: expected"),
         (bid(1, 1, post_only=True, time_in_force="fok"), "invalid_order", "postOnly: expected"),
         (delete_all(security="X"), "unknown_security", "security: expected one of COIN, FINE"),
-        (delete(id="x"), "unknown_order", "id: no open order of yours has 'x'"),
-        (delete(client_order_id="x"), "unknown_order", "clientOrderId: no open order of yours"),
+        (delete(id="x"), "unknown_order", "id: you have no open order with 'x'"),
+        (
+            delete(client_order_id="x"),
+            "unknown_order",
+            "clientOrderId: you have no open order with 'x'",
+        ),
     ],
 )
 def test_what_a_rule_refuses_has_its_code_and_names_the_field(command, code, message):
@@ -500,3 +505,43 @@ def test_average_prices_and_totals_are_exact():
     frame = as_json(encode.trades("FINE", 3, None, [trade]))["trades"][0]
     assert [frame[k] for k in ("price", "amount", "total")] == [0.5 / 3, 0.3, 0.05]
     assert as_json(encode.private(reply))["order"]["avgPrice"] == 0.5 / 3
+
+
+# ---- asking for one order ------------------------------------------------------------------------
+
+
+def get(ref: str | None = None, **by: str) -> GetOrder:
+    return GetOrder(ref=ref, **by)
+
+
+def test_an_open_order_is_told_by_either_id():
+    floor = Floor()
+    order_id = floor.order_id("ann", bid(10, 5, client_order_id="a"))
+    floor.do("bob", ask(10, 2))
+    expected = [("ann", "r", "partiallyFilled", 1, 3, 20)]
+    assert floor.brief("ann", get("r", id=order_id)) == expected
+    assert floor.brief("ann", get("r", client_order_id="a")) == expected
+
+
+def test_an_ended_order_is_told_by_its_client_order_id_and_takes_no_seq():
+    floor = Floor()
+    floor.do("ann", bid(10, 5, client_order_id="a"))
+    floor.do("ann", delete(client_order_id="a"))
+    assert floor.brief("ann", get("r", client_order_id="a")) == [
+        ("ann", "r", "cancelled/user", 1, 5, 0)
+    ]
+    assert floor.exchange.markets["COIN"].seq == 2
+
+
+def test_what_is_not_remembered_is_refused_and_the_history_may_know_its_id():
+    floor = Floor()
+    order_id = floor.order_id("ann", bid(10, 5))
+    for user_id, command, looked_up in (
+        ("bob", get("r", id=order_id), order_id),
+        ("ann", get("r", id="x"), "x"),
+        ("ann", get("r", client_order_id="x"), None),
+    ):
+        (refused,) = floor.do(user_id, command)
+        assert isinstance(refused, CommandRefused)
+        assert (refused.code, refused.of_order, refused.ref) == ("unknown_order", True, "r")
+        assert refused.order_id == looked_up

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from trading import HOUR_MS, T0, Floor, ask, bid, delete, market
+from trading import HOUR_MS, T0, Floor, ask, bid, delete, delete_all, market
 
 
 def test_a_retry_is_answered_with_the_state_and_never_executed_twice():
@@ -91,23 +91,69 @@ def test_an_open_order_is_found_by_its_client_order_id_however_old_it_is():
     )
 
 
-def test_remembered_client_order_ids_are_bounded_for_each_user_alone():
+def test_an_id_is_remembered_for_24_hours_from_the_end_of_its_order():
+    """An order may rest for days, end while its owner is away, and be retried afterwards."""
+    floor = Floor()
+    floor.do("ann", bid(10, 5, client_order_id="a"))
+    floor.now_ms = T0 + 25 * HOUR_MS
+    floor.do("bob", ask(10, 5))
+    floor.now_ms += 24 * HOUR_MS
+    assert floor.brief("ann", bid(10, 5, "r", client_order_id="a")) == [
+        ("ann", "r", "filled", 1, 0, 50)
+    ]
+    floor.now_ms += 1
+    assert floor.brief("ann", bid(10, 5, client_order_id="a"))[0] == ("accepted", 3)
+
+
+def test_so_it_is_for_an_order_that_was_cancelled_after_days():
+    floor = Floor()
+    floor.do("ann", bid(10, 5, client_order_id="a"))
+    floor.do("ann", bid(10, 5, client_order_id="b"))
+    floor.now_ms = T0 + 25 * HOUR_MS
+    floor.do("ann", delete(client_order_id="a"))
+    floor.do("ann", delete_all())
+    floor.now_ms += 24 * HOUR_MS
+    for name in "ab":
+        known = floor.brief("ann", bid(10, 5, client_order_id=name))
+        assert [e[2] for e in known] == ["cancelled/user"]
+
+
+def test_beyond_the_users_bound_the_oldest_ended_ids_are_forgotten():
+    floor = Floor(client_order_ids_max=3)
+    floor.do("ann", bid(1, 1, client_order_id="open"))
+    for name in "abcd":
+        floor.do("ann", market("bid", 5, client_order_id=name))
+        assert floor.exchange._owners.remembered("ann") <= 3
+    assert floor.brief("ann", bid(1, 1, client_order_id="open"))[0][2] == "open"
+    assert floor.brief("ann", market("bid", 5, client_order_id="d"))[0][2] != "accepted"
+    assert floor.brief("ann", market("bid", 5, client_order_id="a"))[0] == ("accepted", 6)
+
+
+def test_a_refused_order_makes_nobody_forget():
     floor = Floor(client_order_ids_max=1)
     floor.do("ann", market("bid", 5, client_order_id="a"))
-    assert floor.code("ann", bid(10, 1, client_order_id="b")) == "overloaded"
-    assert floor.brief("bob", bid(10, 1, client_order_id="b"))[-1][2] == "open"
-    floor.now_ms = T0 + 24 * HOUR_MS + 1
-    assert floor.brief("ann", bid(10, 1, client_order_id="b"))[-1][2] == "open"
+    floor.do("bob", ask(10, 1))
+    post_only = bid(10, 1, client_order_id="b", post_only=True)
+    assert floor.code("ann", post_only) == "post_only_would_cross"
+    assert floor.brief("ann", market("bid", 5, client_order_id="a"))[0][2] != "accepted"
 
 
-def test_remembered_client_order_ids_are_bounded_in_all():
-    floor = Floor(client_order_ids_total_max=2)
-    for n in range(2):
+def test_beyond_the_total_a_users_own_ids_go_first():
+    floor = Floor(client_order_ids_total_max=3)
+    floor.do("bob", market("bid", 5, client_order_id="b"))
+    for n in range(10):
         floor.do("ann", market("bid", 5, client_order_id=f"a{n}"))
-    assert floor.code("bob", bid(10, 1, client_order_id="b")) == "overloaded"
-    assert floor.brief("bob", bid(10, 1))[-1][2] == "open"
-    floor.now_ms = T0 + 24 * HOUR_MS + 1
-    assert floor.brief("bob", bid(10, 1, client_order_id="b"))[-1][2] == "open"
+    assert floor.exchange._owners.remembered_total() == 3
+    assert floor.brief("bob", market("bid", 5, client_order_id="b"))[0][2] != "accepted"
+    floor.do("cat", market("bid", 5, client_order_id="c"))
+    assert floor.exchange._owners.remembered_total() == 3, "somebody's oldest gave way"
+    assert floor.brief("cat", market("bid", 5, client_order_id="c"))[0][2] != "accepted"
+
+
+def test_bounds_never_stop_trading():
+    floor = Floor(client_order_ids_max=2, client_order_ids_total_max=2)
+    for n in range(10):
+        assert floor.brief("ann", bid(1, 1, client_order_id=f"a{n}"))[-1][2] == "open"
 
 
 def test_an_id_that_comes_again_does_not_keep_older_ones_from_being_forgotten():

@@ -23,6 +23,8 @@ DROP VIEW candles_as_numbers, candles_1s, candles_1m, candles_5m, candles_1h, ca
 DROP TABLE candles, dropped;
 DROP FUNCTION exchange_time, drop_before;
 DROP PROCEDURE drop_history;
+ALTER TABLE client_orders DROP COLUMN ended;
+CREATE INDEX client_orders_time ON client_orders (time);
 DELETE FROM schema_migrations WHERE number > 3
 """
 

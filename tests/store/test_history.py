@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 
 import asyncpg
 import pytest
@@ -12,7 +13,7 @@ from fastbook_server.store import StoreBroken, StoreUnavailable
 from fastbook_server.store.history import TIMEOUT_S
 from fastbook_server.store.timescale_policies import DAY_MS
 from fastbook_server.values.candles import CandleSeries
-from fastbook_server.values.events import OrderFilled, Traded
+from fastbook_server.values.events import OrderAccepted, OrderCancelled, OrderFilled, Traded
 from fastbook_wire.words import INTERVALS
 
 SECURITIES = ("BTC-USD", "GAME")
@@ -283,4 +284,43 @@ async def test_candles_are_found_by_index(make_postgres, make_database, sql_of, 
 
     for start_ms in (None, 50_000_000):
         assert 0 < await pages_read(start_ms) < 60
+    await history.close()
+
+
+async def test_every_order_is_found_with_its_fills_and_its_end(make_store, specs, flow):
+    source, history = await committed(make_store(), specs, flow)
+    accepted, filled, notional, reasons = {}, Counter(), Counter(), {}
+    for event in source.past:
+        if isinstance(event, OrderAccepted):
+            accepted[event.order.id] = event.order
+        elif isinstance(event, OrderFilled):
+            for order in (event.maker, event.taker):
+                filled[order.id] += event.quantity
+                notional[order.id] += event.price * event.quantity
+        elif isinstance(event, OrderCancelled):
+            reasons[event.order.id] = event.reason
+    assert len(accepted) > 100
+    for order_id, order in accepted.items():
+        found = await history.order(order_id)
+        assert found is not None
+        assert (found.order, found.remaining) == (order, order.quantity - filled[order_id])
+        assert (found.notional, found.reason) == (notional[order_id], reasons.get(order_id))
+        assert (found.status == "cancelled") == (order_id in reasons)
+        assert (found.status == "filled") == (filled[order_id] == order.quantity)
+    await history.close()
+
+
+@pytest.mark.parametrize(
+    "order_id",
+    [
+        "x",
+        "",
+        "019b76da-a800-7000-8040-000000004005",
+        "00000000-0000-0000-0000-000000000000",
+        "ffffffff-ffff-ffff-ffff-ffffffffffff",
+    ],
+)
+async def test_an_id_that_is_no_orders_is_not_found(make_store, specs, flow, order_id):
+    _, history = await committed(make_store(), specs, flow, batches=1)
+    assert await history.order(order_id) is None
     await history.close()

@@ -74,7 +74,7 @@ async def test_the_rows_of_every_table(make_postgres, dsn, sql, specs, flow):
             "gtc", False, "allow", None, False,
         )
     ]  # fmt: skip
-    assert await rows("SELECT * FROM client_orders") == [("c", "mine", buy_id, t)]
+    assert await rows("SELECT * FROM client_orders") == [("c", "mine", buy_id, t, t)]
     assert await rows("SELECT epoch, batch_no, time FROM engine_state") == [(1, 2, t)]
     assert await rows("SELECT * FROM markets ORDER BY 1") == [("BTC-USD", 4), ("GAME", 0)]
     assert await rows("SELECT * FROM instruments ORDER BY 1") == [
@@ -95,10 +95,14 @@ async def test_old_client_order_ids_are_purged_within_a_batch(make_postgres, dsn
     store = make_postgres(dsn)
     source = flow(await store.open(specs, 0))
     await store.commit(store.prepare(source.batch(50)))
-    assert await sql.fetchval("SELECT count(*) FROM client_orders") > 5
+    ended = "SELECT count(*) FROM client_orders WHERE ended IS NOT NULL"
+    still_open = "SELECT count(*) FROM client_orders WHERE ended IS NULL"
+    assert await sql.fetchval(ended) > 5
+    before = await sql.fetchval(still_open)
+    assert before > 0
     source.time_ms += CLIENT_ORDERS_KEPT_MS + 10_000
     await store.commit(store.prepare(source.close_batch([])))
-    assert await sql.fetchval("SELECT count(*) FROM client_orders") == 0
+    assert (await sql.fetchval(ended), await sql.fetchval(still_open)) == (0, before)
 
 
 async def test_expired_client_order_ids_are_purged_a_few_at_a_time(
@@ -111,7 +115,7 @@ async def test_expired_client_order_ids_are_purged_a_few_at_a_time(
 
     async def expire(count):
         await sql.execute(
-            "INSERT INTO client_orders SELECT 'a', n::text, gen_random_uuid(), 0"
+            "INSERT INTO client_orders SELECT 'a', n::text, gen_random_uuid(), 0, 0"
             " FROM generate_series(1, $1::int) AS n",
             count,
         )

@@ -84,7 +84,7 @@ def test_each_table_gets_its_columns():
             "BTC-USD", 2, 0, 1_002, taker.id, "user#2", "bid", None, 5, "no_liquidity", False
         )
     ]  # fmt: skip
-    assert got.client_orders == [("user#2", "c", taker.id, 1_002)]
+    assert got.client_orders == [("user#2", "c", taker.id, 1_002, 1_002)]
     assert (got.opened, got.changed, got.gone) == ([], [], [maker.id])
     assert got.seqs == {"BTC-USD": (2, 2)}
 
@@ -177,7 +177,26 @@ def test_a_client_order_id_that_comes_twice_is_kept_once():
     second = order(2, user_id="a", client_order_id="x")
     other = order(3, user_id="b", client_order_id="x")
     got = rows(*(OrderAccepted(o) for o in (first, second, other)))
-    assert got.client_orders == [("a", "x", second.id, 1_002), ("b", "x", other.id, 1_003)]
+    assert got.client_orders == [
+        *(("a", "x", second.id, 1_002, None), ("b", "x", other.id, 1_003, None)),
+    ]
+
+
+def test_the_end_of_an_order_is_kept_with_its_client_order_id():
+    old, gone, here = (order(n, user_id="a", client_order_id=f"x{n}") for n in (1, 2, 3))
+    taker = order(4, user_id="b", quantity=old.quantity, client_order_id="y")
+    got = rows(
+        *(OrderAccepted(o) for o in (here, taker)),
+        filled(taker, old, old.quantity, 0),
+        Traded("t", 4, taker.time_ms, taker, taker.quantity, 1),
+        cancelled(5, gone, 10),
+        cancelled(6, here, 10),
+    )
+    assert got.client_orders == [
+        ("a", "x3", here.id, here.time_ms, 1_006),
+        ("b", "y", taker.id, taker.time_ms, taker.time_ms),
+    ]
+    assert got.ended_client_orders == [("a", "x1", old.id, 1_004), ("a", "x2", gone.id, 1_005)]
 
 
 def test_the_seqs_run_from_the_first_to_the_last_command():

@@ -25,7 +25,7 @@ async def commit(store, batch):
 
 def expected(events):
     """Return what events leave behind: open orders, client orders, trades by security."""
-    state, trades = {}, {}
+    state, trades, ends = {}, {}, {}
     for event in events:
         if isinstance(event, OrderAccepted):
             state[event.order.id] = [event.order, event.order.quantity, 0, None, False]
@@ -33,10 +33,13 @@ def expected(events):
             for order in (event.taker, event.maker):
                 state[order.id][1] -= event.quantity
                 state[order.id][2] += event.quantity * event.price
+                if not state[order.id][1]:
+                    ends[order.id] = event.time_ms
         elif isinstance(event, OrderRested):
             state[event.order.id][4] = True
         elif isinstance(event, OrderCancelled):
             state[event.order.id][3:] = [event.reason, False]
+            ends[event.order.id] = event.time_ms
         elif isinstance(event, Traded):
             trades.setdefault(event.order.instrument.security, []).append(event)
     open_orders = [
@@ -46,13 +49,10 @@ def expected(events):
     ]
     client_orders = []
     for order, left, cost, reason, _ in state.values():
-        if order.client_order_id is not None:
-            status = (
-                "filled" if not left else "open" if left == order.quantity else "partiallyFilled"
-            )
-            status = "cancelled" if reason else status
-            client_orders.append(ClientOrder(order, status, left, cost, reason))
-    client_orders.sort(key=lambda known: (known.order.time_ms, known.order.id))
+        if order.client_order_id is not None and order.id in ends:
+            status = "cancelled" if reason else "filled"
+            client_orders.append(ClientOrder(order, status, left, cost, reason, ends[order.id]))
+    client_orders.sort(key=lambda known: (known.ended_ms, known.order.id))
     return open_orders, client_orders, trades
 
 
@@ -185,8 +185,8 @@ async def test_the_status_is_the_configured_one(make_store, specs):
     assert [i.status for i in past.instruments] == ["halted", "open"]
 
 
-async def test_client_orders_are_forgotten_after_a_day(make_store, specs, flow):
-    """A resting order outlives its client order id; the id may then come again."""
+async def test_client_orders_are_forgotten_a_day_after_their_end(make_store, specs, flow):
+    """However long an order rests, its id is remembered for a day more; then it may come again."""
     store = make_store()
     source = flow(await store.open(specs, 0))
     btc = source.instruments[0]
@@ -196,26 +196,24 @@ async def test_client_orders_are_forgotten_after_a_day(make_store, specs, flow):
     }  # fmt: skip
     first = source.add(btc, side="bid", price=90, quantity=5, **given)
     await commit(store, source.close_batch(first))
+    source.time_ms += 2 * CLIENT_ORDERS_KEPT_MS
+    taker = {"user_id": "user#2", "exec_type": "limit", "time_in_force": "gtc"}
+    sold = source.add(btc, side="ask", price=90, quantity=5, **taker)
+    await commit(store, source.close_batch(sold))
+    ended_ms = source.time_ms
 
-    source.time_ms += CLIENT_ORDERS_KEPT_MS
-    await commit(store, source.close_batch([]))
-    past = await make_store().open(specs, 0)
-    assert [known.order.id for known in past.client_orders] == [first[0].order.id]
+    for later_ms, remembered in ((CLIENT_ORDERS_KEPT_MS, True), (1, False)):
+        source.time_ms += later_ms
+        await commit(store, source.close_batch([]))
+        store = make_store()
+        past = await store.open(specs, 0)
+        source.epoch = past.epoch
+        known = [(k.order.id, k.status, k.ended_ms) for k in past.client_orders]
+        assert known == [(first[0].order.id, "filled", ended_ms)] * remembered
 
-    store = make_store()
-    source.epoch = (await store.open(specs, 0)).epoch
-    source.time_ms += 1
-    await commit(store, source.close_batch([]))
-    past = await make_store().open(specs, 0)
-    assert past.client_orders == ()
-    assert [o.order.client_order_id for o in past.open_orders] == ["mine"]
-
-    store = make_store()
-    source.epoch = (await store.open(specs, 0)).epoch
     again = source.add(btc, side="bid", price=91, quantity=5, **given)
     await commit(store, source.close_batch(again))
-    past = await make_store().open(specs, 0)
-    assert [known.order for known in past.client_orders] == [again[0].order]
+    assert (await make_store().open(specs, 0)).client_orders == ()
 
 
 async def test_a_notional_beyond_64_bits_is_exact(make_store, specs, flow):
@@ -223,8 +221,11 @@ async def test_a_notional_beyond_64_bits_is_exact(make_store, specs, flow):
     source = flow(await store.open(specs, 0))
     btc, most = source.instruments[0], 2**52
     given = {"exec_type": "limit", "time_in_force": "gtc", "price": most, "self_trade": "allow"}
-    events = source.add(btc, side="ask", user_id="a", quantity=most, client_order_id="x", **given)
-    events += source.add(btc, side="bid", user_id="b", quantity=most - 1, **given)
+    events = source.add(btc, side="ask", user_id="a", quantity=most, **given)
+    bought = source.add(
+        btc, side="bid", user_id="b", quantity=most - 1, client_order_id="x", **given
+    )
+    events += bought
     await commit(store, source.close_batch(events))
     past = await make_store().open(specs, 0)
     assert past.open_orders == (OpenOrder(events[0].order, 1, most * (most - 1)),)

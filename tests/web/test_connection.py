@@ -86,7 +86,7 @@ async def test_an_order_unanswered_by_a_server_that_forgot_the_user_is_not_calle
         "security": "COIN",
         "instruments": [{"security": "COIN", "tickSize": 0.01, "lotSize": 0.01, "status": "open"}],
         "throttleMs": 100,
-        "protocol": 1,
+        "protocol": 2,
         "epoch": 1,
         "time": 0,
     }

@@ -171,7 +171,7 @@ async def test_a_hostile_server_can_put_no_element_into_the_page(stage: Any) -> 
         "security": EVIL,
         "instruments": [instrument],
         "throttleMs": 100,
-        "protocol": 1,
+        "protocol": 2,
         "epoch": 1,
         "time": 0,
     }

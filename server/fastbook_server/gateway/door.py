@@ -16,6 +16,7 @@ from aiohttp import web
 from fastbook_server.channels.order_channel import Matcher
 from fastbook_server.gateway import encode
 from fastbook_server.gateway.feeds import Feeds
+from fastbook_server.gateway.http.history_queue import HistoryQueue
 from fastbook_server.gateway.http.refusal import refusal
 from fastbook_server.gateway.session import CLOSE_GOING_AWAY, Session, SessionLimits
 from fastbook_server.gateway.users import Users
@@ -61,6 +62,7 @@ class Door:
         matcher: Matcher,
         feeds: Feeds,
         users: Users,
+        history: HistoryQueue,
         options: DoorOptions,
         clock: Clock,
     ) -> None:
@@ -69,6 +71,7 @@ class Door:
         self._matcher = matcher
         self._feeds = feeds
         self._users = users
+        self._history = history
         self._options = options
         self._clock = clock
         self._sessions: set[Session] = set()
@@ -127,6 +130,7 @@ class Door:
             matcher=self._matcher,
             feeds=self._feeds,
             users=self._users,
+            history=self._history,
             limits=self._options.limits,
             withdraw_on_close=withdraw_on_close,
             clock=self._clock,

@@ -22,6 +22,7 @@ from fastbook_server.values.events import (
     Traded,
 )
 from fastbook_server.values.instruments import Instrument
+from fastbook_server.values.persisted import ClientOrder
 from fastbook_wire.frames import (
     Candles,
     CandleView,
@@ -201,6 +202,12 @@ def private(event: PrivateEvent) -> bytes:
             return _encode(DeletedAll(ref=event.ref, count=event.count))
 
 
+def order_found(ref: str | int | None, found: ClientOrder) -> bytes:
+    """Return the reply to ``order`` for an order from the history."""
+    view = order_view(found.order, found.remaining, found.notional)
+    return _encode(OrderFrame(ref=ref, status=found.status, reason=found.reason, order=view))
+
+
 def _report(report: OrderReport) -> OrderFrame:
     frame = OrderFrame(
         ref=report.ref, status=report.status, reason=report.reason, order=_reported(report)
@@ -228,6 +235,7 @@ def order_view(order: Order, remaining: int, notional: int) -> OrderView:
         exec_type=order.exec_type,
         price=None if order.price is None else instrument.tick.number(order.price),
         amount=instrument.lot.number(order.quantity),
+        filled=instrument.lot.number(filled),
         remaining=instrument.lot.number(remaining),
         avg_price=instrument.average(notional, filled) if filled else None,
         client_order_id=order.client_order_id,

@@ -91,6 +91,7 @@ class OrderBookServer:
             matcher=matcher,
             feeds=self.feeds,
             users=self.users,
+            history=history,
             options=settings.door,
             clock=clock,
         )

@@ -19,12 +19,16 @@ from fastbook_server import metrics
 from fastbook_server.channels.order_channel import OVERLOADED_RETRY_MS, Matcher, Unavailable
 from fastbook_server.gateway import decode, encode, websocket_frames
 from fastbook_server.gateway.decode import ProtocolError
+from fastbook_server.gateway.http.history_queue import HistoryOverloaded, HistoryQueue
 from fastbook_server.gateway.rate_limit import RateLimit
+from fastbook_server.store import StoreError
+from fastbook_server.values.events import CommandRefused
 from fastbook_wire.commands import (
     Add,
     Command,
     Delete,
     ExchangeCommand,
+    GetOrder,
     Orders,
     Ping,
     Subscribe,
@@ -77,6 +81,7 @@ class Session:
         matcher: Matcher,
         feeds: Feeds,
         users: Users,
+        history: HistoryQueue,
         limits: SessionLimits,
         withdraw_on_close: bool,
         clock: Clock,
@@ -88,6 +93,8 @@ class Session:
         self._matcher = matcher
         self._feeds = feeds
         self._users = users
+        self._history = history
+        self._lookups: set[asyncio.Task[None]] = set()
         self._limits = limits
         self._withdraw_on_close = withdraw_on_close
         self._clock = clock
@@ -187,6 +194,8 @@ class Session:
         self._closing = True
         if self._abort is not None:
             self._abort.cancel()
+        for lookup in self._lookups:
+            lookup.cancel()
         for security, channel in self._subscriptions:
             self._feeds.leave(self, security, channel)
         self._users.disconnect(self.user_id, self)
@@ -239,6 +248,27 @@ class Session:
             self._matcher.submit(self.user_id, command, withdraw_on_close=self._withdraw_on_close)
         except Unavailable as error:
             self._refuse(command, error.code, error.message, error.retry_after_ms)
+
+    def look_up(self, refused: CommandRefused) -> None:
+        """Answer a request for an order that the matcher does not remember from the history."""
+        lookup = asyncio.create_task(self._look_up(refused))
+        self._lookups.add(lookup)
+        lookup.add_done_callback(self._lookups.discard)
+
+    async def _look_up(self, refused: CommandRefused) -> None:
+        assert refused.order_id is not None, "only such refusals are looked up"
+        try:
+            found = await self._history.order(refused.order_id)
+        except HistoryOverloaded as error:
+            self._send_refusal(refused.ref, Code.OVERLOADED, str(error), OVERLOADED_RETRY_MS)
+        except StoreError:
+            message = "the database is away or too slow"
+            self._send_refusal(refused.ref, Code.UNAVAILABLE, message, OVERLOADED_RETRY_MS)
+        else:
+            if found is None or found.order.user_id != self.user_id:
+                self._send_refusal(refused.ref, Code.UNKNOWN_ORDER, refused.message)
+            else:
+                self.send(websocket_frames.text(encode.order_found(refused.ref, found)))
 
     async def _subscribe(self, command: Subscribe) -> None:
         security, channel = command.security, command.channel
@@ -294,9 +324,18 @@ class Session:
         retry_ms: int | None = None,
     ) -> None:
         """Refuse a command, or a frame that is none; every refusal goes this way and is counted."""
+        of_order = isinstance(refused, Add | Delete | GetOrder)
+        self._send_refusal(refused.ref, code, message, retry_ms, of_order=of_order)
+
+    def _send_refusal(
+        self,
+        ref: str | int | None,
+        code: Code,
+        message: str,
+        retry_ms: int | None = None,
+        *,
+        of_order: bool = True,
+    ) -> None:
         metrics.REFUSED.labels(code).inc()
-        of_order = isinstance(refused, Add | Delete)
-        payload = encode.refusal(
-            refused.ref, code, message, of_order=of_order, retry_after_ms=retry_ms
-        )
+        payload = encode.refusal(ref, code, message, of_order=of_order, retry_after_ms=retry_ms)
         self.send(websocket_frames.text(payload))

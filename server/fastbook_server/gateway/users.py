@@ -14,6 +14,7 @@ from fastbook_server.channels.trade_channel import CommittedBatch
 from fastbook_server.gateway import encode, websocket_frames
 from fastbook_server.gateway.open_order_counts import OpenOrderCounts
 from fastbook_server.values.clock import Cancellable, Timers
+from fastbook_server.values.events import CommandRefused
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +30,9 @@ class UserConnection(Protocol):
 
     def replaced(self) -> None:
         """Close: the user has resumed on another connection."""
+
+    def look_up(self, refused: CommandRefused) -> None:
+        """Answer a request for an order that the matcher does not remember from the history."""
 
 
 class TokenMaker:
@@ -134,7 +138,11 @@ class Users:
         self._open_orders.follow(batch.orders)
         for report in batch.reports:
             user = self._users.get(report.user_id)
-            if user is not None and user.connection is not None:
+            if user is None or user.connection is None:
+                continue
+            if type(report) is CommandRefused and report.order_id is not None:
+                user.connection.look_up(report)
+            else:
                 user.connection.send(websocket_frames.text(encode.private(report)))
 
     def stop(self) -> None:

@@ -30,7 +30,7 @@ from fastbook_server.values.events import (
 )
 from fastbook_server.values.instruments import Instrument, default_security
 from fastbook_server.values.persisted import Recovered
-from fastbook_wire.commands import Add, Delete, DeleteAll, ExchangeCommand, Orders
+from fastbook_wire.commands import Add, Delete, DeleteAll, ExchangeCommand, GetOrder, Orders
 from fastbook_wire.words import Code, Reason
 
 _REASONS: dict[int, Reason] = {
@@ -87,7 +87,12 @@ class Exchange:
             if gone.order.id not in resting:
                 self._owners.remember(
                     OrderProgress(
-                        gone.order, gone.remaining, gone.notional, gone.status, gone.reason
+                        gone.order,
+                        gone.remaining,
+                        gone.notional,
+                        gone.status,
+                        gone.reason,
+                        gone.ended_ms,
                     )
                 )
         for state in resting.values():
@@ -116,6 +121,8 @@ class Exchange:
                     return self._delete(user_id, command, time_ms)
                 case DeleteAll():
                     return self._delete_all(user_id, command, time_ms)
+                case GetOrder():
+                    return [self._lookup(user_id, command, time_ms).report(command.ref)]
                 case Orders():
                     # Ids sort by age, over all securities and restarts.
                     states = sorted(self._owners.open_orders(user_id), key=lambda s: s.order.id)
@@ -124,11 +131,17 @@ class Exchange:
                 case Withdraw():
                     return self._withdraw(user_id, list(self.markets.values()), time_ms)
         except RuleBroken as refused:
-            of_order = isinstance(command, Add | Delete)
+            of_order = isinstance(command, Add | Delete | GetOrder)
             ref = None if isinstance(command, Withdraw) else command.ref
             return [
                 CommandRefused(
-                    user_id, ref, refused.code, refused.message, of_order, refused.retry_after_ms
+                    user_id,
+                    ref,
+                    refused.code,
+                    refused.message,
+                    of_order,
+                    refused.retry_after_ms,
+                    command.id if isinstance(command, GetOrder) else None,
                 )
             ]
 
@@ -156,7 +169,7 @@ class Exchange:
             known = self._owners.client_order(user_id, new.client_order_id, time_ms)
             if known is not None:
                 return [_retried(known, market.instrument, terms).report(command.ref)]
-        self._check_limits(user_id, new.client_order_id, terms, market)
+        self._check_limits(user_id, terms, market)
         owner = self._owners.owner(user_id)
         try:
             happened = market.place(terms, owner.number)
@@ -173,7 +186,7 @@ class Exchange:
             market.open[order.seq] = state
             self._owners.opened(owner, state)
         if order.client_order_id is not None:
-            self._owners.remember(state)
+            self._remember(state, time_ms)
         filled = order.quantity - state.remaining
         if filled:
             trade_id = ids.encode(
@@ -185,9 +198,18 @@ class Exchange:
         self._owners.release_if_idle(owner)
         return events
 
-    def _check_limits(
-        self, user_id: str, client_order_id: str | None, terms: Terms, market: SecurityBook
-    ) -> None:
+    def _remember(self, progress: OrderProgress, time_ms: int) -> None:
+        """Remember a new order by its client order id; the oldest ended ones make room for it."""
+        self._owners.make_room(
+            progress.order.user_id,
+            of_user_max=self._limits.client_order_ids_max,
+            total_max=self._limits.client_order_ids_total_max,
+        )
+        self._owners.remember(progress)
+        if not progress.is_open:
+            self._owners.ended(progress, time_ms)
+
+    def _check_limits(self, user_id: str, terms: Terms, market: SecurityBook) -> None:
         if market.instrument.status == "halted":
             raise RuleBroken(Code.HALTED, f"{market.instrument.security} is halted: deletes only")
         owners, limits = self._owners, self._limits
@@ -197,11 +219,6 @@ class Exchange:
                 raise RuleBroken(Code.TOO_MANY_ORDERS, message)
             if owners.open_total() >= limits.open_orders_total_max:
                 raise _overloaded("open_orders_total_max", limits.open_orders_total_max)
-        if client_order_id is not None:
-            if owners.remembered(user_id) >= limits.client_order_ids_max:
-                raise _overloaded("client_order_ids_max", limits.client_order_ids_max)
-            if owners.remembered_total() >= limits.client_order_ids_total_max:
-                raise _overloaded("client_order_ids_total_max", limits.client_order_ids_total_max)
 
     def _accept(
         self,
@@ -265,7 +282,7 @@ class Exchange:
                 )
                 fills += 1
                 if not maker.remaining:
-                    self._leave(market, maker, taker)
+                    self._leave(market, maker, time_ms, taker)
                 reports.append(maker.report(None, price, quantity))
             elif kind == fastbook.EVENT_REST:
                 level = e.level_quantity
@@ -278,16 +295,21 @@ class Exchange:
                 cancellations += 1
                 gone.cancel(reason)
                 if rested:
-                    self._leave(market, gone, taker)
+                    self._leave(market, gone, time_ms, taker)
                     reports.append(gone.report())
         return reports
 
     def _leave(
-        self, market: SecurityBook, state: OrderProgress, taker: OrderProgress | None = None
+        self,
+        market: SecurityBook,
+        progress: OrderProgress,
+        time_ms: int,
+        taker: OrderProgress | None = None,
     ) -> None:
         """Drop an order that has left the book; the taker's owner keeps its number."""
-        del market.open[state.order.seq]
-        owner = self._owners.closed(state)
+        del market.open[progress.order.seq]
+        self._owners.ended(progress, time_ms)
+        owner = self._owners.closed(progress)
         if taker is None or taker.order.user_id != owner.user_id:
             self._owners.release_if_idle(owner)
 
@@ -302,27 +324,30 @@ class Exchange:
 
     def _find(self, user_id: str, command: Delete, time_ms: int) -> OrderProgress:
         """Return the user's open order. Whether an id exists is not revealed to other users."""
+        found = self._known(user_id, command, time_ms)
+        if found is None or not found.is_open:
+            raise _unknown_order("open order", command)
+        return found
+
+    def _lookup(self, user_id: str, command: GetOrder, time_ms: int) -> OrderProgress:
+        """Return the user's order, open or ended, as far as it is remembered here."""
+        found = self._known(user_id, command, time_ms)
+        if found is None:
+            raise _unknown_order("order", command)
+        return found
+
+    def _known(
+        self, user_id: str, command: Delete | GetOrder, time_ms: int
+    ) -> OrderProgress | None:
         if command.client_order_id is not None:
-            state = self._owners.client_order(user_id, command.client_order_id, time_ms)
-            if state is None or not state.is_open:
-                raise RuleBroken(
-                    Code.UNKNOWN_ORDER,
-                    f"clientOrderId: no open order of yours has {command.client_order_id!r}",
-                )
-            return state
+            return self._owners.client_order(user_id, command.client_order_id, time_ms)
         claim = ids.decode(command.id or "")
         market = self._by_number.get(claim.instrument) if claim is not None else None
-        if claim is not None and market is not None:
-            found = market.open.get(claim.seq)
-            if (
-                found is not None
-                and found.order.id == command.id
-                and found.order.user_id == user_id
-            ):
-                return found
-        raise RuleBroken(
-            Code.UNKNOWN_ORDER, f"id: no open order of yours has {(command.id or '')[:40]!r}"
-        )
+        if claim is None or market is None:
+            return None
+        found = market.open.get(claim.seq)
+        is_it = found is not None and (found.order.id, found.order.user_id) == (command.id, user_id)
+        return found if is_it else None
 
     def _delete_all(self, user_id: str, command: DeleteAll, time_ms: int) -> list[ExchangeEvent]:
         markets = list(self.markets.values())
@@ -357,8 +382,15 @@ class Exchange:
         gone = market.book.cancel(state.order.seq)
         event = _cancelled(state, market.seq, n, time_ms, reason, gone)
         state.cancel(reason)
-        self._leave(market, state)
+        self._leave(market, state, time_ms)
         return event
+
+
+def _unknown_order(what: str, command: Delete | GetOrder) -> RuleBroken:
+    name, given = "clientOrderId", command.client_order_id
+    if given is None:
+        name, given = "id", (command.id or "")[:40]
+    return RuleBroken(Code.UNKNOWN_ORDER, f"{name}: you have no {what} with {given!r}")
 
 
 def _overloaded(name: str, bound: int) -> RuleBroken:

@@ -19,6 +19,7 @@ class OrderProgress(msgspec.Struct, eq=False, gc=False):
     notional: int = 0
     status: Status = "open"
     reason: Reason | None = None
+    ended_ms: int | None = None  # None while it is open
 
     def __post_init__(self) -> None:
         if self.status == "open" and self.remaining < self.order.quantity:

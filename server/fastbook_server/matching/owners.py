@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from fastbook_server.matching.order_progress import OrderProgress
 from fastbook_server.values.persisted import CLIENT_ORDERS_KEPT_MS
 
+_Key = tuple[str, str]  # user id and client order id
+
 
 class Owner:
     """A user with open orders: the orders by id, and the user's owner number in the books."""
@@ -31,8 +33,11 @@ class Owners:
         self._free_numbers: list[int] = []
         self._numbers = 0
         self._open = 0
-        # By age. A plain dict's oldest entry is slow to find once many older ones are gone.
-        self._client_orders: OrderedDict[tuple[str, str], OrderProgress] = OrderedDict()
+        self._client_orders: dict[_Key, OrderProgress] = {}
+        # The ended ones in the order of their ends, over all users and by user. An entry is void
+        # once its id names a newer order. OrderedDict: a plain dict finds its oldest entry slowly.
+        self._ended: OrderedDict[_Key, OrderProgress] = OrderedDict()
+        self._ended_of: dict[str, OrderedDict[_Key, None]] = {}
         self._remembered: Counter[str] = Counter()  # by user
 
     def owner(self, user_id: str) -> Owner:
@@ -82,19 +87,29 @@ class Owners:
         self, user_id: str, client_order_id: str, time_ms: int
     ) -> OrderProgress | None:
         """Return the order with this id, open or ended; an ended one is remembered for 24 h."""
-        state = self._client_orders.get((user_id, client_order_id))
-        if state is None or not (state.is_open or _is_recent(state, time_ms)):
-            return None
-        return state
+        progress = self._client_orders.get((user_id, client_order_id))
+        return None if progress is None or _is_old(progress, time_ms) else progress
 
-    def remember(self, state: OrderProgress) -> None:
-        """Remember an order by its client order id."""
-        assert state.order.client_order_id is not None
-        key = state.order.user_id, state.order.client_order_id
-        if key not in self._client_orders:
-            self._remembered[key[0]] += 1
-        self._client_orders[key] = state
-        self._client_orders.move_to_end(key)  # the id may be reused after its 24 h
+    def remember(self, progress: OrderProgress) -> None:
+        """Remember an order by its client order id; call `ended` when it ends."""
+        assert progress.order.client_order_id is not None
+        key = progress.order.user_id, progress.order.client_order_id
+        if key in self._client_orders:
+            self._forget(key)  # the id may be reused after its 24 h
+        self._client_orders[key] = progress
+        self._remembered[key[0]] += 1
+        if progress.ended_ms is not None:
+            self.ended(progress, progress.ended_ms)
+
+    def ended(self, progress: OrderProgress, time_ms: int) -> None:
+        """Let the 24 hours of an order's client order id begin; harmless for an order without."""
+        progress.ended_ms = time_ms
+        if progress.order.client_order_id is None:
+            return
+        key = progress.order.user_id, progress.order.client_order_id
+        if self._client_orders.get(key) is progress:
+            self._ended[key] = progress
+            self._ended_of.setdefault(key[0], OrderedDict())[key] = None
 
     def remembered(self, user_id: str) -> int:
         """Return how many client order ids of the user are remembered."""
@@ -104,27 +119,48 @@ class Owners:
         """Return how many client order ids are remembered, over all users."""
         return len(self._client_orders)
 
-    def expire(self, time_ms: int) -> None:
-        """Forget client order ids older than 24 h whose order has left the book.
+    def make_room(self, user_id: str, *, of_user_max: int, total_max: int) -> None:
+        """Forget ended orders, oldest first, until one more client order id keeps both bounds.
 
-        Only the two oldest are examined, which spreads the cost over the incoming orders. An old
-        order that still rests moves to the back of the queue.
+        Open orders are never forgotten, so their number must be bounded elsewhere. Beyond the total
+        the user's own ids go first: nobody uses up what others rely on while ids of theirs remain.
+        """
+        while self._remembered[user_id] >= of_user_max and self._forget_oldest_of(user_id):
+            pass
+        while len(self._client_orders) >= total_max and self._ended:
+            if not self._forget_oldest_of(user_id):
+                self._forget(next(iter(self._ended)))
+
+    def expire(self, time_ms: int) -> None:
+        """Forget client order ids whose order ended more than 24 h ago.
+
+        Only the two oldest are examined, which spreads the cost over the incoming orders.
         """
         for _ in range(2):
-            oldest = next(iter(self._client_orders.items()), None)
-            if oldest is None:
+            oldest = next(iter(self._ended.items()), None)
+            if oldest is None or not _is_old(oldest[1], time_ms):
                 return
-            key, state = oldest
-            if _is_recent(state, time_ms):
-                return
-            if state.is_open:
-                self._client_orders.move_to_end(key)
-            else:
-                del self._client_orders[key]
-                self._remembered[key[0]] -= 1
-                if not self._remembered[key[0]]:
-                    del self._remembered[key[0]]
+            self._forget(oldest[0])
+
+    def _forget_oldest_of(self, user_id: str) -> bool:
+        ended = self._ended_of.get(user_id)
+        if not ended:
+            return False
+        self._forget(next(iter(ended)))
+        return True
+
+    def _forget(self, key: _Key) -> None:
+        del self._client_orders[key]
+        if self._ended.pop(key, None) is not None:
+            of_user = self._ended_of[key[0]]
+            del of_user[key]
+            if not of_user:
+                del self._ended_of[key[0]]
+        self._remembered[key[0]] -= 1
+        if not self._remembered[key[0]]:
+            del self._remembered[key[0]]
 
 
-def _is_recent(state: OrderProgress, time_ms: int) -> bool:
-    return state.order.time_ms >= time_ms - CLIENT_ORDERS_KEPT_MS
+def _is_old(progress: OrderProgress, time_ms: int) -> bool:
+    ended_ms = progress.ended_ms
+    return ended_ms is not None and ended_ms < time_ms - CLIENT_ORDERS_KEPT_MS

@@ -126,5 +126,8 @@ class History(Protocol):
         prices are in ticks, volumes in lots. Buckets without a trade have no candle.
         """
 
+    async def order(self, order_id: str) -> ClientOrder | None:
+        """Return the state of an ended order, or None if no order has this id."""
+
     async def close(self) -> None:
         """Release the connections. Does not raise if the database is away."""

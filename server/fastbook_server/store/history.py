@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
-from fastbook_server.store import StoreBroken
+from fastbook_server.store import ClientOrder, StoreBroken
 from fastbook_server.store.connection import SESSION_SETTINGS, store_error
-from fastbook_server.store.recovery import READ_TRADES, SEQ_MAX, trade_of
+from fastbook_server.store.recovery import READ_TRADES, SEQ_MAX, read_order, trade_of
+from fastbook_server.values import ids
 from fastbook_server.values.candles import Candle
 from fastbook_server.values.events import Traded
 from fastbook_server.values.instruments import Instrument
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 CONNECTIONS_MAX = 2
 TIMEOUT_S = 8.0
 CLOSE_TIMEOUT_S = 2.0
+TIME_MAX = 2**47
 WINDOW_GROWTH = 8
 """How many times longer each next window is, while those searched held too few candles."""
 
@@ -110,6 +112,14 @@ class PostgresHistory:
         if descends:
             found.reverse()
         return [_candle(row) for row in found]
+
+    async def order(self, order_id: str) -> ClientOrder | None:
+        """See `History.order`. The id tells the time of the order, which bounds every query."""
+        claim = ids.decode(order_id)
+        if claim is None or claim.time_ms > TIME_MAX:
+            return None
+        async with self._connection() as connection:
+            return await read_order(connection, order_id, claim.time_ms, self._instruments)
 
     async def close(self) -> None:
         """See `History.close`."""

@@ -33,7 +33,7 @@ from fastbook_server.values.events import (
     Traded,
 )
 from fastbook_server.values.instruments import Instrument, InstrumentSpec
-from fastbook_wire.words import INTERVALS, Interval, Status
+from fastbook_wire.words import INTERVALS, Interval, Reason, Status
 
 
 class MemoryDatabase:
@@ -59,31 +59,33 @@ class MemoryDatabase:
                 case OrderAccepted():
                     order = event.order
                     self.seqs[order.instrument.security] = order.seq
-                    self._remember(order, order.quantity, 0)
+                    self._remember(order, order.quantity, 0, order.time_ms)
                 case OrderFilled():
                     maker = OpenOrder(event.maker, event.maker_remaining, event.maker_notional)
                     if maker.remaining:
                         self.open_orders[maker.order.id] = maker
                     else:
                         del self.open_orders[maker.order.id]
-                    self._remember(maker.order, maker.remaining, maker.notional)
+                    self._remember(maker.order, maker.remaining, maker.notional, event.time_ms)
                 case OrderRested():
                     resting = OpenOrder(event.order, event.remaining, event.notional)
                     self.open_orders[event.order.id] = resting
-                    self._remember(event.order, event.remaining, event.notional)
+                    self._remember(
+                        event.order, event.remaining, event.notional, event.order.time_ms
+                    )
                 case OrderCancelled():
                     self.seqs[event.order.instrument.security] = event.seq
                     self._cancel(event)
                 case Traded():
                     self.trades.setdefault(event.order.instrument.security, []).append(event)
                     left = event.order.quantity - event.quantity
-                    self._remember(event.order, left, event.notional)
+                    self._remember(event.order, left, event.notional, event.time_ms)
                 case _:
                     assert_never(event)
         self.batch_no = batch.number
         self.time_ms = batch.time_ms
 
-    def _remember(self, order: Order, remaining: int, notional: int) -> None:
+    def _remember(self, order: Order, remaining: int, notional: int, time_ms: int) -> None:
         if order.client_order_id is None:
             return
         key = (order.user_id, order.client_order_id)
@@ -96,7 +98,8 @@ class MemoryDatabase:
         status: Status = "filled" if not remaining else "partiallyFilled"
         if remaining == order.quantity:
             status = "open"
-        self.client_orders[key] = ClientOrder(order, status, remaining, notional, None)
+        ended_ms = time_ms if status == "filled" else None
+        self.client_orders[key] = ClientOrder(order, status, remaining, notional, None, ended_ms)
 
     def _cancel(self, event: OrderCancelled) -> None:
         order = event.order
@@ -106,7 +109,7 @@ class MemoryDatabase:
             key = (order.user_id, order.client_order_id)
             last = self.client_orders[key]
             self.client_orders[key] = msgspec.structs.replace(
-                last, status="cancelled", reason=event.reason
+                last, status="cancelled", reason=event.reason, ended_ms=event.time_ms
             )
 
 
@@ -147,10 +150,12 @@ class MemoryStore:
         names = [instrument.security for instrument in instruments]
         cutoff = data.time_ms - CLIENT_ORDERS_KEPT_MS
         open_orders = [o for o in data.open_orders.values() if o.order.instrument.security in names]
-        client_orders = [
-            known
+        ended = [
+            (known.ended_ms, known.order.id, known)
             for known in data.client_orders.values()
-            if known.order.time_ms >= cutoff and known.order.instrument.security in names
+            if known.ended_ms is not None
+            and known.ended_ms >= cutoff
+            and known.order.instrument.security in names
         ]
         return Recovered(
             epoch=data.epoch,
@@ -160,9 +165,7 @@ class MemoryStore:
             instruments=instruments,
             seqs={name: data.seqs.get(name, 0) for name in names},
             open_orders=tuple(sorted(open_orders, key=lambda o: o.order.seq)),
-            client_orders=tuple(
-                sorted(client_orders, key=lambda known: (known.order.time_ms, known.order.id))
-            ),
+            client_orders=tuple(known for *_, known in sorted(ended, key=lambda e: e[:2])),
             last_trades={name: tuple(data.trades.get(name, [])[-last_trades:]) for name in names},
         )
 
@@ -252,6 +255,25 @@ class MemoryHistory:
         if limit <= 0:
             return []
         return found[-limit:] if start_ms is None else found[:limit]
+
+    async def order(self, order_id: str) -> ClientOrder | None:
+        """See `History.order`."""
+        order: Order | None = None
+        remaining = notional = 0
+        reason: Reason | None = None
+        for event in self._data.events:
+            match event:
+                case OrderAccepted() if event.order.id == order_id:
+                    order, remaining = event.order, event.order.quantity
+                case OrderFilled() if order_id in (event.maker.id, event.taker.id):
+                    remaining -= event.quantity
+                    notional += event.price * event.quantity
+                case OrderCancelled() if event.order.id == order_id:
+                    reason = event.reason
+        if order is None:
+            return None
+        status: Status = "cancelled" if reason else "partiallyFilled" if remaining else "filled"
+        return ClientOrder(order, status, remaining, notional, reason)
 
     async def close(self) -> None:
         """Do nothing: there is no connection to release."""

@@ -83,14 +83,21 @@ DELETE_OPEN_ORDERS = """
 DELETE FROM open_orders AS o USING unnest($1::uuid[]) AS gone (id) WHERE o.id = gone.id
 """
 KEEP_CLIENT_ORDERS = """
-INSERT INTO client_orders (user_id, client_order_id, order_id, time)
-SELECT * FROM unnest($1::text[], $2::text[], $3::uuid[], $4::bigint[])
-ON CONFLICT (user_id, client_order_id)
-DO UPDATE SET order_id = excluded.order_id, time = excluded.time
+INSERT INTO client_orders (user_id, client_order_id, order_id, time, ended)
+SELECT * FROM unnest($1::text[], $2::text[], $3::uuid[], $4::bigint[], $5::bigint[])
+ON CONFLICT (user_id, client_order_id) DO UPDATE
+SET order_id = excluded.order_id, time = excluded.time, ended = excluded.ended
+"""
+END_CLIENT_ORDERS = """
+UPDATE client_orders AS c SET ended = new.ended
+FROM unnest($1::text[], $2::text[], $3::uuid[], $4::bigint[])
+     AS new (user_id, client_order_id, order_id, ended)
+WHERE c.user_id = new.user_id AND c.client_order_id = new.client_order_id
+  AND c.order_id = new.order_id
 """
 PURGE_CLIENT_ORDERS = """
 DELETE FROM client_orders WHERE (user_id, client_order_id) IN (
-    SELECT user_id, client_order_id FROM client_orders WHERE time < $1 ORDER BY time LIMIT $2
+    SELECT user_id, client_order_id FROM client_orders WHERE ended < $1 ORDER BY ended LIMIT $2
 )
 """
 CHECKPOINT_BOOKS = """
@@ -287,10 +294,13 @@ class PostgresStore:
         )
 
     async def _keep_client_orders(self, connection: Connection, batch: rows.Rows) -> None:
-        """Write new client order ids; once per `PURGE_EVERY_MS` delete expired ones."""
+        """Write new and ended client order ids; once per `PURGE_EVERY_MS` delete expired ones."""
         if batch.client_orders:
             columns = zip(*batch.client_orders, strict=True)
             await connection.execute(KEEP_CLIENT_ORDERS, *columns)
+        if batch.ended_client_orders:
+            columns = zip(*batch.ended_client_orders, strict=True)
+            await connection.execute(END_CLIENT_ORDERS, *columns)
         if batch.time_ms - self._purged_ms >= PURGE_EVERY_MS:
             done = await connection.execute(
                 PURGE_CLIENT_ORDERS, batch.time_ms - CLIENT_ORDERS_KEPT_MS, PURGE_ROWS_MAX

@@ -44,12 +44,14 @@ READ_OPEN_ORDERS = f"""
 SELECT {_select(rows.OPEN_ORDERS, "o")} FROM open_orders AS o WHERE o.security = ANY($1)
 """
 READ_BOOKS = "SELECT security, type, price_ticks, quantity_lots FROM agg_order_book"
+OLDEST_CLIENT_ORDER = "SELECT min(time) FROM client_orders WHERE ended >= $1"
+# The ended orders; $3, the time of the oldest, keeps the planner out of older chunks.
 READ_CLIENT_ORDERS = f"""
-SELECT {_select(rows.ORDERS, "o")}
+SELECT {_select(rows.ORDERS, "o")}, c.ended
 FROM client_orders AS c
 JOIN orders AS o ON o.id = c.order_id AND o.time = c.time
-WHERE c.time >= $1 AND o.time >= $1 AND o.security = ANY($2)
-ORDER BY o.time, o.id
+WHERE c.ended >= $1 AND o.time >= $3 AND o.security = ANY($2)
+ORDER BY c.ended, o.id
 """
 # Fills and cancellations of the orders $1 of one security. Both are hash joins over the security's
 # rows since the first of those orders.
@@ -71,6 +73,9 @@ SELECT c.order_id::text AS id, c.reason
 FROM unnest($1::uuid[]) AS wanted (id)
 JOIN cancellations AS c ON c.order_id = wanted.id
 WHERE c.security = $2 AND c.seq >= $3 AND c.time >= $4
+"""
+READ_ORDER = f"""
+SELECT {_select(rows.ORDERS, "o")} FROM orders AS o WHERE o.id = $1::uuid AND o.time = $2
 """
 READ_TRADES = f"""
 SELECT {_select(rows.ORDERS, "o")},
@@ -265,9 +270,13 @@ def _open_orders(
 async def _client_orders(
     connection: Connection, cutoff: int, instruments: Mapping[str, Instrument]
 ) -> list[ClientOrder]:
+    oldest_ms = await connection.fetchval(OLDEST_CLIENT_ORDER, cutoff)
+    if oldest_ms is None:
+        return []
     records = await connection.fetch(
-        READ_CLIENT_ORDERS, cutoff, list(instruments), timeout=LONG_TIMEOUT_S
+        READ_CLIENT_ORDERS, cutoff, list(instruments), oldest_ms, timeout=LONG_TIMEOUT_S
     )
+    ended_ms = {row["id"]: row["ended"] for row in records}
     orders = [_order_of_numbers(row, instruments) for row in records]
     filled: dict[str, tuple[int, int]] = {}
     ended: dict[str, Reason] = {}
@@ -280,24 +289,46 @@ async def _client_orders(
                 [order.id for order in of_one],
                 instrument.security,
                 min(order.seq for order in of_one),
-                cutoff,
+                min(order.time_ms for order in of_one),
             )
             for row in await connection.fetch(READ_FILLED, *arguments, timeout=LONG_TIMEOUT_S):
                 filled[row["id"]] = (int(row["filled"]), int(row["notional"]))
             for row in await connection.fetch(READ_ENDED, *arguments, timeout=LONG_TIMEOUT_S):
                 ended[row["id"]] = row["reason"]
     await connection.execute("SET LOCAL enable_nestloop = on")
-    return [_client_order(o, *filled.get(o.id, (0, 0)), ended.get(o.id)) for o in orders]
+    return [
+        _client_order(o, *filled.get(o.id, (0, 0)), ended.get(o.id), ended_ms[o.id]) for o in orders
+    ]
 
 
-def _client_order(order: Order, filled: int, notional: int, reason: Reason | None) -> ClientOrder:
+def _client_order(
+    order: Order, filled: int, notional: int, reason: Reason | None, ended_ms: int | None
+) -> ClientOrder:
     remaining = order.quantity - filled
     status: Status = "filled"
     if reason is not None:
         status = "cancelled"
     elif remaining:
         status = "partiallyFilled" if filled else "open"
-    return ClientOrder(order, status, remaining, notional, reason)
+    return ClientOrder(order, status, remaining, notional, reason, ended_ms)
+
+
+async def read_order(
+    connection: Connection | asyncpg.pool.PoolConnectionProxy[asyncpg.Record],
+    order_id: str,
+    time_ms: int,
+    instruments: Mapping[str, Instrument],
+) -> ClientOrder | None:
+    """Return an ended order of these instruments that was accepted at `time_ms`, or None."""
+    row = await connection.fetchrow(READ_ORDER, order_id, time_ms)
+    if row is None or row["security"] not in instruments:
+        return None
+    order = _order_of_numbers(row, instruments)
+    arguments = ([order.id], order.instrument.security, order.seq, time_ms)
+    filled = await connection.fetchrow(READ_FILLED, *arguments)
+    ended = await connection.fetchrow(READ_ENDED, *arguments)
+    sums = (int(filled["filled"]), int(filled["notional"])) if filled is not None else (0, 0)
+    return _client_order(order, *sums, ended["reason"] if ended is not None else None, None)
 
 
 def trade_of(row: asyncpg.Record, instruments: Mapping[str, Instrument]) -> Traded:

@@ -55,8 +55,9 @@ class Rows(msgspec.Struct, frozen=True):
 
     ``opened`` are rows of ``open_orders``; ``changed`` holds (id, remaining, notional) of orders
     that were in it before the batch, ``gone`` the ids of those that left it. ``client_orders`` has
-    the newest (user_id, client_order_id, order_id, time) of each client order id, ``seqs`` the
-    first and last seq of each security. ``candles`` is what this batch adds to each bucket.
+    the newest (user_id, client_order_id, order_id, time, ended) of each new client order id,
+    ``ended_client_orders`` (user_id, client_order_id, order_id, ended) of earlier ones, ``seqs``
+    the first and last seq of each security. ``candles`` is what this batch adds to each bucket.
     Quantities are in lots, notionals in ticks x lots, times in Unix milliseconds.
     """
 
@@ -69,7 +70,8 @@ class Rows(msgspec.Struct, frozen=True):
     opened: list[Row]
     changed: list[tuple[str, int, Decimal]]
     gone: list[str]
-    client_orders: list[tuple[str, str, str, int]]
+    client_orders: list[tuple[str, str, str, int, int | None]]
+    ended_client_orders: list[tuple[str, str, str, int]]
     seqs: dict[str, tuple[int, int]]
     candles: list[CandleRow]
 
@@ -115,6 +117,7 @@ def net(batch: Batch, *, candles: bool = True) -> Rows:
         changed=[(key, left, Decimal(cost)) for key, (left, cost) in net.changed.items()],
         gone=net.gone,
         client_orders=list(net.client_orders.values()),
+        ended_client_orders=net.ended_client_orders,
         seqs=net.seqs,
         candles=[
             row for security, of_one in net.seconds.items() for row in _candles(security, of_one)
@@ -135,7 +138,8 @@ class _Net:
         self.opened: dict[str, tuple[Order, int, int]] = {}
         self.changed: dict[str, tuple[int, int]] = {}
         self.gone: list[str] = []
-        self.client_orders: dict[tuple[str, str], tuple[str, str, str, int]] = {}
+        self.client_orders: dict[tuple[str, str], tuple[str, str, str, int, int | None]] = {}
+        self.ended_client_orders: list[tuple[str, str, str, int]] = []
         self.seqs: dict[str, tuple[int, int]] = {}
 
     def accepted(self, event: OrderAccepted) -> None:
@@ -153,7 +157,7 @@ class _Net:
         self._reached(instrument.security, order.seq)
         if order.client_order_id is not None:
             key = (order.user_id, order.client_order_id)
-            self.client_orders[key] = (*key, order.id, order.time_ms)
+            self.client_orders[key] = (*key, order.id, order.time_ms, None)
 
     def filled(self, event: OrderFilled) -> None:
         maker, taker = event.maker, event.taker
@@ -170,6 +174,7 @@ class _Net:
             seconds.add(event.time_ms, event.price, event.quantity, event.n == 0)
         if event.maker_remaining == 0:
             self._left(maker.id)
+            self._ended(maker, event.time_ms)
         elif maker.id in self.opened:
             self.opened[maker.id] = (maker, event.maker_remaining, event.maker_notional)
         else:
@@ -188,6 +193,7 @@ class _Net:
             )
         )  # fmt: skip
         self._reached(security, event.seq)
+        self._ended(order, event.time_ms)
         if event.rested:
             self._left(order.id)
 
@@ -202,6 +208,19 @@ class _Net:
                 order.id, event.seq,
             )
         )  # fmt: skip
+        if event.quantity == order.quantity:
+            self._ended(order, event.time_ms)
+
+    def _ended(self, order: Order, time_ms: int) -> None:
+        """Let the 24 hours of an order's client order id begin."""
+        if order.client_order_id is None:
+            return
+        key = (order.user_id, order.client_order_id)
+        known = self.client_orders.get(key)
+        if known is not None and known[2] == order.id:
+            self.client_orders[key] = (*known[:4], time_ms)
+        else:
+            self.ended_client_orders.append((*key, order.id, time_ms))
 
     def _left(self, order_id: str) -> None:
         if self.opened.pop(order_id, None) is None:

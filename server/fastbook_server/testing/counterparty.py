@@ -39,8 +39,8 @@ class Outcome(msgspec.Struct, frozen=True):
 
     @property
     def filled(self) -> float:
-        """The filled amount, to the nearest double."""
-        return self.order.amount - self.order.remaining if self.order is not None else 0.0
+        """The filled amount."""
+        return self.order.filled if self.order is not None else 0.0
 
 
 class Floor(Protocol):

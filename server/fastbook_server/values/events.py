@@ -140,6 +140,7 @@ class CommandRefused(msgspec.Struct, frozen=True, gc=False):
     message: str
     of_order: bool
     retry_after_ms: int | None = None
+    order_id: str | None = None  # asked for, and perhaps known to the database
 
 
 class OrdersListed(msgspec.Struct, frozen=True, gc=False):

@@ -33,14 +33,16 @@ class ClientOrder(msgspec.Struct, frozen=True, gc=False):
     remaining: int
     notional: int
     reason: Reason | None
+    ended_ms: int | None = None
 
 
 class Recovered(msgspec.Struct, frozen=True):
     """All that a server recovers at its start.
 
     ``epoch`` is already raised and claimed for this start. ``open_orders`` are in priority
-    order within each price level (by ``seq``). ``client_orders`` are those of the 24 h before
-    ``time_ms``, oldest first. ``last_trades`` holds each security's newest trades, oldest first.
+    order within each price level (by ``seq``). ``client_orders`` are those that ended in the 24 h
+    before ``time_ms``, in the order of their ends. ``last_trades`` holds each
+    security's newest trades, oldest first.
     """
 
     epoch: int

@@ -104,6 +104,7 @@ def view(name: str, remaining: float = 4.0, order_id: str | None = None) -> dict
         "execType": "limit",
         "price": 10.0,
         "amount": 4.0,
+        "filled": 4.0 - remaining,
         "remaining": remaining,
         "avgPrice": None,
         "clientOrderId": name,

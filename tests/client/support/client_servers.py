@@ -157,7 +157,7 @@ def welcome(**other: Any) -> Json:
         "security": SECURITY,
         "instruments": instruments,
         "throttleMs": 100,
-        "protocol": 1,
+        "protocol": 2,
         "epoch": 1,
         "time": 0,
     } | other
@@ -213,6 +213,7 @@ def order(client_order_id: str, **other: Any) -> Json:
         "execType": "limit",
         "price": 10.0,
         "amount": 1.0,
+        "filled": 0.0,
         "remaining": 1.0,
         "avgPrice": None,
         "clientOrderId": client_order_id,

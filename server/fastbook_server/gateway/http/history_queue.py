@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from fastbook_server import metrics
 from fastbook_server.gateway.trade_stats import kept_of
-from fastbook_server.store import History, StoreUnavailable
+from fastbook_server.store import ClientOrder, History, StoreUnavailable
 from fastbook_server.values.candles import Candle
 from fastbook_server.values.events import Traded
 from fastbook_server.values.instruments import Instrument
@@ -70,6 +70,10 @@ class HistoryQueue:
             )
         )
         return found[:limit] if start_ms is not None else found[-limit:], len(found) > limit
+
+    async def order(self, order_id: str) -> ClientOrder | None:
+        """Return the state of an ended order, or None if there is none. Raises like `trades`."""
+        return await self._ask(lambda: self._history.order(order_id))
 
     async def _ask(self, question: Callable[[], Awaitable[T]]) -> T:
         if self._free.locked() and self._waiting >= self._waiting_max:

@@ -82,7 +82,7 @@ export class Account {
     const now = Date.now() + this._connection.offsetMs;
     if (lastPrice !== undefined) this._fill(order, now, lastPrice, lastAmount, "maker");
     else if (ref !== undefined && !known && order.avgPrice !== null)
-      this._fill(order, order.time, order.avgPrice, order.amount - order.remaining, "taker");
+      this._fill(order, order.time, order.avgPrice, order.filled, "taker");
     if (OPEN.has(status)) this._note(order);
     else if (!this.history.some((h) => h.id === order.id)) this._end(order, status, reason);
   }

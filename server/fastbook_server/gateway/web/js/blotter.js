@@ -110,7 +110,7 @@ export class Blotter {
     return [
       order.price === null ? number("market") : n(order.price, grid.priceDecimals),
       n(order.amount, grid.amountDecimals),
-      n(order.amount - order.remaining, grid.amountDecimals),
+      n(order.filled, grid.amountDecimals),
       n(order.avgPrice, grid.priceDecimals),
     ];
   }

@@ -210,7 +210,7 @@ export class Ticket {
     if (status === "unknown") return this._say(`Outcome unknown: ${reply.message}`, "warn");
     if (!order) return this._refuse(FIELD_OF[reply.code], reply.message, reply.code);
     const { grid } = this.market;
-    const filled = order.amount - order.remaining;
+    const filled = order.filled;
     const at = order.avgPrice === null ? "" : ` at ${fixed(order.avgPrice, grid.priceDecimals)}`;
     const did = order.type === "bid" ? "bought" : "sold";
     const words = {
