@@ -315,6 +315,8 @@ async def test_every_order_is_found_with_its_fills_and_its_end(make_store, specs
     [
         "x",
         "",
+        "019b76daa80070008040000000004005----",
+        "019b76da-a800-7000-8040-00000000_405",
         "019b76da-a800-7000-8040-000000004005",
         "00000000-0000-0000-0000-000000000000",
         "ffffffff-ffff-ffff-ffff-ffffffffffff",

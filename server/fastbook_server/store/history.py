@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,9 @@ CONNECTIONS_MAX = 2
 TIMEOUT_S = 8.0
 CLOSE_TIMEOUT_S = 2.0
 TIME_MAX = 2**47
+_UUID = re.compile(
+    r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+)  # as we write it; SQL takes no other
 WINDOW_GROWTH = 8
 """How many times longer each next window is, while those searched held too few candles."""
 
@@ -116,7 +120,7 @@ class PostgresHistory:
     async def order(self, order_id: str) -> ClientOrder | None:
         """See `History.order`. The id tells the time of the order, which bounds every query."""
         claim = ids.decode(order_id)
-        if claim is None or claim.time_ms > TIME_MAX:
+        if claim is None or claim.time_ms > TIME_MAX or not _UUID.fullmatch(order_id):
             return None
         async with self._connection() as connection:
             return await read_order(connection, order_id, claim.time_ms, self._instruments)
