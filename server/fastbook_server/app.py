@@ -81,7 +81,12 @@ class Server:
             recovered = await _recover(config, store, clock)
             reader = store.history(recovered.instruments)
             undo.push_async_callback(reader.close)
-            past = await recent(reader, recovered.instruments, config.last_candles)
+            past = await recent(
+                reader,
+                recovered.instruments,
+                candles=config.last_candles,
+                fills=config.last_trades,
+            )
             history = HistoryQueue(
                 reader,
                 queries_max=config.history_queries_max,

@@ -10,9 +10,12 @@ from fastbook_wire.frames import (
     DeletedAll,
     Depth,
     Error,
+    Fill,
+    Fills,
     OrderFrame,
     OrdersFrame,
     OrderView,
+    OwnFills,
     Pong,
     Subscribed,
     Ticker,
@@ -89,8 +92,11 @@ Event = (
     | Depth
     | Candles
     | Ticker
+    | Fills
+    | Fill
     | OrderFrame
     | OrdersFrame
+    | OwnFills
     | DeletedAll
     | Subscribed
     | Unsubscribed

@@ -36,6 +36,7 @@ from fastbook_wire.commands import Add, Orders, Subscribe, Unsubscribe
 from fastbook_wire.frames import (
     FRAMES,
     Error,
+    Fill,
     OrderFrame,
     OrdersFrame,
     PrivateFrame,
@@ -244,6 +245,9 @@ class Link:
         if not isinstance(frame, _PRIVATE):
             if not isinstance(frame, Welcome):
                 self.feeds.handle(frame)  # type: ignore[arg-type]
+            return
+        if isinstance(frame, Fill):
+            self.mailbox.put(frame)
             return
         if isinstance(frame, Subscribed):
             self.follows[frame.channel, frame.security] = None

@@ -18,12 +18,22 @@ from fastbook_client.link import Link, Options, open_link
 from fastbook_client.order_names import named
 from fastbook_client.tables import Library, table_of
 from fastbook_client.unsettled import Unsettled
-from fastbook_wire.commands import Add, Delete, DeleteAll, GetOrder, NewOrder, Orders, Ping
+from fastbook_wire.commands import (
+    Add,
+    Delete,
+    DeleteAll,
+    GetFills,
+    GetOrder,
+    NewOrder,
+    Orders,
+    Ping,
+)
 from fastbook_wire.frames import (
     CandleView,
     InstrumentView,
     OrderFrame,
     OrderView,
+    OwnFills,
     TickerView,
     TradeView,
     Welcome,
@@ -313,6 +323,26 @@ class Market:
         """Return the open orders of all securities, oldest first."""
         orders: tuple[OrderView, ...] = (await self._link.request(Orders())).orders
         return orders
+
+    async def fills(
+        self,
+        security: str | None = None,
+        *,
+        since: int | None = None,
+        before: int | None = None,
+        limit: int = 100,
+    ) -> OwnFills:
+        """Return a page of this user's own fills, oldest first, from all its connections.
+
+        With `since` these are the first `limit` fills with a larger ``fill_id``; without it the
+        last ones, or the last before `before`. ``more`` tells whether there are others in that
+        direction. Each fill also arrives as a `Fill` event, unless the connection was down.
+        """
+        command = GetFills(
+            security=security or self.security, since=since, before=before, limit=limit
+        )
+        page: OwnFills = await self._link.request(command)
+        return page
 
     async def ping(self) -> int:
         """Check that the server is alive; return its time in Unix milliseconds."""

@@ -20,7 +20,7 @@ from fastbook_wire.frames import (
     Trades,
     TradeView,
 )
-from fastbook_wire.queries import LIMIT_MAX
+from fastbook_wire.words import LIMIT_MAX
 
 PAGE_FIRST = 100
 """Trades in the first page of a gap, as most gaps are small; each later page doubles."""

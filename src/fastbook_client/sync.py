@@ -29,6 +29,7 @@ from fastbook_wire.frames import (
     InstrumentView,
     OrderFrame,
     OrderView,
+    OwnFills,
     TickerView,
     TradeView,
     Welcome,
@@ -210,6 +211,18 @@ class Market:
     def orders(self) -> tuple[OrderView, ...]:
         """Return the open orders of all securities, oldest first."""
         return self._wait(self._market.orders())
+
+    def fills(
+        self,
+        security: str | None = None,
+        *,
+        since: int | None = None,
+        before: int | None = None,
+        limit: int = 100,
+    ) -> OwnFills:
+        """Return a page of this user's own fills, oldest first, from all its connections."""
+        page = self._market.fills(security, since=since, before=before, limit=limit)
+        return self._wait(page)
 
     def order(
         self,

@@ -7,8 +7,10 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from fastbook_wire.words import (
+    LIMIT_MAX,
     Amount,
     Channel,
+    FillId,
     Id,
     Price,
     Security,
@@ -97,6 +99,19 @@ class GetOrder(_Command, tag="order"):
             raise ValueError("Expected exactly one of `id` and `clientOrderId`")
 
 
+class GetFills(_Command, tag="fills"):
+    """List the user's own fills in a security, oldest first, from all its connections.
+
+    With ``since`` the first ``limit`` fills with a larger ``fillId``; without it the last
+    ``limit``, or the last before ``before``. ``security`` defaults to the connection's.
+    """
+
+    security: Security | None = None
+    since: Annotated[FillId, Meta(ge=0, le=2**53)] | None = None
+    before: Annotated[FillId, Meta(ge=1, le=2**53)] | None = None
+    limit: Annotated[int, Meta(ge=1, le=LIMIT_MAX)] = 100
+
+
 class Orders(_Command, tag="orders"):
     """List the user's open orders in all securities."""
 
@@ -121,7 +136,7 @@ class Unsubscribe(_Command, tag="unsubscribe"):
 
 ExchangeCommand = Add | Delete | DeleteAll | GetOrder | Orders
 FeedCommand = Ping | Subscribe | Unsubscribe
-Command = ExchangeCommand | FeedCommand
+Command = ExchangeCommand | GetFills | FeedCommand
 
 COMMANDS = Command.__args__
 OPS = tuple(str(command.__struct_config__.tag) for command in COMMANDS)

@@ -11,15 +11,28 @@ PROTOCOL = 2
 """Version of the wire that ``welcome`` reports; it grows when clients have to change."""
 
 SideName = Literal["bid", "ask"]
+OPPOSITE: dict[SideName, SideName] = {"bid": "ask", "ask": "bid"}
 ExecType = Literal["limit", "market"]
 TimeInForceName = Literal["gtc", "ioc", "fok"]
 SelfTradeName = Literal["allow", "cancelNewest", "cancelOldest", "cancelBoth"]
 Status = Literal["open", "partiallyFilled", "filled", "cancelled"]
 Reason = Literal["user", "disconnect", "no_liquidity", "ioc", "fok", "self_trade"]
+Role = Literal["maker", "taker"]
 Interval = Literal["1s", "1m", "5m", "1h", "1d"]
 Channel = Literal[
-    "book", "depth", "ticker", "candles:1s", "candles:1m", "candles:5m", "candles:1h", "candles:1d"
+    "book",
+    "fills",
+    "depth",
+    "ticker",
+    "candles:1s",
+    "candles:1m",
+    "candles:5m",
+    "candles:1h",
+    "candles:1d",
 ]
+
+LIMIT_MAX = 1_000
+"""The most rows that one page has."""
 
 TimeMs = Annotated[int, Meta(description="Unix time in milliseconds.")]
 Seq = Annotated[
@@ -28,6 +41,10 @@ Seq = Annotated[
         description="Sequence number per security: counts, without gaps, the commands that "
         "changed it."
     ),
+]
+FillId = Annotated[
+    int,
+    Meta(description="Number of a fill per security: counts all its fills without gaps, from 1."),
 ]
 Price = Annotated[float, Meta(description="The double nearest to a multiple of `tickSize`.")]
 Amount = Annotated[float, Meta(description="The double nearest to a multiple of `lotSize`.")]
@@ -66,4 +83,5 @@ class Code(StrEnum):
     RATE_LIMITED = "rate_limited"
     OVERLOADED = "overloaded"
     UNAVAILABLE = "unavailable"
+    UNAUTHORIZED = "unauthorized"
     TOO_MANY_ORDERS = "too_many_orders"

@@ -114,7 +114,12 @@ class Pair:
         reader = store.history(past.instruments)
         return OrderBookServer(
             past,
-            await recent(reader, past.instruments, SETTINGS.last_candles),
+            await recent(
+                reader,
+                past.instruments,
+                candles=SETTINGS.last_candles,
+                fills=SETTINGS.last_trades,
+            ),
             matcher=matcher,
             history=HistoryQueue(reader, queries_max=1, waiting_max=1),
             clock=self.clock,

@@ -73,7 +73,7 @@ def test_every_command_of_the_protocol(text, command):
     assert decode.decode(text.encode()) == command
 
 
-OPS = "Expected one of add, delete, deleteAll, order, orders, ping, subscribe, unsubscribe, got "
+OPS = f"Expected one of {', '.join(commands.OPS)}, got "
 LIMIT = '{"type":"bid","execType":"limit","price":1,"amount":1%s}'
 
 

@@ -105,7 +105,7 @@ async def test_bad_input_leaves_the_connection_and_everybody_elses_untouched(ser
     reply = await eve.ask(order("ask", 10, 1, "2"))
     assert (reply["status"], [f["event"] for f in await ann.sync()]) == (
         "filled",
-        ["order", "trades", "aggOrderBook"],
+        ["fill", "order", "trades", "aggOrderBook"],
     )
 
 
@@ -461,8 +461,8 @@ async def test_an_unknown_channel_is_named_with_the_choices(serve, join):
     (frame,) = await peer.sync()
     assert (frame["code"], frame["ref"]) == ("bad_frame", "1")
     assert frame["message"] == (
-        "Expected book or depth or ticker or candles:1s or candles:1m or candles:5m or candles:1h "
-        "or candles:1d, got 'candles:2m' - at `$.channel`"
+        "Expected book or fills or depth or ticker or candles:1s or candles:1m or candles:5m or "
+        "candles:1h or candles:1d, got 'candles:2m' - at `$.channel`"
     )
 
 

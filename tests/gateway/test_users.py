@@ -208,9 +208,11 @@ def test_private_events_reach_their_user_alone():
         lobby.users.on_batch(batch_of(floor.do(user_id, command), T0))
     assert [(f["event"], f.get("ref"), f.get("status")) for f in bob.frames] == [
         ("order", "1", "open"),
+        ("fill", None, None),
         ("order", None, "partiallyFilled"),
     ]
     assert [(f["event"], f.get("ref"), f.get("status")) for f in ann.frames] == [
+        ("fill", None, None),
         ("order", "2", "filled"),
         ("orders", "3", None),
         ("order", "5", "rejected"),

@@ -154,6 +154,7 @@ class Flow:
         self.step_ms = step_ms
         self.instruments = recovered.instruments
         self.seqs = dict(recovered.seqs)
+        self.fill_ids = dict(recovered.fill_ids)
         self.resting = {
             o.order.id: [o.order, o.remaining, o.notional] for o in recovered.open_orders
         }
@@ -223,8 +224,11 @@ class Flow:
             self.resting[maker.id] = [maker, maker_left, maker_cost]
             if not maker_left:
                 del self.resting[maker.id]
+            security = taker.instrument.security
+            fill_id = self.fill_ids.get(security, 0) + 1
+            self.fill_ids[security] = fill_id
             fill = OrderFilled(
-                taker.seq, fills, taker.time_ms, taker, maker, maker.price, quantity,
+                fill_id, taker.seq, fills, taker.time_ms, taker, maker, maker.price, quantity,
                 maker_left, maker_cost, self._level(maker),
             )  # fmt: skip
             events.append(fill)

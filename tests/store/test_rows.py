@@ -43,7 +43,7 @@ def rested(order, remaining=None, notional=0):
 def filled(taker, maker, quantity, left, n=0, notional=None):
     cost = (maker.quantity - left) * maker.price if notional is None else notional
     return OrderFilled(
-        taker.seq, n, taker.time_ms, taker, maker, maker.price, quantity, left, cost, left
+        10 + n, taker.seq, n, taker.time_ms, taker, maker, maker.price, quantity, left, cost, left
     )
 
 
@@ -77,7 +77,7 @@ def test_each_table_gets_its_columns():
     ]  # fmt: skip
     assert got.trades == [(trade, 1_002, "user#2", "BTC-USD", "bid", 0.001, 100.5, taker.id, 2)]
     assert got.fills == [
-        ("BTC-USD", 2, 0, 1_002, "bid", 10_050, 10, maker.id, "user#1", taker.id, "user#2")
+        ("BTC-USD", 2, 0, 1_002, "bid", 10_050, 10, maker.id, "user#1", taker.id, "user#2", 10)
     ]
     assert got.cancellations == [
         (
@@ -86,7 +86,7 @@ def test_each_table_gets_its_columns():
     ]  # fmt: skip
     assert got.client_orders == [("user#2", "c", taker.id, 1_002, 1_002)]
     assert (got.opened, got.changed, got.gone) == ([], [], [maker.id])
-    assert got.seqs == {"BTC-USD": (2, 2)}
+    assert (got.seqs, got.fill_ids) == ({"BTC-USD": (2, 2)}, {"BTC-USD": 10})
 
 
 def one_of_each_kind():

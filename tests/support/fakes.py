@@ -15,7 +15,7 @@ from fastbook_server.values.candles import Candle
 from fastbook_server.values.clock import LoopClock
 from fastbook_server.values.events import Traded
 from fastbook_server.values.instruments import Instrument, InstrumentSpec
-from fastbook_server.values.persisted import Batch, Recovered
+from fastbook_server.values.persisted import Batch, FillSpan, OwnFill, Recovered, StoredFill
 from fastbook_wire.words import Interval
 
 T0 = 1_767_225_600_000
@@ -222,6 +222,16 @@ class PastStore(MemoryStore):
             """See `History.candles`."""
             await self._asked()
             return await self._history.candles(security, interval, **which)
+
+        async def fills(self, security: str, span: FillSpan) -> Sequence[StoredFill]:
+            """See `History.fills`."""
+            await self._asked()
+            return await self._history.fills(security, span)
+
+        async def own_fills(self, user_id: str, security: str, span: FillSpan) -> Sequence[OwnFill]:
+            """See `History.own_fills`."""
+            await self._asked()
+            return await self._history.own_fills(user_id, security, span)
 
         async def close(self) -> None:
             """See `History.close`."""

@@ -9,7 +9,7 @@ from trading import Floor, recovered
 
 from fastbook_server.channels.trade_channel import CommittedBatch
 from fastbook_server.gateway.feeds import Feeds, Pace
-from fastbook_server.gateway.market_views import MarketViews
+from fastbook_server.gateway.market_views import MarketViews, Past
 from fastbook_server.gateway.snapshots import Snapshots
 from fastbook_server.values.events import PRIVATE, ExchangeEvent, Traded
 from fastbook_wire.words import Channel
@@ -46,7 +46,7 @@ class Hall:
         self.timers = FakeClock()
         self.held: list[ExchangeEvent] = []
         self.held_since_ms = 0
-        self.data = MarketViews(past, candles, candles_max=candles_max, **options)
+        self.data = MarketViews(past, Past(candles or {}), candles_max=candles_max, **options)
         self.view = self.data.views["COIN"]
         self.snapshots = Snapshots(self.data, 0)
         pace = Pace(self.timers, interval_s)

@@ -14,9 +14,12 @@ from fastbook_server.gateway import decode
 from fastbook_server.matching.exchange import Exchange, ExchangeLimits
 from fastbook_server.store.memory import MemoryStore
 from fastbook_server.values.events import (
+    PRIVATE,
+    PUBLIC,
     AllDeleted,
     CommandRefused,
     ExchangeEvent,
+    FillReport,
     OrderAccepted,
     OrderCancelled,
     OrderFilled,
@@ -48,6 +51,7 @@ def recovered(*instruments: Instrument, **given: Any) -> Recovered:
         "open_orders": (),
         "client_orders": (),
         "last_trades": {},
+        "fill_ids": {},
     }
     return Recovered(**past | given)
 
@@ -111,8 +115,12 @@ class Floor:
         return events
 
     def brief(self, user_id: str, command: Command | Withdraw) -> list[tuple[Any, ...]]:
-        """Apply a command now; return its events in short."""
-        return [brief(e) for e in self.do(user_id, command)]
+        """Apply a command now; return its events in short, without the reports of single fills."""
+        return [brief(e) for e in self.do(user_id, command) if not isinstance(e, FillReport)]
+
+    def told(self, user_id: str, command: Command | Withdraw) -> list[tuple[Any, ...]]:
+        """Apply a command now; return what users are told, in short."""
+        return [brief(e) for e in self.do(user_id, command) if type(e) in PRIVATE]
 
     def code(self, user_id: str, command: Command) -> str:
         """Apply a command that must be refused; return the code."""
@@ -131,7 +139,7 @@ def restarted(floor: Floor, epoch: int = 1) -> Floor:
 
     async def reopen() -> Recovered:
         first = await store.open(SPECS, 0)
-        public = tuple(e for e in floor.events if not hasattr(e, "ref"))
+        public = tuple(e for e in floor.events if type(e) in PUBLIC)
         await store.commit(store.prepare(Batch(first.batch_no + 1, floor.now_ms, public)))
         return await store.open(SPECS, 0)
 
@@ -149,6 +157,9 @@ def brief(event: ExchangeEvent) -> tuple[Any, ...]:
         case OrderFilled():
             fill = (event.price, event.quantity, event.maker_remaining, event.level_quantity)
             return ("fill", event.seq, event.n, event.maker.seq, *fill)
+        case FillReport():
+            fill = (event.fill_id, event.order.seq, event.price, event.quantity, event.filled)
+            return (event.user_id, event.role, *fill)
         case OrderRested(order, remaining, notional, level):
             return ("rested", order.seq, remaining, notional, level)
         case OrderCancelled():

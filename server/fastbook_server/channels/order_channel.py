@@ -45,6 +45,9 @@ class Matcher(Protocol):
     async def progress(self) -> None:
         """Wait until a batch has been committed, or long enough to ask again."""
 
+    async def stored(self) -> None:
+        """Wait until all that has been submitted is durable."""
+
     def submit(
         self,
         user_id: str,

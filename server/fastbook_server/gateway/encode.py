@@ -15,6 +15,7 @@ from fastbook_server.values.candles import Candle
 from fastbook_server.values.events import (
     AllDeleted,
     CommandRefused,
+    FillReport,
     Order,
     OrderReport,
     OrdersListed,
@@ -22,7 +23,7 @@ from fastbook_server.values.events import (
     Traded,
 )
 from fastbook_server.values.instruments import Instrument
-from fastbook_server.values.persisted import ClientOrder
+from fastbook_server.values.persisted import ClientOrder, OwnFill, StoredFill
 from fastbook_wire.frames import (
     Candles,
     CandleView,
@@ -30,12 +31,17 @@ from fastbook_wire.frames import (
     DeletedAll,
     Depth,
     Error,
+    Fill,
+    Fills,
+    FillView,
     Frame,
     InstrumentView,
     LevelChange,
     OrderFrame,
     OrdersFrame,
     OrderView,
+    OwnFills,
+    OwnFillView,
     Pong,
     Subscribed,
     Ticker,
@@ -46,7 +52,7 @@ from fastbook_wire.frames import (
     View,
     Welcome,
 )
-from fastbook_wire.words import PROTOCOL, Channel, Interval
+from fastbook_wire.words import OPPOSITE, PROTOCOL, Channel, Interval
 
 
 class BookRowsJson(View):
@@ -132,6 +138,46 @@ def trade_view(trade: Traded) -> TradeView:
     )
 
 
+def fills(security: str, views: Sequence[FillView]) -> bytes:
+    """Return a ``fills`` frame."""
+    return _encode(Fills(security=security, fills=tuple(views)))
+
+
+def fill_view(instrument: Instrument, fill: StoredFill) -> FillView:
+    """Return a fill as the wire shows it."""
+    return FillView(
+        fill_id=fill.fill_id,
+        seq=fill.seq,
+        time=fill.time_ms,
+        type=fill.side,
+        price=instrument.tick.number(fill.price),
+        amount=instrument.lot.number(fill.quantity),
+    )
+
+
+def own_fill_view(instrument: Instrument, own: OwnFill) -> OwnFillView:
+    """Return a fill as the wire shows it to a user whose order it filled."""
+    fill = own.fill
+    return OwnFillView(
+        fill_id=fill.fill_id,
+        seq=fill.seq,
+        time=fill.time_ms,
+        type=fill.side if own.role == "taker" else OPPOSITE[fill.side],
+        price=instrument.tick.number(fill.price),
+        amount=instrument.lot.number(fill.quantity),
+        order_id=own.order_id,
+        role=own.role,
+    )
+
+
+def own_fills(
+    ref: str | int | None, instrument: Instrument, found: Sequence[OwnFill], *, more: bool
+) -> bytes:
+    """Return the reply to ``fills``."""
+    views = tuple(own_fill_view(instrument, own) for own in found)
+    return _encode(OwnFills(ref=ref, security=instrument.security, fills=views, more=more))
+
+
 def depth(
     instrument: Instrument,
     seq: int,
@@ -187,6 +233,8 @@ def private(event: PrivateEvent) -> bytes:
     match event:
         case OrderReport():
             return _encode(_report(event))
+        case FillReport():
+            return _encode(_fill(event))
         case CommandRefused():
             return refusal(
                 event.ref,
@@ -217,6 +265,25 @@ def _report(report: OrderReport) -> OrderFrame:
         frame.last_price = instrument.tick.number(report.last_price)
         frame.last_amount = instrument.lot.number(report.last_quantity)
     return frame
+
+
+def _fill(report: FillReport) -> Fill:
+    order = report.order
+    tick, lot = order.instrument.tick, order.instrument.lot
+    return Fill(
+        security=order.instrument.security,
+        fill_id=report.fill_id,
+        seq=report.seq,
+        time=report.time_ms,
+        type=order.side,
+        price=tick.number(report.price),
+        amount=lot.number(report.quantity),
+        order_id=order.id,
+        role=report.role,
+        filled=lot.number(report.filled),
+        remaining=lot.number(order.quantity - report.filled),
+        client_order_id=order.client_order_id,
+    )
 
 
 def _reported(report: OrderReport) -> OrderView:

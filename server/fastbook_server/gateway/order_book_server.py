@@ -62,8 +62,9 @@ class OrderBookServer:
             trades_max=settings.last_trades,
             candles_max=settings.last_candles,
         )
+        tokens = TokenMaker(recovered.token_key)
         self.users = Users(
-            TokenMaker(recovered.token_key),
+            tokens,
             clock,
             grace_s=settings.resume_grace_s,
             withdraw=self._withdraw,
@@ -73,15 +74,13 @@ class OrderBookServer:
         )
         self.snapshots = Snapshots(self.views, interval_s)
         self.feeds = Feeds(
-            self.views,
-            self.snapshots,
-            Pace(clock, interval_s),
-            candles_max=settings.last_candles,
+            self.views, self.snapshots, Pace(clock, interval_s), candles_max=settings.last_candles
         )
         self._api = HttpApi(
             instruments=recovered.instruments,
             views=self.views,
             history=history,
+            tokens=tokens,
             interval_s=interval_s,
             cors_origins=settings.cors_origins,
         )

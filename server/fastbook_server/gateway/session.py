@@ -19,15 +19,16 @@ from fastbook_server import metrics
 from fastbook_server.channels.order_channel import OVERLOADED_RETRY_MS, Matcher, Unavailable
 from fastbook_server.gateway import decode, encode, websocket_frames
 from fastbook_server.gateway.decode import ProtocolError
-from fastbook_server.gateway.http.history_queue import HistoryOverloaded, HistoryQueue
+from fastbook_server.gateway.http.history_queue import ANSWER_S_MAX, HistoryOverloaded, HistoryQueue
 from fastbook_server.gateway.rate_limit import RateLimit
-from fastbook_server.store import StoreError
+from fastbook_server.store import FillSpan, StoreError
 from fastbook_server.values.events import CommandRefused
 from fastbook_wire.commands import (
     Add,
     Command,
     Delete,
     ExchangeCommand,
+    GetFills,
     GetOrder,
     Orders,
     Ping,
@@ -234,6 +235,8 @@ class Session:
             self._refuse(command, Code.RATE_LIMITED, message, wait_ms)
         elif isinstance(command, Ping):
             self.send(websocket_frames.text(encode.pong(command.ref, self._clock.now_ms())))
+        elif isinstance(command, GetFills):
+            self._list_fills(command)
         elif isinstance(command, Subscribe):
             await self._subscribe(command)
         elif isinstance(command, Unsubscribe):
@@ -255,6 +258,29 @@ class Session:
         self._lookups.add(lookup)
         lookup.add_done_callback(self._lookups.discard)
 
+    def _list_fills(self, command: GetFills) -> None:
+        command.security = command.security or self.security
+        if self._known(command.security, command):
+            lookup = asyncio.create_task(self._read_fills(command, command.security))
+            self._lookups.add(lookup)
+            lookup.add_done_callback(self._lookups.discard)
+
+    async def _read_fills(self, command: GetFills, security: str) -> None:
+        span = FillSpan(since=command.since, before=command.before, limit=command.limit)
+        try:
+            async with asyncio.timeout(ANSWER_S_MAX):
+                await self._matcher.stored()  # so that fills that were told are in the answer
+            found, more = await self._history.own_fills(self.user_id, security, span)
+        except HistoryOverloaded as error:
+            self._refuse(command, Code.OVERLOADED, str(error), OVERLOADED_RETRY_MS)
+        except (StoreError, TimeoutError):
+            message = "the database is away or too slow"
+            self._refuse(command, Code.UNAVAILABLE, message, OVERLOADED_RETRY_MS)
+        else:
+            instrument = self._feeds.instrument(security)
+            reply = encode.own_fills(command.ref, instrument, found, more=more)
+            self.send(websocket_frames.text(reply))
+
     async def _look_up(self, refused: CommandRefused) -> None:
         assert refused.order_id is not None, "only such refusals are looked up"
         try:
@@ -272,7 +298,7 @@ class Session:
 
     async def _subscribe(self, command: Subscribe) -> None:
         security, channel = command.security, command.channel
-        if not self._known(command):
+        if not self._known(security, command):
             return
         limit, again = self._limits.subscriptions_max, (security, channel) in self._subscriptions
         if not again and len(self._subscriptions) >= limit:
@@ -301,18 +327,18 @@ class Session:
 
     def _unsubscribe(self, command: Unsubscribe) -> None:
         security, channel = command.security, command.channel
-        if not self._known(command):
+        if not self._known(security, command):
             return
         if (security, channel) in self._subscriptions:
             self._subscriptions.discard((security, channel))
             self._feeds.leave(self, security, channel)
         self.send(websocket_frames.text(encode.unsubscribed(command.ref, channel, security)))
 
-    def _known(self, command: Subscribe | Unsubscribe) -> bool:
-        if command.security in self._feeds.securities:
+    def _known(self, security: str, command: Command) -> bool:
+        if security in self._feeds.securities:
             return True
         names = ", ".join(self._feeds.securities[:10])
-        message = f"security: expected one of {names}, got {command.security[:40]!r}"
+        message = f"security: expected one of {names}, got {security[:40]!r}"
         self._refuse(command, Code.UNKNOWN_SECURITY, message)
         return False
 

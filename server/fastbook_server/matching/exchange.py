@@ -66,7 +66,12 @@ class Exchange:
         self._epoch = recovered.epoch
         self._limits = limits
         self.markets = {
-            i.security: SecurityBook(i, recovered.seqs.get(i.security, 0), book_type())
+            i.security: SecurityBook(
+                i,
+                recovered.seqs.get(i.security, 0),
+                recovered.fill_ids.get(i.security, 0),
+                book_type(),
+            )
             for i in recovered.instruments
         }
         self._default = default_security(recovered.instruments)
@@ -181,7 +186,7 @@ class Exchange:
         )
         state = OrderProgress(order, order.quantity)
         events: list[ExchangeEvent] = [OrderAccepted(order)]
-        maker_events = self._fold(market, state, happened, events, time_ms)
+        own_fills, maker_reports = self._fold(market, state, happened, events, time_ms)
         if state.status == "open" or state.status == "partiallyFilled":
             market.open[order.seq] = state
             self._owners.opened(owner, state)
@@ -193,8 +198,9 @@ class Exchange:
                 time_ms, self._epoch, order.seq, market.instrument.number, ids.Kind.TRADE
             )
             events.append(Traded(trade_id, order.seq, time_ms, order, filled, state.notional))
+        events += own_fills
         events.append(state.report(command.ref))
-        events += maker_events
+        events += maker_reports
         self._owners.release_if_idle(owner)
         return events
 
@@ -254,20 +260,29 @@ class Exchange:
         happened: list[fastbook.Event],
         events: list[ExchangeEvent],
         time_ms: int,
-    ) -> list[ExchangeEvent]:
-        """Append the public events of what the book did; return the reports to the makers."""
+    ) -> tuple[list[ExchangeEvent], list[ExchangeEvent]]:
+        """Append the public events of what the book did.
+
+        Returns the reports to the taker, which are its fills, and those to the makers.
+        """
         order, seq = taker.order, taker.order.seq
         fills = cancellations = 0
+        own_fills: list[ExchangeEvent] = []
         reports: list[ExchangeEvent] = []
         for e in happened:
             kind = e.kind
             if kind == fastbook.EVENT_FILL:
                 maker = market.open[e.maker_order_id]
                 price, quantity = e.price, e.quantity
+                market.fill_id = fill_id = market.fill_id + 1
                 taker.fill(price, quantity)
                 maker.fill(price, quantity)
+                fill = (fill_id, seq, time_ms, price, quantity)
+                own_fills.append(taker.fill_report("taker", *fill))
+                reports.append(maker.fill_report("maker", *fill))
                 events.append(
                     OrderFilled(
+                        fill_id,
                         seq,
                         fills,
                         time_ms,
@@ -297,7 +312,7 @@ class Exchange:
                 if rested:
                     self._leave(market, gone, time_ms, taker)
                     reports.append(gone.report())
-        return reports
+        return own_fills, reports
 
     def _leave(
         self,

@@ -112,6 +112,7 @@ class Pipeline:
         self._closed: deque[_Pending] = deque()
         self._in_flight: _Pending | None = None
         self._commands = 0  # matched, not yet committed
+        self._submitted = 0  # matched since the start
         self._events = 0
         self._commit_since: float | None = None
         self._failing = False
@@ -146,6 +147,12 @@ class Pipeline:
         await asyncio.wait((waiter,), timeout=STALL_S)
         waiter.cancel()
 
+    async def stored(self) -> None:
+        """Wait until all that has been submitted is durable."""
+        wanted = self._submitted
+        while self._submitted - self._commands < wanted:
+            await self.progress()
+
     def submit(
         self,
         user_id: str,
@@ -172,6 +179,7 @@ class Pipeline:
         batch = self._collecting
         batch.add(events, self._time_ms)
         self._commands += 1
+        self._submitted += 1
         weight = len(events)
         if type(command) is Orders:  # one event, as heavy as the list that it carries
             weight += sum(len(e.reports) for e in events if type(e) is OrdersListed)

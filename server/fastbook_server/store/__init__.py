@@ -16,8 +16,11 @@ from fastbook_server.values.persisted import (
     CLIENT_ORDERS_KEPT_MS,
     Batch,
     ClientOrder,
+    FillSpan,
     OpenOrder,
+    OwnFill,
     Recovered,
+    StoredFill,
 )
 from fastbook_wire.words import Interval
 
@@ -25,8 +28,10 @@ __all__ = [
     "CLIENT_ORDERS_KEPT_MS",
     "Batch",
     "ClientOrder",
+    "FillSpan",
     "History",
     "OpenOrder",
+    "OwnFill",
     "Recovered",
     "Store",
     "StoreBroken",
@@ -34,6 +39,7 @@ __all__ = [
     "StoreFenced",
     "StoreRefused",
     "StoreUnavailable",
+    "StoredFill",
 ]
 
 
@@ -97,7 +103,7 @@ class Store(Protocol):
 
 
 class History(Protocol):
-    """Committed trades and candles, read without delaying commits.
+    """Committed trades, fills, orders and candles, read without delaying commits.
 
     Raises:
         StoreUnavailable: by every query, while the database is away or too busy.
@@ -124,6 +130,16 @@ class History(Protocol):
 
         With `start_ms`, the earliest of them; without it, the latest. Times are Unix milliseconds;
         prices are in ticks, volumes in lots. Buckets without a trade have no candle.
+        """
+
+    async def fills(self, security: str, span: FillSpan) -> Sequence[StoredFill]:
+        """Return the fills of a security in a span, oldest first. An unknown one has none."""
+
+    async def own_fills(self, user_id: str, security: str, span: FillSpan) -> Sequence[OwnFill]:
+        """Return the fills of a user's orders in a span, oldest first.
+
+        ``limit`` counts fills: one whose two orders are the user's is returned as taker, then as
+        maker.
         """
 
     async def order(self, order_id: str) -> ClientOrder | None:

@@ -8,7 +8,7 @@ be told to fail commits and to hold them back.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import assert_never
 
 import msgspec
@@ -17,8 +17,11 @@ from fastbook_server.store import (
     CLIENT_ORDERS_KEPT_MS,
     Batch,
     ClientOrder,
+    FillSpan,
     OpenOrder,
+    OwnFill,
     Recovered,
+    StoredFill,
     StoreFenced,
     StoreRefused,
 )
@@ -33,7 +36,7 @@ from fastbook_server.values.events import (
     Traded,
 )
 from fastbook_server.values.instruments import Instrument, InstrumentSpec
-from fastbook_wire.words import INTERVALS, Interval, Reason, Status
+from fastbook_wire.words import INTERVALS, Interval, Reason, Role, Status
 
 
 class MemoryDatabase:
@@ -50,6 +53,7 @@ class MemoryDatabase:
         self.open_orders: dict[str, OpenOrder] = {}
         self.client_orders: dict[tuple[str, str], ClientOrder] = {}
         self.trades: dict[str, list[Traded]] = {}
+        self.fill_ids: dict[str, int] = {}
 
     def apply(self, batch: Batch) -> None:
         """Apply a batch. It must be the next one: `MemoryStore.commit` checks that."""
@@ -61,6 +65,7 @@ class MemoryDatabase:
                     self.seqs[order.instrument.security] = order.seq
                     self._remember(order, order.quantity, 0, order.time_ms)
                 case OrderFilled():
+                    self.fill_ids[event.taker.instrument.security] = event.fill_id
                     maker = OpenOrder(event.maker, event.maker_remaining, event.maker_notional)
                     if maker.remaining:
                         self.open_orders[maker.order.id] = maker
@@ -167,6 +172,7 @@ class MemoryStore:
             open_orders=tuple(sorted(open_orders, key=lambda o: o.order.seq)),
             client_orders=tuple(known for *_, known in sorted(ended, key=lambda e: e[:2])),
             last_trades={name: tuple(data.trades.get(name, [])[-last_trades:]) for name in names},
+            fill_ids={name: data.fill_ids.get(name, 0) for name in names},
         )
 
     def prepare(self, batch: Batch) -> object:
@@ -243,9 +249,8 @@ class MemoryHistory:
     ) -> Sequence[Candle]:
         """See `History.candles`."""
         series = CandleSeries(INTERVALS[interval], 0)
-        for event in self._data.events:
-            if isinstance(event, OrderFilled) and event.maker.instrument.security == security:
-                series.add(event.time_ms, event.price, event.quantity, event.n == 0)
+        for fill in self._fills(security):
+            series.add(fill.time_ms, fill.price, fill.quantity, fill.n == 0)
         found = [
             candle
             for candle in series.candles
@@ -255,6 +260,31 @@ class MemoryHistory:
         if limit <= 0:
             return []
         return found[-limit:] if start_ms is None else found[:limit]
+
+    async def fills(self, security: str, span: FillSpan) -> Sequence[StoredFill]:
+        """See `History.fills`."""
+        return span.of([_stored(fill) for fill in self._fills(security)])
+
+    async def own_fills(self, user_id: str, security: str, span: FillSpan) -> Sequence[OwnFill]:
+        """See `History.own_fills`."""
+        of_user = [
+            fill
+            for fill in self._fills(security)
+            if user_id in (fill.taker.user_id, fill.maker.user_id)
+        ]
+        wanted = {fill.fill_id for fill in span.of([_stored(fill) for fill in of_user])}
+        return [
+            OwnFill(_stored(fill), role, order.id)
+            for fill in of_user
+            if fill.fill_id in wanted
+            for role, order in _parties(fill)
+            if order.user_id == user_id
+        ]
+
+    def _fills(self, security: str) -> Iterator[OrderFilled]:
+        for event in self._data.events:
+            if isinstance(event, OrderFilled) and event.taker.instrument.security == security:
+                yield event
 
     async def order(self, order_id: str) -> ClientOrder | None:
         """See `History.order`."""
@@ -277,6 +307,15 @@ class MemoryHistory:
 
     async def close(self) -> None:
         """Do nothing: there is no connection to release."""
+
+
+def _parties(fill: OrderFilled) -> tuple[tuple[Role, Order], ...]:
+    return (("taker", fill.taker), ("maker", fill.maker))
+
+
+def _stored(fill: OrderFilled) -> StoredFill:
+    side, price, quantity = fill.taker.side, fill.price, fill.quantity
+    return StoredFill(fill.fill_id, fill.seq, fill.time_ms, side, price, quantity)
 
 
 def _steps(instrument: Instrument) -> tuple[int, ...]:

@@ -42,28 +42,28 @@ PURGE_EVERY_MS = 60_000
 PURGE_ROWS_MAX = 10_000
 
 HAS_CANDLES = "SELECT to_regclass('candles') IS NOT NULL"
-# $1: epoch, $2: batch number, $3: time, $4 and $5: securities and their last seqs. Nothing happens
-# unless the batch is the next one.
+# $1: epoch, $2: batch number, $3: time, $4, $5 and $6: securities, their last seqs, and their last
+# fills (null: none in this batch). Nothing happens unless the batch is the next one.
 MOVE_STATE = """
 WITH state AS (
     UPDATE engine_state SET batch_no = $2, time = $3
     WHERE epoch = $1 AND batch_no = $2 - 1 RETURNING true
 ), moved AS (
-    UPDATE markets AS m SET seq = new.seq
-    FROM unnest($4::text[], $5::bigint[]) AS new (security, seq), state
+    UPDATE markets AS m SET seq = new.seq, fill_id = coalesce(new.fill_id, m.fill_id)
+    FROM unnest($4::text[], $5::bigint[], $6::bigint[]) AS new (security, seq, fill_id), state
     WHERE m.security = new.security RETURNING true
 ){also}
 SELECT (SELECT count(*) FROM state), (SELECT count(*) FROM moved)
 """
-# $6 …: the columns of the batch's candles, in the same round trip.
+# $7 …: the columns of the batch's candles, in the same round trip.
 ADD_CANDLES = """, candled AS (
     INSERT INTO candles AS c (
         security, interval_ms, time,
         open_ticks, high_ticks, low_ticks, close_ticks, volume_lots, trades
     )
     SELECT new.* FROM unnest(
-        $6::text[], $7::integer[], $8::bigint[],
-        $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::numeric[], $14::bigint[]
+        $7::text[], $8::integer[], $9::bigint[],
+        $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::numeric[], $15::bigint[]
     ) AS new, state
     ON CONFLICT (security, interval_ms, time) DO UPDATE SET
         high_ticks = greatest(c.high_ticks, excluded.high_ticks),
@@ -274,9 +274,10 @@ class PostgresStore:
             StoreBroken: ``markets`` lacks a security of the batch.
         """
         lasts = [last for _, last in batch.seqs.values()]
+        fill_ids = [batch.fill_ids.get(security) for security in batch.seqs]
         moved = await connection.fetchrow(
             MOVE_STATE_AND_CANDLES if batch.candles else MOVE_STATE_ONLY,
-            *(self._epoch, batch.number, batch.time_ms, list(batch.seqs), lasts),
+            *(self._epoch, batch.number, batch.time_ms, list(batch.seqs), lasts, fill_ids),
             *zip(*batch.candles, strict=True),
         )
         assert moved is not None, "a SELECT of two counts returns one row"

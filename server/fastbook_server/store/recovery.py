@@ -186,8 +186,8 @@ async def recover(connection: Connection, ours: Claim, last_trades: int) -> Reco
     instruments = {instrument.security: instrument for instrument in ours.instruments}
     names = list(instruments)
     async with connection.transaction(isolation="repeatable_read", readonly=True):
-        markets = await connection.fetch("SELECT security, seq FROM markets")
-        seqs = {row["security"]: row["seq"] for row in markets if row["security"] in instruments}
+        markets = await connection.fetch("SELECT security, seq, fill_id FROM markets")
+        ours_only = [row for row in markets if row["security"] in instruments]
         open_orders: list[OpenOrder] = []
         cursor = await connection.cursor(READ_OPEN_ORDERS, names)
         while records := await cursor.fetch(CHUNK_ROWS, timeout=LONG_TIMEOUT_S):
@@ -209,13 +209,14 @@ async def recover(connection: Connection, ours: Claim, last_trades: int) -> Reco
         time_ms=ours.time_ms,
         token_key=ours.token_key,
         instruments=ours.instruments,
-        seqs=seqs,
+        seqs={row["security"]: row["seq"] for row in ours_only},
         open_orders=tuple(open_orders),
         client_orders=tuple(client_orders),
         last_trades={
             name: tuple(trade_of(row, instruments) for row in records)
             for name, records in trades.items()
         },
+        fill_ids={row["security"]: row["fill_id"] for row in ours_only},
     )
 
 

@@ -15,6 +15,7 @@ from fastbook_server.values.instruments import Instrument
 from fastbook_wire.words import (
     ExecType,
     Reason,
+    Role,
     SelfTradeName,
     SideName,
     Status,
@@ -56,8 +57,12 @@ class OrderAccepted(msgspec.Struct, frozen=True, gc=False):
 
 
 class OrderFilled(msgspec.Struct, frozen=True, gc=False):
-    """One match of a taker with a maker, at the maker's price; ``n`` counts within the ``seq``."""
+    """One match of a taker with a maker, at the maker's price.
 
+    ``fill_id`` counts the fills of the security without gaps, from 1; ``n`` those of one ``seq``.
+    """
+
+    fill_id: int
     seq: int
     n: int
     time_ms: int
@@ -113,7 +118,7 @@ class Traded(msgspec.Struct, frozen=True, gc=False):
 class OrderReport(msgspec.Struct, frozen=True, gc=False):
     """An order's state after a command; with ``ref`` it is the reply to that command.
 
-    ``last_price`` and ``last_quantity`` are set in the report of a fill to its maker.
+    ``last_price`` and ``last_quantity`` are set in the report that follows a fill of a maker.
     """
 
     user_id: str
@@ -125,6 +130,23 @@ class OrderReport(msgspec.Struct, frozen=True, gc=False):
     reason: Reason | None = None
     last_price: int | None = None
     last_quantity: int | None = None
+
+
+class FillReport(msgspec.Struct, frozen=True, gc=False):
+    """One fill as one of its two orders saw it; ``filled`` is the order's, this fill included.
+
+    A taker's fills come before the reply to its command, a maker's before the order's new state.
+    """
+
+    user_id: str
+    order: Order
+    role: Role
+    fill_id: int
+    seq: int
+    time_ms: int
+    price: int
+    quantity: int
+    filled: int
 
 
 class CommandRefused(msgspec.Struct, frozen=True, gc=False):
@@ -161,7 +183,7 @@ class AllDeleted(msgspec.Struct, frozen=True, gc=False):
 
 OrderEvent = OrderAccepted | OrderFilled | OrderRested | OrderCancelled
 PublicEvent = OrderEvent | Traded
-PrivateEvent = OrderReport | CommandRefused | OrdersListed | AllDeleted
+PrivateEvent = OrderReport | FillReport | CommandRefused | OrdersListed | AllDeleted
 ExchangeEvent = PublicEvent | PrivateEvent
 
 PUBLIC: frozenset[type] = frozenset(get_args(PublicEvent))
