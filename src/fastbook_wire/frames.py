@@ -265,6 +265,17 @@ class DeletedAll(Frame, tag="deletedAll", kw_only=True):
     count: int
 
 
+class CancelAfterSet(Frame, tag="cancelAfterSet", kw_only=True):
+    """The reply to ``cancelAfter``: when the orders will be cancelled, null for never.
+
+    ``time`` is that of the server when it took the command.
+    """
+
+    ref: Ref = None
+    time: TimeMs
+    trigger_time: TimeMs | None
+
+
 class Subscribed(Frame, tag="subscribed", kw_only=True):
     """Confirms the subscription; the channel's opening frames follow."""
 
@@ -301,7 +312,16 @@ class Error(Frame, tag="error", kw_only=True):
 
 
 PublicFrame = AggOrderBook | Trades | Depth | Checksum | Candles | Ticker
-PrivateFrame = OrderFrame | OrdersFrame | DeletedAll | Subscribed | Unsubscribed | Pong | Error
+PrivateFrame = (
+    OrderFrame
+    | OrdersFrame
+    | DeletedAll
+    | CancelAfterSet
+    | Subscribed
+    | Unsubscribed
+    | Pong
+    | Error
+)
 ServerFrame = Welcome | PublicFrame | PrivateFrame
 
 FRAMES = ServerFrame.__args__

@@ -15,7 +15,9 @@ ExecType = Literal["limit", "market"]
 TimeInForceName = Literal["gtc", "ioc", "fok"]
 SelfTradeName = Literal["allow", "cancelNewest", "cancelOldest", "cancelBoth"]
 Status = Literal["open", "partiallyFilled", "filled", "cancelled"]
-Reason = Literal["user", "disconnect", "no_liquidity", "ioc", "fok", "self_trade"]
+Reason = Literal[
+    "user", "disconnect", "no_liquidity", "ioc", "fok", "self_trade", "cancel_after", "delisted"
+]
 Interval = Literal["1s", "1m", "5m", "1h", "1d"]
 Channel = Literal[
     "book", "depth", "ticker", "candles:1s", "candles:1m", "candles:5m", "candles:1h", "candles:1d"
@@ -37,6 +39,11 @@ Id = Annotated[str, Meta(description="UUIDv7 of an order or a trade.")]
 UserId = Annotated[
     str, Meta(description="Id of a user; new for each connection that does not resume.")
 ]
+
+CANCEL_ON_DISCONNECT_S_MAX = 86_400
+"""Longest time that ``cancelOnDisconnect`` waits for a client to resume, in seconds."""
+CANCEL_AFTER_MS_MAX = 86_400_000
+"""Longest time that ``cancelAfter`` can set, in milliseconds."""
 
 INTERVALS: dict[Interval, int] = {
     "1s": 1_000,

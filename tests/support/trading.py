@@ -9,12 +9,14 @@ import msgspec
 from fakes import T0
 
 import fastbook
-from fastbook_server.channels.order_channel import Withdraw
+from fastbook_server.channels.order_channel import GatewayCommand
 from fastbook_server.gateway import decode
 from fastbook_server.matching.exchange import Exchange, ExchangeLimits
 from fastbook_server.store.memory import MemoryStore
 from fastbook_server.values.events import (
     AllDeleted,
+    CancelRuleChanged,
+    CancelScheduled,
     CommandRefused,
     ExchangeEvent,
     OrderAccepted,
@@ -27,7 +29,7 @@ from fastbook_server.values.events import (
 )
 from fastbook_server.values.instruments import Instrument, InstrumentSpec
 from fastbook_server.values.persisted import Batch, Recovered
-from fastbook_wire.commands import Add, Command, Delete, DeleteAll, NewOrder, Orders
+from fastbook_wire.commands import Add, CancelAfter, Command, Delete, DeleteAll, NewOrder, Orders
 from fastbook_wire.grid import Grid
 
 HOUR_MS = 3_600_000
@@ -83,6 +85,11 @@ def delete_all(ref: str | None = None, security: str | None = None) -> DeleteAll
     return DeleteAll(ref=ref, security=security)
 
 
+def cancel_after(ms: int, ref: str | None = None) -> CancelAfter:
+    """Return a ``cancelAfter``."""
+    return CancelAfter(ref=ref, ms=ms)
+
+
 def orders(ref: str | None = None) -> Orders:
     """Return an ``orders``."""
     return Orders(ref=ref)
@@ -104,13 +111,13 @@ class Floor:
         self.now_ms = T0
         self.events: list[ExchangeEvent] = []
 
-    def do(self, user_id: str, command: Command | Withdraw, **options: Any) -> list[ExchangeEvent]:
+    def do(self, user_id: str, command: Command | GatewayCommand) -> list[ExchangeEvent]:
         """Apply a command now; return its events."""
-        events = self.exchange.apply(user_id, command, self.now_ms, **options)
+        events = self.exchange.apply(user_id, command, self.now_ms)
         self.events += events
         return events
 
-    def brief(self, user_id: str, command: Command | Withdraw) -> list[tuple[Any, ...]]:
+    def brief(self, user_id: str, command: Command | GatewayCommand) -> list[tuple[Any, ...]]:
         """Apply a command now; return its events in short."""
         return [brief(e) for e in self.do(user_id, command)]
 
@@ -165,6 +172,10 @@ def brief(event: ExchangeEvent) -> tuple[Any, ...]:
             return (event.user_id, event.ref, "orders", [r.order.seq for r in event.reports])
         case AllDeleted():
             return (event.user_id, event.ref, "deletedAll", event.count)
+        case CancelScheduled():
+            return (event.user_id, event.ref, "cancelAfter", event.time_ms, event.deadline_ms)
+        case CancelRuleChanged():
+            return ("rule", event.user_id, event.after_disconnect_s, event.deadline_ms)
     raise AssertionError(event)
 
 

@@ -15,6 +15,7 @@ import msgspec
 from fastbook_server.store import Batch
 from fastbook_server.values.candles import CandleSeries
 from fastbook_server.values.events import (
+    CancelRuleChanged,
     Order,
     OrderAccepted,
     OrderCancelled,
@@ -57,7 +58,8 @@ class Rows(msgspec.Struct, frozen=True):
     that were in it before the batch, ``gone`` the ids of those that left it. ``client_orders`` has
     the newest (user_id, client_order_id, order_id, time, ended) of each new client order id,
     ``ended_client_orders`` (user_id, client_order_id, order_id, ended) of earlier ones, ``seqs``
-    the first and last seq of each security. ``candles`` is what this batch adds to each bucket.
+    the first and last seq of each security. ``candles`` is what this batch adds to each bucket,
+    ``cancel_rules`` the newest (user_id, after_disconnect_s, deadline) of users whose rule changed.
     Quantities are in lots, notionals in ticks x lots, times in Unix milliseconds.
     """
 
@@ -74,6 +76,7 @@ class Rows(msgspec.Struct, frozen=True):
     ended_client_orders: list[tuple[str, str, str, int]]
     seqs: dict[str, tuple[int, int]]
     candles: list[CandleRow]
+    cancel_rules: list[tuple[str, int | None, int | None]]
 
     def checkpoints(self, every: int) -> list[str]:
         """Return the securities whose seq passed a multiple of `every` in this batch (0: none)."""
@@ -104,6 +107,8 @@ def net(batch: Batch, *, candles: bool = True) -> Rows:
                 net.cancelled(event)
             case Traded():
                 net.traded(event)
+            case CancelRuleChanged(user_id, after_disconnect_s, deadline_ms):
+                net.cancel_rules[user_id] = (user_id, after_disconnect_s, deadline_ms)
             case _:
                 assert_never(event)
     return Rows(
@@ -122,6 +127,7 @@ def net(batch: Batch, *, candles: bool = True) -> Rows:
         candles=[
             row for security, of_one in net.seconds.items() for row in _candles(security, of_one)
         ],
+        cancel_rules=list(net.cancel_rules.values()),
     )
 
 
@@ -141,6 +147,7 @@ class _Net:
         self.client_orders: dict[tuple[str, str], tuple[str, str, str, int, int | None]] = {}
         self.ended_client_orders: list[tuple[str, str, str, int]] = []
         self.seqs: dict[str, tuple[int, int]] = {}
+        self.cancel_rules: dict[str, tuple[str, int | None, int | None]] = {}
 
     def accepted(self, event: OrderAccepted) -> None:
         order = event.order

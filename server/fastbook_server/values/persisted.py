@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from fastbook_server.values.events import Order, PublicEvent, Traded
+from fastbook_server.values.events import Order, StoredEvent, Traded
 from fastbook_server.values.instruments import Instrument
 from fastbook_wire.words import Reason, Status
 
@@ -36,13 +36,21 @@ class ClientOrder(msgspec.Struct, frozen=True, gc=False):
     ended_ms: int | None = None
 
 
+class CancelRule(msgspec.Struct, frozen=True, gc=False):
+    """When a user's orders are cancelled unasked, as in `CancelRuleChanged`."""
+
+    after_disconnect_s: int | None = None
+    deadline_ms: int | None = None
+
+
 class Recovered(msgspec.Struct, frozen=True):
     """All that a server recovers at its start.
 
     ``epoch`` is already raised and claimed for this start. ``open_orders`` are in priority
     order within each price level (by ``seq``). ``client_orders`` are those that ended in the 24 h
     before ``time_ms``, in the order of their ends. ``last_trades`` holds each
-    security's newest trades, oldest first.
+    security's newest trades, oldest first. ``unlisted`` are the instruments that the database knows
+    beside those of the specs; ``cancel_rules`` are by user id, those that cancel something.
     """
 
     epoch: int
@@ -54,14 +62,16 @@ class Recovered(msgspec.Struct, frozen=True):
     open_orders: tuple[OpenOrder, ...]
     client_orders: tuple[ClientOrder, ...]
     last_trades: dict[str, tuple[Traded, ...]]
+    unlisted: tuple[Instrument, ...] = ()
+    cancel_rules: dict[str, CancelRule] = {}
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """What one transaction makes durable: the public events of a run of commands, in order.
+    """What one transaction makes durable: the stored events of a run of commands, in order.
 
     ``number`` is that of the previous batch plus one; ``time_ms`` is the newest stamp.
     """
 
     number: int
     time_ms: int
-    events: tuple[PublicEvent, ...]
+    events: tuple[StoredEvent, ...]
