@@ -20,7 +20,7 @@ COLUMNS = "security, time, open_ticks, high_ticks, low_ticks, close_ticks, volum
 START_MS = 1_767_225_599_000  # a second before midnight
 UNDO = """
 DROP VIEW candles_as_numbers, candles_1s, candles_1m, candles_5m, candles_1h, candles_1d;
-DROP TABLE candles, dropped;
+DROP TABLE candles, dropped, cancel_rules;
 DROP FUNCTION exchange_time, drop_before;
 DROP PROCEDURE drop_history;
 ALTER TABLE client_orders DROP COLUMN ended;

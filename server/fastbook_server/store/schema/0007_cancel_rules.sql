@@ -19,7 +19,7 @@ FROM (
 ) AS newest
 WHERE newest.withdraw_on_close;
 
-ALTER TYPE cancel_reason ADD VALUE 'cancel_after';
-ALTER TYPE cancel_reason ADD VALUE 'delisted';
-ALTER TYPE cancel_reason ADD VALUE 'expired';
-ALTER TYPE cancel_reason ADD VALUE 'amend';
+ALTER TYPE cancel_reason ADD VALUE IF NOT EXISTS 'cancel_after';
+ALTER TYPE cancel_reason ADD VALUE IF NOT EXISTS 'delisted';
+ALTER TYPE cancel_reason ADD VALUE IF NOT EXISTS 'expired';
+ALTER TYPE cancel_reason ADD VALUE IF NOT EXISTS 'amend';
