@@ -24,7 +24,7 @@ def test_nothing_left_or_all_of_it_delisted_is_no_obstacle():
     [
         (
             (),
-            "got none for ACME (open orders: 1, such as 0197), GAME (open orders: 3, such as 0198): "
+            "none for ACME (open orders: 1, such as 0197), GAME (open orders: 3, such as 0198): "
             "list what is missing again, or cancel its orders with --delist ACME --delist GAME",
         ),
         (
