@@ -79,7 +79,7 @@ class Server:
         async with contextlib.AsyncExitStack() as undo:
             undo.push_async_callback(store.close)
             recovered = await _recover(config, store, clock)
-            reader = store.history(recovered.instruments)
+            reader = store.history((*recovered.instruments, *recovered.unlisted))
             undo.push_async_callback(reader.close)
             past = await recent(
                 reader,
@@ -145,7 +145,9 @@ class Server:
 
 
 async def _recover(config: Config, store: Store, clock: Clock) -> Recovered:
-    recovered = await store.open(config.instruments, config.last_trades)
+    recovered = await store.open(
+        config.instruments, config.last_trades, delist=config.delist, now_ms=clock.now_ms()
+    )
     ahead_s = (recovered.time_ms - clock.now_ms()) / 1_000
     if ahead_s > CLOCK_AHEAD_S:
         log.warning("the last order is %.0f s ahead of the clock: time stands still", ahead_s)
@@ -197,11 +199,11 @@ def gateway_settings(config: Config) -> GatewaySettings:
             sessions_max=config.sessions_max,
             sessions_per_address_max=config.sessions_per_address_max,
             allowed_origins=config.allowed_origins,
-            withdraw_on_close=config.on_close == "cancel",
         ),
         depth=config.depth,
         last_trades=config.last_trades,
         last_candles=config.last_candles,
         resume_grace_s=config.resume_grace_s,
+        withdraw_all=config.on_close == "cancel",
         cors_origins=config.cors_origins,
     )

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from fastbook_wire.words import (
+    CANCEL_AFTER_MS_MAX,
     LIMIT_MAX,
     Amount,
     Channel,
@@ -85,6 +86,16 @@ class DeleteAll(_Command, tag="deleteAll"):
     security: Security | None = None
 
 
+class CancelAfter(_Command, tag="cancelAfter"):
+    """Cancel all open orders of the user once ``ms`` have passed: a dead man's switch.
+
+    Each command starts the time over, and 0 switches it off. It passes whether the user is
+    connected or not, and while the server is down.
+    """
+
+    ms: Annotated[int, Meta(ge=0, le=CANCEL_AFTER_MS_MAX)]
+
+
 class GetOrder(_Command, tag="order"):
     """Return the state of an order, open or ended, by exactly one of its two ids.
 
@@ -134,7 +145,7 @@ class Unsubscribe(_Command, tag="unsubscribe"):
     channel: Channel = "book"
 
 
-ExchangeCommand = Add | Delete | DeleteAll | GetOrder | Orders
+ExchangeCommand = Add | Delete | DeleteAll | CancelAfter | GetOrder | Orders
 FeedCommand = Ping | Subscribe | Unsubscribe
 Command = ExchangeCommand | GetFills | FeedCommand
 

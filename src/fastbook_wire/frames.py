@@ -320,6 +320,17 @@ class DeletedAll(Frame, tag="deletedAll", kw_only=True):
     count: int
 
 
+class CancelAfterSet(Frame, tag="cancelAfterSet", kw_only=True):
+    """The reply to ``cancelAfter``: when the orders will be cancelled, null for never.
+
+    ``time`` is that of the server when it took the command.
+    """
+
+    ref: Ref = None
+    time: TimeMs
+    trigger_time: TimeMs | None
+
+
 class Subscribed(Frame, tag="subscribed", kw_only=True):
     """Confirms the subscription; the channel's opening frames follow."""
 
@@ -356,7 +367,17 @@ class Error(Frame, tag="error", kw_only=True):
 
 
 PublicFrame = AggOrderBook | Trades | Fills | Depth | Checksum | Candles | Ticker
-Reply = OrderFrame | OrdersFrame | OwnFills | DeletedAll | Subscribed | Unsubscribed | Pong | Error
+Reply = (
+    OrderFrame
+    | OrdersFrame
+    | OwnFills
+    | DeletedAll
+    | CancelAfterSet
+    | Subscribed
+    | Unsubscribed
+    | Pong
+    | Error
+)
 PrivateFrame = Fill | Reply
 ServerFrame = Welcome | PublicFrame | PrivateFrame
 

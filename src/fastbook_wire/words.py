@@ -16,8 +16,10 @@ ExecType = Literal["limit", "market"]
 TimeInForceName = Literal["gtc", "ioc", "fok"]
 SelfTradeName = Literal["allow", "cancelNewest", "cancelOldest", "cancelBoth"]
 Status = Literal["open", "partiallyFilled", "filled", "cancelled"]
-Reason = Literal["user", "disconnect", "no_liquidity", "ioc", "fok", "self_trade"]
 Role = Literal["maker", "taker"]
+Reason = Literal[
+    "user", "disconnect", "no_liquidity", "ioc", "fok", "self_trade", "cancel_after", "delisted"
+]
 Interval = Literal["1s", "1m", "5m", "1h", "1d"]
 Channel = Literal[
     "book",
@@ -54,6 +56,11 @@ Id = Annotated[str, Meta(description="UUIDv7 of an order or a trade.")]
 UserId = Annotated[
     str, Meta(description="Id of a user; new for each connection that does not resume.")
 ]
+
+CANCEL_ON_DISCONNECT_S_MAX = 86_400
+"""Longest time that ``cancelOnDisconnect`` waits for a client to resume, in seconds."""
+CANCEL_AFTER_MS_MAX = 86_400_000
+"""Longest time that ``cancelAfter`` can set, in milliseconds."""
 
 INTERVALS: dict[Interval, int] = {
     "1s": 1_000,

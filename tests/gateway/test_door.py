@@ -68,6 +68,12 @@ async def test_a_page_is_not_our_own_because_its_name_leads_here(serve, host, st
         ("feed=all", 400, "bad_frame"),
         ("cancelOnDisconnect=yes", 400, "bad_frame"),
         ("cancelOnDisconnect=", 400, "bad_frame"),
+        ("cancelOnDisconnect=0", 400, "bad_frame"),
+        ("cancelOnDisconnect=86401", 400, "bad_frame"),
+        ("cancelOnDisconnect=-1", 400, "bad_frame"),
+        ("cancelOnDisconnect=1.5", 400, "bad_frame"),
+        ("cancelOnDisconnect=%D9%A3", 400, "bad_frame"),
+        ("cancelOnDisconnect=99999999999999999999", 400, "bad_frame"),
         ("sekurity=COIN", 400, "bad_frame"),
         ("security=COIN&security=FINE", 400, "bad_frame"),
     ],
@@ -80,7 +86,10 @@ async def test_a_wrong_query_is_refused_before_the_handshake(serve, query, statu
 
 @pytest.mark.parametrize(
     "query",
-    ["feed=NONE", "feed=none&cancelOnDisconnect=TRUE", "feed=none&resume=%FF"],
+    [
+        *("feed=NONE", "feed=none&cancelOnDisconnect=TRUE", "feed=none&resume=%FF"),
+        *(f"feed=none&cancelOnDisconnect={value}" for value in ("False", 1, 86_400)),
+    ],
 )
 async def test_a_right_query_is_right_in_any_case(serve, join, raw, query):
     server = await serve()
@@ -88,6 +97,13 @@ async def test_a_right_query_is_right_in_any_case(serve, join, raw, query):
     await ann.ask(order("bid", 10, 1, "1"))
     peer.text({"op": "ping", "ref": "p"})
     assert [(await peer.event())["event"] for _ in range(2)] == ["welcome", "pong"]
+
+
+async def test_a_wrong_time_until_orders_are_cancelled_is_told_the_right_ones(serve):
+    _, text = await get(await serve(), "/ws?cancelOnDisconnect=0")
+    assert json.loads(text)["message"] == (
+        "cancelOnDisconnect: expected true (at once), 1 to 86400 (seconds) or false, got '0'"
+    )
 
 
 async def test_an_address_that_is_no_text_is_a_bad_request(serve, raw):

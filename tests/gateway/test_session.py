@@ -265,7 +265,6 @@ def session_on(ws: FloodedSocket) -> tuple[Session, Everything]:
         users=all_else,
         history=all_else,
         limits=limits,
-        withdraw_on_close=False,
         clock=LoopClock(),
     )
     return flooded, all_else

@@ -20,7 +20,6 @@ from trading import (
     restarted,
 )
 
-from fastbook_server.channels.order_channel import Withdraw
 from fastbook_server.gateway import encode
 from fastbook_server.values.events import (
     CommandRefused,
@@ -422,17 +421,6 @@ def test_delete_all_of_nothing_takes_no_number():
     floor = Floor()
     assert floor.brief("ann", delete_all("d")) == [("ann", "d", "deletedAll", 0)]
     assert floor.brief("ann", bid(10, 5))[0] == ("accepted", 1)
-
-
-def test_withdraw_takes_all_orders_of_a_user_who_is_gone():
-    floor = Floor()
-    floor.do("ann", bid(10, 5))
-    floor.do("bob", bid(10, 1))
-    assert floor.brief("ann", Withdraw()) == [
-        ("gone", 3, 0, 1, 5, "disconnect", "book", 1),
-        ("ann", None, "cancelled/disconnect", 1, 5, 0),
-    ]
-    assert floor.brief("ann", Withdraw()) == []
 
 
 def test_orders_lists_the_users_own_open_orders_oldest_first():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-import pytest
 from trading import T0
 
 from fastbook_server.store.memory import MemoryDatabase, MemoryStore
@@ -355,45 +354,6 @@ async def test_a_user_survives_a_restart_of_the_server(serve, join):
     assert reply["order"]["id"] == oid(2, epoch=2)
 
 
-async def gone(server, watcher) -> list[dict]:
-    """Return the frames of a watcher until the book has become empty again."""
-    frames = [await watcher.next()]
-    while frames[-1]["event"] != "aggOrderBook" or frames[-1]["aggOrderBook"]["bid"]:
-        frames.append(await watcher.next())
-    return frames
-
-
-@pytest.mark.parametrize(
-    ("settings", "query"),
-    [({"on_close": "cancel"}, {}), ({}, {"cancelOnDisconnect": "true"})],
-    ids=["on_close", "cancelOnDisconnect"],
-)
-async def test_orders_go_with_their_user_where_that_was_asked_for(serve, join, settings, query):
-    server = await serve(resume_grace_s=0.05, **settings)
-    watcher, ann = await join(server), await join(server, **query)
-    await watcher.take(2)
-    await ann.ask(order("bid", 10, 2, "1"))
-    await ann.ws.close()
-    frames = await gone(server, watcher)
-    assert frames[-1] == book(2)
-
-
-async def test_after_a_restart_the_orders_of_who_does_not_come_back_go_too(serve, join):
-    database = MemoryDatabase()
-    first = await serve(MemoryStore(database))
-    ann, bob = await join(first, cancelOnDisconnect="true"), await join(first)
-    await ann.ask(order("bid", 10, 2, "1"))
-    await bob.ask(order("bid", 9, 2, "1"))
-    await asyncio.gather(first.stop(), ann.close_code(), bob.close_code())
-    second = await serve(MemoryStore(database), resume_grace_s=0.2)
-    watcher = await join(second)
-    frame = await watcher.next()
-    while frame.get("seq") != 3 or frame["event"] != "aggOrderBook":
-        assert frame["seq"] == 2
-        frame = await watcher.next()
-    assert frame == book(3, bid=[(9, 2)])
-
-
 async def test_orders_stay_when_their_user_goes(serve, join):
     server = await serve(resume_grace_s=0)
     ann = await join(server)
@@ -403,15 +363,3 @@ async def test_orders_stay_when_their_user_goes(serve, join):
     assert (await late.next())["aggOrderBook"]["bid"] == [row(10, 2)]
     again = await join(server, resume=ann.token)
     assert again.user_id == ann.user_id, "with open orders, however late"
-
-
-async def test_cancel_on_disconnect_leaves_time_to_come_back(serve, join):
-    server = await serve(resume_grace_s=60)
-    ann = await join(server, cancelOnDisconnect="1")
-    await ann.ask(order("bid", 10, 2, "1"))
-    await ann.ws.close()
-    again = await join(server, resume=ann.token, cancelOnDisconnect="1")
-    assert (again.user_id, (await again.take(3))[2]["orders"]) == (
-        ann.user_id,
-        [view(1, ann, "bid", 10.0, 2.0, 2.0)],
-    )

@@ -205,6 +205,20 @@ class Flow:
         order = Order(id=key, seq=seq, time_ms=self.time_ms, instrument=instrument, **values)
         return [OrderAccepted(order), *self._match(order)]
 
+    def add_resting(self, instrument: Instrument, count: int) -> list[object]:
+        """Return the events of so many bids far below all others; every other one bears an id."""
+        terms = {"side": "bid", "exec_type": "limit", "time_in_force": "gtc"}
+        return [
+            event
+            for n in range(count)
+            for event in self.add(
+                instrument,
+                price=9_000 + n % 3,
+                client_order_id=f"{instrument.security}-rests-{n}" if n % 2 else None,
+                **terms,
+            )
+        ]
+
     def _match(self, taker: Order) -> list[object]:
         events: list[object] = []
         left, cost, fills, gone = taker.quantity, 0, 0, 0

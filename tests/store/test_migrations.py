@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import get_args
 
 import asyncpg
 import pytest
@@ -17,6 +18,7 @@ from fastbook_server.store.migrations import (
     load_migrations,
     migrate,
 )
+from fastbook_wire.words import Reason
 
 
 @pytest.fixture
@@ -70,8 +72,8 @@ async def test_a_changed_file_is_refused(connection, name, text):
 async def test_a_newer_schema_is_refused(connection):
     known = load_migrations()
     await apply(connection)
-    newest = known[-1]
-    newer = f"got {newest.number:04d}_{newest.name} .* upgrade fastbook"
+    number, name = known[-1].number, known[-1].name
+    newer = rf"up to {number - 1:04d}, got {number:04d}_{name} .* upgrade fastbook"
     with pytest.raises(StoreRefused, match=newer):
         await apply(connection, known[:-1])
 
@@ -213,3 +215,27 @@ async def test_old_fills_get_their_numbers(make_postgres, make_database, sql_of,
     await sql.execute(undo_to(6))
     assert (await make_postgres(dsn).open(specs, 0)).fill_ids == source.fill_ids
     assert (await sql.fetch(fills), await sql.fetch(markets)) == before
+
+
+async def test_an_older_databases_newest_orders_become_the_rules_of_their_users(connection):
+    """Before, a user's newest open order told whether all of them go with the connection."""
+    known = load_migrations()
+    number = next(m.number for m in known if m.name == "cancel_rules")
+    await apply(connection, known[: number - 1])
+    orders = [("ann", 1, True), ("ann", 2, False), ("bob", 3, False), ("bob", 4, True)]
+    orders += [("cat", 5, True), ("dan", 6, False)]
+    for user_id, age, goes in orders:
+        await connection.execute(
+            "INSERT INTO open_orders VALUES ($1::text::uuid, 0, $2, 'X', 'bid', 1, 1, 1, NULL, 1,"
+            " 'gtc', false, 'allow', NULL, $3)",
+            f"00000000-0000-7000-8000-{age:012}", user_id, goes,
+        )  # fmt: skip
+    await apply(connection)
+    rules = await connection.fetch("SELECT * FROM cancel_rules ORDER BY user_id")
+    assert [tuple(row) for row in rules] == [("bob", 60, None), ("cat", 60, None)]
+
+
+async def test_the_reasons_of_sql_hold_every_reason_of_the_wire(connection):
+    await apply(connection)
+    reasons = await connection.fetchval("SELECT enum_range(NULL::cancel_reason)::text[]")
+    assert set(get_args(Reason)) <= set(reasons)

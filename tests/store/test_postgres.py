@@ -29,6 +29,29 @@ WHERE datname = current_database() AND wait_event_type = 'Lock'
 """
 
 
+async def test_sql_knows_a_delisted_book_as_it_was_and_as_empty(
+    make_postgres, dsn, sql, specs, flow
+):
+    store = make_postgres(dsn, checkpoint_every=1_000)
+    source = flow(await store.open(specs, 0))
+    await store.commit(store.prepare(source.batch(150)))
+    rest = [e for i in source.instruments for e in source.add_resting(i, 5)]
+    await store.commit(store.prepare(source.close_batch(rest)))
+    orders = [o for o, _, _ in source.resting.values() if o.instrument.security == "GAME"]
+    seq = source.seqs["GAME"]
+    await make_postgres(dsn).open(specs[:1], 0, delist=["GAME"])
+    assert await sql.fetchval("SELECT count(*) FROM book_at('GAME', $1)", seq) > 0
+    assert await sql.fetchval("SELECT count(*) FROM book_at('GAME', $1)", seq + 1) == 0
+    rows = await sql.fetch(
+        "SELECT seq, n, order_id::text, rested FROM cancellations WHERE reason = 'delisted'"
+        " ORDER BY n"
+    )
+    assert [tuple(row) for row in rows] == [
+        (seq + 1, n, order_id, True) for n, order_id in enumerate(sorted(o.id for o in orders))
+    ]
+    assert await sql.fetchval("SELECT DISTINCT security FROM open_orders") == "BTC-USD"
+
+
 async def test_the_rows_of_every_table(make_postgres, dsn, sql, specs, flow):
     store = make_postgres(dsn, checkpoint_every=3)
     source = flow(await store.open(specs, 0))

@@ -10,13 +10,14 @@ import pytest
 from fastbook_server.store.rows import net
 from fastbook_server.values import ids
 from fastbook_server.values.events import (
+    CancelRuleChanged,
     Order,
     OrderAccepted,
     OrderCancelled,
     OrderFilled,
     OrderRested,
     OrdersListed,
-    PublicEvent,
+    StoredEvent,
     Traded,
 )
 from fastbook_server.values.instruments import Instrument
@@ -90,7 +91,7 @@ def test_each_table_gets_its_columns():
 
 
 def one_of_each_kind():
-    """Return an event of each public kind, by kind."""
+    """Return an event of each stored kind, by kind."""
     bid, ask = order(1, client_order_id="x"), order(2, "ask", quantity=3)
     events = (
         OrderAccepted(bid),
@@ -98,12 +99,13 @@ def one_of_each_kind():
         filled(ask, bid, 3, 7),
         Traded(ids.encode(1_002, 1, 2, 1, ids.Kind.TRADE), 2, 1_002, ask, 3, 30_150),
         cancelled(3, bid, 7),
+        CancelRuleChanged("user#1", 0, None),
     )
     return {type(event): event for event in events}
 
 
-@pytest.mark.parametrize("kind", get_args(PublicEvent))
-def test_no_kind_of_public_event_is_left_out(kind):
+@pytest.mark.parametrize("kind", get_args(StoredEvent))
+def test_no_kind_of_stored_event_is_left_out(kind):
     """A kind that joins the union fails here until it has a row."""
     event = one_of_each_kind()[kind]
     got, nothing = rows(event), rows()
@@ -112,9 +114,21 @@ def test_no_kind_of_public_event_is_left_out(kind):
 
 
 @pytest.mark.parametrize("stranger", [object(), OrdersListed("user#1", None, ())])
-def test_an_event_of_no_public_kind_is_refused(stranger):
+def test_an_event_of_no_stored_kind_is_refused(stranger):
     with pytest.raises(AssertionError, match="unreachable"):
         rows(stranger)
+
+
+def test_of_several_rules_of_a_user_the_last_one_stands():
+    changes = [
+        ("a", 0, None),
+        ("b", 5, 9_000),
+        ("a", None, 7_000),
+        ("c", 1, None),
+        ("c", None, None),
+    ]
+    got = rows(*(CancelRuleChanged(*change) for change in changes))
+    assert got.cancel_rules == [("a", None, 7_000), ("b", 5, 9_000), ("c", None, None)]
 
 
 def test_what_rests_is_inserted_with_all_that_it_takes_to_rebuild_it():

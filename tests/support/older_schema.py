@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 _UNDO = {
+    8: "DROP TABLE cancel_rules;",  # the reasons that it adds to an enumeration stay
     7: """
         DROP VIEW fills_as_numbers;
         ALTER TABLE fills DROP COLUMN fill_id;

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
+import re
 import socket
 from collections import Counter
 from collections.abc import Callable
@@ -22,7 +23,7 @@ from fastbook_server.gateway.session import CLOSE_GOING_AWAY, Session, SessionLi
 from fastbook_server.gateway.users import Users
 from fastbook_server.values.clock import Clock
 from fastbook_server.values.instruments import Instrument, default_security
-from fastbook_wire.words import Code
+from fastbook_wire.words import CANCEL_ON_DISCONNECT_S_MAX, Code
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ HEARTBEAT_S = 30.0
 """A connection that has been silent this long is pinged, and cut half as long after that."""
 
 _QUERY = ("security", "resume", "cancelOnDisconnect", "feed")
-_BOOLEANS = {"1": True, "true": True, "0": False, "false": False}
+_CANCEL_WORDS: dict[str, int | None] = {"true": 0, "false": None}
 
 
 class DoorOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +47,6 @@ class DoorOptions(msgspec.Struct, frozen=True, kw_only=True):
     sessions_max: int
     sessions_per_address_max: int
     allowed_origins: tuple[str, ...]
-    withdraw_on_close: bool  # for every session, whether it asks for it or not
 
 
 class Door:
@@ -100,8 +100,7 @@ class Door:
             return await self._serve(
                 request,
                 security=query.get("security", default_security(self._instruments)),
-                withdraw_on_close=self._options.withdraw_on_close
-                or _BOOLEANS[query.get("cancelOnDisconnect", "false").lower()],
+                cancel_on_disconnect_s=_seconds(query.get("cancelOnDisconnect", "false")),
                 wants_feed="feed" not in query,
             )
         finally:
@@ -110,7 +109,12 @@ class Door:
                 del self._per_address[address]
 
     async def _serve(
-        self, request: web.Request, *, security: str, withdraw_on_close: bool, wants_feed: bool
+        self,
+        request: web.Request,
+        *,
+        security: str,
+        cancel_on_disconnect_s: int | None,
+        wants_feed: bool,
     ) -> web.StreamResponse:
         ws = web.WebSocketResponse(
             autoclose=False,  # the session closes,
@@ -132,14 +136,15 @@ class Door:
             users=self._users,
             history=self._history,
             limits=self._options.limits,
-            withdraw_on_close=withdraw_on_close,
             clock=self._clock,
         )
         self._sessions.add(session)
         try:
             opening = await self._feeds.opening(security) if wants_feed else None
             user_id, resumed = self._users.connect(
-                session, request.query.get("resume"), withdraw_on_close=withdraw_on_close
+                session,
+                request.query.get("resume"),
+                cancel_on_disconnect_s=cancel_on_disconnect_s,
             )
             session.open(user_id, self._welcome(user_id, security), opening)
             if resumed:
@@ -179,11 +184,13 @@ class Door:
                 return refusal(400, Code.BAD_FRAME, message)
             if len(query.getall(name)) > 1:
                 return refusal(400, Code.BAD_FRAME, f"{name}: expected once, got it twice")
-        for name, expected in (("feed", ("none",)), ("cancelOnDisconnect", tuple(_BOOLEANS))):
-            value = query.get(name)
-            if value is not None and value.lower() not in expected:
-                message = f"{name}: expected {' or '.join(expected)}, got {value[:40]!r}"
-                return refusal(400, Code.BAD_FRAME, message)
+        feed = query.get("feed", "none")
+        if feed.lower() != "none":
+            return refusal(400, Code.BAD_FRAME, f"feed: expected none, got {feed[:40]!r}")
+        try:
+            _seconds(query.get("cancelOnDisconnect", "false"))
+        except ValueError as error:
+            return refusal(400, Code.BAD_FRAME, f"cancelOnDisconnect: {error}")
         origin = request.headers.get("Origin")
         if origin is not None and not self._is_welcome(origin, request.host):
             return refusal(403, Code.UNAVAILABLE, f"origin {origin[:80]} is not in allowed_origins")
@@ -245,6 +252,25 @@ class Door:
             waiter = asyncio.ensure_future(self._empty.wait())
             await asyncio.wait((waiter,), timeout=timeout_s)
             waiter.cancel()
+
+
+def _seconds(text: str) -> int | None:
+    """Return after how many seconds ``cancelOnDisconnect=text`` cancels orders; None: never.
+
+    There is no 0: some would mean at once by it, others never.
+
+    Raises:
+        ValueError: `text` is no such value.
+    """
+    word = text.lower()
+    if word in _CANCEL_WORDS:
+        return _CANCEL_WORDS[word]
+    if re.fullmatch("[0-9]{1,9}", text) and 1 <= int(text) <= CANCEL_ON_DISCONNECT_S_MAX:
+        return int(text)
+    raise ValueError(
+        f"expected true (at once), 1 to {CANCEL_ON_DISCONNECT_S_MAX} (seconds) or false, "
+        f"got {text[:40]!r}"
+    )
 
 
 async def _shake_hands(ws: web.WebSocketResponse, request: web.Request) -> asyncio.Transport | None:

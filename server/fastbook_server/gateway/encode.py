@@ -14,6 +14,7 @@ from msgspec import Raw
 from fastbook_server.values.candles import Candle
 from fastbook_server.values.events import (
     AllDeleted,
+    CancelScheduled,
     CommandRefused,
     FillReport,
     Order,
@@ -25,6 +26,7 @@ from fastbook_server.values.events import (
 from fastbook_server.values.instruments import Instrument
 from fastbook_server.values.persisted import ClientOrder, OwnFill, StoredFill
 from fastbook_wire.frames import (
+    CancelAfterSet,
     Candles,
     CandleView,
     Checksum,
@@ -248,6 +250,10 @@ def private(event: PrivateEvent) -> bytes:
             return _encode(OrdersFrame(ref=event.ref, orders=views))
         case AllDeleted():
             return _encode(DeletedAll(ref=event.ref, count=event.count))
+        case CancelScheduled():
+            return _encode(
+                CancelAfterSet(ref=event.ref, time=event.time_ms, trigger_time=event.deadline_ms)
+            )
 
 
 def order_found(ref: str | int | None, found: ClientOrder) -> bytes:

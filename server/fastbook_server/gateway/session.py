@@ -84,7 +84,6 @@ class Session:
         users: Users,
         history: HistoryQueue,
         limits: SessionLimits,
-        withdraw_on_close: bool,
         clock: Clock,
     ) -> None:
         self.user_id = ""
@@ -97,7 +96,6 @@ class Session:
         self._history = history
         self._lookups: set[asyncio.Task[None]] = set()
         self._limits = limits
-        self._withdraw_on_close = withdraw_on_close
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._rate = RateLimit(limits.commands_per_second_max, clock)
@@ -248,7 +246,8 @@ class Session:
 
     def _submit(self, command: ExchangeCommand) -> None:
         try:
-            self._matcher.submit(self.user_id, command, withdraw_on_close=self._withdraw_on_close)
+            self._users.announce(self.user_id)
+            self._matcher.submit(self.user_id, command)
         except Unavailable as error:
             self._refuse(command, error.code, error.message, error.retry_after_ms)
 

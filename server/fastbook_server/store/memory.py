@@ -8,7 +8,7 @@ be told to fail commits and to hold them back.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import assert_never
 
 import msgspec
@@ -16,6 +16,7 @@ import msgspec
 from fastbook_server.store import (
     CLIENT_ORDERS_KEPT_MS,
     Batch,
+    CancelRule,
     ClientOrder,
     FillSpan,
     OpenOrder,
@@ -25,14 +26,16 @@ from fastbook_server.store import (
     StoreFenced,
     StoreRefused,
 )
+from fastbook_server.store.delisting import cancel_all, check_left_out
 from fastbook_server.values.candles import Candle, CandleSeries
 from fastbook_server.values.events import (
+    CancelRuleChanged,
     Order,
     OrderAccepted,
     OrderCancelled,
     OrderFilled,
     OrderRested,
-    PublicEvent,
+    StoredEvent,
     Traded,
 )
 from fastbook_server.values.instruments import Instrument, InstrumentSpec
@@ -49,11 +52,12 @@ class MemoryDatabase:
         self.token_key = token_key
         self.instruments: dict[str, Instrument] = {}
         self.seqs: dict[str, int] = {}
-        self.events: list[PublicEvent] = []
+        self.events: list[StoredEvent] = []
         self.open_orders: dict[str, OpenOrder] = {}
         self.client_orders: dict[tuple[str, str], ClientOrder] = {}
         self.trades: dict[str, list[Traded]] = {}
         self.fill_ids: dict[str, int] = {}
+        self.cancel_rules: dict[str, CancelRule] = {}
 
     def apply(self, batch: Batch) -> None:
         """Apply a batch. It must be the next one: `MemoryStore.commit` checks that."""
@@ -85,6 +89,10 @@ class MemoryDatabase:
                     self.trades.setdefault(event.order.instrument.security, []).append(event)
                     left = event.order.quantity - event.quantity
                     self._remember(event.order, left, event.notional, event.time_ms)
+                case CancelRuleChanged(user_id, after_disconnect_s, deadline_ms):
+                    self.cancel_rules[user_id] = CancelRule(after_disconnect_s, deadline_ms)
+                    if self.cancel_rules[user_id] == CancelRule():
+                        del self.cancel_rules[user_id]
                 case _:
                     assert_never(event)
         self.batch_no = batch.number
@@ -146,21 +154,30 @@ class MemoryStore:
 
     # ---- the protocol -------------------------------------------------------------------------
 
-    async def open(self, specs: Sequence[InstrumentSpec], last_trades: int) -> Recovered:
+    async def open(
+        self,
+        specs: Sequence[InstrumentSpec],
+        last_trades: int,
+        *,
+        delist: Collection[str] = (),
+        now_ms: int = 0,
+    ) -> Recovered:
         """See `Store.open`."""
         data = self.data
+        names = [spec.security for spec in specs]
+        orphans = self._orphans(names, delist)
         instruments = tuple(self._settle(spec) for spec in specs)
         data.epoch += 1
         self._epoch = data.epoch
-        names = [instrument.security for instrument in instruments]
+        if orphans:
+            time_ms = max(data.time_ms, now_ms)
+            data.apply(Batch(data.batch_no + 1, time_ms, cancel_all(orphans, data.seqs, time_ms)))
         cutoff = data.time_ms - CLIENT_ORDERS_KEPT_MS
         open_orders = [o for o in data.open_orders.values() if o.order.instrument.security in names]
         ended = [
             (known.ended_ms, known.order.id, known)
             for known in data.client_orders.values()
-            if known.ended_ms is not None
-            and known.ended_ms >= cutoff
-            and known.order.instrument.security in names
+            if known.ended_ms is not None and known.ended_ms >= cutoff
         ]
         return Recovered(
             epoch=data.epoch,
@@ -173,6 +190,12 @@ class MemoryStore:
             client_orders=tuple(known for *_, known in sorted(ended, key=lambda e: e[:2])),
             last_trades={name: tuple(data.trades.get(name, [])[-last_trades:]) for name in names},
             fill_ids={name: data.fill_ids.get(name, 0) for name in names},
+            unlisted=tuple(
+                msgspec.structs.replace(instrument, status="halted")
+                for name, instrument in data.instruments.items()
+                if name not in names
+            ),
+            cancel_rules=dict(data.cancel_rules),
         )
 
     def prepare(self, batch: Batch) -> object:
@@ -208,6 +231,17 @@ class MemoryStore:
                 f"{data.epoch} and batch {data.batch_no}"
             )
         data.apply(batch)
+
+    def _orphans(self, names: Collection[str], delist: Collection[str]) -> list[OpenOrder]:
+        """Return the open orders of other securities; StoreRefused if `delist` lacks one."""
+        open_orders = self.data.open_orders.values()
+        orphans = [o for o in open_orders if o.order.instrument.security not in names]
+        left: dict[str, tuple[int, str]] = {}
+        for order in (resting.order for resting in orphans):
+            count, oldest = left.get(order.instrument.security, (0, order.id))
+            left[order.instrument.security] = (count + 1, min(oldest, order.id))
+        check_left_out(left, delist)
+        return orphans
 
     def _settle(self, spec: InstrumentSpec) -> Instrument:
         data = self.data

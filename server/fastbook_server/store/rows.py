@@ -15,6 +15,7 @@ import msgspec
 from fastbook_server.store import Batch
 from fastbook_server.values.candles import CandleSeries
 from fastbook_server.values.events import (
+    CancelRuleChanged,
     Order,
     OrderAccepted,
     OrderCancelled,
@@ -58,8 +59,9 @@ class Rows(msgspec.Struct, frozen=True):
     the newest (user_id, client_order_id, order_id, time, ended) of each new client order id,
     ``ended_client_orders`` (user_id, client_order_id, order_id, ended) of earlier ones, ``seqs``
     the first and last seq of each security, ``fill_ids`` its last fill. ``candles`` is what this
-    batch adds to each bucket.
-    Quantities are in lots, notionals in ticks x lots, times in Unix milliseconds.
+    batch adds to each bucket, ``cancel_rules`` the newest (user_id, after_disconnect_s, deadline)
+    of users whose rule changed. Quantities are in lots, notionals in ticks x lots, times in Unix
+    milliseconds.
     """
 
     number: int
@@ -76,6 +78,7 @@ class Rows(msgspec.Struct, frozen=True):
     seqs: dict[str, tuple[int, int]]
     fill_ids: dict[str, int]
     candles: list[CandleRow]
+    cancel_rules: list[tuple[str, int | None, int | None]]
 
     def checkpoints(self, every: int) -> list[str]:
         """Return the securities whose seq passed a multiple of `every` in this batch (0: none)."""
@@ -106,6 +109,8 @@ def net(batch: Batch, *, candles: bool = True) -> Rows:
                 net.cancelled(event)
             case Traded():
                 net.traded(event)
+            case CancelRuleChanged(user_id, after_disconnect_s, deadline_ms):
+                net.cancel_rules[user_id] = (user_id, after_disconnect_s, deadline_ms)
             case _:
                 assert_never(event)
     return Rows(
@@ -125,6 +130,7 @@ def net(batch: Batch, *, candles: bool = True) -> Rows:
         candles=[
             row for security, of_one in net.seconds.items() for row in _candles(security, of_one)
         ],
+        cancel_rules=list(net.cancel_rules.values()),
     )
 
 
@@ -145,6 +151,7 @@ class _Net:
         self.ended_client_orders: list[tuple[str, str, str, int]] = []
         self.seqs: dict[str, tuple[int, int]] = {}
         self.fill_ids: dict[str, int] = {}
+        self.cancel_rules: dict[str, tuple[str, int | None, int | None]] = {}
 
     def accepted(self, event: OrderAccepted) -> None:
         order = event.order

@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from fastbook_server.values.events import Order, PublicEvent, Traded
+from fastbook_server.values.events import Order, StoredEvent, Traded
 from fastbook_server.values.instruments import Instrument
 from fastbook_wire.words import Reason, Role, SideName, Status
 
@@ -41,8 +41,7 @@ class FillSpan(msgspec.Struct, frozen=True, kw_only=True):
     """Which fills of a security are wanted: between two numbers and times, at most ``limit``.
 
     ``since`` and ``before`` are fill ids, both exclusive; ``start_ms`` is inclusive, ``end_ms`` is
-    not.
-    With ``since`` or ``start_ms`` the first ``limit`` are meant, without both the last.
+    not. With ``since`` or ``start_ms`` the first ``limit`` are meant, without both the last.
     """
 
     since: int | None = None
@@ -88,13 +87,22 @@ class ClientOrder(msgspec.Struct, frozen=True, gc=False):
     ended_ms: int | None = None
 
 
+class CancelRule(msgspec.Struct, frozen=True, gc=False):
+    """When a user's orders are cancelled unasked, as in `CancelRuleChanged`."""
+
+    after_disconnect_s: int | None = None
+    deadline_ms: int | None = None
+
+
 class Recovered(msgspec.Struct, frozen=True):
     """All that a server recovers at its start.
 
     ``epoch`` is already raised and claimed for this start. ``open_orders`` are in priority
     order within each price level (by ``seq``). ``client_orders`` are those that ended in the 24 h
     before ``time_ms``, in the order of their ends. ``last_trades`` holds each security's newest
-    trades, oldest first; ``fill_ids`` the number of its last fill.
+    trades, oldest first; ``fill_ids`` the number of its last fill. ``unlisted`` are the instruments
+    that the database knows beside those of the specs; ``cancel_rules`` are by user id, those that
+    cancel something.
     """
 
     epoch: int
@@ -107,14 +115,16 @@ class Recovered(msgspec.Struct, frozen=True):
     client_orders: tuple[ClientOrder, ...]
     last_trades: dict[str, tuple[Traded, ...]]
     fill_ids: dict[str, int]
+    unlisted: tuple[Instrument, ...] = ()
+    cancel_rules: dict[str, CancelRule] = {}
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """What one transaction makes durable: the public events of a run of commands, in order.
+    """What one transaction makes durable: the stored events of a run of commands, in order.
 
     ``number`` is that of the previous batch plus one; ``time_ms`` is the newest stamp.
     """
 
     number: int
     time_ms: int
-    events: tuple[PublicEvent, ...]
+    events: tuple[StoredEvent, ...]
