@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import socket
 from collections import Counter
 from collections.abc import Callable
-from urllib.parse import urlsplit
 
 import msgspec
 from aiohttp import web
@@ -18,6 +16,7 @@ from fastbook_server.gateway import encode
 from fastbook_server.gateway.feeds import Feeds
 from fastbook_server.gateway.http.history_queue import HistoryQueue
 from fastbook_server.gateway.http.refusal import refusal
+from fastbook_server.gateway.origins import Origins
 from fastbook_server.gateway.session import CLOSE_GOING_AWAY, Session, SessionLimits
 from fastbook_server.gateway.users import Users
 from fastbook_server.values.clock import Clock
@@ -73,6 +72,7 @@ class Door:
         self._users = users
         self._history = history
         self._options = options
+        self._origins = Origins(options.host, options.allowed_origins)
         self._clock = clock
         self._sessions: set[Session] = set()
         self._per_address: Counter[str] = Counter()
@@ -185,8 +185,10 @@ class Door:
                 message = f"{name}: expected {' or '.join(expected)}, got {value[:40]!r}"
                 return refusal(400, Code.BAD_FRAME, message)
         origin = request.headers.get("Origin")
-        if origin is not None and not self._is_welcome(origin, request.host):
-            return refusal(403, Code.UNAVAILABLE, f"origin {origin[:80]} is not in allowed_origins")
+        if origin is not None:
+            why = self._origins.why_refused(origin, request.host)
+            if why is not None:
+                return refusal(403, Code.ORIGIN_REFUSED, why)
         if self._stopping:
             return refusal(503, Code.UNAVAILABLE, "the server is stopping")
         if len(self._sessions) >= options.sessions_max:
@@ -199,30 +201,6 @@ class Door:
             message = "expected a WebSocket handshake, got a plain request; /docs tells what to say"
             return refusal(400, Code.BAD_REQUEST, message)
         return None
-
-    def _is_welcome(self, origin: str, host: str) -> bool:
-        """Whether a page of `origin` may connect: our own, or one that the settings allow."""
-        if origin in self._options.allowed_origins:
-            return True
-        try:
-            parts = urlsplit(origin)
-        except ValueError:  # an address with an open bracket
-            return False
-        return parts.netloc == host and self._is_own_name(parts.hostname or "")
-
-    def _is_own_name(self, name: str) -> bool:
-        """Whether a host name is certainly ours: anyone can point a name at our address.
-
-        A page loaded through such a name has the same origin as its Host header claims (DNS
-        rebinding), so a server behind a domain name must have it in its settings.
-        """
-        if name in ("localhost", self._options.host):
-            return True
-        try:
-            ipaddress.ip_address(name)
-        except ValueError:
-            return False
-        return True
 
     # ---- the end ------------------------------------------------------------------------------
 
