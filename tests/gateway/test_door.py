@@ -325,11 +325,3 @@ async def test_a_close_is_said_once(serve, join, raw):
     assert await ann.close_code() == 4001
     ann.frame(8, (4001).to_bytes(2, "big"))
     assert await ann.reader.read() == b""
-
-
-async def test_a_goodbye_is_answered(serve, raw):
-    ann = await raw(await serve(), "/ws?feed=none")
-    await ann.event()
-    ann.frame(8, (1000).to_bytes(2, "big"))
-    assert await ann.close_code() == 1000
-    assert await ann.reader.read() == b""

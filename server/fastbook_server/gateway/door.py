@@ -19,6 +19,7 @@ from fastbook_server.gateway.http.refusal import refusal
 from fastbook_server.gateway.origins import Origins
 from fastbook_server.gateway.session import CLOSE_GOING_AWAY, Session, SessionLimits
 from fastbook_server.gateway.users import Users
+from fastbook_server.gateway.websocket import WebSocket
 from fastbook_server.values.clock import Clock
 from fastbook_server.values.instruments import Instrument, default_security
 from fastbook_wire.words import Code
@@ -112,7 +113,7 @@ class Door:
     async def _serve(
         self, request: web.Request, *, security: str, withdraw_on_close: bool, wants_feed: bool
     ) -> web.StreamResponse:
-        ws = web.WebSocketResponse(
+        ws = WebSocket(
             autoclose=False,  # the session closes,
             autoping=False,  # and answers pings, so that it can count them
             compress=False,
@@ -225,7 +226,7 @@ class Door:
             waiter.cancel()
 
 
-async def _shake_hands(ws: web.WebSocketResponse, request: web.Request) -> asyncio.Transport | None:
+async def _shake_hands(ws: WebSocket, request: web.Request) -> asyncio.Transport | None:
     """Return the transport of an accepted handshake, or None if the peer is gone already."""
     try:
         await ws.prepare(request)

@@ -13,7 +13,8 @@ import logging
 from typing import TYPE_CHECKING
 
 import msgspec
-from aiohttp import WSMsgType, web
+from aiohttp import WSMsgType
+from aiohttp.http_websocket import WebSocketError
 
 from fastbook_server import metrics
 from fastbook_server.channels.order_channel import OVERLOADED_RETRY_MS, Matcher, Unavailable
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from fastbook_server.gateway.feeds import Feeds
     from fastbook_server.gateway.snapshots import Opening
     from fastbook_server.gateway.users import Users
+    from fastbook_server.gateway.websocket import WebSocket
     from fastbook_server.values.clock import Cancellable, Clock
 
 log = logging.getLogger(__name__)
@@ -74,7 +76,7 @@ class Session:
 
     def __init__(
         self,
-        ws: web.WebSocketResponse,
+        ws: WebSocket,
         transport: asyncio.Transport,
         *,
         security: str,
@@ -144,7 +146,7 @@ class Session:
         elif data:
             self._transport.write(data)
 
-    def close(self, code: int, reason: str) -> None:
+    def close(self, code: int | None, reason: str = "") -> None:
         """Send what is queued, then close; a peer that does not answer is cut off."""
         if self._closing:
             return
@@ -182,12 +184,23 @@ class Session:
             elif kind is WSMsgType.BINARY:
                 self.close(CLOSE_UNSUPPORTED_DATA, "expected text frames, got a binary one")
             elif kind is not WSMsgType.PONG:
-                if self._closing:  # the peer has answered our close: aiohttp must not send another
-                    self._transport.close()
+                self._answer_end(message.data)
                 return
             handled += 1
             if handled % FRAMES_PER_TURN == 0:
                 await asyncio.sleep(0)
+
+    def _answer_end(self, end: object) -> None:
+        """Close for good: `end` is the code of the peer's close frame, or the peer's error."""
+        if isinstance(end, WebSocketError):
+            self.close(end.code, str(end))
+        elif isinstance(end, int):
+            code = end or None  # aiohttp's word for a close frame without a code is 0
+            if code is None or websocket_frames.may_close_with(code):
+                self.close(code)
+            else:
+                self.close(websocket_frames.PROTOCOL_ERROR, f"close code {code} is not allowed")
+        self._transport.close()
 
     def ended(self) -> None:
         """Release everything after the connection has ended."""
