@@ -51,6 +51,7 @@ CLOSE_UNSUPPORTED_DATA = 1003
 CLOSE_INVALID_TEXT = 1007
 CLOSE_RESUMED_ELSEWHERE = 4001
 CLOSE_SLOW_READER = 4008
+CLOSE_TOO_MANY_REFUSALS = 4029
 
 FRAMES_PER_TURN = 128
 """Frames of any kind that one connection may have handled before the others get their turn."""
@@ -66,6 +67,7 @@ class SessionLimits(msgspec.Struct, frozen=True, kw_only=True):
     """The bounds of one connection; the configuration describes each."""
 
     commands_per_second_max: int
+    refusals_per_second_max: int
     subscriptions_max: int
     outbox_bytes_soft: int
     outbox_bytes_max: int
@@ -102,6 +104,7 @@ class Session:
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._rate = RateLimit(limits.commands_per_second_max, clock)
+        self._refusals = RateLimit(limits.refusals_per_second_max, clock)
         self._subscriptions: set[tuple[str, Channel]] = set()
         self._outbox: list[bytes] = []
         self._flushing = False
@@ -179,16 +182,23 @@ class Session:
                     await self._handle(message.data)
                 while self._matcher.congested and not self._closing:
                     await self._matcher.progress()
-            elif kind is WSMsgType.PING:
-                self.send(websocket_frames.pong(message.data))
+            elif kind is WSMsgType.PING or kind is WSMsgType.PONG:
+                self._handle_control(kind, message.data)
             elif kind is WSMsgType.BINARY:
                 self.close(CLOSE_UNSUPPORTED_DATA, "expected text frames, got a binary one")
-            elif kind is not WSMsgType.PONG:
+            else:
                 self._answer_end(message.data)
                 return
             handled += 1
             if handled % FRAMES_PER_TURN == 0:
                 await asyncio.sleep(0)
+
+    def _handle_control(self, kind: WSMsgType, payload: bytes) -> None:
+        """Answer a ping, also beyond the rate: the peer would take us for dead."""
+        if kind is WSMsgType.PING:
+            self.send(websocket_frames.pong(payload))
+        if self._rate.take():
+            self._count_refusal()
 
     def _answer_end(self, end: object) -> None:
         """Close for good: `end` is the code of the peer's close frame, or the peer's error."""
@@ -235,16 +245,16 @@ class Session:
             except UnicodeDecodeError:
                 self.close(CLOSE_INVALID_TEXT, "expected UTF-8 text")
                 return
-        try:
-            command = decode.decode(data)
-        except ProtocolError as error:
-            self._refuse(error, error.code, error.message)
-            return
+        command = _decoded(data)
         wait_ms = self._rate.take()
         if wait_ms:
             limit = self._limits.commands_per_second_max
             message = f"commands_per_second_max {limit} reached"
             self._refuse(command, Code.RATE_LIMITED, message, wait_ms)
+            self._count_refusal()
+        elif isinstance(command, ProtocolError):
+            self._refuse(command, command.code, command.message)
+            self._count_refusal()
         elif isinstance(command, Ping):
             self.send(websocket_frames.text(encode.pong(command.ref, self._clock.now_ms())))
         elif isinstance(command, Subscribe):
@@ -255,6 +265,12 @@ class Session:
             if isinstance(command, Add) and command.order.security is None:
                 command.order.security = self.security
             self._submit(command)
+
+    def _count_refusal(self) -> None:
+        """Close if the peer goes on sending what is no command, or more than its rate allows."""
+        if self._refusals.take():
+            limit = self._limits.refusals_per_second_max
+            self.close(CLOSE_TOO_MANY_REFUSALS, f"refusals_per_second_max {limit} reached")
 
     def _submit(self, command: ExchangeCommand) -> None:
         try:
@@ -352,3 +368,10 @@ class Session:
         metrics.REFUSED.labels(code).inc()
         payload = encode.refusal(ref, code, message, of_order=of_order, retry_after_ms=retry_ms)
         self.send(websocket_frames.text(payload))
+
+
+def _decoded(data: bytes) -> Command | ProtocolError:
+    try:
+        return decode.decode(data)
+    except ProtocolError as error:
+        return error
