@@ -98,6 +98,10 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     commands_per_second_max: Annotated[
         Count, _about("Commands per second on one connection; beyond: rate_limited.")
     ] = 100_000
+    cancels_per_second_reserve: Annotated[
+        Count,
+        _about("Cancels per second on one connection that are taken even beyond that rate."),
+    ] = 1_000
     refusals_per_second_max: Annotated[
         Count,
         _about(

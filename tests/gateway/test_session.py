@@ -207,6 +207,7 @@ class Everything:
 def session_on(ws: FloodedSocket) -> tuple[Session, Everything]:
     limits = SessionLimits(
         commands_per_second_max=10**9,
+        cancels_per_second_reserve=1,
         refusals_per_second_max=10**9,
         subscriptions_max=1,
         outbox_bytes_soft=10**9,

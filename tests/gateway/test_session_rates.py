@@ -12,15 +12,15 @@ MALFORMED = b"{"
 
 
 async def test_more_commands_than_the_rate_are_refused_each_in_its_own_shape(serve, join):
-    server = await serve(commands_per_second_max=4)
+    server = await serve(commands_per_second_max=4, cancels_per_second_reserve=1)
     server.gateway.door._clock = FakeClock()
     ann, bob = await join(server, feed="none"), await join(server, feed="none")
     commands = [{"op": "ping", "ref": n} for n in range(3)]
     commands += [
         order("bid", 10, 1, 3),
-        {"op": "delete", "ref": 4, "id": "x"},
+        {"op": "order", "ref": 4, "id": "x"},
         {"op": "orders", "ref": 5},
-        {"op": "deleteAll", "ref": 6},
+        {"op": "unsubscribe", "ref": 6, "security": "COIN"},
         {"op": "subscribe", "ref": 7, "security": "COIN"},
         {"op": "ping", "ref": 8},
     ]
@@ -37,6 +37,26 @@ async def test_more_commands_than_the_rate_are_refused_each_in_its_own_shape(ser
     assert {f["retryAfterMs"] for f in frames[4:]} == {251}
     assert all("commands_per_second_max 4" in f["message"] for f in frames[4:])
     assert (await bob.ask(order("bid", 10, 1, "1")))["order"]["id"], "the limit is each one's own"
+
+
+async def test_who_has_used_up_the_rate_can_still_cancel(serve, join):
+    server = await serve(commands_per_second_max=4, cancels_per_second_reserve=2)
+    clock = FakeClock()
+    server.gateway.door._clock = clock
+    ann = await join(server, feed="none")
+    for ref in range(6):
+        await ann.send(order("bid", 10, 1, ref))
+    frames = sorted(await ann.take(6), key=lambda frame: frame["ref"])
+    assert [f.get("code") for f in frames] == [None] * 4 + ["rate_limited"] * 2
+    deleted = await ann.ask({"op": "delete", "ref": "7", "id": frames[0]["order"]["id"]})
+    all_deleted = await ann.ask({"op": "deleteAll", "ref": "8"})
+    assert (deleted["status"], all_deleted["count"]) == ("cancelled", 3)
+    refused = await ann.ask({"op": "delete", "ref": "9", "id": "x"})
+    assert (refused["code"], refused["retryAfterMs"]) == ("rate_limited", 251)
+    clock.advance(0.5)
+    for ref in range(2):
+        assert (await ann.ask(order("bid", 10, 1, ref)))["status"] == "open"
+    assert (await ann.ask({"op": "deleteAll", "ref": "10"}))["count"] == 2, "from the reserve"
 
 
 async def test_frames_of_every_kind_cost_their_sender_a_command(serve, raw):

@@ -28,6 +28,7 @@ from fastbook_wire.commands import (
     Add,
     Command,
     Delete,
+    DeleteAll,
     ExchangeCommand,
     GetOrder,
     Orders,
@@ -67,6 +68,7 @@ class SessionLimits(msgspec.Struct, frozen=True, kw_only=True):
     """The bounds of one connection; the configuration describes each."""
 
     commands_per_second_max: int
+    cancels_per_second_reserve: int
     refusals_per_second_max: int
     subscriptions_max: int
     outbox_bytes_soft: int
@@ -104,6 +106,7 @@ class Session:
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._rate = RateLimit(limits.commands_per_second_max, clock)
+        self._cancel_reserve = RateLimit(limits.cancels_per_second_reserve, clock)
         self._refusals = RateLimit(limits.refusals_per_second_max, clock)
         self._subscriptions: set[tuple[str, Channel]] = set()
         self._outbox: list[bytes] = []
@@ -247,6 +250,8 @@ class Session:
                 return
         command = _decoded(data)
         wait_ms = self._rate.take()
+        if wait_ms and isinstance(command, Delete | DeleteAll):  # who is over it may still get out
+            wait_ms = min(wait_ms, self._cancel_reserve.take())
         if wait_ms:
             limit = self._limits.commands_per_second_max
             message = f"commands_per_second_max {limit} reached"
