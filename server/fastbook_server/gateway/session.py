@@ -1,9 +1,8 @@
 """One connection: its frames in, its frames out, its limits, and no rule of trading.
 
-Reading: frames are handled as they arrive, ``FRAMES_PER_TURN`` at a time, and each command is
-matched before the next is decoded. Writing: frames are collected and written once per turn of the
-event loop; a reader that does not keep up loses states (books and the like) first, then the
-connection.
+Frames are handled as they arrive, ``FRAMES_PER_TURN`` at a time, and each command is matched before
+the next is decoded. A reader that does not keep up loses states (books and the like) first, then
+the connection.
 """
 
 from __future__ import annotations
@@ -21,7 +20,9 @@ from fastbook_server.channels.order_channel import OVERLOADED_RETRY_MS, Matcher,
 from fastbook_server.gateway import decode, encode, websocket_frames
 from fastbook_server.gateway.decode import ProtocolError
 from fastbook_server.gateway.http.history_queue import HistoryOverloaded, HistoryQueue
+from fastbook_server.gateway.outbox import Outbox
 from fastbook_server.gateway.rate_limit import RateLimit
+from fastbook_server.gateway.websocket_frames import PROTOCOL_ERROR
 from fastbook_server.store import StoreError
 from fastbook_server.values.events import CommandRefused
 from fastbook_wire.commands import (
@@ -59,6 +60,9 @@ FRAMES_PER_TURN = 128
 
 CLOSE_TIMEOUT_S = 5.0
 """Time for the peer to answer a close, before the connection is cut."""
+
+SLOW_CLOSE_TIMEOUT_S = 30.0
+"""The same for a peer that was closed because it does not read: it may yet come back to it."""
 
 READ_CHECK_S = 0.005
 """Interval at which a connection is checked while it has yet to read what it asked for."""
@@ -104,13 +108,17 @@ class Session:
         self._limits = limits
         self._withdraw_on_close = withdraw_on_close
         self._clock = clock
-        self._loop = asyncio.get_running_loop()
         self._rate = RateLimit(limits.commands_per_second_max, clock)
         self._cancel_reserve = RateLimit(limits.cancels_per_second_reserve, clock)
         self._refusals = RateLimit(limits.refusals_per_second_max, clock)
         self._subscriptions: set[tuple[str, Channel]] = set()
-        self._outbox: list[bytes] = []
-        self._flushing = False
+        self._outbox = Outbox(
+            transport,
+            ws.drained,
+            clock,
+            bytes_max=limits.outbox_bytes_max,
+            on_overflow=self._overflow,
+        )
         self._closing = False
         self._abort: Cancellable | None = None
 
@@ -118,50 +126,34 @@ class Session:
 
     def send(self, frame: bytes) -> None:
         """Queue a prebuilt frame; all frames of one turn of the loop leave in one write."""
-        if self._closing:
-            return
-        self._outbox.append(frame)
-        if not self._flushing:
-            self._flushing = True
-            self._loop.call_soon(self._flush)
+        if not self._closing:
+            self._outbox.put(frame)
 
     def send_state(self, frame: bytes) -> bool:
         """Queue a state unless the reader is behind; return False if it must be offered again."""
-        if self._transport.get_write_buffer_size() > self._limits.outbox_bytes_soft:
+        if self._outbox.backlog_bytes > self._limits.outbox_bytes_soft:
             return self._closing
         self.send(frame)
         return True
 
-    def _flush(self) -> None:
-        self._flushing = False
-        if self._closing:
-            return
-        # Only what earlier turns left unsent counts: one large opening does not make a reader slow.
-        if self._transport.get_write_buffer_size() > self._limits.outbox_bytes_max:
-            metrics.SLOW_READERS.inc()
-            log.info("%s reads too slowly: outbox_bytes_max reached", self.user_id)
-            self.close(CLOSE_SLOW_READER, "too slow: outbox_bytes_max reached")
-        else:
-            self._write_outbox()
+    def _overflow(self) -> None:
+        metrics.SLOW_READERS.inc()
+        log.info("%s reads too slowly: outbox_bytes_max reached", self.user_id)
+        self._outbox.drop()
+        self._say_close(CLOSE_SLOW_READER, "too slow: outbox_bytes_max reached", at_once=True)
 
-    def _write_outbox(self) -> None:
-        data = b"".join(self._outbox)
-        self._outbox.clear()
-        if self._transport.is_closing():
-            self._closing = True
-        elif data:
-            self._transport.write(data)
-
-    def close(self, code: int | None, reason: str = "") -> None:
+    def close(self, code: int, reason: str) -> None:
         """Send what is queued, then close; a peer that does not answer is cut off."""
+        self._say_close(code, reason)
+
+    def _say_close(self, code: int | None, reason: str = "", *, at_once: bool = False) -> None:
         if self._closing:
-            return
-        self._write_outbox()
-        if self._closing:  # the peer has closed first
             return
         self._closing = True
-        self._transport.write(websocket_frames.close(code, reason))
-        self._abort = self._clock.call_later(CLOSE_TIMEOUT_S, self._transport.abort)
+        if not self._transport.is_closing():  # else the peer has closed first
+            self._outbox.put_last(websocket_frames.close(code, reason), at_once=at_once)
+            timeout_s = SLOW_CLOSE_TIMEOUT_S if code == CLOSE_SLOW_READER else CLOSE_TIMEOUT_S
+            self._abort = self._clock.call_later(timeout_s, self._transport.abort)
 
     def cut_off(self) -> None:
         """Cut the connection: the peer has not answered a close in time."""
@@ -206,18 +198,19 @@ class Session:
     def _answer_end(self, end: object) -> None:
         """Close for good: `end` is the code of the peer's close frame, or the peer's error."""
         if isinstance(end, WebSocketError):
-            self.close(end.code, str(end))
+            self._say_close(end.code, str(end), at_once=True)
         elif isinstance(end, int):
             code = end or None  # aiohttp's word for a close frame without a code is 0
-            if code is None or websocket_frames.may_close_with(code):
-                self.close(code)
-            else:
-                self.close(websocket_frames.PROTOCOL_ERROR, f"close code {code} is not allowed")
+            reason = ""
+            if code is not None and not websocket_frames.may_close_with(code):
+                code, reason = PROTOCOL_ERROR, f"close code {code} is not allowed"
+            self._say_close(code, reason, at_once=True)
         self._transport.close()
 
     def ended(self) -> None:
         """Release everything after the connection has ended."""
         self._closing = True
+        self._outbox.stop()
         if self._abort is not None:
             self._abort.cancel()
         for lookup in self._lookups:
@@ -328,8 +321,7 @@ class Session:
         bytes never exceed one opening by much.
         """
         while not (self._closing or self._transport.is_closing()):
-            unsent = self._transport.get_write_buffer_size() + sum(map(len, self._outbox))
-            if unsent <= self._limits.outbox_bytes_soft:
+            if self._outbox.unsent_bytes <= self._limits.outbox_bytes_soft:
                 return
             await asyncio.sleep(READ_CHECK_S)
 

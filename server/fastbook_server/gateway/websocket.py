@@ -46,6 +46,15 @@ class WebSocket(web.WebSocketResponse[Literal[False]]):
         checked = connection._payload_parser = FrameCheck(self._parser, self._reader)
         checked.feed_data(early)
 
+    async def drained(self) -> None:
+        """Wait until the transport has sent most of what it was given.
+
+        Raises:
+            ConnectionError: the connection was lost meanwhile.
+        """
+        assert self._payload_writer is not None, "prepared"
+        await self._payload_writer.drain()
+
     async def close(self, **_said: object) -> bool:
         """Send no close frame and wait for none, wherever aiohttp would; return False."""
         self._set_closed()
