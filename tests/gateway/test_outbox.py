@@ -158,6 +158,46 @@ async def test_a_burst_that_is_not_read_overflows_in_the_end(stage):
     assert seconds == 5, "one of grace, and four in which the bound itself is used up"
 
 
+async def test_frames_for_later_are_built_as_they_are_read_and_nothing_overtakes_them(stage):
+    built = []
+
+    def frames():
+        for n in range(10):
+            built.append(n)
+            yield bytes([n]) * WRITE_BYTES_MAX
+
+    stage.outbox.put(b"before")
+    stage.outbox.put_later(frames(), 10 * WRITE_BYTES_MAX + 77)
+    stage.outbox.put(b"after")
+    assert (await stage.pipe.read())[:6] == b"before"
+    assert len(built) < 4
+    assert stage.outbox.backlog_bytes > 6 * WRITE_BYTES_MAX
+    read = b""
+    while piece := await stage.pipe.read():
+        read += piece
+    assert (built, read[-6:]) == (list(range(10)), b"\x09after")
+    assert stage.outbox.unsent_bytes == 0
+
+
+@pytest.mark.parametrize("said", [0.0, 0.5, 2.0])
+async def test_the_size_of_frames_for_later_need_not_be_exact(stage, said):
+    sizes = [30_000] * 10
+    stage.outbox.put_later((b"x" * size for size in sizes), int(said * sum(sizes)))
+    read = 0
+    while piece := await stage.pipe.read():
+        read += len(piece)
+    assert (read, stage.outbox.unsent_bytes) == (sum(sizes), 0)
+
+
+async def test_what_was_asked_for_leaves_time_to_read_it_whatever_was_there_before(stage):
+    for _ in range(3):
+        stage.outbox.put_later(iter([b"x" * 5 * MB]), 5 * MB)
+        await settle()
+        stage.outbox.put(b"y")
+        await settle()
+    assert stage.overflows == 0
+
+
 @pytest.mark.parametrize("attribute", ["lost", "closing"])
 async def test_nothing_is_written_to_a_connection_that_is_gone(stage, attribute):
     for _ in range(3):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 
 from fastbook_server.values.clock import Timers
 
@@ -18,6 +18,23 @@ WRITE_BYTES_MAX = 65_536
 BURST_GRACE_S = 1.0
 BURST_BYTES_PER_S = 1_048_576
 """At least how fast a burst must be read, from so long after it on."""
+
+
+class _Later:
+    """Frames that are built when they are sent, and about the size of those that are left."""
+
+    __slots__ = ("_frames", "_size_left")
+
+    def __init__(self, frames: Iterator[bytes], size: int) -> None:
+        self._frames = frames
+        self._size_left = size
+
+    def take(self) -> tuple[bytes | None, int]:
+        """Return the next frame, None after the last, and by how much the size has shrunk."""
+        frame = next(self._frames, None)
+        freed = self._size_left if frame is None else min(len(frame), self._size_left)
+        self._size_left -= freed
+        return frame, freed
 
 
 class Outbox:
@@ -44,7 +61,7 @@ class Outbox:
         self._on_overflow = on_overflow
         self._loop = asyncio.get_running_loop()
         self._fresh: list[bytes] = []  # of this turn
-        self._held: deque[bytes] = deque()  # of earlier turns
+        self._held: deque[bytes | _Later] = deque()  # of earlier turns
         self._held_bytes = 0
         self._flushing = False
         self._pump: asyncio.Task[None] | None = None
@@ -67,6 +84,16 @@ class Outbox:
         if not self._flushing:
             self._flushing = True
             self._loop.call_soon(self._flush)
+
+    def put_later(self, frames: Iterator[bytes], size: int) -> None:
+        """Queue frames that are built one by one as the reader takes them.
+
+        They are a burst of about `size` bytes; whoever asked for them may take the time to read.
+        """
+        self._burst_bytes, self._burst_s = size + int(self._burst_left()), self._timers.time()
+        self._hold()
+        self._held.append(_Later(frames, size))
+        self._held_bytes += size
 
     def put_last(self, frame: bytes, *, at_once: bool) -> None:
         """Send `frame` after all others; if `at_once`, drop those that wait for the reader."""
@@ -139,10 +166,16 @@ class Outbox:
         self._held_bytes = 0
 
     def _next_frames(self) -> list[bytes]:
-        frames, size = [], 0
+        frames: list[bytes] = []
+        size = 0
         while self._held and size < WRITE_BYTES_MAX:
-            frame = self._held.popleft()
+            first = self._held.popleft()
+            frame, freed = (first, len(first)) if isinstance(first, bytes) else first.take()
+            self._held_bytes -= freed
+            if frame is None:
+                continue
+            if frame is not first:
+                self._held.appendleft(first)
             frames.append(frame)
             size += len(frame)
-        self._held_bytes -= size
         return frames

@@ -40,6 +40,8 @@ from fastbook_wire.commands import (
 from fastbook_wire.words import Channel, Code
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from fastbook_server.gateway.feeds import Feeds
     from fastbook_server.gateway.snapshots import Opening
     from fastbook_server.gateway.users import Users
@@ -128,6 +130,11 @@ class Session:
         """Queue a prebuilt frame; all frames of one turn of the loop leave in one write."""
         if not self._closing:
             self._outbox.put(frame)
+
+    def send_later(self, frames: Iterator[bytes], size: int) -> None:
+        """Queue frames that are built as they are read; `size` is about their bytes."""
+        if not self._closing:
+            self._outbox.put_later(frames, size)
 
     def send_state(self, frame: bytes) -> bool:
         """Queue a state unless the reader is behind; return False if it must be offered again."""
@@ -259,6 +266,9 @@ class Session:
             await self._subscribe(command)
         elif isinstance(command, Unsubscribe):
             self._unsubscribe(command)
+        elif isinstance(command, Orders):
+            await self._until_read()  # the list before: each may be large
+            self._submit(command)
         else:
             if isinstance(command, Add) and command.order.security is None:
                 command.order.security = self.security
