@@ -189,6 +189,8 @@ def gateway_settings(config: Config) -> GatewaySettings:
         door=DoorOptions(
             limits=SessionLimits(
                 commands_per_second_max=config.commands_per_second_max,
+                cancels_per_second_reserve=config.cancels_per_second_reserve,
+                refusals_per_second_max=config.refusals_per_second_max,
                 subscriptions_max=config.subscriptions_max,
                 outbox_bytes_soft=config.outbox_bytes_soft,
                 outbox_bytes_max=config.outbox_bytes_max,

@@ -105,6 +105,17 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     commands_per_second_max: Annotated[
         Count, _about("Commands per second on one connection; beyond: rate_limited.")
     ] = 100_000
+    cancels_per_second_reserve: Annotated[
+        Count,
+        _about("Cancels per second on one connection that are taken even beyond that rate."),
+    ] = 1_000
+    refusals_per_second_max: Annotated[
+        Count,
+        _about(
+            "Frames per second on one connection that are refused because they are no command, or "
+            "one too many; beyond: closed with 4029."
+        ),
+    ] = 1_000
     open_orders_max: Annotated[
         Count, _about("Open orders of one user; beyond: too_many_orders.")
     ] = 200_000

@@ -298,10 +298,15 @@ class OrderFrame(Frame, tag="order", kw_only=True):
 
 
 class OrdersFrame(Frame, tag="orders", kw_only=True):
-    """All open orders of the user, oldest first."""
+    """All open orders of the user as of one moment, oldest first, in pages.
+
+    ``more`` is true in all pages but the last; they follow one another, and what happened after
+    that moment follows them.
+    """
 
     ref: Ref = None
     orders: tuple[OrderView, ...]
+    more: bool = False
 
 
 class OwnFills(Frame, tag="ownFills", kw_only=True):

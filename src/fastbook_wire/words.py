@@ -78,6 +78,7 @@ class Code(StrEnum):
     BAD_FRAME = "bad_frame"
     BAD_REQUEST = "bad_request"
     NOT_FOUND = "not_found"
+    ORIGIN_REFUSED = "origin_refused"
     UNKNOWN_OP = "unknown_op"
     INVALID_PRICE = "invalid_price"
     INVALID_AMOUNT = "invalid_amount"

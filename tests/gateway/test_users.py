@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 from fakes import T0, FakeClock, FakeReader
 from hall import batch_of
-from trading import Floor, bid, cancel_after, market, orders
+from trading import Floor, bid, cancel_after, delete_all, market, orders
 from trading import recovered as market_of
 
 from fastbook_server.channels.order_channel import Connected, Forget, Unavailable, Withdraw
 from fastbook_server.gateway.dead_man_switches import DeadManSwitches
+from fastbook_server.gateway.encode import ORDER_BYTES
 from fastbook_server.gateway.open_order_counts import OpenOrderCounts
 from fastbook_server.gateway.users import TokenMaker, Users
 from fastbook_server.values.events import OrderRested
@@ -400,6 +401,25 @@ def test_private_events_reach_their_user_alone():
         ("orders", "3", None),
         ("order", "5", "rejected"),
     ]
+
+
+def test_many_orders_are_reported_as_they_are_read():
+    lobby = Lobby()
+    ann, ann_id, _ = lobby.connect()
+    floor = Floor()
+    for n in range(1, 502):
+        lobby.users.on_batch(batch_of(floor.do(ann_id, bid(n, 1)), T0))
+    ann.take()
+    events = [*floor.do(ann_id, orders("1")), *floor.do(ann_id, delete_all("2"))]
+    events += floor.do(ann_id, orders("3"))
+    lobby.users.on_batch(batch_of(events, T0))
+    frames = ann.take()
+    assert [(f.get("ref"), len(f["orders"])) for f in frames if f["event"] == "orders"] == [
+        *(("1", 500), ("1", 1), ("3", 0))
+    ]
+    assert (frames[2]["ref"], frames[2]["count"]) == ("2", 501)
+    assert [f["order"]["price"] for f in frames[3:-1]] == list(range(1, 502))
+    assert ann.later == [501 * ORDER_BYTES] * 2
 
 
 def test_nothing_happens_to_anybody_after_the_stop():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -93,12 +93,19 @@ class FakeReader:
 
     def __init__(self) -> None:
         self.frames: list[Any] = []
+        self.later: list[int] = []
         self.behind = False
         self.was_replaced = False
 
     def send(self, frame: bytes) -> None:
         """Take frames."""
         self.frames += unframed(frame)
+
+    def send_later(self, frames: Iterator[bytes], size: int) -> None:
+        """Take frames as if they were read at once."""
+        self.later.append(size)
+        for frame in frames:
+            self.send(frame)
 
     def send_state(self, frame: bytes) -> bool:
         """Take a state unless it is behind."""

@@ -111,8 +111,9 @@ class Peer:
         for _ in range(2):
             ref = f"sync-{next(self._syncs)}"
             await self.send({"op": "orders", "ref": ref})
-            while (frame := await self.next()).get("ref") != ref:
-                frames.append(frame)
+            while (frame := await self.next()).get("ref") != ref or frame.get("more"):
+                if frame.get("ref") != ref:
+                    frames.append(frame)
         return frames
 
     async def ask(self, command: Frame) -> Frame:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import re
 import socket
 from collections import Counter
 from collections.abc import Callable
-from urllib.parse import urlsplit
 
 import msgspec
 from aiohttp import web
@@ -19,8 +17,10 @@ from fastbook_server.gateway import encode
 from fastbook_server.gateway.feeds import Feeds
 from fastbook_server.gateway.http.history_queue import HistoryQueue
 from fastbook_server.gateway.http.refusal import refusal
+from fastbook_server.gateway.origins import Origins
 from fastbook_server.gateway.session import CLOSE_GOING_AWAY, Session, SessionLimits
 from fastbook_server.gateway.users import Users
+from fastbook_server.gateway.websocket import WebSocket
 from fastbook_server.values.clock import Clock
 from fastbook_server.values.instruments import Instrument, default_security
 from fastbook_wire.words import CANCEL_ON_DISCONNECT_S_MAX, Code
@@ -73,6 +73,7 @@ class Door:
         self._users = users
         self._history = history
         self._options = options
+        self._origins = Origins(options.host, options.allowed_origins)
         self._clock = clock
         self._sessions: set[Session] = set()
         self._per_address: Counter[str] = Counter()
@@ -116,7 +117,7 @@ class Door:
         cancel_on_disconnect_s: int | None,
         wants_feed: bool,
     ) -> web.StreamResponse:
-        ws = web.WebSocketResponse(
+        ws = WebSocket(
             autoclose=False,  # the session closes,
             autoping=False,  # and answers pings, so that it can count them
             compress=False,
@@ -192,8 +193,10 @@ class Door:
         except ValueError as error:
             return refusal(400, Code.BAD_FRAME, f"cancelOnDisconnect: {error}")
         origin = request.headers.get("Origin")
-        if origin is not None and not self._is_welcome(origin, request.host):
-            return refusal(403, Code.UNAVAILABLE, f"origin {origin[:80]} is not in allowed_origins")
+        if origin is not None:
+            why = self._origins.why_refused(origin, request.host)
+            if why is not None:
+                return refusal(403, Code.ORIGIN_REFUSED, why)
         if self._stopping:
             return refusal(503, Code.UNAVAILABLE, "the server is stopping")
         if len(self._sessions) >= options.sessions_max:
@@ -206,30 +209,6 @@ class Door:
             message = "expected a WebSocket handshake, got a plain request; /docs tells what to say"
             return refusal(400, Code.BAD_REQUEST, message)
         return None
-
-    def _is_welcome(self, origin: str, host: str) -> bool:
-        """Whether a page of `origin` may connect: our own, or one that the settings allow."""
-        if origin in self._options.allowed_origins:
-            return True
-        try:
-            parts = urlsplit(origin)
-        except ValueError:  # an address with an open bracket
-            return False
-        return parts.netloc == host and self._is_own_name(parts.hostname or "")
-
-    def _is_own_name(self, name: str) -> bool:
-        """Whether a host name is certainly ours: anyone can point a name at our address.
-
-        A page loaded through such a name has the same origin as its Host header claims (DNS
-        rebinding), so a server behind a domain name must have it in its settings.
-        """
-        if name in ("localhost", self._options.host):
-            return True
-        try:
-            ipaddress.ip_address(name)
-        except ValueError:
-            return False
-        return True
 
     # ---- the end ------------------------------------------------------------------------------
 
@@ -273,7 +252,7 @@ def _seconds(text: str) -> int | None:
     )
 
 
-async def _shake_hands(ws: web.WebSocketResponse, request: web.Request) -> asyncio.Transport | None:
+async def _shake_hands(ws: WebSocket, request: web.Request) -> asyncio.Transport | None:
     """Return the transport of an accepted handshake, or None if the peer is gone already."""
     try:
         await ws.prepare(request)

@@ -6,7 +6,7 @@ of one frame; a frame for many clients is encoded once and shared.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 from msgspec import Raw
@@ -20,7 +20,6 @@ from fastbook_server.values.events import (
     Order,
     OrderReport,
     OrdersListed,
-    PrivateEvent,
     Traded,
 )
 from fastbook_server.values.instruments import Instrument
@@ -72,6 +71,12 @@ class _AggOrderBook(Frame, tag="aggOrderBook", kw_only=True):
     time: int
     agg_order_book: BookRowsJson
 
+
+ORDERS_PER_FRAME = 500
+"""Orders in a page of a list: one takes a few milliseconds to encode, and far less than 1 MB."""
+
+ORDER_BYTES = 250
+"""About how large an order is on the wire."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -230,8 +235,10 @@ def ticker(view: TickerView) -> bytes:
     return _encode(Ticker(**msgspec.structs.asdict(view)))
 
 
-def private(event: PrivateEvent) -> bytes:
-    """Return the frame of a reply or a report."""
+def private(
+    event: OrderReport | FillReport | CommandRefused | AllDeleted | CancelScheduled,
+) -> bytes:
+    """Return the frame of a reply or a report; for a list of orders see `orders`."""
     match event:
         case OrderReport():
             return _encode(_report(event))
@@ -245,15 +252,21 @@ def private(event: PrivateEvent) -> bytes:
                 of_order=event.of_order,
                 retry_after_ms=event.retry_after_ms,
             )
-        case OrdersListed():
-            views = tuple(map(_reported, event.reports))
-            return _encode(OrdersFrame(ref=event.ref, orders=views))
         case AllDeleted():
             return _encode(DeletedAll(ref=event.ref, count=event.count))
         case CancelScheduled():
             return _encode(
                 CancelAfterSet(ref=event.ref, time=event.time_ms, trigger_time=event.deadline_ms)
             )
+
+
+def orders(listed: OrdersListed) -> Iterator[bytes]:
+    """Return the pages of a list, each encoded when it is asked for."""
+    count = len(listed.reports)
+    for start in range(0, max(count, 1), ORDERS_PER_FRAME):
+        end = start + ORDERS_PER_FRAME
+        views = tuple(map(_reported, listed.reports[start:end]))
+        yield _encode(OrdersFrame(ref=listed.ref, orders=views, more=end < count))
 
 
 def order_found(ref: str | int | None, found: ClientOrder) -> bytes:

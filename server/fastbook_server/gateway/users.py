@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import itertools
 import logging
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple, Protocol
 
 from fastbook_server import metrics
@@ -23,7 +24,7 @@ from fastbook_server.gateway import encode, websocket_frames
 from fastbook_server.gateway.dead_man_switches import DeadManSwitches
 from fastbook_server.gateway.open_order_counts import OpenOrderCounts
 from fastbook_server.values.clock import Cancellable, Timers
-from fastbook_server.values.events import CommandRefused
+from fastbook_server.values.events import AllDeleted, CommandRefused, OrderReport, OrdersListed
 from fastbook_server.values.persisted import CancelRule
 
 log = logging.getLogger(__name__)
@@ -37,6 +38,9 @@ class UserConnection(Protocol):
 
     def send(self, frame: bytes) -> None:
         """Queue a frame."""
+
+    def send_later(self, frames: Iterator[bytes], size: int) -> None:
+        """Queue frames that are built as they are read; `size` is about their bytes."""
 
     def replaced(self) -> None:
         """Close: the user has resumed on another connection."""
@@ -182,14 +186,22 @@ class Users:
         """Send each report to its user's connection, if there is one."""
         self._open_orders.follow(batch.orders)
         self._switches.follow(batch.cancel_rules)
-        for report in batch.reports:
+        reports = iter(batch.reports)
+        for report in reports:
             user = self._users.get(report.user_id)
             if user is None or user.connection is None:
                 continue
-            if type(report) is CommandRefused and report.order_id is not None:
+            if isinstance(report, OrdersListed):
+                _send_each(user.connection, encode.orders(report), len(report.reports))
+                continue
+            if isinstance(report, CommandRefused) and report.order_id is not None:
                 user.connection.look_up(report)
-            else:
-                user.connection.send(websocket_frames.text(encode.private(report)))
+                continue
+            user.connection.send(websocket_frames.text(encode.private(report)))
+            if isinstance(report, AllDeleted):
+                following = itertools.islice(reports, report.count)
+                cancelled = [r for r in following if isinstance(r, OrderReport)]
+                _send_each(user.connection, map(encode.private, cancelled), len(cancelled))
 
     def stop(self) -> None:
         """Cancel all timers."""
@@ -252,6 +264,16 @@ class Users:
             del self._users[user_id]
             if user_id in self._switches:
                 self._tell(user_id, Forget())
+
+
+def _send_each(connection: UserConnection, payloads: Iterator[bytes], orders: int) -> None:
+    """Send frames about so many orders: at once, or as they are read if they are many."""
+    frames = map(websocket_frames.text, payloads)
+    if orders > encode.ORDERS_PER_FRAME:
+        connection.send_later(frames, orders * encode.ORDER_BYTES)
+    else:
+        for frame in frames:
+            connection.send(frame)
 
 
 def _random_suffix() -> str:
