@@ -85,6 +85,7 @@ commands = st.one_of(
     st.builds(ask, prices, amounts, client_order_id=st.sampled_from([None, "a", "é"])),
     st.builds(market, st.sampled_from(["bid", "ask"]), amounts),
     st.builds(delete_all, st.none(), st.sampled_from([None, "COIN"])),
+    st.builds(delete_all, type=st.sampled_from([None, "bid", "ask"])),
     st.builds(orders, st.sampled_from([None, "r"])),
     st.builds(Withdraw),
 )

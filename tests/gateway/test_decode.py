@@ -62,6 +62,7 @@ ORDER = '{"op":"add","ref":"r","order":%s}'
         ('{"op":"delete","clientOrderId":"mine-7"}', Delete(client_order_id="mine-7")),
         ('{"op":"deleteAll","ref":"5","security":"X"}', DeleteAll(ref="5", security="X")),
         ('{"op":"deleteAll"}', DeleteAll()),
+        ('{"op":"deleteAll","type":"ask"}', DeleteAll(type="ask")),
         ('{"op":"orders","ref":"6"}', Orders(ref="6")),
         ('{"ref":"7","op":"ping"}', Ping(ref="7")),
         ('{"op":"ping","ref":null}', Ping()),

@@ -78,7 +78,9 @@ markets = st.builds(
 deletes = st.builds(lambda nth: ("delete", nth), st.integers(0, 30)) | st.builds(
     lambda name: delete(client_order_id=name), st.sampled_from(("a", "b"))
 )
-sweeps = st.sampled_from((delete_all(), delete_all(security="COIN"), Withdraw(), orders()))
+sweeps = st.sampled_from(
+    (delete_all(), delete_all(security="COIN"), delete_all(type="bid"), Withdraw(), orders())
+)
 commands = st.lists(
     st.tuples(
         st.sampled_from(USERS),
