@@ -314,9 +314,9 @@ class Market:
         reply = await self._link.request(command)
         return OrderState.of(reply)
 
-    async def cancel_all(self, security: str | None = None) -> int:
-        """Cancel all open orders, or only those of `security`; return how many were cancelled."""
-        count: int = (await self._link.request(DeleteAll(security=security))).count
+    async def cancel_all(self, security: str | None = None, *, side: SideName | None = None) -> int:
+        """Cancel all open orders, or only those of `security`, of `side`; return how many."""
+        count: int = (await self._link.request(DeleteAll(security=security, type=side))).count
         return count
 
     async def orders(self) -> tuple[OrderView, ...]:

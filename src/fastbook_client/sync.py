@@ -204,9 +204,9 @@ class Market:
         """Cancel an open order; return its final state."""
         return self._wait(self._market.cancel(order, client_order_id=client_order_id))
 
-    def cancel_all(self, security: str | None = None) -> int:
-        """Cancel all open orders, or only those of `security`; return how many were cancelled."""
-        return self._wait(self._market.cancel_all(security))
+    def cancel_all(self, security: str | None = None, *, side: SideName | None = None) -> int:
+        """Cancel all open orders, or only those of `security`, of `side`; return how many."""
+        return self._wait(self._market.cancel_all(security, side=side))
 
     def orders(self) -> tuple[OrderView, ...]:
         """Return the open orders of all securities, oldest first."""

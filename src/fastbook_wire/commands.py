@@ -81,9 +81,10 @@ class Delete(_Command, tag="delete"):
 
 
 class DeleteAll(_Command, tag="deleteAll"):
-    """Cancel all open orders of the user, or only those of ``security``."""
+    """Cancel all open orders of the user, or only those of ``security``, of side ``type``."""
 
     security: Security | None = None
+    type: SideName | None = None
 
 
 class CancelAfter(_Command, tag="cancelAfter"):

@@ -98,6 +98,7 @@ commands = st.one_of(
     st.builds(ask, prices, amounts, client_order_id=st.sampled_from([None, "a", "é"])),
     st.builds(market, st.sampled_from(["bid", "ask"]), amounts),
     st.builds(delete_all, st.none(), st.sampled_from([None, "COIN"])),
+    st.builds(delete_all, type=st.sampled_from([None, "bid", "ask"])),
     st.builds(orders, st.sampled_from([None, "r"])),
     st.builds(cancel_after, st.sampled_from([0, 9]), st.sampled_from([None, "r"])),
     st.builds(Connected, st.sampled_from([None, 0, 9])),

@@ -65,6 +65,7 @@ ORDER = '{"op":"add","ref":"r","order":%s}'
         ('{"op":"deleteAll"}', DeleteAll()),
         ('{"op":"cancelAfter","ref":"9","ms":60000}', CancelAfter(ref="9", ms=60_000)),
         ('{"op":"cancelAfter","ms":0}', CancelAfter(ms=0)),
+        ('{"op":"deleteAll","type":"ask"}', DeleteAll(type="ask")),
         ('{"op":"orders","ref":"6"}', Orders(ref="6")),
         ('{"ref":"7","op":"ping"}', Ping(ref="7")),
         ('{"op":"ping","ref":null}', Ping()),

@@ -417,6 +417,21 @@ def test_delete_all_of_one_security_leaves_the_others():
     assert floor.brief("ann", orders()) == [("ann", None, "orders", [1])]
 
 
+def test_delete_all_of_one_side_leaves_the_other():
+    floor = Floor()
+    floor.do("ann", bid(10, 5))
+    floor.do("ann", ask(11, 6))
+    floor.do("ann", ask(1, 1, security="FINE"))
+    assert floor.brief("ann", delete_all("d", "COIN", type="ask")) == [
+        ("ann", "d", "deletedAll", 1),
+        ("gone", 3, 0, 2, 6, "user", "book", 0),
+        ("ann", None, "cancelled/user", 2, 6, 0),
+    ]
+    assert floor.brief("ann", delete_all("e", type="ask"))[0] == ("ann", "e", "deletedAll", 1)
+    assert floor.brief("ann", delete_all("f", type="ask")) == [("ann", "f", "deletedAll", 0)]
+    assert floor.brief("ann", orders()) == [("ann", None, "orders", [1])]
+
+
 def test_delete_all_of_nothing_takes_no_number():
     floor = Floor()
     assert floor.brief("ann", delete_all("d")) == [("ann", "d", "deletedAll", 0)]

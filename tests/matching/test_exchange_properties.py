@@ -79,7 +79,9 @@ markets = st.builds(
 deletes = st.builds(lambda nth: ("delete", nth), st.integers(0, 30)) | st.builds(
     lambda name: delete(client_order_id=name), st.sampled_from(("a", "b"))
 )
-sweeps = st.sampled_from((delete_all(), delete_all(security="COIN"), orders()))
+sweeps = st.sampled_from(
+    (delete_all(), delete_all(security="COIN"), delete_all(type="bid"), orders())
+)
 unasked = st.sampled_from((Withdraw(), Connected(5), Connected(None), cancel_after(1), CancelDue()))
 commands = st.lists(
     st.tuples(

@@ -83,9 +83,9 @@ def delete(ref: str | None = None, **by: str) -> Delete:
     return Delete(ref=ref, **by)
 
 
-def delete_all(ref: str | None = None, security: str | None = None) -> DeleteAll:
+def delete_all(ref: str | None = None, security: str | None = None, **more: Any) -> DeleteAll:
     """Return a ``deleteAll``."""
-    return DeleteAll(ref=ref, security=security)
+    return DeleteAll(ref=ref, security=security, **more)
 
 
 def cancel_after(ms: int, ref: str | None = None) -> CancelAfter:

@@ -48,7 +48,7 @@ from fastbook_wire.commands import (
     GetOrder,
     Orders,
 )
-from fastbook_wire.words import Code, Reason
+from fastbook_wire.words import Code, Reason, SideName
 
 _REASONS: dict[int, Reason] = {
     fastbook.REASON_NO_LIQUIDITY: "no_liquidity",
@@ -377,7 +377,7 @@ class Exchange:
         markets = list(self.markets.values())
         if command.security is not None:
             markets = [self._market(command.security)]
-        events = self._cancel_all(user_id, markets, time_ms, "user")
+        events = self._cancel_all(user_id, markets, time_ms, "user", command.type)
         count = sum(isinstance(e, OrderCancelled) for e in events)
         return [AllDeleted(user_id, command.ref, count), *events]
 
@@ -409,13 +409,23 @@ class Exchange:
                 return [] if self._owners.open_count(user_id) else [*rules.drop(user_id)]
 
     def _cancel_all(
-        self, user_id: str, markets: list[SecurityBook], time_ms: int, reason: Reason
+        self,
+        user_id: str,
+        markets: list[SecurityBook],
+        time_ms: int,
+        reason: Reason,
+        side: SideName | None = None,
     ) -> list[ExchangeEvent]:
-        """Cancel the user's orders in these books, under one ``seq`` per security that changes."""
+        """Cancel the user's orders in these books, under one ``seq`` per security that changes.
+
+        With `side`, only the orders of this side are cancelled.
+        """
         events: list[ExchangeEvent] = []
         reports: list[ExchangeEvent] = []
         by_security: dict[str, list[OrderProgress]] = {m.instrument.security: [] for m in markets}
         for state in self._owners.open_orders(user_id):
+            if side is not None and state.order.side != side:
+                continue
             if state.order.instrument.security in by_security:
                 by_security[state.order.instrument.security].append(state)
         for security, states in by_security.items():
