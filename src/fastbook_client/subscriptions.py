@@ -5,31 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 
-from fastbook_client.api import BUSY, Api
-from fastbook_client.backoff import Backoff
+from fastbook_client.api import Api
 from fastbook_client.book import Book
-from fastbook_client.errors import ConnectError, ConnectionClosed, Refused
+from fastbook_client.errors import ConnectionClosed
 from fastbook_client.events import BookReset
 from fastbook_client.mailbox import Mailbox
-from fastbook_client.tape import Tape
+from fastbook_client.missed_trades import fetch_missed
+from fastbook_client.tape import Gap, Tape
 from fastbook_wire.frames import (
     Checksum,
     Depth,
     InstrumentView,
     PublicFrame,
     Trades,
-    TradeView,
 )
-from fastbook_wire.queries import LIMIT_MAX
-
-PAGE_FIRST = 100
-"""Trades in the first page of a gap, as most gaps are small; each later page doubles."""
-PAGE_LEAST = 10
-"""Trades that a page shrinks to while requests fail: bad lines pass short answers more often."""
-PATIENCE = Backoff(first_s=0.05, max_s=2.0)
-"""Delays between attempts to fetch missed trades, repeated while the connection lasts."""
-GAP_TRADES_MAX = 100_000
-"""About how many trades of a gap are fetched; older ones are reported as missed."""
 
 
 class Subscriptions:
@@ -55,14 +44,11 @@ class Subscriptions:
         self._tapes: dict[str, Tape] = {}
         self._syncing: dict[str, asyncio.Future[None]] = {}
         self._errors: dict[str, int] = {}  # of a book, since its last matching checksum
-        self._fetching: dict[str, asyncio.Task[None]] = {}
         self._instruments: dict[str, InstrumentView] = {}
 
     def connected(self, instruments: Iterable[InstrumentView]) -> None:
         """Start on a new connection with the instruments of its ``welcome``."""
         self._instruments = {i.security: i for i in instruments}
-        for tape in self._tapes.values():
-            tape.reopen()
 
     async def until_synced(self, security: str) -> None:
         """Wait until the whole book of a security has arrived or the connection is lost."""
@@ -75,14 +61,12 @@ class Subscriptions:
         self._synced(*self._syncing)
         for book in self.books.values():
             book.lose()
-        for task in self._fetching.values():
-            task.cancel()
-        self._fetching.clear()
+        for tape in self._tapes.values():
+            tape.reopen()
 
     def subscribed(self, channel: str, security: str) -> None:
         """Expect the channel's opening frames."""
         if channel == "book" and security in self._tapes:
-            self._stop_fetching(security)
             self._tapes[security].reopen()
 
     def unsubscribed(self, channel: str, security: str) -> None:
@@ -91,15 +75,14 @@ class Subscriptions:
             self.books.pop(security, None)
             self._errors.pop(security, None)
             self._synced(security)
-        elif channel == "book":
-            self._tapes.pop(security, None)
-            self._stop_fetching(security)
+        elif channel == "book" and security in self._tapes:
+            self._tapes.pop(security).reopen()
 
     def handle(self, frame: PublicFrame) -> None:
         """Update the local state with a frame and queue its event.
 
         Raises:
-            TooSlow: the mailbox is full, or too many trades wait for a gap to be filled.
+            TooSlow: the mailbox is full.
             ConnectionClosed: the frame is invalid; the connection must be closed.
         """
         match frame:
@@ -160,65 +143,18 @@ class Subscriptions:
         tape = self._tapes.get(security)
         if tape is None:
 
-            def fetch(after: int | None, before: int) -> None:
-                fetching = self._fetch(security, after, before)
-                self._fetching[security] = asyncio.create_task(fetching, name="missed trades")
+            def fetch(gap: Gap) -> Callable[[], object]:
+                filling = self._fill(security, gap)
+                return asyncio.create_task(filling, name="missed trades").cancel
 
             held_max = max(1_000, self._mailbox.queue_max)
             tape = self._tapes[security] = Tape(security, self._mailbox.put, fetch, held_max)
         return tape
 
-    def _stop_fetching(self, security: str) -> None:
-        task = self._fetching.pop(security, None)
-        if task is not None:
-            task.cancel()
-
-    async def _fetch(self, security: str, after: int | None, before: int) -> None:
-        """Fetch the trades between two ``seq`` and hand them to the tape."""
+    async def _fill(self, security: str, gap: Gap) -> None:
+        """Fetch missed trades and hand them to the tape."""
         try:
-            trades, missing = await fetch_between(self._api, security, after, before)
-            del self._fetching[security]
-            self._tapes[security].filled(trades, before, missing)
+            found = await fetch_missed(self._api, security, gap)
+            self._tapes[security].filled(found)
         except Exception as error:  # noqa: BLE001 (passed on: nobody awaits this task)
             self._on_failure(error)
-
-
-async def fetch_between(
-    api: Api, security: str, after: int | None, before: int
-) -> tuple[list[TradeView], str | None]:
-    """Return the trades between two ``seq`` (exclusive), oldest first, and why some are missing.
-
-    With `after` None these are all trades before `before`. The reason is None if none is missing.
-    """
-    pages: list[list[TradeView]] = []
-    count = 0
-    missing = None
-    limit = PAGE_FIRST
-    failures = 0
-    while True:
-        try:
-            page = await api.trades_page(security, before, limit)
-        except ConnectError as error:
-            failures += 1
-            delay_s = PATIENCE.delay_s(failures)
-            if delay_s is None or (isinstance(error, Refused) and error.status not in BUSY):
-                missing = f"/api/trades failed: {error}"
-                break
-            limit = max(PAGE_LEAST, limit // 2)
-            await asyncio.sleep(delay_s)
-            continue
-        failures = 0
-        new = [trade for trade in page.trades if after is None or trade.seq > after]
-        pages.append(new)
-        count += len(new)
-        if len(new) < len(page.trades) or (after is None and not page.more):
-            break
-        if not page.more or not page.trades:
-            missing = "the server's history does not go back that far"
-            break
-        if count >= GAP_TRADES_MAX:
-            missing = f"more than {GAP_TRADES_MAX} trades were missed"
-            break
-        before = page.trades[0].seq
-        limit = min(2 * limit, LIMIT_MAX)
-    return [trade for page in reversed(pages) for trade in page], missing
