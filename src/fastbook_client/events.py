@@ -43,7 +43,7 @@ class Resynced(Struct, frozen=True):
 
 
 class BookReset(Struct, frozen=True):
-    """The local book of a security failed verification and is being fetched again."""
+    """The local book of a security is wrong, or its line is silent: it is being fetched again."""
 
     security: str
     reason: str

@@ -77,6 +77,7 @@ class Options(Struct, frozen=True, kw_only=True):
     feed: bool
     reconnect: Backoff | None
     queue_max: int
+    checksums_missed_max: int
 
 
 class Link:
@@ -87,7 +88,13 @@ class Link:
         self.mailbox = Mailbox(options.queue_max)
         # No retries here: `Subscriptions` fetches missed trades for as long as it is connected.
         history = Api(http, endpoint.http, Backoff(attempts_max=0))
-        self.feeds = Subscriptions(self.mailbox, history, self._refetch_book, self._give_up)
+        self.feeds = Subscriptions(
+            self.mailbox,
+            history,
+            self._refetch_book,
+            self._give_up,
+            checksums_missed_max=options.checksums_missed_max,
+        )
         self.welcome: Welcome | None = None
         self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done when the first connection is open or has failed."""

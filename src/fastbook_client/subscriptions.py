@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable
 
 from fastbook_client.api import Api
 from fastbook_client.book import Book
-from fastbook_client.errors import ConnectionClosed
+from fastbook_client.checksum_watch import ChecksumWatch, LoopTimers
+from fastbook_client.errors import ConnectionClosed, FastbookError
 from fastbook_client.events import BookReset
 from fastbook_client.mailbox import Mailbox
 from fastbook_client.missed_trades import fetch_missed
@@ -25,8 +26,9 @@ class Subscriptions:
     """The public data of a market: its books, trades, tickers and candles.
 
     `resubscribe` is called with the security of a wrong book and the number of errors since its
-    last matching checksum. `on_failure` is called with an exception that prevents missed trades
-    from being queued, such as TooSlow.
+    last matching checksum. `on_failure` is called with an exception that prevents missed trades or
+    a reset from being queued, such as TooSlow. A book is wrong too after `checksums_missed_max`
+    missed checksums (0: never); `timers` (default: the running loop) measure the silence.
     """
 
     def __init__(
@@ -35,12 +37,17 @@ class Subscriptions:
         api: Api,
         resubscribe: Callable[[str, int], None],
         on_failure: Callable[[Exception], None],
+        checksums_missed_max: int = 0,
+        timers: LoopTimers | None = None,
     ) -> None:
         self.books: dict[str, Book] = {}
         self._mailbox = mailbox
         self._api = api
         self._resubscribe = resubscribe
         self._on_failure = on_failure
+        self._checksums_missed_max = checksums_missed_max
+        self._timers = timers or asyncio.get_running_loop()
+        self._watches: dict[str, ChecksumWatch] = {}
         self._tapes: dict[str, Tape] = {}
         self._syncing: dict[str, asyncio.Future[None]] = {}
         self._errors: dict[str, int] = {}  # of a book, since its last matching checksum
@@ -49,6 +56,9 @@ class Subscriptions:
     def connected(self, instruments: Iterable[InstrumentView]) -> None:
         """Start on a new connection with the instruments of its ``welcome``."""
         self._instruments = {i.security: i for i in instruments}
+        for security in self.books.keys() & self._instruments.keys():
+            instrument = self._instruments[security]
+            self.books[security].measure(instrument.tick_size, instrument.lot_size)
 
     async def until_synced(self, security: str) -> None:
         """Wait until the whole book of a security has arrived or the connection is lost."""
@@ -59,20 +69,22 @@ class Subscriptions:
     def disconnected(self) -> None:
         """Empty the local books and stop fetching; release every caller of `until_synced`."""
         self._synced(*self._syncing)
-        for book in self.books.values():
-            book.lose()
+        for security in self.books:
+            self._lose(security)
         for tape in self._tapes.values():
             tape.reopen()
 
     def subscribed(self, channel: str, security: str) -> None:
-        """Expect the channel's opening frames."""
-        if channel == "book" and security in self._tapes:
+        """Expect the channel's opening frames; until then a local book is out of date."""
+        if channel == "depth":
+            self._lose(security)
+        elif channel == "book" and security in self._tapes:
             self._tapes[security].reopen()
 
     def unsubscribed(self, channel: str, security: str) -> None:
-        """Drop the state of a channel."""
+        """Drop the state of a channel; who still holds its local book holds an empty one."""
         if channel == "depth":
-            self.books.pop(security, None)
+            self._lose(security)
             self._errors.pop(security, None)
             self._synced(security)
         elif channel == "book" and security in self._tapes:
@@ -104,7 +116,17 @@ class Subscriptions:
             instrument = self._instruments[security]
             book = Book(security, instrument.tick_size, instrument.lot_size)
             self.books[security] = book
+            self._watches[security] = ChecksumWatch(
+                self._timers,
+                self._checksums_missed_max,
+                lambda reason: self._silent(book, reason),
+            )
         return book
+
+    def _lose(self, security: str) -> None:
+        if security in self.books:
+            self.books[security].lose()
+            self._watches[security].stop()
 
     def _apply_depth(self, frame: Depth) -> None:
         if frame.security not in self._instruments:
@@ -116,6 +138,8 @@ class Subscriptions:
             raise ConnectionClosed(1002, f"depth frame of {frame.security!r}: {error}") from None
         self._repair(book, failure)
         if book.is_synced:
+            if frame.prev_seq is None:
+                self._watches[frame.security].heard()
             self._synced(frame.security)
             self._mailbox.put(frame)
 
@@ -130,12 +154,24 @@ class Subscriptions:
         self._repair(book, book.check(frame))
         if book.checks > checks:
             self._errors.pop(book.security, None)
+            self._watches[book.security].heard()
 
     def _repair(self, book: Book, error: str | None) -> None:
         if error is not None:
+            self._watches[book.security].stop()
             times = self._errors[book.security] = self._errors.get(book.security, 0) + 1
             self._mailbox.put(BookReset(book.security, error))
             self._resubscribe(book.security, times)
+
+    def _silent(self, book: Book, reason: str) -> None:
+        """Lose a book on a silent line; the request for it waits until the line is back."""
+        book.lose()
+        try:
+            self._mailbox.put(BookReset(book.security, reason))
+        except FastbookError as error:
+            self._on_failure(error)
+        else:
+            self._resubscribe(book.security, 1)  # at once: each silence has lasted seconds
 
     # ---- missed trades ------------------------------------------------------------------------
 
