@@ -65,14 +65,17 @@ class Book:
     """The complete book of one security after command ``seq``; ``time`` is in Unix ms.
 
     It reflects the last frame received, which may be newer than the event being handled.
-    ``is_synced`` is False, and the book empty, before the first frame, while disconnected, and from
-    a detected error until the whole book has been received again.
+    ``is_synced`` is False, and the book empty, whenever it is not known to be current: before the
+    first frame, while disconnected or unsubscribed, after the end of the market, and from a
+    detected error or silence until the whole book has been received again.
+
+    The event loop changes it between two events, so read it in the loop's thread; other threads
+    read a `copy`.
     """
 
     def __init__(self, security: str, tick_size: float, lot_size: float) -> None:
         self.security = security
-        self.tick = Grid.of(tick_size)
-        self.lot = Grid.of(lot_size)
+        self.measure(tick_size, lot_size)
         self.seq = 0
         self.time = 0
         self.is_synced = False
@@ -122,7 +125,7 @@ class Book:
         return checksum(self._asks.rows(), self._bids.rows())
 
     def copy(self) -> Book:
-        """Return an independent copy, which later frames do not change."""
+        """Return an independent copy as of now: neither frames nor losses change it any more."""
         other = Book.__new__(Book)
         other.__dict__.update(self.__dict__)
         other._asks, other._bids = self._asks.copy(), self._bids.copy()
@@ -176,6 +179,11 @@ class Book:
             return f"checksum at seq {frame.seq}: expected {frame.checksum}, got {own}"
         self.checks += 1
         return None
+
+    def measure(self, tick_size: float, lot_size: float) -> None:
+        """Set the grids of an empty book: a server may restart with others."""
+        self.tick = Grid.of(tick_size)
+        self.lot = Grid.of(lot_size)
 
     def lose(self) -> None:
         """Empty the book until a whole one arrives."""

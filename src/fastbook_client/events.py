@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from fastbook_wire.frames import (
     AggOrderBook,
+    CancelAfterSet,
     Candles,
     DeletedAll,
     Depth,
@@ -46,7 +47,7 @@ class Resynced(Struct, frozen=True):
 
 
 class BookReset(Struct, frozen=True):
-    """The local book of a security failed verification and is being fetched again."""
+    """The local book of a security is wrong, or its line is silent: it is being fetched again."""
 
     security: str
     reason: str
@@ -98,6 +99,7 @@ Event = (
     | OrdersFrame
     | OwnFills
     | DeletedAll
+    | CancelAfterSet
     | Subscribed
     | Unsubscribed
     | Pong

@@ -30,7 +30,7 @@ from fastbook_client.errors import (
     Unanswered,
 )
 from fastbook_client.events import Disconnected, Resynced
-from fastbook_client.mailbox import Mailbox
+from fastbook_client.mailbox import Mailbox, Reply
 from fastbook_client.pages import OrderPages
 from fastbook_client.subscriptions import Subscriptions
 from fastbook_wire.commands import Add, Orders, Subscribe, Unsubscribe
@@ -79,6 +79,7 @@ class Options(Struct, frozen=True, kw_only=True):
     feed: bool
     reconnect: Backoff | None
     queue_max: int
+    checksums_missed_max: int
 
 
 class Link:
@@ -89,7 +90,13 @@ class Link:
         self.mailbox = Mailbox(options.queue_max)
         # No retries here: `Subscriptions` fetches missed trades for as long as it is connected.
         history = Api(http, endpoint.http, Backoff(attempts_max=0))
-        self.feeds = Subscriptions(self.mailbox, history, self._refetch_book, self._give_up)
+        self.feeds = Subscriptions(
+            self.mailbox,
+            history,
+            self._refetch_book,
+            self._give_up,
+            checksums_missed_max=options.checksums_missed_max,
+        )
         self.welcome: Welcome | None = None
         self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done when the first connection is open or has failed."""
@@ -123,15 +130,19 @@ class Link:
             ConnectionClosed: the connection has ended for good; nothing was sent.
         """
         future: asyncio.Future[PrivateFrame] = asyncio.get_running_loop().create_future()
+        place: Reply | None = None
 
         def on_reply(frame: PrivateFrame | None) -> None:
-            if future.done():
-                return
-            if frame is not None:
-                future.set_result(frame)
-                return
-            order_id = command.order.client_order_id if isinstance(command, Add) else None
-            future.set_exception(Unanswered(command, order_id))
+            nonlocal place
+            if not future.done():
+                place = self.mailbox.replied()
+                if frame is not None:
+                    future.set_result(frame)
+                else:
+                    order_id = command.order.client_order_id if isinstance(command, Add) else None
+                    future.set_exception(Unanswered(command, order_id))
+            elif frame is not None:  # the caller was cancelled a moment ago
+                self.mailbox.put(frame)
 
         if self._ended is not None:
             raise self._ended
@@ -140,6 +151,10 @@ class Link:
         ref = self._send(command, on_reply)
         try:
             reply = await future
+        except asyncio.CancelledError:
+            if place is not None and future.exception() is None:
+                place.unclaimed = future.result()
+            raise
         finally:
             self._pending.pop(ref, None)
         match reply:

@@ -48,6 +48,7 @@ from fastbook_wire.words import (
 )
 
 QUEUE_MAX = 10_000
+CHECKSUMS_MISSED_MAX = 3
 
 
 def connect(
@@ -60,6 +61,7 @@ def connect(
     channels: Iterable[Channel | tuple[Channel, str]] = (),
     reconnect: bool | Backoff = True,
     queue_max: int = QUEUE_MAX,
+    checksums_missed_max: int = CHECKSUMS_MISSED_MAX,
 ) -> Market:
     """Return a `Market` to open with ``async with``.
 
@@ -80,6 +82,9 @@ def connect(
     depth changes do not count, because only their newest state is kept. A program that never
     iterates passes 0: no events are kept.
 
+    `checksums_missed_max`: the server sends a checksum of each local book every second. After so
+    many missed ones the book is emptied and fetched again as soon as the line is back. 0: never.
+
     Entering the market raises ConnectError (Refused if the server refused the connection) or
     ConnectionClosed, and Rejected or Unanswered if a channel could not be subscribed.
 
@@ -95,6 +100,7 @@ def connect(
         feed=feed,
         reconnect=backoff,
         queue_max=queue_max,
+        checksums_missed_max=checksums_missed_max,
     )
     return Market(Endpoint.parse(url), options, names)
 

@@ -5,39 +5,30 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 
-from fastbook_client.api import BUSY, Api
-from fastbook_client.backoff import Backoff
+from fastbook_client.api import Api
 from fastbook_client.book import Book
-from fastbook_client.errors import ConnectError, ConnectionClosed, Refused
+from fastbook_client.checksum_watch import ChecksumWatch, LoopTimers
+from fastbook_client.errors import ConnectionClosed, FastbookError
 from fastbook_client.events import BookReset
 from fastbook_client.mailbox import Mailbox
-from fastbook_client.tape import Tape
+from fastbook_client.missed_trades import fetch_missed
+from fastbook_client.tape import Gap, Tape
 from fastbook_wire.frames import (
     Checksum,
     Depth,
     InstrumentView,
     PublicFrame,
     Trades,
-    TradeView,
 )
-from fastbook_wire.words import LIMIT_MAX
-
-PAGE_FIRST = 100
-"""Trades in the first page of a gap, as most gaps are small; each later page doubles."""
-PAGE_LEAST = 10
-"""Trades that a page shrinks to while requests fail: bad lines pass short answers more often."""
-PATIENCE = Backoff(first_s=0.05, max_s=2.0)
-"""Delays between attempts to fetch missed trades, repeated while the connection lasts."""
-GAP_TRADES_MAX = 100_000
-"""About how many trades of a gap are fetched; older ones are reported as missed."""
 
 
 class Subscriptions:
     """The public data of a market: its books, trades, tickers and candles.
 
     `resubscribe` is called with the security of a wrong book and the number of errors since its
-    last matching checksum. `on_failure` is called with an exception that prevents missed trades
-    from being queued, such as TooSlow.
+    last matching checksum. `on_failure` is called with an exception that prevents missed trades or
+    a reset from being queued, such as TooSlow. A book is wrong too after `checksums_missed_max`
+    missed checksums (0: never); `timers` (default: the running loop) measure the silence.
     """
 
     def __init__(
@@ -46,23 +37,28 @@ class Subscriptions:
         api: Api,
         resubscribe: Callable[[str, int], None],
         on_failure: Callable[[Exception], None],
+        checksums_missed_max: int = 0,
+        timers: LoopTimers | None = None,
     ) -> None:
         self.books: dict[str, Book] = {}
         self._mailbox = mailbox
         self._api = api
         self._resubscribe = resubscribe
         self._on_failure = on_failure
+        self._checksums_missed_max = checksums_missed_max
+        self._timers = timers or asyncio.get_running_loop()
+        self._watches: dict[str, ChecksumWatch] = {}
         self._tapes: dict[str, Tape] = {}
         self._syncing: dict[str, asyncio.Future[None]] = {}
         self._errors: dict[str, int] = {}  # of a book, since its last matching checksum
-        self._fetching: dict[str, asyncio.Task[None]] = {}
         self._instruments: dict[str, InstrumentView] = {}
 
     def connected(self, instruments: Iterable[InstrumentView]) -> None:
         """Start on a new connection with the instruments of its ``welcome``."""
         self._instruments = {i.security: i for i in instruments}
-        for tape in self._tapes.values():
-            tape.reopen()
+        for security in self.books.keys() & self._instruments.keys():
+            instrument = self._instruments[security]
+            self.books[security].measure(instrument.tick_size, instrument.lot_size)
 
     async def until_synced(self, security: str) -> None:
         """Wait until the whole book of a security has arrived or the connection is lost."""
@@ -73,33 +69,32 @@ class Subscriptions:
     def disconnected(self) -> None:
         """Empty the local books and stop fetching; release every caller of `until_synced`."""
         self._synced(*self._syncing)
-        for book in self.books.values():
-            book.lose()
-        for task in self._fetching.values():
-            task.cancel()
-        self._fetching.clear()
+        for security in self.books:
+            self._lose(security)
+        for tape in self._tapes.values():
+            tape.reopen()
 
     def subscribed(self, channel: str, security: str) -> None:
-        """Expect the channel's opening frames."""
-        if channel == "book" and security in self._tapes:
-            self._stop_fetching(security)
+        """Expect the channel's opening frames; until then a local book is out of date."""
+        if channel == "depth":
+            self._lose(security)
+        elif channel == "book" and security in self._tapes:
             self._tapes[security].reopen()
 
     def unsubscribed(self, channel: str, security: str) -> None:
-        """Drop the state of a channel."""
+        """Drop the state of a channel; who still holds its local book holds an empty one."""
         if channel == "depth":
-            self.books.pop(security, None)
+            self._lose(security)
             self._errors.pop(security, None)
             self._synced(security)
-        elif channel == "book":
-            self._tapes.pop(security, None)
-            self._stop_fetching(security)
+        elif channel == "book" and security in self._tapes:
+            self._tapes.pop(security).reopen()
 
     def handle(self, frame: PublicFrame) -> None:
         """Update the local state with a frame and queue its event.
 
         Raises:
-            TooSlow: the mailbox is full, or too many trades wait for a gap to be filled.
+            TooSlow: the mailbox is full.
             ConnectionClosed: the frame is invalid; the connection must be closed.
         """
         match frame:
@@ -121,7 +116,17 @@ class Subscriptions:
             instrument = self._instruments[security]
             book = Book(security, instrument.tick_size, instrument.lot_size)
             self.books[security] = book
+            self._watches[security] = ChecksumWatch(
+                self._timers,
+                self._checksums_missed_max,
+                lambda reason: self._silent(book, reason),
+            )
         return book
+
+    def _lose(self, security: str) -> None:
+        if security in self.books:
+            self.books[security].lose()
+            self._watches[security].stop()
 
     def _apply_depth(self, frame: Depth) -> None:
         if frame.security not in self._instruments:
@@ -133,6 +138,8 @@ class Subscriptions:
             raise ConnectionClosed(1002, f"depth frame of {frame.security!r}: {error}") from None
         self._repair(book, failure)
         if book.is_synced:
+            if frame.prev_seq is None:
+                self._watches[frame.security].heard()
             self._synced(frame.security)
             self._mailbox.put(frame)
 
@@ -147,12 +154,24 @@ class Subscriptions:
         self._repair(book, book.check(frame))
         if book.checks > checks:
             self._errors.pop(book.security, None)
+            self._watches[book.security].heard()
 
     def _repair(self, book: Book, error: str | None) -> None:
         if error is not None:
+            self._watches[book.security].stop()
             times = self._errors[book.security] = self._errors.get(book.security, 0) + 1
             self._mailbox.put(BookReset(book.security, error))
             self._resubscribe(book.security, times)
+
+    def _silent(self, book: Book, reason: str) -> None:
+        """Lose a book on a silent line; the request for it waits until the line is back."""
+        book.lose()
+        try:
+            self._mailbox.put(BookReset(book.security, reason))
+        except FastbookError as error:
+            self._on_failure(error)
+        else:
+            self._resubscribe(book.security, 1)  # at once: each silence has lasted seconds
 
     # ---- missed trades ------------------------------------------------------------------------
 
@@ -160,65 +179,18 @@ class Subscriptions:
         tape = self._tapes.get(security)
         if tape is None:
 
-            def fetch(after: int | None, before: int) -> None:
-                fetching = self._fetch(security, after, before)
-                self._fetching[security] = asyncio.create_task(fetching, name="missed trades")
+            def fetch(gap: Gap) -> Callable[[], object]:
+                filling = self._fill(security, gap)
+                return asyncio.create_task(filling, name="missed trades").cancel
 
             held_max = max(1_000, self._mailbox.queue_max)
             tape = self._tapes[security] = Tape(security, self._mailbox.put, fetch, held_max)
         return tape
 
-    def _stop_fetching(self, security: str) -> None:
-        task = self._fetching.pop(security, None)
-        if task is not None:
-            task.cancel()
-
-    async def _fetch(self, security: str, after: int | None, before: int) -> None:
-        """Fetch the trades between two ``seq`` and hand them to the tape."""
+    async def _fill(self, security: str, gap: Gap) -> None:
+        """Fetch missed trades and hand them to the tape."""
         try:
-            trades, missing = await fetch_between(self._api, security, after, before)
-            del self._fetching[security]
-            self._tapes[security].filled(trades, before, missing)
+            found = await fetch_missed(self._api, security, gap)
+            self._tapes[security].filled(found)
         except Exception as error:  # noqa: BLE001 (passed on: nobody awaits this task)
             self._on_failure(error)
-
-
-async def fetch_between(
-    api: Api, security: str, after: int | None, before: int
-) -> tuple[list[TradeView], str | None]:
-    """Return the trades between two ``seq`` (exclusive), oldest first, and why some are missing.
-
-    With `after` None these are all trades before `before`. The reason is None if none is missing.
-    """
-    pages: list[list[TradeView]] = []
-    count = 0
-    missing = None
-    limit = PAGE_FIRST
-    failures = 0
-    while True:
-        try:
-            page = await api.trades_page(security, before, limit)
-        except ConnectError as error:
-            failures += 1
-            delay_s = PATIENCE.delay_s(failures)
-            if delay_s is None or (isinstance(error, Refused) and error.status not in BUSY):
-                missing = f"/api/trades failed: {error}"
-                break
-            limit = max(PAGE_LEAST, limit // 2)
-            await asyncio.sleep(delay_s)
-            continue
-        failures = 0
-        new = [trade for trade in page.trades if after is None or trade.seq > after]
-        pages.append(new)
-        count += len(new)
-        if len(new) < len(page.trades) or (after is None and not page.more):
-            break
-        if not page.more or not page.trades:
-            missing = "the server's history does not go back that far"
-            break
-        if count >= GAP_TRADES_MAX:
-            missing = f"more than {GAP_TRADES_MAX} trades were missed"
-            break
-        before = page.trades[0].seq
-        limit = min(2 * limit, LIMIT_MAX)
-    return [trade for page in reversed(pages) for trade in page], missing

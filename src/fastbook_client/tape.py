@@ -1,40 +1,81 @@
 """The public trades of one security, each exactly once and in order, across reconnects.
 
-A tape remembers the last trade it emitted, and each frame of the server continues it by
-``prevSeq``. If one does not, the tape has the missing trades fetched and holds back later frames.
+A tape remembers the last trade it emitted. Each frame of the server names the trade before its
+first one by ``prevSeq``, except an opening frame. Whenever that trade is not the last one of the
+tape, the trades between are fetched and later frames are held back.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from fastbook_client.errors import TooSlow
+from msgspec import Struct
+
 from fastbook_client.events import TradesMissed
 from fastbook_wire.frames import Trades, TradeView
 
 TRADES_PER_FRAME = 1_000
+OTHER_HISTORY = "the server's trade history is a different one: its trades were lost or replaced"
+
+
+class Gap(Struct, frozen=True):
+    """The trades after ``last`` (None: there were none) and before ``before_seq``.
+
+    ``proof_seq`` is the ``seq`` of the newest trade of which the server has told that it comes
+    before those in hand, or is the first of them: a history without it is not up to date.
+    """
+
+    last: TradeView | None
+    proof_seq: int
+    before_seq: int
+
+
+class Filling(Struct, frozen=True):
+    """The trades found in a gap.
+
+    ``missing`` is why the oldest ones are not among them, ``behind`` why the newest are not.
+    ``is_other`` means that the history does not contain the last trade of the tape.
+    """
+
+    trades: Sequence[TradeView]
+    missing: str | None = None
+    behind: str | None = None
+    is_other: bool = False
+
+
+def is_known(trade: TradeView, last: TradeView | None) -> bool:
+    """Return whether a tape that has emitted `last` has passed `trade`.
+
+    A trade with a lower ``seq`` and a later time cannot be of the same history: it is a new one.
+    """
+    if last is None:
+        return False
+    return trade.id == last.id or (trade.seq < last.seq and trade.time <= last.time)
 
 
 class Tape:
     """Turns the ``trades`` frames of one security into a gapless sequence for `emit`.
 
-    `fetch` is called with the two ``seq`` (exclusive) that enclose a gap. Its trades must be passed
-    to `filled`, unless the connection is lost first. Until then up to `held_max` frames are held.
+    `fetch` is called with a gap and returns a function that stops it. Unless it is stopped, what it
+    finds must be passed to `filled`. Until then up to `held_max` frames are held; with one more,
+    the trades of the gap are given up.
     """
 
     def __init__(
         self,
         security: str,
         emit: Callable[[Trades | TradesMissed], None],
-        fetch: Callable[[int | None, int], None],
+        fetch: Callable[[Gap], Callable[[], object]],
         held_max: int,
     ) -> None:
         self._security = security
         self._emit = emit
         self._fetch = fetch
         self._held_max = held_max
-        self._held: list[Trades] | None = None  # while the trades before them are fetched
+        self._held: list[Trades] = []  # while the trades before them are fetched
+        self._stop_fetching: Callable[[], object] | None = None
         self._last: TradeView | None = None
+        self._position: int | None = None  # the last trade of the connection's latest frame
         self._started = False
         self._opens = True
 
@@ -45,76 +86,80 @@ class Tape:
 
     def reopen(self) -> None:
         """Expect an opening frame, after a subscription or on a new connection."""
-        self._held = None
+        if self._stop_fetching is not None:
+            self._stop_fetching()
+            self._stop_fetching = None
+        self._held.clear()
+        self._position = None
         self._opens = True
 
     def handle(self, frame: Trades) -> None:
-        """Emit the new trades of a frame, or hold it back while a gap is being filled.
-
-        Raises:
-            TooSlow: `held_max` frames are held back already.
-        """
-        if self._held is None:
-            self._process(frame)
-        elif len(self._held) < self._held_max:
+        """Emit the new trades of a frame, or hold it back while a gap is being filled."""
+        if self._stop_fetching is not None and len(self._held) >= self._held_max:
+            self._stop_fetching()
+            reason = f"{self._held_max} later frames came before the history could be read"
+            self.filled(Filling((), behind=reason))
+        if self._stop_fetching is not None:
             self._held.append(frame)
         else:
-            raise TooSlow(self._held_max)
+            self._process(frame)
 
-    def filled(self, trades: Sequence[TradeView], before_seq: int, missing: str | None) -> None:
-        """Emit fetched trades, then the held frames; `missing` is why older trades are missing."""
-        held, self._held = self._held or [], None
-        if missing is not None:
-            first = trades[0].seq if trades else before_seq
-            self._emit(TradesMissed(self._security, self.last_seq, first, missing))
-        for start in range(0, len(trades), TRADES_PER_FRAME):
-            self._emit_trades(trades[start : start + TRADES_PER_FRAME])
-        if held:
-            self._emit_trades(self._new(held[0]))
+    def filled(self, found: Filling) -> None:
+        """Emit the trades found in a gap, then the held frames."""
+        self._stop_fetching = None
+        held, self._held = self._held, []
+        if found.is_other:
+            self._start_over()
+        missing, behind = found.missing, found.behind
+        if found.trades and missing is not None:
+            self._miss(found.trades[0].seq, missing)
+        for start in range(0, len(found.trades), TRADES_PER_FRAME):
+            self._emit_trades(found.trades[start : start + TRADES_PER_FRAME])
+        if behind is not None or (missing is not None and not found.trades):
+            self._miss(held[0].trades[0].seq, behind or missing or "")
+        self._emit_trades(held[0].trades)
         for number, frame in enumerate(held[1:], 2):
             self._process(frame)
-            if self._held is not None:  # another gap
+            if self._stop_fetching is not None:  # another gap
                 self._held += held[number:]
                 return
 
     def _process(self, frame: Trades) -> None:
-        opens, self._opens = self._opens, False
-        if opens and not self._started:
+        opens, self._opens = self._opens and frame.prev_seq is None, False
+        position, trades = self._position, frame.trades
+        self._position = trades[-1].seq if trades else frame.prev_seq
+        if not self._started:
             self._started = True
-            self._last = frame.trades[-1] if frame.trades else None
+            self._last = trades[-1] if trades else None
             self._emit(frame)
             return
-        if self._is_other_history(frame):
-            reason = (
-                "the server's trade history is a different one: its trades were lost or replaced"
-            )
-            self._emit(TradesMissed(self._security, self.last_seq, None, reason))
-            self._last = None
-        new = self._new(frame)
+        new = [trade for trade in trades if not is_known(trade, self._last)]
         if not new:
             return
-        if opens:
-            is_gap = len(new) == len(frame.trades)  # no known trade in it
-        else:
-            is_gap = frame.prev_seq is not None and frame.prev_seq > (self.last_seq or 0)
-        if is_gap:
-            self._held = [frame]
-            self._fetch(self.last_seq, new[0].seq)
-        else:
+        if len(new) < len(trades):
+            before = trades[-len(new) - 1]
+            if self._last is not None and before.id != self._last.id:
+                self._start_over()
             self._emit_trades(new)
+        elif opens:
+            self._open_gap(frame, new[0].seq)
+        elif frame.prev_seq is None or frame.prev_seq in (position, self.last_seq):
+            if frame.prev_seq != self.last_seq:  # the last trade is not where it would have to be
+                self._start_over()
+            self._emit_trades(new)
+        else:
+            self._open_gap(frame, frame.prev_seq)
 
-    def _new(self, frame: Trades) -> Sequence[TradeView]:
-        last = self.last_seq
-        if last is None or not frame.trades or frame.trades[0].seq > last:
-            return frame.trades
-        return [trade for trade in frame.trades if trade.seq > last]
+    def _open_gap(self, frame: Trades, proof_seq: int) -> None:
+        self._held = [frame]
+        self._stop_fetching = self._fetch(Gap(self._last, proof_seq, frame.trades[0].seq))
 
-    def _is_other_history(self, frame: Trades) -> bool:
-        """Whether a ``seq`` already passed has a later time, which one history cannot have."""
-        last = self._last
-        if last is None or not frame.trades:
-            return False
-        return any(t.seq <= last.seq and t.time > last.time for t in frame.trades)
+    def _miss(self, before_seq: int | None, reason: str) -> None:
+        self._emit(TradesMissed(self._security, self.last_seq, before_seq, reason))
+
+    def _start_over(self) -> None:
+        self._miss(None, OTHER_HISTORY)
+        self._last = None
 
     def _emit_trades(self, trades: Sequence[TradeView]) -> None:
         if not trades:

@@ -8,6 +8,7 @@ from collections import Counter
 
 import pytest
 from client_servers import SECURITY, Line, small_server, until
+from fakes import PastStore
 
 import fastbook_client
 from fastbook_cli.replay.play import Player
@@ -103,3 +104,36 @@ async def test_a_hundred_cuts_while_bitstamp_is_played(captured: list[Action]) -
     assert (reader.missed, reader.kinds["BookReset"], reader.unchained) == ([], 0, 0)
     assert len(set(reader.ids)) == len(reader.ids) > 10_000
     print(f"\n{line.cuts} cuts, {len(reader.ids):,} trades once each, {dict(reader.kinds)}")
+
+
+async def test_trades_that_were_missed_before_they_were_committed() -> None:
+    """A server that answers before it commits has trades that its history does not contain yet."""
+    store = PastStore()
+    async with small_server(store=store, durability="relaxed", last_trades=5, throttle_ms=0) as url:
+        line = Line(url)
+        async with (
+            line.open() as through,
+            fastbook_client.connect(through, reconnect=Backoff(0.005, 0.01)) as market,
+            fastbook_client.connect(url, feed=False) as other,
+        ):
+            reader = Reader(market)
+            reading = asyncio.create_task(reader.read())
+
+            async def trade(count: int) -> None:
+                for _ in range(count):
+                    await other.limit("ask", 100, 1)
+                    await other.limit("bid", 100, 1)
+
+            await trade(3)
+            await until(lambda: len(reader.ids) == 3)
+            store.hold()
+            asked = store.questions
+            target, line._target = line._target, ("127.0.0.1", 1)  # nobody answers there
+            line.cut()
+            await trade(30)
+            line._target = target
+            await until(lambda: store.questions > asked)
+            store.release()
+            await until(lambda: len(reader.ids) == 33)
+            assert (reader.missed, reader.unchained) == ([], 0)
+            reading.cancel()

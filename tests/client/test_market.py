@@ -397,12 +397,12 @@ async def test_a_gap_of_trades_is_filled_once_and_in_order() -> None:
         server.opening = [welcome(), trades(None, 15, 16, seq=16), trades(16, 17)]
         server.pages = [
             503,
-            {"security": SECURITY, "trades": [trade(n) for n in (9, 10, 12)], "more": True},
+            {"security": SECURITY, "trades": [trade(n) for n in (9, 10, 12, 15)], "more": True},
             {"security": SECURITY, "trades": [trade(n) for n in (1, 2, 4, 6)], "more": False},
         ]
         peer.cut()
         assert await seqs(market, 17) == [6, 9, 10, 12, 15, 16, 17]
-        assert [asked["before"] for asked in server.asked] == ["15", "15", "9"]
+        assert [asked["before"] for asked in server.asked] == ["16", "16", "9"]
 
 
 async def test_an_opening_that_joins_or_is_older_than_what_was_seen_asks_nothing() -> None:
@@ -438,11 +438,8 @@ async def test_trades_that_cannot_be_had_any_more_are_named(history: str) -> Non
         assert await seqs(market, 1) == [1]
         server.opening = [welcome(), trades(None, 9, seq=9)]
         rest = [trade(8)] if history == "shorter" else []
-        server.pages = (
-            [404]
-            if history == "refused"
-            else [{"security": SECURITY, "trades": rest, "more": False}]
-        )
+        page = {"security": SECURITY, "trades": [*rest, trade(9)], "more": False}
+        server.pages = [404 if history == "refused" else page]
         peer.cut()
         missed = await event_of(market, TradesMissed)
         assert (missed.after_seq, missed.before_seq) == (1, 8 if rest else 9)
