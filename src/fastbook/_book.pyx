@@ -23,7 +23,9 @@ from libc.stdint cimport UINT64_MAX, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from fastbook._arguments cimport *
+from fastbook._batch cimport *
 from fastbook._entries cimport *
+from fastbook._events cimport *
 from fastbook._invariants cimport check_book
 from fastbook._matching cimport *
 from fastbook._memory cimport *

@@ -6,8 +6,9 @@ from the structure that owns it.
 """
 
 from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint32_t, uint64_t
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
 
+from fastbook._events cimport *
 from fastbook._idmap cimport *
 from fastbook._ladder cimport *
 from fastbook._memory cimport *
@@ -32,13 +33,6 @@ cdef enum:
     FLAG_POST_ONLY = 1
     FLAGS_MAX = 7  # bit 0: post only; bits 1 and 2: self-trade mode
 
-    EVENT_FILL = 1
-    EVENT_REST = 2
-    EVENT_CANCEL = 3
-    EVENT_REDUCE = 4
-    EVENT_DISCARD = 5
-    EVENT_REJECT = 6
-
     DONE = 0
     REASON_USER = 1
     REASON_REPLACED = 2
@@ -57,9 +51,6 @@ cdef enum:
     NO_MEMORY = -1
     ORDERS_MAX = 1 << 30
     COMMANDS_MAX = 1 << 30  # per batch: an event stores the index of its command in 32 bits
-    # The most events between two calls of events_reserve. A replace that does not match writes two;
-    # so does the last iteration of `match` together with what follows it.
-    EVENTS_PER_STEP = 2
 
 
 # One COMMAND_DTYPE record.
@@ -73,32 +64,6 @@ cdef struct Command:
     int64_t new_order_id
     int64_t price
     int64_t quantity
-
-
-# One EVENT_DTYPE record; its first five fields are written as one word (`event_head`).
-cdef struct EventRecord:
-    uint64_t head
-    int64_t order_id
-    int64_t maker_order_id
-    int64_t price
-    int64_t quantity
-    int64_t remaining
-    int64_t maker_remaining
-    int64_t level_quantity
-
-
-cdef extern from *:
-    """
-    #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    #error "the first word of an event is laid out for little-endian machines"
-    #endif
-    """
-
-
-cdef struct Events:
-    EventRecord* items
-    EventRecord* next
-    EventRecord* end
 
 
 # An incoming order.
@@ -148,60 +113,6 @@ cdef inline void book_free(Book* book) noexcept nogil:
     memory_free(book.orders, book.orders_capacity * sizeof(RestingOrder))
     ids_free(&book.ids)
     ladder_free(&book.ladder)
-
-
-# ---- events ----
-
-
-cdef inline size_t events_count(Events* events) noexcept nogil:
-    return <size_t>(events.next - events.items)
-
-
-cdef inline size_t events_bytes(Events* events) noexcept nogil:
-    return <size_t>(events.end - events.items) * sizeof(EventRecord)
-
-
-cdef inline bint events_grow(Events* events, size_t capacity) noexcept nogil:
-    cdef size_t count = events_count(events)
-    cdef size_t size = capacity * sizeof(EventRecord)
-    cdef EventRecord* grown = <EventRecord*>memory_take(size)
-    if grown == NULL:
-        return False
-    if count != 0:
-        memcpy(grown, events.items, count * sizeof(EventRecord))
-    memory_free(events.items, events_bytes(events))
-    events.items = grown
-    events.next = grown + count
-    events.end = grown + capacity
-    return True
-
-
-cdef inline bint events_reserve(Events* events) noexcept nogil:
-    """Make room for the events of one step; False if out of memory."""
-    if hint_likely(events.end - events.next >= EVENTS_PER_STEP):
-        return True
-    return events_grow(events, 2 * events_count(events) + 64)
-
-
-cdef inline uint64_t event_head(int kind, int side, int reason, uint32_t command) noexcept nogil:
-    return <uint64_t>kind | <uint64_t>side << 8 | <uint64_t>reason << 16 | <uint64_t>command << 32
-
-
-cdef inline void event_write(
-    Events* events, uint64_t head, int64_t order_id, int64_t maker_order_id, int64_t price,
-    int64_t quantity, int64_t remaining, int64_t maker_remaining, int64_t level_quantity,
-) noexcept nogil:
-    """Write the next record, after `events_reserve`."""
-    cdef EventRecord* event = events.next
-    events.next = event + 1
-    event.head = head
-    event.order_id = order_id
-    event.maker_order_id = maker_order_id
-    event.price = price
-    event.quantity = quantity
-    event.remaining = remaining
-    event.maker_remaining = maker_remaining
-    event.level_quantity = level_quantity
 
 
 # ---- links that are written later ----
@@ -685,98 +596,3 @@ cdef inline void book_reject(
         0 if c.op == OP_CANCEL else c.quantity,
         0, 0, 0,
     )
-
-
-# ---- a batch ----
-#
-# Commands pass through a window. Each is copied into it long before it is executed, because records
-# in a foreign buffer may be unaligned and may change. On its way, if the book is large, the entry
-# of its id is prefetched, then its order, then that order's neighbours, so that memory serves many
-# commands at a time. What a prefetch finds may be outdated when its command is executed: it is only
-# a hint. The prefetches are spread over the commands, not issued in bursts, because the processor
-# can wait for only some twenty cache lines at a time.
-
-
-cdef enum:
-    WINDOW = 32  # a power of two
-    AHEAD_IDS = 28  # commands between prefetch and execution
-    AHEAD_ORDERS = 18
-    AHEAD_NEIGHBOURS = 9
-    AHEAD_MIN = 1 << 14  # with fewer orders the inner caches hold the whole book
-
-
-cdef struct Window:
-    Command commands[WINDOW]
-    uint32_t slots[WINDOW]  # guesses of the resting orders that the commands refer to
-
-
-cdef inline void neighbours_load(Book* book, Command* c, uint32_t slot) noexcept nogil:
-    """Prefetch the neighbours of an order that may leave, and the tail of a level that may grow.
-
-    Both for every command, because a branch on its kind would be mispredicted half the time. What
-    does not exist leads to order 0.
-    """
-    cdef Ladder* ladder = &book.ladder
-    cdef RestingOrder* order = &book.orders[slot]
-    cdef int side = c.side & 1
-    cdef uint64_t key = key_of(side, c.price)
-    cdef uint32_t page = ladder.sides[side].cache[(key >> PAGE_BITS) & (CACHE_PAGES - 1)]
-    cdef uint32_t level = page << PAGE_BITS | <uint32_t>(key & PAGE_MASK)
-    hint_store(&book.orders[order.prev])
-    hint_store(&book.orders[order.next])
-    hint_store(&ladder.levels[order.level])
-    hint_store(&book.orders[ladder.levels[level].tail])
-
-
-cdef inline void heads_load(Book* book, int side) noexcept nogil:
-    """Prefetch the first two orders of the best level, and the first one's id entry."""
-    cdef Ladder* ladder = &book.ladder
-    cdef uint32_t slot
-    if ladder.sides[side].best != 0:
-        slot = ladder.levels[ladder.sides[side].best].head
-        ids_load(&book.ids, book.orders[slot].id)
-        hint_store(&book.orders[book.orders[slot].next])
-
-
-cdef inline void window_look(Book* book, Window* window, size_t i, size_t count) noexcept nogil:
-    """Issue the prefetches that are due when command `i` is about to be executed."""
-    cdef size_t at = (i + AHEAD_ORDERS) % WINDOW
-    if i % 8 == 0:
-        heads_load(book, (i >> 3) & 1)
-    if hint_likely(i + AHEAD_IDS < count):
-        ids_load(&book.ids, window.commands[(i + AHEAD_IDS) % WINDOW].order_id)
-    if hint_likely(i + AHEAD_ORDERS < count):
-        window.slots[at] = ids_guess(&book.ids, window.commands[at].order_id)
-        hint_store(&book.orders[window.slots[at]])
-    at = (i + AHEAD_NEIGHBOURS) % WINDOW
-    if hint_likely(i + AHEAD_NEIGHBOURS < count):
-        neighbours_load(book, &window.commands[at], window.slots[at])
-
-
-cdef inline bint book_run(
-    Book* book, const char* commands, size_t count, Events* events
-) noexcept nogil:
-    """Execute a batch. False if out of memory: `events` then ends before the failing command."""
-    cdef Window window
-    cdef Command* command
-    cdef size_t i
-    cdef int outcome
-    memset(window.slots, 0, sizeof(window.slots))
-    for i in range(min(count, <size_t>AHEAD_IDS)):
-        memcpy(&window.commands[i], commands + i * sizeof(Command), sizeof(Command))
-    for i in range(count):
-        if hint_likely(i + AHEAD_IDS < count):
-            memcpy(
-                &window.commands[(i + AHEAD_IDS) % WINDOW],
-                commands + (i + AHEAD_IDS) * sizeof(Command),
-                sizeof(Command),
-            )
-        if book.live >= AHEAD_MIN:
-            window_look(book, &window, i, count)
-        command = &window.commands[i % WINDOW]
-        outcome = book_apply(book, command, <uint32_t>i, events)
-        if hint_unlikely(outcome != DONE):
-            if outcome == NO_MEMORY:
-                return False
-            book_reject(book, command, outcome, <uint32_t>i, events)
-    return True

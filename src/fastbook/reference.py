@@ -6,17 +6,25 @@ reading: a dictionary of orders and, per side, a dictionary of levels and a sort
 
 from __future__ import annotations
 
-import json
 from bisect import bisect_left, insort
 from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
-from operator import index
 from typing import NamedTuple
 
 from fastbook import _errors
-from fastbook._errors import INT64_MAX, OWNER_MAX
+from fastbook._checks import (
+    as_int,
+    check_count,
+    check_int64,
+    check_owner,
+    check_self_trade,
+    check_side,
+    check_tif,
+)
+from fastbook._errors import INT64_MAX
+from fastbook._plain_depth import Depth as Depth
 from fastbook._types import (
     EVENT_CANCEL,
     EVENT_DISCARD,
@@ -200,13 +208,13 @@ class OrderBook:
         return self._scalar(
             Command(
                 OP_LIMIT,
-                _check_side(side),
-                _check_tif(tif),
-                bool(post_only) | _check_self_trade(self_trade) << 1,
-                _check_owner(owner),
-                order_id=_check_int64("order_id", order_id),
-                price=_check_int64("price", price),
-                quantity=_check_int64("quantity", quantity),
+                check_side(side),
+                check_tif(tif),
+                bool(post_only) | check_self_trade(self_trade) << 1,
+                check_owner(owner),
+                order_id=check_int64("order_id", order_id),
+                price=check_int64("price", price),
+                quantity=check_int64("quantity", quantity),
             )
         )
 
@@ -217,17 +225,17 @@ class OrderBook:
         return self._scalar(
             Command(
                 OP_MARKET,
-                _check_side(side),
-                flags=_check_self_trade(self_trade) << 1,
-                owner=_check_owner(owner),
-                order_id=_check_int64("order_id", order_id),
-                quantity=_check_int64("quantity", quantity),
+                check_side(side),
+                flags=check_self_trade(self_trade) << 1,
+                owner=check_owner(owner),
+                order_id=check_int64("order_id", order_id),
+                quantity=check_int64("quantity", quantity),
             )
         )
 
     def cancel(self, order_id: int) -> Event:
         """Cancel a resting order; return its event."""
-        return self._scalar(Command(OP_CANCEL, order_id=_as_int("order_id", order_id)))[0]
+        return self._scalar(Command(OP_CANCEL, order_id=as_int("order_id", order_id)))[0]
 
     def replace(
         self,
@@ -242,11 +250,11 @@ class OrderBook:
         return self._scalar(
             Command(
                 OP_REPLACE,
-                flags=bool(post_only) | _check_self_trade(self_trade) << 1,
-                order_id=_as_int("order_id", order_id),
-                new_order_id=_check_int64("new_order_id", new_order_id),
-                price=_check_int64("price", price),
-                quantity=_check_int64("quantity", quantity),
+                flags=bool(post_only) | check_self_trade(self_trade) << 1,
+                order_id=as_int("order_id", order_id),
+                new_order_id=check_int64("new_order_id", new_order_id),
+                price=check_int64("price", price),
+                quantity=check_int64("quantity", quantity),
             )
         )
 
@@ -510,7 +518,7 @@ class OrderBook:
 
     def depth(self, n: int = 0) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
         """Return the best `n` levels (0: all) of bids and of asks as (price, total), best first."""
-        count = _check_count(n) or None
+        count = check_count(n) or None
         bids, asks = (
             [(price, levels.total(price)) for price in islice(levels.prices(), count)]
             for levels in self._sides
@@ -519,12 +527,12 @@ class OrderBook:
 
     def levels(self, side: int) -> Iterator[tuple[int, int]]:
         """Iterate over the levels of a side as (price, total), best price first."""
-        return iter(self.depth()[_check_side(side)])
+        return iter(self.depth()[check_side(side)])
 
     def orders_at(self, side: int, price: int) -> list[Order]:
         """Return the orders at a price, oldest first."""
-        levels = self._sides[_check_side(side)]
-        level = levels.by_price.get(_as_int("price", price))
+        levels = self._sides[check_side(side)]
+        level = levels.by_price.get(as_int("price", price))
         return [_order(order) for order in level.orders.values()] if level else []
 
     @property
@@ -547,11 +555,11 @@ class OrderBook:
 
     def __contains__(self, order_id: object) -> bool:
         """Return whether an order is resting."""
-        return _as_int("order_id", order_id) in self._orders
+        return as_int("order_id", order_id) in self._orders
 
     def get(self, order_id: int) -> Order | None:
         """Return a resting order in its current state, or None if it is not resting."""
-        order = self._orders.get(_as_int("order_id", order_id))
+        order = self._orders.get(as_int("order_id", order_id))
         return None if order is None else _order(order)
 
     def __iter__(self) -> Iterator[Order]:
@@ -618,125 +626,3 @@ def _discard(taker: _Incoming, reason: int) -> Event:
 
 def _order(order: _Resting) -> Order:
     return Order(order.order_id, order.side, order.price, order.quantity, order.owner)
-
-
-# ---- arguments ----
-
-
-def _as_int(name: str, value: object) -> int:
-    try:
-        return index(value)  # type: ignore[arg-type]
-    except TypeError:
-        raise _errors.expected_int(name, value) from None
-
-
-def _check_int64(name: str, value: object) -> int:
-    number = _as_int(name, value)
-    if not -INT64_MAX - 1 <= number <= INT64_MAX:
-        raise _errors.expected(name, "an integer of at most 64 bits", number)
-    return number
-
-
-def _check_side(side: object) -> int:
-    number = _check_int64("side", side)
-    if not 0 <= number <= 1:
-        raise _errors.expected_side(number)
-    return number
-
-
-def _check_tif(tif: object) -> int:
-    number = _check_int64("tif", tif)
-    if not 0 <= number <= 2:
-        raise _errors.expected_time_in_force(number)
-    return number
-
-
-def _check_self_trade(self_trade: object) -> int:
-    number = _check_int64("self_trade", self_trade)
-    if not 0 <= number <= 3:
-        raise _errors.expected_self_trade(number)
-    return number
-
-
-def _check_owner(owner: object) -> int:
-    number = _check_int64("owner", owner)
-    if not 0 <= number <= OWNER_MAX:
-        raise _errors.expected("owner", "an integer from 0 to 2**32 - 1", number)
-    return number
-
-
-def _check_count(n: object) -> int:
-    number = _check_int64("n", n)
-    if number < 0:
-        raise _errors.expected("n", "0 (all) or a positive integer", number)
-    return number
-
-
-class Depth:
-    """The quantity at each price on both sides; `fastbook.Depth` documents the calls."""
-
-    def __init__(self, tick: tuple[int, int] = (1, 1), lot: tuple[int, int] = (1, 1)) -> None:
-        """Create an empty depth; a tick and a lot are worth `numerator / denominator` each."""
-        self._tick = _check_ratio("tick", tick)
-        self._lot = _check_ratio("lot", lot)
-        self._sides: tuple[dict[int, int], dict[int, int]] = ({}, {})
-
-    def set(self, side: int, price: int, quantity: int) -> None:
-        """Set the quantity at a price; 0 removes the price."""
-        levels = self._sides[_check_side(side)]
-        price, quantity = _check_int64("price", price), _check_int64("quantity", quantity)
-        if price <= 0:
-            raise _errors.expected("price", "a positive integer below 2**63", price)
-        if quantity < 0:
-            raise _errors.expected("quantity", "0 or a positive integer below 2**63", quantity)
-        if quantity:
-            levels[price] = quantity
-        else:
-            levels.pop(price, None)
-
-    def get(self, side: int, price: int) -> int:
-        """Return the quantity at a price, 0 if there is none."""
-        return self._sides[_check_side(side)].get(_as_int("price", price), 0)
-
-    def best(self, side: int) -> tuple[int, int] | None:
-        """Return the best (price, quantity) of a side, or None if it is empty."""
-        rows = self.top(side, 1)
-        return rows[0] if rows else None
-
-    def top(self, side: int, n: int = 0) -> list[tuple[int, int]]:
-        """Return the best `n` (0: all) levels of a side as (price, quantity), best price first."""
-        levels = self._sides[_check_side(side)]
-        rows = sorted(levels.items(), reverse=side == Side.BID)
-        return rows[: _check_count(n) or None]
-
-    def levels(self, side: int) -> int:
-        """Return the number of prices on a side."""
-        return len(self._sides[_check_side(side)])
-
-    def clear(self) -> None:
-        """Remove all prices from both sides."""
-        self._sides = ({}, {})
-
-    def rows_json(self, side: int, n: int = 0) -> bytes:
-        """Return `top` as JSON rows with the numbers price, amount and total."""
-        (price_up, price_down), (lot_up, lot_down) = self._tick, self._lot
-        # Python rounds int / int to the nearest double, however large both are.
-        rows = [
-            {
-                "price": price * price_up / price_down,
-                "amount": quantity * lot_up / lot_down,
-                "total": price * quantity * price_up * lot_up / (price_down * lot_down),
-            }
-            for price, quantity in self.top(side, n)
-        ]
-        return json.dumps(rows, separators=(",", ":")).encode()
-
-
-def _check_ratio(name: str, ratio: tuple[int, int]) -> tuple[int, int]:
-    words = "(numerator, denominator), both positive integers below 2**63"
-    if not isinstance(ratio, tuple) or len(ratio) != 2:
-        raise TypeError(f"{name}: expected {words}, got {ratio!r}")
-    numerator, denominator = (_as_int(name, part) for part in ratio)
-    if not (0 < numerator <= INT64_MAX and 0 < denominator <= INT64_MAX):
-        raise _errors.expected(name, words, ratio)
-    return numerator, denominator
