@@ -116,6 +116,15 @@ cdef inline uint8_t to_flags(bint post_only, object self_trade) except? 255:
     return <uint8_t>(post_only | mode << 1)
 
 
+cdef inline int64_t to_level_quantity_max(object value) except? -1:
+    cdef int64_t number = to_int64(value, "level_quantity_max")
+    if number <= 0:
+        from fastbook import _errors
+
+        raise _errors.expected("level_quantity_max", "a positive integer below 2**63", number)
+    return number
+
+
 cdef inline uint64_t to_count(object n) except? 0:
     """Convert a number of rows, of which 0 means all."""
     cdef int64_t number = to_int64(n, "n")

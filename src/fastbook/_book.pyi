@@ -107,7 +107,7 @@ class OrderBook:
 
     Orders trade at the maker's price: best price first, oldest first within a price. Order ids,
     prices and quantities run from 1 to 2**63 - 1, and an incoming id must not be resting. A command
-    that would raise the total at a price above 2**63 - 1 is refused.
+    that would raise the total at a price of one side above `level_quantity_max` is refused.
 
     A refused scalar call raises and leaves the book unchanged. Only a post-only order that would
     cross does not raise, because it is not a mistake: the call returns one EVENT_REJECT. In a batch
@@ -117,8 +117,13 @@ class OrderBook:
     RuntimeError.
     """
 
-    def __init__(self) -> None:
-        """Create an empty book."""
+    def __init__(self, level_quantity_max: int = 9223372036854775807) -> None:
+        """Create an empty book; a level holds at most `level_quantity_max` lots.
+
+        Raises:
+            ValueError: `level_quantity_max` is not in 1 .. 2**63 - 1.
+            TypeError: `level_quantity_max` is not an integer.
+        """
 
     def add(
         self,
@@ -159,8 +164,8 @@ class OrderBook:
         Raises:
             ValueError: `order_id`, `price` or `quantity` is not in 1 .. 2**63 - 1; `order_id` is
                 already resting; `side`, `tif`, `self_trade` or `owner` is out of range; or a GTC
-                order would raise the total at its price above 2**63 - 1. Its whole quantity counts,
-                because an order that joins an existing level cannot match.
+                order would raise the total at its price above the book's `level_quantity_max`. Its
+                whole quantity counts, as if it did not match.
             TypeError: an argument is not an integer.
             MemoryError: the book is consistent, but part of the order may have been executed.
         """
@@ -251,7 +256,9 @@ class OrderBook:
         """
 
     @staticmethod
-    def restore(orders: NDArray[np.void] | Buffer) -> OrderBook:
+    def restore(
+        orders: NDArray[np.void] | Buffer, level_quantity_max: int = 9223372036854775807
+    ) -> OrderBook:
         """Return a new book with the given resting orders, without matching them. O(orders).
 
         `orders` is an array of ORDER_DTYPE or a buffer of such 32-byte records. Prices and sides
@@ -259,8 +266,8 @@ class OrderBook:
 
         Raises:
             ValueError: a record has an id, side, price or quantity that no resting order can have;
-                an id appears twice; the total at a price exceeds 2**63 - 1; a bid crosses an ask;
-                or `orders` is not contiguous or not a whole number of records.
+                an id appears twice; the total at a price exceeds `level_quantity_max`; a bid
+                crosses an ask; or `orders` is not contiguous or not a whole number of records.
             TypeError: `orders` is an array of another dtype, or not a buffer.
         """
 
@@ -270,6 +277,9 @@ class OrderBook:
     @property
     def best_ask(self) -> tuple[int, int] | None:
         """The best ask level as (price, total), or None. O(1)."""
+    @property
+    def level_quantity_max(self) -> int:
+        """The most lots that may rest at one price of one side."""
     def get(self, order_id: int) -> Order | None:
         """Return a resting order in its current state, or None if it is not resting. O(1)."""
 

@@ -260,11 +260,12 @@ cdef class _EventBuffer:
 
 @cython.final
 cdef class OrderBook:
-    """OrderBook()\n--\n\nThe order book of one security, with price-time priority.
+    """OrderBook(level_quantity_max=9223372036854775807)\n--\n\nThe order book of one security, \
+with price-time priority.
 
     Orders trade at the maker's price: best price first, oldest first within a price. Order ids,
     prices and quantities run from 1 to 2**63 - 1, and an incoming id must not be resting. A command
-    that would raise the total at a price above 2**63 - 1 is refused.
+    that would raise the total at a price of one side above `level_quantity_max` is refused.
 
     A refused scalar call raises and leaves the book unchanged. Only a post-only order that would
     cross does not raise, because it is not a mistake: the call returns one EVENT_REJECT. In a batch
@@ -278,12 +279,17 @@ cdef class OrderBook:
     cdef Events scratch  # the events of one scalar call
     cdef bint busy  # a batch is matching without the GIL
 
-    def __cinit__(self):
-        if not book_init(&self.book):
+    def __cinit__(self, level_quantity_max=9223372036854775807):
+        if not book_init(&self.book, to_level_quantity_max(level_quantity_max)):
             raise MemoryError
 
-    def __init__(self):
-        """Create an empty book."""
+    def __init__(self, level_quantity_max=9223372036854775807):
+        """Create an empty book; a level holds at most `level_quantity_max` lots.
+
+        Raises:
+            ValueError: `level_quantity_max` is not in 1 .. 2**63 - 1.
+            TypeError: `level_quantity_max` is not an integer.
+        """
 
     def __dealloc__(self):
         book_free(&self.book)
@@ -346,7 +352,9 @@ cdef class OrderBook:
         if outcome == NO_MEMORY:
             raise MemoryError
         if outcome != REJECT_POST_ONLY:
-            raise _errors.refusal(outcome, order_id, c.price, c.quantity, new_order_id)
+            raise _errors.refusal(
+                outcome, order_id, c.price, c.quantity, new_order_id, self.book.level_quantity_max
+            )
         book_reject(&self.book, c, outcome, 0, &self.scratch)
         return 0
 
@@ -392,8 +400,8 @@ cdef class OrderBook:
         Raises:
             ValueError: `order_id`, `price` or `quantity` is not in 1 .. 2**63 - 1; `order_id` is
                 already resting; `side`, `tif`, `self_trade` or `owner` is out of range; or a GTC
-                order would raise the total at its price above 2**63 - 1. Its whole quantity counts,
-                because an order that joins an existing level cannot match.
+                order would raise the total at its price above the book's `level_quantity_max`. Its
+                whole quantity counts, as if it did not match.
             TypeError: an argument is not an integer.
             MemoryError: the book is consistent, but part of the order may have been executed.
         """
@@ -539,7 +547,7 @@ cdef class OrderBook:
         return ndarray(self.book.live, ORDER_DTYPE, records)
 
     @staticmethod
-    def restore(orders):
+    def restore(orders, level_quantity_max=9223372036854775807):
         """Return a new book with the given resting orders, without matching them. O(orders).
 
         `orders` is an array of ORDER_DTYPE or a buffer of such 32-byte records. Prices and sides
@@ -547,11 +555,11 @@ cdef class OrderBook:
 
         Raises:
             ValueError: a record has an id, side, price or quantity that no resting order can have;
-                an id appears twice; the total at a price exceeds 2**63 - 1; a bid crosses an ask;
-                or `orders` is not contiguous or not a whole number of records.
+                an id appears twice; the total at a price exceeds `level_quantity_max`; a bid
+                crosses an ask; or `orders` is not contiguous or not a whole number of records.
             TypeError: `orders` is an array of another dtype, or not a buffer.
         """
-        cdef OrderBook book = OrderBook.__new__(OrderBook)
+        cdef OrderBook book = OrderBook.__new__(OrderBook, level_quantity_max)
         cdef Py_buffer view
         cdef size_t at = 0
         cdef int outcome
@@ -576,7 +584,7 @@ cdef class OrderBook:
                 f"orders: expected bids below asks, got {book.best_bid[0]} and {book.best_ask[0]}"
             )
         if outcome != DONE:
-            raise _errors.bad_order(outcome, at)
+            raise _errors.bad_order(outcome, at, book.book.level_quantity_max)
         return book
 
     def __reduce__(self):
@@ -584,7 +592,7 @@ cdef class OrderBook:
         self.begin()
         records = PyBytes_FromStringAndSize(NULL, self.book.live * sizeof(OrderRecord))
         book_save(&self.book, <OrderRecord*>PyBytes_AS_STRING(records))
-        return _restored, (records,)
+        return _restored, (records, self.book.level_quantity_max)
 
     def depth(self, n=0):
         """Return the best `n` levels (0: all) of each side: a list of bids and a list of asks.
@@ -649,6 +657,11 @@ cdef class OrderBook:
         """The best ask level as (price, total), or None. O(1)."""
         return self.best(ASK)
 
+    @property
+    def level_quantity_max(self):
+        """The most lots that may rest at one price of one side."""
+        return self.book.level_quantity_max
+
     def check_invariants(self):
         """Verify the consistency of the whole book, in tests and after recovery. O(orders).
 
@@ -701,9 +714,9 @@ cdef class OrderBook:
         return iter(found)
 
 
-def _restored(records):
-    """Return the book whose records `pickle` has stored."""
-    return OrderBook.restore(records)
+def _restored(records, level_quantity_max):
+    """Return the book whose records and bound `pickle` has stored."""
+    return OrderBook.restore(records, level_quantity_max)
 
 
 # ---- quick entries ----

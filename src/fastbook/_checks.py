@@ -59,6 +59,14 @@ def check_owner(owner: object) -> int:
     return number
 
 
+def check_level_quantity_max(level_quantity_max: object) -> int:
+    """Return an argument as the bound of a level's total."""
+    number = check_int64("level_quantity_max", level_quantity_max)
+    if number <= 0:
+        raise _errors.expected("level_quantity_max", "a positive integer below 2**63", number)
+    return number
+
+
 def check_count(n: object) -> int:
     """Return an argument as a number of rows, of which 0 means all."""
     number = check_int64("n", n)

@@ -46,7 +46,12 @@ def expected_self_trade(value: int) -> ValueError:
 
 
 def refusal(
-    reason: int, order_id: int, price: int, quantity: int, new_order_id: int | None = None
+    reason: int,
+    order_id: int,
+    price: int,
+    quantity: int,
+    new_order_id: int | None,
+    level_quantity_max: int,
 ) -> ValueError | KeyError:
     """Return the error for a refused command; only a replace has a `new_order_id`.
 
@@ -66,9 +71,14 @@ def refusal(
     if reason == REJECT_INVALID_QUANTITY:
         return expected("quantity", positive, quantity)
     if reason == REJECT_OVERFLOW:
-        words = f"a total of at most 2**63 - 1 at price {price}"
+        words = f"{_total(level_quantity_max)} at price {price}"
         return expected("quantity", words, quantity)
     return expected(incoming_name, positive, incoming)
+
+
+def _total(level_quantity_max: int) -> str:
+    bound = "2**63 - 1" if level_quantity_max == INT64_MAX else level_quantity_max
+    return f"a total of at most {bound}"
 
 
 def expect_records(name: str, length: int, item_length: int, record_length: int) -> None:
@@ -88,13 +98,13 @@ def expect_orders(dtype: object) -> None:
         raise TypeError(f"orders: expected an array of ORDER_DTYPE, got one of {dtype}")
 
 
-def bad_order(reason: int, at: int) -> ValueError:
+def bad_order(reason: int, at: int, level_quantity_max: int) -> ValueError:
     """Return the error for record number `at`, which cannot be a resting order."""
     words = {
         REJECT_INVALID_ORDER: "a positive order_id, and side 0 (bid) or 1 (ask)",
         REJECT_INVALID_PRICE: "a positive price",
         REJECT_INVALID_QUANTITY: "a positive quantity",
         REJECT_DUPLICATE_ORDER: "each order_id only once",
-        REJECT_OVERFLOW: "a total of at most 2**63 - 1 at a price",
+        REJECT_OVERFLOW: f"{_total(level_quantity_max)} at a price",
     }
     return ValueError(f"orders: expected {words[reason]}; see record {at}")

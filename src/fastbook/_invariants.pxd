@@ -1,6 +1,6 @@
 """The invariants of a book between two commands; an AssertionError names a violated one."""
 
-from libc.stdint cimport INT64_MAX, UINT64_MAX, int64_t, uint32_t, uint64_t
+from libc.stdint cimport UINT64_MAX, int64_t, uint32_t, uint64_t
 
 from fastbook._idmap cimport *
 from fastbook._ladder cimport *
@@ -98,7 +98,10 @@ cdef inline uint64_t check_level(Book* book, uint32_t index, bint used) except? 
         expect(order.quantity > 0, "quantity of order", order.id, order.quantity)
         found = ids_find(&book.ids, book.orders, order.id)
         expect(found == slot, "id map", order.id, found)
-        expect(order.quantity <= INT64_MAX - total, "total beyond int64 at level", index, total)
+        expect(
+            order.quantity <= book.level_quantity_max - total,
+            "total beyond the bound at level", index, total,
+        )
         total += order.quantity
         count += 1
         expect(count <= book.live, "orders in a circle at level", index, count)

@@ -95,13 +95,15 @@ cdef struct Book:
     uint32_t orders_top  # orders[orders_top] and above were never used
     uint32_t free_order
     uint64_t live
+    int64_t level_quantity_max  # the bound of a level's total
     IdMap ids
     Ladder ladder
 
 
-cdef inline bint book_init(Book* book) noexcept nogil:
+cdef inline bint book_init(Book* book, int64_t level_quantity_max) noexcept nogil:
     """Create an empty book; False if out of memory. `book_free` is safe after either."""
     memset(book, 0, sizeof(Book))
+    book.level_quantity_max = level_quantity_max
     book.orders_top = 1
     late_clear(book, 0)
     late_clear(book, 1)
@@ -409,6 +411,7 @@ cdef inline int apply_limit(
     Book* book, Command* c, uint32_t index, Events* events, bint later
 ) noexcept nogil:
     cdef Incoming taker
+    cdef int64_t room = book.level_quantity_max
     cdef bint crosses
     if hint_unlikely(c.order_id <= 0 or c.side > ASK or c.tif > TIF_FOK or c.flags > FLAGS_MAX):
         return REJECT_INVALID_ORDER
@@ -420,9 +423,9 @@ cdef inline int apply_limit(
         return REJECT_DUPLICATE_ORDER
     # If the level exists, nothing crosses this price and the whole quantity will rest.
     taker.level = level_find(&book.ladder, c.side, key_of(c.side, c.price))
-    if hint_likely(c.tif == TIF_GTC) and hint_unlikely(
-        taker.level != 0 and c.quantity > INT64_MAX - book.ladder.levels[taker.level].total
-    ):
+    if hint_likely(taker.level != 0):
+        room -= book.ladder.levels[taker.level].total
+    if hint_likely(c.tif == TIF_GTC) and hint_unlikely(c.quantity > room):
         return REJECT_OVERFLOW
     taker.limit = key_of(1 - c.side, c.price)
     crosses = book.ladder.sides[1 - c.side].best_key <= taker.limit
@@ -508,7 +511,7 @@ cdef inline int apply_replace(
         if c.quantity <= order.quantity:
             return reduce_in_place(book, c, slot, index, events)
         beside -= order.quantity
-    if c.quantity > INT64_MAX - beside:
+    if c.quantity > book.level_quantity_max - beside:
         return REJECT_OVERFLOW
     taker.limit = key_of(1 - taker.side, c.price)
     if c.flags & FLAG_POST_ONLY and book.ladder.sides[1 - taker.side].best_key <= taker.limit:

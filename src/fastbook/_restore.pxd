@@ -4,7 +4,7 @@ The records are in priority order: at each price the first record trades first. 
 state of a book, from which levels, totals, links and the id map follow.
 """
 
-from libc.stdint cimport INT64_MAX, UINT64_MAX, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport UINT64_MAX, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from fastbook._idmap cimport *
@@ -104,7 +104,7 @@ cdef inline int book_restore(
                 return NO_MEMORY
             place = level_claim(&book.ladder, side, key_of(side, price))
         level = &book.ladder.levels[place]
-        if record.quantity > INT64_MAX - level.total:
+        if record.quantity > book.level_quantity_max - level.total:
             return REJECT_OVERFLOW
         order_append(book, level, place, record.order_id, record.quantity, record.owner, False)
     low = book.ladder.sides[BID].best_key

@@ -61,7 +61,7 @@ REJECT_INVALID_ORDER = (
     20  # unknown op, side, time in force or self-trade mode; order id not positive
 )
 REJECT_POST_ONLY = 21  # a post-only order would have crossed
-REJECT_OVERFLOW = 22  # the level's total quantity would exceed 2**63 - 1
+REJECT_OVERFLOW = 22  # the level's total quantity would exceed the book's bound
 
 
 class Order(NamedTuple):

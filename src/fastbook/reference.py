@@ -18,6 +18,7 @@ from fastbook._checks import (
     as_int,
     check_count,
     check_int64,
+    check_level_quantity_max,
     check_owner,
     check_self_trade,
     check_side,
@@ -186,8 +187,9 @@ class _Incoming:
 class OrderBook:
     """The order book in plain Python; `fastbook.OrderBook` documents the calls."""
 
-    def __init__(self) -> None:
-        """Create an empty book."""
+    def __init__(self, level_quantity_max: int = INT64_MAX) -> None:
+        """Create an empty book; a level holds at most `level_quantity_max` lots."""
+        self._level_quantity_max = check_level_quantity_max(level_quantity_max)
         self._orders: dict[int, _Resting] = {}
         self._sides = (_Levels(Side.BID), _Levels(Side.ASK))
 
@@ -274,7 +276,12 @@ class OrderBook:
             return [self._reject(command, reason)]
         new_order_id = command.new_order_id if command.op == OP_REPLACE else None
         raise _errors.refusal(
-            reason, command.order_id, command.price, command.quantity, new_order_id
+            reason,
+            command.order_id,
+            command.price,
+            command.quantity,
+            new_order_id,
+            self._level_quantity_max,
         )
 
     def _refusal(self, command: Command) -> int:
@@ -302,15 +309,15 @@ class OrderBook:
     def _refusal_to_enter(self, command: Command, old: _Resting | None) -> int:
         """Return why a limit order, perhaps replacing `old`, may not enter; or REASON_NONE.
 
-        If its level exists, nothing crosses its price and its whole quantity will rest. Checking
-        the whole quantity therefore refuses exactly the orders that would overflow.
+        The whole quantity of a GTC order counts towards the bound of its level. If the level
+        exists, nothing crosses its price, so that is also what will rest.
         """
         side = old.side if old else command.side
         beside = self._sides[side].total(command.price)
         if old and old.price == command.price:
             beside -= old.quantity
         may_rest = command.op == OP_REPLACE or command.tif == TimeInForce.GTC
-        if may_rest and beside + command.quantity > INT64_MAX:
+        if may_rest and beside + command.quantity > self._level_quantity_max:
             return REJECT_OVERFLOW
         others = self._sides[1 - side]
         best = others.best()
@@ -549,6 +556,11 @@ class OrderBook:
         price = self._sides[side].best()
         return None if price is None else (price, self._sides[side].total(price))
 
+    @property
+    def level_quantity_max(self) -> int:
+        """The most lots that may rest at one price of one side."""
+        return self._level_quantity_max
+
     def __len__(self) -> int:
         """Return the number of resting orders."""
         return len(self._orders)
@@ -583,7 +595,8 @@ class OrderBook:
             for price, level in levels.by_price.items():
                 total = sum(order.quantity for order in level.orders.values())
                 assert level.orders, f"side {side}, price {price}: empty level"
-                assert level.total == total <= INT64_MAX, f"side {side}, price {price}: wrong total"
+                assert level.total == total, f"side {side}, price {price}: wrong total"
+                assert total <= self._level_quantity_max, f"side {side}, price {price}: {total}"
                 for order_id, order in level.orders.items():
                     where = (order.order_id, order.side, order.price)
                     assert where == (order_id, side, price), f"order {order_id}: misplaced"

@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 import fastbook
 from fastbook import reference
@@ -20,6 +20,7 @@ prices = st.one_of(
     st.integers(1, 20), st.integers(95, 105), st.sampled_from([10**12, INT64_MAX - 1, INT64_MAX])
 )
 quantities = st.one_of(st.integers(1, 10), st.sampled_from([INT64_MAX - 5, INT64_MAX]))
+bounds = st.sampled_from([12, 2**52, INT64_MAX, INT64_MAX])
 sides = st.integers(0, 1)
 owners = st.integers(0, 2)
 modes = st.integers(0, 3)
@@ -29,10 +30,10 @@ times = st.sampled_from([0, 0, 0, 1, 2])
 class BothBooks(RuleBasedStateMachine):
     """Makes the same calls on both books, which must return the same."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.book = fastbook.OrderBook()
-        self.oracle = reference.OrderBook()
+    @initialize(bound=bounds)
+    def make(self, bound: int) -> None:
+        self.book = fastbook.OrderBook(bound)
+        self.oracle = reference.OrderBook(bound)
 
     def both(self, call: Callable[[Any], object]) -> None:
         assert outcome(call, self.book) == outcome(call, self.oracle)
