@@ -171,11 +171,20 @@ class OrderBook:
         """
 
     def market(
-        self, order_id: int, side: int, quantity: int, owner: int = 0, self_trade: int = 0
+        self,
+        order_id: int,
+        side: int,
+        quantity: int,
+        owner: int = 0,
+        self_trade: int = 0,
+        tif: int = 1,
     ) -> list[Event]:
         """Match a market order at any price, then discard what remains (REASON_NO_LIQUIDITY).
 
-        Arguments, events, time and exceptions are those of `add`.
+        `tif`: FOK fills the whole order or discards it with no other effect (REASON_FOK), by the
+        rules of `add`. GTC and IOC are the same, because a market order never rests.
+
+        Other arguments, events, time and exceptions are those of `add`.
         """
 
     def cancel(self, order_id: int) -> Event:

@@ -417,15 +417,19 @@ with price-time priority.
         c.quantity = to_int64(quantity, "quantity")
         return self.carry_out_limit(&c, order_id)
 
-    def market(self, order_id, side, quantity, owner=0, self_trade=0):
+    def market(self, order_id, side, quantity, owner=0, self_trade=0, tif=1):
         """Match a market order at any price, then discard what remains (REASON_NO_LIQUIDITY).
 
-        Arguments, events, time and exceptions are those of `add`.
+        `tif`: FOK fills the whole order or discards it with no other effect (REASON_FOK), by the
+        rules of `add`. GTC and IOC are the same, because a market order never rests.
+
+        Other arguments, events, time and exceptions are those of `add`.
         """
         cdef Command c
         memset(&c, 0, sizeof(Command))
         c.op = OP_MARKET
         c.side = to_side(side)
+        c.tif = to_time_in_force(tif)
         c.flags = to_flags(False, self_trade)
         c.owner = to_owner(owner)
         c.order_id = to_int64(order_id, "order_id")

@@ -8,7 +8,7 @@ from cpython.object cimport PyObject, PyTypeObject
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 
 from fastbook._arguments cimport integer_is_small
-from fastbook._matching cimport OP_LIMIT, OP_MARKET, OP_REPLACE, Command
+from fastbook._matching cimport OP_LIMIT, OP_MARKET, OP_REPLACE, TIF_IOC, Command
 
 
 # ---- into a call ----
@@ -102,6 +102,7 @@ cdef inline bint market_is_plain(Command* c, PyObject** arguments, Py_ssize_t co
         return False
     c.op = OP_MARKET
     c.side = <uint8_t>side
+    c.tif = TIF_IOC
     c.flags = 0
     c.owner = 0
     return True

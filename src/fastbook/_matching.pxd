@@ -451,7 +451,7 @@ cdef inline int apply_limit(
 
 cdef inline int apply_market(Book* book, Command* c, uint32_t index, Events* events) noexcept nogil:
     cdef Incoming taker
-    if c.order_id <= 0 or c.side > ASK or c.flags > FLAGS_MAX:
+    if c.order_id <= 0 or c.side > ASK or c.tif > TIF_FOK or c.flags > FLAGS_MAX:
         return REJECT_INVALID_ORDER
     if c.quantity <= 0:
         return REJECT_INVALID_QUANTITY
@@ -465,7 +465,7 @@ cdef inline int apply_market(Book* book, Command* c, uint32_t index, Events* eve
     taker.owner = c.owner
     taker.command = index
     taker.side = c.side
-    taker.tif = TIF_IOC
+    taker.tif = c.tif
     taker.self_trade = SELF_ALLOW if c.owner == 0 else c.flags >> 1
     return enter(book, &taker, events)
 

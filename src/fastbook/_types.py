@@ -18,9 +18,9 @@ class Side(IntEnum):
 
 
 class TimeInForce(IntEnum):
-    """What happens to the unfilled remainder of a limit order."""
+    """What happens to the unfilled remainder of an order."""
 
-    GTC = 0  # good till cancelled: the remainder rests
+    GTC = 0  # good till cancelled: the remainder rests; a market order's is discarded
     IOC = 1  # immediate or cancel: the remainder is discarded
     FOK = 2  # fill or kill: fills completely at once, or is discarded without a fill
 

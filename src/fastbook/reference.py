@@ -221,13 +221,20 @@ class OrderBook:
         )
 
     def market(
-        self, order_id: int, side: int, quantity: int, owner: int = 0, self_trade: int = 0
+        self,
+        order_id: int,
+        side: int,
+        quantity: int,
+        owner: int = 0,
+        self_trade: int = 0,
+        tif: int = TimeInForce.IOC,
     ) -> list[Event]:
         """Match a market order at any price, then discard what remains."""
         return self._scalar(
             Command(
                 OP_MARKET,
                 check_side(side),
+                check_tif(tif),
                 flags=check_self_trade(self_trade) << 1,
                 owner=check_owner(owner),
                 order_id=check_int64("order_id", order_id),
@@ -356,7 +363,7 @@ class OrderBook:
                 command.side,
                 command.price if command.op == OP_LIMIT else None,
                 command.quantity,
-                command.tif if command.op == OP_LIMIT else TimeInForce.IOC,
+                command.tif,
                 command.owner,
                 command.flags >> 1,
             )
@@ -612,8 +619,7 @@ def _well_formed(command: Command) -> bool:
         op in (OP_LIMIT, OP_REPLACE, OP_MARKET)
         and command.flags <= 7
         and command.incoming_id > 0
-        and (op == OP_REPLACE or command.side <= Side.ASK)
-        and (op != OP_LIMIT or command.tif <= TimeInForce.FOK)
+        and (op == OP_REPLACE or (command.side <= Side.ASK and command.tif <= TimeInForce.FOK))
     )
 
 

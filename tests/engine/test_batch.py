@@ -108,6 +108,10 @@ REFUSED = {
         reference.Command(OP_MARKET, 1, order_id=9, price=50),
         *(REJECT_INVALID_QUANTITY, 1, 9, 0, 0, 0),
     ),
+    "market tif 3": (
+        reference.Command(OP_MARKET, 1, 3, order_id=9, quantity=1),
+        *(REJECT_INVALID_ORDER, 1, 9, 0, 0, 1),
+    ),
     "cancel of nothing": (
         reference.Command(OP_CANCEL, 1, order_id=-9, price=50, quantity=3),
         *(REJECT_UNKNOWN_ORDER, 0, -9, 0, 0, 0),

@@ -229,6 +229,36 @@ def test_a_fok_order_counts_levels_whose_sum_exceeds_int64(book: Book) -> None:
     ]
 
 
+def test_a_market_order_may_fill_or_kill(book: Book) -> None:
+    given(book, (1, ASK, 100, 5), (2, ASK, INT64_MAX, 5))
+
+    assert book.market(3, BID, 11, tif=FOK) == [discard(BID, REASON_FOK, 3, 0, 11)]
+    assert book.depth() == ([], [(100, 5), (INT64_MAX, 5)])
+    assert book.market(4, BID, 10, tif=FOK) == [
+        fill(BID, 4, 1, 100, 5, 5, 0, 0),
+        fill(BID, 4, 2, INT64_MAX, 5, 0, 0, 0),
+    ]
+
+
+def test_a_market_order_that_kills_counts_only_what_it_may_trade(book: Book) -> None:
+    given(book, (1, BID, 100, 5), (2, BID, 99, 5, 7), (3, BID, 98, 5))
+
+    killed = book.market(4, ASK, 6, owner=7, self_trade=NEWEST, tif=FOK)
+    filled = book.market(5, ASK, 10, owner=7, self_trade=OLDEST, tif=FOK)
+
+    assert killed == [discard(ASK, REASON_FOK, 4, 0, 6)]
+    assert filled == [
+        fill(ASK, 5, 1, 100, 5, 5, 0, 0),
+        cancel(BID, REASON_SELF_TRADE, 2, 99, 5, 0),
+        fill(ASK, 5, 3, 98, 5, 0, 0, 0),
+    ]
+
+
+@pytest.mark.parametrize("tif", [GTC, IOC])
+def test_a_market_order_never_rests(book: Book, tif: TimeInForce) -> None:
+    assert book.market(1, BID, 5, tif=tif) == [discard(BID, REASON_NO_LIQUIDITY, 1, 0, 5)]
+
+
 # ---- post only ----
 
 
@@ -515,6 +545,7 @@ REFUSED: dict[str, tuple[Call, type[Exception], str]] = {
     "id as None": (lambda b: b.add(None, BID, 1, 1), TypeError, "^order_id: .*got NoneType$"),
     "market quantity 0": (lambda b: b.market(9, BID, 0), ValueError, "^quantity: "),
     "market id resting": (lambda b: b.market(1, BID, 1), ValueError, "^order_id: .*got 1$"),
+    "market tif": (lambda b: b.market(9, BID, 1, tif=3), ValueError, "^tif: .*fok.*, got 3$"),
     "market side": (lambda b: b.market(9, 7, 1), ValueError, "^side: "),
     "market self_trade": (
         lambda b: b.market(9, BID, 1, self_trade=-1),

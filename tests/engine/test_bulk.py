@@ -25,6 +25,7 @@ from fastbook import (
     OP_MARKET,
     OP_REPLACE,
     REJECT_POST_ONLY,
+    TimeInForce,
     reference,
 )
 
@@ -163,7 +164,9 @@ def call(book: fastbook.OrderBook, record: tuple[int, ...]) -> list[fastbook.Eve
                 return book.replace(order_id, new_order_id, price, quantity)
             return book.replace(order_id, new_order_id, price, quantity, post_only, mode)
         if op == OP_MARKET:
-            return book.market(order_id, side, quantity, owner, mode)
+            if (tif, flags, owner) == (TimeInForce.IOC, 0, 0):
+                return book.market(order_id, side, quantity)
+            return book.market(order_id, side, quantity, owner, mode, tif)
     except (KeyError, ValueError):
         pass
     return None

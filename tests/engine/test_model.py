@@ -51,7 +51,7 @@ class BothBooks(RuleBasedStateMachine):
     def add(self, **arguments: Any) -> None:
         self.both(lambda book: book.add(**arguments))
 
-    @rule(order_id=ids, side=sides, quantity=quantities, owner=owners, self_trade=modes)
+    @rule(order_id=ids, side=sides, quantity=quantities, owner=owners, self_trade=modes, tif=times)
     def market(self, **arguments: Any) -> None:
         self.both(lambda book: book.market(**arguments))
 
