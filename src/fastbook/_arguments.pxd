@@ -109,7 +109,7 @@ cdef inline uint32_t to_owner(object value) except? 0xFFFFFFFFU:
 
 cdef inline uint8_t to_flags(bint post_only, object self_trade) except? 255:
     cdef int64_t mode = to_int64(self_trade, "self_trade")
-    if not 0 <= mode <= 3:
+    if not 0 <= mode <= 4:
         from fastbook import _errors
 
         raise _errors.expected_self_trade(mode)

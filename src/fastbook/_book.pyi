@@ -28,9 +28,9 @@ class Event:
       - EVENT_REST, an order entered the book: `remaining` (equal to `quantity`), `level_quantity`.
       - EVENT_CANCEL, a resting order left the book unfilled: `reason`, `level_quantity`.
       - EVENT_REDUCE, a resting order was reduced in place: `maker_order_id` is its previous id,
-        `quantity` the reduction; `remaining`, `level_quantity`.
+        `quantity` the reduction; `reason`, `remaining`, `level_quantity`.
       - EVENT_DISCARD, the remainder of an incoming order ended without resting: `reason`. `price`
-        is 0 for a market order.
+        is 0 for a market order. `remaining` is 0, unless DECREMENT took only a part away.
       - EVENT_REJECT, a command was refused and the book is unchanged: `reason`; `maker_order_id`
         is the old order of a replace. `side`, `price` and `quantity` are the command's if it has
         them; for a cancel or replace, `side` is that of the resting order, 0 if there is none.
@@ -147,7 +147,8 @@ class OrderBook:
           - ALLOW, or owner 0: everything that crosses.
           - CANCEL_OLDEST: everything that crosses except its owner's orders. If that is enough,
             its owner's orders ahead of the last maker are cancelled along the way.
-          - CANCEL_NEWEST and CANCEL_BOTH: everything ahead of the first order of its owner.
+          - CANCEL_NEWEST, CANCEL_BOTH and DECREMENT: everything ahead of the first order of its
+            owner, which would end the order or take a part of it away.
 
         `post_only`: an order that would cross, even with an order of its own owner, causes one
         EVENT_REJECT (REJECT_POST_ONLY). A post-only IOC or FOK order that does not cross is
@@ -156,7 +157,10 @@ class OrderBook:
         `self_trade`: what happens when the order meets one of the same `owner`; owner 0 means "no
         owner" and is exempt. ALLOW trades; CANCEL_NEWEST discards the remainder
         (REASON_SELF_TRADE); CANCEL_OLDEST cancels the resting order (REASON_SELF_TRADE) and
-        continues; CANCEL_BOTH does both.
+        continues; CANCEL_BOTH does both. DECREMENT takes the smaller of the two open quantities
+        away from both and continues: the resting order causes an EVENT_REDUCE, or an EVENT_CANCEL
+        if nothing of it is left, and then the incoming one an EVENT_DISCARD with the part that it
+        lost (all with REASON_SELF_TRADE).
 
         Time: O(1 + n) for n fills and self-trade cancels. An FOK order also visits each level it
         needs, or each order at these levels if `self_trade` is not ALLOW.

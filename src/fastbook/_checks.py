@@ -46,7 +46,7 @@ def check_tif(tif: object) -> int:
 def check_self_trade(self_trade: object) -> int:
     """Return an argument as a self-trade mode."""
     number = check_int64("self_trade", self_trade)
-    if not 0 <= number <= 3:
+    if not 0 <= number <= 4:
         raise _errors.expected_self_trade(number)
     return number
 

@@ -13,7 +13,7 @@ COMMAND_DTYPE = np.dtype(
         ("op", "u1"),
         ("side", "u1"),
         ("tif", "u1"),
-        ("flags", "u1"),  # bit 0: post only; bits 1 and 2: self-trade mode
+        ("flags", "u1"),  # bit 0: post only; bits 1 to 3: self-trade mode
         ("owner", "u4"),
         ("order_id", "i8"),
         ("new_order_id", "i8"),

@@ -68,7 +68,7 @@ cdef inline bint limit_rest_is_plain(Command* c, PyObject** arguments, Py_ssize_
                 return False
         if count > 6 and not integer_is_small(arguments[6], &owner):
             return False
-        if count > 7 and (not integer_is_small(arguments[7], &mode) or mode > 3):
+        if count > 7 and (not integer_is_small(arguments[7], &mode) or mode > 4):
             return False
     c.tif = <uint8_t>tif
     c.flags = <uint8_t>(post_only | mode << 1)

@@ -18,9 +18,9 @@ cdef enum:
     EVENT_DISCARD = 5
     EVENT_REJECT = 6
 
-    # The most events between two calls of events_reserve. A replace that does not match writes two;
-    # so does the last iteration of `match` together with what follows it.
-    EVENTS_PER_STEP = 2
+    # The most events between two calls of events_reserve: the last iteration of `match` may write
+    # two, and what follows it a third. A replace that does not match writes two.
+    EVENTS_PER_STEP = 3
 
 
 # One EVENT_DTYPE record; its first five fields are written as one word (`event_head`).

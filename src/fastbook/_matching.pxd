@@ -29,9 +29,10 @@ cdef enum:
     SELF_CANCEL_NEWEST = 1
     SELF_CANCEL_OLDEST = 2
     SELF_CANCEL_BOTH = 3
+    SELF_DECREMENT = 4
 
     FLAG_POST_ONLY = 1
-    FLAGS_MAX = 7  # bit 0: post only; bits 1 and 2: self-trade mode
+    FLAGS_MAX = SELF_DECREMENT << 1 | FLAG_POST_ONLY  # bits 1 to 3: self-trade mode
 
     DONE = 0
     REASON_USER = 1
@@ -260,10 +261,22 @@ cdef inline void order_cancel(
     )
 
 
-cdef inline void discard(Incoming* taker, int reason, Events* events) noexcept nogil:
+cdef inline int64_t order_reduce(Book* book, RestingOrder* order, int64_t removed) noexcept nogil:
+    """Take a part of an order's quantity away; return its level's new total."""
+    cdef Level* level = &book.ladder.levels[order.level]
+    order.quantity -= removed
+    level.total -= removed
+    return level.total
+
+
+cdef inline void discard(
+    Incoming* taker, int reason, int64_t quantity, Events* events
+) noexcept nogil:
+    """End a part of an incoming order."""
+    taker.remaining -= quantity
     event_write(
         events, event_head(EVENT_DISCARD, taker.side, reason, taker.command),
-        taker.id, 0, taker.price, taker.remaining, 0, 0, 0,
+        taker.id, 0, taker.price, quantity, taker.remaining, 0, 0,
     )
 
 
@@ -310,12 +323,42 @@ cdef inline int match(Book* book, Incoming* taker, Events* events) noexcept nogi
         own = taker.self_trade != SELF_ALLOW and book.orders[slot].owner == taker.owner
         if not own:
             fill(book, taker, slot, price_of(other, side.best_key), events)
-            continue
-        if taker.self_trade != SELF_CANCEL_NEWEST:
-            order_cancel(book, slot, REASON_SELF_TRADE, events, taker.command, False)
-        if taker.self_trade != SELF_CANCEL_OLDEST:
+        elif avoid_self_trade(book, taker, slot, events):
             return REASON_SELF_TRADE
     return DONE
+
+
+cdef inline bint avoid_self_trade(
+    Book* book, Incoming* taker, uint32_t slot, Events* events
+) noexcept nogil:
+    """Do what the taker's mode asks for when it meets its owner's order; True: the taker ends."""
+    if taker.self_trade == SELF_DECREMENT:
+        decrement(book, taker, slot, events)
+        return False
+    if taker.self_trade != SELF_CANCEL_NEWEST:
+        order_cancel(book, slot, REASON_SELF_TRADE, events, taker.command, False)
+    return taker.self_trade != SELF_CANCEL_OLDEST
+
+
+cdef inline void decrement(
+    Book* book, Incoming* taker, uint32_t slot, Events* events
+) noexcept nogil:
+    """Take the smaller of both quantities away from the taker and its owner's resting order."""
+    cdef RestingOrder* maker = &book.orders[slot]
+    cdef int side = 1 - taker.side
+    cdef int64_t price = price_of(side, book.ladder.sides[side].best_key)
+    cdef int64_t removed = min(maker.quantity, taker.remaining)
+    cdef int64_t left = maker.quantity - removed
+    cdef int64_t total
+    if left == 0:
+        order_cancel(book, slot, REASON_SELF_TRADE, events, taker.command, False)
+    else:
+        total = order_reduce(book, maker, removed)
+        event_write(
+            events, event_head(EVENT_REDUCE, side, REASON_SELF_TRADE, taker.command),
+            maker.id, maker.id, price, removed, left, 0, total,
+        )
+    discard(taker, REASON_SELF_TRADE, removed, events)
 
 
 cdef inline bint can_fill(Book* book, Incoming* taker) noexcept nogil:
@@ -388,19 +431,19 @@ cdef inline int enter(Book* book, Incoming* taker, Events* events) noexcept nogi
     """Match, then rest or discard the remainder: DONE or NO_MEMORY. Needs all reservations."""
     cdef int outcome
     if taker.tif == TIF_FOK and not can_fill(book, taker):
-        discard(taker, REASON_FOK, events)
+        discard(taker, REASON_FOK, taker.remaining, events)
         return DONE
     outcome = match(book, taker, events)
     if outcome == NO_MEMORY or taker.remaining == 0:
         return outcome
     if outcome == REASON_SELF_TRADE:
-        discard(taker, REASON_SELF_TRADE, events)
+        discard(taker, REASON_SELF_TRADE, taker.remaining, events)
     elif taker.price == 0:
-        discard(taker, REASON_NO_LIQUIDITY, events)
+        discard(taker, REASON_NO_LIQUIDITY, taker.remaining, events)
     elif taker.tif == TIF_GTC:
         rest(book, taker, events, False)
     else:
-        discard(taker, REASON_IOC, events)
+        discard(taker, REASON_IOC, taker.remaining, events)
     return DONE
 
 
@@ -540,20 +583,19 @@ cdef inline int reduce_in_place(
 ) noexcept nogil:
     """Reduce an order in place, perhaps under a new id."""
     cdef RestingOrder* order = &book.orders[slot]
-    cdef Level* level = &book.ladder.levels[order.level]
     cdef int64_t removed = order.quantity - c.quantity
+    cdef int64_t total
     if c.new_order_id != c.order_id:
         if not ids_reserve(&book.ids, c.new_order_id):
             return NO_MEMORY
         ids_remove(&book.ids, c.order_id, slot)
         ids_put(&book.ids, c.new_order_id, slot)
         order.id = c.new_order_id
-    level.total -= removed
-    order.quantity = c.quantity
+    total = order_reduce(book, order, removed)
     event_write(
         events,
         event_head(EVENT_REDUCE, level_side(&book.ladder, order.level), 0, index),
-        c.new_order_id, c.order_id, c.price, removed, c.quantity, 0, level.total,
+        c.new_order_id, c.order_id, c.price, removed, c.quantity, 0, total,
     )
     return DONE
 

@@ -28,13 +28,15 @@ class TimeInForce(IntEnum):
 class SelfTrade(IntEnum):
     """What happens when an order would trade with a resting order of the same owner.
 
-    The mode of the incoming order decides. Owner 0 means "no owner" and is exempt.
+    The mode of the incoming order decides. Owner 0 means "no owner" and is exempt. DECREMENT is
+    Coinbase's "decrement and cancel".
     """
 
     ALLOW = 0
     CANCEL_NEWEST = 1  # the incoming order's remainder is discarded
     CANCEL_OLDEST = 2  # the resting order is cancelled, matching continues
     CANCEL_BOTH = 3  # the resting order is cancelled and the remainder is discarded
+    DECREMENT = 4  # both lose the smaller of their quantities; one that has none left is cancelled
 
 
 OP_LIMIT, OP_CANCEL, OP_REPLACE, OP_MARKET = range(4)

@@ -64,7 +64,7 @@ class Command(NamedTuple):
     op: int
     side: int = 0
     tif: int = 0
-    flags: int = 0  # bit 0: post only; bits 1 and 2: self-trade mode
+    flags: int = 0  # bit 0: post only; bits 1 to 3: self-trade mode
     owner: int = 0
     order_id: int = 0
     new_order_id: int = 0
@@ -374,19 +374,19 @@ class OrderBook:
     def _enter(self, taker: _Incoming) -> list[Event]:
         """Match, then rest or discard what remains; return the events."""
         if taker.tif == TimeInForce.FOK and self._available(taker) < taker.remaining:
-            return [_discard(taker, REASON_FOK)]
+            return [_discard(taker, REASON_FOK, taker.remaining)]
         events: list[Event] = []
         stopped = self._match(taker, events)
         if taker.remaining == 0:
             return events
         if stopped:
-            events.append(_discard(taker, REASON_SELF_TRADE))
+            events.append(_discard(taker, REASON_SELF_TRADE, taker.remaining))
         elif taker.limit is None:
-            events.append(_discard(taker, REASON_NO_LIQUIDITY))
+            events.append(_discard(taker, REASON_NO_LIQUIDITY, taker.remaining))
         elif taker.tif == TimeInForce.GTC:
             events.append(self._rest(taker, taker.limit))
         else:
-            events.append(_discard(taker, REASON_IOC))
+            events.append(_discard(taker, REASON_IOC, taker.remaining))
         return events
 
     def _match(self, taker: _Incoming, events: list[Event]) -> bool:
@@ -399,12 +399,28 @@ class OrderBook:
             maker = others.oldest(price)
             if not taker.would_self_trade(maker):
                 events.append(self._fill(taker, maker))
-                continue
-            if taker.self_trade != SelfTrade.CANCEL_NEWEST:
-                events.append(self._leave(maker, REASON_SELF_TRADE))
-            if taker.self_trade != SelfTrade.CANCEL_OLDEST:
+            elif self._avoid_self_trade(taker, maker, events):
                 return True
         return False
+
+    def _avoid_self_trade(self, taker: _Incoming, maker: _Resting, events: list[Event]) -> bool:
+        """Do what the taker's mode asks for; return whether the taker ends."""
+        if taker.self_trade == SelfTrade.DECREMENT:
+            self._decrement(taker, maker, events)
+            return False
+        if taker.self_trade != SelfTrade.CANCEL_NEWEST:
+            events.append(self._leave(maker, REASON_SELF_TRADE))
+        return taker.self_trade != SelfTrade.CANCEL_OLDEST
+
+    def _decrement(self, taker: _Incoming, maker: _Resting, events: list[Event]) -> None:
+        """Take the smaller of both quantities away from both."""
+        removed = min(taker.remaining, maker.quantity)
+        left = maker.quantity - removed
+        if left:
+            events.append(self._reduce(maker, maker.order_id, left, REASON_SELF_TRADE))
+        else:
+            events.append(self._leave(maker, REASON_SELF_TRADE))
+        events.append(_discard(taker, REASON_SELF_TRADE, removed))
 
     def _fill(self, taker: _Incoming, maker: _Resting) -> Event:
         """Trade the smaller of both quantities, at the maker's price."""
@@ -431,8 +447,8 @@ class OrderBook:
     def _available(self, taker: _Incoming) -> int:
         """Return what `_match` would trade if the order's quantity were unlimited.
 
-        Orders of the same owner do not count if they may not trade. If such an order would end the
-        incoming one, nothing behind it counts either.
+        Orders of the same owner do not count if they may not trade. If such an order would end or
+        reduce the incoming one, nothing behind it counts either.
         """
         others = self._sides[1 - taker.side]
         available = 0
@@ -490,7 +506,7 @@ class OrderBook:
         """Execute a replace that breaks no rule; return the events."""
         old = self._orders[command.order_id]
         if _keeps_priority(old, command):
-            return [self._reduce(old, command.new_order_id, command.quantity)]
+            return [self._reduce(old, command.new_order_id, command.quantity, REASON_NONE)]
         left = self._leave(old, REASON_REPLACED)
         taker = _Incoming(
             command.new_order_id,
@@ -503,7 +519,7 @@ class OrderBook:
         )
         return [left, *self._enter(taker)]
 
-    def _reduce(self, order: _Resting, new_order_id: int, quantity: int) -> Event:
+    def _reduce(self, order: _Resting, new_order_id: int, quantity: int, reason: int) -> Event:
         """Reduce an order in place, perhaps under a new id; return the event."""
         removed = order.quantity - quantity
         levels = self._sides[order.side]
@@ -518,7 +534,7 @@ class OrderBook:
         return Event(
             EVENT_REDUCE,
             order.side,
-            REASON_NONE,
+            reason,
             new_order_id,
             old_order_id,
             order.price,
@@ -617,7 +633,7 @@ def _well_formed(command: Command) -> bool:
     op = command.op
     return (
         op in (OP_LIMIT, OP_REPLACE, OP_MARKET)
-        and command.flags <= 7
+        and command.flags >> 1 <= SelfTrade.DECREMENT
         and command.incoming_id > 0
         and (op == OP_REPLACE or (command.side <= Side.ASK and command.tif <= TimeInForce.FOK))
     )
@@ -628,7 +644,9 @@ def _keeps_priority(order: _Resting, command: Command) -> bool:
     return command.price == order.price and command.quantity <= order.quantity
 
 
-def _discard(taker: _Incoming, reason: int) -> Event:
+def _discard(taker: _Incoming, reason: int, quantity: int) -> Event:
+    """End a part of an incoming order; return the event."""
+    taker.remaining -= quantity
     return Event(
         EVENT_DISCARD,
         taker.side,
@@ -636,8 +654,8 @@ def _discard(taker: _Incoming, reason: int) -> Event:
         taker.order_id,
         0,
         taker.limit or 0,
+        quantity,
         taker.remaining,
-        0,
         0,
         0,
     )

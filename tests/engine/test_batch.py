@@ -93,7 +93,7 @@ REFUSED = {
     "op 4": (limit(9, 0, 1, 1)._replace(op=4), REJECT_INVALID_ORDER, 0, 9, 0, 1, 1),
     "side 2": (limit(9, 2, 1, 1), REJECT_INVALID_ORDER, 2, 9, 0, 1, 1),
     "tif 3": (limit(9, 1, 1, 1, tif=3), REJECT_INVALID_ORDER, 1, 9, 0, 1, 1),
-    "flags 8": (limit(9, 1, 1, 1, flags=8), REJECT_INVALID_ORDER, 1, 9, 0, 1, 1),
+    "flags 10": (limit(9, 1, 1, 1, flags=10), REJECT_INVALID_ORDER, 1, 9, 0, 1, 1),
     "id 0": (limit(0, 1, 1, 1), REJECT_INVALID_ORDER, 1, 0, 0, 1, 1),
     "id resting": (limit(1, 1, 1, 1), REJECT_DUPLICATE_ORDER, 1, 1, 0, 1, 1),
     "price 0": (limit(9, 1, 0, 1), REJECT_INVALID_PRICE, 1, 9, 0, 0, 1),

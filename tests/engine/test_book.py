@@ -25,7 +25,7 @@ from fastbook import (
 
 BID, ASK = Side
 GTC, IOC, FOK = TimeInForce
-ALLOW, NEWEST, OLDEST, BOTH = SelfTrade
+ALLOW, NEWEST, OLDEST, BOTH, DECREMENT = SelfTrade
 INT64_MAX = 2**63 - 1
 
 # ---- resting ----
@@ -330,7 +330,58 @@ def test_cancel_both_ends_the_resting_and_the_incoming_order(own_between: Book) 
     assert [order.order_id for order in own_between] == [3, 4]
 
 
-@pytest.mark.parametrize("mode", [NEWEST, OLDEST, BOTH])
+def test_decrement_reduces_both_by_the_smaller_and_goes_on(own_between: Book) -> None:
+    assert own_between.add(5, BID, 101, 9, owner=7, self_trade=DECREMENT) == [
+        fill(BID, 5, 1, 100, 1, 8, 0, 5),
+        cancel(ASK, REASON_SELF_TRADE, 2, 100, 2, 3),
+        discard(BID, REASON_SELF_TRADE, 5, 101, 2, 6),
+        fill(BID, 5, 3, 100, 3, 3, 0, 0),
+        fill(BID, 5, 4, 101, 3, 0, 1, 1),
+    ]
+
+
+def test_decrement_ends_the_incoming_order_if_it_is_the_smaller(own_between: Book) -> None:
+    assert own_between.market(5, BID, 2, owner=7, self_trade=DECREMENT) == [
+        fill(BID, 5, 1, 100, 1, 1, 0, 5),
+        reduce(ASK, 2, 2, 100, 1, 1, 4, REASON_SELF_TRADE),
+        discard(BID, REASON_SELF_TRADE, 5, 0, 1),
+    ]
+    assert [order.order_id for order in own_between] == [2, 3, 4], "it keeps its place"
+
+
+def test_decrement_ends_both_if_they_are_equal(book: Book) -> None:
+    given(book, (1, ASK, 100, 5, 7))
+
+    assert book.add(2, BID, 100, 5, owner=7, self_trade=DECREMENT) == [
+        cancel(ASK, REASON_SELF_TRADE, 1, 100, 5, 0),
+        discard(BID, REASON_SELF_TRADE, 2, 100, 5),
+    ]
+    assert list(book) == []
+
+
+def test_what_decrement_leaves_of_the_incoming_order_rests(book: Book) -> None:
+    given(book, (1, ASK, 100, 5, 7), (2, ASK, 101, 1, 7))
+
+    assert book.add(3, BID, 101, 8, owner=7, self_trade=DECREMENT) == [
+        cancel(ASK, REASON_SELF_TRADE, 1, 100, 5, 0),
+        discard(BID, REASON_SELF_TRADE, 3, 101, 5, 3),
+        cancel(ASK, REASON_SELF_TRADE, 2, 101, 1, 0),
+        discard(BID, REASON_SELF_TRADE, 3, 101, 1, 2),
+        rest(BID, 3, 101, 2, 2),
+    ]
+
+
+def test_a_replaced_order_may_be_decremented(book: Book) -> None:
+    given(book, (1, BID, 100, 5, 7), (2, ASK, 101, 3, 7))
+
+    assert book.replace(1, 1, 101, 2, self_trade=DECREMENT) == [
+        cancel(BID, REASON_REPLACED, 1, 100, 5, 0),
+        reduce(ASK, 2, 2, 101, 2, 1, 1, REASON_SELF_TRADE),
+        discard(BID, REASON_SELF_TRADE, 1, 101, 2),
+    ]
+
+
+@pytest.mark.parametrize("mode", [NEWEST, OLDEST, BOTH, DECREMENT])
 def test_an_order_that_is_done_before_its_owners_meets_nothing(
     own_between: Book, mode: SelfTrade
 ) -> None:
@@ -339,7 +390,7 @@ def test_an_order_that_is_done_before_its_owners_meets_nothing(
     assert events == [fill(BID, 5, 1, 100, 1, 0, 0, 5)]
 
 
-@pytest.mark.parametrize("mode", [NEWEST, OLDEST, BOTH])
+@pytest.mark.parametrize("mode", [NEWEST, OLDEST, BOTH, DECREMENT])
 def test_nobody_never_trades_with_itself(book: Book, mode: SelfTrade) -> None:
     given(book, (1, ASK, 100, 1, 0))
 
@@ -357,12 +408,12 @@ def test_cancelling_all_that_crosses_lets_the_order_rest(book: Book) -> None:
 
 
 @pytest.mark.parametrize(
-    ("mode", "most"), [(ALLOW, 10), (NEWEST, 1), (OLDEST, 8), (BOTH, 1)], ids=str
+    ("mode", "most"), [(ALLOW, 10), (NEWEST, 1), (OLDEST, 8), (BOTH, 1), (DECREMENT, 1)]
 )
 def test_a_fok_order_counts_only_what_it_may_trade(
     own_between: Book, mode: SelfTrade, most: int
 ) -> None:
-    """Of 1, own 2, 3 and 4 lots: all; up to the own; all except the own; up to the own."""
+    """Of 1, own 2, 3 and 4 lots: all; all except the own; or what stands ahead of the own."""
     before = list(own_between)
     too_much = own_between.add(5, BID, 101, most + 1, FOK, owner=7, self_trade=mode)
 
@@ -524,10 +575,10 @@ REFUSED: dict[str, tuple[Call, type[Exception], str]] = {
     "side -1": (lambda b: b.add(9, -1, 1, 1), ValueError, "^side: .*bid.*, got -1$"),
     "side 256": (lambda b: b.add(9, 256, 1, 1), ValueError, "^side: .*, got 256$"),
     "tif 3": (lambda b: b.add(9, BID, 1, 1, 3), ValueError, "^tif: .*fok.*, got 3$"),
-    "self_trade 4": (
-        lambda b: b.add(9, BID, 1, 1, self_trade=4),
+    "self_trade 5": (
+        lambda b: b.add(9, BID, 1, 1, self_trade=5),
         ValueError,
-        "^self_trade: .*cancel_both.*, got 4$",
+        "^self_trade: .*cancel_both.*, got 5$",
     ),
     "owner -1": (lambda b: b.add(9, BID, 1, 1, owner=-1), ValueError, "^owner: .*, got -1$"),
     "owner 2**32": (

@@ -87,7 +87,7 @@ def commands_of(flow: Flow) -> Commands:
     made["op"] = op
     made["side"] = random.integers(0, 2, n)
     made["tif"] = random.choice(3, n, p=[0.86, 0.07, 0.07])
-    made["flags"] = (random.random(n) < 0.1) | random.integers(0, 4, n) << 1
+    made["flags"] = (random.random(n) < 0.1) | random.integers(0, 5, n) << 1
     made["owner"] = random.integers(0, flow.owners, n)
     made["order_id"] = np.where(aims_at_old, old_ids, new_ids)
     made["new_order_id"] = np.where(keeps_id, old_ids, new_ids)
@@ -137,7 +137,7 @@ def break_some(flow: Flow, random: np.random.Generator, made: Commands) -> None:
         "op": [4, 255],
         "side": [2, 255],
         "tif": [3, 255],
-        "flags": [8, 255],
+        "flags": [10, 255],
         "order_id": [0, -1, -(2**63)],
         "new_order_id": [0, -7],
         "price": [0, -1, -(2**63)],

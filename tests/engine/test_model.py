@@ -23,7 +23,7 @@ quantities = st.one_of(st.integers(1, 10), st.sampled_from([INT64_MAX - 5, INT64
 bounds = st.sampled_from([12, 2**52, INT64_MAX, INT64_MAX])
 sides = st.integers(0, 1)
 owners = st.integers(0, 2)
-modes = st.integers(0, 3)
+modes = st.integers(0, 4)
 times = st.sampled_from([0, 0, 0, 1, 2])
 
 

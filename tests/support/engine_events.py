@@ -39,14 +39,23 @@ def cancel(
     return (EVENT_CANCEL, side, reason, order_id, 0, price, quantity, 0, 0, level)
 
 
-def discard(side: int, reason: int, order_id: int, price: int, quantity: int) -> tuple[int, ...]:
-    return (EVENT_DISCARD, side, reason, order_id, 0, price, quantity, 0, 0, 0)
+def discard(
+    side: int, reason: int, order_id: int, price: int, quantity: int, left: int = 0
+) -> tuple[int, ...]:
+    return (EVENT_DISCARD, side, reason, order_id, 0, price, quantity, left, 0, 0)
 
 
 def reduce(
-    side: int, order_id: int, old_id: int, price: int, removed: int, left: int, level: int
+    side: int,
+    order_id: int,
+    old_id: int,
+    price: int,
+    removed: int,
+    left: int,
+    level: int,
+    reason: int = 0,
 ) -> tuple[int, ...]:
-    return (EVENT_REDUCE, side, 0, order_id, old_id, price, removed, left, 0, level)
+    return (EVENT_REDUCE, side, reason, order_id, old_id, price, removed, left, 0, level)
 
 
 def reject(
