@@ -30,7 +30,8 @@ class Event:
       - EVENT_REDUCE, a resting order was reduced in place: `maker_order_id` is its previous id,
         `quantity` the reduction; `reason`, `remaining`, `level_quantity`.
       - EVENT_DISCARD, the remainder of an incoming order ended without resting: `reason`. `price`
-        is 0 for a market order. `remaining` is 0, unless DECREMENT took only a part away.
+        is 0 for a market order. `remaining` is 0, unless DECREMENT took only a part away;
+        `quantity` may be 0 if the order had a budget.
       - EVENT_REJECT, a command was refused and the book is unchanged: `reason`; `maker_order_id`
         is the old order of a replace. `side`, `price` and `quantity` are the command's if it has
         them; for a cancel or replace, `side` is that of the resting order, 0 if there is none.
@@ -178,15 +179,23 @@ class OrderBook:
         self,
         order_id: int,
         side: int,
-        quantity: int,
+        quantity: int = 0,
         owner: int = 0,
         self_trade: int = 0,
         tif: int = 1,
+        budget: int = 0,
     ) -> list[Event]:
         """Match a market order at any price, then discard what remains (REASON_NO_LIQUIDITY).
 
         `tif`: FOK fills the whole order or discards it with no other effect (REASON_FOK), by the
         rules of `add`. GTC and IOC are the same, because a market order never rests.
+
+        `budget`: with it, and no `quantity`, the order trades by value, in ticks x lots. A bid buys
+        whole lots as long as the budget pays for them at the best price; an ask sells them until it
+        has earned the budget or as near below as whole lots allow. `remaining` is 0 in all its
+        events, and the last is always an EVENT_DISCARD of quantity 0 that tells why it ended:
+        REASON_BUDGET (the next lot costs more than what is left), REASON_NO_LIQUIDITY or
+        REASON_SELF_TRADE. DECREMENT takes what the budget pays for from both. FOK is refused.
 
         Other arguments, events, time and exceptions are those of `add`.
         """

@@ -51,7 +51,8 @@ cdef class Event:
       - EVENT_REDUCE, a resting order was reduced in place: `maker_order_id` is its previous id,
         `quantity` the reduction; `reason`, `remaining`, `level_quantity`.
       - EVENT_DISCARD, the remainder of an incoming order ended without resting: `reason`. `price`
-        is 0 for a market order. `remaining` is 0, unless DECREMENT took only a part away.
+        is 0 for a market order. `remaining` is 0, unless DECREMENT took only a part away;
+        `quantity` may be 0 if the order had a budget.
       - EVENT_REJECT, a command was refused and the book is unchanged: `reason`; `maker_order_id`
         is the old order of a replace. `side`, `price` and `quantity` are the command's if it has
         them; for a cancel or replace, `side` is that of the resting order, 0 if there is none.
@@ -421,15 +422,23 @@ with price-time priority.
         c.quantity = to_int64(quantity, "quantity")
         return self.carry_out_limit(&c, order_id)
 
-    def market(self, order_id, side, quantity, owner=0, self_trade=0, tif=1):
+    def market(self, order_id, side, quantity=0, owner=0, self_trade=0, tif=1, budget=0):
         """Match a market order at any price, then discard what remains (REASON_NO_LIQUIDITY).
 
         `tif`: FOK fills the whole order or discards it with no other effect (REASON_FOK), by the
         rules of `add`. GTC and IOC are the same, because a market order never rests.
 
+        `budget`: with it, and no `quantity`, the order trades by value, in ticks x lots. A bid buys
+        whole lots as long as the budget pays for them at the best price; an ask sells them until it
+        has earned the budget or as near below as whole lots allow. `remaining` is 0 in all its
+        events, and the last is always an EVENT_DISCARD of quantity 0 that tells why it ended:
+        REASON_BUDGET (the next lot costs more than what is left), REASON_NO_LIQUIDITY or
+        REASON_SELF_TRADE. DECREMENT takes what the budget pays for from both. FOK is refused.
+
         Other arguments, events, time and exceptions are those of `add`.
         """
         cdef Command c
+        cdef int64_t value
         memset(&c, 0, sizeof(Command))
         c.op = OP_MARKET
         c.side = to_side(side)
@@ -438,6 +447,11 @@ with price-time priority.
         c.owner = to_owner(owner)
         c.order_id = to_int64(order_id, "order_id")
         c.quantity = to_int64(quantity, "quantity")
+        value = to_int64(budget, "budget")
+        if value != 0:
+            _errors.expect_budget(value, c.quantity, c.tif)
+            c.quantity = value
+            c.flags |= FLAG_BUDGET
         return self.carry_out(&c, order_id, None)
 
     def cancel(self, order_id):

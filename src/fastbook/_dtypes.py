@@ -13,12 +13,12 @@ COMMAND_DTYPE = np.dtype(
         ("op", "u1"),
         ("side", "u1"),
         ("tif", "u1"),
-        ("flags", "u1"),  # bit 0: post only; bits 1 to 3: self-trade mode
+        ("flags", "u1"),  # bit 0: post only; bits 1 to 3: self-trade mode; bit 4: budget
         ("owner", "u4"),
         ("order_id", "i8"),
         ("new_order_id", "i8"),
         ("price", "i8"),
-        ("quantity", "i8"),
+        ("quantity", "i8"),  # of a market order with the flag of a budget: ticks x lots
     ]
 )
 

@@ -45,6 +45,16 @@ def expected_self_trade(value: int) -> ValueError:
     return expected("self_trade", f"one of {words}", value)
 
 
+def expect_budget(budget: int, quantity: int, tif: int) -> None:
+    """Raise ValueError unless a market order may have this budget."""
+    if budget < 0:
+        raise expected("budget", "0 (none) or a positive integer below 2**63", budget)
+    if quantity:
+        raise expected("quantity", "0, because a budget is given", quantity)
+    if tif == TimeInForce.FOK:
+        raise expected("tif", "0 (gtc) or 1 (ioc), because a budget is given", tif)
+
+
 def refusal(
     reason: int,
     order_id: int,

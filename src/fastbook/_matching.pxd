@@ -33,6 +33,7 @@ cdef enum:
 
     FLAG_POST_ONLY = 1
     FLAGS_MAX = SELF_DECREMENT << 1 | FLAG_POST_ONLY  # bits 1 to 3: self-trade mode
+    FLAG_BUDGET = 16  # of a market order, besides those
 
     DONE = 0
     REASON_USER = 1
@@ -41,6 +42,7 @@ cdef enum:
     REASON_IOC = 4
     REASON_FOK = 5
     REASON_SELF_TRADE = 6
+    REASON_BUDGET = 7
     REJECT_UNKNOWN_ORDER = 16
     REJECT_DUPLICATE_ORDER = 17
     REJECT_INVALID_PRICE = 18
@@ -361,6 +363,52 @@ cdef inline void decrement(
     discard(taker, REASON_SELF_TRADE, removed, events)
 
 
+cdef inline int spend(
+    Book* book, Incoming* taker, int64_t budget, Events* events
+) noexcept nogil:
+    """Trade whole lots as long as the budget, in ticks x lots, pays for them: DONE or NO_MEMORY.
+
+    What a number of lots costs never exceeds the budget, so no product overflows.
+    """
+    cdef int other = 1 - taker.side
+    cdef LadderSide* side = &book.ladder.sides[other]
+    cdef int reason = DONE
+    cdef int64_t price, lots
+    cdef uint32_t slot
+    cdef size_t first
+    while reason == DONE:
+        if not events_reserve(events):
+            return NO_MEMORY
+        price = price_of(other, side.best_key) if side.best != 0 else 1
+        if price > budget:
+            reason = REASON_BUDGET
+        elif side.best == 0:
+            reason = REASON_NO_LIQUIDITY
+        else:
+            lots = budget // price
+            taker.remaining = lots
+            first = events_count(events)
+            slot = book.ladder.levels[side.best].head
+            if taker.self_trade == SELF_ALLOW or book.orders[slot].owner != taker.owner:
+                fill(book, taker, slot, price, events)
+            elif avoid_self_trade(book, taker, slot, events):
+                reason = REASON_SELF_TRADE
+            budget -= (lots - taker.remaining) * price
+            forget_remaining(events, taker.id, first)
+    taker.remaining = 0
+    discard(taker, reason, 0, events)
+    return DONE
+
+
+cdef inline void forget_remaining(Events* events, int64_t order_id, size_t first) noexcept nogil:
+    """Clear what a budget left of its order in the events since `first`: it has no quantity."""
+    cdef EventRecord* event = &events.items[first]
+    while event != events.next:
+        if event.order_id == order_id:
+            event.remaining = 0
+        event += 1
+
+
 cdef inline bint can_fill(Book* book, Incoming* taker) noexcept nogil:
     """Return whether `match` would fill the whole order, which FOK must know beforehand."""
     cdef int64_t needed = taker.remaining
@@ -494,7 +542,11 @@ cdef inline int apply_limit(
 
 cdef inline int apply_market(Book* book, Command* c, uint32_t index, Events* events) noexcept nogil:
     cdef Incoming taker
-    if c.order_id <= 0 or c.side > ASK or c.tif > TIF_FOK or c.flags > FLAGS_MAX:
+    cdef uint8_t flags = c.flags & ~<uint8_t>FLAG_BUDGET
+    cdef bint has_budget = c.flags != flags
+    if c.order_id <= 0 or c.side > ASK or c.tif > TIF_FOK or flags > FLAGS_MAX:
+        return REJECT_INVALID_ORDER
+    if has_budget and c.tif == TIF_FOK:
         return REJECT_INVALID_ORDER
     if c.quantity <= 0:
         return REJECT_INVALID_QUANTITY
@@ -509,7 +561,9 @@ cdef inline int apply_market(Book* book, Command* c, uint32_t index, Events* eve
     taker.command = index
     taker.side = c.side
     taker.tif = c.tif
-    taker.self_trade = SELF_ALLOW if c.owner == 0 else c.flags >> 1
+    taker.self_trade = SELF_ALLOW if c.owner == 0 else flags >> 1
+    if has_budget:
+        return spend(book, &taker, c.quantity, events)
     return enter(book, &taker, events)
 
 

@@ -41,6 +41,10 @@ class SelfTrade(IntEnum):
 
 OP_LIMIT, OP_CANCEL, OP_REPLACE, OP_MARKET = range(4)
 
+# The flags of a command; bits 1 to 3 are its self-trade mode.
+FLAG_POST_ONLY = 1
+FLAG_BUDGET = 16  # `quantity` of a market order is a budget, in ticks x lots
+
 EVENT_FILL = 1  # a taker matched a maker
 EVENT_REST = 2  # an order entered the book
 EVENT_CANCEL = 3  # a resting order left the book unfilled
@@ -55,12 +59,13 @@ REASON_NO_LIQUIDITY = 3  # a market order ran out of makers
 REASON_IOC = 4
 REASON_FOK = 5
 REASON_SELF_TRADE = 6
+REASON_BUDGET = 7  # what is left of a market order's budget does not pay for another lot
 REJECT_UNKNOWN_ORDER = 16
 REJECT_DUPLICATE_ORDER = 17
 REJECT_INVALID_PRICE = 18
 REJECT_INVALID_QUANTITY = 19
 REJECT_INVALID_ORDER = (
-    20  # unknown op, side, time in force or self-trade mode; order id not positive
+    20  # unknown op, side, time in force or flag; order id not positive; FOK with a budget
 )
 REJECT_POST_ONLY = 21  # a post-only order would have crossed
 REJECT_OVERFLOW = 22  # the level's total quantity would exceed the book's bound

@@ -33,10 +33,13 @@ from fastbook._types import (
     EVENT_REDUCE,
     EVENT_REJECT,
     EVENT_REST,
+    FLAG_BUDGET,
+    FLAG_POST_ONLY,
     OP_CANCEL,
     OP_LIMIT,
     OP_MARKET,
     OP_REPLACE,
+    REASON_BUDGET,
     REASON_FOK,
     REASON_IOC,
     REASON_NO_LIQUIDITY,
@@ -64,7 +67,7 @@ class Command(NamedTuple):
     op: int
     side: int = 0
     tif: int = 0
-    flags: int = 0  # bit 0: post only; bits 1 to 3: self-trade mode
+    flags: int = 0  # bit 0: post only; bits 1 to 3: self-trade mode; bit 4: budget
     owner: int = 0
     order_id: int = 0
     new_order_id: int = 0
@@ -75,6 +78,16 @@ class Command(NamedTuple):
     def incoming_id(self) -> int:
         """The id of the incoming order."""
         return self.new_order_id if self.op == OP_REPLACE else self.order_id
+
+    @property
+    def self_trade(self) -> int:
+        """The self-trade mode of the incoming order."""
+        return self.flags >> 1 & 7
+
+    @property
+    def has_budget(self) -> bool:
+        """Whether `quantity` is a budget."""
+        return bool(self.flags & FLAG_BUDGET)
 
 
 class Event(NamedTuple):
@@ -175,10 +188,11 @@ class _Incoming:
     order_id: int
     side: int
     limit: int | None  # None: at any price
-    remaining: int
+    remaining: int  # with a budget: what it pays for at the price of the next maker
     tif: int
     owner: int
     self_trade: int
+    budget: int | None = None  # ticks x lots; None: a quantity is given instead
 
     def would_self_trade(self, maker: _Resting) -> bool:
         return self.self_trade != SelfTrade.ALLOW and self.owner != 0 and self.owner == maker.owner
@@ -224,23 +238,27 @@ class OrderBook:
         self,
         order_id: int,
         side: int,
-        quantity: int,
+        quantity: int = 0,
         owner: int = 0,
         self_trade: int = 0,
         tif: int = TimeInForce.IOC,
+        budget: int = 0,
     ) -> list[Event]:
         """Match a market order at any price, then discard what remains."""
-        return self._scalar(
-            Command(
-                OP_MARKET,
-                check_side(side),
-                check_tif(tif),
-                flags=check_self_trade(self_trade) << 1,
-                owner=check_owner(owner),
-                order_id=check_int64("order_id", order_id),
-                quantity=check_int64("quantity", quantity),
-            )
+        command = Command(
+            OP_MARKET,
+            check_side(side),
+            check_tif(tif),
+            flags=check_self_trade(self_trade) << 1,
+            owner=check_owner(owner),
+            order_id=check_int64("order_id", order_id),
+            quantity=check_int64("quantity", quantity),
         )
+        value = check_int64("budget", budget)
+        if value:
+            _errors.expect_budget(value, command.quantity, command.tif)
+            command = command._replace(flags=command.flags | FLAG_BUDGET, quantity=value)
+        return self._scalar(command)
 
     def cancel(self, order_id: int) -> Event:
         """Cancel a resting order; return its event."""
@@ -328,7 +346,8 @@ class OrderBook:
             return REJECT_OVERFLOW
         others = self._sides[1 - side]
         best = others.best()
-        if command.flags & 1 and best is not None and others.within(best, command.price):
+        crosses = best is not None and others.within(best, command.price)
+        if command.flags & FLAG_POST_ONLY and crosses:
             return REJECT_POST_ONLY
         return REASON_NONE
 
@@ -362,10 +381,11 @@ class OrderBook:
                 command.order_id,
                 command.side,
                 command.price if command.op == OP_LIMIT else None,
-                command.quantity,
+                0 if command.has_budget else command.quantity,
                 command.tif,
                 command.owner,
-                command.flags >> 1,
+                command.self_trade,
+                command.quantity if command.has_budget else None,
             )
         )
 
@@ -373,6 +393,8 @@ class OrderBook:
 
     def _enter(self, taker: _Incoming) -> list[Event]:
         """Match, then rest or discard what remains; return the events."""
+        if taker.budget is not None:
+            return self._spend(taker, taker.budget)
         if taker.tif == TimeInForce.FOK and self._available(taker) < taker.remaining:
             return [_discard(taker, REASON_FOK, taker.remaining)]
         events: list[Event] = []
@@ -389,6 +411,27 @@ class OrderBook:
             events.append(_discard(taker, REASON_IOC, taker.remaining))
         return events
 
+    def _spend(self, taker: _Incoming, budget: int) -> list[Event]:
+        """Trade whole lots as long as the budget pays for them; return the events."""
+        events: list[Event] = []
+        others = self._sides[1 - taker.side]
+        reason = REASON_NONE
+        while not reason:
+            price = others.best()
+            if not budget or (price and price > budget):
+                reason = REASON_BUDGET
+            elif price is None:
+                reason = REASON_NO_LIQUIDITY
+            else:
+                lots = taker.remaining = budget // price
+                if self._meet(taker, others.oldest(price), events):
+                    reason = REASON_SELF_TRADE
+                budget -= (lots - taker.remaining) * price
+        taker.remaining = 0
+        events.append(_discard(taker, reason, 0))
+        # What the budget paid for at one price is no quantity that remains.
+        return [e._replace(remaining=0) if e.order_id == taker.order_id else e for e in events]
+
     def _match(self, taker: _Incoming, events: list[Event]) -> bool:
         """Trade until nothing remains or crosses; return whether a self-trade stopped it."""
         others = self._sides[1 - taker.side]
@@ -396,11 +439,15 @@ class OrderBook:
             price = others.best()
             if price is None or not others.within(price, taker.limit):
                 break
-            maker = others.oldest(price)
-            if not taker.would_self_trade(maker):
-                events.append(self._fill(taker, maker))
-            elif self._avoid_self_trade(taker, maker, events):
+            if self._meet(taker, others.oldest(price), events):
                 return True
+        return False
+
+    def _meet(self, taker: _Incoming, maker: _Resting, events: list[Event]) -> bool:
+        """Trade with a maker, or avoid a self-trade; return whether that ends the taker."""
+        if taker.would_self_trade(maker):
+            return self._avoid_self_trade(taker, maker, events)
+        events.append(self._fill(taker, maker))
         return False
 
     def _avoid_self_trade(self, taker: _Incoming, maker: _Resting, events: list[Event]) -> bool:
@@ -515,7 +562,7 @@ class OrderBook:
             command.quantity,
             TimeInForce.GTC,
             old.owner,
-            command.flags >> 1,
+            command.self_trade,
         )
         return [left, *self._enter(taker)]
 
@@ -633,7 +680,9 @@ def _well_formed(command: Command) -> bool:
     op = command.op
     return (
         op in (OP_LIMIT, OP_REPLACE, OP_MARKET)
-        and command.flags >> 1 <= SelfTrade.DECREMENT
+        and command.self_trade <= SelfTrade.DECREMENT
+        and command.flags < 2 * FLAG_BUDGET
+        and not (command.has_budget and (op != OP_MARKET or command.tif == TimeInForce.FOK))
         and command.incoming_id > 0
         and (op == OP_REPLACE or (command.side <= Side.ASK and command.tif <= TimeInForce.FOK))
     )

@@ -20,6 +20,8 @@ from fastbook import (
     COMMAND_DTYPE,
     EVENT_FILL,
     EVENT_REJECT,
+    FLAG_BUDGET,
+    FLAG_POST_ONLY,
     OP_CANCEL,
     OP_LIMIT,
     OP_MARKET,
@@ -88,6 +90,8 @@ def commands_of(flow: Flow) -> Commands:
     made["side"] = random.integers(0, 2, n)
     made["tif"] = random.choice(3, n, p=[0.86, 0.07, 0.07])
     made["flags"] = (random.random(n) < 0.1) | random.integers(0, 5, n) << 1
+    by_value = (op == OP_MARKET) & (random.random(n) < 0.4)
+    made["flags"][by_value] |= FLAG_BUDGET
     made["owner"] = random.integers(0, flow.owners, n)
     made["order_id"] = np.where(aims_at_old, old_ids, new_ids)
     made["new_order_id"] = np.where(keeps_id, old_ids, new_ids)
@@ -96,6 +100,7 @@ def commands_of(flow: Flow) -> Commands:
     made["price"][stays] = made["price"][(index - ages)[stays]]
     made["quantity"] = random.integers(1, flow.quantity + 1, n)
     made["quantity"][random.random(n) < flow.sweeps] = 10**7
+    made["quantity"][by_value] *= flow.middle + random.integers(-flow.spread, flow.spread + 1)
     break_some(flow, random, made)
     build_ladder(flow, made)
     return made
@@ -137,7 +142,7 @@ def break_some(flow: Flow, random: np.random.Generator, made: Commands) -> None:
         "op": [4, 255],
         "side": [2, 255],
         "tif": [3, 255],
-        "flags": [10, 255],
+        "flags": [10, 16, 32, 255],
         "order_id": [0, -1, -(2**63)],
         "new_order_id": [0, -7],
         "price": [0, -1, -(2**63)],
@@ -151,7 +156,10 @@ def break_some(flow: Flow, random: np.random.Generator, made: Commands) -> None:
 def call(book: fastbook.OrderBook, record: tuple[int, ...]) -> list[fastbook.Event] | None:
     """Execute a record by a scalar call; return None if the call raises."""
     op, side, tif, flags, owner, order_id, new_order_id, price, quantity = record
-    post_only, mode = bool(flags & 1), flags >> 1
+    by_value = flags & FLAG_BUDGET
+    post_only, mode = bool(flags & FLAG_POST_ONLY), (flags & ~FLAG_BUDGET) >> 1
+    if by_value and op in (OP_LIMIT, OP_REPLACE):
+        return None  # a scalar call cannot say that
     try:
         if op == OP_LIMIT:
             if (tif, flags, owner) == (0, 0, 0):
@@ -166,6 +174,8 @@ def call(book: fastbook.OrderBook, record: tuple[int, ...]) -> list[fastbook.Eve
         if op == OP_MARKET:
             if (tif, flags, owner) == (TimeInForce.IOC, 0, 0):
                 return book.market(order_id, side, quantity)
+            if by_value:
+                return book.market(order_id, side, 0, owner, mode, tif, quantity)
             return book.market(order_id, side, quantity, owner, mode, tif)
     except (KeyError, ValueError):
         pass

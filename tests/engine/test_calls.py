@@ -86,7 +86,8 @@ def test_integers_of_every_length_are_taken(number: int) -> None:
         lambda book: book.cancel("1"),
         lambda book: book.replace(1, 2, 3),
         lambda book: book.replace(1, 2, 3, None),
-        lambda book: book.market(1, 0),
+        lambda book: book.market(1),
+        lambda book: book.market(1, 0, budget=1.0),
         lambda book: book.market(1, None, 5),
     ],
 )

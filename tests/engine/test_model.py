@@ -20,6 +20,7 @@ prices = st.one_of(
     st.integers(1, 20), st.integers(95, 105), st.sampled_from([10**12, INT64_MAX - 1, INT64_MAX])
 )
 quantities = st.one_of(st.integers(1, 10), st.sampled_from([INT64_MAX - 5, INT64_MAX]))
+budgets = st.one_of(st.integers(-1, 2000), st.sampled_from([10**13, INT64_MAX - 5, INT64_MAX]))
 bounds = st.sampled_from([12, 2**52, INT64_MAX, INT64_MAX])
 sides = st.integers(0, 1)
 owners = st.integers(0, 2)
@@ -53,6 +54,10 @@ class BothBooks(RuleBasedStateMachine):
 
     @rule(order_id=ids, side=sides, quantity=quantities, owner=owners, self_trade=modes, tif=times)
     def market(self, **arguments: Any) -> None:
+        self.both(lambda book: book.market(**arguments))
+
+    @rule(order_id=ids, side=sides, budget=budgets, owner=owners, self_trade=modes)
+    def market_by_value(self, **arguments: Any) -> None:
         self.both(lambda book: book.market(**arguments))
 
     @rule(order_id=ids)
