@@ -29,6 +29,7 @@ from fastbook._events cimport *
 from fastbook._invariants cimport check_book
 from fastbook._matching cimport *
 from fastbook._memory cimport *
+from fastbook._orders cimport *
 from fastbook._restore cimport *
 
 from fastbook import _errors

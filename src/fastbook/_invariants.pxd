@@ -5,6 +5,7 @@ from libc.stdint cimport UINT64_MAX, int64_t, uint32_t, uint64_t
 from fastbook._idmap cimport *
 from fastbook._ladder cimport *
 from fastbook._matching cimport *
+from fastbook._orders cimport *
 
 
 cdef inline int expect(bint holds, str what, object where, object got) except -1:

@@ -11,6 +11,7 @@ from fastbook._idmap cimport *
 from fastbook._ladder cimport *
 from fastbook._matching cimport *
 from fastbook._memory cimport *
+from fastbook._orders cimport *
 
 
 cdef enum:
