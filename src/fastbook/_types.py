@@ -69,13 +69,21 @@ REJECT_INVALID_ORDER = (
 )
 REJECT_POST_ONLY = 21  # a post-only order would have crossed
 REJECT_OVERFLOW = 22  # the level's total quantity would exceed the book's bound
+REJECT_INVALID_DISPLAY = 23  # of an order that is not GTC, or not in 1 .. quantity
 
 
 class Order(NamedTuple):
-    """A snapshot of a resting order; `price` in ticks, `quantity` in lots still open."""
+    """A snapshot of a resting order; `price` in ticks, quantities in lots."""
 
     order_id: int
     side: int  # a Side's value
     price: int  # ticks
     quantity: int  # lots still open
     owner: int  # 0: none
+    display: int = 0  # of an iceberg, the most lots that it shows; 0: none
+    hidden: int = 0  # lots of `quantity` that an iceberg does not show
+
+    @property
+    def visible(self) -> int:
+        """The lots of `quantity` that the order shows."""
+        return self.quantity - self.hidden
