@@ -134,11 +134,12 @@ LIMIT = '{"type":"bid","execType":"limit","price":1,"amount":1%s}'
             *("bad_frame", "r", "Expected bid or ask, got 'buy' - at `$.order.type`"),
         ),
         (
-            ORDER % '{"type":"bid","execType":"stop","price":1,"amount":1}',
+            ORDER % '{"type":"bid","execType":"buy","price":1,"amount":1}',
             *(
                 "bad_frame",
                 "r",
-                "Expected limit or market or immediate, got 'stop' - at `$.order.execType`",
+                "Expected limit or market or immediate or stop or stopLimit, got 'buy' "
+                "- at `$.order.execType`",
             ),
         ),
         (
@@ -147,7 +148,7 @@ LIMIT = '{"type":"bid","execType":"limit","price":1,"amount":1%s}'
         ),
         (
             ORDER % '{"type":"bid","execType":"limit","price":1,"amount":true}',
-            *("bad_frame", "r", "Expected `float`, got `bool` - at `$.order.amount`"),
+            *("bad_frame", "r", "Expected `float | null`, got `bool` - at `$.order.amount`"),
         ),
         (
             ORDER % '{"type":"bid","execType":"limit","price":1e999,"amount":1}',
@@ -179,7 +180,11 @@ LIMIT = '{"type":"bid","execType":"limit","price":1,"amount":1%s}'
         ),
         (
             ORDER % (LIMIT % ',"timeInForce":"day"'),
-            *("bad_frame", "r", "Expected gtc or ioc or fok, got 'day' - at `$.order.timeInForce`"),
+            *(
+                "bad_frame",
+                "r",
+                "Expected gtc or ioc or fok or gtt, got 'day' - at `$.order.timeInForce`",
+            ),
         ),
         (
             ORDER % (LIMIT % ',"postOnly":1'),
@@ -191,7 +196,7 @@ LIMIT = '{"type":"bid","execType":"limit","price":1,"amount":1%s}'
                 "bad_frame",
                 "r",
                 "Expected allow or cancelNewest or cancelOldest or "
-                "cancelBoth, got 'no' - at `$.order.selfTrade`",
+                "cancelBoth or decrement, got 'no' - at `$.order.selfTrade`",
             ),
         ),
         ("[" * 100_000, "bad_frame", None, "Expected `object`, got `array`"),

@@ -5,12 +5,12 @@ Whether the rules of the market allow a well-formed command is for the exchange 
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import get_args
 
 import msgspec
 from msgspec import Struct
 
-from fastbook_wire.commands import OPS, Command, Ref
+from fastbook_wire.commands import OPS, Command, ExecTypeGiven, Ref
 from fastbook_wire.words import Channel, Code, SelfTradeName, SideName, TimeInForceName
 
 MESSAGE_LENGTH_MAX = 300
@@ -73,7 +73,7 @@ _CHOICES = {
         ("channel", Channel),
         ("type", SideName),
         ("order.type", SideName),
-        ("order.execType", Literal["limit", "market", "immediate"]),
+        ("order.execType", ExecTypeGiven),
         ("order.timeInForce", TimeInForceName),
         ("order.selfTrade", SelfTradeName),
     )
