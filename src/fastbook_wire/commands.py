@@ -124,5 +124,11 @@ ExchangeCommand = Add | Delete | DeleteAll | GetOrder | Orders
 FeedCommand = Ping | Subscribe | Unsubscribe
 Command = ExchangeCommand | FeedCommand
 
+OrderCommand = Add | Delete | DeleteAll | GetOrder
+"""The commands that may share a frame, as the elements of an array."""
+
+COMMANDS_PER_FRAME_MAX = 100
+
 COMMANDS = Command.__args__
 OPS = tuple(str(command.__struct_config__.tag) for command in COMMANDS)
+ORDER_OPS = tuple(str(command.__struct_config__.tag) for command in OrderCommand.__args__)

@@ -106,8 +106,10 @@ def test_submissions_come_back_equal(script, withdraw_on_close):
     for user_id, command in script:
         data = encode_submission(user_id, command, withdraw_on_close=withdraw_on_close)
         again = decode_submission(data)
-        assert (again.user_id, again.command) == (user_id, command)
+        assert (again.user_id, again.commands) == (user_id, (command,))
         assert again.withdraw_on_close == withdraw_on_close
+    commands = [command for _, command in script]
+    assert decode_submission(encode_submission("ann", *commands)).commands == tuple(commands)
 
 
 # ---- what is refused -----------------------------------------------------------------------------

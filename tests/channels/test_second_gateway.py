@@ -42,10 +42,12 @@ class RemoteMatcher:
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
 
-    def submit(self, user_id: str, command: Any, *, withdraw_on_close: bool = False) -> None:
-        data = encode_submission(user_id, command, withdraw_on_close=withdraw_on_close)
+    def submit(self, user_id: str, *commands: Any, withdraw_on_close: bool = False) -> None:
+        data = encode_submission(user_id, *commands, withdraw_on_close=withdraw_on_close)
         sent = decode_submission(data)
-        self._pipeline.submit(sent.user_id, sent.command, withdraw_on_close=sent.withdraw_on_close)
+        self._pipeline.submit(
+            sent.user_id, *sent.commands, withdraw_on_close=sent.withdraw_on_close
+        )
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._pipeline, name)

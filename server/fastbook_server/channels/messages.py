@@ -39,11 +39,11 @@ class MessageError(Exception):
 
 
 class Submission(msgspec.Struct, frozen=True, array_like=True):
-    """One command on its way to the matcher; the fields are those of `Matcher.submit`."""
+    """Commands on their way to the matcher; the fields are those of `Matcher.submit`."""
 
     version: int
     user_id: str
-    command: ExchangeCommand | Withdraw
+    commands: tuple[ExchangeCommand | Withdraw, ...]
     withdraw_on_close: bool = False
 
 
@@ -54,10 +54,10 @@ _batch = msgspec.msgpack.Decoder(
 
 
 def encode_submission(
-    user_id: str, command: ExchangeCommand | Withdraw, *, withdraw_on_close: bool = False
+    user_id: str, *commands: ExchangeCommand | Withdraw, withdraw_on_close: bool = False
 ) -> bytes:
-    """Return the bytes of a submitted command."""
-    return _encode(Submission(VERSION, user_id, command, withdraw_on_close))
+    """Return the bytes of submitted commands."""
+    return _encode(Submission(VERSION, user_id, commands, withdraw_on_close))
 
 
 def decode_submission(data: bytes) -> Submission:

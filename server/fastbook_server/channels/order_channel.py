@@ -48,14 +48,13 @@ class Matcher(Protocol):
     def submit(
         self,
         user_id: str,
-        command: ExchangeCommand | Withdraw,
-        *,
+        *commands: ExchangeCommand | Withdraw,
         withdraw_on_close: bool = False,
     ) -> None:
-        """Submit a command of a user; the reply is an event of a later batch.
+        """Submit commands of a user, with none of others between them; a later batch replies.
 
         `withdraw_on_close` marks a new order as not to outlive its user's connection.
 
         Raises:
-            Unavailable: the command is not taken and has changed nothing.
+            Unavailable: none of the commands is taken, and nothing has changed.
         """

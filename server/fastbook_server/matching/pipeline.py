@@ -149,11 +149,10 @@ class Pipeline:
     def submit(
         self,
         user_id: str,
-        command: ExchangeCommand | Withdraw,
-        *,
+        *commands: ExchangeCommand | Withdraw,
         withdraw_on_close: bool = False,
     ) -> None:
-        """Match a command now; its events are published once they are durable.
+        """Match commands now, as part of one batch; their events are published once durable.
 
         Raises:
             Unavailable: the bound of uncommitted events is met, or the server is stopping.
@@ -168,22 +167,23 @@ class Pipeline:
                 1_000,
             )
         self._tick()
-        events = self._apply(user_id, command, withdraw_on_close)
+        applied = [self._apply(user_id, c, withdraw_on_close) for c in commands]
         batch = self._collecting
-        batch.add(events, self._time_ms)
-        self._commands += 1
-        weight = len(events)
-        if type(command) is Orders:  # one event, as heavy as the list that it carries
-            weight += sum(len(e.reports) for e in events if type(e) is OrdersListed)
-        batch.weight += weight
-        self._events += weight
+        for command, events in zip(commands, applied, strict=True):
+            batch.add(events, self._time_ms)
+            weight = len(events)
+            if type(command) is Orders:  # one event, as heavy as the list that it carries
+                weight += sum(len(e.reports) for e in events if type(e) is OrdersListed)
+            batch.weight += weight
+            self._events += weight
+            if self._relaxed:
+                self._unpublished.add(events, self._time_ms)
+        self._commands += len(commands)
         if batch.commands >= self._batch_commands_max:
             self._closed.append(batch)
             self._collecting = _Pending()
-        if self._relaxed:
-            self._unpublished.add(events, self._time_ms)
-            if self._publish_at is None:
-                self._publish_at = self._clock.call_later(0, self._publish_relaxed)
+        if self._relaxed and self._publish_at is None:
+            self._publish_at = self._clock.call_later(0, self._publish_relaxed)
         self._wake.set()
 
     def _tick(self) -> int:
