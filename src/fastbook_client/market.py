@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import secrets
 from collections.abc import AsyncIterator, Iterable
 from types import TracebackType
 from typing import Any, Self
@@ -12,19 +11,19 @@ from fastbook_client.api import Api
 from fastbook_client.backoff import Backoff
 from fastbook_client.book import Book
 from fastbook_client.endpoint import Endpoint
-from fastbook_client.errors import ConnectionClosed, FastbookError, NotConnected, Rejected
+from fastbook_client.errors import FastbookError, Rejected
 from fastbook_client.events import Event, OrderState
 from fastbook_client.link import Link, Options, open_link
+from fastbook_client.order_entry import OrderEntry
 from fastbook_client.order_names import named
 from fastbook_client.tables import Library, table_of
-from fastbook_client.unsettled import Unsettled
 from fastbook_wire.commands import (
-    Add,
     Delete,
     DeleteAll,
     GetFills,
     GetOrder,
     NewOrder,
+    OrderCommand,
     Orders,
     Ping,
 )
@@ -127,9 +126,7 @@ class Market:
         self._channels = channels
         self._stack = contextlib.AsyncExitStack()
         self._opened: Link | None = None
-        self._prefix = secrets.token_hex(5)
-        self._orders_placed = 0
-        self._unsettled = Unsettled()
+        self._entry = OrderEntry()
 
     async def __aenter__(self) -> Self:
         async with contextlib.AsyncExitStack() as stack:
@@ -268,10 +265,10 @@ class Market:
             security=security or self.security,
             time_in_force=time_in_force,
             post_only=post_only,
-            client_order_id=client_order_id or self._new_order_id(),
+            client_order_id=client_order_id,
             self_trade=self_trade or "allow",
         )
-        return await self._add(order)
+        return await self._entry.place(self._link, order)
 
     async def market(
         self,
@@ -291,10 +288,10 @@ class Market:
             exec_type="market",
             amount=float(amount),
             security=security or self.security,
-            client_order_id=client_order_id or self._new_order_id(),
+            client_order_id=client_order_id,
             self_trade=self_trade or "allow",
         )
-        return await self._add(order)
+        return await self._entry.place(self._link, order)
 
     async def cancel(
         self,
@@ -386,30 +383,32 @@ class Market:
             Unanswered, NotConnected: the connection is lost or down; try again after `Resynced`.
             ConnectionClosed: the connection has ended for good.
         """
-        self._unsettled.check(client_order_id, self.user_id)
+        self._entry.unsettled.check(client_order_id, self.user_id)
         try:
             state = await self.order(client_order_id=client_order_id)
         except Rejected as rejected:
             if rejected.code != Code.UNKNOWN_ORDER:
                 raise
             return None
-        self._unsettled.answered(client_order_id)
+        self._entry.unsettled.answered(client_order_id)
         return state
 
-    async def _add(self, order: NewOrder) -> OrderState:
-        assert order.client_order_id is not None, "every order has one"
-        self._unsettled.sent(order.client_order_id, self.user_id)
-        try:
-            state = OrderState.of(await self._link.request(Add(order=order)))
-        except (Rejected, NotConnected, ConnectionClosed):
-            self._unsettled.answered(order.client_order_id)
-            raise
-        self._unsettled.answered(order.client_order_id)
-        return state
+    async def submit(
+        self, commands: Iterable[NewOrder | OrderCommand]
+    ) -> list[OrderState | int | FastbookError]:
+        """Send 1 to 100 commands in one frame: nobody else's are executed between them.
 
-    def _new_order_id(self) -> str:
-        self._orders_placed += 1
-        return f"{self._prefix}-{self._orders_placed}"
+        A NewOrder is placed; Add, Delete, DeleteAll and GetOrder are sent as they are. Returns for
+        each command, in order, what the method for it would return or raise: the OrderState, the
+        count of a DeleteAll, or Rejected or Unanswered. One that is refused does not keep the
+        others from being executed.
+
+        Raises:
+            ValueError: no command, or more than 100; nothing was sent.
+            NotConnected: the client is reconnecting; nothing was sent.
+            ConnectionClosed: the connection has ended for good; nothing was sent.
+        """
+        return await self._entry.submit(self._link, commands)
 
     # ---- history ------------------------------------------------------------------------------
 

@@ -186,5 +186,11 @@ ExchangeCommand = Add | Amend | Delete | DeleteAll | CancelAfter | GetOrder | Or
 FeedCommand = Ping | Subscribe | Unsubscribe
 Command = ExchangeCommand | GetFills | FeedCommand
 
+OrderCommand = Add | Amend | Delete | DeleteAll | GetOrder
+"""The commands that may share a frame, as the elements of an array."""
+
+COMMANDS_PER_FRAME_MAX = 100
+
 COMMANDS = Command.__args__
 OPS = tuple(str(command.__struct_config__.tag) for command in COMMANDS)
+ORDER_OPS = tuple(str(command.__struct_config__.tag) for command in OrderCommand.__args__)

@@ -80,7 +80,7 @@ def test_an_order_stands_once_however_many_events_it_is_part_of():
         id(getattr(e, n)) for e in batch.orders for n in ("order", "before") if hasattr(e, n)
     }
     rows = msgspec.msgpack.decode(encode_batch(batch))[4]
-    assert len({row[0] for row in rows}) == len(rows) >= len(mentioned)
+    assert len({msgspec.msgpack.encode(row) for row in rows}) == len(rows) >= len(mentioned)
     again = decode_batch(encode_batch(batch), INSTRUMENTS)
     fill = next(e for e in again.orders if isinstance(e, OrderFilled))
     trade = next(e for e in again.trades if isinstance(e, Traded))
@@ -127,7 +127,9 @@ def test_what_random_commands_cause_comes_back_equal(script):
 def test_submissions_come_back_equal(script):
     for user_id, command in script:
         again = decode_submission(encode_submission(user_id, command))
-        assert (again.user_id, again.command) == (user_id, command)
+        assert (again.user_id, again.commands) == (user_id, (command,))
+    commands = [command for _, command in script]
+    assert decode_submission(encode_submission("ann", *commands)).commands == tuple(commands)
 
 
 # ---- what is refused -----------------------------------------------------------------------------

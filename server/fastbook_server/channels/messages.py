@@ -44,11 +44,11 @@ class MessageError(Exception):
 
 
 class Submission(msgspec.Struct, frozen=True, array_like=True):
-    """One command on its way to the matcher; the fields are those of `Matcher.submit`."""
+    """Commands on their way to the matcher; the fields are those of `Matcher.submit`."""
 
     version: int
     user_id: str
-    command: ExchangeCommand | GatewayCommand
+    commands: tuple[ExchangeCommand | GatewayCommand, ...]
 
 
 _submission = msgspec.msgpack.Decoder(Submission)
@@ -57,9 +57,9 @@ _batch = msgspec.msgpack.Decoder(
 )
 
 
-def encode_submission(user_id: str, command: ExchangeCommand | GatewayCommand) -> bytes:
-    """Return the bytes of a submitted command."""
-    return _encode(Submission(VERSION, user_id, command))
+def encode_submission(user_id: str, *commands: ExchangeCommand | GatewayCommand) -> bytes:
+    """Return the bytes of submitted commands."""
+    return _encode(Submission(VERSION, user_id, commands))
 
 
 def decode_submission(data: bytes) -> Submission:
