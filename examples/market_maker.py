@@ -22,7 +22,7 @@ class MarketMaker:
         self.is_unsure = False  # True from a lost connection until Resynced lists the orders
 
     async def run(self) -> None:
-        market = fb.connect(self.url, reconnect=fb.Backoff(first_s=0.02), cancel_on_disconnect=True)
+        market = fb.connect(self.url, reconnect=fb.Backoff(first_s=0.02), cancel_on_disconnect=5)
         async with market:
             try:
                 await self.quote(market)

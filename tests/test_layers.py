@@ -52,8 +52,8 @@ ONLY_IN = {
 # Without clock, I/O or chance: the same commands give the same events, byte for byte.
 PURE = ("values", "channels", "wire")
 PURE_MODULES = {
-    *("matching.exchange", "matching.order_progress", "matching.owners"),
-    *("matching.security_book", "matching.terms"),
+    *("matching.cancel_rules", "matching.exchange", "matching.order_progress", "matching.owners"),
+    *("matching.refusals", "matching.security_book", "matching.terms", "store.delisting"),
     *("gateway.decode", "gateway.encode", "gateway.websocket_frames", "gateway.market_views"),
     *("gateway.trade_stats", "gateway.http.answers", "store.rows"),
 }

@@ -34,6 +34,7 @@ LARGER = {
     "test_book.py": 700,  # every rule of the book
     "test_exchange.py": 700,  # every rule of the exchange
     "test_pipeline.py": 500,  # every order in which commands and commits may come
+    "market.py": 500,  # all that a bot calls
     "test_market.py": 700,  # all that a bot calls
     "test_session.py": 700,  # all that a connection may meet
 }

@@ -77,7 +77,10 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     depth: Annotated[int, Meta(ge=0, le=1_000_000), _about("Book rows per side; 0 = all.")] = 50
     on_close: Annotated[
         OnClose,
-        _about("keep: orders outlive their user's connection. cancel: they are cancelled with it."),
+        _about(
+            "keep: orders outlive their user's connection, unless it asks otherwise. cancel: they "
+            "are cancelled resume-grace-s after its end."
+        ),
     ] = "keep"
     resume_grace_s: Annotated[
         float,

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from fastbook_client.market import Market, connect
     from fastbook_wire.frames import (
         AggOrderBook,
+        CancelAfterSet,
         Candles,
         CandleView,
         Depth,
@@ -58,8 +59,8 @@ _ERRORS = (
 )
 _EVENTS = ("BookReset", "Disconnected", "Event", "OrderState", "Resynced", "TradesMissed")
 _FRAMES = (
-    *("AggOrderBook", "CandleView", "Candles", "Depth", "InstrumentView", "OrderFrame"),
-    *("OrderView", "Ticker", "TradeView", "Trades"),
+    *("AggOrderBook", "CancelAfterSet", "CandleView", "Candles", "Depth", "InstrumentView"),
+    *("OrderFrame", "OrderView", "Ticker", "TradeView", "Trades"),
 )
 _HOME = {
     "Api": "api",
@@ -78,6 +79,7 @@ __all__ = [
     "Backoff",
     "Book",
     "BookReset",
+    "CancelAfterSet",
     "CandleView",
     "Candles",
     "ConnectError",

@@ -19,6 +19,7 @@ from fastbook_client.endpoint import Endpoint
 from fastbook_client.errors import ConnectError, ConnectionClosed, Refused
 from fastbook_wire.answers import ErrorAnswer
 from fastbook_wire.frames import Welcome
+from fastbook_wire.words import CANCEL_ON_DISCONNECT_S_MAX
 
 Json = dict[str, Any]
 
@@ -148,7 +149,7 @@ async def dial(
     security: str | None = None,
     resume: str | None = None,
     feed: bool = True,
-    cancel_on_disconnect: bool = False,
+    cancel_on_disconnect: bool | int = False,
     http: aiohttp.ClientSession | None = None,
 ) -> AsyncIterator[Connection]:
     """Connect to a server; yields the `Connection` once ``welcome`` has arrived.
@@ -156,12 +157,13 @@ async def dial(
     `url` is ``ws://HOST:PORT/ws``, ``http://HOST:PORT`` or ``HOST:PORT``. `security` is the default
     of ``add``, and its books and trades arrive unless `feed` is False. `resume` is the token of an
     earlier connection, whose user is resumed. With `cancel_on_disconnect` the server cancels the
-    user's orders if the connection ends and is not resumed in time.
+    user's orders as soon as the connection ends or, if it is a number, unless the user resumes
+    within so many seconds.
 
     Raises:
         ConnectError: the server cannot be reached, or it refused the connection (Refused).
         ConnectionClosed: the server closed the connection before its ``welcome``.
-        ValueError: `url` has none of these forms.
+        ValueError: `url` has none of these forms, or `cancel_on_disconnect` is out of range.
     """
     endpoint = Endpoint.parse(url)
     query = _query(security, resume, feed, cancel_on_disconnect)
@@ -224,8 +226,25 @@ def _closed(
     return ConnectionClosed(ws.close_code or NO_CLOSE_CODE, str(reason or ""))
 
 
+def check_cancel_on_disconnect(value: bool | int) -> str:
+    """Return the value as the query says it.
+
+    Raises:
+        ValueError: it is neither a bool nor a number of seconds that the server accepts; 0 could
+            be meant as either bool.
+    """
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if 1 <= value <= CANCEL_ON_DISCONNECT_S_MAX:
+        return str(value)
+    raise ValueError(
+        "cancel_on_disconnect: expected True (at once), False (never) or 1 to "
+        f"{CANCEL_ON_DISCONNECT_S_MAX} seconds, got {value!r}"
+    )
+
+
 def _query(
-    security: str | None, resume: str | None, feed: bool, cancel_on_disconnect: bool
+    security: str | None, resume: str | None, feed: bool, cancel_on_disconnect: bool | int
 ) -> list[tuple[str, str]]:
     query = []
     if security is not None:
@@ -234,6 +253,6 @@ def _query(
         query.append(("resume", resume))
     if not feed:
         query.append(("feed", "none"))
-    if cancel_on_disconnect:
-        query.append(("cancelOnDisconnect", "true"))
+    if cancel_on_disconnect is not False:
+        query.append(("cancelOnDisconnect", check_cancel_on_disconnect(cancel_on_disconnect)))
     return query

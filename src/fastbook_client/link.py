@@ -25,20 +25,19 @@ from fastbook_client.errors import (
     FastbookError,
     NotConnected,
     Refused,
-    Rejected,
     TooSlow,
     Unanswered,
 )
 from fastbook_client.events import Disconnected, Resynced
-from fastbook_client.mailbox import Mailbox, Reply
+from fastbook_client.mailbox import Mailbox
 from fastbook_client.pages import OrderPages
+from fastbook_client.replies import Waiting, outcome_of
 from fastbook_client.subscriptions import Subscriptions
-from fastbook_wire.commands import Add, Orders, Subscribe, Unsubscribe
+from fastbook_wire.commands import Orders, Subscribe, Unsubscribe
 from fastbook_wire.frames import (
     FRAMES,
     Error,
     Fill,
-    OrderFrame,
     OrdersFrame,
     PrivateFrame,
     ServerFrame,
@@ -75,7 +74,7 @@ class Options(Struct, frozen=True, kw_only=True):
 
     security: str | None
     resume: str | None
-    cancel_on_disconnect: bool
+    cancel_on_disconnect: bool | int
     feed: bool
     reconnect: Backoff | None
     queue_max: int
@@ -144,7 +143,7 @@ class Link:
             raise self._ended
         if not self.is_connected:
             raise NotConnected
-        waits = [_Waiting(self.mailbox) for _ in commands]
+        waits = [Waiting(self.mailbox) for _ in commands]
         refs = self._send(*((c, w.on_reply) for c, w in zip(commands, waits, strict=True)))
         try:
             replies = [await waiting.future for waiting in waits]
@@ -155,7 +154,7 @@ class Link:
         finally:
             for ref in refs:
                 self._pending.pop(ref, None)
-        return [_outcome(c, reply) for c, reply in zip(commands, replies, strict=True)]
+        return [outcome_of(c, reply) for c, reply in zip(commands, replies, strict=True)]
 
     def _send(self, *commands: tuple[Any, OnReply]) -> list[int]:
         """Send commands in one frame; return their refs."""
@@ -374,41 +373,6 @@ class Link:
 
         timer = asyncio.get_running_loop().call_later(delay_s, fire)
         self._timers.add(timer)
-
-
-class _Waiting:
-    """A caller's wait for a reply, which has its place among the events."""
-
-    def __init__(self, mailbox: Mailbox) -> None:
-        self.future: asyncio.Future[PrivateFrame | None] = (
-            asyncio.get_running_loop().create_future()
-        )
-        self._mailbox = mailbox
-        self._place: Reply | None = None
-
-    def on_reply(self, frame: PrivateFrame | None) -> None:
-        """Take the reply; None: the connection was lost first."""
-        if not self.future.done():
-            self._place = self._mailbox.replied()
-            self.future.set_result(frame)
-        elif frame is not None:  # the caller was cancelled a moment ago
-            self._mailbox.put(frame)
-
-    def abandon(self) -> None:
-        """Let a reply that the caller did not take any more be an event."""
-        if self._place is not None:
-            self._place.unclaimed = self.future.result()
-
-
-def _outcome(command: Any, reply: PrivateFrame | None) -> PrivateFrame | FastbookError:
-    match reply:
-        case None:
-            return Unanswered(
-                command, command.order.client_order_id if isinstance(command, Add) else None
-            )
-        case OrderFrame(status="rejected") | Error():
-            return Rejected(reply.code or "", reply.message or "", reply.retry_after_ms)
-    return reply
 
 
 def _retry_delay_s(frame: Error) -> float:

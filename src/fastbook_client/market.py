@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import AsyncIterator, Iterable
 from types import TracebackType
 from typing import Any, Self
@@ -10,6 +11,7 @@ from typing import Any, Self
 from fastbook_client.api import Api
 from fastbook_client.backoff import Backoff
 from fastbook_client.book import Book
+from fastbook_client.connection import check_cancel_on_disconnect
 from fastbook_client.endpoint import Endpoint
 from fastbook_client.errors import FastbookError, Rejected
 from fastbook_client.events import Event, OrderState
@@ -18,6 +20,7 @@ from fastbook_client.order_entry import OrderEntry
 from fastbook_client.order_names import named
 from fastbook_client.tables import Library, table_of
 from fastbook_wire.commands import (
+    CancelAfter,
     Delete,
     DeleteAll,
     GetFills,
@@ -28,6 +31,7 @@ from fastbook_wire.commands import (
     Ping,
 )
 from fastbook_wire.frames import (
+    CancelAfterSet,
     CandleView,
     InstrumentView,
     OrderFrame,
@@ -54,7 +58,7 @@ def connect(
     url: str,
     *,
     security: str | None = None,
-    cancel_on_disconnect: bool = False,
+    cancel_on_disconnect: bool | int = False,
     resume: str | None = None,
     feed: bool = True,
     channels: Iterable[Channel | tuple[Channel, str]] = (),
@@ -70,8 +74,9 @@ def connect(
     channel of `security` or a pair (channel, security).
 
     `resume` is the ``resume_token`` of an earlier connection, whose user is resumed. With
-    `cancel_on_disconnect` the server cancels this user's orders if the connection is lost and not
-    resumed in time; otherwise they stay open.
+    `cancel_on_disconnect` the server cancels this user's orders as soon as the connection ends or,
+    if it is a number, unless the client has reconnected within so many seconds; otherwise they stay
+    open. The server notices within 45 s that a network has gone silent; see `Market.cancel_after`.
 
     `reconnect`: after a loss the client reconnects, as the same user if the server still knows it.
     A `Backoff` sets the delays and the number of attempts. With False the first loss is final.
@@ -88,8 +93,9 @@ def connect(
     ConnectionClosed, and Rejected or Unanswered if a channel could not be subscribed.
 
     Raises:
-        ValueError: `url` has none of these forms.
+        ValueError: `url` has none of these forms, or `cancel_on_disconnect` is out of range.
     """
+    check_cancel_on_disconnect(cancel_on_disconnect)
     names = tuple(name if isinstance(name, tuple) else (name, None) for name in channels)
     backoff = reconnect if isinstance(reconnect, Backoff) else Backoff() if reconnect else None
     options = Options(
@@ -321,6 +327,17 @@ class Market:
         """Cancel all open orders, or only those of `security`, of `side`; return how many."""
         count: int = (await self._link.request(DeleteAll(security=security, type=side))).count
         return count
+
+    async def cancel_after(self, seconds: float) -> CancelAfterSet:
+        """Have all open orders cancelled in `seconds`, unless it is called again; 0: never.
+
+        A dead man's switch: each call starts the time over, up to 86,400 s. The server keeps it
+        through lost connections and its own restarts. The result has the server's ``time`` and the
+        ``trigger_time`` (None: never), both in Unix milliseconds.
+        """
+        command = CancelAfter(ms=math.ceil(seconds * 1_000))  # so that only 0 becomes 0
+        reply: CancelAfterSet = await self._link.request(command)
+        return reply
 
     async def orders(self) -> tuple[OrderView, ...]:
         """Return the open orders of all securities, oldest first."""

@@ -26,6 +26,7 @@ from fastbook_client.errors import ConnectionClosed, FastbookError
 from fastbook_client.events import Event, OrderState
 from fastbook_wire.commands import NewOrder, OrderCommand
 from fastbook_wire.frames import (
+    CancelAfterSet,
     CandleView,
     InstrumentView,
     OrderFrame,
@@ -214,6 +215,10 @@ class Market:
     ) -> list[OrderState | int | FastbookError]:
         """Send 1 to 100 commands in one frame; see `fastbook_client.Market.submit`."""
         return self._wait(self._market.submit(commands))
+
+    def cancel_after(self, seconds: float) -> CancelAfterSet:
+        """Have all open orders cancelled in `seconds`, unless it is called again; 0: never."""
+        return self._wait(self._market.cancel_after(seconds))
 
     def orders(self) -> tuple[OrderView, ...]:
         """Return the open orders of all securities, oldest first."""

@@ -8,6 +8,7 @@ import json
 import pytest
 from client_servers import SECURITY, scripted_server, small_server
 
+from fastbook_client import connect
 from fastbook_client.connection import dial, masked_text
 from fastbook_client.endpoint import Endpoint
 from fastbook_client.errors import ConnectError, ConnectionClosed, Refused
@@ -45,6 +46,31 @@ async def test_many_commands_in_one_write_are_answered_one_by_one() -> None:
         client.send_many(commands)
         await client.send({"op": "ping", "ref": "last"})
         assert [(await client.receive())["ref"] for _ in range(501)] == [*range(500), "last"]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [(False, None), (True, "true"), (1, "1"), (86_400, "86400")],
+)
+async def test_when_to_cancel_orders_is_said_in_the_query(
+    given: bool | int, said: str | None
+) -> None:
+    async with (
+        scripted_server() as (url, server),
+        dial(url, cancel_on_disconnect=given),
+    ):
+        assert (await server.peer(0)).query.get("cancelOnDisconnect") == said
+
+
+@pytest.mark.parametrize("given", [0, -1, 86_401])
+async def test_a_wrong_time_to_cancel_orders_is_refused_at_once(given: int) -> None:
+    with pytest.raises(
+        ValueError, match=r"True \(at once\), False \(never\) or 1 to 86400 seconds"
+    ):
+        connect("127.0.0.1:1", cancel_on_disconnect=given)
+    with pytest.raises(ValueError, match=f"got {given}"):
+        async with dial("127.0.0.1:1", cancel_on_disconnect=given):
+            pass
 
 
 async def test_the_end_of_a_connection_is_told_by_receive() -> None:

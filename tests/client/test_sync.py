@@ -89,6 +89,19 @@ def test_a_program_without_async_trades_and_looks_back(url: str) -> None:
             maker.ticker("GAME")
 
 
+def test_a_dead_mans_switch_cancels_unless_it_is_switched_off(url: str) -> None:
+    with sync.connect(url, feed=False) as market:
+        market.limit("bid", 90, 1)
+        armed = market.cancel_after(3_600)
+        assert armed.trigger_time == armed.time + 3_600_000
+        assert market.cancel_after(0).trigger_time is None
+        market.cancel_after(0.0001)  # not 0
+        gone = next(e for e in market if isinstance(e, OrderFrame))
+        assert (gone.status, gone.reason) == ("cancelled", "cancel_after")
+        with pytest.raises(Rejected, match="86400000"):
+            market.cancel_after(86_401)
+
+
 def test_iteration_ends_when_nothing_comes_in_time_and_loses_nothing(url: str) -> None:
     with sync.connect(url, feed=False) as market:
         assert list(market.events(timeout_s=0.01)) == []

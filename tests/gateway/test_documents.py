@@ -20,7 +20,7 @@ from fakes import StampClock
 from fastbook_server.app import Server
 from fastbook_server.config import Config
 from fastbook_server.gateway.http.documents import examples
-from fastbook_server.gateway.http.documents.asyncapi import asyncapi
+from fastbook_server.gateway.http.documents.asyncapi import REPLIES, asyncapi
 from fastbook_server.gateway.http.documents.examples import Step
 from fastbook_server.gateway.http.documents.openapi import PATHS, openapi
 from fastbook_server.gateway.http.documents.schemas import tag
@@ -121,6 +121,10 @@ async def test_every_example_is_what_the_server_says(stage: tuple[Stage, list[in
 
 def test_the_openapi_document_is_valid() -> None:
     openapi_spec_validator.validate(openapi())
+
+
+def test_every_command_has_its_replies() -> None:
+    assert set(REPLIES) == set(commands.COMMANDS)
 
 
 def test_every_command_frame_and_answer_has_an_example() -> None:

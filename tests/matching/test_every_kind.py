@@ -28,7 +28,8 @@ def run(floor: Floor, seed: int, commands: int = COMMANDS) -> Floor:
     """Let a flow happen on a floor, a millisecond now and then."""
     flow = EveryKind(seed)
     for n in range(commands):
-        floor.now_ms = flow.now_ms = T0 + n // 5
+        floor.now_ms = T0 + n // 5
+        flow.now_ms = floor.now_ms
         floor.do(*flow.next())
     return floor
 
@@ -68,7 +69,9 @@ def test_a_restart_changes_nothing(seed):
         user, command = flow.next()
         if n < 1_000:
             continue
-        flow.now_ms = floor.now_ms = again.now_ms = T0 + n // 5
+        floor.now_ms = T0 + n // 5
+        flow.now_ms = floor.now_ms
+        again.now_ms = floor.now_ms
         assert again.do(user, command) == floor.do(user, command), (n, command)
         if n % 500 == 0:
             again = restarted(floor)
@@ -80,7 +83,8 @@ def test_the_public_view_is_the_book_with_only_what_shows(seed):
     floor, views, flow = Floor(), MarketViews(recovered()), EveryKind(seed)
     view, market = views.views["COIN"], floor.exchange.markets["COIN"]
     for n in range(COMMANDS):
-        floor.now_ms = flow.now_ms = T0 + n // 5
+        floor.now_ms = T0 + n // 5
+        flow.now_ms = floor.now_ms
         events = floor.do(*flow.next())
         views.on_orders([e for e in events if type(e) in PUBLIC and type(e) is not Traded])
         assert (view.seq, view.fills[-1].fill_id if view.fills else 0) == (

@@ -77,11 +77,10 @@ async def test_the_rows_of_every_table(make_postgres, dsn, sql, specs, flow):
         return [tuple(row) for row in await sql.fetch(query)]
 
     limit, plain = ("BTC-USD", "bid", "limit"), ("gtc", False, "allow", None, False)
-    nothing = (None,) * 5  # no trigger, display, expiry, budget, and nothing hidden
     assert await rows("SELECT * FROM orders ORDER BY seq") == [
-        (ask_id, t, "a", "BTC-USD", "ask", "limit", 3.0, 100.5, 1, *plain, *nothing),
-        (low_id, t, "b", *limit, 5e-4, 100.0, 2, *plain, *nothing),
-        (buy_id, t, "c", *limit, 1.0, 100.6, 3, "ioc", False, "allow", "mine", True, *nothing),
+        (ask_id, t, "a", "BTC-USD", "ask", "limit", 3.0, 100.5, 1, *plain, *[None] * 5),
+        (low_id, t, "b", *limit, 5e-4, 100.0, 2, *plain, *[None] * 5),
+        (buy_id, t, "c", *limit, 1.0, 100.6, 3, "ioc", False, "allow", "mine", True, *[None] * 5),
     ]
     assert await rows("SELECT * FROM trades") == [
         (trade_id, t, "c", "BTC-USD", "bid", 1.0, 100.5, buy_id, 3)
@@ -99,13 +98,9 @@ async def test_the_rows_of_every_table(make_postgres, dsn, sql, specs, flow):
             None, None, None,
         )
     ]  # fmt: skip
-    assert await rows("SELECT * FROM order_changes") == []
     assert await rows("SELECT * FROM client_orders") == [("c", "mine", buy_id, t, t)]
     assert await rows("SELECT epoch, batch_no, time FROM engine_state") == [(1, 2, t)]
-    assert await rows("SELECT * FROM markets ORDER BY 1") == [
-        ("BTC-USD", 4, 1, 10_050),
-        ("GAME", 0, 0, None),
-    ]
+    assert await rows("SELECT * FROM markets WHERE seq > 0") == [("BTC-USD", 4, 1, 10_050)]
     assert await rows("SELECT * FROM instruments ORDER BY 1") == [
         (1, "BTC-USD", "0.01", "0.0001", Decimal("0.01"), Decimal("0.0001")),
         (2, "GAME", "5", "0.25", Decimal(5), Decimal("0.25")),

@@ -9,7 +9,6 @@ travel as decimal text.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from sys import intern
 from typing import Any, get_args, get_type_hints
 
 import msgspec
@@ -33,8 +32,6 @@ _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
 _KINDS: tuple[type[Any], ...] = get_args(ExchangeEvent)
 _KIND_OF = {kind: n for n, kind in enumerate(_KINDS)}
 _ORDER_FIELDS = Order.__struct_fields__
-
-_WORDS = ("side", "exec_type", "time_in_force", "self_trade")
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -184,6 +181,4 @@ def _order(row: list[Any], instruments: Mapping[int, Instrument]) -> Order:
     fields = dict(zip(_ORDER_FIELDS, row, strict=True))
     fields["instrument"] = instruments[fields["instrument"]]
     fields["former_client_order_ids"] = tuple(fields["former_client_order_ids"])
-    for name in _WORDS:  # defaults are told from other values by identity
-        fields[name] = intern(fields[name])
     return Order(**fields)

@@ -16,7 +16,8 @@ import asyncpg
 
 from fastbook_server.store import ClientOrder, FillSpan, OwnFill, StoreBroken, StoredFill
 from fastbook_server.store.connection import SESSION_SETTINGS, store_error
-from fastbook_server.store.recovery import READ_TRADES, SEQ_MAX, read_order, trade_of
+from fastbook_server.store.order_rows import READ_TRADES, read_order, trade_of
+from fastbook_server.store.recovery import SEQ_MAX
 from fastbook_server.values import ids
 from fastbook_server.values.candles import Candle
 from fastbook_server.values.events import Traded

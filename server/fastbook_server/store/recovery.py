@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from decimal import Decimal
-from sys import intern
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from fastbook_server.store import (
     CLIENT_ORDERS_KEPT_MS,
     CancelRule,
-    ClientOrder,
     OpenOrder,
     Recovered,
     StoreRefused,
-    rows,
 )
 from fastbook_server.store.delisting import check_left_out
-from fastbook_server.values.events import Order, Traded, changed
+from fastbook_server.store.order_rows import (
+    LONG_TIMEOUT_S,
+    READ_OPEN_ORDERS,
+    READ_TRADES,
+    open_orders_of,
+    read_client_orders,
+    trade_of,
+)
 from fastbook_server.values.ids import EPOCH_MAX, INSTRUMENT_MAX
 from fastbook_server.values.instruments import Instrument, InstrumentSpec
 from fastbook_wire.grid import Grid
-from fastbook_wire.words import Reason, Status
 
 if TYPE_CHECKING:
     import asyncpg
@@ -32,20 +35,9 @@ if TYPE_CHECKING:
 BookLevel = tuple[str, str, int | None]
 
 CHUNK_ROWS = 10_000
-LONG_TIMEOUT_S = 900.0
 SEQ_MAX = 2**63 - 1
 
 
-def _select(columns: Sequence[str], table: str) -> str:
-    """Return the SELECT list of these columns of `table`, with a uuid ``id`` as text."""
-    return ", ".join(
-        f"{table}.{name}::text" if name == "id" else f"{table}.{name}" for name in columns
-    )
-
-
-READ_OPEN_ORDERS = f"""
-SELECT {_select(rows.OPEN_ORDERS, "o")} FROM open_orders AS o WHERE o.security = ANY($1)
-"""
 READ_LEFT_OUT = """
 SELECT security, count(*) AS orders, min(id::text) AS oldest
 FROM open_orders WHERE NOT security = ANY($1) GROUP BY security
@@ -53,61 +45,6 @@ FROM open_orders WHERE NOT security = ANY($1) GROUP BY security
 READ_MARKETS = "SELECT security, seq, fill_id, last_ticks FROM markets"
 READ_CANCEL_RULES = "SELECT user_id, after_disconnect_s, deadline FROM cancel_rules"
 READ_BOOKS = "SELECT security, type, price_ticks, quantity_lots FROM agg_order_book"
-OLDEST_CLIENT_ORDER = "SELECT min(time) FROM client_orders WHERE ended >= $1"
-# The ended orders; $3, the time of the oldest, keeps the planner out of older chunks.
-READ_CLIENT_ORDERS = f"""
-SELECT {_select(rows.ORDERS, "o")}, c.ended
-FROM client_orders AS c
-JOIN orders AS o ON o.id = c.order_id AND o.time = c.time
-WHERE c.ended >= $1 AND o.time >= $3 AND o.security = ANY($2)
-ORDER BY c.ended, o.id
-"""
-# Fills and cancellations of the orders $1 of one security. Both are hash joins over the security's
-# rows since the first of those orders.
-READ_FILLED = """
-SELECT f.id::text, sum(f.quantity_lots) AS filled,
-       sum(f.price_ticks::numeric * f.quantity_lots) AS notional
-FROM unnest($1::uuid[]) AS wanted (id)
-JOIN (
-    SELECT maker_order_id AS id, price_ticks, quantity_lots
-    FROM fills WHERE security = $2 AND seq >= $3 AND time >= $4
-    UNION ALL
-    SELECT taker_order_id, price_ticks, quantity_lots
-    FROM fills WHERE security = $2 AND seq >= $3 AND time >= $4
-) AS f ON f.id = wanted.id
-GROUP BY f.id
-"""
-READ_ENDED = """
-SELECT c.order_id::text AS id, c.reason
-FROM unnest($1::uuid[]) AS wanted (id)
-JOIN cancellations AS c ON c.order_id = wanted.id
-WHERE c.security = $2 AND c.seq >= $3 AND c.time >= $4
-"""
-READ_ORDER = f"""
-SELECT {_select(rows.ORDERS, "o")} FROM orders AS o WHERE o.id = $1::uuid AND o.time = $2
-"""
-READ_TRADES = f"""
-SELECT {_select(rows.ORDERS, "o")},
-       t.id::text AS trade_id, t.seq AS trade_seq, t.time AS trade_time,
-       t.amount AS trade_amount, (
-           SELECT sum(f.price_ticks::numeric * f.quantity_lots) FROM fills AS f
-           WHERE f.security = t.security AND f.seq = t.seq AND f.time = t.time
-       ) AS notional
-FROM (
-    SELECT * FROM trades WHERE security = $1 AND seq < $3 ORDER BY seq DESC LIMIT $2
-) AS t
-JOIN orders AS o ON o.id = t.order_id AND o.time = id_time(t.order_id)
-ORDER BY t.seq
-"""
-# What has changed of the orders $1 of one security, since the first of them.
-READ_CHANGES = """
-SELECT c.order_id::text AS id, c.price_ticks, c.quantity_lots, c.client_order_id,
-       c.client_order_id_before
-FROM unnest($1::uuid[]) AS wanted (id)
-JOIN order_changes AS c ON c.order_id = wanted.id
-WHERE c.security = $2 AND c.seq >= $3 AND c.time >= $4 AND c.cause <> 'trigger'
-ORDER BY c.seq, c.n
-"""
 
 
 class Claim(NamedTuple):
@@ -214,7 +151,7 @@ async def read_orphans(connection: Connection, ours: Claim) -> list[OpenOrder]:
     """Return the open orders of instruments that are no longer listed."""
     unlisted = {instrument.security: instrument for instrument in ours.unlisted}
     records = await connection.fetch(READ_OPEN_ORDERS, list(unlisted), timeout=LONG_TIMEOUT_S)
-    return list(_open_orders(records, unlisted))
+    return list(open_orders_of(records, unlisted))
 
 
 async def recover(connection: Connection, ours: Claim, last_trades: int) -> Recovered:
@@ -234,17 +171,21 @@ async def recover(connection: Connection, ours: Claim, last_trades: int) -> Reco
         open_orders: list[OpenOrder] = []
         cursor = await connection.cursor(READ_OPEN_ORDERS, names)
         while records := await cursor.fetch(CHUNK_ROWS, timeout=LONG_TIMEOUT_S):
-            open_orders.extend(_open_orders(records, instruments))
+            open_orders.extend(open_orders_of(records, instruments))
         open_orders.sort(key=lambda open_order: open_order.queued)  # almost sorted already
         books = await connection.fetch(READ_BOOKS, timeout=LONG_TIMEOUT_S)
         _check_books(open_orders, [row for row in books if row["security"] in instruments])
         cutoff = ours.time_ms - CLIENT_ORDERS_KEPT_MS
         known = instruments | {instrument.security: instrument for instrument in ours.unlisted}
-        client_orders = await _client_orders(connection, cutoff, known)
+        client_orders = await read_client_orders(connection, cutoff, known)
         rules = await connection.fetch(READ_CANCEL_RULES)
         trades = {
             name: await connection.fetch(
-                READ_TRADES, name, last_trades or None, SEQ_MAX, timeout=LONG_TIMEOUT_S
+                READ_TRADES,
+                name,
+                last_trades or None,
+                SEQ_MAX,
+                timeout=LONG_TIMEOUT_S,
             )
             for name in names
         }
@@ -270,175 +211,6 @@ async def recover(connection: Connection, ours: Claim, last_trades: int) -> Reco
             r["user_id"]: CancelRule(r["after_disconnect_s"], r["deadline"]) for r in rules
         },
     )
-
-
-def _order(
-    row: asyncpg.Record, instrument: Instrument, price: int | None, quantity: int, **given: Any
-) -> Order:
-    return Order(
-        id=row["id"],
-        seq=row["seq"],
-        time_ms=row["time"],
-        user_id=intern(row["user_id"]),
-        instrument=instrument,
-        side=intern(row["type"]),  # type: ignore[arg-type]  # the schema's enums are the wire's words
-        exec_type=intern(row["exec_type"]),  # type: ignore[arg-type]
-        price=price,
-        quantity=quantity,
-        time_in_force=intern(row["time_in_force"]),  # type: ignore[arg-type]
-        post_only=row["post_only"],
-        self_trade=intern(row["self_trade"]),  # type: ignore[arg-type]
-        client_order_id=row["client_order_id"],
-        withdraw_on_close=row["withdraw_on_close"],
-        expire_ms=row["expire_time"],
-        **given,
-    )
-
-
-def _order_of_numbers(row: asyncpg.Record, instruments: Mapping[str, Instrument]) -> Order:
-    """Return the order of a row of ``orders``, whose price and amount are doubles."""
-    instrument = instruments[row["security"]]
-    tick, lot = instrument.tick, instrument.lot
-    price = None if row["price"] is None else tick.units(row["price"])
-    quantity = lot.units(row["amount"]) if row["amount"] else 0  # a total may pay for nothing
-    if quantity is None or (price is None and row["price"] is not None):
-        raise StoreRefused(
-            f"order {row['id']}: expected multiples of tick {instrument.tick.step} and lot "
-            f"{instrument.lot.step}, got price {row['price']} and amount {row['amount']}"
-        )
-    trigger, display = row["trigger_price"], row["display"]
-    return _order(
-        row,
-        instrument,
-        price,
-        quantity,
-        trigger_price=None if trigger is None else tick.nearest(trigger),
-        display=0 if display is None else lot.nearest(display),
-        budget=row["budget"],
-    )
-
-
-def _open_orders(
-    records: Sequence[asyncpg.Record], instruments: Mapping[str, Instrument]
-) -> Iterator[OpenOrder]:
-    for row in records:
-        instrument = instruments[row["security"]]
-        order = _order(
-            row,
-            instrument,
-            row["price_ticks"],
-            row["quantity_lots"],
-            trigger_price=row["trigger_ticks"],
-            display=row["display_lots"] or 0,
-            placed_price=row["placed_price_ticks"],
-            placed_quantity=row["placed_quantity_lots"],
-            former_client_order_ids=tuple(row["former_client_order_ids"] or ()),
-        )
-        remaining, visible, held = row["remaining_lots"], row["visible_lots"], row["held"]
-        if visible is None:
-            visible = 0 if held else remaining
-        queued = (row["queued_seq"] or row["seq"], row["queued_n"] or 0)
-        yield OpenOrder(order, remaining, int(row["notional"] or 0), queued, visible, held)
-
-
-async def _client_orders(
-    connection: Connection, cutoff: int, instruments: Mapping[str, Instrument]
-) -> list[ClientOrder]:
-    oldest_ms = await connection.fetchval(OLDEST_CLIENT_ORDER, cutoff)
-    if oldest_ms is None:
-        return []
-    records = await connection.fetch(
-        READ_CLIENT_ORDERS, cutoff, list(instruments), oldest_ms, timeout=LONG_TIMEOUT_S
-    )
-    ended_ms = {row["id"]: row["ended"] for row in records}
-    placed = {row["id"]: _order_of_numbers(row, instruments) for row in records}
-    orders: list[Order] = []
-    filled: dict[str, tuple[int, int]] = {}
-    ended: dict[str, Reason] = {}
-    # Even with stale statistics the planner must not scan a table once per order.
-    await connection.execute("SET LOCAL enable_nestloop = off")
-    for instrument in instruments.values():
-        of_one = [order for order in placed.values() if order.instrument is instrument]
-        if of_one:
-            arguments = (
-                [order.id for order in of_one],
-                instrument.security,
-                min(order.seq for order in of_one),
-                min(order.time_ms for order in of_one),
-            )
-            for row in await connection.fetch(READ_FILLED, *arguments, timeout=LONG_TIMEOUT_S):
-                filled[row["id"]] = (int(row["filled"]), int(row["notional"]))
-            for row in await connection.fetch(READ_ENDED, *arguments, timeout=LONG_TIMEOUT_S):
-                ended[row["id"]] = row["reason"]
-            changes = await connection.fetch(READ_CHANGES, *arguments, timeout=LONG_TIMEOUT_S)
-            orders += _with_changes(of_one, changes)
-    await connection.execute("SET LOCAL enable_nestloop = on")
-    orders.sort(key=lambda order: (ended_ms[order.id], order.id))
-    return [
-        _client_order(o, *filled.get(o.id, (0, 0)), ended.get(o.id), ended_ms[o.id]) for o in orders
-    ]
-
-
-def _client_order(
-    order: Order, filled: int, notional: int, reason: Reason | None, ended_ms: int | None
-) -> ClientOrder:
-    remaining = order.quantity - filled
-    status: Status = "filled"
-    if reason is not None:
-        status = "cancelled"
-    elif remaining:
-        status = "partiallyFilled" if filled else "open"
-    return ClientOrder(order, status, remaining, notional, reason, ended_ms)
-
-
-async def read_order(
-    connection: Connection | asyncpg.pool.PoolConnectionProxy[asyncpg.Record],
-    order_id: str,
-    time_ms: int,
-    instruments: Mapping[str, Instrument],
-) -> ClientOrder | None:
-    """Return an ended order of these instruments that was accepted at `time_ms`, or None."""
-    row = await connection.fetchrow(READ_ORDER, order_id, time_ms)
-    if row is None or row["security"] not in instruments:
-        return None
-    order = _order_of_numbers(row, instruments)
-    arguments = ([order.id], order.instrument.security, order.seq, time_ms)
-    (order,) = _with_changes([order], await connection.fetch(READ_CHANGES, *arguments))
-    filled = await connection.fetchrow(READ_FILLED, *arguments)
-    ended = await connection.fetchrow(READ_ENDED, *arguments)
-    sums = (int(filled["filled"]), int(filled["notional"])) if filled is not None else (0, 0)
-    return _client_order(order, *sums, ended["reason"] if ended is not None else None, None)
-
-
-def _with_changes(orders: Iterable[Order], changes: Sequence[asyncpg.Record]) -> list[Order]:
-    """Return orders as they were after these changes, which are in order."""
-    current = {order.id: order for order in orders}
-    for change in changes:
-        current[change["id"]] = changed(
-            current[change["id"]],
-            price=change["price_ticks"],
-            quantity=change["quantity_lots"],
-            client_order_id=change["client_order_id"],
-        )
-    return list(current.values())
-
-
-def trade_of(row: asyncpg.Record, instruments: Mapping[str, Instrument]) -> Traded:
-    """Return the trade of a row of `READ_TRADES`.
-
-    Raises:
-        StoreRefused: the order or the trade is off its instrument's grid, or has no fills.
-    """
-    order = _order_of_numbers(row, instruments)
-    quantity = order.instrument.lot.units(row["trade_amount"])
-    if quantity is None or row["notional"] is None:
-        raise StoreRefused(
-            f"trade {row['trade_id']}: expected a multiple of lot {order.instrument.lot.step} and "
-            f"fills, got amount {row['trade_amount']} and notional {row['notional']}"
-        )
-    notional = int(row["notional"])
-    seq, time_ms = row["trade_seq"], row["trade_time"]
-    return Traded(row["trade_id"], seq, time_ms, order, quantity, notional)
 
 
 def _check_books(open_orders: Sequence[OpenOrder], books: Sequence[asyncpg.Record]) -> None:

@@ -111,7 +111,7 @@ class Seat:
             opened_s = loop.time()
             try:
                 async with dial(
-                    self._url, resume=token, feed=False, cancel_on_disconnect=True
+                    self._url, resume=token, feed=False, cancel_on_disconnect=10
                 ) as connection:
                     self._attach(connection)
                     while True:

@@ -17,7 +17,6 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -188,15 +187,14 @@ async def test_restart_goes_on_from_the_old_price_without_old_orders(
 
     again = start("--instrument", "COIN:1:1", "--rate", "0.1")
     async with dial(again.url(), security="COIN") as client:
-        book: dict[str, Any] = {}
-        last = None
-        while last is None or not book.get("ask"):
+        before, trades = await client.receive(), await client.receive()  # no agent has a seat yet
+        last = trades["trades"][-1]["price"]
+        book = before["aggOrderBook"]
+        assert book == {"ask": [], "bid": [{"price": 7.0, "amount": 3.0, "total": 21.0}]}
+        while not book["ask"]:
             event = await client.receive()
             if event["event"] == "aggOrderBook":
                 book = event["aggOrderBook"]
-            elif event["event"] == "trades" and last is None:
-                last = event["trades"][-1]["price"]
-    assert book["bid"][-1] == {"price": 7.0, "amount": 3.0, "total": 21.0}
     assert book["ask"][0]["price"] == pytest.approx(last, rel=0.02)
 
 

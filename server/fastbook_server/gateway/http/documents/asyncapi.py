@@ -15,10 +15,13 @@ EXAMPLES_MAX = 4
 # The frames that may answer each command; ``ref`` tells which command they answer.
 REPLIES: dict[type, tuple[type, ...]] = {
     commands.Add: (frames.OrderFrame, frames.Error),
+    commands.Amend: (frames.OrderFrame, frames.Error),
     commands.Delete: (frames.OrderFrame, frames.Error),
     commands.GetOrder: (frames.OrderFrame, frames.Error),
     commands.GetFills: (frames.OwnFills, frames.Error),
     commands.DeleteAll: (frames.DeletedAll, frames.Error),
+    commands.CancelAfter: (frames.CancelAfterSet, frames.Error),
+    commands.GetOrder: (frames.OrderFrame, frames.Error),
     commands.Orders: (frames.OrdersFrame, frames.Error),
     commands.Ping: (frames.Pong, frames.Error),
     commands.Subscribe: (frames.Subscribed, frames.Error),
@@ -35,7 +38,11 @@ UNASKED = (
 QUERY = {
     "security": ("string", "Whose book and trades to send; default: the first instrument."),
     "resume": ("string", "The `resumeToken` of an earlier connection: resume as that user."),
-    "cancelOnDisconnect": ("boolean", "Cancel the orders unless the user resumes in time."),
+    "cancelOnDisconnect": (
+        "string",
+        "When the end of the connection cancels the orders: `true`, at once; a number, unless the "
+        "user resumes within so many seconds; `false`, never.",
+    ),
     "feed": ("string", "`none`: send no public frames."),
 }
 
@@ -79,6 +86,7 @@ def _query() -> dict[str, Any]:
         name: {"type": kind, "description": about} for name, (kind, about) in QUERY.items()
     }
     properties["feed"]["enum"] = ["none"]
+    properties["cancelOnDisconnect"]["pattern"] = "^(true|false|[1-9][0-9]*)$"
     return {"type": "object", "properties": properties, "additionalProperties": False}
 
 
