@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fastbook_client.api import Api
+    from fastbook_client.arguments import AnySide, Number
     from fastbook_client.backoff import Backoff
     from fastbook_client.book import Book, Level
     from fastbook_client.errors import (
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
         TradesMissed,
     )
     from fastbook_client.market import Market, connect
+    from fastbook_client.options import ConnectOptions
     from fastbook_wire.frames import (
         AggOrderBook,
         Candles,
@@ -62,11 +64,14 @@ _FRAMES = (
     *("OrderView", "Ticker", "TradeView", "Trades"),
 )
 _HOME = {
+    "AnySide": "arguments",
     "Api": "api",
     "Backoff": "backoff",
     "Book": "book",
+    "ConnectOptions": "options",
     "Level": "book",
     "Market": "market",
+    "Number": "arguments",
     "connect": "market",
     **dict.fromkeys(_ERRORS, "errors"),
     **dict.fromkeys(_EVENTS, "events"),
@@ -74,6 +79,7 @@ _HOME = {
 
 __all__ = [
     "AggOrderBook",
+    "AnySide",
     "Api",
     "Backoff",
     "Book",
@@ -81,6 +87,7 @@ __all__ = [
     "CandleView",
     "Candles",
     "ConnectError",
+    "ConnectOptions",
     "ConnectionClosed",
     "Depth",
     "Disconnected",
@@ -90,6 +97,7 @@ __all__ = [
     "Level",
     "Market",
     "NotConnected",
+    "Number",
     "OrderFrame",
     "OrderState",
     "OrderView",

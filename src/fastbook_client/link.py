@@ -31,6 +31,7 @@ from fastbook_client.errors import (
 )
 from fastbook_client.events import Disconnected, Resynced
 from fastbook_client.mailbox import Mailbox, Reply
+from fastbook_client.options import Options
 from fastbook_client.subscriptions import Subscriptions
 from fastbook_wire.commands import Add, Orders, Subscribe, Unsubscribe
 from fastbook_wire.frames import (
@@ -66,18 +67,6 @@ OnReply = Callable[[PrivateFrame | None], None]
 
 class _OnlyEvent(Struct):
     event: str
-
-
-class Options(Struct, frozen=True, kw_only=True):
-    """How to connect and reconnect; see `fastbook_client.connect`."""
-
-    security: str | None
-    resume: str | None
-    cancel_on_disconnect: bool
-    feed: bool
-    reconnect: Backoff | None
-    queue_max: int
-    checksums_missed_max: int
 
 
 class Link:

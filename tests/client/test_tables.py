@@ -96,3 +96,23 @@ def test_without_the_library_it_says_what_to_install(monkeypatch: pytest.MonkeyP
         tables.table_of(TradeView, [TRADE])
     with pytest.raises(ValueError, match="expected pandas or polars, got 'excel'"):
         tables.table_of(TradeView, [TRADE], "excel")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda market, library: market.trades_table(count=10_000, library=library),
+        lambda market, library: market.candles_table(library=library),
+    ],
+    ids=["trades", "candles"],
+)
+@pytest.mark.parametrize("library", [None, "pandas", "polars"])
+async def test_the_library_is_asked_for_before_the_server(
+    ask: Callable[..., Any], library: Library | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("pandas", "polars"):
+        monkeypatch.setitem(sys.modules, name, None)
+    async with scripted_server() as (url, server), connect(url) as market:
+        with pytest.raises(ImportError, match="is not installed"):
+            await ask(market, library)
+        assert server.asked == []
