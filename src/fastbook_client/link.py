@@ -159,11 +159,10 @@ class Link:
         """Subscribe, and subscribe again after each reconnect, until `unfollow`."""
         command = Subscribe(channel=channel, security=security)
         await self.request(command)
-        if channel == "depth":
-            await self.feeds.until_synced(security)
-            book = self.feeds.books.get(security)
-            if book is None or not book.is_synced:
-                raise Unanswered(command)
+        if channel != "depth":
+            return
+        if not self.is_connected or not await self.feeds.until_synced(security):
+            raise Unanswered(command)
 
     async def unfollow(self, channel: Channel, security: str) -> None:
         """Unsubscribe."""

@@ -119,7 +119,7 @@ def test_a_book_refuses_them_too() -> None:
 @pytest.mark.parametrize(
     ("options", "kind", "message"),
     [
-        ({"chanels": []}, TypeError, r"expected the options security, .*, got 'chanels'"),
+        ({"depth": []}, TypeError, r"expected the options security, .*, got 'depth'"),
         ({"security": 7}, TypeError, "security: expected a text, got 7"),
         ({"security": ""}, ValueError, "security: expected a text, got an empty one"),
         ({"feed": "false"}, TypeError, "feed: expected True or False, got 'false'"),
