@@ -79,9 +79,14 @@ class Server:
         async with contextlib.AsyncExitStack() as undo:
             undo.push_async_callback(store.close)
             recovered = await _recover(config, store, clock)
-            reader = store.history(recovered.instruments)
+            reader = store.history((*recovered.instruments, *recovered.unlisted))
             undo.push_async_callback(reader.close)
-            past = await recent(reader, recovered.instruments, config.last_candles)
+            past = await recent(
+                reader,
+                recovered.instruments,
+                candles=config.last_candles,
+                fills=config.last_trades,
+            )
             history = HistoryQueue(
                 reader,
                 queries_max=config.history_queries_max,
@@ -140,7 +145,9 @@ class Server:
 
 
 async def _recover(config: Config, store: Store, clock: Clock) -> Recovered:
-    recovered = await store.open(config.instruments, config.last_trades)
+    recovered = await store.open(
+        config.instruments, config.last_trades, delist=config.delist, now_ms=clock.now_ms()
+    )
     ahead_s = (recovered.time_ms - clock.now_ms()) / 1_000
     if ahead_s > CLOCK_AHEAD_S:
         log.warning("the last order is %.0f s ahead of the clock: time stands still", ahead_s)
@@ -182,6 +189,8 @@ def gateway_settings(config: Config) -> GatewaySettings:
         door=DoorOptions(
             limits=SessionLimits(
                 commands_per_second_max=config.commands_per_second_max,
+                cancels_per_second_reserve=config.cancels_per_second_reserve,
+                refusals_per_second_max=config.refusals_per_second_max,
                 subscriptions_max=config.subscriptions_max,
                 outbox_bytes_soft=config.outbox_bytes_soft,
                 outbox_bytes_max=config.outbox_bytes_max,
@@ -192,11 +201,11 @@ def gateway_settings(config: Config) -> GatewaySettings:
             sessions_max=config.sessions_max,
             sessions_per_address_max=config.sessions_per_address_max,
             allowed_origins=config.allowed_origins,
-            withdraw_on_close=config.on_close == "cancel",
         ),
         depth=config.depth,
         last_trades=config.last_trades,
         last_candles=config.last_candles,
         resume_grace_s=config.resume_grace_s,
+        withdraw_all=config.on_close == "cancel",
         cors_origins=config.cors_origins,
     )

@@ -51,6 +51,13 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         tuple[InstrumentSpec, ...],
         _about("SECURITY:TICK:LOT to trade, such as BTC-USD:0.01:0.0001; repeatable."),
     ] = (InstrumentSpec.parse("BTC-USD:0.01:0.0001"),)
+    delist: Annotated[
+        tuple[str, ...],
+        _about(
+            "Security that is no longer among the instruments: cancel its open orders at the "
+            "start, which is refused otherwise; repeatable."
+        ),
+    ] = ()
     durability: Annotated[
         Durability,
         _about(
@@ -98,6 +105,17 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     commands_per_second_max: Annotated[
         Count, _about("Commands per second on one connection; beyond: rate_limited.")
     ] = 100_000
+    cancels_per_second_reserve: Annotated[
+        Count,
+        _about("Cancels per second on one connection that are taken even beyond that rate."),
+    ] = 1_000
+    refusals_per_second_max: Annotated[
+        Count,
+        _about(
+            "Frames per second on one connection that are refused because they are no command, or "
+            "one too many; beyond: closed with 4029."
+        ),
+    ] = 1_000
     open_orders_max: Annotated[
         Count, _about("Open orders of one user; beyond: too_many_orders.")
     ] = 200_000
@@ -170,6 +188,9 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"instruments: {name} is given twice")
+        for name in self.delist:
+            if name in names:
+                raise ValueError(f"delist: {name} is among the instruments; leave it out of one")
         if self.batch_commands_max > self.inbox_commands_max:
             raise ValueError(
                 f"batch_commands_max {self.batch_commands_max} is more than "

@@ -16,6 +16,16 @@ COMMANDS = Counter(
     "fastbook_commands", "Commands accepted or refused by the matcher.", registry=REGISTRY
 )
 REFUSED = Counter("fastbook_refused", "Refused commands, by code.", ["code"], registry=REGISTRY)
+WITHDRAWALS = Counter(
+    "fastbook_withdrawals",
+    "Users whose orders were cancelled because their connection ended.",
+    registry=REGISTRY,
+)
+DEAD_MAN_SWITCHES = Counter(
+    "fastbook_dead_man_switches",
+    "Users whose deadline of cancelAfter has passed.",
+    registry=REGISTRY,
+)
 TRADES = Counter("fastbook_trades", "Trades published.", ["security"], registry=REGISTRY)
 SNAPSHOTS = Counter("fastbook_snapshots_built", "Opening pairs built.", registry=REGISTRY)
 BOOKS = Counter("fastbook_books_published", "Throttled books published.", registry=REGISTRY)

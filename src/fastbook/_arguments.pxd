@@ -109,11 +109,20 @@ cdef inline uint32_t to_owner(object value) except? 0xFFFFFFFFU:
 
 cdef inline uint8_t to_flags(bint post_only, object self_trade) except? 255:
     cdef int64_t mode = to_int64(self_trade, "self_trade")
-    if not 0 <= mode <= 3:
+    if not 0 <= mode <= 4:
         from fastbook import _errors
 
         raise _errors.expected_self_trade(mode)
     return <uint8_t>(post_only | mode << 1)
+
+
+cdef inline int64_t to_level_quantity_max(object value) except? -1:
+    cdef int64_t number = to_int64(value, "level_quantity_max")
+    if number <= 0:
+        from fastbook import _errors
+
+        raise _errors.expected("level_quantity_max", "a positive integer below 2**63", number)
+    return number
 
 
 cdef inline uint64_t to_count(object n) except? 0:

@@ -28,9 +28,10 @@ class Event:
       - EVENT_REST, an order entered the book: `remaining` (equal to `quantity`), `level_quantity`.
       - EVENT_CANCEL, a resting order left the book unfilled: `reason`, `level_quantity`.
       - EVENT_REDUCE, a resting order was reduced in place: `maker_order_id` is its previous id,
-        `quantity` the reduction; `remaining`, `level_quantity`.
+        `quantity` the reduction; `reason`, `remaining`, `level_quantity`.
       - EVENT_DISCARD, the remainder of an incoming order ended without resting: `reason`. `price`
-        is 0 for a market order.
+        is 0 for a market order. `remaining` is 0, unless DECREMENT took only a part away;
+        `quantity` may be 0 if the order had a budget.
       - EVENT_REJECT, a command was refused and the book is unchanged: `reason`; `maker_order_id`
         is the old order of a replace. `side`, `price` and `quantity` are the command's if it has
         them; for a cancel or replace, `side` is that of the resting order, 0 if there is none.
@@ -93,7 +94,7 @@ class Event:
         """The lots of the maker still open after a fill."""
     @property
     def level_quantity(self) -> int:
-        """The total lots resting at this price, on the resting order's side, after the event."""
+        """The visible lots at this price, on the resting order's side, after the event."""
     def __iter__(self) -> Iterator[int]:
         """Iterate over the ten fields in order."""
     def __len__(self) -> int:
@@ -107,18 +108,29 @@ class OrderBook:
 
     Orders trade at the maker's price: best price first, oldest first within a price. Order ids,
     prices and quantities run from 1 to 2**63 - 1, and an incoming id must not be resting. A command
-    that would raise the total at a price above 2**63 - 1 is refused.
+    that would raise the total at a price of one side above `level_quantity_max` is refused.
 
     A refused scalar call raises and leaves the book unchanged. Only a post-only order that would
     cross does not raise, because it is not a mistake: the call returns one EVENT_REJECT. In a batch
     every refusal is an EVENT_REJECT.
 
+    An iceberg shows at most its `display`; the rest of its quantity is hidden. Depth, totals and
+    `level_quantity` count what is shown. A fill takes at most the slice that is shown. If hidden
+    lots remain after it is used up, the next slice of at most `display` lots queues behind all
+    other orders at the price, as at Nasdaq, CME and Binance. Each slice causes an EVENT_FILL of its
+    own: an order that trades all of an iceberg causes as many as that has slices.
+
     A book serves one thread at a time. While `process` runs, every call from another thread raises
     RuntimeError.
     """
 
-    def __init__(self) -> None:
-        """Create an empty book."""
+    def __init__(self, level_quantity_max: int = 9223372036854775807) -> None:
+        """Create an empty book; a level holds at most `level_quantity_max` lots.
+
+        Raises:
+            ValueError: `level_quantity_max` is not in 1 .. 2**63 - 1.
+            TypeError: `level_quantity_max` is not an integer.
+        """
 
     def add(
         self,
@@ -130,6 +142,7 @@ class OrderBook:
         post_only: bool = False,
         owner: int = 0,
         self_trade: int = 0,
+        display: int = 0,
     ) -> list[Event]:
         """Match a limit order, then rest what remains if its time in force allows.
 
@@ -142,7 +155,8 @@ class OrderBook:
           - ALLOW, or owner 0: everything that crosses.
           - CANCEL_OLDEST: everything that crosses except its owner's orders. If that is enough,
             its owner's orders ahead of the last maker are cancelled along the way.
-          - CANCEL_NEWEST and CANCEL_BOTH: everything ahead of the first order of its owner.
+          - CANCEL_NEWEST, CANCEL_BOTH and DECREMENT: everything ahead of the first order of its
+            owner, which would end the order or take a part of it away.
 
         `post_only`: an order that would cross, even with an order of its own owner, causes one
         EVENT_REJECT (REJECT_POST_ONLY). A post-only IOC or FOK order that does not cross is
@@ -151,26 +165,75 @@ class OrderBook:
         `self_trade`: what happens when the order meets one of the same `owner`; owner 0 means "no
         owner" and is exempt. ALLOW trades; CANCEL_NEWEST discards the remainder
         (REASON_SELF_TRADE); CANCEL_OLDEST cancels the resting order (REASON_SELF_TRADE) and
-        continues; CANCEL_BOTH does both.
+        continues; CANCEL_BOTH does both. DECREMENT takes the smaller of the two open quantities
+        away from both and continues: the resting order causes an EVENT_REDUCE, or an EVENT_CANCEL
+        if nothing of it is left, and then the incoming one an EVENT_DISCARD with the part that it
+        lost (all with REASON_SELF_TRADE).
+
+        `display`: an iceberg shows at most so many lots at rest. Only a GTC order may be one. It
+        matches with its whole quantity first; FOK orders count what it hides.
 
         Time: O(1 + n) for n fills and self-trade cancels. An FOK order also visits each level it
         needs, or each order at these levels if `self_trade` is not ALLOW.
 
         Raises:
             ValueError: `order_id`, `price` or `quantity` is not in 1 .. 2**63 - 1; `order_id` is
-                already resting; `side`, `tif`, `self_trade` or `owner` is out of range; or a GTC
-                order would raise the total at its price above 2**63 - 1. Its whole quantity counts,
-                because an order that joins an existing level cannot match.
+                already resting; `side`, `tif`, `self_trade` or `owner` is out of range; `display`
+                is not 0 .. `quantity`, or is given for an order that is not GTC; or a GTC order
+                would raise the total at its price above the book's `level_quantity_max`. Its
+                whole quantity counts, as if it did not match.
             TypeError: an argument is not an integer.
             MemoryError: the book is consistent, but part of the order may have been executed.
         """
 
+    def rest(
+        self,
+        order_id: int,
+        side: int,
+        price: int,
+        quantity: int,
+        owner: int = 0,
+        display: int = 0,
+        visible: int = 0,
+    ) -> Event:
+        """Rest an order as it stood in another book; return its EVENT_REST. It never matches.
+
+        Call this in priority order within each price. `quantity` is what is still open.
+
+        An iceberg has a `display` and shows a slice of `visible` lots (0: a fresh one, as much as
+        `display` and `quantity` allow). Of one that came to rest with r lots, less those that were
+        taken away by `replace` and DECREMENT, and of which f have been filled since, the slice is
+        min((f // display + 1) * display, r) - f.
+
+        Raises:
+            ValueError: the order would cross the other side; `visible` is not in 1 .. `display` or
+                exceeds `quantity`; or an argument is one that `add` refuses.
+            TypeError: an argument is not an integer.
+        """
+
     def market(
-        self, order_id: int, side: int, quantity: int, owner: int = 0, self_trade: int = 0
+        self,
+        order_id: int,
+        side: int,
+        quantity: int = 0,
+        owner: int = 0,
+        self_trade: int = 0,
+        tif: int = 1,
+        budget: int = 0,
     ) -> list[Event]:
         """Match a market order at any price, then discard what remains (REASON_NO_LIQUIDITY).
 
-        Arguments, events, time and exceptions are those of `add`.
+        `tif`: FOK fills the whole order or discards it with no other effect (REASON_FOK), by the
+        rules of `add`. GTC and IOC are the same, because a market order never rests.
+
+        `budget`: with it, and no `quantity`, the order trades by value, in ticks x lots. A bid buys
+        whole lots as long as the budget pays for them at the best price; an ask sells them until it
+        has earned the budget or as near below as whole lots allow. `remaining` is 0 in all its
+        events, and the last is always an EVENT_DISCARD of quantity 0 that tells why it ended:
+        REASON_BUDGET (the next lot costs more than what is left), REASON_NO_LIQUIDITY or
+        REASON_SELF_TRADE. DECREMENT takes what the budget pays for from both. FOK is refused.
+
+        Other arguments, events, time and exceptions are those of `add`.
         """
 
     def cancel(self, order_id: int) -> Event:
@@ -193,9 +256,11 @@ class OrderBook:
         """Give a resting order a new price, open quantity and id, which may be the old one.
 
         At the same price and with no larger quantity the order keeps its priority: the one event is
-        an EVENT_REDUCE. Otherwise the old order leaves the book (EVENT_CANCEL, REASON_REPLACED),
-        and the new one enters as a GTC limit order of the same side and owner, which may match. A
-        `post_only` replace that would cross causes one EVENT_REJECT, and the old order stays.
+        an EVENT_REDUCE, and an iceberg loses hidden lots first. Otherwise the old order leaves the
+        book (EVENT_CANCEL, REASON_REPLACED), and the new one enters as a GTC limit order of the
+        same side and owner, which may match. An iceberg keeps its `display`, but at most its new
+        quantity. A `post_only` replace that would cross causes one EVENT_REJECT, and the old order
+        stays.
 
         Time and exceptions are those of `add`, except for:
 
@@ -210,7 +275,7 @@ class OrderBook:
         The GIL is released during the batch. No record raises: a refused command causes an
         EVENT_REJECT. The `command` of an event is the index of the command that caused it.
 
-        `commands` is an array of COMMAND_DTYPE or any C-contiguous buffer of such 40-byte records,
+        `commands` is an array of COMMAND_DTYPE or any C-contiguous buffer of such 48-byte records,
         at most 2**30 of them. The result owns the memory of its events, so no copy is made, and it
         stays valid and unchanged whatever happens to the book.
 
@@ -229,7 +294,8 @@ class OrderBook:
     def depth(self, n: int = 0) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
         """Return the best `n` levels (0: all) of each side: a list of bids and a list of asks.
 
-        A level is (price, total) in ticks and lots; the best price comes first. O(levels returned).
+        A level is (price, total) in ticks and visible lots; the best price comes first.
+        O(levels returned).
         """
 
     def levels(self, side: int) -> Iterator[tuple[int, int]]:
@@ -239,7 +305,7 @@ class OrderBook:
         """
 
     def orders_at(self, side: int, price: int) -> list[Order]:
-        """Return the orders at a price, oldest first; an empty list if there are none."""
+        """Return the orders at a price, in the order in which they will trade; perhaps none."""
 
     def snapshot(self) -> NDArray[np.void]:
         """Return all resting orders as ORDER_DTYPE records, in the order of `__iter__`. O(orders).
@@ -251,16 +317,19 @@ class OrderBook:
         """
 
     @staticmethod
-    def restore(orders: NDArray[np.void] | Buffer) -> OrderBook:
+    def restore(
+        orders: NDArray[np.void] | Buffer, level_quantity_max: int = 9223372036854775807
+    ) -> OrderBook:
         """Return a new book with the given resting orders, without matching them. O(orders).
 
-        `orders` is an array of ORDER_DTYPE or a buffer of such 32-byte records. Prices and sides
+        `orders` is an array of ORDER_DTYPE or a buffer of such 48-byte records. Prices and sides
         may come in any order; at each price the record that comes first has priority.
 
         Raises:
-            ValueError: a record has an id, side, price or quantity that no resting order can have;
-                an id appears twice; the total at a price exceeds 2**63 - 1; a bid crosses an ask;
-                or `orders` is not contiguous or not a whole number of records.
+            ValueError: a record has an id, side, price, quantity, display or hidden part that no
+                resting order can have; an id appears twice; the total at a price exceeds
+                `level_quantity_max`; a bid crosses an ask; or `orders` is not contiguous or not a
+                whole number of records.
             TypeError: `orders` is an array of another dtype, or not a buffer.
         """
 
@@ -270,6 +339,9 @@ class OrderBook:
     @property
     def best_ask(self) -> tuple[int, int] | None:
         """The best ask level as (price, total), or None. O(1)."""
+    @property
+    def level_quantity_max(self) -> int:
+        """The most lots that may rest at one price of one side."""
     def get(self, order_id: int) -> Order | None:
         """Return a resting order in its current state, or None if it is not resting. O(1)."""
 

@@ -23,10 +23,14 @@ from libc.stdint cimport UINT64_MAX, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from fastbook._arguments cimport *
+from fastbook._batch cimport *
 from fastbook._entries cimport *
+from fastbook._events cimport *
+from fastbook._icebergs cimport *
 from fastbook._invariants cimport check_book
 from fastbook._matching cimport *
 from fastbook._memory cimport *
+from fastbook._orders cimport *
 from fastbook._restore cimport *
 
 from fastbook import _errors
@@ -47,9 +51,10 @@ cdef class Event:
       - EVENT_REST, an order entered the book: `remaining` (equal to `quantity`), `level_quantity`.
       - EVENT_CANCEL, a resting order left the book unfilled: `reason`, `level_quantity`.
       - EVENT_REDUCE, a resting order was reduced in place: `maker_order_id` is its previous id,
-        `quantity` the reduction; `remaining`, `level_quantity`.
+        `quantity` the reduction; `reason`, `remaining`, `level_quantity`.
       - EVENT_DISCARD, the remainder of an incoming order ended without resting: `reason`. `price`
-        is 0 for a market order.
+        is 0 for a market order. `remaining` is 0, unless DECREMENT took only a part away;
+        `quantity` may be 0 if the order had a budget.
       - EVENT_REJECT, a command was refused and the book is unchanged: `reason`; `maker_order_id`
         is the old order of a replace. `side`, `price` and `quantity` are the command's if it has
         them; for a cancel or replace, `side` is that of the resting order, 0 if there is none.
@@ -127,7 +132,7 @@ cdef class Event:
 
     @property
     def level_quantity(self):
-        """The total lots resting at this price, on the resting order's side, after the event."""
+        """The visible lots at this price, on the resting order's side, after the event."""
         return self.record.level_quantity
 
     cdef tuple fields(self):
@@ -258,15 +263,22 @@ cdef class _EventBuffer:
 
 @cython.final
 cdef class OrderBook:
-    """OrderBook()\n--\n\nThe order book of one security, with price-time priority.
+    """OrderBook(level_quantity_max=9223372036854775807)\n--\n\nThe order book of one security, \
+with price-time priority.
 
     Orders trade at the maker's price: best price first, oldest first within a price. Order ids,
     prices and quantities run from 1 to 2**63 - 1, and an incoming id must not be resting. A command
-    that would raise the total at a price above 2**63 - 1 is refused.
+    that would raise the total at a price of one side above `level_quantity_max` is refused.
 
     A refused scalar call raises and leaves the book unchanged. Only a post-only order that would
     cross does not raise, because it is not a mistake: the call returns one EVENT_REJECT. In a batch
     every refusal is an EVENT_REJECT.
+
+    An iceberg shows at most its `display`; the rest of its quantity is hidden. Depth, totals and
+    `level_quantity` count what is shown. A fill takes at most the slice that is shown. If hidden
+    lots remain after it is used up, the next slice of at most `display` lots queues behind all
+    other orders at the price, as at Nasdaq, CME and Binance. Each slice causes an EVENT_FILL of its
+    own: an order that trades all of an iceberg causes as many as that has slices.
 
     A book serves one thread at a time. While `process` runs, every call from another thread raises
     RuntimeError.
@@ -276,12 +288,17 @@ cdef class OrderBook:
     cdef Events scratch  # the events of one scalar call
     cdef bint busy  # a batch is matching without the GIL
 
-    def __cinit__(self):
-        if not book_init(&self.book):
+    def __cinit__(self, level_quantity_max=9223372036854775807):
+        if not book_init(&self.book, to_level_quantity_max(level_quantity_max)):
             raise MemoryError
 
-    def __init__(self):
-        """Create an empty book."""
+    def __init__(self, level_quantity_max=9223372036854775807):
+        """Create an empty book; a level holds at most `level_quantity_max` lots.
+
+        Raises:
+            ValueError: `level_quantity_max` is not in 1 .. 2**63 - 1.
+            TypeError: `level_quantity_max` is not an integer.
+        """
 
     def __dealloc__(self):
         book_free(&self.book)
@@ -344,7 +361,9 @@ cdef class OrderBook:
         if outcome == NO_MEMORY:
             raise MemoryError
         if outcome != REJECT_POST_ONLY:
-            raise _errors.refusal(outcome, order_id, c.price, c.quantity, new_order_id)
+            raise _errors.refusal(
+                outcome, order_id, c.price, c.quantity, new_order_id, self.book.level_quantity_max
+            )
         book_reject(&self.book, c, outcome, 0, &self.scratch)
         return 0
 
@@ -360,7 +379,8 @@ cdef class OrderBook:
             self.scratch = events
 
     def add(
-        self, order_id, side, price, quantity, tif=0, bint post_only=False, owner=0, self_trade=0
+        self, order_id, side, price, quantity, tif=0, bint post_only=False, owner=0, self_trade=0,
+        display=0,
     ):
         """Match a limit order, then rest what remains if its time in force allows.
 
@@ -373,7 +393,8 @@ cdef class OrderBook:
           - ALLOW, or owner 0: everything that crosses.
           - CANCEL_OLDEST: everything that crosses except its owner's orders. If that is enough,
             its owner's orders ahead of the last maker are cancelled along the way.
-          - CANCEL_NEWEST and CANCEL_BOTH: everything ahead of the first order of its owner.
+          - CANCEL_NEWEST, CANCEL_BOTH and DECREMENT: everything ahead of the first order of its
+            owner, which would end the order or take a part of it away.
 
         `post_only`: an order that would cross, even with an order of its own owner, causes one
         EVENT_REJECT (REJECT_POST_ONLY). A post-only IOC or FOK order that does not cross is
@@ -382,16 +403,23 @@ cdef class OrderBook:
         `self_trade`: what happens when the order meets one of the same `owner`; owner 0 means "no
         owner" and is exempt. ALLOW trades; CANCEL_NEWEST discards the remainder
         (REASON_SELF_TRADE); CANCEL_OLDEST cancels the resting order (REASON_SELF_TRADE) and
-        continues; CANCEL_BOTH does both.
+        continues; CANCEL_BOTH does both. DECREMENT takes the smaller of the two open quantities
+        away from both and continues: the resting order causes an EVENT_REDUCE, or an EVENT_CANCEL
+        if nothing of it is left, and then the incoming one an EVENT_DISCARD with the part that it
+        lost (all with REASON_SELF_TRADE).
+
+        `display`: an iceberg shows at most so many lots at rest. Only a GTC order may be one. It
+        matches with its whole quantity first; FOK orders count what it hides.
 
         Time: O(1 + n) for n fills and self-trade cancels. An FOK order also visits each level it
         needs, or each order at these levels if `self_trade` is not ALLOW.
 
         Raises:
             ValueError: `order_id`, `price` or `quantity` is not in 1 .. 2**63 - 1; `order_id` is
-                already resting; `side`, `tif`, `self_trade` or `owner` is out of range; or a GTC
-                order would raise the total at its price above 2**63 - 1. Its whole quantity counts,
-                because an order that joins an existing level cannot match.
+                already resting; `side`, `tif`, `self_trade` or `owner` is out of range; `display`
+                is not 0 .. `quantity`, or is given for an order that is not GTC; or a GTC order
+                would raise the total at its price above the book's `level_quantity_max`. Its
+                whole quantity counts, as if it did not match.
             TypeError: an argument is not an integer.
             MemoryError: the book is consistent, but part of the order may have been executed.
         """
@@ -405,21 +433,86 @@ cdef class OrderBook:
         c.order_id = to_int64(order_id, "order_id")
         c.price = to_int64(price, "price")
         c.quantity = to_int64(quantity, "quantity")
+        c.display = to_int64(display, "display")
+        if c.display != 0:
+            _errors.expect_display(c.display, c.quantity, c.tif)
         return self.carry_out_limit(&c, order_id)
 
-    def market(self, order_id, side, quantity, owner=0, self_trade=0):
-        """Match a market order at any price, then discard what remains (REASON_NO_LIQUIDITY).
+    def rest(self, order_id, side, price, quantity, owner=0, display=0, visible=0):
+        """Rest an order as it stood in another book; return its EVENT_REST. It never matches.
 
-        Arguments, events, time and exceptions are those of `add`.
+        Call this in priority order within each price. `quantity` is what is still open.
+
+        An iceberg has a `display` and shows a slice of `visible` lots (0: a fresh one, as much as
+        `display` and `quantity` allow). Of one that came to rest with r lots, less those that were
+        taken away by `replace` and DECREMENT, and of which f have been filled since, the slice is
+        min((f // display + 1) * display, r) - f.
+
+        Raises:
+            ValueError: the order would cross the other side; `visible` is not in 1 .. `display` or
+                exceeds `quantity`; or an argument is one that `add` refuses.
+            TypeError: an argument is not an integer.
         """
         cdef Command c
+        cdef int64_t most = to_int64(display, "display")
+        cdef int64_t slice_ = to_int64(visible, "visible")
+        memset(&c, 0, sizeof(Command))
+        c.op = OP_LIMIT
+        c.flags = FLAG_POST_ONLY
+        c.side = to_side(side)
+        c.owner = to_owner(owner)
+        c.order_id = to_int64(order_id, "order_id")
+        c.price = to_int64(price, "price")
+        c.quantity = to_int64(quantity, "quantity")
+        _errors.expect_slice(slice_, most, c.quantity)
+        c.display = min(most, c.quantity)
+        return self.carry_out_rest(&c, most, slice_ if slice_ != 0 else c.display, order_id)
+
+    cdef Event carry_out_rest(
+        self, Command* c, int64_t display, int64_t visible, object order_id
+    ):
+        cdef int outcome
+        self.begin()
+        self.scratch.next = self.scratch.items
+        if not events_reserve(&self.scratch):
+            raise MemoryError
+        outcome = apply_rest(&self.book, c, display, visible, &self.scratch)
+        if outcome == REJECT_POST_ONLY:
+            raise _errors.crossing(c.price)
+        if outcome != DONE:
+            self.refuse(c, outcome, order_id, None)
+        return event_object(self.scratch.items)
+
+    def market(self, order_id, side, quantity=0, owner=0, self_trade=0, tif=1, budget=0):
+        """Match a market order at any price, then discard what remains (REASON_NO_LIQUIDITY).
+
+        `tif`: FOK fills the whole order or discards it with no other effect (REASON_FOK), by the
+        rules of `add`. GTC and IOC are the same, because a market order never rests.
+
+        `budget`: with it, and no `quantity`, the order trades by value, in ticks x lots. A bid buys
+        whole lots as long as the budget pays for them at the best price; an ask sells them until it
+        has earned the budget or as near below as whole lots allow. `remaining` is 0 in all its
+        events, and the last is always an EVENT_DISCARD of quantity 0 that tells why it ended:
+        REASON_BUDGET (the next lot costs more than what is left), REASON_NO_LIQUIDITY or
+        REASON_SELF_TRADE. DECREMENT takes what the budget pays for from both. FOK is refused.
+
+        Other arguments, events, time and exceptions are those of `add`.
+        """
+        cdef Command c
+        cdef int64_t value
         memset(&c, 0, sizeof(Command))
         c.op = OP_MARKET
         c.side = to_side(side)
+        c.tif = to_time_in_force(tif)
         c.flags = to_flags(False, self_trade)
         c.owner = to_owner(owner)
         c.order_id = to_int64(order_id, "order_id")
         c.quantity = to_int64(quantity, "quantity")
+        value = to_int64(budget, "budget")
+        if value != 0:
+            _errors.expect_budget(value, c.quantity, c.tif)
+            c.quantity = value
+            c.flags |= FLAG_BUDGET
         return self.carry_out(&c, order_id, None)
 
     def cancel(self, order_id):
@@ -447,9 +540,11 @@ cdef class OrderBook:
         """Give a resting order a new price, open quantity and id, which may be the old one.
 
         At the same price and with no larger quantity the order keeps its priority: the one event is
-        an EVENT_REDUCE. Otherwise the old order leaves the book (EVENT_CANCEL, REASON_REPLACED),
-        and the new one enters as a GTC limit order of the same side and owner, which may match. A
-        `post_only` replace that would cross causes one EVENT_REJECT, and the old order stays.
+        an EVENT_REDUCE, and an iceberg loses hidden lots first. Otherwise the old order leaves the
+        book (EVENT_CANCEL, REASON_REPLACED), and the new one enters as a GTC limit order of the
+        same side and owner, which may match. An iceberg keeps its `display`, but at most its new
+        quantity. A `post_only` replace that would cross causes one EVENT_REJECT, and the old order
+        stays.
 
         Time and exceptions are those of `add`, except for:
 
@@ -473,7 +568,7 @@ cdef class OrderBook:
         The GIL is released during the batch. No record raises: a refused command causes an
         EVENT_REJECT. The `command` of an event is the index of the command that caused it.
 
-        `commands` is an array of COMMAND_DTYPE or any C-contiguous buffer of such 40-byte records,
+        `commands` is an array of COMMAND_DTYPE or any C-contiguous buffer of such 48-byte records,
         at most 2**30 of them. The result owns the memory of its events, so no copy is made, and it
         stays valid and unchanged whatever happens to the book.
 
@@ -537,19 +632,20 @@ cdef class OrderBook:
         return ndarray(self.book.live, ORDER_DTYPE, records)
 
     @staticmethod
-    def restore(orders):
+    def restore(orders, level_quantity_max=9223372036854775807):
         """Return a new book with the given resting orders, without matching them. O(orders).
 
-        `orders` is an array of ORDER_DTYPE or a buffer of such 32-byte records. Prices and sides
+        `orders` is an array of ORDER_DTYPE or a buffer of such 48-byte records. Prices and sides
         may come in any order; at each price the record that comes first has priority.
 
         Raises:
-            ValueError: a record has an id, side, price or quantity that no resting order can have;
-                an id appears twice; the total at a price exceeds 2**63 - 1; a bid crosses an ask;
-                or `orders` is not contiguous or not a whole number of records.
+            ValueError: a record has an id, side, price, quantity, display or hidden part that no
+                resting order can have; an id appears twice; the total at a price exceeds
+                `level_quantity_max`; a bid crosses an ask; or `orders` is not contiguous or not a
+                whole number of records.
             TypeError: `orders` is an array of another dtype, or not a buffer.
         """
-        cdef OrderBook book = OrderBook.__new__(OrderBook)
+        cdef OrderBook book = OrderBook.__new__(OrderBook, level_quantity_max)
         cdef Py_buffer view
         cdef size_t at = 0
         cdef int outcome
@@ -574,7 +670,7 @@ cdef class OrderBook:
                 f"orders: expected bids below asks, got {book.best_bid[0]} and {book.best_ask[0]}"
             )
         if outcome != DONE:
-            raise _errors.bad_order(outcome, at)
+            raise _errors.bad_order(outcome, at, book.book.level_quantity_max)
         return book
 
     def __reduce__(self):
@@ -582,12 +678,13 @@ cdef class OrderBook:
         self.begin()
         records = PyBytes_FromStringAndSize(NULL, self.book.live * sizeof(OrderRecord))
         book_save(&self.book, <OrderRecord*>PyBytes_AS_STRING(records))
-        return _restored, (records,)
+        return _restored, (records, self.book.level_quantity_max)
 
     def depth(self, n=0):
         """Return the best `n` levels (0: all) of each side: a list of bids and a list of asks.
 
-        A level is (price, total) in ticks and lots; the best price comes first. O(levels returned).
+        A level is (price, total) in ticks and visible lots; the best price comes first.
+        O(levels returned).
         """
         self.begin()
         return self.side_depth(BID, to_count(n)), self.side_depth(ASK, to_count(n))
@@ -602,7 +699,7 @@ cdef class OrderBook:
         return iter(self.side_depth(side_index, UINT64_MAX))
 
     def orders_at(self, side, price):
-        """Return the orders at a price, oldest first; an empty list if there are none."""
+        """Return the orders at a price, in the order in which they will trade; perhaps none."""
         cdef int side_index = to_side(side)
         cdef int64_t ticks = to_id(price, "price")
         cdef uint32_t level
@@ -647,6 +744,11 @@ cdef class OrderBook:
         """The best ask level as (price, total), or None. O(1)."""
         return self.best(ASK)
 
+    @property
+    def level_quantity_max(self):
+        """The most lots that may rest at one price of one side."""
+        return self.book.level_quantity_max
+
     def check_invariants(self):
         """Verify the consistency of the whole book, in tests and after recovery. O(orders).
 
@@ -679,7 +781,14 @@ cdef class OrderBook:
         cdef RestingOrder* order = &self.book.orders[slot]
         cdef int side = level_side(&self.book.ladder, order.level)
         cdef int64_t price = price_of(side, level_key(&self.book.ladder, order.level))
-        return Order(order.id, side, price, order.quantity, order.owner)
+        cdef Iceberg* iceberg
+        if not is_iceberg(order):
+            return Order(order.id, side, price, order.quantity, order.owner)
+        iceberg = iceberg_of(&self.book.icebergs, order)
+        return Order(
+            order.id, side, price, iceberg.visible + iceberg.hidden, order.owner, iceberg.display,
+            iceberg.hidden,
+        )
 
     def __iter__(self):
         """Iterate over all resting orders: bids, then asks, by price (best first), then by age.
@@ -699,9 +808,9 @@ cdef class OrderBook:
         return iter(found)
 
 
-def _restored(records):
-    """Return the book whose records `pickle` has stored."""
-    return OrderBook.restore(records)
+def _restored(records, level_quantity_max):
+    """Return the book whose records and bound `pickle` has stored."""
+    return OrderBook.restore(records, level_quantity_max)
 
 
 # ---- quick entries ----

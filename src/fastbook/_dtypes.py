@@ -7,18 +7,19 @@ from numpy import ndarray
 
 __all__ = ["COMMAND_DTYPE", "EVENT_DTYPE", "ORDER_DTYPE", "ndarray"]
 
-# 40 bytes. Fields that an op does not use are ignored.
+# 48 bytes. Fields that an op does not use are ignored.
 COMMAND_DTYPE = np.dtype(
     [
         ("op", "u1"),
         ("side", "u1"),
         ("tif", "u1"),
-        ("flags", "u1"),  # bit 0: post only; bits 1 and 2: self-trade mode
+        ("flags", "u1"),  # bit 0: post only; bits 1 to 3: self-trade mode; bit 4: budget
         ("owner", "u4"),
         ("order_id", "i8"),
         ("new_order_id", "i8"),
         ("price", "i8"),
-        ("quantity", "i8"),
+        ("quantity", "i8"),  # of a market order with the flag of a budget: ticks x lots
+        ("display", "i8"),  # of a limit order that is an iceberg; 0: none
     ]
 )
 
@@ -40,7 +41,7 @@ EVENT_DTYPE = np.dtype(
     ]
 )
 
-# 32 bytes: a resting order, as `OrderBook.snapshot` returns and `OrderBook.restore` takes it.
+# 48 bytes: a resting order, as `OrderBook.snapshot` returns and `OrderBook.restore` takes it.
 ORDER_DTYPE = np.dtype(
     [
         ("order_id", "i8"),
@@ -49,5 +50,7 @@ ORDER_DTYPE = np.dtype(
         ("owner", "u4"),
         ("side", "u1"),
         ("pad", "u1", 3),
+        ("display", "i8"),  # of an iceberg; 0: none
+        ("hidden", "i8"),
     ]
 )

@@ -8,7 +8,7 @@ from cpython.object cimport PyObject, PyTypeObject
 from libc.stdint cimport int64_t, uint8_t, uint32_t
 
 from fastbook._arguments cimport integer_is_small
-from fastbook._matching cimport OP_LIMIT, OP_MARKET, OP_REPLACE, Command
+from fastbook._matching cimport OP_LIMIT, OP_MARKET, OP_REPLACE, TIF_IOC, Command
 
 
 # ---- into a call ----
@@ -52,6 +52,7 @@ cdef inline bint limit_is_plain(Command* c, PyObject** arguments, Py_ssize_t cou
     c.op = OP_LIMIT
     c.side = <uint8_t>side
     c.new_order_id = 0
+    c.display = 0
     return True
 
 
@@ -68,7 +69,7 @@ cdef inline bint limit_rest_is_plain(Command* c, PyObject** arguments, Py_ssize_
                 return False
         if count > 6 and not integer_is_small(arguments[6], &owner):
             return False
-        if count > 7 and (not integer_is_small(arguments[7], &mode) or mode > 3):
+        if count > 7 and (not integer_is_small(arguments[7], &mode) or mode > 4):
             return False
     c.tif = <uint8_t>tif
     c.flags = <uint8_t>(post_only | mode << 1)
@@ -102,6 +103,7 @@ cdef inline bint market_is_plain(Command* c, PyObject** arguments, Py_ssize_t co
         return False
     c.op = OP_MARKET
     c.side = <uint8_t>side
+    c.tif = TIF_IOC
     c.flags = 0
     c.owner = 0
     return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastbook._types import (
     REJECT_DUPLICATE_ORDER,
+    REJECT_INVALID_DISPLAY,
     REJECT_INVALID_ORDER,
     REJECT_INVALID_PRICE,
     REJECT_INVALID_QUANTITY,
@@ -45,8 +46,44 @@ def expected_self_trade(value: int) -> ValueError:
     return expected("self_trade", f"one of {words}", value)
 
 
+def expect_display(display: int, quantity: int, tif: int) -> None:
+    """Raise ValueError unless a limit order may have this display."""
+    if not 0 < display <= quantity:
+        raise expected("display", "0 (everything) or 1 .. quantity", display)
+    if tif != TimeInForce.GTC:
+        raise expected("tif", "0 (gtc), because a display is given", tif)
+
+
+def expect_slice(visible: int, display: int, quantity: int) -> None:
+    """Raise ValueError unless an order that rests may show this slice; 0: as much as it may."""
+    if display < 0:
+        raise expected("display", "0 (everything) or a positive integer below 2**63", display)
+    if visible and not 0 < visible <= min(display, quantity):
+        raise expected("visible", "0 or 1 .. display and quantity", visible)
+
+
+def crossing(price: int) -> ValueError:
+    """Return the error for an order that should only rest."""
+    return expected("price", "one that does not cross the book", price)
+
+
+def expect_budget(budget: int, quantity: int, tif: int) -> None:
+    """Raise ValueError unless a market order may have this budget."""
+    if budget < 0:
+        raise expected("budget", "0 (none) or a positive integer below 2**63", budget)
+    if quantity:
+        raise expected("quantity", "0, because a budget is given", quantity)
+    if tif == TimeInForce.FOK:
+        raise expected("tif", "0 (gtc) or 1 (ioc), because a budget is given", tif)
+
+
 def refusal(
-    reason: int, order_id: int, price: int, quantity: int, new_order_id: int | None = None
+    reason: int,
+    order_id: int,
+    price: int,
+    quantity: int,
+    new_order_id: int | None,
+    level_quantity_max: int,
 ) -> ValueError | KeyError:
     """Return the error for a refused command; only a replace has a `new_order_id`.
 
@@ -66,9 +103,14 @@ def refusal(
     if reason == REJECT_INVALID_QUANTITY:
         return expected("quantity", positive, quantity)
     if reason == REJECT_OVERFLOW:
-        words = f"a total of at most 2**63 - 1 at price {price}"
+        words = f"{_total(level_quantity_max)} at price {price}"
         return expected("quantity", words, quantity)
     return expected(incoming_name, positive, incoming)
+
+
+def _total(level_quantity_max: int) -> str:
+    bound = "2**63 - 1" if level_quantity_max == INT64_MAX else level_quantity_max
+    return f"a total of at most {bound}"
 
 
 def expect_records(name: str, length: int, item_length: int, record_length: int) -> None:
@@ -88,13 +130,14 @@ def expect_orders(dtype: object) -> None:
         raise TypeError(f"orders: expected an array of ORDER_DTYPE, got one of {dtype}")
 
 
-def bad_order(reason: int, at: int) -> ValueError:
+def bad_order(reason: int, at: int, level_quantity_max: int) -> ValueError:
     """Return the error for record number `at`, which cannot be a resting order."""
     words = {
         REJECT_INVALID_ORDER: "a positive order_id, and side 0 (bid) or 1 (ask)",
         REJECT_INVALID_PRICE: "a positive price",
         REJECT_INVALID_QUANTITY: "a positive quantity",
         REJECT_DUPLICATE_ORDER: "each order_id only once",
-        REJECT_OVERFLOW: "a total of at most 2**63 - 1 at a price",
+        REJECT_INVALID_DISPLAY: "nothing hidden without a display, or 1 .. display lots visible",
+        REJECT_OVERFLOW: f"{_total(level_quantity_max)} at a price",
     }
     return ValueError(f"orders: expected {words[reason]}; see record {at}")

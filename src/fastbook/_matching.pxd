@@ -1,16 +1,17 @@
 """Price-time priority matching over pooled orders: the book without its Python interface.
 
 All memory is reserved before a command changes anything, so running out of it leaves a consistent
-book. C arrays are indexed without bounds checks: an index is either 0 ("none", tested for) or comes
-from the structure that owns it.
+book.
 """
 
 from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint32_t, uint64_t
-from libc.string cimport memcpy, memset
 
+from fastbook._events cimport *
+from fastbook._icebergs cimport *
 from fastbook._idmap cimport *
 from fastbook._ladder cimport *
 from fastbook._memory cimport *
+from fastbook._orders cimport *
 
 
 # The numbers of _types.py as C constants; a test keeps the two equal.
@@ -28,16 +29,11 @@ cdef enum:
     SELF_CANCEL_NEWEST = 1
     SELF_CANCEL_OLDEST = 2
     SELF_CANCEL_BOTH = 3
+    SELF_DECREMENT = 4
 
     FLAG_POST_ONLY = 1
-    FLAGS_MAX = 7  # bit 0: post only; bits 1 and 2: self-trade mode
-
-    EVENT_FILL = 1
-    EVENT_REST = 2
-    EVENT_CANCEL = 3
-    EVENT_REDUCE = 4
-    EVENT_DISCARD = 5
-    EVENT_REJECT = 6
+    FLAGS_MAX = SELF_DECREMENT << 1 | FLAG_POST_ONLY  # bits 1 to 3: self-trade mode
+    FLAG_BUDGET = 16  # of a market order, besides those
 
     DONE = 0
     REASON_USER = 1
@@ -46,6 +42,7 @@ cdef enum:
     REASON_IOC = 4
     REASON_FOK = 5
     REASON_SELF_TRADE = 6
+    REASON_BUDGET = 7
     REJECT_UNKNOWN_ORDER = 16
     REJECT_DUPLICATE_ORDER = 17
     REJECT_INVALID_PRICE = 18
@@ -53,13 +50,10 @@ cdef enum:
     REJECT_INVALID_ORDER = 20
     REJECT_POST_ONLY = 21
     REJECT_OVERFLOW = 22
+    REJECT_INVALID_DISPLAY = 23
 
     NO_MEMORY = -1
-    ORDERS_MAX = 1 << 30
     COMMANDS_MAX = 1 << 30  # per batch: an event stores the index of its command in 32 bits
-    # The most events between two calls of events_reserve. A replace that does not match writes two;
-    # so does the last iteration of `match` together with what follows it.
-    EVENTS_PER_STEP = 2
 
 
 # One COMMAND_DTYPE record.
@@ -73,32 +67,7 @@ cdef struct Command:
     int64_t new_order_id
     int64_t price
     int64_t quantity
-
-
-# One EVENT_DTYPE record; its first five fields are written as one word (`event_head`).
-cdef struct EventRecord:
-    uint64_t head
-    int64_t order_id
-    int64_t maker_order_id
-    int64_t price
-    int64_t quantity
-    int64_t remaining
-    int64_t maker_remaining
-    int64_t level_quantity
-
-
-cdef extern from *:
-    """
-    #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    #error "the first word of an event is laid out for little-endian machines"
-    #endif
-    """
-
-
-cdef struct Events:
-    EventRecord* items
-    EventRecord* next
-    EventRecord* end
+    int64_t display
 
 
 # An incoming order.
@@ -106,6 +75,7 @@ cdef struct Incoming:
     int64_t id
     int64_t price  # 0: at any price
     int64_t remaining
+    int64_t display  # of an iceberg; 0: none
     uint64_t limit  # the worst key of the other side that it may trade at
     uint32_t level  # the level of its own price; 0: not looked up, or without a page
     uint32_t owner
@@ -113,219 +83,6 @@ cdef struct Incoming:
     uint8_t side
     uint8_t tif
     uint8_t self_trade
-
-
-# A pending write to a link of an order.
-cdef struct Link:
-    uint32_t* place
-    uint32_t value
-
-
-cdef struct Book:
-    Link late[2][3]  # one set per turn, that is, per call
-    uint32_t turn
-    uint32_t nowhere  # the target of an unused late link
-    RestingOrder* orders
-    uint32_t orders_capacity
-    uint32_t orders_top  # orders[orders_top] and above were never used
-    uint32_t free_order
-    uint64_t live
-    IdMap ids
-    Ladder ladder
-
-
-cdef inline bint book_init(Book* book) noexcept nogil:
-    """Create an empty book; False if out of memory. `book_free` is safe after either."""
-    memset(book, 0, sizeof(Book))
-    book.orders_top = 1
-    late_clear(book, 0)
-    late_clear(book, 1)
-    ladder_init(&book.ladder)
-    return ids_init(&book.ids)
-
-
-cdef inline void book_free(Book* book) noexcept nogil:
-    memory_free(book.orders, book.orders_capacity * sizeof(RestingOrder))
-    ids_free(&book.ids)
-    ladder_free(&book.ladder)
-
-
-# ---- events ----
-
-
-cdef inline size_t events_count(Events* events) noexcept nogil:
-    return <size_t>(events.next - events.items)
-
-
-cdef inline size_t events_bytes(Events* events) noexcept nogil:
-    return <size_t>(events.end - events.items) * sizeof(EventRecord)
-
-
-cdef inline bint events_grow(Events* events, size_t capacity) noexcept nogil:
-    cdef size_t count = events_count(events)
-    cdef size_t size = capacity * sizeof(EventRecord)
-    cdef EventRecord* grown = <EventRecord*>memory_take(size)
-    if grown == NULL:
-        return False
-    if count != 0:
-        memcpy(grown, events.items, count * sizeof(EventRecord))
-    memory_free(events.items, events_bytes(events))
-    events.items = grown
-    events.next = grown + count
-    events.end = grown + capacity
-    return True
-
-
-cdef inline bint events_reserve(Events* events) noexcept nogil:
-    """Make room for the events of one step; False if out of memory."""
-    if hint_likely(events.end - events.next >= EVENTS_PER_STEP):
-        return True
-    return events_grow(events, 2 * events_count(events) + 64)
-
-
-cdef inline uint64_t event_head(int kind, int side, int reason, uint32_t command) noexcept nogil:
-    return <uint64_t>kind | <uint64_t>side << 8 | <uint64_t>reason << 16 | <uint64_t>command << 32
-
-
-cdef inline void event_write(
-    Events* events, uint64_t head, int64_t order_id, int64_t maker_order_id, int64_t price,
-    int64_t quantity, int64_t remaining, int64_t maker_remaining, int64_t level_quantity,
-) noexcept nogil:
-    """Write the next record, after `events_reserve`."""
-    cdef EventRecord* event = events.next
-    events.next = event + 1
-    event.head = head
-    event.order_id = order_id
-    event.maker_order_id = maker_order_id
-    event.price = price
-    event.quantity = quantity
-    event.remaining = remaining
-    event.maker_remaining = maker_remaining
-    event.level_quantity = level_quantity
-
-
-# ---- links that are written later ----
-#
-# The neighbours of an order that leaves, and the order behind which a new one queues, are scattered
-# over memory. Writing to them stalls the processor once its store buffer is full. So a scalar call
-# that only cancels or rests prefetches those lines, and the second call after it writes them, while
-# Python keeps the processor busy in between. Every other call first writes what is pending
-# (`links_write`), and so does a cancel of an order whose own links are pending.
-
-
-cdef inline void late_clear(Book* book, uint32_t turn) noexcept nogil:
-    book.late[turn][0].place = &book.nowhere
-    book.late[turn][1].place = &book.nowhere
-    book.late[turn][2].place = &book.nowhere
-
-
-cdef inline void late_write(Book* book, uint32_t turn) noexcept nogil:
-    book.late[turn][0].place[0] = book.late[turn][0].value
-    book.late[turn][1].place[0] = book.late[turn][1].value
-    book.late[turn][2].place[0] = book.late[turn][2].value
-    late_clear(book, turn)
-
-
-cdef inline void links_turn(Book* book) noexcept nogil:
-    """Write the links of the call before the last one, which makes room for those of this one."""
-    book.turn ^= 1
-    late_write(book, book.turn)
-
-
-cdef inline void links_write(Book* book) noexcept nogil:
-    """Write all pending links, so that any code may read the orders."""
-    links_turn(book)
-    links_turn(book)
-
-
-cdef inline bint link_is_late(Book* book, uint32_t slot) noexcept nogil:
-    """Return whether a link of this order is still pending, after `links_turn`."""
-    cdef Link* late = book.late[book.turn ^ 1]
-    cdef size_t order = <size_t>&book.orders[slot]
-    return (
-        (<size_t>late[0].place - order < sizeof(RestingOrder))
-        | (<size_t>late[1].place - order < sizeof(RestingOrder))
-        | (<size_t>late[2].place - order < sizeof(RestingOrder))
-    )
-
-
-cdef inline void link_write(
-    Book* book, int which, uint32_t* place, uint32_t value, bint later
-) noexcept nogil:
-    cdef Link* late = book.late[book.turn]
-    if later:
-        hint_store(place)
-        late[which].place = place
-        late[which].value = value
-    else:
-        place[0] = value
-
-
-# ---- the pool of orders ----
-
-
-cdef inline bint orders_grow(Book* book, uint64_t capacity) noexcept nogil:
-    cdef void* moved
-    if capacity > ORDERS_MAX:
-        return False
-    links_write(book)
-    moved = memory_grow(
-        book.orders,
-        book.orders_capacity * sizeof(RestingOrder),
-        capacity * sizeof(RestingOrder),
-    )
-    if moved == NULL:
-        return False
-    book.orders = <RestingOrder*>moved
-    memset(book.orders, 0, sizeof(RestingOrder))  # order 0 means none, but prefetches may read it
-    book.orders_capacity = <uint32_t>capacity
-    return True
-
-
-cdef inline bint order_reserve(Book* book) noexcept nogil:
-    """Ensure that the next `order_take` cannot fail; False if out of memory. Moves the orders."""
-    if hint_likely(book.free_order != 0 or book.orders_top < book.orders_capacity):
-        return True
-    return orders_grow(book, max(<uint64_t>64, <uint64_t>book.orders_capacity * 2))
-
-
-cdef inline uint32_t order_take(Book* book) noexcept nogil:
-    cdef uint32_t slot = book.free_order
-    if slot != 0:
-        book.free_order = book.orders[slot].next
-        hint_store(&book.orders[book.free_order])
-    else:
-        slot = book.orders_top
-        book.orders_top += 1
-    book.live += 1
-    return slot
-
-
-cdef inline void order_drop(Book* book, uint32_t slot) noexcept nogil:
-    """Return the slot of an unlinked order to the pool and remove its id."""
-    ids_remove(&book.ids, book.orders[slot].id, slot)
-    book.orders[slot].next = book.free_order
-    book.free_order = slot
-    book.live -= 1
-
-
-cdef inline int64_t order_unlink(Book* book, uint32_t slot, bint later) noexcept nogil:
-    """Unlink an order and its whole quantity from its level; return the level's new total."""
-    cdef RestingOrder* order = &book.orders[slot]
-    cdef Level* level = &book.ladder.levels[order.level]
-    cdef int64_t total = level.total - order.quantity
-    level.total = total
-    if order.prev != 0:
-        link_write(book, 0, &book.orders[order.prev].next, order.next, later)
-    else:
-        level.head = order.next
-    if order.next != 0:
-        link_write(book, 1, &book.orders[order.next].prev, order.prev, later)
-    else:
-        level.tail = order.prev
-    if level.head == 0:
-        level_release(&book.ladder, order.level)
-    return total
 
 
 # ---- matching: `events_reserve` has been called before each step ----
@@ -340,17 +97,24 @@ cdef inline void order_cancel(
     cdef int64_t price = price_of(side, level_key(&book.ladder, level))
     cdef int64_t id = order.id
     cdef int64_t quantity = order.quantity
-    cdef int64_t total = order_unlink(book, slot, later)
+    cdef int64_t total
+    if hint_unlikely(is_iceberg(order)):
+        quantity = iceberg_melt(&book.icebergs, order)
+    total = order_unlink(book, slot, later)
     order_drop(book, slot)
     event_write(
         events, event_head(EVENT_CANCEL, side, reason, command), id, 0, price, quantity, 0, 0, total
     )
 
 
-cdef inline void discard(Incoming* taker, int reason, Events* events) noexcept nogil:
+cdef inline void discard(
+    Incoming* taker, int reason, int64_t quantity, Events* events
+) noexcept nogil:
+    """End a part of an incoming order."""
+    taker.remaining -= quantity
     event_write(
         events, event_head(EVENT_DISCARD, taker.side, reason, taker.command),
-        taker.id, 0, taker.price, taker.remaining, 0, 0, 0,
+        taker.id, 0, taker.price, quantity, taker.remaining, 0, 0,
     )
 
 
@@ -359,10 +123,13 @@ cdef inline void fill(
 ) noexcept nogil:
     cdef RestingOrder* maker = &book.orders[slot]
     cdef int64_t id = maker.id
-    cdef int64_t left = maker.quantity - min(maker.quantity, taker.remaining)
-    cdef int64_t quantity = maker.quantity - left
-    cdef int64_t total
+    cdef int64_t left, quantity, total
     cdef Level* level
+    if hint_unlikely(is_iceberg(maker)):
+        fill_iceberg(book, taker, slot, price, events)
+        return
+    left = maker.quantity - min(maker.quantity, taker.remaining)
+    quantity = maker.quantity - left
     taker.remaining -= quantity
     if left == 0:
         hint_store(&book.orders[maker.next])
@@ -375,6 +142,35 @@ cdef inline void fill(
         total = level.total - quantity
         maker.quantity = left
         level.total = total
+    event_write(
+        events, event_head(EVENT_FILL, taker.side, 0, taker.command),
+        taker.id, id, price, quantity, taker.remaining, left, total,
+    )
+
+
+cdef inline void fill_iceberg(
+    Book* book, Incoming* taker, uint32_t slot, int64_t price, Events* events
+) noexcept nogil:
+    """Trade at most the slice of the oldest order; if it is used up, show the next one."""
+    cdef RestingOrder* maker = &book.orders[slot]
+    cdef int64_t id = maker.id
+    cdef Iceberg* iceberg = iceberg_of(&book.icebergs, maker)
+    cdef Level* level = &book.ladder.levels[maker.level]
+    cdef int64_t quantity = min(iceberg.visible, taker.remaining)
+    cdef int64_t left = iceberg.visible + iceberg.hidden - quantity
+    cdef int64_t total
+    taker.remaining -= quantity
+    if left == 0:
+        iceberg_melt(&book.icebergs, maker)
+        total = order_unlink(book, slot, False)
+        order_drop(book, slot)
+    else:
+        iceberg.visible -= quantity
+        level.total -= quantity
+        if iceberg.visible == 0:
+            level.total += iceberg_show(&book.icebergs, maker, min(iceberg.display, left))
+            order_requeue(book, level, slot)
+        total = level.total
     event_write(
         events, event_head(EVENT_FILL, taker.side, 0, taker.command),
         taker.id, id, price, quantity, taker.remaining, left, total,
@@ -397,63 +193,130 @@ cdef inline int match(Book* book, Incoming* taker, Events* events) noexcept nogi
         own = taker.self_trade != SELF_ALLOW and book.orders[slot].owner == taker.owner
         if not own:
             fill(book, taker, slot, price_of(other, side.best_key), events)
-            continue
-        if taker.self_trade != SELF_CANCEL_NEWEST:
-            order_cancel(book, slot, REASON_SELF_TRADE, events, taker.command, False)
-        if taker.self_trade != SELF_CANCEL_OLDEST:
+        elif avoid_self_trade(book, taker, slot, events):
             return REASON_SELF_TRADE
     return DONE
+
+
+cdef inline bint avoid_self_trade(
+    Book* book, Incoming* taker, uint32_t slot, Events* events
+) noexcept nogil:
+    """Do what the taker's mode asks for when it meets its owner's order; True: the taker ends."""
+    if taker.self_trade == SELF_DECREMENT:
+        decrement(book, taker, slot, events)
+        return False
+    if taker.self_trade != SELF_CANCEL_NEWEST:
+        order_cancel(book, slot, REASON_SELF_TRADE, events, taker.command, False)
+    return taker.self_trade != SELF_CANCEL_OLDEST
+
+
+cdef inline void decrement(
+    Book* book, Incoming* taker, uint32_t slot, Events* events
+) noexcept nogil:
+    """Take the smaller of both quantities away from the taker and its owner's resting order."""
+    cdef RestingOrder* maker = &book.orders[slot]
+    cdef int side = 1 - taker.side
+    cdef int64_t price = price_of(side, book.ladder.sides[side].best_key)
+    cdef int64_t open = order_open(&book.icebergs, maker)
+    cdef int64_t removed = min(open, taker.remaining)
+    cdef int64_t left = open - removed
+    cdef int64_t total
+    if left == 0:
+        order_cancel(book, slot, REASON_SELF_TRADE, events, taker.command, False)
+    else:
+        total = order_reduce(book, maker, removed)
+        event_write(
+            events, event_head(EVENT_REDUCE, side, REASON_SELF_TRADE, taker.command),
+            maker.id, maker.id, price, removed, left, 0, total,
+        )
+    discard(taker, REASON_SELF_TRADE, removed, events)
+
+
+cdef inline int spend(
+    Book* book, Incoming* taker, int64_t budget, Events* events
+) noexcept nogil:
+    """Trade whole lots as long as the budget, in ticks x lots, pays for them: DONE or NO_MEMORY.
+
+    What a number of lots costs never exceeds the budget, so no product overflows.
+    """
+    cdef int other = 1 - taker.side
+    cdef LadderSide* side = &book.ladder.sides[other]
+    cdef int reason = DONE
+    cdef int64_t price, lots
+    cdef uint32_t slot
+    cdef size_t first
+    while reason == DONE:
+        if not events_reserve(events):
+            return NO_MEMORY
+        price = price_of(other, side.best_key) if side.best != 0 else 1
+        if price > budget:
+            reason = REASON_BUDGET
+        elif side.best == 0:
+            reason = REASON_NO_LIQUIDITY
+        else:
+            lots = budget // price
+            taker.remaining = lots
+            first = events_count(events)
+            slot = book.ladder.levels[side.best].head
+            if taker.self_trade == SELF_ALLOW or book.orders[slot].owner != taker.owner:
+                fill(book, taker, slot, price, events)
+            elif avoid_self_trade(book, taker, slot, events):
+                reason = REASON_SELF_TRADE
+            budget -= (lots - taker.remaining) * price
+            forget_remaining(events, taker.id, first)
+    taker.remaining = 0
+    discard(taker, reason, 0, events)
+    return DONE
+
+
+cdef inline void forget_remaining(Events* events, int64_t order_id, size_t first) noexcept nogil:
+    """Clear what a budget left of its order in the events since `first`: it has no quantity."""
+    cdef EventRecord* event = &events.items[first]
+    while event != events.next:
+        if event.order_id == order_id:
+            event.remaining = 0
+        event += 1
 
 
 cdef inline bint can_fill(Book* book, Incoming* taker) noexcept nogil:
     """Return whether `match` would fill the whole order, which FOK must know beforehand."""
     cdef int64_t needed = taker.remaining
+    cdef int64_t available
     cdef uint32_t level = book.ladder.sides[1 - taker.side].best
-    cdef uint32_t slot
-    while level != 0 and level_key(&book.ladder, level) <= taker.limit:
+    cdef bint ends = False
+    while level != 0 and not ends and level_key(&book.ladder, level) <= taker.limit:
         if taker.self_trade == SELF_ALLOW:
-            if book.ladder.levels[level].total >= needed:
-                return True
-            needed -= book.ladder.levels[level].total
+            available = book.ladder.levels[level].total + level_hidden(&book.icebergs, level)
         else:
-            slot = book.ladder.levels[level].head
-            while slot != 0:
-                if book.orders[slot].owner != taker.owner:
-                    if book.orders[slot].quantity >= needed:
-                        return True
-                    needed -= book.orders[slot].quantity
-                elif taker.self_trade != SELF_CANCEL_OLDEST:
-                    return False
-                slot = book.orders[slot].next
+            available = level_available(book, taker, level, needed, &ends)
+        if available >= needed:
+            return True
+        needed -= available
         level = level_next(&book.ladder, level)
     return False
 
 
-cdef inline int64_t order_append(
-    Book* book, Level* level, uint32_t place, int64_t id, int64_t quantity, uint32_t owner,
-    bint later,
+cdef inline int64_t level_available(
+    Book* book, Incoming* taker, uint32_t level, int64_t needed, bint* ends
 ) noexcept nogil:
-    """Append a new order to a level, after `resting_reserve`; return the level's new total."""
-    cdef uint32_t slot = order_take(book)
-    cdef RestingOrder* order = &book.orders[slot]
-    cdef uint32_t tail = level.tail
-    cdef int64_t total = level.total + quantity
-    order.id = id
-    order.quantity = quantity
-    order.next = 0
-    order.prev = tail
-    order.owner = owner
-    order.level = place
-    level.tail = slot
-    level.total = total
-    if hint_likely(tail != 0):
-        link_write(book, 2, &book.orders[tail].next, slot, later)
-    else:
-        level.head = slot
-    ids_put(&book.ids, id, slot)
-    if later:
-        ids_load(&book.ids, <uint64_t>id + 32)  # likely soon: a line of the ring holds 16
-    return total
+    """Return what others have at a level, or at least `needed` of it.
+
+    If an order of the taker's owner `ends` the taker or reduces it, only the slices ahead of that
+    order count, because what an iceberg shows next queues behind it.
+    """
+    cdef uint32_t slot = book.ladder.levels[level].head
+    cdef RestingOrder* order
+    cdef int64_t visible = 0, open = 0
+    while slot != 0 and visible < needed:
+        order = &book.orders[slot]
+        if order.owner != taker.owner:
+            visible += order_visible(&book.icebergs, order)
+            open += order_open(&book.icebergs, order)
+        elif taker.self_trade != SELF_CANCEL_OLDEST:
+            ends[0] = True
+            return visible
+        slot = order.next
+    return open
 
 
 cdef inline void rest(Book* book, Incoming* taker, Events* events, bint later) noexcept nogil:
@@ -461,10 +324,17 @@ cdef inline void rest(Book* book, Incoming* taker, Events* events, bint later) n
     cdef uint32_t place = taker.level
     cdef Level* level
     cdef int64_t total
+    cdef int64_t visible = taker.remaining
+    if hint_unlikely(taker.display != 0):
+        visible = min(visible, taker.display)
     if hint_unlikely(place == 0 or book.ladder.levels[place].total == 0):
         place = level_claim(&book.ladder, taker.side, key_of(taker.side, taker.price))
     level = &book.ladder.levels[place]
-    total = order_append(book, level, place, taker.id, taker.remaining, taker.owner, later)
+    total = order_append(book, level, place, taker.id, visible, taker.owner, later)
+    if hint_unlikely(taker.display != 0):
+        iceberg_freeze(
+            &book.icebergs, &book.orders[level.tail], taker.display, taker.remaining - visible
+        )
     event_write(
         events, event_head(EVENT_REST, taker.side, 0, taker.command),
         taker.id, 0, taker.price, taker.remaining, taker.remaining, 0, total,
@@ -475,19 +345,19 @@ cdef inline int enter(Book* book, Incoming* taker, Events* events) noexcept nogi
     """Match, then rest or discard the remainder: DONE or NO_MEMORY. Needs all reservations."""
     cdef int outcome
     if taker.tif == TIF_FOK and not can_fill(book, taker):
-        discard(taker, REASON_FOK, events)
+        discard(taker, REASON_FOK, taker.remaining, events)
         return DONE
     outcome = match(book, taker, events)
     if outcome == NO_MEMORY or taker.remaining == 0:
         return outcome
     if outcome == REASON_SELF_TRADE:
-        discard(taker, REASON_SELF_TRADE, events)
+        discard(taker, REASON_SELF_TRADE, taker.remaining, events)
     elif taker.price == 0:
-        discard(taker, REASON_NO_LIQUIDITY, events)
+        discard(taker, REASON_NO_LIQUIDITY, taker.remaining, events)
     elif taker.tif == TIF_GTC:
         rest(book, taker, events, False)
     else:
-        discard(taker, REASON_IOC, events)
+        discard(taker, REASON_IOC, taker.remaining, events)
     return DONE
 
 
@@ -498,6 +368,7 @@ cdef inline int apply_limit(
     Book* book, Command* c, uint32_t index, Events* events, bint later
 ) noexcept nogil:
     cdef Incoming taker
+    cdef int64_t room = book.level_quantity_max
     cdef bint crosses
     if hint_unlikely(c.order_id <= 0 or c.side > ASK or c.tif > TIF_FOK or c.flags > FLAGS_MAX):
         return REJECT_INVALID_ORDER
@@ -505,23 +376,29 @@ cdef inline int apply_limit(
         return REJECT_INVALID_PRICE
     if hint_unlikely(c.quantity <= 0):
         return REJECT_INVALID_QUANTITY
+    if hint_unlikely(c.display != 0):
+        if c.display < 0 or c.display > c.quantity or c.tif != TIF_GTC:
+            return REJECT_INVALID_DISPLAY
     if hint_unlikely(ids_find(&book.ids, book.orders, c.order_id) != 0):
         return REJECT_DUPLICATE_ORDER
     # If the level exists, nothing crosses this price and the whole quantity will rest.
     taker.level = level_find(&book.ladder, c.side, key_of(c.side, c.price))
-    if hint_likely(c.tif == TIF_GTC) and hint_unlikely(
-        taker.level != 0 and c.quantity > INT64_MAX - book.ladder.levels[taker.level].total
-    ):
+    if hint_likely(taker.level != 0):
+        room -= book.ladder.levels[taker.level].total + level_hidden(&book.icebergs, taker.level)
+    if hint_likely(c.tif == TIF_GTC) and hint_unlikely(c.quantity > room):
         return REJECT_OVERFLOW
     taker.limit = key_of(1 - c.side, c.price)
     crosses = book.ladder.sides[1 - c.side].best_key <= taker.limit
     if hint_unlikely(c.flags & FLAG_POST_ONLY and crosses):
         return REJECT_POST_ONLY
-    if hint_likely(c.tif == TIF_GTC) and hint_unlikely(not resting_reserve(book, c.order_id)):
+    if hint_likely(c.tif == TIF_GTC) and hint_unlikely(
+        not resting_reserve(book, c.order_id, c.display != 0)
+    ):
         return NO_MEMORY
     taker.id = c.order_id
     taker.price = c.price
     taker.remaining = c.quantity
+    taker.display = c.display
     taker.owner = c.owner
     taker.command = index
     taker.side = c.side
@@ -535,9 +412,29 @@ cdef inline int apply_limit(
     return enter(book, &taker, events)
 
 
+cdef inline int apply_rest(
+    Book* book, Command* c, int64_t display, int64_t visible, Events* events
+) noexcept nogil:
+    """Rest a post-only limit order, then give an iceberg the display and slice that it had."""
+    cdef int outcome = apply_limit(book, c, 0, events, False)
+    cdef RestingOrder* order
+    cdef Level* level
+    if outcome == DONE and c.display != 0:
+        order = &book.orders[ids_find(&book.ids, book.orders, c.order_id)]
+        level = &book.ladder.levels[order.level]
+        iceberg_of(&book.icebergs, order).display = display
+        level.total += iceberg_show(&book.icebergs, order, visible)
+        (events.next - 1).level_quantity = level.total
+    return outcome
+
+
 cdef inline int apply_market(Book* book, Command* c, uint32_t index, Events* events) noexcept nogil:
     cdef Incoming taker
-    if c.order_id <= 0 or c.side > ASK or c.flags > FLAGS_MAX:
+    cdef uint8_t flags = c.flags & ~<uint8_t>FLAG_BUDGET
+    cdef bint has_budget = c.flags != flags
+    if c.order_id <= 0 or c.side > ASK or c.tif > TIF_FOK or flags > FLAGS_MAX:
+        return REJECT_INVALID_ORDER
+    if has_budget and c.tif == TIF_FOK:
         return REJECT_INVALID_ORDER
     if c.quantity <= 0:
         return REJECT_INVALID_QUANTITY
@@ -548,11 +445,14 @@ cdef inline int apply_market(Book* book, Command* c, uint32_t index, Events* eve
     taker.id = c.order_id
     taker.price = 0
     taker.remaining = c.quantity
+    taker.display = 0
     taker.owner = c.owner
     taker.command = index
     taker.side = c.side
-    taker.tif = TIF_IOC
-    taker.self_trade = SELF_ALLOW if c.owner == 0 else c.flags >> 1
+    taker.tif = c.tif
+    taker.self_trade = SELF_ALLOW if c.owner == 0 else flags >> 1
+    if has_budget:
+        return spend(book, &taker, c.quantity, events)
     return enter(book, &taker, events)
 
 
@@ -575,7 +475,9 @@ cdef inline int apply_replace(
     cdef RestingOrder* order
     cdef Incoming taker
     cdef uint64_t key
-    cdef int64_t beside  # what rests at the new price besides the new order
+    cdef uint32_t level
+    cdef int64_t open
+    cdef int64_t beside = 0  # what rests at the new price besides the new order
     if c.new_order_id <= 0 or c.flags > FLAGS_MAX:
         return REJECT_INVALID_ORDER
     if c.price <= 0:
@@ -592,19 +494,25 @@ cdef inline int apply_replace(
     order = &book.orders[slot]
     taker.side = <uint8_t>level_side(&book.ladder, order.level)
     key = key_of(taker.side, c.price)
-    beside = level_total(&book.ladder, taker.side, key)
-    if key == level_key(&book.ladder, order.level):
-        if c.quantity <= order.quantity:
+    open = order_open(&book.icebergs, order)
+    level = level_find(&book.ladder, taker.side, key)
+    if level != 0:
+        beside = book.ladder.levels[level].total + level_hidden(&book.icebergs, level)
+    if level == order.level:
+        if c.quantity <= open:
             return reduce_in_place(book, c, slot, index, events)
-        beside -= order.quantity
-    if c.quantity > INT64_MAX - beside:
+        beside -= open
+    if c.quantity > book.level_quantity_max - beside:
         return REJECT_OVERFLOW
     taker.limit = key_of(1 - taker.side, c.price)
     if c.flags & FLAG_POST_ONLY and book.ladder.sides[1 - taker.side].best_key <= taker.limit:
         return REJECT_POST_ONLY
     taker.owner = order.owner
     taker.level = 0  # the page may disappear with the old order
-    if not resting_reserve(book, c.new_order_id):
+    taker.display = 0
+    if hint_unlikely(is_iceberg(order)):
+        taker.display = min(iceberg_of(&book.icebergs, order).display, c.quantity)
+    if not resting_reserve(book, c.new_order_id, taker.display != 0):
         return NO_MEMORY
     order_cancel(book, slot, REASON_REPLACED, events, index, later)
     taker.id = c.new_order_id
@@ -626,29 +534,21 @@ cdef inline int reduce_in_place(
 ) noexcept nogil:
     """Reduce an order in place, perhaps under a new id."""
     cdef RestingOrder* order = &book.orders[slot]
-    cdef Level* level = &book.ladder.levels[order.level]
-    cdef int64_t removed = order.quantity - c.quantity
+    cdef int64_t removed = order_open(&book.icebergs, order) - c.quantity
+    cdef int64_t total
     if c.new_order_id != c.order_id:
         if not ids_reserve(&book.ids, c.new_order_id):
             return NO_MEMORY
         ids_remove(&book.ids, c.order_id, slot)
         ids_put(&book.ids, c.new_order_id, slot)
         order.id = c.new_order_id
-    level.total -= removed
-    order.quantity = c.quantity
+    total = order_reduce(book, order, removed)
     event_write(
         events,
         event_head(EVENT_REDUCE, level_side(&book.ladder, order.level), 0, index),
-        c.new_order_id, c.order_id, c.price, removed, c.quantity, 0, level.total,
+        c.new_order_id, c.order_id, c.price, removed, c.quantity, 0, total,
     )
     return DONE
-
-
-cdef inline bint resting_reserve(Book* book, int64_t order_id) noexcept nogil:
-    """Ensure that an order with this id can rest; False if out of memory. Moves the arrays."""
-    return (
-        order_reserve(book) and ladder_reserve(&book.ladder) and ids_reserve(&book.ids, order_id)
-    )
 
 
 cdef inline int book_apply(Book* book, Command* c, uint32_t index, Events* events) noexcept nogil:
@@ -685,98 +585,3 @@ cdef inline void book_reject(
         0 if c.op == OP_CANCEL else c.quantity,
         0, 0, 0,
     )
-
-
-# ---- a batch ----
-#
-# Commands pass through a window. Each is copied into it long before it is executed, because records
-# in a foreign buffer may be unaligned and may change. On its way, if the book is large, the entry
-# of its id is prefetched, then its order, then that order's neighbours, so that memory serves many
-# commands at a time. What a prefetch finds may be outdated when its command is executed: it is only
-# a hint. The prefetches are spread over the commands, not issued in bursts, because the processor
-# can wait for only some twenty cache lines at a time.
-
-
-cdef enum:
-    WINDOW = 32  # a power of two
-    AHEAD_IDS = 28  # commands between prefetch and execution
-    AHEAD_ORDERS = 18
-    AHEAD_NEIGHBOURS = 9
-    AHEAD_MIN = 1 << 14  # with fewer orders the inner caches hold the whole book
-
-
-cdef struct Window:
-    Command commands[WINDOW]
-    uint32_t slots[WINDOW]  # guesses of the resting orders that the commands refer to
-
-
-cdef inline void neighbours_load(Book* book, Command* c, uint32_t slot) noexcept nogil:
-    """Prefetch the neighbours of an order that may leave, and the tail of a level that may grow.
-
-    Both for every command, because a branch on its kind would be mispredicted half the time. What
-    does not exist leads to order 0.
-    """
-    cdef Ladder* ladder = &book.ladder
-    cdef RestingOrder* order = &book.orders[slot]
-    cdef int side = c.side & 1
-    cdef uint64_t key = key_of(side, c.price)
-    cdef uint32_t page = ladder.sides[side].cache[(key >> PAGE_BITS) & (CACHE_PAGES - 1)]
-    cdef uint32_t level = page << PAGE_BITS | <uint32_t>(key & PAGE_MASK)
-    hint_store(&book.orders[order.prev])
-    hint_store(&book.orders[order.next])
-    hint_store(&ladder.levels[order.level])
-    hint_store(&book.orders[ladder.levels[level].tail])
-
-
-cdef inline void heads_load(Book* book, int side) noexcept nogil:
-    """Prefetch the first two orders of the best level, and the first one's id entry."""
-    cdef Ladder* ladder = &book.ladder
-    cdef uint32_t slot
-    if ladder.sides[side].best != 0:
-        slot = ladder.levels[ladder.sides[side].best].head
-        ids_load(&book.ids, book.orders[slot].id)
-        hint_store(&book.orders[book.orders[slot].next])
-
-
-cdef inline void window_look(Book* book, Window* window, size_t i, size_t count) noexcept nogil:
-    """Issue the prefetches that are due when command `i` is about to be executed."""
-    cdef size_t at = (i + AHEAD_ORDERS) % WINDOW
-    if i % 8 == 0:
-        heads_load(book, (i >> 3) & 1)
-    if hint_likely(i + AHEAD_IDS < count):
-        ids_load(&book.ids, window.commands[(i + AHEAD_IDS) % WINDOW].order_id)
-    if hint_likely(i + AHEAD_ORDERS < count):
-        window.slots[at] = ids_guess(&book.ids, window.commands[at].order_id)
-        hint_store(&book.orders[window.slots[at]])
-    at = (i + AHEAD_NEIGHBOURS) % WINDOW
-    if hint_likely(i + AHEAD_NEIGHBOURS < count):
-        neighbours_load(book, &window.commands[at], window.slots[at])
-
-
-cdef inline bint book_run(
-    Book* book, const char* commands, size_t count, Events* events
-) noexcept nogil:
-    """Execute a batch. False if out of memory: `events` then ends before the failing command."""
-    cdef Window window
-    cdef Command* command
-    cdef size_t i
-    cdef int outcome
-    memset(window.slots, 0, sizeof(window.slots))
-    for i in range(min(count, <size_t>AHEAD_IDS)):
-        memcpy(&window.commands[i], commands + i * sizeof(Command), sizeof(Command))
-    for i in range(count):
-        if hint_likely(i + AHEAD_IDS < count):
-            memcpy(
-                &window.commands[(i + AHEAD_IDS) % WINDOW],
-                commands + (i + AHEAD_IDS) * sizeof(Command),
-                sizeof(Command),
-            )
-        if book.live >= AHEAD_MIN:
-            window_look(book, &window, i, count)
-        command = &window.commands[i % WINDOW]
-        outcome = book_apply(book, command, <uint32_t>i, events)
-        if hint_unlikely(outcome != DONE):
-            if outcome == NO_MEMORY:
-                return False
-            book_reject(book, command, outcome, <uint32_t>i, events)
-    return True

@@ -1,22 +1,31 @@
 """The order book and the depth in plain Python: the oracle of the tests.
 
 The same calls return the same events as those of the Cython classes. The code is written for
-reading: a dictionary of orders and, per side, a dictionary of levels and a sorted list of prices.
+reading.
 """
 
 from __future__ import annotations
 
-import json
-from bisect import bisect_left, insort
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
-from operator import index
 from typing import NamedTuple
 
 from fastbook import _errors
-from fastbook._errors import INT64_MAX, OWNER_MAX
+from fastbook._checks import (
+    as_int,
+    check_count,
+    check_int64,
+    check_level_quantity_max,
+    check_owner,
+    check_self_trade,
+    check_side,
+    check_tif,
+)
+from fastbook._errors import INT64_MAX
+from fastbook._plain_depth import Depth as Depth
+from fastbook._plain_levels import Levels, Resting
 from fastbook._types import (
     EVENT_CANCEL,
     EVENT_DISCARD,
@@ -24,10 +33,13 @@ from fastbook._types import (
     EVENT_REDUCE,
     EVENT_REJECT,
     EVENT_REST,
+    FLAG_BUDGET,
+    FLAG_POST_ONLY,
     OP_CANCEL,
     OP_LIMIT,
     OP_MARKET,
     OP_REPLACE,
+    REASON_BUDGET,
     REASON_FOK,
     REASON_IOC,
     REASON_NO_LIQUIDITY,
@@ -36,6 +48,7 @@ from fastbook._types import (
     REASON_SELF_TRADE,
     REASON_USER,
     REJECT_DUPLICATE_ORDER,
+    REJECT_INVALID_DISPLAY,
     REJECT_INVALID_ORDER,
     REJECT_INVALID_PRICE,
     REJECT_INVALID_QUANTITY,
@@ -55,17 +68,28 @@ class Command(NamedTuple):
     op: int
     side: int = 0
     tif: int = 0
-    flags: int = 0  # bit 0: post only; bits 1 and 2: self-trade mode
+    flags: int = 0  # bit 0: post only; bits 1 to 3: self-trade mode; bit 4: budget
     owner: int = 0
     order_id: int = 0
     new_order_id: int = 0
     price: int = 0
     quantity: int = 0
+    display: int = 0
 
     @property
     def incoming_id(self) -> int:
         """The id of the incoming order."""
         return self.new_order_id if self.op == OP_REPLACE else self.order_id
+
+    @property
+    def self_trade(self) -> int:
+        """The self-trade mode of the incoming order."""
+        return self.flags >> 1 & 7
+
+    @property
+    def has_budget(self) -> bool:
+        """Whether `quantity` is a budget."""
+        return bool(self.flags & FLAG_BUDGET)
 
 
 class Event(NamedTuple):
@@ -83,82 +107,6 @@ class Event(NamedTuple):
     level_quantity: int
 
 
-@dataclass(slots=True, eq=False)
-class _Resting:
-    """A resting order."""
-
-    order_id: int
-    side: int
-    price: int
-    quantity: int
-    owner: int
-
-
-@dataclass(slots=True)
-class _Level:
-    """All orders at one price of one side, oldest first."""
-
-    total: int = 0
-    orders: OrderedDict[int, _Resting] = field(default_factory=OrderedDict)
-
-
-class _Levels:
-    """The levels of one side. On both sides a better price has a higher *rank*."""
-
-    def __init__(self, side: int) -> None:
-        self.sign = 1 if side == Side.BID else -1
-        self.by_price: dict[int, _Level] = {}
-        self.ranks: list[int] = []  # ascending: the best is last, where most changes happen
-
-    def best(self) -> int | None:
-        """Return the best price, or None if the side is empty."""
-        return self.sign * self.ranks[-1] if self.ranks else None
-
-    def prices(self) -> Iterator[int]:
-        """Yield all prices, best first."""
-        return (self.sign * rank for rank in reversed(self.ranks))
-
-    def within(self, price: int, limit: int | None) -> bool:
-        """Return whether an order of the other side may trade at this price; None: no limit."""
-        return limit is None or self.sign * price >= self.sign * limit
-
-    def total(self, price: int) -> int:
-        """Return the quantity that rests at a price."""
-        level = self.by_price.get(price)
-        return level.total if level else 0
-
-    def append(self, order: _Resting) -> int:
-        """Queue an order behind all others at its price; return the level's new total."""
-        level = self.by_price.get(order.price)
-        if level is None:
-            level = self.by_price[order.price] = _Level()
-            insort(self.ranks, self.sign * order.price)
-        level.orders[order.order_id] = order
-        level.total += order.quantity
-        return level.total
-
-    def remove(self, order: _Resting) -> int:
-        """Remove an order; return the level's new total."""
-        level = self.by_price[order.price]
-        del level.orders[order.order_id]
-        level.total -= order.quantity
-        if not level.orders:
-            del self.by_price[order.price]
-            del self.ranks[bisect_left(self.ranks, self.sign * order.price)]
-        return level.total
-
-    def shrink(self, order: _Resting, quantity: int) -> int:
-        """Reduce an order by a part of its quantity; return the level's new total."""
-        order.quantity -= quantity
-        level = self.by_price[order.price]
-        level.total -= quantity
-        return level.total
-
-    def oldest(self, price: int) -> _Resting:
-        """Return the order with priority at a price."""
-        return next(iter(self.by_price[price].orders.values()))
-
-
 @dataclass(slots=True)
 class _Incoming:
     """An incoming order."""
@@ -166,22 +114,25 @@ class _Incoming:
     order_id: int
     side: int
     limit: int | None  # None: at any price
-    remaining: int
+    remaining: int  # with a budget: what it pays for at the price of the next maker
     tif: int
     owner: int
     self_trade: int
+    display: int = 0
+    budget: int | None = None  # ticks x lots; None: a quantity is given instead
 
-    def would_self_trade(self, maker: _Resting) -> bool:
+    def would_self_trade(self, maker: Resting) -> bool:
         return self.self_trade != SelfTrade.ALLOW and self.owner != 0 and self.owner == maker.owner
 
 
 class OrderBook:
     """The order book in plain Python; `fastbook.OrderBook` documents the calls."""
 
-    def __init__(self) -> None:
-        """Create an empty book."""
-        self._orders: dict[int, _Resting] = {}
-        self._sides = (_Levels(Side.BID), _Levels(Side.ASK))
+    def __init__(self, level_quantity_max: int = INT64_MAX) -> None:
+        """Create an empty book; a level holds at most `level_quantity_max` lots."""
+        self._level_quantity_max = check_level_quantity_max(level_quantity_max)
+        self._orders: dict[int, Resting] = {}
+        self._sides = (Levels(Side.BID), Levels(Side.ASK))
 
     # ---- the commands ----
 
@@ -195,39 +146,88 @@ class OrderBook:
         post_only: bool = False,
         owner: int = 0,
         self_trade: int = 0,
+        display: int = 0,
     ) -> list[Event]:
         """Match a limit order, then rest what remains if its time in force allows."""
-        return self._scalar(
-            Command(
-                OP_LIMIT,
-                _check_side(side),
-                _check_tif(tif),
-                bool(post_only) | _check_self_trade(self_trade) << 1,
-                _check_owner(owner),
-                order_id=_check_int64("order_id", order_id),
-                price=_check_int64("price", price),
-                quantity=_check_int64("quantity", quantity),
-            )
+        command = Command(
+            OP_LIMIT,
+            check_side(side),
+            check_tif(tif),
+            bool(post_only) | check_self_trade(self_trade) << 1,
+            check_owner(owner),
+            order_id=check_int64("order_id", order_id),
+            price=check_int64("price", price),
+            quantity=check_int64("quantity", quantity),
+            display=check_int64("display", display),
         )
+        if command.display:
+            _errors.expect_display(command.display, command.quantity, command.tif)
+        return self._scalar(command)
+
+    def rest(
+        self,
+        order_id: int,
+        side: int,
+        price: int,
+        quantity: int,
+        owner: int = 0,
+        display: int = 0,
+        visible: int = 0,
+    ) -> Event:
+        """Rest an order as it stood in another book; return its event."""
+        most, shown = check_int64("display", display), check_int64("visible", visible)
+        command = Command(
+            OP_LIMIT,
+            check_side(side),
+            flags=FLAG_POST_ONLY,
+            owner=check_owner(owner),
+            order_id=check_int64("order_id", order_id),
+            price=check_int64("price", price),
+            quantity=check_int64("quantity", quantity),
+        )
+        _errors.expect_slice(shown, most, command.quantity)
+        reason = self._refusal(command)
+        if reason == REJECT_POST_ONLY:
+            raise _errors.crossing(command.price)
+        if reason:
+            raise self._error(command, reason)
+        order = Resting(
+            command.order_id, command.side, command.price, command.quantity, command.owner, most
+        )
+        order.show()
+        if shown:
+            order.hidden = order.quantity - shown
+        return self._queue(order)
 
     def market(
-        self, order_id: int, side: int, quantity: int, owner: int = 0, self_trade: int = 0
+        self,
+        order_id: int,
+        side: int,
+        quantity: int = 0,
+        owner: int = 0,
+        self_trade: int = 0,
+        tif: int = TimeInForce.IOC,
+        budget: int = 0,
     ) -> list[Event]:
         """Match a market order at any price, then discard what remains."""
-        return self._scalar(
-            Command(
-                OP_MARKET,
-                _check_side(side),
-                flags=_check_self_trade(self_trade) << 1,
-                owner=_check_owner(owner),
-                order_id=_check_int64("order_id", order_id),
-                quantity=_check_int64("quantity", quantity),
-            )
+        command = Command(
+            OP_MARKET,
+            check_side(side),
+            check_tif(tif),
+            flags=check_self_trade(self_trade) << 1,
+            owner=check_owner(owner),
+            order_id=check_int64("order_id", order_id),
+            quantity=check_int64("quantity", quantity),
         )
+        value = check_int64("budget", budget)
+        if value:
+            _errors.expect_budget(value, command.quantity, command.tif)
+            command = command._replace(flags=command.flags | FLAG_BUDGET, quantity=value)
+        return self._scalar(command)
 
     def cancel(self, order_id: int) -> Event:
         """Cancel a resting order; return its event."""
-        return self._scalar(Command(OP_CANCEL, order_id=_as_int("order_id", order_id)))[0]
+        return self._scalar(Command(OP_CANCEL, order_id=as_int("order_id", order_id)))[0]
 
     def replace(
         self,
@@ -242,11 +242,11 @@ class OrderBook:
         return self._scalar(
             Command(
                 OP_REPLACE,
-                flags=bool(post_only) | _check_self_trade(self_trade) << 1,
-                order_id=_as_int("order_id", order_id),
-                new_order_id=_check_int64("new_order_id", new_order_id),
-                price=_check_int64("price", price),
-                quantity=_check_int64("quantity", quantity),
+                flags=bool(post_only) | check_self_trade(self_trade) << 1,
+                order_id=as_int("order_id", order_id),
+                new_order_id=check_int64("new_order_id", new_order_id),
+                price=check_int64("price", price),
+                quantity=check_int64("quantity", quantity),
             )
         )
 
@@ -264,9 +264,17 @@ class OrderBook:
             return self._execute(command)
         if reason == REJECT_POST_ONLY:
             return [self._reject(command, reason)]
-        new_order_id = command.new_order_id if command.op == OP_REPLACE else None
-        raise _errors.refusal(
-            reason, command.order_id, command.price, command.quantity, new_order_id
+        raise self._error(command, reason)
+
+    def _error(self, command: Command, reason: int) -> ValueError | KeyError:
+        """Return the error of a refused scalar call."""
+        return _errors.refusal(
+            reason,
+            command.order_id,
+            command.price,
+            command.quantity,
+            command.new_order_id if command.op == OP_REPLACE else None,
+            self._level_quantity_max,
         )
 
     def _refusal(self, command: Command) -> int:
@@ -280,6 +288,8 @@ class OrderBook:
             return REJECT_INVALID_PRICE
         if command.quantity <= 0:
             return REJECT_INVALID_QUANTITY
+        if op == OP_LIMIT and not _may_display(command):
+            return REJECT_INVALID_DISPLAY
         old = None
         if op == OP_REPLACE:
             old = self._orders.get(order_id)
@@ -291,22 +301,23 @@ class OrderBook:
             return REASON_NONE
         return self._refusal_to_enter(command, old)
 
-    def _refusal_to_enter(self, command: Command, old: _Resting | None) -> int:
+    def _refusal_to_enter(self, command: Command, old: Resting | None) -> int:
         """Return why a limit order, perhaps replacing `old`, may not enter; or REASON_NONE.
 
-        If its level exists, nothing crosses its price and its whole quantity will rest. Checking
-        the whole quantity therefore refuses exactly the orders that would overflow.
+        The whole quantity of a GTC order counts towards the bound of its level. If the level
+        exists, nothing crosses its price, so that is also what will rest.
         """
         side = old.side if old else command.side
-        beside = self._sides[side].total(command.price)
+        beside = self._sides[side].whole(command.price)
         if old and old.price == command.price:
             beside -= old.quantity
         may_rest = command.op == OP_REPLACE or command.tif == TimeInForce.GTC
-        if may_rest and beside + command.quantity > INT64_MAX:
+        if may_rest and beside + command.quantity > self._level_quantity_max:
             return REJECT_OVERFLOW
         others = self._sides[1 - side]
         best = others.best()
-        if command.flags & 1 and best is not None and others.within(best, command.price):
+        crosses = best is not None and others.within(best, command.price)
+        if command.flags & FLAG_POST_ONLY and crosses:
             return REJECT_POST_ONLY
         return REASON_NONE
 
@@ -340,10 +351,12 @@ class OrderBook:
                 command.order_id,
                 command.side,
                 command.price if command.op == OP_LIMIT else None,
-                command.quantity,
-                command.tif if command.op == OP_LIMIT else TimeInForce.IOC,
+                0 if command.has_budget else command.quantity,
+                command.tif,
                 command.owner,
-                command.flags >> 1,
+                command.self_trade,
+                command.display if command.op == OP_LIMIT else 0,
+                command.quantity if command.has_budget else None,
             )
         )
 
@@ -351,21 +364,44 @@ class OrderBook:
 
     def _enter(self, taker: _Incoming) -> list[Event]:
         """Match, then rest or discard what remains; return the events."""
+        if taker.budget is not None:
+            return self._spend(taker, taker.budget)
         if taker.tif == TimeInForce.FOK and self._available(taker) < taker.remaining:
-            return [_discard(taker, REASON_FOK)]
+            return [_discard(taker, REASON_FOK, taker.remaining)]
         events: list[Event] = []
         stopped = self._match(taker, events)
         if taker.remaining == 0:
             return events
         if stopped:
-            events.append(_discard(taker, REASON_SELF_TRADE))
+            events.append(_discard(taker, REASON_SELF_TRADE, taker.remaining))
         elif taker.limit is None:
-            events.append(_discard(taker, REASON_NO_LIQUIDITY))
+            events.append(_discard(taker, REASON_NO_LIQUIDITY, taker.remaining))
         elif taker.tif == TimeInForce.GTC:
             events.append(self._rest(taker, taker.limit))
         else:
-            events.append(_discard(taker, REASON_IOC))
+            events.append(_discard(taker, REASON_IOC, taker.remaining))
         return events
+
+    def _spend(self, taker: _Incoming, budget: int) -> list[Event]:
+        """Trade whole lots as long as the budget pays for them; return the events."""
+        events: list[Event] = []
+        others = self._sides[1 - taker.side]
+        reason = REASON_NONE
+        while not reason:
+            price = others.best()
+            if not budget or (price and price > budget):
+                reason = REASON_BUDGET
+            elif price is None:
+                reason = REASON_NO_LIQUIDITY
+            else:
+                lots = taker.remaining = budget // price
+                if self._meet(taker, others.oldest(price), events):
+                    reason = REASON_SELF_TRADE
+                budget -= (lots - taker.remaining) * price
+        taker.remaining = 0
+        events.append(_discard(taker, reason, 0))
+        # What the budget paid for at one price is no quantity that remains.
+        return [e._replace(remaining=0) if e.order_id == taker.order_id else e for e in events]
 
     def _match(self, taker: _Incoming, events: list[Event]) -> bool:
         """Trade until nothing remains or crosses; return whether a self-trade stopped it."""
@@ -374,23 +410,43 @@ class OrderBook:
             price = others.best()
             if price is None or not others.within(price, taker.limit):
                 break
-            maker = others.oldest(price)
-            if not taker.would_self_trade(maker):
-                events.append(self._fill(taker, maker))
-                continue
-            if taker.self_trade != SelfTrade.CANCEL_NEWEST:
-                events.append(self._leave(maker, REASON_SELF_TRADE))
-            if taker.self_trade != SelfTrade.CANCEL_OLDEST:
+            if self._meet(taker, others.oldest(price), events):
                 return True
         return False
 
-    def _fill(self, taker: _Incoming, maker: _Resting) -> Event:
-        """Trade the smaller of both quantities, at the maker's price."""
-        quantity = min(taker.remaining, maker.quantity)
+    def _meet(self, taker: _Incoming, maker: Resting, events: list[Event]) -> bool:
+        """Trade with a maker, or avoid a self-trade; return whether that ends the taker."""
+        if taker.would_self_trade(maker):
+            return self._avoid_self_trade(taker, maker, events)
+        events.append(self._fill(taker, maker))
+        return False
+
+    def _avoid_self_trade(self, taker: _Incoming, maker: Resting, events: list[Event]) -> bool:
+        """Do what the taker's mode asks for; return whether the taker ends."""
+        if taker.self_trade == SelfTrade.DECREMENT:
+            self._decrement(taker, maker, events)
+            return False
+        if taker.self_trade != SelfTrade.CANCEL_NEWEST:
+            events.append(self._leave(maker, REASON_SELF_TRADE))
+        return taker.self_trade != SelfTrade.CANCEL_OLDEST
+
+    def _decrement(self, taker: _Incoming, maker: Resting, events: list[Event]) -> None:
+        """Take the smaller of both quantities away from both."""
+        removed = min(taker.remaining, maker.quantity)
+        left = maker.quantity - removed
+        if left:
+            events.append(self._reduce(maker, maker.order_id, left, REASON_SELF_TRADE))
+        else:
+            events.append(self._leave(maker, REASON_SELF_TRADE))
+        events.append(_discard(taker, REASON_SELF_TRADE, removed))
+
+    def _fill(self, taker: _Incoming, maker: Resting) -> Event:
+        """Trade the taker's quantity or what the maker shows, at the maker's price."""
+        quantity = min(taker.remaining, maker.visible)
         taker.remaining -= quantity
         maker_remaining = maker.quantity - quantity
         if maker_remaining:
-            total = self._sides[maker.side].shrink(maker, quantity)
+            total = self._sides[maker.side].take(maker, quantity)
         else:
             total = self._remove(maker)
         return Event(
@@ -409,46 +465,56 @@ class OrderBook:
     def _available(self, taker: _Incoming) -> int:
         """Return what `_match` would trade if the order's quantity were unlimited.
 
-        Orders of the same owner do not count if they may not trade. If such an order would end the
-        incoming one, nothing behind it counts either.
+        Orders of the same owner do not count if they may not trade. If such an order would end or
+        reduce the incoming one, nothing behind it counts either: not even what an iceberg ahead of
+        it hides, because its next slice would queue behind.
         """
         others = self._sides[1 - taker.side]
         available = 0
         for price in others.prices():
             if not others.within(price, taker.limit):
                 break
+            hidden = 0
             for maker in others.by_price[price].orders.values():
                 if not taker.would_self_trade(maker):
-                    available += maker.quantity
+                    available += maker.visible
+                    hidden += maker.hidden
                 elif taker.self_trade != SelfTrade.CANCEL_OLDEST:
                     return available
+            available += hidden
         return available
 
     def _rest(self, taker: _Incoming, price: int) -> Event:
         """Rest the remainder at a price; return the event."""
-        order = _Resting(taker.order_id, taker.side, price, taker.remaining, taker.owner)
+        order = Resting(
+            taker.order_id, taker.side, price, taker.remaining, taker.owner, taker.display
+        )
+        order.show()
+        return self._queue(order)
+
+    def _queue(self, order: Resting) -> Event:
+        """Put an order behind all others at its price; return the event."""
         self._orders[order.order_id] = order
         total = self._sides[order.side].append(order)
-        quantity = order.quantity
         return Event(
             EVENT_REST,
             order.side,
             REASON_NONE,
             order.order_id,
             0,
-            price,
-            quantity,
-            quantity,
+            order.price,
+            order.quantity,
+            order.quantity,
             0,
             total,
         )
 
-    def _remove(self, order: _Resting) -> int:
+    def _remove(self, order: Resting) -> int:
         """Remove a resting order from the book; return its level's new total."""
         del self._orders[order.order_id]
         return self._sides[order.side].remove(order)
 
-    def _leave(self, order: _Resting, reason: int) -> Event:
+    def _leave(self, order: Resting, reason: int) -> Event:
         """Remove a resting order unfilled; return the event."""
         total = self._remove(order)
         return Event(
@@ -468,7 +534,7 @@ class OrderBook:
         """Execute a replace that breaks no rule; return the events."""
         old = self._orders[command.order_id]
         if _keeps_priority(old, command):
-            return [self._reduce(old, command.new_order_id, command.quantity)]
+            return [self._reduce(old, command.new_order_id, command.quantity, REASON_NONE)]
         left = self._leave(old, REASON_REPLACED)
         taker = _Incoming(
             command.new_order_id,
@@ -477,11 +543,12 @@ class OrderBook:
             command.quantity,
             TimeInForce.GTC,
             old.owner,
-            command.flags >> 1,
+            command.self_trade,
+            min(old.display, command.quantity),
         )
         return [left, *self._enter(taker)]
 
-    def _reduce(self, order: _Resting, new_order_id: int, quantity: int) -> Event:
+    def _reduce(self, order: Resting, new_order_id: int, quantity: int, reason: int) -> Event:
         """Reduce an order in place, perhaps under a new id; return the event."""
         removed = order.quantity - quantity
         levels = self._sides[order.side]
@@ -496,7 +563,7 @@ class OrderBook:
         return Event(
             EVENT_REDUCE,
             order.side,
-            REASON_NONE,
+            reason,
             new_order_id,
             old_order_id,
             order.price,
@@ -510,7 +577,7 @@ class OrderBook:
 
     def depth(self, n: int = 0) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
         """Return the best `n` levels (0: all) of bids and of asks as (price, total), best first."""
-        count = _check_count(n) or None
+        count = check_count(n) or None
         bids, asks = (
             [(price, levels.total(price)) for price in islice(levels.prices(), count)]
             for levels in self._sides
@@ -519,12 +586,12 @@ class OrderBook:
 
     def levels(self, side: int) -> Iterator[tuple[int, int]]:
         """Iterate over the levels of a side as (price, total), best price first."""
-        return iter(self.depth()[_check_side(side)])
+        return iter(self.depth()[check_side(side)])
 
     def orders_at(self, side: int, price: int) -> list[Order]:
-        """Return the orders at a price, oldest first."""
-        levels = self._sides[_check_side(side)]
-        level = levels.by_price.get(_as_int("price", price))
+        """Return the orders at a price, in the order in which they will trade."""
+        levels = self._sides[check_side(side)]
+        level = levels.by_price.get(as_int("price", price))
         return [_order(order) for order in level.orders.values()] if level else []
 
     @property
@@ -541,17 +608,22 @@ class OrderBook:
         price = self._sides[side].best()
         return None if price is None else (price, self._sides[side].total(price))
 
+    @property
+    def level_quantity_max(self) -> int:
+        """The most lots that may rest at one price of one side."""
+        return self._level_quantity_max
+
     def __len__(self) -> int:
         """Return the number of resting orders."""
         return len(self._orders)
 
     def __contains__(self, order_id: object) -> bool:
         """Return whether an order is resting."""
-        return _as_int("order_id", order_id) in self._orders
+        return as_int("order_id", order_id) in self._orders
 
     def get(self, order_id: int) -> Order | None:
         """Return a resting order in its current state, or None if it is not resting."""
-        order = self._orders.get(_as_int("order_id", order_id))
+        order = self._orders.get(as_int("order_id", order_id))
         return None if order is None else _order(order)
 
     def __iter__(self) -> Iterator[Order]:
@@ -568,18 +640,24 @@ class OrderBook:
         """Verify the consistency of the whole book; the AssertionError says where it is broken."""
         bid, ask = self._sides[Side.BID].best(), self._sides[Side.ASK].best()
         assert bid is None or ask is None or bid < ask, f"crossed: bid {bid}, ask {ask}"
-        seen: dict[int, _Resting] = {}
+        seen: dict[int, Resting] = {}
         for side, levels in enumerate(self._sides):
             ranks = sorted(levels.sign * price for price in levels.by_price)
             assert levels.ranks == ranks, f"side {side}: prices out of order"
             for price, level in levels.by_price.items():
-                total = sum(order.quantity for order in level.orders.values())
+                total = sum(order.visible for order in level.orders.values())
                 assert level.orders, f"side {side}, price {price}: empty level"
-                assert level.total == total <= INT64_MAX, f"side {side}, price {price}: wrong total"
+                assert level.total == total, f"side {side}, price {price}: wrong total"
+                whole = sum(order.quantity for order in level.orders.values())
+                assert level.whole == whole, f"side {side}, price {price}: wrong sum"
+                assert whole <= self._level_quantity_max, f"side {side}, price {price}: {whole}"
                 for order_id, order in level.orders.items():
                     where = (order.order_id, order.side, order.price)
                     assert where == (order_id, side, price), f"order {order_id}: misplaced"
-                    assert order.quantity > 0, f"order {order_id}: quantity {order.quantity}"
+                    assert order.visible > 0, f"order {order_id}: nothing to see"
+                    most = order.display or order.quantity
+                    assert order.visible <= most, f"order {order_id}: visible {order.visible}"
+                    assert order.hidden >= 0, f"order {order_id}: hidden {order.hidden}"
                     seen[order_id] = order
         assert seen == self._orders, "the id map differs from the orders in the levels"
 
@@ -589,19 +667,28 @@ def _well_formed(command: Command) -> bool:
     op = command.op
     return (
         op in (OP_LIMIT, OP_REPLACE, OP_MARKET)
-        and command.flags <= 7
+        and command.self_trade <= SelfTrade.DECREMENT
+        and command.flags < 2 * FLAG_BUDGET
+        and not (command.has_budget and (op != OP_MARKET or command.tif == TimeInForce.FOK))
         and command.incoming_id > 0
-        and (op == OP_REPLACE or command.side <= Side.ASK)
-        and (op != OP_LIMIT or command.tif <= TimeInForce.FOK)
+        and (op == OP_REPLACE or (command.side <= Side.ASK and command.tif <= TimeInForce.FOK))
     )
 
 
-def _keeps_priority(order: _Resting, command: Command) -> bool:
+def _may_display(command: Command) -> bool:
+    """Return whether an order has no display, or may be an iceberg with this one."""
+    fits = 0 < command.display <= command.quantity and command.tif == TimeInForce.GTC
+    return command.display == 0 or fits
+
+
+def _keeps_priority(order: Resting, command: Command) -> bool:
     """Return whether a replace leaves the order at its place in the queue."""
     return command.price == order.price and command.quantity <= order.quantity
 
 
-def _discard(taker: _Incoming, reason: int) -> Event:
+def _discard(taker: _Incoming, reason: int, quantity: int) -> Event:
+    """End a part of an incoming order; return the event."""
+    taker.remaining -= quantity
     return Event(
         EVENT_DISCARD,
         taker.side,
@@ -609,134 +696,20 @@ def _discard(taker: _Incoming, reason: int) -> Event:
         taker.order_id,
         0,
         taker.limit or 0,
+        quantity,
         taker.remaining,
-        0,
         0,
         0,
     )
 
 
-def _order(order: _Resting) -> Order:
-    return Order(order.order_id, order.side, order.price, order.quantity, order.owner)
-
-
-# ---- arguments ----
-
-
-def _as_int(name: str, value: object) -> int:
-    try:
-        return index(value)  # type: ignore[arg-type]
-    except TypeError:
-        raise _errors.expected_int(name, value) from None
-
-
-def _check_int64(name: str, value: object) -> int:
-    number = _as_int(name, value)
-    if not -INT64_MAX - 1 <= number <= INT64_MAX:
-        raise _errors.expected(name, "an integer of at most 64 bits", number)
-    return number
-
-
-def _check_side(side: object) -> int:
-    number = _check_int64("side", side)
-    if not 0 <= number <= 1:
-        raise _errors.expected_side(number)
-    return number
-
-
-def _check_tif(tif: object) -> int:
-    number = _check_int64("tif", tif)
-    if not 0 <= number <= 2:
-        raise _errors.expected_time_in_force(number)
-    return number
-
-
-def _check_self_trade(self_trade: object) -> int:
-    number = _check_int64("self_trade", self_trade)
-    if not 0 <= number <= 3:
-        raise _errors.expected_self_trade(number)
-    return number
-
-
-def _check_owner(owner: object) -> int:
-    number = _check_int64("owner", owner)
-    if not 0 <= number <= OWNER_MAX:
-        raise _errors.expected("owner", "an integer from 0 to 2**32 - 1", number)
-    return number
-
-
-def _check_count(n: object) -> int:
-    number = _check_int64("n", n)
-    if number < 0:
-        raise _errors.expected("n", "0 (all) or a positive integer", number)
-    return number
-
-
-class Depth:
-    """The quantity at each price on both sides; `fastbook.Depth` documents the calls."""
-
-    def __init__(self, tick: tuple[int, int] = (1, 1), lot: tuple[int, int] = (1, 1)) -> None:
-        """Create an empty depth; a tick and a lot are worth `numerator / denominator` each."""
-        self._tick = _check_ratio("tick", tick)
-        self._lot = _check_ratio("lot", lot)
-        self._sides: tuple[dict[int, int], dict[int, int]] = ({}, {})
-
-    def set(self, side: int, price: int, quantity: int) -> None:
-        """Set the quantity at a price; 0 removes the price."""
-        levels = self._sides[_check_side(side)]
-        price, quantity = _check_int64("price", price), _check_int64("quantity", quantity)
-        if price <= 0:
-            raise _errors.expected("price", "a positive integer below 2**63", price)
-        if quantity < 0:
-            raise _errors.expected("quantity", "0 or a positive integer below 2**63", quantity)
-        if quantity:
-            levels[price] = quantity
-        else:
-            levels.pop(price, None)
-
-    def get(self, side: int, price: int) -> int:
-        """Return the quantity at a price, 0 if there is none."""
-        return self._sides[_check_side(side)].get(_as_int("price", price), 0)
-
-    def best(self, side: int) -> tuple[int, int] | None:
-        """Return the best (price, quantity) of a side, or None if it is empty."""
-        rows = self.top(side, 1)
-        return rows[0] if rows else None
-
-    def top(self, side: int, n: int = 0) -> list[tuple[int, int]]:
-        """Return the best `n` (0: all) levels of a side as (price, quantity), best price first."""
-        levels = self._sides[_check_side(side)]
-        rows = sorted(levels.items(), reverse=side == Side.BID)
-        return rows[: _check_count(n) or None]
-
-    def levels(self, side: int) -> int:
-        """Return the number of prices on a side."""
-        return len(self._sides[_check_side(side)])
-
-    def clear(self) -> None:
-        """Remove all prices from both sides."""
-        self._sides = ({}, {})
-
-    def rows_json(self, side: int, n: int = 0) -> bytes:
-        """Return `top` as JSON rows with the numbers price, amount and total."""
-        (price_up, price_down), (lot_up, lot_down) = self._tick, self._lot
-        # Python rounds int / int to the nearest double, however large both are.
-        rows = [
-            {
-                "price": price * price_up / price_down,
-                "amount": quantity * lot_up / lot_down,
-                "total": price * quantity * price_up * lot_up / (price_down * lot_down),
-            }
-            for price, quantity in self.top(side, n)
-        ]
-        return json.dumps(rows, separators=(",", ":")).encode()
-
-
-def _check_ratio(name: str, ratio: tuple[int, int]) -> tuple[int, int]:
-    words = "(numerator, denominator), both positive integers below 2**63"
-    if not isinstance(ratio, tuple) or len(ratio) != 2:
-        raise TypeError(f"{name}: expected {words}, got {ratio!r}")
-    numerator, denominator = (_as_int(name, part) for part in ratio)
-    if not (0 < numerator <= INT64_MAX and 0 < denominator <= INT64_MAX):
-        raise _errors.expected(name, words, ratio)
-    return numerator, denominator
+def _order(order: Resting) -> Order:
+    return Order(
+        order.order_id,
+        order.side,
+        order.price,
+        order.quantity,
+        order.owner,
+        order.display,
+        order.hidden,
+    )

@@ -23,8 +23,7 @@ from fastbook_wire.answers import (
     TradesAnswer,
 )
 from fastbook_wire.frames import CandleView, InstrumentView, TickerView, TradeView
-from fastbook_wire.queries import LIMIT_MAX
-from fastbook_wire.words import Interval
+from fastbook_wire.words import LIMIT_MAX, Interval
 
 PATIENCE = Backoff(first_s=0.1, max_s=2.0, attempts_max=8)
 """The default for retries: up to eight, within about ten seconds."""

@@ -6,13 +6,17 @@ from msgspec import Struct
 
 from fastbook_wire.frames import (
     AggOrderBook,
+    CancelAfterSet,
     Candles,
     DeletedAll,
     Depth,
     Error,
+    Fill,
+    Fills,
     OrderFrame,
     OrdersFrame,
     OrderView,
+    OwnFills,
     Pong,
     Subscribed,
     Ticker,
@@ -90,9 +94,13 @@ Event = (
     | Depth
     | Candles
     | Ticker
+    | Fills
+    | Fill
     | OrderFrame
     | OrdersFrame
+    | OwnFills
     | DeletedAll
+    | CancelAfterSet
     | Subscribed
     | Unsubscribed
     | Pong

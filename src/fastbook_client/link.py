@@ -32,11 +32,13 @@ from fastbook_client.errors import (
 from fastbook_client.events import Disconnected, Resynced
 from fastbook_client.mailbox import Mailbox, Reply
 from fastbook_client.options import Options
+from fastbook_client.pages import OrderPages
 from fastbook_client.subscriptions import Subscriptions
 from fastbook_wire.commands import Add, Orders, Subscribe, Unsubscribe
 from fastbook_wire.frames import (
     FRAMES,
     Error,
+    Fill,
     OrderFrame,
     OrdersFrame,
     PrivateFrame,
@@ -93,6 +95,7 @@ class Link:
         self._http = http
         self._connection: Connection | None = None
         self._ended: FastbookError | None = None
+        self._pages = OrderPages()
         self._pending: dict[int, OnReply] = {}
         self._refs = itertools.count(1)
         self._timers: set[asyncio.TimerHandle] = set()
@@ -214,6 +217,7 @@ class Link:
         before, self.welcome = self.welcome, connection.welcome
         self._connection = connection
         self._was_listed = False
+        self._pages = OrderPages()
         self.feeds.connected(connection.welcome.instruments)
         default: Subscription = ("book", connection.welcome.security)
         if before is None and self._options.feed:
@@ -248,12 +252,20 @@ class Link:
             if not isinstance(frame, Welcome):
                 self.feeds.handle(frame)  # type: ignore[arg-type]
             return
+        if isinstance(frame, Fill):
+            self.mailbox.put(frame)
+            return
         if isinstance(frame, Subscribed):
             self.follows[frame.channel, frame.security] = None
             self.feeds.subscribed(frame.channel, frame.security)
         elif isinstance(frame, Unsubscribed):
             self.follows.pop((frame.channel, frame.security), None)
             self.feeds.unsubscribed(frame.channel, frame.security)
+        elif isinstance(frame, OrdersFrame):
+            whole = self._pages.joined(frame)
+            if whole is None:
+                return
+            frame = whole
         on_reply = self._pending.pop(frame.ref, None) if isinstance(frame.ref, int) else None
         if on_reply is not None:
             on_reply(frame)

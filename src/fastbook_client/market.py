@@ -21,8 +21,17 @@ from fastbook_client.link import Link, open_link
 from fastbook_client.options import ConnectOptions, Options
 from fastbook_client.order_names import named
 from fastbook_client.unsettled import Unsettled
-from fastbook_wire.commands import Add, Delete, DeleteAll, GetOrder, NewOrder, Orders, Ping
-from fastbook_wire.frames import InstrumentView, OrderFrame, OrderView, Welcome
+from fastbook_wire.commands import (
+    Add,
+    Delete,
+    DeleteAll,
+    GetFills,
+    GetOrder,
+    NewOrder,
+    Orders,
+    Ping,
+)
+from fastbook_wire.frames import InstrumentView, OrderFrame, OrderView, OwnFills, Welcome
 from fastbook_wire.words import Channel, Code, ExecType, SelfTradeName, TimeInForceName
 
 
@@ -290,17 +299,42 @@ class Market(MarketHistory):
         reply = await self._link.request(command)
         return OrderState.of(reply)
 
-    async def cancel_all(self, security: str | None = None) -> int:
-        """Cancel all open orders, or only those of `security`; return how many were cancelled."""
-        if security is not None:
-            arguments.text("security", security)
-        count: int = (await self._link.request(DeleteAll(security=security))).count
+    async def cancel_all(self, security: str | None = None, *, side: AnySide | None = None) -> int:
+        """Cancel all open orders, or only those of `security`, of `side`; return how many."""
+        command = DeleteAll(
+            security=None if security is None else arguments.text("security", security),
+            type=None if side is None else arguments.side_of(side),
+        )
+        count: int = (await self._link.request(command)).count
         return count
 
     async def orders(self) -> tuple[OrderView, ...]:
         """Return the open orders of all securities, oldest first."""
         orders: tuple[OrderView, ...] = (await self._link.request(Orders())).orders
         return orders
+
+    async def fills(
+        self,
+        security: str | None = None,
+        *,
+        since: int | None = None,
+        before: int | None = None,
+        limit: int = 100,
+    ) -> OwnFills:
+        """Return a page of this user's own fills, oldest first, from all its connections.
+
+        With `since` these are the first `limit` fills with a larger ``fill_id``; without it the
+        last ones, or the last before `before`. ``more`` tells whether there are others in that
+        direction. Each fill also arrives as a `Fill` event, unless the connection was down.
+        """
+        command = GetFills(
+            security=self._named(security),
+            since=None if since is None else arguments.integer("since", since),
+            before=None if before is None else arguments.integer("before", before),
+            limit=arguments.integer("limit", limit),
+        )
+        page: OwnFills = await self._link.request(command)
+        return page
 
     async def ping(self) -> int:
         """Check that the server is alive; return its time in Unix milliseconds."""

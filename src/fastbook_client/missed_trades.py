@@ -11,7 +11,7 @@ from fastbook_client.errors import ConnectError, Refused
 from fastbook_client.tape import Filling, Gap, is_known
 from fastbook_wire.answers import TradesAnswer
 from fastbook_wire.frames import TradeView
-from fastbook_wire.queries import LIMIT_MAX
+from fastbook_wire.words import LIMIT_MAX
 
 PAGE_FIRST = 100
 """Trades in the first page of a gap, as most gaps are small; each later page doubles."""

@@ -34,6 +34,7 @@ from fastbook_wire.frames import (
     InstrumentView,
     OrderFrame,
     OrderView,
+    OwnFills,
     TickerView,
     TradeView,
     Welcome,
@@ -267,13 +268,25 @@ class Market:
         """Cancel an open order; return its final state."""
         return self._wait(self._market.cancel(order, client_order_id=client_order_id))
 
-    def cancel_all(self, security: str | None = None) -> int:
-        """Cancel all open orders, or only those of `security`; return how many were cancelled."""
-        return self._wait(self._market.cancel_all(security))
+    def cancel_all(self, security: str | None = None, *, side: AnySide | None = None) -> int:
+        """Cancel all open orders, or only those of `security`, of `side`; return how many."""
+        return self._wait(self._market.cancel_all(security, side=side))
 
     def orders(self) -> tuple[OrderView, ...]:
         """Return the open orders of all securities, oldest first."""
         return self._wait(self._market.orders())
+
+    def fills(
+        self,
+        security: str | None = None,
+        *,
+        since: int | None = None,
+        before: int | None = None,
+        limit: int = 100,
+    ) -> OwnFills:
+        """Return a page of this user's own fills, oldest first, from all its connections."""
+        page = self._market.fills(security, since=since, before=before, limit=limit)
+        return self._wait(page)
 
     def order(
         self,

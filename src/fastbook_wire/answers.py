@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from fastbook_wire.frames import BookRows, CandleView, InstrumentView, TradeView, View
+from fastbook_wire.frames import (
+    BookRows,
+    CandleView,
+    FillView,
+    InstrumentView,
+    OwnFillView,
+    TradeView,
+    View,
+)
 from fastbook_wire.words import Interval, Security, Seq, TimeMs
 
 
@@ -30,6 +38,27 @@ class TradesAnswer(View, kw_only=True):
 
     security: Security
     trades: tuple[TradeView, ...]
+    more: bool
+
+
+class FillsAnswer(View, kw_only=True):
+    """``/api/fills``: The fills of a security, oldest first.
+
+    With ``since`` or ``start`` these are the first ``limit`` ones from there on, and ``more`` is
+    true if later ones exist within the bounds. Without both they are the last ``limit``, and
+    ``more`` is true if earlier ones exist.
+    """
+
+    security: Security
+    fills: tuple[FillView, ...]
+    more: bool
+
+
+class OwnFillsAnswer(View, kw_only=True):
+    """``/api/fills`` with a resume token as bearer: The fills of its user, paged like all."""
+
+    security: Security
+    fills: tuple[OwnFillView, ...]
     more: bool
 
 

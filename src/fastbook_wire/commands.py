@@ -7,8 +7,11 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from fastbook_wire.words import (
+    CANCEL_AFTER_MS_MAX,
+    LIMIT_MAX,
     Amount,
     Channel,
+    FillId,
     Id,
     Price,
     Security,
@@ -78,9 +81,20 @@ class Delete(_Command, tag="delete"):
 
 
 class DeleteAll(_Command, tag="deleteAll"):
-    """Cancel all open orders of the user, or only those of ``security``."""
+    """Cancel all open orders of the user, or only those of ``security``, of side ``type``."""
 
     security: Security | None = None
+    type: SideName | None = None
+
+
+class CancelAfter(_Command, tag="cancelAfter"):
+    """Cancel all open orders of the user once ``ms`` have passed: a dead man's switch.
+
+    Each command starts the time over, and 0 switches it off. It passes whether the user is
+    connected or not, and while the server is down.
+    """
+
+    ms: Annotated[int, Meta(ge=0, le=CANCEL_AFTER_MS_MAX)]
 
 
 class GetOrder(_Command, tag="order"):
@@ -95,6 +109,19 @@ class GetOrder(_Command, tag="order"):
     def __post_init__(self) -> None:
         if (self.id is None) == (self.client_order_id is None):
             raise ValueError("Expected exactly one of `id` and `clientOrderId`")
+
+
+class GetFills(_Command, tag="fills"):
+    """List the user's own fills in a security, oldest first, from all its connections.
+
+    With ``since`` the first ``limit`` fills with a larger ``fillId``; without it the last
+    ``limit``, or the last before ``before``. ``security`` defaults to the connection's.
+    """
+
+    security: Security | None = None
+    since: Annotated[FillId, Meta(ge=0, le=2**53)] | None = None
+    before: Annotated[FillId, Meta(ge=1, le=2**53)] | None = None
+    limit: Annotated[int, Meta(ge=1, le=LIMIT_MAX)] = 100
 
 
 class Orders(_Command, tag="orders"):
@@ -119,9 +146,9 @@ class Unsubscribe(_Command, tag="unsubscribe"):
     channel: Channel = "book"
 
 
-ExchangeCommand = Add | Delete | DeleteAll | GetOrder | Orders
+ExchangeCommand = Add | Delete | DeleteAll | CancelAfter | GetOrder | Orders
 FeedCommand = Ping | Subscribe | Unsubscribe
-Command = ExchangeCommand | FeedCommand
+Command = ExchangeCommand | GetFills | FeedCommand
 
 COMMANDS = Command.__args__
 OPS = tuple(str(command.__struct_config__.tag) for command in COMMANDS)

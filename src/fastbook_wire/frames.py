@@ -15,10 +15,12 @@ from fastbook_wire.words import (
     Amount,
     Channel,
     ExecType,
+    FillId,
     Id,
     Interval,
     Price,
     Reason,
+    Role,
     Security,
     Seq,
     SideName,
@@ -92,6 +94,27 @@ class TradeView(View):
     price: float
     amount: Amount
     total: Total
+
+
+class FillView(View, kw_only=True):
+    """A match of an incoming order with a resting one; ``type`` is the side of the incoming one."""
+
+    fill_id: FillId
+    seq: Seq
+    time: TimeMs
+    type: SideName
+    price: Price
+    amount: Amount
+
+
+class OwnFillView(FillView, kw_only=True):
+    """A fill of one of the user's orders; ``type`` is the side of that order.
+
+    A user who traded with himself has two with the same ``fill_id``, one per ``role``.
+    """
+
+    order_id: Id
+    role: Role
 
 
 class LevelView(View):
@@ -197,6 +220,16 @@ class Trades(Frame, tag="trades", kw_only=True):
     trades: tuple[TradeView, ...]
 
 
+class Fills(Frame, tag="fills", kw_only=True):
+    """Fills in order: first the last ones, then those of each committed batch.
+
+    A ``fill_id`` that is not one more than the one before reveals a gap.
+    """
+
+    security: Security
+    fills: tuple[FillView, ...]
+
+
 class Depth(Frame, tag="depth", kw_only=True):
     """The levels that one committed batch changed, best price first, as of command ``seq``.
 
@@ -232,12 +265,25 @@ class Ticker(Frame, TickerView, tag="ticker", kw_only=True):
     """The current ticker of a security."""
 
 
+class Fill(Frame, OwnFillView, tag="fill", kw_only=True):
+    """A fill of one of the user's orders, of which ``filled`` is the filled amount by now.
+
+    A taker gets one per match before the reply to its command; a maker before the ``order`` frame
+    with the new state. ``time`` is that of the fill.
+    """
+
+    security: Security
+    filled: Amount
+    remaining: Amount
+    client_order_id: str | None = None
+
+
 class OrderFrame(Frame, tag="order", kw_only=True):
     """An order's state or, with status ``rejected``, why an ``add`` or ``delete`` was refused.
 
-    Replies carry the command's ``ref``; later changes of the order come without it. A fill of a
-    resting order adds ``last_price`` and ``last_amount``. ``retry_after_ms`` is how long to wait
-    before another attempt.
+    Replies carry the command's ``ref``; later changes of the order come without it. After a fill of
+    a resting order ``last_price`` and ``last_amount`` repeat those of the ``fill`` before.
+    ``retry_after_ms`` is how long to wait before another attempt.
     """
 
     ref: Ref = None
@@ -252,10 +298,24 @@ class OrderFrame(Frame, tag="order", kw_only=True):
 
 
 class OrdersFrame(Frame, tag="orders", kw_only=True):
-    """All open orders of the user, oldest first."""
+    """All open orders of the user as of one moment, oldest first, in pages.
+
+    ``more`` is true in all pages but the last; they follow one another, and what happened after
+    that moment follows them.
+    """
 
     ref: Ref = None
     orders: tuple[OrderView, ...]
+    more: bool = False
+
+
+class OwnFills(Frame, tag="ownFills", kw_only=True):
+    """The reply to ``fills``; ``more`` is true if there are others in the direction asked for."""
+
+    ref: Ref = None
+    security: Security
+    fills: tuple[OwnFillView, ...]
+    more: bool
 
 
 class DeletedAll(Frame, tag="deletedAll", kw_only=True):
@@ -263,6 +323,17 @@ class DeletedAll(Frame, tag="deletedAll", kw_only=True):
 
     ref: Ref = None
     count: int
+
+
+class CancelAfterSet(Frame, tag="cancelAfterSet", kw_only=True):
+    """The reply to ``cancelAfter``: when the orders will be cancelled, null for never.
+
+    ``time`` is that of the server when it took the command.
+    """
+
+    ref: Ref = None
+    time: TimeMs
+    trigger_time: TimeMs | None
 
 
 class Subscribed(Frame, tag="subscribed", kw_only=True):
@@ -300,8 +371,19 @@ class Error(Frame, tag="error", kw_only=True):
     retry_after_ms: int | None = None
 
 
-PublicFrame = AggOrderBook | Trades | Depth | Checksum | Candles | Ticker
-PrivateFrame = OrderFrame | OrdersFrame | DeletedAll | Subscribed | Unsubscribed | Pong | Error
+PublicFrame = AggOrderBook | Trades | Fills | Depth | Checksum | Candles | Ticker
+Reply = (
+    OrderFrame
+    | OrdersFrame
+    | OwnFills
+    | DeletedAll
+    | CancelAfterSet
+    | Subscribed
+    | Unsubscribed
+    | Pong
+    | Error
+)
+PrivateFrame = Fill | Reply
 ServerFrame = Welcome | PublicFrame | PrivateFrame
 
 FRAMES = ServerFrame.__args__

@@ -6,9 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from fastbook_wire.words import Interval, TimeMs
-
-LIMIT_MAX = 1_000
+from fastbook_wire.words import LIMIT_MAX, FillId, Interval, TimeMs
 
 SecurityParameter = Annotated[str | None, Meta(description="Default: the first instrument.")]
 
@@ -39,6 +37,29 @@ class TradesQuery(Query):
         Meta(description="Return only trades with a smaller `seq`."),
     ] = None
     limit: Annotated[int, Meta(ge=1, le=LIMIT_MAX, description="Maximum number of trades.")] = 100
+
+
+class FillsQuery(Query):
+    """Parameters of ``/api/fills``."""
+
+    security: SecurityParameter = None
+    since: Annotated[
+        Annotated[FillId, Meta(ge=0, le=2**53)] | None,
+        Meta(description="Return the first fills with a larger `fillId`."),
+    ] = None
+    before: Annotated[
+        Annotated[FillId, Meta(ge=1, le=2**53)] | None,
+        Meta(description="Return only fills with a smaller `fillId`."),
+    ] = None
+    start: Annotated[
+        Annotated[TimeMs, Meta(ge=0, le=2**53)] | None,
+        Meta(description="Return the first fills from this Unix ms on, inclusive."),
+    ] = None
+    end: Annotated[
+        Annotated[TimeMs, Meta(ge=0, le=2**53)] | None,
+        Meta(description="End of the period in Unix ms, exclusive."),
+    ] = None
+    limit: Annotated[int, Meta(ge=1, le=LIMIT_MAX, description="Maximum number of fills.")] = 100
 
 
 class CandlesQuery(Query):

@@ -11,15 +11,30 @@ PROTOCOL = 2
 """Version of the wire that ``welcome`` reports; it grows when clients have to change."""
 
 SideName = Literal["bid", "ask"]
+OPPOSITE: dict[SideName, SideName] = {"bid": "ask", "ask": "bid"}
 ExecType = Literal["limit", "market"]
 TimeInForceName = Literal["gtc", "ioc", "fok"]
 SelfTradeName = Literal["allow", "cancelNewest", "cancelOldest", "cancelBoth"]
 Status = Literal["open", "partiallyFilled", "filled", "cancelled"]
-Reason = Literal["user", "disconnect", "no_liquidity", "ioc", "fok", "self_trade"]
+Role = Literal["maker", "taker"]
+Reason = Literal[
+    "user", "disconnect", "no_liquidity", "ioc", "fok", "self_trade", "cancel_after", "delisted"
+]
 Interval = Literal["1s", "1m", "5m", "1h", "1d"]
 Channel = Literal[
-    "book", "depth", "ticker", "candles:1s", "candles:1m", "candles:5m", "candles:1h", "candles:1d"
+    "book",
+    "fills",
+    "depth",
+    "ticker",
+    "candles:1s",
+    "candles:1m",
+    "candles:5m",
+    "candles:1h",
+    "candles:1d",
 ]
+
+LIMIT_MAX = 1_000
+"""The most rows that one page has."""
 
 TimeMs = Annotated[int, Meta(description="Unix time in milliseconds.")]
 Seq = Annotated[
@@ -29,6 +44,10 @@ Seq = Annotated[
         "changed it."
     ),
 ]
+FillId = Annotated[
+    int,
+    Meta(description="Number of a fill per security: counts all its fills without gaps, from 1."),
+]
 Price = Annotated[float, Meta(description="The double nearest to a multiple of `tickSize`.")]
 Amount = Annotated[float, Meta(description="The double nearest to a multiple of `lotSize`.")]
 Total = Annotated[float, Meta(description="price x amount, computed exactly and rounded once.")]
@@ -37,6 +56,11 @@ Id = Annotated[str, Meta(description="UUIDv7 of an order or a trade.")]
 UserId = Annotated[
     str, Meta(description="Id of a user; new for each connection that does not resume.")
 ]
+
+CANCEL_ON_DISCONNECT_S_MAX = 86_400
+"""Longest time that ``cancelOnDisconnect`` waits for a client to resume, in seconds."""
+CANCEL_AFTER_MS_MAX = 86_400_000
+"""Longest time that ``cancelAfter`` can set, in milliseconds."""
 
 INTERVALS: dict[Interval, int] = {
     "1s": 1_000,
@@ -54,6 +78,7 @@ class Code(StrEnum):
     BAD_FRAME = "bad_frame"
     BAD_REQUEST = "bad_request"
     NOT_FOUND = "not_found"
+    ORIGIN_REFUSED = "origin_refused"
     UNKNOWN_OP = "unknown_op"
     INVALID_PRICE = "invalid_price"
     INVALID_AMOUNT = "invalid_amount"
@@ -66,4 +91,5 @@ class Code(StrEnum):
     RATE_LIMITED = "rate_limited"
     OVERLOADED = "overloaded"
     UNAVAILABLE = "unavailable"
+    UNAUTHORIZED = "unauthorized"
     TOO_MANY_ORDERS = "too_many_orders"

@@ -10,7 +10,19 @@ import pytest
 from hall import batch_of
 from hypothesis import example, given
 from hypothesis import strategies as st
-from trading import COIN, FINE, T0, Floor, ask, bid, delete, delete_all, market, orders
+from trading import (
+    COIN,
+    FINE,
+    T0,
+    Floor,
+    ask,
+    bid,
+    cancel_after,
+    delete,
+    delete_all,
+    market,
+    orders,
+)
 
 from fastbook_server.channels import messages
 from fastbook_server.channels.messages import (
@@ -20,7 +32,7 @@ from fastbook_server.channels.messages import (
     encode_batch,
     encode_submission,
 )
-from fastbook_server.channels.order_channel import Withdraw
+from fastbook_server.channels.order_channel import CancelDue, Connected, Forget, Withdraw
 from fastbook_server.channels.trade_channel import CommittedBatch
 from fastbook_server.values.events import PUBLIC, ExchangeEvent, OrderFilled, Traded
 
@@ -40,6 +52,7 @@ def one_of_each_kind() -> list[ExchangeEvent]:
         ("bob", orders("4")),
         ("bob", delete_all("5")),
         ("cat", delete("6", id="x")),
+        ("cat", cancel_after(9, "7")),
     ):
         floor.do(user_id, command)
     assert {type(e) for e in floor.events} == set(get_args(ExchangeEvent))
@@ -85,8 +98,11 @@ commands = st.one_of(
     st.builds(ask, prices, amounts, client_order_id=st.sampled_from([None, "a", "é"])),
     st.builds(market, st.sampled_from(["bid", "ask"]), amounts),
     st.builds(delete_all, st.none(), st.sampled_from([None, "COIN"])),
+    st.builds(delete_all, type=st.sampled_from([None, "bid", "ask"])),
     st.builds(orders, st.sampled_from([None, "r"])),
-    st.builds(Withdraw),
+    st.builds(cancel_after, st.sampled_from([0, 9]), st.sampled_from([None, "r"])),
+    st.builds(Connected, st.sampled_from([None, 0, 9])),
+    st.sampled_from([Withdraw(), CancelDue(), Forget()]),
 )
 scripts = st.lists(st.tuples(st.sampled_from(["ann", "bob"]), commands), max_size=20)
 
@@ -100,13 +116,11 @@ def test_what_random_commands_cause_comes_back_equal(script):
     assert decode_batch(encode_batch(batch), INSTRUMENTS) == batch
 
 
-@given(scripts, st.booleans())
-def test_submissions_come_back_equal(script, withdraw_on_close):
+@given(scripts)
+def test_submissions_come_back_equal(script):
     for user_id, command in script:
-        data = encode_submission(user_id, command, withdraw_on_close=withdraw_on_close)
-        again = decode_submission(data)
+        again = decode_submission(encode_submission(user_id, command))
         assert (again.user_id, again.command) == (user_id, command)
-        assert again.withdraw_on_close == withdraw_on_close
 
 
 # ---- what is refused -----------------------------------------------------------------------------

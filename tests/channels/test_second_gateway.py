@@ -8,7 +8,20 @@ from typing import Any
 
 import pytest
 from fakes import FakeClock, FakeReader, settle
-from trading import COIN, FINE, SPECS, T0, ask, bid, delete, delete_all, market, orders, recovered
+from trading import (
+    COIN,
+    FINE,
+    SPECS,
+    T0,
+    ask,
+    bid,
+    cancel_after,
+    delete,
+    delete_all,
+    market,
+    orders,
+    recovered,
+)
 
 from fastbook_server.app import gateway_settings
 from fastbook_server.channels.channel import Channel
@@ -42,10 +55,9 @@ class RemoteMatcher:
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
 
-    def submit(self, user_id: str, command: Any, *, withdraw_on_close: bool = False) -> None:
-        data = encode_submission(user_id, command, withdraw_on_close=withdraw_on_close)
-        sent = decode_submission(data)
-        self._pipeline.submit(sent.user_id, sent.command, withdraw_on_close=sent.withdraw_on_close)
+    def submit(self, user_id: str, command: Any) -> None:
+        sent = decode_submission(encode_submission(user_id, command))
+        self._pipeline.submit(sent.user_id, sent.command)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._pipeline, name)
@@ -61,7 +73,7 @@ class Folded:
     def follow(self, data: bytes) -> CommittedBatch:
         batch = decode_batch(data, INSTRUMENTS)
         self.messages += 1
-        events = (*batch.orders, *batch.trades)
+        events = (*batch.orders, *batch.trades, *batch.cancel_rules)
         self.database.apply(Batch(batch.number, batch.settled_ms, events))
         return batch
 
@@ -92,6 +104,7 @@ class Pair:
                 sorted(self.folded.database.open_orders.values(), key=lambda o: o.order.seq)
             ),
             last_trades={s: tuple(t[-5:]) for s, t in self.folded.database.trades.items()},
+            cancel_rules=dict(self.folded.database.cancel_rules),
         )
         self.batches: Channel[CommittedBatch] = Channel()
         self.pipeline = Pipeline(
@@ -114,7 +127,12 @@ class Pair:
         reader = store.history(past.instruments)
         return OrderBookServer(
             past,
-            await recent(reader, past.instruments, SETTINGS.last_candles),
+            await recent(
+                reader,
+                past.instruments,
+                candles=SETTINGS.last_candles,
+                fills=SETTINGS.last_trades,
+            ),
             matcher=matcher,
             history=HistoryQueue(reader, queries_max=1, waiting_max=1),
             clock=self.clock,
@@ -132,9 +150,10 @@ class Pair:
     def connect(self, resume: str | None = None) -> None:
         """Connect a user to both gateways."""
         near, far = FakeReader(), FakeReader()
-        user_id, _ = self.first.users.connect(near, resume, withdraw_on_close=False)
+        user_id, _ = self.first.users.connect(near, resume, cancel_on_disconnect_s=None)
         token = self.first.users.token(user_id)
-        assert self.second.users.connect(far, token, withdraw_on_close=False) == (user_id, True)
+        again = self.second.users.connect(far, token, cancel_on_disconnect_s=None)
+        assert again == (user_id, True)
         self.readers.append((near, far))
         if resume is None:
             self.users.append(user_id)
@@ -184,6 +203,7 @@ class Pair:
                 side(price + 0.001, amount, "off the grid"),
                 delete("d", id="x"),
                 delete_all("a", security),
+                cancel_after(self.random.choice((0, 500, 90_000)), "c"),
                 orders("o"),
             )
         )

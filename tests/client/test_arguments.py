@@ -64,6 +64,9 @@ WRONG_TYPES: dict[str, Call] = {
     "client_order_id: expected a text, got 8": lambda m: m.order(client_order_id=8),  # type: ignore[arg-type]
     "client_order_id: expected a text, got 9": lambda m: m.outcome(9),  # type: ignore[arg-type]
     "security: expected a text, got 8": lambda m: m.cancel_all(8),  # type: ignore[arg-type]
+    "side: expected a text, got 8": lambda m: m.cancel_all(side=8),  # type: ignore[arg-type]
+    "since: expected an integer, got '1'": lambda m: m.fills(since="1"),  # type: ignore[arg-type]
+    "limit: expected an integer, got 1.5": lambda m: m.fills(limit=1.5),  # type: ignore[arg-type]
     "channel: expected a text, got 7": lambda m: m.subscribe(7),  # type: ignore[arg-type]
     "security: expected a text, got 9": lambda m: m.unsubscribe("depth", 9),  # type: ignore[arg-type]
     "timeout_s: expected a number, got '1'": lambda m: m.next("1"),  # type: ignore[arg-type]
@@ -88,7 +91,7 @@ WRONG_VALUES: dict[str, Call] = {
         "bid", 1, client_order_id=""
     ),
     "security: expected a text, got an empty one": lambda m: m.market("bid", 1, security=""),
-    "channel: expected book, depth": lambda m: m.subscribe("candles"),  # type: ignore[arg-type]
+    "channel: expected book, ": lambda m: m.subscribe("candles"),  # type: ignore[arg-type]
     "interval: expected 1s, 1m": lambda m: m.candles(interval="2m"),  # type: ignore[arg-type]
     "count: expected 0 or more, got -1": lambda m: m.trades_table(count=-1),
     "timeout_s: expected 0 or more, got -1": lambda m: m.next(-1),
@@ -130,7 +133,7 @@ def test_a_book_refuses_them_too() -> None:
         ({"queue_max": -1}, ValueError, "queue_max: expected 0 or more, got -1"),
         ({"checksums_missed_max": 1.5}, TypeError, "expected an integer, got 1.5"),
         ({"channels": "depth"}, TypeError, "channels: expected a list of channels, got 'depth'"),
-        ({"channels": ["deep"]}, ValueError, "channels: expected book, depth"),
+        ({"channels": ["deep"]}, ValueError, "channels: expected book, "),
         ({"channels": [("depth",)]}, ValueError, "expected a pair"),
         ({"channels": [("depth", 1)]}, TypeError, "channels: expected a text, got 1"),
     ],

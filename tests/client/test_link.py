@@ -13,6 +13,7 @@ from client_servers import (
     SECURITY,
     ScriptedServer,
     depth,
+    order,
     scripted_server,
     trade,
     trades,
@@ -26,6 +27,7 @@ from fastbook_client import (
     ConnectionClosed,
     Event,
     Market,
+    Resynced,
     Trades,
     Unanswered,
     connect,
@@ -174,3 +176,27 @@ async def test_after_it_was_left_the_past_is_closed_too() -> None:
         pass
     with pytest.raises(ConnectionClosed):
         await market.ticker()
+
+
+async def test_a_list_of_orders_in_pages_is_one_list() -> None:
+    pages = [{"event": "orders", "orders": [order(str(n))], "more": n < 2} for n in range(3)]
+    async with (
+        scripted_server() as (url, server),
+        connect(url, feed=False, reconnect=QUICK) as market,
+    ):
+        server.mute = {"orders"}
+        (await server.peer(0)).cut()
+        peer = await server.peer(1)
+        ref = {"ref": (await peer.command("orders"))["ref"]}
+        await peer.say(pages[0] | ref)
+        peer.cut()  # the rest of that list never comes
+        peer = await server.peer(2)
+        ref = {"ref": (await peer.command("orders"))["ref"]}
+        await peer.say(*pages, *(page | ref for page in pages))
+        (resynced,) = await events(market, Resynced, count=1)
+        assert [o.client_order_id for o in resynced.orders] == ["0", "1", "2"]
+        listing = asyncio.ensure_future(market.orders())
+        await until(lambda: sum(c["op"] == "orders" for c in peer.got) == 2)
+        ref = {"ref": peer.got[-1]["ref"]}
+        await peer.say(*(page | ref for page in pages))
+        assert [o.client_order_id for o in await listing] == ["0", "1", "2"]

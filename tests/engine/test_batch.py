@@ -49,7 +49,7 @@ def limit(order_id: int, side: int, price: int, quantity: int, **more: int) -> r
 
 
 def test_the_records_have_the_documented_layout() -> None:
-    assert COMMAND_DTYPE.itemsize == 40
+    assert COMMAND_DTYPE.itemsize == 48
     assert COMMAND_DTYPE.names == reference.Command._fields
     assert EVENT_DTYPE.itemsize == 64
     assert [name for name in EVENT_DTYPE.names or () if name not in ("pad", "command")] == list(
@@ -93,7 +93,7 @@ REFUSED = {
     "op 4": (limit(9, 0, 1, 1)._replace(op=4), REJECT_INVALID_ORDER, 0, 9, 0, 1, 1),
     "side 2": (limit(9, 2, 1, 1), REJECT_INVALID_ORDER, 2, 9, 0, 1, 1),
     "tif 3": (limit(9, 1, 1, 1, tif=3), REJECT_INVALID_ORDER, 1, 9, 0, 1, 1),
-    "flags 8": (limit(9, 1, 1, 1, flags=8), REJECT_INVALID_ORDER, 1, 9, 0, 1, 1),
+    "flags 10": (limit(9, 1, 1, 1, flags=10), REJECT_INVALID_ORDER, 1, 9, 0, 1, 1),
     "id 0": (limit(0, 1, 1, 1), REJECT_INVALID_ORDER, 1, 0, 0, 1, 1),
     "id resting": (limit(1, 1, 1, 1), REJECT_DUPLICATE_ORDER, 1, 1, 0, 1, 1),
     "price 0": (limit(9, 1, 0, 1), REJECT_INVALID_PRICE, 1, 9, 0, 0, 1),
@@ -107,6 +107,10 @@ REFUSED = {
     "market without quantity": (
         reference.Command(OP_MARKET, 1, order_id=9, price=50),
         *(REJECT_INVALID_QUANTITY, 1, 9, 0, 0, 0),
+    ),
+    "market tif 3": (
+        reference.Command(OP_MARKET, 1, 3, order_id=9, quantity=1),
+        *(REJECT_INVALID_ORDER, 1, 9, 0, 0, 1),
     ),
     "cancel of nothing": (
         reference.Command(OP_CANCEL, 1, order_id=-9, price=50, quantity=3),
@@ -177,8 +181,8 @@ def test_no_commands_give_no_events() -> None:
         (np.zeros(3, "u1"), TypeError, "COMMAND_DTYPE"),
         (np.zeros(3, EVENT_DTYPE), TypeError, "COMMAND_DTYPE"),
         (np.zeros(6, COMMAND_DTYPE)[::2], ValueError, "contiguous"),
-        (bytes(41), ValueError, "records of 40 bytes, got 41 bytes"),
-        (memoryview(bytes(80)).cast("q"), ValueError, "items of 8"),
+        (bytes(49), ValueError, "records of 48 bytes, got 49 bytes"),
+        (memoryview(bytes(96)).cast("q"), ValueError, "items of 8"),
         ([1, 2], TypeError, "bytes-like"),
     ],
 )
@@ -296,6 +300,7 @@ commands = np.zeros(count, COMMAND_DTYPE)
 commands["order_id"] = np.arange(1, count + 1) * {step}
 commands["price"] = np.arange(1, count + 1) * {spacing}
 commands["quantity"] = 1
+commands["display"] = {display}
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 soft, hard = resource.getrlimit(resource.RLIMIT_AS)
 resource.setrlimit(resource.RLIMIT_AS, (used + {room}, hard))
@@ -317,10 +322,16 @@ print("whole")
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs RLIMIT_AS and /proc")
 @pytest.mark.parametrize("room", [30, 60, 100, 150])
-@pytest.mark.parametrize(("step", "spacing"), [(1, 0), (1, 1), (4_000_037, 50)])
-def test_without_memory_the_book_stays_whole(room: int, step: int, spacing: int) -> None:
-    """No matter which array cannot grow: events, orders, pages or ids."""
-    program = OUT_OF_MEMORY.format(room=room << 20, step=step, spacing=spacing or "0 + 1")
+@pytest.mark.parametrize(
+    ("step", "spacing", "display"), [(1, 0, 0), (1, 0, 1), (1, 1, 0), (1, 1, 1), (4_000_037, 50, 0)]
+)
+def test_without_memory_the_book_stays_whole(
+    room: int, step: int, spacing: int, display: int
+) -> None:
+    """No matter which array cannot grow: events, orders, icebergs, pages or ids."""
+    program = OUT_OF_MEMORY.format(
+        room=room << 20, step=step, spacing=spacing or "0 + 1", display=display
+    )
 
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
 

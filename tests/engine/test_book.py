@@ -6,15 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from engine_events import Book, cancel, discard, fill, given, reduce, reject, rest
 
-import fastbook
 from fastbook import (
-    EVENT_CANCEL,
-    EVENT_DISCARD,
     EVENT_FILL,
-    EVENT_REDUCE,
-    EVENT_REJECT,
-    EVENT_REST,
     REASON_FOK,
     REASON_IOC,
     REASON_NO_LIQUIDITY,
@@ -26,71 +21,12 @@ from fastbook import (
     SelfTrade,
     Side,
     TimeInForce,
-    reference,
 )
 
 BID, ASK = Side
 GTC, IOC, FOK = TimeInForce
-ALLOW, NEWEST, OLDEST, BOTH = SelfTrade
+ALLOW, NEWEST, OLDEST, BOTH, DECREMENT = SelfTrade
 INT64_MAX = 2**63 - 1
-
-Book = fastbook.OrderBook | reference.OrderBook
-
-
-@pytest.fixture(params=[fastbook.OrderBook, reference.OrderBook], ids=["cython", "python"])
-def book(request: pytest.FixtureRequest) -> Book:
-    made: Book = request.param()
-    return made
-
-
-# ---- events, with the fields that matter in each ----
-
-
-def fill(
-    side: int,
-    taker: int,
-    maker: int,
-    price: int,
-    quantity: int,
-    left: int,
-    of_maker: int,
-    level: int,
-) -> tuple[int, ...]:
-    return (EVENT_FILL, side, 0, taker, maker, price, quantity, left, of_maker, level)
-
-
-def rest(side: int, order_id: int, price: int, quantity: int, level: int) -> tuple[int, ...]:
-    return (EVENT_REST, side, 0, order_id, 0, price, quantity, quantity, 0, level)
-
-
-def cancel(
-    side: int, reason: int, order_id: int, price: int, quantity: int, level: int
-) -> tuple[int, ...]:
-    return (EVENT_CANCEL, side, reason, order_id, 0, price, quantity, 0, 0, level)
-
-
-def discard(side: int, reason: int, order_id: int, price: int, quantity: int) -> tuple[int, ...]:
-    return (EVENT_DISCARD, side, reason, order_id, 0, price, quantity, 0, 0, 0)
-
-
-def reduce(
-    side: int, order_id: int, old_id: int, price: int, removed: int, left: int, level: int
-) -> tuple[int, ...]:
-    return (EVENT_REDUCE, side, 0, order_id, old_id, price, removed, left, 0, level)
-
-
-def reject(
-    side: int, reason: int, order_id: int, old_id: int, price: int, quantity: int
-) -> tuple[int, ...]:
-    return (EVENT_REJECT, side, reason, order_id, old_id, price, quantity, 0, 0, 0)
-
-
-def given(book: Book, *orders: tuple[int, int, int, int] | tuple[int, int, int, int, int]) -> None:
-    """Rest orders, each given as id, side, price, quantity and perhaps owner."""
-    for order_id, side, price, quantity, *owner in orders:
-        (event,) = book.add(order_id, side, price, quantity, owner=owner[0] if owner else 0)
-        assert event.kind == EVENT_REST
-
 
 # ---- resting ----
 
@@ -293,6 +229,36 @@ def test_a_fok_order_counts_levels_whose_sum_exceeds_int64(book: Book) -> None:
     ]
 
 
+def test_a_market_order_may_fill_or_kill(book: Book) -> None:
+    given(book, (1, ASK, 100, 5), (2, ASK, INT64_MAX, 5))
+
+    assert book.market(3, BID, 11, tif=FOK) == [discard(BID, REASON_FOK, 3, 0, 11)]
+    assert book.depth() == ([], [(100, 5), (INT64_MAX, 5)])
+    assert book.market(4, BID, 10, tif=FOK) == [
+        fill(BID, 4, 1, 100, 5, 5, 0, 0),
+        fill(BID, 4, 2, INT64_MAX, 5, 0, 0, 0),
+    ]
+
+
+def test_a_market_order_that_kills_counts_only_what_it_may_trade(book: Book) -> None:
+    given(book, (1, BID, 100, 5), (2, BID, 99, 5, 7), (3, BID, 98, 5))
+
+    killed = book.market(4, ASK, 6, owner=7, self_trade=NEWEST, tif=FOK)
+    filled = book.market(5, ASK, 10, owner=7, self_trade=OLDEST, tif=FOK)
+
+    assert killed == [discard(ASK, REASON_FOK, 4, 0, 6)]
+    assert filled == [
+        fill(ASK, 5, 1, 100, 5, 5, 0, 0),
+        cancel(BID, REASON_SELF_TRADE, 2, 99, 5, 0),
+        fill(ASK, 5, 3, 98, 5, 0, 0, 0),
+    ]
+
+
+@pytest.mark.parametrize("tif", [GTC, IOC])
+def test_a_market_order_never_rests(book: Book, tif: TimeInForce) -> None:
+    assert book.market(1, BID, 5, tif=tif) == [discard(BID, REASON_NO_LIQUIDITY, 1, 0, 5)]
+
+
 # ---- post only ----
 
 
@@ -364,7 +330,58 @@ def test_cancel_both_ends_the_resting_and_the_incoming_order(own_between: Book) 
     assert [order.order_id for order in own_between] == [3, 4]
 
 
-@pytest.mark.parametrize("mode", [NEWEST, OLDEST, BOTH])
+def test_decrement_reduces_both_by_the_smaller_and_goes_on(own_between: Book) -> None:
+    assert own_between.add(5, BID, 101, 9, owner=7, self_trade=DECREMENT) == [
+        fill(BID, 5, 1, 100, 1, 8, 0, 5),
+        cancel(ASK, REASON_SELF_TRADE, 2, 100, 2, 3),
+        discard(BID, REASON_SELF_TRADE, 5, 101, 2, 6),
+        fill(BID, 5, 3, 100, 3, 3, 0, 0),
+        fill(BID, 5, 4, 101, 3, 0, 1, 1),
+    ]
+
+
+def test_decrement_ends_the_incoming_order_if_it_is_the_smaller(own_between: Book) -> None:
+    assert own_between.market(5, BID, 2, owner=7, self_trade=DECREMENT) == [
+        fill(BID, 5, 1, 100, 1, 1, 0, 5),
+        reduce(ASK, 2, 2, 100, 1, 1, 4, REASON_SELF_TRADE),
+        discard(BID, REASON_SELF_TRADE, 5, 0, 1),
+    ]
+    assert [order.order_id for order in own_between] == [2, 3, 4], "it keeps its place"
+
+
+def test_decrement_ends_both_if_they_are_equal(book: Book) -> None:
+    given(book, (1, ASK, 100, 5, 7))
+
+    assert book.add(2, BID, 100, 5, owner=7, self_trade=DECREMENT) == [
+        cancel(ASK, REASON_SELF_TRADE, 1, 100, 5, 0),
+        discard(BID, REASON_SELF_TRADE, 2, 100, 5),
+    ]
+    assert list(book) == []
+
+
+def test_what_decrement_leaves_of_the_incoming_order_rests(book: Book) -> None:
+    given(book, (1, ASK, 100, 5, 7), (2, ASK, 101, 1, 7))
+
+    assert book.add(3, BID, 101, 8, owner=7, self_trade=DECREMENT) == [
+        cancel(ASK, REASON_SELF_TRADE, 1, 100, 5, 0),
+        discard(BID, REASON_SELF_TRADE, 3, 101, 5, 3),
+        cancel(ASK, REASON_SELF_TRADE, 2, 101, 1, 0),
+        discard(BID, REASON_SELF_TRADE, 3, 101, 1, 2),
+        rest(BID, 3, 101, 2, 2),
+    ]
+
+
+def test_a_replaced_order_may_be_decremented(book: Book) -> None:
+    given(book, (1, BID, 100, 5, 7), (2, ASK, 101, 3, 7))
+
+    assert book.replace(1, 1, 101, 2, self_trade=DECREMENT) == [
+        cancel(BID, REASON_REPLACED, 1, 100, 5, 0),
+        reduce(ASK, 2, 2, 101, 2, 1, 1, REASON_SELF_TRADE),
+        discard(BID, REASON_SELF_TRADE, 1, 101, 2),
+    ]
+
+
+@pytest.mark.parametrize("mode", [NEWEST, OLDEST, BOTH, DECREMENT])
 def test_an_order_that_is_done_before_its_owners_meets_nothing(
     own_between: Book, mode: SelfTrade
 ) -> None:
@@ -373,7 +390,7 @@ def test_an_order_that_is_done_before_its_owners_meets_nothing(
     assert events == [fill(BID, 5, 1, 100, 1, 0, 0, 5)]
 
 
-@pytest.mark.parametrize("mode", [NEWEST, OLDEST, BOTH])
+@pytest.mark.parametrize("mode", [NEWEST, OLDEST, BOTH, DECREMENT])
 def test_nobody_never_trades_with_itself(book: Book, mode: SelfTrade) -> None:
     given(book, (1, ASK, 100, 1, 0))
 
@@ -391,12 +408,12 @@ def test_cancelling_all_that_crosses_lets_the_order_rest(book: Book) -> None:
 
 
 @pytest.mark.parametrize(
-    ("mode", "most"), [(ALLOW, 10), (NEWEST, 1), (OLDEST, 8), (BOTH, 1)], ids=str
+    ("mode", "most"), [(ALLOW, 10), (NEWEST, 1), (OLDEST, 8), (BOTH, 1), (DECREMENT, 1)]
 )
 def test_a_fok_order_counts_only_what_it_may_trade(
     own_between: Book, mode: SelfTrade, most: int
 ) -> None:
-    """Of 1, own 2, 3 and 4 lots: all; up to the own; all except the own; up to the own."""
+    """Of 1, own 2, 3 and 4 lots: all; all except the own; or what stands ahead of the own."""
     before = list(own_between)
     too_much = own_between.add(5, BID, 101, most + 1, FOK, owner=7, self_trade=mode)
 
@@ -558,10 +575,10 @@ REFUSED: dict[str, tuple[Call, type[Exception], str]] = {
     "side -1": (lambda b: b.add(9, -1, 1, 1), ValueError, "^side: .*bid.*, got -1$"),
     "side 256": (lambda b: b.add(9, 256, 1, 1), ValueError, "^side: .*, got 256$"),
     "tif 3": (lambda b: b.add(9, BID, 1, 1, 3), ValueError, "^tif: .*fok.*, got 3$"),
-    "self_trade 4": (
-        lambda b: b.add(9, BID, 1, 1, self_trade=4),
+    "self_trade 5": (
+        lambda b: b.add(9, BID, 1, 1, self_trade=5),
         ValueError,
-        "^self_trade: .*cancel_both.*, got 4$",
+        "^self_trade: .*cancel_both.*, got 5$",
     ),
     "owner -1": (lambda b: b.add(9, BID, 1, 1, owner=-1), ValueError, "^owner: .*, got -1$"),
     "owner 2**32": (
@@ -579,6 +596,7 @@ REFUSED: dict[str, tuple[Call, type[Exception], str]] = {
     "id as None": (lambda b: b.add(None, BID, 1, 1), TypeError, "^order_id: .*got NoneType$"),
     "market quantity 0": (lambda b: b.market(9, BID, 0), ValueError, "^quantity: "),
     "market id resting": (lambda b: b.market(1, BID, 1), ValueError, "^order_id: .*got 1$"),
+    "market tif": (lambda b: b.market(9, BID, 1, tif=3), ValueError, "^tif: .*fok.*, got 3$"),
     "market side": (lambda b: b.market(9, 7, 1), ValueError, "^side: "),
     "market self_trade": (
         lambda b: b.market(9, BID, 1, self_trade=-1),

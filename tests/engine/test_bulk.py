@@ -20,11 +20,14 @@ from fastbook import (
     COMMAND_DTYPE,
     EVENT_FILL,
     EVENT_REJECT,
+    FLAG_BUDGET,
+    FLAG_POST_ONLY,
     OP_CANCEL,
     OP_LIMIT,
     OP_MARKET,
     OP_REPLACE,
     REJECT_POST_ONLY,
+    TimeInForce,
     reference,
 )
 
@@ -51,15 +54,16 @@ class Flow:
     sweeps: float = 0.0  # share of quantities that take a whole side
     far: float = 0.0  # share of prices that are anywhere in 1 .. 2**63 - 1
     broken: float = 0.01  # share of records with a value that does not exist
+    icebergs: float = 0.15  # share of orders that have a display
     ladder: int = 0  # single-order levels that come first, per side
 
 
 FLOWS = (
     Flow("ordinary", 1),
-    Flow("one_tick", 2, spread=0, quantity=20),
+    Flow("one_tick", 2, spread=0, quantity=20, icebergs=0.4),
     Flow("wide_swings", 3, spread=400, swing=20_000, middle=2**40),
     Flow("crashes", 4, shares=(0.80, 0.12, 0.05, 0.03), spread=4000, quantity=30, sweeps=2e-4),
-    Flow("far_prices", 5, far=0.2),
+    Flow("far_prices", 5, far=0.2, icebergs=0),
     Flow("sparse_ids", 6, id_step=10**12 + 39, spread=100),
     Flow("gaps_in_ids", 7, id_step=1500, id_start=2**62, shares=(0.52, 0.30, 0.14, 0.04)),
     # Large enough for prefetching.
@@ -86,7 +90,9 @@ def commands_of(flow: Flow) -> Commands:
     made["op"] = op
     made["side"] = random.integers(0, 2, n)
     made["tif"] = random.choice(3, n, p=[0.86, 0.07, 0.07])
-    made["flags"] = (random.random(n) < 0.1) | random.integers(0, 4, n) << 1
+    made["flags"] = (random.random(n) < 0.1) | random.integers(0, 5, n) << 1
+    by_value = (op == OP_MARKET) & (random.random(n) < 0.4)
+    made["flags"][by_value] |= FLAG_BUDGET
     made["owner"] = random.integers(0, flow.owners, n)
     made["order_id"] = np.where(aims_at_old, old_ids, new_ids)
     made["new_order_id"] = np.where(keeps_id, old_ids, new_ids)
@@ -95,7 +101,9 @@ def commands_of(flow: Flow) -> Commands:
     made["price"][stays] = made["price"][(index - ages)[stays]]
     made["quantity"] = random.integers(1, flow.quantity + 1, n)
     made["quantity"][random.random(n) < flow.sweeps] = 10**7
+    made["quantity"][by_value] *= flow.middle + random.integers(-flow.spread, flow.spread + 1)
     break_some(flow, random, made)
+    freeze_some(flow, random, made)
     build_ladder(flow, made)
     return made
 
@@ -130,13 +138,26 @@ def prices_of(
     return np.where(random.random(n) < flow.far, far, np.maximum(prices, 1))
 
 
+def freeze_some(flow: Flow, random: np.random.Generator, made: Commands) -> None:
+    """Make some orders icebergs of a few slices, as a taker fills each of them by itself."""
+    chosen = random.random(COMMANDS) < flow.icebergs
+    parts = random.integers(1, 9, COMMANDS)
+    made["display"] = np.where(chosen, made["quantity"] // parts, 0)
+    # An iceberg keeps its display when it is replaced; it would be filled in endless slices.
+    endless = (made["op"] == OP_REPLACE) & (made["quantity"] > 10 * flow.quantity)
+    made["quantity"][endless & (flow.icebergs > 0)] = flow.quantity
+    wrong = random.random(COMMANDS) < flow.icebergs * flow.broken
+    made["display"][wrong] = random.choice([-1, -(2**63), 2**63 - 1], int(wrong.sum()))
+    made["tif"][chosen & (random.random(COMMANDS) < 0.9)] = 0
+
+
 def break_some(flow: Flow, random: np.random.Generator, made: Commands) -> None:
     """Give some records a value that must be refused."""
     values = {
         "op": [4, 255],
         "side": [2, 255],
         "tif": [3, 255],
-        "flags": [8, 255],
+        "flags": [10, 16, 32, 255],
         "order_id": [0, -1, -(2**63)],
         "new_order_id": [0, -7],
         "price": [0, -1, -(2**63)],
@@ -149,13 +170,16 @@ def break_some(flow: Flow, random: np.random.Generator, made: Commands) -> None:
 
 def call(book: fastbook.OrderBook, record: tuple[int, ...]) -> list[fastbook.Event] | None:
     """Execute a record by a scalar call; return None if the call raises."""
-    op, side, tif, flags, owner, order_id, new_order_id, price, quantity = record
-    post_only, mode = bool(flags & 1), flags >> 1
+    op, side, tif, flags, owner, order_id, new_order_id, price, quantity, display = record
+    by_value = flags & FLAG_BUDGET
+    post_only, mode = bool(flags & FLAG_POST_ONLY), (flags & ~FLAG_BUDGET) >> 1
+    if by_value and op in (OP_LIMIT, OP_REPLACE):
+        return None  # a scalar call cannot say that
     try:
         if op == OP_LIMIT:
-            if (tif, flags, owner) == (0, 0, 0):
+            if (tif, flags, owner, display) == (0, 0, 0, 0):
                 return book.add(order_id, side, price, quantity)
-            return book.add(order_id, side, price, quantity, tif, post_only, owner, mode)
+            return book.add(order_id, side, price, quantity, tif, post_only, owner, mode, display)
         if op == OP_CANCEL:
             return [book.cancel(order_id)]
         if op == OP_REPLACE:
@@ -163,7 +187,11 @@ def call(book: fastbook.OrderBook, record: tuple[int, ...]) -> list[fastbook.Eve
                 return book.replace(order_id, new_order_id, price, quantity)
             return book.replace(order_id, new_order_id, price, quantity, post_only, mode)
         if op == OP_MARKET:
-            return book.market(order_id, side, quantity, owner, mode)
+            if (tif, flags, owner) == (TimeInForce.IOC, 0, 0):
+                return book.market(order_id, side, quantity)
+            if by_value:
+                return book.market(order_id, side, 0, owner, mode, tif, quantity)
+            return book.market(order_id, side, quantity, owner, mode, tif)
     except (KeyError, ValueError):
         pass
     return None

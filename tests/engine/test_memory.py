@@ -70,6 +70,20 @@ def test_a_few_old_orders_of_every_thousand_cost_little() -> None:
     book.check_invariants()
 
 
+def test_icebergs_that_come_and_go_leave_their_places_to_others() -> None:
+    book = fastbook.OrderBook()
+    commands = come_and_go(100_000)
+    commands["display"] = 1
+    book.process(commands)
+    before = resident_bytes()
+    for _ in range(10):
+        commands["order_id"] += 100_000
+        book.process(commands)
+
+    assert resident_bytes() - before < 2 << 20
+    book.check_invariants()
+
+
 def test_far_away_prices_cost_neither_memory_nor_a_scan() -> None:
     """A thousand orders anywhere in the 63 bits of a price, many times over."""
     book = fastbook.OrderBook()

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
-import aiohttp
 import msgspec
 import pytest
 from fakes import PastStore
@@ -15,35 +13,6 @@ from fastbook_server.gateway.http import history_queue
 from fastbook_server.store.memory import MemoryDatabase
 from fastbook_wire import answers, frames
 from peers import order, until
-
-
-class Web:
-    """A client of ``/api`` of one server."""
-
-    def __init__(self, http: aiohttp.ClientSession, url: str) -> None:
-        self.http = http
-        self.url = url
-
-    async def ask(self, path: str, method: str = "GET", **headers: str) -> tuple[int, Any, Any]:
-        """Return status, answer and headers."""
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        url = f"{self.url}/api/{path}"
-        async with self.http.request(method, url, headers=named) as got:
-            body = await got.read()
-            return got.status, msgspec.json.decode(body) if body else None, got.headers
-
-    async def get(self, path: str) -> Any:
-        """Return a good answer."""
-        status, answer, headers = await self.ask(path)
-        assert (status, headers["Content-Type"]) == (200, "application/json")
-        return answer
-
-
-@pytest.fixture
-async def web():
-    """A function that returns a client of a server's HTTP interface."""
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
-        yield lambda server: Web(http, server.url)
 
 
 def row(price: float, amount: float) -> dict:
@@ -135,6 +104,7 @@ async def test_what_traded_is_a_trade_a_candle_and_a_ticker(serve, join, web):
         ("instruments", answers.InstrumentsAnswer),
         ("book", answers.BookAnswer),
         ("trades", answers.TradesAnswer),
+        ("fills", answers.FillsAnswer),
         ("candles", answers.CandlesAnswer),
         ("ticker", frames.TickerView),
         ("nothing", answers.ErrorAnswer),

@@ -14,6 +14,7 @@ from fastbook_server.gateway.decode import ProtocolError
 from fastbook_wire import commands
 from fastbook_wire.commands import (
     Add,
+    CancelAfter,
     Delete,
     DeleteAll,
     NewOrder,
@@ -62,6 +63,9 @@ ORDER = '{"op":"add","ref":"r","order":%s}'
         ('{"op":"delete","clientOrderId":"mine-7"}', Delete(client_order_id="mine-7")),
         ('{"op":"deleteAll","ref":"5","security":"X"}', DeleteAll(ref="5", security="X")),
         ('{"op":"deleteAll"}', DeleteAll()),
+        ('{"op":"cancelAfter","ref":"9","ms":60000}', CancelAfter(ref="9", ms=60_000)),
+        ('{"op":"cancelAfter","ms":0}', CancelAfter(ms=0)),
+        ('{"op":"deleteAll","type":"ask"}', DeleteAll(type="ask")),
         ('{"op":"orders","ref":"6"}', Orders(ref="6")),
         ('{"ref":"7","op":"ping"}', Ping(ref="7")),
         ('{"op":"ping","ref":null}', Ping()),
@@ -73,7 +77,7 @@ def test_every_command_of_the_protocol(text, command):
     assert decode.decode(text.encode()) == command
 
 
-OPS = "Expected one of add, delete, deleteAll, order, orders, ping, subscribe, unsubscribe, got "
+OPS = f"Expected one of {', '.join(commands.OPS)}, got "
 LIMIT = '{"type":"bid","execType":"limit","price":1,"amount":1%s}'
 
 
@@ -95,6 +99,10 @@ LIMIT = '{"type":"bid","execType":"limit","price":1,"amount":1%s}'
         ('{"op":"ping","ref":[]}', "bad_frame", None, "Expected `int | str | null`, got `array`"),
         ('{"op":"ping","ref":9007199254740993}', "bad_frame", None, "Expected `int` <= 9007"),
         ('{"op":"ping","ref":"%s"}' % ("x" * 65), "bad_frame", None, "Expected `str` of length"),
+        ('{"op":"cancelAfter","ref":"r"}', "bad_frame", "r", "Object missing required field `ms`"),
+        ('{"op":"cancelAfter","ms":-1}', "bad_frame", None, "Expected `int` >= 0 - at `$.ms`"),
+        ('{"op":"cancelAfter","ms":86400001}', "bad_frame", None, "Expected `int` <= 86400000"),
+        ('{"op":"cancelAfter","ms":1.5}', "bad_frame", None, "Expected `int`, got `float`"),
         ('{"op":"subscribe","ref":"r"}', "bad_frame", "r", "Object missing required field"),
         (
             '{"op":"subscribe","ref":"r","security":1}',

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+import pytest
 from trading import T0, Floor, ask, bid, delete, market
 
 from fastbook_server.gateway import encode, websocket_frames
@@ -53,7 +55,7 @@ def test_trades():
 
 
 def private(events) -> list[str]:
-    kinds = OrderReport | CommandRefused | OrdersListed | AllDeleted
+    kinds = OrderReport | CommandRefused | AllDeleted
     return [encode.private(e).decode() for e in events if isinstance(e, kinds)]
 
 
@@ -97,11 +99,23 @@ def test_orders_of_every_status():
 def test_lists_and_counts():
     report = Floor().do("ann", bid(10, 1))[-1]
     order = encode.private(report).split(b'"order":')[1][:-1].decode()
-    assert private([OrdersListed("ann", "6", (report,)), AllDeleted("ann", 5, 2)]) == [
-        '{"event":"orders","ref":"6","orders":[' + order + "]}",
-        '{"event":"deletedAll","ref":5,"count":2}',
-    ]
-    assert private([OrdersListed("ann", None, ())]) == ['{"event":"orders","orders":[]}']
+    assert private([AllDeleted("ann", 5, 2)]) == ['{"event":"deletedAll","ref":5,"count":2}']
+    assert listed("6", report) == ['{"event":"orders","ref":"6","orders":[' + order + "]}"]
+    assert listed(None) == ['{"event":"orders","orders":[]}']
+
+
+def listed(ref, *reports) -> list[str]:
+    return [page.decode() for page in encode.orders(OrdersListed("ann", ref, reports))]
+
+
+@pytest.mark.parametrize("count", [499, 500, 501, 1_000, 1_001])
+def test_a_long_list_has_pages_and_all_but_the_last_say_more(count):
+    report = Floor().do("ann", bid(10, 1))[-1]
+    pages = [msgspec.json.decode(page) for page in listed("6", *[report] * count)]
+    assert [len(p["orders"]) for p in pages[:-1]] == [500] * (len(pages) - 1)
+    assert sum(len(p["orders"]) for p in pages) == count
+    assert [p.get("more") for p in pages] == [True] * (len(pages) - 1) + [None]
+    assert {p["ref"] for p in pages} == {"6"}
 
 
 def test_small_replies():

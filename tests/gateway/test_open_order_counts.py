@@ -1,4 +1,4 @@
-"""Who has open orders, counted from the order channel, and whose go with their user."""
+"""Who has open orders, counted from the order channel."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trading import T0, Floor, ask, bid, delete_all, market
 
-from fastbook_server.gateway.open_order_counts import OpenOrderCounts, cancelled_with_their_user
+from fastbook_server.gateway.open_order_counts import OpenOrderCounts
 from fastbook_server.values.events import OrderRested
 from fastbook_server.values.persisted import OpenOrder
 
@@ -22,21 +22,11 @@ def rested(floor: Floor) -> list[OpenOrder]:
     ]
 
 
-def test_the_newest_order_decides_whether_orders_go_with_their_user():
-    floor = Floor()
-    floor.do("ann", bid(10, 1), withdraw_on_close=True)
-    floor.do("ann", bid(10, 1))
-    floor.do("bob", bid(10, 1))
-    floor.do("bob", bid(10, 1), withdraw_on_close=True)
-    assert cancelled_with_their_user(rested(floor)) == {"ann": False, "bob": True}
-    assert cancelled_with_their_user(reversed(rested(floor))) == {"ann": False, "bob": True}
-
-
 def test_recovered_orders_count():
     floor = Floor()
-    floor.do("ann", bid(10, 1), withdraw_on_close=True)
+    floor.do("ann", bid(10, 1))
     counted = OpenOrderCounts(rested(floor))
-    assert ("ann" in counted, "bob" in counted) == (True, False)
+    assert ("ann" in counted, "bob" in counted, list(counted)) == (True, False, ["ann"])
     counted.follow(batch_of(floor.do("ann", delete_all()), T0).orders)
     assert "ann" not in counted
 

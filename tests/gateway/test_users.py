@@ -5,58 +5,80 @@ from __future__ import annotations
 import pytest
 from fakes import T0, FakeClock, FakeReader
 from hall import batch_of
-from trading import Floor, bid, market, orders
+from trading import Floor, bid, cancel_after, delete_all, market, orders
+from trading import recovered as market_of
 
-from fastbook_server.channels.order_channel import Withdraw
-from fastbook_server.gateway.open_order_counts import OpenOrderCounts, cancelled_with_their_user
+from fastbook_server.channels.order_channel import Connected, Forget, Unavailable, Withdraw
+from fastbook_server.gateway.dead_man_switches import DeadManSwitches
+from fastbook_server.gateway.encode import ORDER_BYTES
+from fastbook_server.gateway.open_order_counts import OpenOrderCounts
 from fastbook_server.gateway.users import TokenMaker, Users
 from fastbook_server.values.events import OrderRested
-from fastbook_server.values.persisted import OpenOrder
+from fastbook_server.values.persisted import CancelRule, OpenOrder
+from fastbook_wire.words import Code
 
 KEY = bytes(range(32))
 GRACE_S = 60.0
 
 
 class Lobby:
-    """Users with everything that they need in the test's hands."""
+    """Users with everything that they need in the test's hands.
 
-    def __init__(self, recovered=None, *, withdraw_all=False, suffixes=None) -> None:
+    `recovered` tells of each user with an open order at the start after how many seconds it is
+    cancelled; ``told`` is what the matcher was given, and ``withdrawn`` whose orders it cancelled.
+    """
+
+    def __init__(self, recovered=None, *, withdraw_all=False, suffixes=None, deadlines=()) -> None:
         self.timers = FakeClock()
-        self.withdrawn: list[str] = []
+        self.told: list[tuple[str, object]] = []
         self.available = True
-        self.floor = Floor()
-        resting = [self._rested(user_id, goes) for user_id, goes in (recovered or {}).items()]
+        rules = {u: CancelRule(s) for u, s in (recovered or {}).items() if s is not None}
+        rules |= {u: CancelRule(None, deadline_ms) for u, deadline_ms in deadlines}
+        self.floor = Floor(market_of(cancel_rules=rules))
+        resting = [self._rested(user_id) for user_id in recovered or {}]
         names = iter(suffixes or (f"n{n}" for n in range(100)))
         self.users = Users(
             TokenMaker(KEY),
             self.timers,
             grace_s=GRACE_S,
-            withdraw=self._withdraw,
+            submit=self.submit,
             open_orders=OpenOrderCounts(resting),
-            recovered=cancelled_with_their_user(resting),
+            switches=DeadManSwitches(self.timers, self.submit, rules),
+            recovered=rules,
             withdraw_all=withdraw_all,
             new_suffix=lambda: next(names),
         )
 
-    def _rested(self, user_id: str, withdraw_on_close: bool) -> OpenOrder:
-        events = self.floor.do(user_id, bid(1, 1), withdraw_on_close=withdraw_on_close)
+    @property
+    def withdrawn(self) -> list[str]:
+        return [user_id for user_id, command in self.told if command == Withdraw()]
+
+    def _rested(self, user_id: str) -> OpenOrder:
+        events = self.floor.do(user_id, bid(1, 1))
         (rested,) = (e for e in events if isinstance(e, OrderRested))
         return OpenOrder(rested.order, rested.remaining, rested.notional)
 
     def place(self, user_id: str) -> None:
         """Let a user have one more open order."""
-        self.users.on_batch(batch_of(self.floor.do(user_id, bid(1, 1)), T0))
+        self.submit(user_id, bid(1, 1))
 
-    def _withdraw(self, user_id: str) -> bool:
-        if self.available:
-            self.withdrawn.append(user_id)
-            self.users.on_batch(batch_of(self.floor.do(user_id, Withdraw()), T0))
-        return self.available
+    def submit(self, user_id: str, command: object) -> None:
+        """Apply and publish a command, unless the matcher is not available."""
+        if not self.available:
+            raise Unavailable(Code.UNAVAILABLE, "away", 1_000)
+        self.floor.now_ms = self.timers.now_ms()
+        self.told.append((user_id, command))
+        self.users.on_batch(batch_of(self.floor.do(user_id, command), T0))
 
-    def connect(self, resume=None, *, cancel=False):
+    def connect(self, resume=None, *, cancel=None):
         """Return the new connection, its user id, and whether it was resumed."""
         reader = FakeReader()
-        return (reader, *self.users.connect(reader, resume, withdraw_on_close=cancel))
+        return (reader, *self.users.connect(reader, resume, cancel_on_disconnect_s=cancel))
+
+    def lose(self, reader, user_id: str) -> None:
+        """End a connection, and let what is to happen at once happen."""
+        self.users.disconnect(user_id, reader)
+        self.timers.advance(0)
 
 
 def test_a_new_connection_is_a_new_user():
@@ -65,7 +87,7 @@ def test_a_new_connection_is_a_new_user():
 
 
 def test_an_id_that_is_taken_or_has_orders_is_not_given_out_again():
-    lobby = Lobby({"user#b": False}, suffixes=("a", "a", "b", "c"))
+    lobby = Lobby({"user#b": None}, suffixes=("a", "a", "b", "c"))
     lobby.timers.advance(GRACE_S)
     assert [lobby.connect()[1] for _ in range(2)] == ["user#a", "user#c"]
 
@@ -98,8 +120,8 @@ def test_after_the_grace_time_a_token_gives_a_new_id_unless_orders_are_open():
 
 def test_the_old_socket_is_replaced_and_its_end_means_nothing():
     lobby = Lobby()
-    old, user_id, _ = lobby.connect(cancel=True)
-    new, *again = lobby.connect(lobby.users.token(user_id), cancel=True)
+    old, user_id, _ = lobby.connect(cancel=0)
+    new, *again = lobby.connect(lobby.users.token(user_id), cancel=0)
     assert (old.was_replaced, new.was_replaced, again) == (True, False, [user_id, True])
     lobby.users.disconnect(user_id, old)
     lobby.timers.advance(10 * GRACE_S)
@@ -141,56 +163,218 @@ def test_tokens_are_secret_to_a_database_and_survive_a_restart():
     assert TokenMaker(bytes(32)).user_id(TokenMaker(KEY).token("user#a")) is None
 
 
-def test_orders_are_withdrawn_after_the_grace_time_of_who_asked_for_it():
+# ---- cancelled with the connection ---------------------------------------------------------------
+
+
+def test_orders_of_who_asked_for_it_are_withdrawn_as_soon_as_the_connection_ends():
     lobby = Lobby()
-    for cancel in (True, False):
+    for cancel in (0, None):
         reader, user_id, _ = lobby.connect(cancel=cancel)
         lobby.place(user_id)
-        lobby.users.disconnect(user_id, reader)
-    lobby.timers.advance(GRACE_S - 0.01)
+        lobby.lose(reader, user_id)
+    assert lobby.withdrawn == ["user#n0"]
+    lobby.timers.advance(10 * GRACE_S)
+    assert lobby.withdrawn == ["user#n0"]
+
+
+@pytest.mark.parametrize("seconds", [1, 59, 60, 61, 86_400])
+def test_orders_wait_as_many_seconds_as_the_connection_asked_for(seconds):
+    lobby = Lobby()
+    reader, user_id, _ = lobby.connect(cancel=seconds)
+    lobby.place(user_id)
+    lobby.lose(reader, user_id)
+    lobby.timers.advance(seconds - 0.01)
     assert lobby.withdrawn == []
     lobby.timers.advance(0.01)
-    assert lobby.withdrawn == ["user#n0"]
+    assert lobby.withdrawn == [user_id]
+
+
+def test_only_the_orders_go_at_once_the_user_may_come_back_for_the_grace_time():
+    lobby = Lobby()
+    reader, user_id, _ = lobby.connect(cancel=0)
+    lobby.place(user_id)
+    token = lobby.users.token(user_id)
+    lobby.lose(reader, user_id)
+    lobby.timers.advance(GRACE_S - 0.01)
+    reader, *again = lobby.connect(token, cancel=0)
+    assert again == [user_id, True]
+    lobby.lose(reader, user_id)
+    lobby.timers.advance(GRACE_S)
+    assert lobby.connect(token)[1:] == ("user#n1", False)
 
 
 def test_who_comes_back_in_time_keeps_their_orders():
     lobby = Lobby()
-    reader, user_id, _ = lobby.connect(cancel=True)
-    lobby.users.disconnect(user_id, reader)
-    lobby.timers.advance(GRACE_S / 2)
-    lobby.connect(lobby.users.token(user_id), cancel=True)
+    reader, user_id, _ = lobby.connect(cancel=5)
+    lobby.lose(reader, user_id)
+    lobby.timers.advance(4.99)
+    lobby.connect(lobby.users.token(user_id), cancel=5)
     lobby.timers.advance(10 * GRACE_S)
     assert lobby.withdrawn == []
+
+
+def test_the_newest_connection_decides():
+    for first, second, withdrawn in ((0, None, []), (None, 0, ["user#n0"])):
+        lobby = Lobby()
+        _, user_id, _ = lobby.connect(cancel=first)
+        lobby.place(user_id)
+        reader, *_ = lobby.connect(lobby.users.token(user_id), cancel=second)
+        lobby.lose(reader, user_id)
+        lobby.timers.advance(10 * GRACE_S)
+        assert lobby.withdrawn == withdrawn
+
+
+def test_where_all_orders_go_those_of_who_did_not_ask_wait_for_the_grace_time():
+    lobby = Lobby(withdraw_all=True)
+    for cancel in (None, 5):
+        reader, user_id, _ = lobby.connect(cancel=cancel)
+        lobby.place(user_id)
+        lobby.lose(reader, user_id)
+    lobby.timers.advance(5)
+    assert lobby.withdrawn == ["user#n1"]
+    lobby.timers.advance(GRACE_S - 5)
+    assert lobby.withdrawn == ["user#n1", "user#n0"]
 
 
 def test_a_withdrawal_that_cannot_be_taken_now_is_tried_again():
     lobby = Lobby()
-    reader, user_id, _ = lobby.connect(cancel=True)
-    lobby.users.disconnect(user_id, reader)
+    reader, user_id, _ = lobby.connect(cancel=0)
+    lobby.place(user_id)
     lobby.available = False
-    lobby.timers.advance(GRACE_S + 5)
+    lobby.lose(reader, user_id)
+    lobby.timers.advance(10 * GRACE_S)
     assert lobby.withdrawn == []
     lobby.available = True
     lobby.timers.advance(1)
-    assert lobby.withdrawn == [user_id]
+    assert (lobby.withdrawn, lobby.timers.pending, len(lobby.users._users)) == ([user_id], 0, 0)
 
 
-def test_a_restart_is_one_more_lost_connection_to_its_users():
-    lobby = Lobby({"user#a": True, "user#b": False})
-    lobby.timers.advance(GRACE_S / 2)
-    token = TokenMaker(KEY).token("user#a")
-    assert lobby.connect(token, cancel=True)[1:] == ("user#a", True)
+def test_who_comes_back_before_a_withdrawal_could_be_taken_keeps_their_orders():
+    lobby = Lobby()
+    reader, user_id, _ = lobby.connect(cancel=0)
+    lobby.place(user_id)
+    lobby.available = False
+    lobby.lose(reader, user_id)
+    lobby.connect(lobby.users.token(user_id))
+    lobby.available = True
     lobby.timers.advance(10 * GRACE_S)
     assert lobby.withdrawn == []
 
 
-def test_after_a_restart_the_orders_of_who_does_not_come_back_are_withdrawn():
-    lobby = Lobby({"user#a": True, "user#b": False})
+# ---- what the matcher is told --------------------------------------------------------------------
+
+
+def test_the_matcher_is_told_of_a_choice_and_of_whoever_resumes():
+    lobby = Lobby()
+    for cancel in (None, 0, 7):
+        lobby.connect(cancel=cancel)
+    lobby.connect(lobby.users.token("user#n1"))
+    assert lobby.told == [
+        ("user#n1", Connected(0)),
+        ("user#n2", Connected(7)),
+        ("user#n1", Connected(None)),
+    ]
+
+
+def test_no_command_goes_before_a_choice_that_the_matcher_could_not_take():
+    lobby = Lobby()
+    lobby.available = False
+    _, user_id, _ = lobby.connect(cancel=0)
+    _, other_id, _ = lobby.connect()
+    lobby.users.announce(other_id)
+    with pytest.raises(Unavailable, match="away"):
+        lobby.users.announce(user_id)
+    lobby.available = True
+    lobby.users.announce(user_id)
+    lobby.users.announce(user_id)
     lobby.timers.advance(GRACE_S)
-    assert lobby.withdrawn == ["user#a"]
-    everyone = Lobby({"user#a": True, "user#b": False}, withdraw_all=True)
+    assert lobby.told == [(user_id, Connected(0))]
+
+
+def test_a_choice_that_could_not_be_taken_is_told_as_soon_as_possible():
+    lobby = Lobby()
+    lobby.available = False
+    _, user_id, _ = lobby.connect(cancel=0)
+    lobby.timers.advance(GRACE_S)
+    lobby.available = True
+    lobby.timers.advance(1)
+    assert (lobby.told, lobby.timers.pending) == ([(user_id, Connected(0))], 0)
+
+
+# ---- a restart -----------------------------------------------------------------------------------
+
+
+def test_a_restart_is_one_more_lost_connection_to_its_users():
+    lobby = Lobby({"user#a": 30, "user#b": None})
+    lobby.timers.advance(29.99)
+    token = TokenMaker(KEY).token("user#a")
+    assert lobby.connect(token, cancel=30)[1:] == ("user#a", True)
+    lobby.timers.advance(10 * GRACE_S)
+    assert lobby.withdrawn == []
+
+
+def test_after_a_restart_the_orders_of_who_does_not_come_back_are_withdrawn_when_they_asked():
+    lobby = Lobby({"user#a": 30, "user#b": None, "user#c": 0, "user#d": 100})
+    lobby.timers.advance(0)
+    assert lobby.withdrawn == ["user#c"]
+    lobby.timers.advance(30)
+    assert lobby.withdrawn == ["user#c", "user#a"]
+    lobby.timers.advance(70)
+    assert lobby.withdrawn == ["user#c", "user#a", "user#d"]
+    everyone = Lobby({"user#a": 10, "user#b": None}, withdraw_all=True)
     everyone.timers.advance(GRACE_S)
     assert everyone.withdrawn == ["user#a", "user#b"]
+
+
+def test_a_deadline_survives_a_restart_and_needs_no_connection():
+    lobby = Lobby({"user#a": None}, deadlines=[("user#a", T0 + 90_000)])
+    lobby.timers.advance(89.99)
+    assert "user#a" in lobby.users._open_orders
+    lobby.timers.advance(0.01)
+    assert "user#a" not in lobby.users._open_orders
+    assert lobby.timers.pending == 0
+
+
+# ---- deadlines -----------------------------------------------------------------------------------
+
+
+def test_a_deadline_cancels_the_orders_of_who_is_connected_and_of_who_is_not():
+    lobby = Lobby()
+    for stays in (True, False):
+        reader, user_id, _ = lobby.connect()
+        lobby.place(user_id)
+        lobby.submit(user_id, cancel_after(5_000, "c"))
+        if not stays:
+            lobby.lose(reader, user_id)
+    lobby.timers.advance(4.99)
+    assert list(lobby.users._open_orders) == ["user#n0", "user#n1"]
+    lobby.timers.advance(0.01)
+    assert list(lobby.users._open_orders) == []
+
+
+def test_what_is_kept_of_who_cannot_come_back_goes_with_the_grace_time():
+    lobby = Lobby()
+    reader, user_id, _ = lobby.connect()
+    lobby.submit(user_id, cancel_after(86_400_000))
+    lobby.lose(reader, user_id)
+    lobby.timers.advance(GRACE_S)
+    assert lobby.told[-1] == (user_id, Forget())
+    assert (lobby.timers.pending, len(lobby.users._users)) == (0, 0)
+
+
+def test_a_deadline_of_open_orders_outlives_the_grace_time():
+    lobby = Lobby()
+    reader, user_id, _ = lobby.connect()
+    lobby.place(user_id)
+    lobby.submit(user_id, cancel_after(3_600_000))
+    lobby.lose(reader, user_id)
+    lobby.timers.advance(3_599.99)
+    assert user_id in lobby.users._open_orders
+    lobby.timers.advance(0.01)
+    assert user_id not in lobby.users._open_orders
+
+
+# ---- reports, and the end ------------------------------------------------------------------------
 
 
 def test_private_events_reach_their_user_alone():
@@ -208,22 +392,46 @@ def test_private_events_reach_their_user_alone():
         lobby.users.on_batch(batch_of(floor.do(user_id, command), T0))
     assert [(f["event"], f.get("ref"), f.get("status")) for f in bob.frames] == [
         ("order", "1", "open"),
+        ("fill", None, None),
         ("order", None, "partiallyFilled"),
     ]
     assert [(f["event"], f.get("ref"), f.get("status")) for f in ann.frames] == [
+        ("fill", None, None),
         ("order", "2", "filled"),
         ("orders", "3", None),
         ("order", "5", "rejected"),
     ]
 
 
+def test_many_orders_are_reported_as_they_are_read():
+    lobby = Lobby()
+    ann, ann_id, _ = lobby.connect()
+    floor = Floor()
+    for n in range(1, 502):
+        lobby.users.on_batch(batch_of(floor.do(ann_id, bid(n, 1)), T0))
+    ann.take()
+    events = [*floor.do(ann_id, orders("1")), *floor.do(ann_id, delete_all("2"))]
+    events += floor.do(ann_id, orders("3"))
+    lobby.users.on_batch(batch_of(events, T0))
+    frames = ann.take()
+    assert [(f.get("ref"), len(f["orders"])) for f in frames if f["event"] == "orders"] == [
+        *(("1", 500), ("1", 1), ("3", 0))
+    ]
+    assert (frames[2]["ref"], frames[2]["count"]) == ("2", 501)
+    assert [f["order"]["price"] for f in frames[3:-1]] == list(range(1, 502))
+    assert ann.later == [501 * ORDER_BYTES] * 2
+
+
 def test_nothing_happens_to_anybody_after_the_stop():
-    lobby = Lobby({"user#a": True})
-    reader, user_id, _ = lobby.connect(cancel=True)
+    lobby = Lobby({"user#a": 5}, deadlines=[("user#b", T0 + 5_000)])
+    reader, user_id, _ = lobby.connect(cancel=5)
     lobby.users.disconnect(user_id, reader)
+    lobby.available = False
+    lobby.connect(cancel=5)
     lobby.users.stop()
+    lobby.available = True
     lobby.timers.advance(10 * GRACE_S)
-    assert (lobby.withdrawn, lobby.timers.pending) == ([], 0)
+    assert (lobby.told, lobby.timers.pending) == ([(user_id, Connected(5))], 0)
 
 
 def test_users_who_are_gone_for_good_leave_nothing_behind():

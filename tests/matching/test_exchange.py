@@ -20,9 +20,15 @@ from trading import (
     restarted,
 )
 
-from fastbook_server.channels.order_channel import Withdraw
 from fastbook_server.gateway import encode
-from fastbook_server.values.events import CommandRefused, OrderAccepted
+from fastbook_server.values.events import (
+    CommandRefused,
+    FillReport,
+    OrderAccepted,
+    OrderFilled,
+    OrderReport,
+    Traded,
+)
 from fastbook_server.values.instruments import Instrument
 from fastbook_server.values.persisted import OpenOrder
 from fastbook_wire.commands import GetOrder
@@ -411,21 +417,25 @@ def test_delete_all_of_one_security_leaves_the_others():
     assert floor.brief("ann", orders()) == [("ann", None, "orders", [1])]
 
 
+def test_delete_all_of_one_side_leaves_the_other():
+    floor = Floor()
+    floor.do("ann", bid(10, 5))
+    floor.do("ann", ask(11, 6))
+    floor.do("ann", ask(1, 1, security="FINE"))
+    assert floor.brief("ann", delete_all("d", "COIN", type="ask")) == [
+        ("ann", "d", "deletedAll", 1),
+        ("gone", 3, 0, 2, 6, "user", "book", 0),
+        ("ann", None, "cancelled/user", 2, 6, 0),
+    ]
+    assert floor.brief("ann", delete_all("e", type="ask"))[0] == ("ann", "e", "deletedAll", 1)
+    assert floor.brief("ann", delete_all("f", type="ask")) == [("ann", "f", "deletedAll", 0)]
+    assert floor.brief("ann", orders()) == [("ann", None, "orders", [1])]
+
+
 def test_delete_all_of_nothing_takes_no_number():
     floor = Floor()
     assert floor.brief("ann", delete_all("d")) == [("ann", "d", "deletedAll", 0)]
     assert floor.brief("ann", bid(10, 5))[0] == ("accepted", 1)
-
-
-def test_withdraw_takes_all_orders_of_a_user_who_is_gone():
-    floor = Floor()
-    floor.do("ann", bid(10, 5))
-    floor.do("bob", bid(10, 1))
-    assert floor.brief("ann", Withdraw()) == [
-        ("gone", 3, 0, 1, 5, "disconnect", "book", 1),
-        ("ann", None, "cancelled/disconnect", 1, 5, 0),
-    ]
-    assert floor.brief("ann", Withdraw()) == []
 
 
 def test_orders_lists_the_users_own_open_orders_oldest_first():
@@ -501,10 +511,63 @@ def test_average_prices_and_totals_are_exact():
     floor = Floor()
     for price, amount in ((0.1, 0.1), (0.2, 0.2)):
         floor.do("bob", ask(price, amount, security="FINE"))
-    trade, reply = floor.do("ann", bid(0.2, 0.3, security="FINE"))[3:5]
+    happened = floor.do("ann", bid(0.2, 0.3, security="FINE"))
+    trade = next(e for e in happened if isinstance(e, Traded))
+    reply = next(e for e in happened if isinstance(e, OrderReport))
     frame = as_json(encode.trades("FINE", 3, None, [trade]))["trades"][0]
     assert [frame[k] for k in ("price", "amount", "total")] == [0.5 / 3, 0.3, 0.05]
     assert as_json(encode.private(reply))["order"]["avgPrice"] == 0.5 / 3
+
+
+# ---- fills -------------------------------------------------------------------------------------
+
+
+def test_each_fill_is_told_to_both_the_takers_before_the_reply_the_makers_before_the_new_state():
+    floor = Floor()
+    floor.do("bob", ask(10, 2))
+    floor.do("cat", ask(11, 5))
+    assert floor.told("ann", bid(11, 4, "r")) == [
+        ("ann", "taker", 1, 3, 10, 2, 2),
+        ("ann", "taker", 2, 3, 11, 2, 4),
+        ("ann", "r", "filled", 3, 0, 42),
+        ("bob", "maker", 1, 1, 10, 2, 2),
+        ("bob", None, "filled", 1, 0, 20, 10, 2),
+        ("cat", "maker", 2, 2, 11, 2, 2),
+        ("cat", None, "partiallyFilled", 2, 3, 22, 11, 2),
+    ]
+
+
+def test_a_fill_says_its_own_time_and_seq_not_those_of_its_order():
+    floor = Floor()
+    floor.do("bob", ask(10, 2))
+    floor.now_ms += 5_000
+    reports = [e for e in floor.do("ann", bid(10, 1)) if isinstance(e, FillReport)]
+    assert [(e.seq, e.time_ms, e.order.time_ms) for e in reports] == [
+        (2, T0 + 5_000, T0 + 5_000),
+        (2, T0 + 5_000, T0),
+    ]
+
+
+def test_who_trades_with_himself_is_told_both_sides_of_the_fill():
+    floor = Floor()
+    floor.do("ann", ask(10, 2))
+    assert [r[:3] for r in floor.told("ann", bid(10, 1, "r")) if r[1] in ("maker", "taker")] == [
+        ("ann", "taker", 1),
+        ("ann", "maker", 1),
+    ]
+
+
+def test_fills_are_numbered_by_security_without_gaps_over_restarts():
+    floor = Floor()
+
+    def trade(security: str) -> list[int]:
+        floor.do("bob", ask(10, 2, security=security))
+        events = floor.do("ann", bid(10, 1, security=security))
+        return [e.fill_id for e in events if isinstance(e, OrderFilled)]
+
+    assert [trade(s) for s in ("COIN", "COIN", "FINE")] == [[1], [2], [1]]
+    floor = restarted(floor)
+    assert [trade(s) for s in ("COIN", "FINE", "COIN")] == [[3], [2], [4]]
 
 
 # ---- asking for one order ------------------------------------------------------------------------

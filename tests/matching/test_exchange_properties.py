@@ -13,6 +13,7 @@ from trading import (
     Floor,
     ask,
     bid,
+    cancel_after,
     delete,
     delete_all,
     market,
@@ -22,7 +23,7 @@ from trading import (
 )
 
 import fastbook.reference
-from fastbook_server.channels.order_channel import Withdraw
+from fastbook_server.channels.order_channel import CancelDue, Connected, Withdraw
 from fastbook_server.values.events import (
     CommandRefused,
     ExchangeEvent,
@@ -78,11 +79,14 @@ markets = st.builds(
 deletes = st.builds(lambda nth: ("delete", nth), st.integers(0, 30)) | st.builds(
     lambda name: delete(client_order_id=name), st.sampled_from(("a", "b"))
 )
-sweeps = st.sampled_from((delete_all(), delete_all(security="COIN"), Withdraw(), orders()))
+sweeps = st.sampled_from(
+    (delete_all(), delete_all(security="COIN"), delete_all(type="bid"), orders())
+)
+unasked = st.sampled_from((Withdraw(), Connected(5), Connected(None), cancel_after(1), CancelDue()))
 commands = st.lists(
     st.tuples(
         st.sampled_from(USERS),
-        st.one_of(adds, adds, adds, markets, deletes, sweeps),
+        st.one_of(adds, adds, adds, markets, deletes, sweeps, unasked),
         st.sampled_from(STEPS_MS),
     ),
     min_size=12,

@@ -158,10 +158,11 @@ async def test_the_largest_numbers_go_the_whole_way(start, join):
     ]
     await stopped(server, ann)
     again = await start("--instrument", "BIG:1:1", "--instrument", "TINY:1e-12:1e-12")
-    back = await join(again, security="BIG")
+    back = await join(again, security="BIG", resume=ann.token)
     book, trades = await back.take(2)
     assert book["aggOrderBook"]["bid"] == [{"price": most, "amount": 1.0, "total": most}]
     assert [t["total"] for t in trades["trades"]] == [most * (most - 1)]
+    await back.ask({"op": "deleteAll", "ref": "d"})  # else no start could leave BIG out
 
 
 async def test_every_book_that_was_shown_is_the_one_that_sql_knows(start, join, data_dir):
@@ -188,6 +189,8 @@ async def test_every_book_that_was_shown_is_the_one_that_sql_knows(start, join, 
             assert shown[seq] == as_book(rows), seq
         now = await sql.fetch("SELECT * FROM agg_order_book WHERE security = 'FINE'")
         assert shown[max(shown)] == as_book(now)
+        for peer in peers:  # else no start could leave FINE out
+            await peer.ask({"op": "deleteAll", "ref": "d"})
         await sql.close()
         await stopped(server, eve, *peers)
     finally:
@@ -234,6 +237,72 @@ async def test_changed_instruments_over_existing_data_are_refused_in_one_line(
     assert lines[-1].startswith("fastbook: BTC-USD: expected tick 0.01 and lot 0.0001")
 
 
+# ---- orders that are cancelled unasked -----------------------------------------------------------
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM], ids=lambda s: s.name)
+@pytest.mark.parametrize(
+    ("first", "second", "left"),
+    [({}, {"cancelOnDisconnect": "true"}, 0), ({"cancelOnDisconnect": "true"}, {}, 1)],
+    ids=["asks_for_it", "takes_it_back"],
+)
+async def test_however_the_server_ends_the_last_connection_decides_whose_orders_go(
+    start, join, end, first, second, left
+):
+    server = await start("--resume-grace-s", "0")
+    before = await join(server, feed="none", **first)
+    await before.ask(order("bid", 10, 1, "1"))
+    ann = await join(server, feed="none", resume=before.token, **second)
+    await ann.sync()
+    await asyncio.gather(server.end(end), ann.close_code(), before.close_code())
+    again = await start("--resume-grace-s", "0")
+    back = await join(again, feed="none", resume=ann.token)
+    found = await back.ask({"op": "orders", "ref": "o"})
+    assert len(found["orders"]) == left
+    await back.ask({"op": "deleteAll", "ref": "d"})
+    await stopped(again, back)
+
+
+async def test_a_deadline_passes_while_the_server_is_down(start, join):
+    server = await start()
+    ann = await join(server, feed="none")
+    placed = await ann.ask(order("bid", 10, 1, "1"))
+    await ann.ask({"op": "cancelAfter", "ref": "c", "ms": 500})
+    await asyncio.gather(server.end(signal.SIGKILL), ann.close_code())
+    again = await start()
+    back = await join(again, feed="none", resume=ann.token)
+    asked = {"op": "order", "ref": "o", "id": placed["order"]["id"]}
+    async with asyncio.timeout(PATIENCE_S):
+        while (found := await back.ask(asked))["status"] == "open":
+            pass
+    assert (found["status"], found["reason"]) == ("cancelled", "cancel_after")
+    await stopped(again, back)
+
+
+async def test_a_security_with_open_orders_is_left_out_only_if_it_is_delisted(
+    start, join, data_dir
+):
+    server = await start()
+    ann = await join(server, feed="none")
+    placed = (await ann.ask(order("bid", 10, 1, "1", clientOrderId="mine")))["order"]
+    await stopped(server, ann)
+    other = ("--instrument", "OTHER:1:1")
+    code, lines = run("--data-dir", str(data_dir), *other)
+    assert (code, lines[-1]) == (
+        2,
+        "fastbook: expected every security with open orders among the instruments, got none for "
+        f"BTC-USD (open orders: 1, such as {placed['id']}): list what is missing again, or cancel "
+        "its orders with --delist BTC-USD",
+    )
+    await stopped(await start(*other, "--delist", "BTC-USD"))
+    again = await start()
+    back = await join(again, feed="none", resume=ann.token)
+    for asked in ({"id": placed["id"]}, {"clientOrderId": "mine"}):
+        found = await back.ask({"op": "order", "ref": "o", **asked})
+        assert (found["status"], found["reason"]) == ("cancelled", "delisted")
+    await stopped(again, back)
+
+
 def run(*options: str, **environment: str) -> tuple[int, list[str]]:
     """Run ``fastbook serve`` to its end; return the exit code and the lines it said."""
     done = subprocess.run(
@@ -256,6 +325,7 @@ def run(*options: str, **environment: str) -> tuple[int, list[str]]:
         ([], {"FASTBOOK_PORT": "x"}, "fastbook: FASTBOOK_PORT: Expected `int`"),
         (["--config", "/no.toml"], {}, "fastbook: /no.toml: No such file or directory"),
         (["--database-url", "http://x"], {}, "fastbook: the database cannot be used: "),
+        (["--delist", "BTC-USD"], {}, "fastbook: delist: BTC-USD is among the instruments"),
     ],
     ids=str,
 )

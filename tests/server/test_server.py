@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-import pytest
 from trading import T0
 
 from fastbook_server.store.memory import MemoryDatabase, MemoryStore
@@ -73,6 +72,14 @@ def reported(status: str, ref=None, *, shown: dict, **more) -> dict:
     return named if ref is None else named | {"ref": ref}
 
 
+def fill(fill_id: int, seq: int, role: str, price: float, amount: float, shown: dict) -> dict:
+    """Return the event of a fill that left an order as `shown`."""
+    event = {"event": "fill", "fillId": fill_id, "seq": seq, "time": T0, "role": role}
+    event |= {"price": price, "amount": amount, "orderId": shown["id"]}
+    known = ("type", "security", "filled", "remaining", "clientOrderId")
+    return event | {name: shown[name] for name in known if name in shown}
+
+
 # ---- opening -------------------------------------------------------------------------------------
 
 
@@ -122,8 +129,10 @@ async def test_without_a_feed_no_public_frame_comes(serve, join):
     await other.ask(order("bid", 10, 1, "1"))
     assert await quiet.sync() == []
     await quiet.send(order("ask", 10, 1, "2"))
+    sold = view(2, quiet, "ask", 10.0, 1.0, 0.0, 10.0)
     assert await quiet.sync() == [
-        reported("filled", "2", shown=view(2, quiet, "ask", 10.0, 1.0, 0.0, 10.0))
+        fill(1, 2, "taker", 10.0, 1.0, sold),
+        reported("filled", "2", shown=sold),
     ]
     await quiet.send({"op": "subscribe", "ref": "3", "security": "COIN"})
     assert await quiet.sync() == [
@@ -154,26 +163,23 @@ async def test_two_trade_a_third_watches_a_fourth_comes_late(serve, join):
         book(3, ask=[(11, 3)]),
     ]
     assert got["eve"] == public
+    mine = view(3, ann, "bid", 11.0, 3.0, 0.0, 31 / 3)
     assert got["ann"] == [
         *public[:2],
-        reported("filled", "a1", shown=view(3, ann, "bid", 11.0, 3.0, 0.0, 31 / 3)),
+        fill(1, 3, "taker", 10.0, 2.0, mine | {"filled": 2.0, "remaining": 1.0}),
+        fill(2, 3, "taker", 11.0, 1.0, mine),
+        reported("filled", "a1", shown=mine),
         *public[2:],
     ]
+    first = view(2, bob, "ask", 10.0, 2.0, 0.0, 10.0, clientOrderId="mine-7")
+    second = view(1, bob, "ask", 11.0, 4.0, 3.0, 11.0)
     assert got["bob"] == [
         # `ask` read b2's reply and what came before it
         public[1],
-        reported(
-            "filled",
-            lastPrice=10.0,
-            lastAmount=2.0,
-            shown=view(2, bob, "ask", 10.0, 2.0, 0.0, 10.0, clientOrderId="mine-7"),
-        ),
-        reported(
-            "partiallyFilled",
-            lastPrice=11.0,
-            lastAmount=1.0,
-            shown=view(1, bob, "ask", 11.0, 4.0, 3.0, 11.0),
-        ),
+        fill(1, 3, "maker", 10.0, 2.0, first),
+        reported("filled", lastPrice=10.0, lastAmount=2.0, shown=first),
+        fill(2, 3, "maker", 11.0, 1.0, second),
+        reported("partiallyFilled", lastPrice=11.0, lastAmount=1.0, shown=second),
         *public[2:],
     ]
 
@@ -209,6 +215,7 @@ async def test_every_reply_of_every_command(serve, join):
         await ann.send(command)
     resting = view(3, ann, "ask", 9.0, 3.0, 1.0, 9.0)
     mine = view(2, ann, "bid", 8.0, 2.0, 2.0, clientOrderId="c")
+    took = view(4, ann, "ask", None, 1.0, 0.0, 8.0)
     unasked = [  # ping and the feeds' commands are no business of the exchange: at once
         {"event": "pong", "ref": 14, "time": T0},
         {"event": "unsubscribed", "ref": 15, "channel": "book", "security": "FINE"},
@@ -217,8 +224,11 @@ async def test_every_reply_of_every_command(serve, join):
     assert [f for f in frames if f.get("ref") in (14, 15)] == unasked
     assert [f for f in frames if f.get("ref") not in (14, 15)] == [
         reported("open", 1, shown=mine),
+        fill(1, 3, "taker", 9.0, 2.0, resting),
         reported("partiallyFilled", 2, shown=resting),
-        reported("filled", 3, shown=view(4, ann, "ask", None, 1.0, 0.0, 8.0)),
+        fill(2, 4, "taker", 8.0, 1.0, took),
+        reported("filled", 3, shown=took),
+        fill(2, 4, "maker", 8.0, 1.0, mine | {"filled": 1.0, "remaining": 1.0}),
         reported(
             "partiallyFilled",
             lastPrice=8.0,
@@ -340,47 +350,8 @@ async def test_a_user_survives_a_restart_of_the_server(serve, join):
     ]
     bob = await join(second, feed="none")
     await bob.send(order("ask", 10, 1, "2"))
-    (reply,) = await bob.sync()
+    _, reply = await bob.sync()
     assert reply["order"]["id"] == oid(2, epoch=2)
-
-
-async def gone(server, watcher) -> list[dict]:
-    """Return the frames of a watcher until the book has become empty again."""
-    frames = [await watcher.next()]
-    while frames[-1]["event"] != "aggOrderBook" or frames[-1]["aggOrderBook"]["bid"]:
-        frames.append(await watcher.next())
-    return frames
-
-
-@pytest.mark.parametrize(
-    ("settings", "query"),
-    [({"on_close": "cancel"}, {}), ({}, {"cancelOnDisconnect": "true"})],
-    ids=["on_close", "cancelOnDisconnect"],
-)
-async def test_orders_go_with_their_user_where_that_was_asked_for(serve, join, settings, query):
-    server = await serve(resume_grace_s=0.05, **settings)
-    watcher, ann = await join(server), await join(server, **query)
-    await watcher.take(2)
-    await ann.ask(order("bid", 10, 2, "1"))
-    await ann.ws.close()
-    frames = await gone(server, watcher)
-    assert frames[-1] == book(2)
-
-
-async def test_after_a_restart_the_orders_of_who_does_not_come_back_go_too(serve, join):
-    database = MemoryDatabase()
-    first = await serve(MemoryStore(database))
-    ann, bob = await join(first, cancelOnDisconnect="true"), await join(first)
-    await ann.ask(order("bid", 10, 2, "1"))
-    await bob.ask(order("bid", 9, 2, "1"))
-    await asyncio.gather(first.stop(), ann.close_code(), bob.close_code())
-    second = await serve(MemoryStore(database), resume_grace_s=0.2)
-    watcher = await join(second)
-    frame = await watcher.next()
-    while frame.get("seq") != 3 or frame["event"] != "aggOrderBook":
-        assert frame["seq"] == 2
-        frame = await watcher.next()
-    assert frame == book(3, bid=[(9, 2)])
 
 
 async def test_orders_stay_when_their_user_goes(serve, join):
@@ -392,15 +363,3 @@ async def test_orders_stay_when_their_user_goes(serve, join):
     assert (await late.next())["aggOrderBook"]["bid"] == [row(10, 2)]
     again = await join(server, resume=ann.token)
     assert again.user_id == ann.user_id, "with open orders, however late"
-
-
-async def test_cancel_on_disconnect_leaves_time_to_come_back(serve, join):
-    server = await serve(resume_grace_s=60)
-    ann = await join(server, cancelOnDisconnect="1")
-    await ann.ask(order("bid", 10, 2, "1"))
-    await ann.ws.close()
-    again = await join(server, resume=ann.token, cancelOnDisconnect="1")
-    assert (again.user_id, (await again.take(3))[2]["orders"]) == (
-        ann.user_id,
-        [view(1, ann, "bid", 10.0, 2.0, 2.0)],
-    )

@@ -154,6 +154,7 @@ class Flow:
         self.step_ms = step_ms
         self.instruments = recovered.instruments
         self.seqs = dict(recovered.seqs)
+        self.fill_ids = dict(recovered.fill_ids)
         self.resting = {
             o.order.id: [o.order, o.remaining, o.notional] for o in recovered.open_orders
         }
@@ -204,6 +205,20 @@ class Flow:
         order = Order(id=key, seq=seq, time_ms=self.time_ms, instrument=instrument, **values)
         return [OrderAccepted(order), *self._match(order)]
 
+    def add_resting(self, instrument: Instrument, count: int) -> list[object]:
+        """Return the events of so many bids far below all others; every other one bears an id."""
+        terms = {"side": "bid", "exec_type": "limit", "time_in_force": "gtc"}
+        return [
+            event
+            for n in range(count)
+            for event in self.add(
+                instrument,
+                price=9_000 + n % 3,
+                client_order_id=f"{instrument.security}-rests-{n}" if n % 2 else None,
+                **terms,
+            )
+        ]
+
     def _match(self, taker: Order) -> list[object]:
         events: list[object] = []
         left, cost, fills, gone = taker.quantity, 0, 0, 0
@@ -223,8 +238,11 @@ class Flow:
             self.resting[maker.id] = [maker, maker_left, maker_cost]
             if not maker_left:
                 del self.resting[maker.id]
+            security = taker.instrument.security
+            fill_id = self.fill_ids.get(security, 0) + 1
+            self.fill_ids[security] = fill_id
             fill = OrderFilled(
-                taker.seq, fills, taker.time_ms, taker, maker, maker.price, quantity,
+                fill_id, taker.seq, fills, taker.time_ms, taker, maker, maker.price, quantity,
                 maker_left, maker_cost, self._level(maker),
             )  # fmt: skip
             events.append(fill)

@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from older_schema import undo_to
 
 from fastbook_server.matching.exchange import Exchange
 from fastbook_server.store.rows import net
@@ -18,15 +19,6 @@ from fastbook_wire.words import INTERVALS
 
 COLUMNS = "security, time, open_ticks, high_ticks, low_ticks, close_ticks, volume_lots, trades"
 START_MS = 1_767_225_599_000  # a second before midnight
-UNDO = """
-DROP VIEW candles_as_numbers, candles_1s, candles_1m, candles_5m, candles_1h, candles_1d;
-DROP TABLE candles, dropped;
-DROP FUNCTION exchange_time, drop_before;
-DROP PROCEDURE drop_history;
-ALTER TABLE client_orders DROP COLUMN ended;
-CREATE INDEX client_orders_time ON client_orders (time);
-DELETE FROM schema_migrations WHERE number > 3
-"""
 
 
 def by_hand(events, interval_ms):
@@ -72,6 +64,7 @@ def played(orders):
         Recovered(
             epoch=1, batch_no=0, time_ms=0, token_key=b"", instruments=instruments,
             seqs={"A": 0, "B": 0}, open_orders=(), client_orders=(), last_trades={},
+            fill_ids={},
         )
     )  # fmt: skip
     batches, events, time_ms, newest = [], [], START_MS, {}
@@ -191,7 +184,7 @@ async def test_an_older_database_gets_the_candles_of_its_fills(
         await store.commit(store.prepare(source.batch(30)))
     await store.close()
     sql = await sql_of(dsn)
-    await sql.execute(UNDO)
+    await sql.execute(undo_to(3))
     again = make_postgres(dsn)
     past = await again.open(specs, 0)
     for interval, interval_ms in INTERVALS.items():

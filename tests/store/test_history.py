@@ -14,6 +14,7 @@ from fastbook_server.store.history import TIMEOUT_S
 from fastbook_server.store.timescale_policies import DAY_MS
 from fastbook_server.values.candles import CandleSeries
 from fastbook_server.values.events import OrderAccepted, OrderCancelled, OrderFilled, Traded
+from fastbook_server.values.persisted import FillSpan, OwnFill, StoredFill
 from fastbook_wire.words import INTERVALS
 
 SECURITIES = ("BTC-USD", "GAME")
@@ -326,3 +327,81 @@ async def test_an_id_that_is_no_orders_is_not_found(make_store, specs, flow, ord
     _, history = await committed(make_store(), specs, flow, batches=1)
     assert await history.order(order_id) is None
     await history.close()
+
+
+# ---- fills --------------------------------------------------------------------------------------
+
+
+def stored(fill):
+    """Return a fill as the history has it."""
+    side, price, quantity = fill.taker.side, fill.price, fill.quantity
+    return StoredFill(fill.fill_id, fill.seq, fill.time_ms, side, price, quantity)
+
+
+def fills_of(source, security):
+    return [
+        e
+        for e in source.past
+        if isinstance(e, OrderFilled) and e.taker.instrument.security == security
+    ]
+
+
+async def test_fills_are_numbered_and_found_by_number_and_by_time_in_both_directions(
+    make_store, specs, flow
+):
+    source, history = await committed(make_store(), specs, flow, step_ms=2_000)
+    pick = random.Random(1)
+    for security in SECURITIES:
+        fills = [stored(fill) for fill in fills_of(source, security)]
+        assert [fill.fill_id for fill in fills] == list(range(1, len(fills) + 1))
+        assert len(fills) > 20
+        assert await history.fills(security, FillSpan(limit=1_000)) == fills
+        times = [fill.time_ms + d for fill in fills for d in (-1, 0, 1)]
+        for _ in range(60):
+            span = FillSpan(
+                since=pick.choice((None, 0, pick.randrange(len(fills) + 2))),
+                before=pick.choice((None, 2**53, pick.randrange(1, len(fills) + 2))),
+                start_ms=pick.choice((None, 0, pick.choice(times))),
+                end_ms=pick.choice((None, 2**53, pick.choice(times))),
+                limit=pick.choice((1, 3, 1_000)),
+            )
+            assert await history.fills(security, span) == span.of(fills), span
+    assert await history.fills("NONE", FillSpan(limit=9)) == []
+    await history.close()
+
+
+async def test_ones_own_fills_are_those_of_all_ones_orders_a_fill_with_oneself_twice(
+    make_store, specs, flow
+):
+    source, history = await committed(make_store(), specs, flow)
+    users = {order.user_id for order in (e.order for e in source.past if hasattr(e, "order"))}
+    alone = 0
+    for security in SECURITIES:
+        for user_id in users:
+            own = [
+                OwnFill(stored(fill), role, order.id)
+                for fill in fills_of(source, security)
+                for role, order in (("taker", fill.taker), ("maker", fill.maker))
+                if order.user_id == user_id
+            ]
+            got, since = [], 0
+            while page := await history.own_fills(
+                user_id, security, FillSpan(since=since, limit=3)
+            ):
+                got += page
+                since = page[-1].fill.fill_id
+            assert got == own
+            last = {o.fill.fill_id for o in own[-4:]}
+            newest = await history.own_fills(user_id, security, FillSpan(limit=len(last)))
+            assert newest == [o for o in own if o.fill.fill_id in last]
+            alone += len(own) - len({o.fill.fill_id for o in own})
+    assert alone
+    assert await history.own_fills("nobody", "BTC-USD", FillSpan(limit=9)) == []
+    await history.close()
+
+
+async def test_fill_ids_go_on_after_a_restart(make_store, specs, flow):
+    source, history = await committed(make_store(), specs, flow)
+    await history.close()
+    again = await make_store().open(specs, 0)
+    assert again.fill_ids == {s: len(fills_of(source, s)) for s in SECURITIES}

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import get_args
 
 import asyncpg
 import pytest
+from older_schema import undo_to
 
 from fastbook_server.store import StoreRefused
 from fastbook_server.store.connection import LOCK_KEY, SCHEMA, connect, detect_timescale
@@ -16,6 +18,7 @@ from fastbook_server.store.migrations import (
     load_migrations,
     migrate,
 )
+from fastbook_wire.words import Reason
 
 
 @pytest.fixture
@@ -69,7 +72,8 @@ async def test_a_changed_file_is_refused(connection, name, text):
 async def test_a_newer_schema_is_refused(connection):
     known = load_migrations()
     await apply(connection)
-    newer = r"up to 0005, got 0006_client_orders .* upgrade fastbook"
+    number, name = known[-1].number, known[-1].name
+    newer = rf"up to {number - 1:04d}, got {number:04d}_{name} .* upgrade fastbook"
     with pytest.raises(StoreRefused, match=newer):
         await apply(connection, known[:-1])
 
@@ -195,3 +199,43 @@ async def test_timescale_makes_hypertables(make_database, make_postgres, specs):
     )
     assert [row[0] for row in rows] == ["cancellations", "fills", "orders", "trades"]
     await sql.close()
+
+
+async def test_old_fills_get_their_numbers(make_postgres, make_database, sql_of, specs, flow):
+    dsn = await make_database("postgres")
+    store = make_postgres(dsn)
+    source = flow(await store.open(specs, 0))
+    for _ in range(5):
+        await store.commit(store.prepare(source.batch(40)))
+    sql = await sql_of(dsn)
+    fills = "SELECT security, seq, n, fill_id FROM fills ORDER BY security, seq, n"
+    markets = "SELECT security, seq, fill_id FROM markets ORDER BY 1"
+    before = await sql.fetch(fills), await sql.fetch(markets)
+    assert len(before[0]) > 20
+    await sql.execute(undo_to(6))
+    assert (await make_postgres(dsn).open(specs, 0)).fill_ids == source.fill_ids
+    assert (await sql.fetch(fills), await sql.fetch(markets)) == before
+
+
+async def test_an_older_databases_newest_orders_become_the_rules_of_their_users(connection):
+    """Before, a user's newest open order told whether all of them go with the connection."""
+    known = load_migrations()
+    number = next(m.number for m in known if m.name == "cancel_rules")
+    await apply(connection, known[: number - 1])
+    orders = [("ann", 1, True), ("ann", 2, False), ("bob", 3, False), ("bob", 4, True)]
+    orders += [("cat", 5, True), ("dan", 6, False)]
+    for user_id, age, goes in orders:
+        await connection.execute(
+            "INSERT INTO open_orders VALUES ($1::text::uuid, 0, $2, 'X', 'bid', 1, 1, 1, NULL, 1,"
+            " 'gtc', false, 'allow', NULL, $3)",
+            f"00000000-0000-7000-8000-{age:012}", user_id, goes,
+        )  # fmt: skip
+    await apply(connection)
+    rules = await connection.fetch("SELECT * FROM cancel_rules ORDER BY user_id")
+    assert [tuple(row) for row in rules] == [("bob", 60, None), ("cat", 60, None)]
+
+
+async def test_the_reasons_of_sql_hold_every_reason_of_the_wire(connection):
+    await apply(connection)
+    reasons = await connection.fetchval("SELECT enum_range(NULL::cancel_reason)::text[]")
+    assert set(get_args(Reason)) <= set(reasons)

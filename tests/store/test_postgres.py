@@ -29,6 +29,29 @@ WHERE datname = current_database() AND wait_event_type = 'Lock'
 """
 
 
+async def test_sql_knows_a_delisted_book_as_it_was_and_as_empty(
+    make_postgres, dsn, sql, specs, flow
+):
+    store = make_postgres(dsn, checkpoint_every=1_000)
+    source = flow(await store.open(specs, 0))
+    await store.commit(store.prepare(source.batch(150)))
+    rest = [e for i in source.instruments for e in source.add_resting(i, 5)]
+    await store.commit(store.prepare(source.close_batch(rest)))
+    orders = [o for o, _, _ in source.resting.values() if o.instrument.security == "GAME"]
+    seq = source.seqs["GAME"]
+    await make_postgres(dsn).open(specs[:1], 0, delist=["GAME"])
+    assert await sql.fetchval("SELECT count(*) FROM book_at('GAME', $1)", seq) > 0
+    assert await sql.fetchval("SELECT count(*) FROM book_at('GAME', $1)", seq + 1) == 0
+    rows = await sql.fetch(
+        "SELECT seq, n, order_id::text, rested FROM cancellations WHERE reason = 'delisted'"
+        " ORDER BY n"
+    )
+    assert [tuple(row) for row in rows] == [
+        (seq + 1, n, order_id, True) for n, order_id in enumerate(sorted(o.id for o in orders))
+    ]
+    assert await sql.fetchval("SELECT DISTINCT security FROM open_orders") == "BTC-USD"
+
+
 async def test_the_rows_of_every_table(make_postgres, dsn, sql, specs, flow):
     store = make_postgres(dsn, checkpoint_every=3)
     source = flow(await store.open(specs, 0))
@@ -63,7 +86,7 @@ async def test_the_rows_of_every_table(make_postgres, dsn, sql, specs, flow):
         (trade_id, t, "c", "BTC-USD", "bid", 1.0, 100.5, buy_id, 3)
     ]
     assert await rows("SELECT * FROM fills") == [
-        ("BTC-USD", 3, 0, t, "bid", 10_050, 10_000, ask_id, "a", buy_id, "c")
+        ("BTC-USD", 3, 0, t, "bid", 10_050, 10_000, ask_id, "a", buy_id, "c", 1)
     ]
     assert await rows("SELECT * FROM cancellations") == [
         ("BTC-USD", 4, 0, t, low_id, "b", "bid", 10_000, 5, "user", True)
@@ -76,7 +99,7 @@ async def test_the_rows_of_every_table(make_postgres, dsn, sql, specs, flow):
     ]  # fmt: skip
     assert await rows("SELECT * FROM client_orders") == [("c", "mine", buy_id, t, t)]
     assert await rows("SELECT epoch, batch_no, time FROM engine_state") == [(1, 2, t)]
-    assert await rows("SELECT * FROM markets ORDER BY 1") == [("BTC-USD", 4), ("GAME", 0)]
+    assert await rows("SELECT * FROM markets ORDER BY 1") == [("BTC-USD", 4, 1), ("GAME", 0, 0)]
     assert await rows("SELECT * FROM instruments ORDER BY 1") == [
         (1, "BTC-USD", "0.01", "0.0001", Decimal("0.01"), Decimal("0.0001")),
         (2, "GAME", "5", "0.25", Decimal(5), Decimal("0.25")),

@@ -10,13 +10,14 @@ import pytest
 from fastbook_server.store.rows import net
 from fastbook_server.values import ids
 from fastbook_server.values.events import (
+    CancelRuleChanged,
     Order,
     OrderAccepted,
     OrderCancelled,
     OrderFilled,
     OrderRested,
     OrdersListed,
-    PublicEvent,
+    StoredEvent,
     Traded,
 )
 from fastbook_server.values.instruments import Instrument
@@ -43,7 +44,7 @@ def rested(order, remaining=None, notional=0):
 def filled(taker, maker, quantity, left, n=0, notional=None):
     cost = (maker.quantity - left) * maker.price if notional is None else notional
     return OrderFilled(
-        taker.seq, n, taker.time_ms, taker, maker, maker.price, quantity, left, cost, left
+        10 + n, taker.seq, n, taker.time_ms, taker, maker, maker.price, quantity, left, cost, left
     )
 
 
@@ -77,7 +78,7 @@ def test_each_table_gets_its_columns():
     ]  # fmt: skip
     assert got.trades == [(trade, 1_002, "user#2", "BTC-USD", "bid", 0.001, 100.5, taker.id, 2)]
     assert got.fills == [
-        ("BTC-USD", 2, 0, 1_002, "bid", 10_050, 10, maker.id, "user#1", taker.id, "user#2")
+        ("BTC-USD", 2, 0, 1_002, "bid", 10_050, 10, maker.id, "user#1", taker.id, "user#2", 10)
     ]
     assert got.cancellations == [
         (
@@ -86,11 +87,11 @@ def test_each_table_gets_its_columns():
     ]  # fmt: skip
     assert got.client_orders == [("user#2", "c", taker.id, 1_002, 1_002)]
     assert (got.opened, got.changed, got.gone) == ([], [], [maker.id])
-    assert got.seqs == {"BTC-USD": (2, 2)}
+    assert (got.seqs, got.fill_ids) == ({"BTC-USD": (2, 2)}, {"BTC-USD": 10})
 
 
 def one_of_each_kind():
-    """Return an event of each public kind, by kind."""
+    """Return an event of each stored kind, by kind."""
     bid, ask = order(1, client_order_id="x"), order(2, "ask", quantity=3)
     events = (
         OrderAccepted(bid),
@@ -98,12 +99,13 @@ def one_of_each_kind():
         filled(ask, bid, 3, 7),
         Traded(ids.encode(1_002, 1, 2, 1, ids.Kind.TRADE), 2, 1_002, ask, 3, 30_150),
         cancelled(3, bid, 7),
+        CancelRuleChanged("user#1", 0, None),
     )
     return {type(event): event for event in events}
 
 
-@pytest.mark.parametrize("kind", get_args(PublicEvent))
-def test_no_kind_of_public_event_is_left_out(kind):
+@pytest.mark.parametrize("kind", get_args(StoredEvent))
+def test_no_kind_of_stored_event_is_left_out(kind):
     """A kind that joins the union fails here until it has a row."""
     event = one_of_each_kind()[kind]
     got, nothing = rows(event), rows()
@@ -112,9 +114,21 @@ def test_no_kind_of_public_event_is_left_out(kind):
 
 
 @pytest.mark.parametrize("stranger", [object(), OrdersListed("user#1", None, ())])
-def test_an_event_of_no_public_kind_is_refused(stranger):
+def test_an_event_of_no_stored_kind_is_refused(stranger):
     with pytest.raises(AssertionError, match="unreachable"):
         rows(stranger)
+
+
+def test_of_several_rules_of_a_user_the_last_one_stands():
+    changes = [
+        ("a", 0, None),
+        ("b", 5, 9_000),
+        ("a", None, 7_000),
+        ("c", 1, None),
+        ("c", None, None),
+    ]
+    got = rows(*(CancelRuleChanged(*change) for change in changes))
+    assert got.cancel_rules == [("a", None, 7_000), ("b", 5, 9_000), ("c", None, None)]
 
 
 def test_what_rests_is_inserted_with_all_that_it_takes_to_rebuild_it():

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import random
+
 import msgspec
 import pytest
 
 from fastbook_server.store import CLIENT_ORDERS_KEPT_MS, StoreFenced, StoreRefused
 from fastbook_server.values.events import (
+    CancelRuleChanged,
     OrderAccepted,
     OrderCancelled,
     OrderFilled,
@@ -14,7 +17,7 @@ from fastbook_server.values.events import (
     Traded,
 )
 from fastbook_server.values.instruments import InstrumentSpec
-from fastbook_server.values.persisted import Batch, ClientOrder, OpenOrder
+from fastbook_server.values.persisted import Batch, CancelRule, ClientOrder, OpenOrder
 
 BTC = InstrumentSpec.parse("BTC-USD:0.01:0.0001")
 
@@ -163,20 +166,113 @@ async def test_a_changed_tick_or_lot_over_data_is_refused(make_store, specs, flo
     assert same.instruments[0].number == 1
 
 
-async def test_an_instrument_sleeps_while_it_is_not_configured(make_store, specs, flow):
+async def test_an_instrument_without_open_orders_sleeps_while_it_is_not_configured(
+    make_store, specs, flow
+):
     store = make_store()
     source = flow(await store.open(specs, 0))
-    await commit(store, source.batch(100))
-    everything = expected(source.past)
+    btc, game = source.instruments
+    limit = {"exec_type": "limit", "time_in_force": "gtc"}
+    first = source.add(btc, price=10_000, user_id="a", **limit)
+    second = source.add(game, price=10_000, user_id="a", **limit)
+    gone = source.cancel([second[0].order.id])
+    await commit(store, source.close_batch([*first, *second, *gone]))
     extra = InstrumentSpec.parse("NEW:1:1")
     past = await make_store().open([extra, BTC], 0)
     assert [(i.number, i.security) for i in past.instruments] == [(3, "NEW"), (1, "BTC-USD")]
+    assert [(i.number, i.security, i.status) for i in past.unlisted] == [(2, "GAME", "halted")]
+    assert (past.unlisted[0].tick, past.unlisted[0].lot) == (game.tick, game.lot)
     assert set(past.seqs) == set(past.last_trades) == {"NEW", "BTC-USD"}
-    btc = [o for o in everything[0] if o.order.instrument.security == "BTC-USD"]
-    assert list(past.open_orders) == btc
-    assert 0 < len(btc) < len(everything[0])
+    assert [o.order for o in past.open_orders] == [first[0].order]
+    past = await make_store().open([*specs, extra], 0)
+    assert (past.seqs, past.unlisted) == ({"BTC-USD": 1, "GAME": 2, "NEW": 0}, ())
+
+
+async def test_open_orders_of_an_instrument_that_is_left_out_stop_the_start(
+    make_store, specs, flow
+):
+    store = make_store()
+    source = flow(await store.open(specs, 0))
+    await commit(store, source.batch(100))
+    game = sorted(
+        o.order.id for o in expected(source.past)[0] if o.order.instrument.security == "GAME"
+    )
+    said = (
+        rf"got none for GAME \(open orders: {len(game)}, such as {game[0]}\): "
+        "list .* or cancel its orders with --delist GAME$"
+    )
+    for delist in ((), ("BTC",)):
+        with pytest.raises(StoreRefused, match=said):
+            await make_store().open([BTC], 0, delist=delist)
+    # It did not claim the database: the running server goes on.
+    await commit(store, source.batch(10))
+
+
+async def test_a_delisted_instruments_orders_are_cancelled_and_never_live_again(
+    make_store, specs, flow
+):
+    store = make_store()
+    source = flow(await store.open(specs, 0))
+    await commit(store, source.batch(150))
+    rest = [e for i in source.instruments for e in source.add_resting(i, 5)]
+    await commit(store, source.close_batch(rest))
+    live = {name: [] for name in ("BTC-USD", "GAME")}
+    for resting in expected(source.past)[0]:
+        live[resting.order.instrument.security].append(resting)
+    later_ms = source.time_ms + 5_000
+    past = await make_store().open([BTC], 0, delist=["GAME"], now_ms=later_ms)
+    assert list(past.open_orders) == live["BTC-USD"]
+    assert (past.batch_no, past.time_ms) == (3, later_ms)
+    named = {o.order.id for o in live["GAME"] if o.order.client_order_id is not None}
+    ended = [
+        (known.order.id, known.status, known.reason)
+        for known in past.client_orders
+        if known.ended_ms == later_ms
+    ]
+    assert ended == [(order_id, "cancelled", "delisted") for order_id in sorted(named)]
+    assert named
+
+    history = make_store().history((*past.instruments, *past.unlisted))
+    for resting in live["GAME"]:
+        found = await history.order(resting.order.id)
+        state = (found.status, found.reason, found.remaining, found.notional)
+        assert state == ("cancelled", "delisted", resting.remaining, resting.notional)
+    await history.close()
+
+    again = await make_store().open([BTC], 0, delist=["GAME", "NEVER-WAS"], now_ms=later_ms + 1)
+    assert (again.batch_no, again.time_ms) == (3, later_ms), "there was nothing left to cancel"
+    back = await make_store().open(specs, 0)
+    assert list(back.open_orders) == live["BTC-USD"]
+    assert back.seqs == source.seqs | {"GAME": source.seqs["GAME"] + 1}
+
+
+async def test_a_delisting_is_never_stamped_before_what_it_follows(make_store, specs, flow):
+    store = make_store()
+    source = flow(await store.open(specs, 0))
+    await commit(store, source.batch(100))
+    past = await make_store().open([BTC], 0, delist=["GAME"], now_ms=source.time_ms - 1)
+    assert (past.batch_no, past.time_ms) == (2, source.time_ms)
+
+
+async def test_the_last_rule_of_each_user_is_recovered(make_store, specs):
+    store = make_store()
+    await store.open(specs, 0)
+    kept: dict[str, CancelRule] = {}
+    dice = random.Random(3)
+    for number in range(1, 12):
+        events = [
+            CancelRuleChanged(
+                dice.choice("abcd"), dice.choice((None, 0, 7)), dice.choice((None, 2**45))
+            )
+            for _ in range(dice.randrange(4))
+        ]
+        prepared = store.prepare(Batch(number, number, tuple(events)))
+        await store.commit(prepared)
+        await store.commit(prepared)
+        kept |= {e.user_id: CancelRule(e.after_disconnect_s, e.deadline_ms) for e in events}
     past = await make_store().open(specs, 0)
-    assert sorted(o.order.id for o in past.open_orders) == sorted(o.order.id for o in everything[0])
+    assert past.cancel_rules == {u: rule for u, rule in kept.items() if rule != CancelRule()}
+    assert 0 < len(past.cancel_rules) < len(kept)
 
 
 async def test_the_status_is_the_configured_one(make_store, specs):

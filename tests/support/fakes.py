@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -15,7 +15,7 @@ from fastbook_server.values.candles import Candle
 from fastbook_server.values.clock import LoopClock
 from fastbook_server.values.events import Traded
 from fastbook_server.values.instruments import Instrument, InstrumentSpec
-from fastbook_server.values.persisted import Batch, Recovered
+from fastbook_server.values.persisted import Batch, FillSpan, OwnFill, Recovered, StoredFill
 from fastbook_wire.words import Interval
 
 T0 = 1_767_225_600_000
@@ -93,12 +93,19 @@ class FakeReader:
 
     def __init__(self) -> None:
         self.frames: list[Any] = []
+        self.later: list[int] = []
         self.behind = False
         self.was_replaced = False
 
     def send(self, frame: bytes) -> None:
         """Take frames."""
         self.frames += unframed(frame)
+
+    def send_later(self, frames: Iterator[bytes], size: int) -> None:
+        """Take frames as if they were read at once."""
+        self.later.append(size)
+        for frame in frames:
+            self.send(frame)
 
     def send_state(self, frame: bytes) -> bool:
         """Take a state unless it is behind."""
@@ -222,6 +229,16 @@ class PastStore(MemoryStore):
             """See `History.candles`."""
             await self._asked()
             return await self._history.candles(security, interval, **which)
+
+        async def fills(self, security: str, span: FillSpan) -> Sequence[StoredFill]:
+            """See `History.fills`."""
+            await self._asked()
+            return await self._history.fills(security, span)
+
+        async def own_fills(self, user_id: str, security: str, span: FillSpan) -> Sequence[OwnFill]:
+            """See `History.own_fills`."""
+            await self._asked()
+            return await self._history.own_fills(user_id, security, span)
 
         async def close(self) -> None:
             """See `History.close`."""

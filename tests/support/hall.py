@@ -9,9 +9,9 @@ from trading import Floor, recovered
 
 from fastbook_server.channels.trade_channel import CommittedBatch
 from fastbook_server.gateway.feeds import Feeds, Pace
-from fastbook_server.gateway.market_views import MarketViews
+from fastbook_server.gateway.market_views import MarketViews, Past
 from fastbook_server.gateway.snapshots import Snapshots
-from fastbook_server.values.events import PRIVATE, ExchangeEvent, Traded
+from fastbook_server.values.events import PRIVATE, PUBLIC, CancelRuleChanged, ExchangeEvent, Traded
 from fastbook_wire.words import Channel
 
 INTERVAL_S = 0.1
@@ -23,9 +23,10 @@ def batch_of(events: list[ExchangeEvent], settled_ms: int, number: int = 0) -> C
         number=number,
         settled_ms=settled_ms,
         stored_ms=settled_ms,
-        orders=tuple(e for e in events if type(e) not in PRIVATE and type(e) is not Traded),
+        orders=tuple(e for e in events if type(e) in PUBLIC and type(e) is not Traded),
         trades=tuple(e for e in events if type(e) is Traded),
         reports=tuple(e for e in events if type(e) in PRIVATE),
+        cancel_rules=tuple(e for e in events if type(e) is CancelRuleChanged),
     )
 
 
@@ -46,7 +47,7 @@ class Hall:
         self.timers = FakeClock()
         self.held: list[ExchangeEvent] = []
         self.held_since_ms = 0
-        self.data = MarketViews(past, candles, candles_max=candles_max, **options)
+        self.data = MarketViews(past, Past(candles or {}), candles_max=candles_max, **options)
         self.view = self.data.views["COIN"]
         self.snapshots = Snapshots(self.data, 0)
         pace = Pace(self.timers, interval_s)

@@ -29,6 +29,28 @@ async def get(server: Any, path: str, **headers: str) -> tuple[int, str]:
         return got.status, await got.text()
 
 
+class Web:
+    """A client of ``/api`` of one server."""
+
+    def __init__(self, http: aiohttp.ClientSession, url: str) -> None:
+        self.http = http
+        self.url = url
+
+    async def ask(self, path: str, method: str = "GET", **headers: str) -> tuple[int, Any, Any]:
+        """Return status, answer and headers."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        url = f"{self.url}/api/{path}"
+        async with self.http.request(method, url, headers=named) as got:
+            body = await got.read()
+            return got.status, msgspec.json.decode(body) if body else None, got.headers
+
+    async def get(self, path: str) -> Any:
+        """Return a good answer."""
+        status, answer, headers = await self.ask(path)
+        assert (status, headers["Content-Type"]) == (200, "application/json")
+        return answer
+
+
 class Closed(Exception):
     """The server ended the connection."""
 
@@ -89,8 +111,9 @@ class Peer:
         for _ in range(2):
             ref = f"sync-{next(self._syncs)}"
             await self.send({"op": "orders", "ref": ref})
-            while (frame := await self.next()).get("ref") != ref:
-                frames.append(frame)
+            while (frame := await self.next()).get("ref") != ref or frame.get("more"):
+                if frame.get("ref") != ref:
+                    frames.append(frame)
         return frames
 
     async def ask(self, command: Frame) -> Frame:

@@ -9,14 +9,18 @@ import msgspec
 from fakes import T0
 
 import fastbook
-from fastbook_server.channels.order_channel import Withdraw
+from fastbook_server.channels.order_channel import GatewayCommand
 from fastbook_server.gateway import decode
 from fastbook_server.matching.exchange import Exchange, ExchangeLimits
 from fastbook_server.store.memory import MemoryStore
 from fastbook_server.values.events import (
+    PRIVATE,
     AllDeleted,
+    CancelRuleChanged,
+    CancelScheduled,
     CommandRefused,
     ExchangeEvent,
+    FillReport,
     OrderAccepted,
     OrderCancelled,
     OrderFilled,
@@ -27,7 +31,7 @@ from fastbook_server.values.events import (
 )
 from fastbook_server.values.instruments import Instrument, InstrumentSpec
 from fastbook_server.values.persisted import Batch, Recovered
-from fastbook_wire.commands import Add, Command, Delete, DeleteAll, NewOrder, Orders
+from fastbook_wire.commands import Add, CancelAfter, Command, Delete, DeleteAll, NewOrder, Orders
 from fastbook_wire.grid import Grid
 
 HOUR_MS = 3_600_000
@@ -48,6 +52,7 @@ def recovered(*instruments: Instrument, **given: Any) -> Recovered:
         "open_orders": (),
         "client_orders": (),
         "last_trades": {},
+        "fill_ids": {},
     }
     return Recovered(**past | given)
 
@@ -78,9 +83,14 @@ def delete(ref: str | None = None, **by: str) -> Delete:
     return Delete(ref=ref, **by)
 
 
-def delete_all(ref: str | None = None, security: str | None = None) -> DeleteAll:
+def delete_all(ref: str | None = None, security: str | None = None, **more: Any) -> DeleteAll:
     """Return a ``deleteAll``."""
-    return DeleteAll(ref=ref, security=security)
+    return DeleteAll(ref=ref, security=security, **more)
+
+
+def cancel_after(ms: int, ref: str | None = None) -> CancelAfter:
+    """Return a ``cancelAfter``."""
+    return CancelAfter(ref=ref, ms=ms)
 
 
 def orders(ref: str | None = None) -> Orders:
@@ -104,15 +114,19 @@ class Floor:
         self.now_ms = T0
         self.events: list[ExchangeEvent] = []
 
-    def do(self, user_id: str, command: Command | Withdraw, **options: Any) -> list[ExchangeEvent]:
+    def do(self, user_id: str, command: Command | GatewayCommand) -> list[ExchangeEvent]:
         """Apply a command now; return its events."""
-        events = self.exchange.apply(user_id, command, self.now_ms, **options)
+        events = self.exchange.apply(user_id, command, self.now_ms)
         self.events += events
         return events
 
-    def brief(self, user_id: str, command: Command | Withdraw) -> list[tuple[Any, ...]]:
-        """Apply a command now; return its events in short."""
-        return [brief(e) for e in self.do(user_id, command)]
+    def brief(self, user_id: str, command: Command | GatewayCommand) -> list[tuple[Any, ...]]:
+        """Apply a command now; return its events in short, without the reports of single fills."""
+        return [brief(e) for e in self.do(user_id, command) if not isinstance(e, FillReport)]
+
+    def told(self, user_id: str, command: Command | GatewayCommand) -> list[tuple[Any, ...]]:
+        """Apply a command now; return what users are told, in short."""
+        return [brief(e) for e in self.do(user_id, command) if type(e) in PRIVATE]
 
     def code(self, user_id: str, command: Command) -> str:
         """Apply a command that must be refused; return the code."""
@@ -131,8 +145,8 @@ def restarted(floor: Floor, epoch: int = 1) -> Floor:
 
     async def reopen() -> Recovered:
         first = await store.open(SPECS, 0)
-        public = tuple(e for e in floor.events if not hasattr(e, "ref"))
-        await store.commit(store.prepare(Batch(first.batch_no + 1, floor.now_ms, public)))
+        stored = tuple(e for e in floor.events if type(e) not in PRIVATE)
+        await store.commit(store.prepare(Batch(first.batch_no + 1, floor.now_ms, stored)))
         return await store.open(SPECS, 0)
 
     again = Floor(msgspec.structs.replace(asyncio.run(reopen()), epoch=epoch))
@@ -149,6 +163,9 @@ def brief(event: ExchangeEvent) -> tuple[Any, ...]:
         case OrderFilled():
             fill = (event.price, event.quantity, event.maker_remaining, event.level_quantity)
             return ("fill", event.seq, event.n, event.maker.seq, *fill)
+        case FillReport():
+            fill = (event.fill_id, event.order.seq, event.price, event.quantity, event.filled)
+            return (event.user_id, event.role, *fill)
         case OrderRested(order, remaining, notional, level):
             return ("rested", order.seq, remaining, notional, level)
         case OrderCancelled():
@@ -165,6 +182,10 @@ def brief(event: ExchangeEvent) -> tuple[Any, ...]:
             return (event.user_id, event.ref, "orders", [r.order.seq for r in event.reports])
         case AllDeleted():
             return (event.user_id, event.ref, "deletedAll", event.count)
+        case CancelScheduled():
+            return (event.user_id, event.ref, "cancelAfter", event.time_ms, event.deadline_ms)
+        case CancelRuleChanged():
+            return ("rule", event.user_id, event.after_disconnect_s, event.deadline_ms)
     raise AssertionError(event)
 
 

@@ -140,7 +140,7 @@ async def test_a_client_that_answers_no_close_is_cut_when_time_has_passed(fastbo
 
 
 async def test_a_user_who_does_not_resume_in_time_loses_the_orders(fastbook_server, connect):
-    bot = await connect(cancelOnDisconnect="true")
+    bot = await connect(cancelOnDisconnect="60")
     await bot.add("bid", 90.0, 1.0, "1")
     await bot.until(ref="1")
     await bot.ws.close()

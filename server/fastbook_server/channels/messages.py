@@ -13,10 +13,12 @@ from typing import Any, get_args, get_type_hints
 
 import msgspec
 
-from fastbook_server.channels.order_channel import Withdraw
+from fastbook_server.channels.order_channel import GatewayCommand
 from fastbook_server.channels.trade_channel import CommittedBatch
 from fastbook_server.values.events import (
     PRIVATE,
+    PUBLIC,
+    CancelRuleChanged,
     ExchangeEvent,
     Order,
     OrderReport,
@@ -43,8 +45,7 @@ class Submission(msgspec.Struct, frozen=True, array_like=True):
 
     version: int
     user_id: str
-    command: ExchangeCommand | Withdraw
-    withdraw_on_close: bool = False
+    command: ExchangeCommand | GatewayCommand
 
 
 _submission = msgspec.msgpack.Decoder(Submission)
@@ -53,11 +54,9 @@ _batch = msgspec.msgpack.Decoder(
 )
 
 
-def encode_submission(
-    user_id: str, command: ExchangeCommand | Withdraw, *, withdraw_on_close: bool = False
-) -> bytes:
+def encode_submission(user_id: str, command: ExchangeCommand | GatewayCommand) -> bytes:
     """Return the bytes of a submitted command."""
-    return _encode(Submission(VERSION, user_id, command, withdraw_on_close))
+    return _encode(Submission(VERSION, user_id, command))
 
 
 def decode_submission(data: bytes) -> Submission:
@@ -79,7 +78,7 @@ def encode_batch(batch: CommittedBatch) -> bytes:
     table = _OrderTable()
     events = [
         [_KIND_OF[type(event)], *_pack(event, table.index)]
-        for part in (batch.orders, batch.trades, batch.reports)
+        for part in (batch.orders, batch.trades, batch.reports, batch.cancel_rules)
         for event in part
     ]
     marks = (batch.number, batch.settled_ms, batch.stored_ms)
@@ -103,9 +102,10 @@ def decode_batch(data: bytes, instruments: Mapping[int, Instrument]) -> Committe
         number=number,
         settled_ms=settled_ms,
         stored_ms=stored_ms,
-        orders=tuple(e for e in events if type(e) not in PRIVATE and type(e) is not Traded),
+        orders=tuple(e for e in events if type(e) in PUBLIC and type(e) is not Traded),
         trades=tuple(e for e in events if type(e) is Traded),
         reports=tuple(e for e in events if type(e) in PRIVATE),
+        cancel_rules=tuple(e for e in events if type(e) is CancelRuleChanged),
     )
 
 

@@ -23,8 +23,28 @@ class Unavailable(Exception):
         self.retry_after_ms = retry_after_ms
 
 
+# ---- the gateway's own commands; none of them has a reply --------------------------------------
+
+
+class Connected(msgspec.Struct, tag_field="op", tag="connected", gc=False):
+    """The user has connected, and chosen when a lost connection cancels the orders; None: never."""
+
+    cancel_on_disconnect_s: int | None
+
+
 class Withdraw(msgspec.Struct, tag_field="op", tag="withdraw", gc=False):
-    """The gateway's own command: cancel all orders of a user who is gone for good."""
+    """Cancel all orders of a user who has lost the connection; the choice is used up."""
+
+
+class CancelDue(msgspec.Struct, tag_field="op", tag="cancelDue", gc=False):
+    """Cancel all orders of a user if the deadline that the user has set is over."""
+
+
+class Forget(msgspec.Struct, tag_field="op", tag="forget", gc=False):
+    """Drop what is kept of a user who can no longer resume, unless the user has open orders."""
+
+
+GatewayCommand = Connected | Withdraw | CancelDue | Forget
 
 
 class Matcher(Protocol):
@@ -45,16 +65,11 @@ class Matcher(Protocol):
     async def progress(self) -> None:
         """Wait until a batch has been committed, or long enough to ask again."""
 
-    def submit(
-        self,
-        user_id: str,
-        command: ExchangeCommand | Withdraw,
-        *,
-        withdraw_on_close: bool = False,
-    ) -> None:
-        """Submit a command of a user; the reply is an event of a later batch.
+    async def stored(self) -> None:
+        """Wait until all that has been submitted is durable."""
 
-        `withdraw_on_close` marks a new order as not to outlive its user's connection.
+    def submit(self, user_id: str, command: ExchangeCommand | GatewayCommand) -> None:
+        """Submit a command of a user; the reply is an event of a later batch.
 
         Raises:
             Unavailable: the command is not taken and has changed nothing.

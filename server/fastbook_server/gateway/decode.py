@@ -71,6 +71,7 @@ _CHOICES = {
     f"`$.{name}`": " or ".join(get_args(choices))
     for name, choices in (
         ("channel", Channel),
+        ("type", SideName),
         ("order.type", SideName),
         ("order.execType", Literal["limit", "market", "immediate"]),
         ("order.timeInForce", TimeInForceName),

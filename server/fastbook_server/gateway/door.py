@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
+import re
 import socket
 from collections import Counter
 from collections.abc import Callable
-from urllib.parse import urlsplit
 
 import msgspec
 from aiohttp import web
@@ -18,11 +17,13 @@ from fastbook_server.gateway import encode
 from fastbook_server.gateway.feeds import Feeds
 from fastbook_server.gateway.http.history_queue import HistoryQueue
 from fastbook_server.gateway.http.refusal import refusal
+from fastbook_server.gateway.origins import Origins
 from fastbook_server.gateway.session import CLOSE_GOING_AWAY, Session, SessionLimits
 from fastbook_server.gateway.users import Users
+from fastbook_server.gateway.websocket import WebSocket
 from fastbook_server.values.clock import Clock
 from fastbook_server.values.instruments import Instrument, default_security
-from fastbook_wire.words import Code
+from fastbook_wire.words import CANCEL_ON_DISCONNECT_S_MAX, Code
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +34,7 @@ HEARTBEAT_S = 30.0
 """A connection that has been silent this long is pinged, and cut half as long after that."""
 
 _QUERY = ("security", "resume", "cancelOnDisconnect", "feed")
-_BOOLEANS = {"1": True, "true": True, "0": False, "false": False}
+_CANCEL_WORDS: dict[str, int | None] = {"true": 0, "false": None}
 
 
 class DoorOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +47,6 @@ class DoorOptions(msgspec.Struct, frozen=True, kw_only=True):
     sessions_max: int
     sessions_per_address_max: int
     allowed_origins: tuple[str, ...]
-    withdraw_on_close: bool  # for every session, whether it asks for it or not
 
 
 class Door:
@@ -73,6 +73,7 @@ class Door:
         self._users = users
         self._history = history
         self._options = options
+        self._origins = Origins(options.host, options.allowed_origins)
         self._clock = clock
         self._sessions: set[Session] = set()
         self._per_address: Counter[str] = Counter()
@@ -100,8 +101,7 @@ class Door:
             return await self._serve(
                 request,
                 security=query.get("security", default_security(self._instruments)),
-                withdraw_on_close=self._options.withdraw_on_close
-                or _BOOLEANS[query.get("cancelOnDisconnect", "false").lower()],
+                cancel_on_disconnect_s=_seconds(query.get("cancelOnDisconnect", "false")),
                 wants_feed="feed" not in query,
             )
         finally:
@@ -110,9 +110,14 @@ class Door:
                 del self._per_address[address]
 
     async def _serve(
-        self, request: web.Request, *, security: str, withdraw_on_close: bool, wants_feed: bool
+        self,
+        request: web.Request,
+        *,
+        security: str,
+        cancel_on_disconnect_s: int | None,
+        wants_feed: bool,
     ) -> web.StreamResponse:
-        ws = web.WebSocketResponse(
+        ws = WebSocket(
             autoclose=False,  # the session closes,
             autoping=False,  # and answers pings, so that it can count them
             compress=False,
@@ -132,14 +137,15 @@ class Door:
             users=self._users,
             history=self._history,
             limits=self._options.limits,
-            withdraw_on_close=withdraw_on_close,
             clock=self._clock,
         )
         self._sessions.add(session)
         try:
             opening = await self._feeds.opening(security) if wants_feed else None
             user_id, resumed = self._users.connect(
-                session, request.query.get("resume"), withdraw_on_close=withdraw_on_close
+                session,
+                request.query.get("resume"),
+                cancel_on_disconnect_s=cancel_on_disconnect_s,
             )
             session.open(user_id, self._welcome(user_id, security), opening)
             if resumed:
@@ -179,14 +185,18 @@ class Door:
                 return refusal(400, Code.BAD_FRAME, message)
             if len(query.getall(name)) > 1:
                 return refusal(400, Code.BAD_FRAME, f"{name}: expected once, got it twice")
-        for name, expected in (("feed", ("none",)), ("cancelOnDisconnect", tuple(_BOOLEANS))):
-            value = query.get(name)
-            if value is not None and value.lower() not in expected:
-                message = f"{name}: expected {' or '.join(expected)}, got {value[:40]!r}"
-                return refusal(400, Code.BAD_FRAME, message)
+        feed = query.get("feed", "none")
+        if feed.lower() != "none":
+            return refusal(400, Code.BAD_FRAME, f"feed: expected none, got {feed[:40]!r}")
+        try:
+            _seconds(query.get("cancelOnDisconnect", "false"))
+        except ValueError as error:
+            return refusal(400, Code.BAD_FRAME, f"cancelOnDisconnect: {error}")
         origin = request.headers.get("Origin")
-        if origin is not None and not self._is_welcome(origin, request.host):
-            return refusal(403, Code.UNAVAILABLE, f"origin {origin[:80]} is not in allowed_origins")
+        if origin is not None:
+            why = self._origins.why_refused(origin, request.host)
+            if why is not None:
+                return refusal(403, Code.ORIGIN_REFUSED, why)
         if self._stopping:
             return refusal(503, Code.UNAVAILABLE, "the server is stopping")
         if len(self._sessions) >= options.sessions_max:
@@ -199,30 +209,6 @@ class Door:
             message = "expected a WebSocket handshake, got a plain request; /docs tells what to say"
             return refusal(400, Code.BAD_REQUEST, message)
         return None
-
-    def _is_welcome(self, origin: str, host: str) -> bool:
-        """Whether a page of `origin` may connect: our own, or one that the settings allow."""
-        if origin in self._options.allowed_origins:
-            return True
-        try:
-            parts = urlsplit(origin)
-        except ValueError:  # an address with an open bracket
-            return False
-        return parts.netloc == host and self._is_own_name(parts.hostname or "")
-
-    def _is_own_name(self, name: str) -> bool:
-        """Whether a host name is certainly ours: anyone can point a name at our address.
-
-        A page loaded through such a name has the same origin as its Host header claims (DNS
-        rebinding), so a server behind a domain name must have it in its settings.
-        """
-        if name in ("localhost", self._options.host):
-            return True
-        try:
-            ipaddress.ip_address(name)
-        except ValueError:
-            return False
-        return True
 
     # ---- the end ------------------------------------------------------------------------------
 
@@ -247,7 +233,26 @@ class Door:
             waiter.cancel()
 
 
-async def _shake_hands(ws: web.WebSocketResponse, request: web.Request) -> asyncio.Transport | None:
+def _seconds(text: str) -> int | None:
+    """Return after how many seconds ``cancelOnDisconnect=text`` cancels orders; None: never.
+
+    There is no 0: some would mean at once by it, others never.
+
+    Raises:
+        ValueError: `text` is no such value.
+    """
+    word = text.lower()
+    if word in _CANCEL_WORDS:
+        return _CANCEL_WORDS[word]
+    if re.fullmatch("[0-9]{1,9}", text) and 1 <= int(text) <= CANCEL_ON_DISCONNECT_S_MAX:
+        return int(text)
+    raise ValueError(
+        f"expected true (at once), 1 to {CANCEL_ON_DISCONNECT_S_MAX} (seconds) or false, "
+        f"got {text[:40]!r}"
+    )
+
+
+async def _shake_hands(ws: WebSocket, request: web.Request) -> asyncio.Transport | None:
     """Return the transport of an accepted handshake, or None if the peer is gone already."""
     try:
         await ws.prepare(request)

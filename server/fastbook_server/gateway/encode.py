@@ -6,7 +6,7 @@ of one frame; a frame for many clients is encoded once and shared.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 from msgspec import Raw
@@ -14,28 +14,35 @@ from msgspec import Raw
 from fastbook_server.values.candles import Candle
 from fastbook_server.values.events import (
     AllDeleted,
+    CancelScheduled,
     CommandRefused,
+    FillReport,
     Order,
     OrderReport,
     OrdersListed,
-    PrivateEvent,
     Traded,
 )
 from fastbook_server.values.instruments import Instrument
-from fastbook_server.values.persisted import ClientOrder
+from fastbook_server.values.persisted import ClientOrder, OwnFill, StoredFill
 from fastbook_wire.frames import (
+    CancelAfterSet,
     Candles,
     CandleView,
     Checksum,
     DeletedAll,
     Depth,
     Error,
+    Fill,
+    Fills,
+    FillView,
     Frame,
     InstrumentView,
     LevelChange,
     OrderFrame,
     OrdersFrame,
     OrderView,
+    OwnFills,
+    OwnFillView,
     Pong,
     Subscribed,
     Ticker,
@@ -46,7 +53,7 @@ from fastbook_wire.frames import (
     View,
     Welcome,
 )
-from fastbook_wire.words import PROTOCOL, Channel, Interval
+from fastbook_wire.words import OPPOSITE, PROTOCOL, Channel, Interval
 
 
 class BookRowsJson(View):
@@ -64,6 +71,12 @@ class _AggOrderBook(Frame, tag="aggOrderBook", kw_only=True):
     time: int
     agg_order_book: BookRowsJson
 
+
+ORDERS_PER_FRAME = 500
+"""Orders in a page of a list: one takes a few milliseconds to encode, and far less than 1 MB."""
+
+ORDER_BYTES = 250
+"""About how large an order is on the wire."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -132,6 +145,46 @@ def trade_view(trade: Traded) -> TradeView:
     )
 
 
+def fills(security: str, views: Sequence[FillView]) -> bytes:
+    """Return a ``fills`` frame."""
+    return _encode(Fills(security=security, fills=tuple(views)))
+
+
+def fill_view(instrument: Instrument, fill: StoredFill) -> FillView:
+    """Return a fill as the wire shows it."""
+    return FillView(
+        fill_id=fill.fill_id,
+        seq=fill.seq,
+        time=fill.time_ms,
+        type=fill.side,
+        price=instrument.tick.number(fill.price),
+        amount=instrument.lot.number(fill.quantity),
+    )
+
+
+def own_fill_view(instrument: Instrument, own: OwnFill) -> OwnFillView:
+    """Return a fill as the wire shows it to a user whose order it filled."""
+    fill = own.fill
+    return OwnFillView(
+        fill_id=fill.fill_id,
+        seq=fill.seq,
+        time=fill.time_ms,
+        type=fill.side if own.role == "taker" else OPPOSITE[fill.side],
+        price=instrument.tick.number(fill.price),
+        amount=instrument.lot.number(fill.quantity),
+        order_id=own.order_id,
+        role=own.role,
+    )
+
+
+def own_fills(
+    ref: str | int | None, instrument: Instrument, found: Sequence[OwnFill], *, more: bool
+) -> bytes:
+    """Return the reply to ``fills``."""
+    views = tuple(own_fill_view(instrument, own) for own in found)
+    return _encode(OwnFills(ref=ref, security=instrument.security, fills=views, more=more))
+
+
 def depth(
     instrument: Instrument,
     seq: int,
@@ -182,11 +235,15 @@ def ticker(view: TickerView) -> bytes:
     return _encode(Ticker(**msgspec.structs.asdict(view)))
 
 
-def private(event: PrivateEvent) -> bytes:
-    """Return the frame of a reply or a report."""
+def private(
+    event: OrderReport | FillReport | CommandRefused | AllDeleted | CancelScheduled,
+) -> bytes:
+    """Return the frame of a reply or a report; for a list of orders see `orders`."""
     match event:
         case OrderReport():
             return _encode(_report(event))
+        case FillReport():
+            return _encode(_fill(event))
         case CommandRefused():
             return refusal(
                 event.ref,
@@ -195,11 +252,21 @@ def private(event: PrivateEvent) -> bytes:
                 of_order=event.of_order,
                 retry_after_ms=event.retry_after_ms,
             )
-        case OrdersListed():
-            views = tuple(map(_reported, event.reports))
-            return _encode(OrdersFrame(ref=event.ref, orders=views))
         case AllDeleted():
             return _encode(DeletedAll(ref=event.ref, count=event.count))
+        case CancelScheduled():
+            return _encode(
+                CancelAfterSet(ref=event.ref, time=event.time_ms, trigger_time=event.deadline_ms)
+            )
+
+
+def orders(listed: OrdersListed) -> Iterator[bytes]:
+    """Return the pages of a list, each encoded when it is asked for."""
+    count = len(listed.reports)
+    for start in range(0, max(count, 1), ORDERS_PER_FRAME):
+        end = start + ORDERS_PER_FRAME
+        views = tuple(map(_reported, listed.reports[start:end]))
+        yield _encode(OrdersFrame(ref=listed.ref, orders=views, more=end < count))
 
 
 def order_found(ref: str | int | None, found: ClientOrder) -> bytes:
@@ -217,6 +284,25 @@ def _report(report: OrderReport) -> OrderFrame:
         frame.last_price = instrument.tick.number(report.last_price)
         frame.last_amount = instrument.lot.number(report.last_quantity)
     return frame
+
+
+def _fill(report: FillReport) -> Fill:
+    order = report.order
+    tick, lot = order.instrument.tick, order.instrument.lot
+    return Fill(
+        security=order.instrument.security,
+        fill_id=report.fill_id,
+        seq=report.seq,
+        time=report.time_ms,
+        type=order.side,
+        price=tick.number(report.price),
+        amount=lot.number(report.quantity),
+        order_id=order.id,
+        role=report.role,
+        filled=lot.number(report.filled),
+        remaining=lot.number(order.quantity - report.filled),
+        client_order_id=order.client_order_id,
+    )
 
 
 def _reported(report: OrderReport) -> OrderView:

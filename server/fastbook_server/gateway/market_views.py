@@ -10,6 +10,8 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import assert_never
 
+import msgspec
+
 import fastbook
 from fastbook_server.gateway import encode
 from fastbook_server.gateway.trade_stats import TradeStats
@@ -23,16 +25,20 @@ from fastbook_server.values.events import (
     Traded,
 )
 from fastbook_server.values.instruments import Instrument
-from fastbook_server.values.persisted import Recovered
+from fastbook_server.values.persisted import Recovered, StoredFill
 from fastbook_wire.frames import TickerView
 from fastbook_wire.words import Interval, SideName
 
 BID, ASK = fastbook.Side.BID, fastbook.Side.ASK
 _SIDES: dict[SideName, fastbook.Side] = {"bid": BID, "ask": ASK}
-_OPPOSITE: dict[SideName, fastbook.Side] = {"bid": ASK, "ask": BID}
 Levels = list[tuple[int, int]]
-Past = Mapping[str, Mapping[Interval, Iterable[Candle]]]
-"""Past candles by security and interval, oldest first."""
+
+
+class Past(msgspec.Struct, frozen=True):
+    """What was before the start, oldest first: candles by security and interval, last fills."""
+
+    candles: Mapping[str, Mapping[Interval, Iterable[Candle]]] = {}
+    fills: Mapping[str, Iterable[StoredFill]] = {}
 
 
 class Watermarks:
@@ -47,7 +53,7 @@ class Watermarks:
 class SecurityView:
     """The depth, the last trades and the statistics of one security, as of ``seq``.
 
-    ``rows_max`` and ``trades_max`` bound what frames show; 0 shows all.
+    ``rows_max`` and ``trades_max`` (fills, too) bound what frames show; 0 shows all.
     """
 
     def __init__(
@@ -57,6 +63,7 @@ class SecurityView:
         seq: int,
         time_ms: int,
         trades: Iterable[Traded],
+        fills: Iterable[StoredFill],
         stats: TradeStats,
         watermarks: Watermarks,
         rows_max: int,
@@ -71,16 +78,36 @@ class SecurityView:
         )
         self.trades: deque[Traded] = deque(trades, maxlen=trades_max or None)
         self.last_trade_seq = self.trades[-1].seq if self.trades else None
+        self.fills: deque[StoredFill] = deque(fills, maxlen=trades_max or None)
         self.stats = stats
         self.watermarks = watermarks
         self.records_changes = False
         self._changed: dict[tuple[fastbook.Side, int], int] = {}  # the quantities before
+        self._new_fills: list[StoredFill] | None = None  # None: nobody takes them
         self._rows_max = rows_max
 
     def record_changes(self, wanted: bool) -> None:
         """Start or stop recording changed levels; either way forget those recorded so far."""
         self._changed.clear()
         self.records_changes = wanted
+
+    def record_fills(self, wanted: bool) -> None:
+        """Start or stop recording fills for `take_fills`."""
+        self._new_fills = [] if wanted else None
+
+    def add_fill(self, event: OrderFilled) -> None:
+        """Add a new fill."""
+        fill = StoredFill(
+            event.fill_id, event.seq, event.time_ms, event.taker.side, event.price, event.quantity
+        )
+        self.fills.append(fill)
+        if self._new_fills is not None:
+            self._new_fills.append(fill)
+
+    def take_fills(self) -> Sequence[StoredFill]:
+        """Return the fills that were recorded since the last call."""
+        taken, self._new_fills = self._new_fills or [], []
+        return taken
 
     def set_level(self, side: fastbook.Side, price: int, quantity: int) -> None:
         """Set the quantity of a price level in lots; 0 removes it."""
@@ -151,13 +178,14 @@ class SecurityView:
 class MarketViews:
     """The public views of all securities, and how far their time is settled.
 
-    `past` holds the candles until the start, of which `candles_max` are kept in memory.
+    `past` holds candles and fills until the start, of which `candles_max` and `trades_max` are kept
+    in memory.
     """
 
     def __init__(
         self,
         recovered: Recovered,
-        past: Past | None = None,
+        past: Past = Past(),  # noqa: B008 (frozen)
         *,
         rows_max: int = 50,
         trades_max: int = 50,
@@ -170,7 +198,8 @@ class MarketViews:
                 seq=recovered.seqs.get(i.security, 0),
                 time_ms=recovered.time_ms,
                 trades=recovered.last_trades.get(i.security, ()),
-                stats=TradeStats(candles_max, (past or {}).get(i.security)),
+                fills=past.fills.get(i.security, ()),
+                stats=TradeStats(candles_max, past.candles.get(i.security)),
                 watermarks=self.watermarks,
                 rows_max=rows_max,
                 trades_max=trades_max,
@@ -194,7 +223,9 @@ class MarketViews:
                 case OrderFilled():
                     security, price = event.taker.instrument.security, event.price
                     view = self.views[security]
-                    view.set_level(_OPPOSITE[event.taker.side], price, event.level_quantity)
+                    maker_side = _SIDES[event.maker.side]
+                    view.set_level(maker_side, price, event.level_quantity)
+                    view.add_fill(event)
                     view.stats.add(event.time_ms, price, event.quantity, event.n == 0)
                     changed.add(security)
                 case OrderRested(order):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import assert_never
 
 from fastbook_server.values.events import (
@@ -21,6 +21,9 @@ class OpenOrderCounts:
 
     def __init__(self, recovered: Iterable[OpenOrder] = ()) -> None:
         self._counts = Counter(resting.order.user_id for resting in recovered)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._counts)
 
     def __contains__(self, user_id: str) -> bool:
         return user_id in self._counts
@@ -46,16 +49,3 @@ class OpenOrderCounts:
         self._counts[user_id] -= 1
         if not self._counts[user_id]:
             del self._counts[user_id]
-
-
-def cancelled_with_their_user(open_orders: Iterable[OpenOrder]) -> dict[str, bool]:
-    """Return the users with open orders; True if those must not outlive the user's connection.
-
-    A user's newest order decides: it came over the user's last connection.
-    """
-    newest: dict[str, OpenOrder] = {}
-    for resting in open_orders:
-        known = newest.get(resting.order.user_id)
-        if known is None or resting.order.id > known.order.id:  # ids sort by age
-            newest[resting.order.user_id] = resting
-    return {user_id: resting.order.withdraw_on_close for user_id, resting in newest.items()}

@@ -7,15 +7,16 @@ from collections.abc import Callable
 import msgspec
 from aiohttp import web
 
-from fastbook_server.channels.order_channel import Matcher, Unavailable, Withdraw
+from fastbook_server.channels.order_channel import Matcher
 from fastbook_server.channels.trade_channel import CommittedBatch
+from fastbook_server.gateway.dead_man_switches import DeadManSwitches
 from fastbook_server.gateway.door import Door, DoorOptions
 from fastbook_server.gateway.feeds import Feeds, Pace
 from fastbook_server.gateway.http.api import HttpApi
 from fastbook_server.gateway.http.documents import handlers as documents
 from fastbook_server.gateway.http.history_queue import HistoryQueue
 from fastbook_server.gateway.market_views import MarketViews, Past
-from fastbook_server.gateway.open_order_counts import OpenOrderCounts, cancelled_with_their_user
+from fastbook_server.gateway.open_order_counts import OpenOrderCounts
 from fastbook_server.gateway.operator import Operator
 from fastbook_server.gateway.snapshots import Snapshots
 from fastbook_server.gateway.users import TokenMaker, Users
@@ -31,6 +32,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     last_trades: int
     last_candles: int
     resume_grace_s: float
+    withdraw_all: bool  # when their connection ends, whether they ask for it or not
     cors_origins: tuple[str, ...]
 
 
@@ -53,7 +55,6 @@ class OrderBookServer:
         door: Callable[..., Door] = Door,
         operator: Callable[..., Operator] = Operator,
     ) -> None:
-        self._matcher = matcher
         interval_s = settings.door.throttle_ms / 1_000
         self.views = MarketViews(
             recovered,
@@ -62,26 +63,26 @@ class OrderBookServer:
             trades_max=settings.last_trades,
             candles_max=settings.last_candles,
         )
+        tokens = TokenMaker(recovered.token_key)
         self.users = Users(
-            TokenMaker(recovered.token_key),
+            tokens,
             clock,
             grace_s=settings.resume_grace_s,
-            withdraw=self._withdraw,
+            submit=matcher.submit,
             open_orders=OpenOrderCounts(recovered.open_orders),
-            recovered=cancelled_with_their_user(recovered.open_orders),
-            withdraw_all=settings.door.withdraw_on_close,
+            switches=DeadManSwitches(clock, matcher.submit, recovered.cancel_rules),
+            recovered=recovered.cancel_rules,
+            withdraw_all=settings.withdraw_all,
         )
         self.snapshots = Snapshots(self.views, interval_s)
         self.feeds = Feeds(
-            self.views,
-            self.snapshots,
-            Pace(clock, interval_s),
-            candles_max=settings.last_candles,
+            self.views, self.snapshots, Pace(clock, interval_s), candles_max=settings.last_candles
         )
         self._api = HttpApi(
             instruments=recovered.instruments,
             views=self.views,
             history=history,
+            tokens=tokens,
             interval_s=interval_s,
             cors_origins=settings.cors_origins,
         )
@@ -121,10 +122,3 @@ class OrderBookServer:
         await self.door.close_all(timeout_s)
         self.feeds.stop()
         self.users.stop()
-
-    def _withdraw(self, user_id: str) -> bool:
-        try:
-            self._matcher.submit(user_id, Withdraw())
-        except Unavailable:
-            return False
-        return True

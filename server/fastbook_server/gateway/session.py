@@ -1,9 +1,8 @@
 """One connection: its frames in, its frames out, its limits, and no rule of trading.
 
-Reading: frames are handled as they arrive, ``FRAMES_PER_TURN`` at a time, and each command is
-matched before the next is decoded. Writing: frames are collected and written once per turn of the
-event loop; a reader that does not keep up loses states (books and the like) first, then the
-connection.
+Frames are handled as they arrive, ``FRAMES_PER_TURN`` at a time, and each command is matched before
+the next is decoded. A reader that does not keep up loses states (books and the like) first, then
+the connection.
 """
 
 from __future__ import annotations
@@ -13,21 +12,26 @@ import logging
 from typing import TYPE_CHECKING
 
 import msgspec
-from aiohttp import WSMsgType, web
+from aiohttp import WSMsgType
+from aiohttp.http_websocket import WebSocketError
 
 from fastbook_server import metrics
 from fastbook_server.channels.order_channel import OVERLOADED_RETRY_MS, Matcher, Unavailable
 from fastbook_server.gateway import decode, encode, websocket_frames
 from fastbook_server.gateway.decode import ProtocolError
-from fastbook_server.gateway.http.history_queue import HistoryOverloaded, HistoryQueue
+from fastbook_server.gateway.http.history_queue import ANSWER_S_MAX, HistoryOverloaded, HistoryQueue
+from fastbook_server.gateway.outbox import Outbox
 from fastbook_server.gateway.rate_limit import RateLimit
-from fastbook_server.store import StoreError
+from fastbook_server.gateway.websocket_frames import PROTOCOL_ERROR
+from fastbook_server.store import FillSpan, StoreError
 from fastbook_server.values.events import CommandRefused
 from fastbook_wire.commands import (
     Add,
     Command,
     Delete,
+    DeleteAll,
     ExchangeCommand,
+    GetFills,
     GetOrder,
     Orders,
     Ping,
@@ -37,9 +41,12 @@ from fastbook_wire.commands import (
 from fastbook_wire.words import Channel, Code
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from fastbook_server.gateway.feeds import Feeds
     from fastbook_server.gateway.snapshots import Opening
     from fastbook_server.gateway.users import Users
+    from fastbook_server.gateway.websocket import WebSocket
     from fastbook_server.values.clock import Cancellable, Clock
 
 log = logging.getLogger(__name__)
@@ -49,12 +56,16 @@ CLOSE_UNSUPPORTED_DATA = 1003
 CLOSE_INVALID_TEXT = 1007
 CLOSE_RESUMED_ELSEWHERE = 4001
 CLOSE_SLOW_READER = 4008
+CLOSE_TOO_MANY_REFUSALS = 4029
 
 FRAMES_PER_TURN = 128
 """Frames of any kind that one connection may have handled before the others get their turn."""
 
 CLOSE_TIMEOUT_S = 5.0
 """Time for the peer to answer a close, before the connection is cut."""
+
+SLOW_CLOSE_TIMEOUT_S = 30.0
+"""The same for a peer that was closed because it does not read: it may yet come back to it."""
 
 READ_CHECK_S = 0.005
 """Interval at which a connection is checked while it has yet to read what it asked for."""
@@ -64,6 +75,8 @@ class SessionLimits(msgspec.Struct, frozen=True, kw_only=True):
     """The bounds of one connection; the configuration describes each."""
 
     commands_per_second_max: int
+    cancels_per_second_reserve: int
+    refusals_per_second_max: int
     subscriptions_max: int
     outbox_bytes_soft: int
     outbox_bytes_max: int
@@ -74,7 +87,7 @@ class Session:
 
     def __init__(
         self,
-        ws: web.WebSocketResponse,
+        ws: WebSocket,
         transport: asyncio.Transport,
         *,
         security: str,
@@ -83,7 +96,6 @@ class Session:
         users: Users,
         history: HistoryQueue,
         limits: SessionLimits,
-        withdraw_on_close: bool,
         clock: Clock,
     ) -> None:
         self.user_id = ""
@@ -96,13 +108,18 @@ class Session:
         self._history = history
         self._lookups: set[asyncio.Task[None]] = set()
         self._limits = limits
-        self._withdraw_on_close = withdraw_on_close
         self._clock = clock
-        self._loop = asyncio.get_running_loop()
         self._rate = RateLimit(limits.commands_per_second_max, clock)
+        self._cancel_reserve = RateLimit(limits.cancels_per_second_reserve, clock)
+        self._refusals = RateLimit(limits.refusals_per_second_max, clock)
         self._subscriptions: set[tuple[str, Channel]] = set()
-        self._outbox: list[bytes] = []
-        self._flushing = False
+        self._outbox = Outbox(
+            transport,
+            ws.drained,
+            clock,
+            bytes_max=limits.outbox_bytes_max,
+            on_overflow=self._overflow,
+        )
         self._closing = False
         self._abort: Cancellable | None = None
 
@@ -110,50 +127,39 @@ class Session:
 
     def send(self, frame: bytes) -> None:
         """Queue a prebuilt frame; all frames of one turn of the loop leave in one write."""
-        if self._closing:
-            return
-        self._outbox.append(frame)
-        if not self._flushing:
-            self._flushing = True
-            self._loop.call_soon(self._flush)
+        if not self._closing:
+            self._outbox.put(frame)
+
+    def send_later(self, frames: Iterator[bytes], size: int) -> None:
+        """Queue frames that are built as they are read; `size` is about their bytes."""
+        if not self._closing:
+            self._outbox.put_later(frames, size)
 
     def send_state(self, frame: bytes) -> bool:
         """Queue a state unless the reader is behind; return False if it must be offered again."""
-        if self._transport.get_write_buffer_size() > self._limits.outbox_bytes_soft:
+        if self._outbox.backlog_bytes > self._limits.outbox_bytes_soft:
             return self._closing
         self.send(frame)
         return True
 
-    def _flush(self) -> None:
-        self._flushing = False
-        if self._closing:
-            return
-        # Only what earlier turns left unsent counts: one large opening does not make a reader slow.
-        if self._transport.get_write_buffer_size() > self._limits.outbox_bytes_max:
-            metrics.SLOW_READERS.inc()
-            log.info("%s reads too slowly: outbox_bytes_max reached", self.user_id)
-            self.close(CLOSE_SLOW_READER, "too slow: outbox_bytes_max reached")
-        else:
-            self._write_outbox()
-
-    def _write_outbox(self) -> None:
-        data = b"".join(self._outbox)
-        self._outbox.clear()
-        if self._transport.is_closing():
-            self._closing = True
-        elif data:
-            self._transport.write(data)
+    def _overflow(self) -> None:
+        metrics.SLOW_READERS.inc()
+        log.info("%s reads too slowly: outbox_bytes_max reached", self.user_id)
+        self._outbox.drop()
+        self._say_close(CLOSE_SLOW_READER, "too slow: outbox_bytes_max reached", at_once=True)
 
     def close(self, code: int, reason: str) -> None:
         """Send what is queued, then close; a peer that does not answer is cut off."""
+        self._say_close(code, reason)
+
+    def _say_close(self, code: int | None, reason: str = "", *, at_once: bool = False) -> None:
         if self._closing:
             return
-        self._write_outbox()
-        if self._closing:  # the peer has closed first
-            return
         self._closing = True
-        self._transport.write(websocket_frames.close(code, reason))
-        self._abort = self._clock.call_later(CLOSE_TIMEOUT_S, self._transport.abort)
+        if not self._transport.is_closing():  # else the peer has closed first
+            self._outbox.put_last(websocket_frames.close(code, reason), at_once=at_once)
+            timeout_s = SLOW_CLOSE_TIMEOUT_S if code == CLOSE_SLOW_READER else CLOSE_TIMEOUT_S
+            self._abort = self._clock.call_later(timeout_s, self._transport.abort)
 
     def cut_off(self) -> None:
         """Cut the connection: the peer has not answered a close in time."""
@@ -177,21 +183,40 @@ class Session:
                     await self._handle(message.data)
                 while self._matcher.congested and not self._closing:
                     await self._matcher.progress()
-            elif kind is WSMsgType.PING:
-                self.send(websocket_frames.pong(message.data))
+            elif kind is WSMsgType.PING or kind is WSMsgType.PONG:
+                self._handle_control(kind, message.data)
             elif kind is WSMsgType.BINARY:
                 self.close(CLOSE_UNSUPPORTED_DATA, "expected text frames, got a binary one")
-            elif kind is not WSMsgType.PONG:
-                if self._closing:  # the peer has answered our close: aiohttp must not send another
-                    self._transport.close()
+            else:
+                self._answer_end(message.data)
                 return
             handled += 1
             if handled % FRAMES_PER_TURN == 0:
                 await asyncio.sleep(0)
 
+    def _handle_control(self, kind: WSMsgType, payload: bytes) -> None:
+        """Answer a ping, also beyond the rate: the peer would take us for dead."""
+        if kind is WSMsgType.PING:
+            self.send(websocket_frames.pong(payload))
+        if self._rate.take():
+            self._count_refusal()
+
+    def _answer_end(self, end: object) -> None:
+        """Close for good: `end` is the code of the peer's close frame, or the peer's error."""
+        if isinstance(end, WebSocketError):
+            self._say_close(end.code, str(end), at_once=True)
+        elif isinstance(end, int):
+            code = end or None  # aiohttp's word for a close frame without a code is 0
+            reason = ""
+            if code is not None and not websocket_frames.may_close_with(code):
+                code, reason = PROTOCOL_ERROR, f"close code {code} is not allowed"
+            self._say_close(code, reason, at_once=True)
+        self._transport.close()
+
     def ended(self) -> None:
         """Release everything after the connection has ended."""
         self._closing = True
+        self._outbox.stop()
         if self._abort is not None:
             self._abort.cancel()
         for lookup in self._lookups:
@@ -222,30 +247,44 @@ class Session:
             except UnicodeDecodeError:
                 self.close(CLOSE_INVALID_TEXT, "expected UTF-8 text")
                 return
-        try:
-            command = decode.decode(data)
-        except ProtocolError as error:
-            self._refuse(error, error.code, error.message)
-            return
+        command = _decoded(data)
         wait_ms = self._rate.take()
+        if wait_ms and isinstance(command, Delete | DeleteAll):  # who is over it may still get out
+            wait_ms = min(wait_ms, self._cancel_reserve.take())
         if wait_ms:
             limit = self._limits.commands_per_second_max
             message = f"commands_per_second_max {limit} reached"
             self._refuse(command, Code.RATE_LIMITED, message, wait_ms)
+            self._count_refusal()
+        elif isinstance(command, ProtocolError):
+            self._refuse(command, command.code, command.message)
+            self._count_refusal()
         elif isinstance(command, Ping):
             self.send(websocket_frames.text(encode.pong(command.ref, self._clock.now_ms())))
+        elif isinstance(command, GetFills):
+            self._list_fills(command)
         elif isinstance(command, Subscribe):
             await self._subscribe(command)
         elif isinstance(command, Unsubscribe):
             self._unsubscribe(command)
+        elif isinstance(command, Orders):
+            await self._until_read()  # the list before: each may be large
+            self._submit(command)
         else:
             if isinstance(command, Add) and command.order.security is None:
                 command.order.security = self.security
             self._submit(command)
 
+    def _count_refusal(self) -> None:
+        """Close if the peer goes on sending what is no command, or more than its rate allows."""
+        if self._refusals.take():
+            limit = self._limits.refusals_per_second_max
+            self.close(CLOSE_TOO_MANY_REFUSALS, f"refusals_per_second_max {limit} reached")
+
     def _submit(self, command: ExchangeCommand) -> None:
         try:
-            self._matcher.submit(self.user_id, command, withdraw_on_close=self._withdraw_on_close)
+            self._users.announce(self.user_id)
+            self._matcher.submit(self.user_id, command)
         except Unavailable as error:
             self._refuse(command, error.code, error.message, error.retry_after_ms)
 
@@ -254,6 +293,29 @@ class Session:
         lookup = asyncio.create_task(self._look_up(refused))
         self._lookups.add(lookup)
         lookup.add_done_callback(self._lookups.discard)
+
+    def _list_fills(self, command: GetFills) -> None:
+        command.security = command.security or self.security
+        if self._known(command.security, command):
+            lookup = asyncio.create_task(self._read_fills(command, command.security))
+            self._lookups.add(lookup)
+            lookup.add_done_callback(self._lookups.discard)
+
+    async def _read_fills(self, command: GetFills, security: str) -> None:
+        span = FillSpan(since=command.since, before=command.before, limit=command.limit)
+        try:
+            async with asyncio.timeout(ANSWER_S_MAX):
+                await self._matcher.stored()  # so that fills that were told are in the answer
+            found, more = await self._history.own_fills(self.user_id, security, span)
+        except HistoryOverloaded as error:
+            self._refuse(command, Code.OVERLOADED, str(error), OVERLOADED_RETRY_MS)
+        except (StoreError, TimeoutError):
+            message = "the database is away or too slow"
+            self._refuse(command, Code.UNAVAILABLE, message, OVERLOADED_RETRY_MS)
+        else:
+            instrument = self._feeds.instrument(security)
+            reply = encode.own_fills(command.ref, instrument, found, more=more)
+            self.send(websocket_frames.text(reply))
 
     async def _look_up(self, refused: CommandRefused) -> None:
         assert refused.order_id is not None, "only such refusals are looked up"
@@ -272,7 +334,7 @@ class Session:
 
     async def _subscribe(self, command: Subscribe) -> None:
         security, channel = command.security, command.channel
-        if not self._known(command):
+        if not self._known(security, command):
             return
         limit, again = self._limits.subscriptions_max, (security, channel) in self._subscriptions
         if not again and len(self._subscriptions) >= limit:
@@ -294,25 +356,24 @@ class Session:
         bytes never exceed one opening by much.
         """
         while not (self._closing or self._transport.is_closing()):
-            unsent = self._transport.get_write_buffer_size() + sum(map(len, self._outbox))
-            if unsent <= self._limits.outbox_bytes_soft:
+            if self._outbox.unsent_bytes <= self._limits.outbox_bytes_soft:
                 return
             await asyncio.sleep(READ_CHECK_S)
 
     def _unsubscribe(self, command: Unsubscribe) -> None:
         security, channel = command.security, command.channel
-        if not self._known(command):
+        if not self._known(security, command):
             return
         if (security, channel) in self._subscriptions:
             self._subscriptions.discard((security, channel))
             self._feeds.leave(self, security, channel)
         self.send(websocket_frames.text(encode.unsubscribed(command.ref, channel, security)))
 
-    def _known(self, command: Subscribe | Unsubscribe) -> bool:
-        if command.security in self._feeds.securities:
+    def _known(self, security: str, command: Command) -> bool:
+        if security in self._feeds.securities:
             return True
         names = ", ".join(self._feeds.securities[:10])
-        message = f"security: expected one of {names}, got {command.security[:40]!r}"
+        message = f"security: expected one of {names}, got {security[:40]!r}"
         self._refuse(command, Code.UNKNOWN_SECURITY, message)
         return False
 
@@ -339,3 +400,10 @@ class Session:
         metrics.REFUSED.labels(code).inc()
         payload = encode.refusal(ref, code, message, of_order=of_order, retry_after_ms=retry_ms)
         self.send(websocket_frames.text(payload))
+
+
+def _decoded(data: bytes) -> Command | ProtocolError:
+    try:
+        return decode.decode(data)
+    except ProtocolError as error:
+        return error

@@ -5,21 +5,32 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import itertools
 import logging
 import secrets
-from collections.abc import Callable, Mapping
-from typing import Protocol
+from collections.abc import Callable, Iterator, Mapping
+from typing import NamedTuple, Protocol
 
+from fastbook_server import metrics
+from fastbook_server.channels.order_channel import (
+    Connected,
+    Forget,
+    GatewayCommand,
+    Unavailable,
+    Withdraw,
+)
 from fastbook_server.channels.trade_channel import CommittedBatch
 from fastbook_server.gateway import encode, websocket_frames
+from fastbook_server.gateway.dead_man_switches import DeadManSwitches
 from fastbook_server.gateway.open_order_counts import OpenOrderCounts
 from fastbook_server.values.clock import Cancellable, Timers
-from fastbook_server.values.events import CommandRefused
+from fastbook_server.values.events import AllDeleted, CommandRefused, OrderReport, OrdersListed
+from fastbook_server.values.persisted import CancelRule
 
 log = logging.getLogger(__name__)
 
 _ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  # 32 signs that cannot be mistaken for each other
-WITHDRAW_RETRY_S = 1.0
+SUBMIT_RETRY_S = 1.0
 
 
 class UserConnection(Protocol):
@@ -27,6 +38,9 @@ class UserConnection(Protocol):
 
     def send(self, frame: bytes) -> None:
         """Queue a frame."""
+
+    def send_later(self, frames: Iterator[bytes], size: int) -> None:
+        """Queue frames that are built as they are read; `size` is about their bytes."""
 
     def replaced(self) -> None:
         """Close: the user has resumed on another connection."""
@@ -57,21 +71,37 @@ class TokenMaker:
 
 
 class _User:
-    __slots__ = ("connection", "grace", "withdraw_on_close")
+    __slots__ = ("connection", "grace", "withdraw_after_s", "withdrawal")
 
     def __init__(self) -> None:
         self.connection: UserConnection | None = None
+        self.withdraw_after_s: float | None = None  # from the end of the connection
+        self.withdrawal: Cancellable | None = None
         self.grace: Cancellable | None = None
-        self.withdraw_on_close = False
+
+    def stop_timers(self) -> None:
+        """Let neither the grace time nor the time until the withdrawal end."""
+        for timer in (self.withdrawal, self.grace):
+            if timer is not None:
+                timer.cancel()
+        self.withdrawal = self.grace = None
+
+
+class _Untold(NamedTuple):
+    """A command that the matcher could not take yet, and the timer of the next attempt."""
+
+    command: GatewayCommand
+    retry: Cancellable
 
 
 class Users:
     """Which users are connected, which may resume, and whose orders are cancelled when they do not.
 
-    `withdraw` is called with the id of a user who did not resume within `grace_s` seconds and whose
-    orders must not outlive the connection; it returns False to be called again later. A user with
-    `open_orders` may resume at any time. `recovered` holds the users of the orders that were open
-    at the start: True if those orders go with the user.
+    A user may resume for `grace_s` seconds after the end of the connection, until the orders are
+    cancelled, and as long as there are any in `open_orders`. The orders are cancelled as many
+    seconds after the end of the connection as it has asked for; with `withdraw_all`, those of all
+    others after `grace_s`. `submit` gives the matcher a command; what raises Unavailable is
+    submitted again later. `recovered` are the users' rules at the start.
     """
 
     def __init__(
@@ -80,43 +110,51 @@ class Users:
         timers: Timers,
         *,
         grace_s: float,
-        withdraw: Callable[[str], bool],
+        submit: Callable[[str, GatewayCommand], None],
         open_orders: OpenOrderCounts,
-        recovered: Mapping[str, bool],
+        switches: DeadManSwitches,
+        recovered: Mapping[str, CancelRule],
         withdraw_all: bool,
         new_suffix: Callable[[], str] | None = None,
     ) -> None:
         self._tokens = tokens
         self._timers = timers
         self._grace_s = grace_s
-        self._withdraw = withdraw
+        self._withdraw_all = withdraw_all
+        self._submit = submit
         self._open_orders = open_orders
+        self._switches = switches
         self._new_suffix = new_suffix or _random_suffix
         self._users: dict[str, _User] = {}
+        self._untold: dict[str, _Untold] = {}
         # To a client, a restart is one more lost connection: the grace time starts over.
         self._all_in_grace_until = timers.time() + grace_s
-        for user_id, withdraw_on_close in recovered.items():
+        for user_id in dict.fromkeys((*recovered, *(open_orders if withdraw_all else ()))):
             user = self._users[user_id] = _User()
-            user.withdraw_on_close = withdraw_on_close or withdraw_all
-            user.grace = timers.call_later(grace_s, self._expire, user_id)
+            after_s = recovered[user_id].after_disconnect_s if user_id in recovered else None
+            user.withdraw_after_s = self._withdraw_after_s(after_s)
+            self._left(user_id, user)
 
     def connect(
-        self, connection: UserConnection, resume: str | None, *, withdraw_on_close: bool
+        self, connection: UserConnection, resume: str | None, *, cancel_on_disconnect_s: int | None
     ) -> tuple[str, bool]:
         """Assign a user id to a new connection; return it and whether it was resumed.
 
-        A token that is not, or no longer, valid yields a new id: the client sees that it differs.
+        The orders are cancelled `cancel_on_disconnect_s` seconds after the end of this connection,
+        if it is not None. The matcher is told so that it holds after a crash, too; of a new user
+        without such a wish there is nothing to tell. A token that is not, or no longer, valid
+        yields a new id: the client sees that it differs.
         """
         user_id = self._tokens.user_id(resume) if resume is not None else None
         resumed = user_id is not None and self._may_resume(user_id)
         if user_id is None or not resumed:
             user_id = self._new_id()
         user = self._users.setdefault(user_id, _User())
-        if user.grace is not None:
-            user.grace.cancel()
-            user.grace = None
+        user.stop_timers()
         old, user.connection = user.connection, connection
-        user.withdraw_on_close = withdraw_on_close
+        user.withdraw_after_s = self._withdraw_after_s(cancel_on_disconnect_s)
+        if resumed or cancel_on_disconnect_s is not None:
+            self._tell(user_id, Connected(cancel_on_disconnect_s))
         if old is not None:
             old.replaced()
         return user_id, resumed
@@ -125,31 +163,53 @@ class Users:
         """Return the user's resume token."""
         return self._tokens.token(user_id)
 
+    def announce(self, user_id: str) -> None:
+        """Tell the matcher what it must know of a connected user before it takes a command.
+
+        Raises:
+            Unavailable: it cannot be told now.
+        """
+        untold = self._untold.get(user_id)
+        if untold is not None:
+            self._submit(user_id, untold.command)
+            self._untold.pop(user_id).retry.cancel()
+
     def disconnect(self, user_id: str, connection: UserConnection) -> None:
-        """Start the grace time of the user whose connection is gone."""
+        """Start the times that the user whose connection is gone has to come back."""
         user = self._users.get(user_id)
         if user is None or user.connection is not connection:
             return  # resumed elsewhere meanwhile
         user.connection = None
-        user.grace = self._timers.call_later(self._grace_s, self._expire, user_id)
+        self._left(user_id, user)
 
     def on_batch(self, batch: CommittedBatch) -> None:
         """Send each report to its user's connection, if there is one."""
         self._open_orders.follow(batch.orders)
-        for report in batch.reports:
+        self._switches.follow(batch.cancel_rules)
+        reports = iter(batch.reports)
+        for report in reports:
             user = self._users.get(report.user_id)
             if user is None or user.connection is None:
                 continue
-            if type(report) is CommandRefused and report.order_id is not None:
+            if isinstance(report, OrdersListed):
+                _send_each(user.connection, encode.orders(report), len(report.reports))
+                continue
+            if isinstance(report, CommandRefused) and report.order_id is not None:
                 user.connection.look_up(report)
-            else:
-                user.connection.send(websocket_frames.text(encode.private(report)))
+                continue
+            user.connection.send(websocket_frames.text(encode.private(report)))
+            if isinstance(report, AllDeleted):
+                following = itertools.islice(reports, report.count)
+                cancelled = [r for r in following if isinstance(r, OrderReport)]
+                _send_each(user.connection, map(encode.private, cancelled), len(cancelled))
 
     def stop(self) -> None:
-        """Cancel all grace timers."""
+        """Cancel all timers."""
+        self._switches.stop()
         for user in self._users.values():
-            if user.grace is not None:
-                user.grace.cancel()
+            user.stop_timers()
+        for untold in self._untold.values():
+            untold.retry.cancel()
 
     def _may_resume(self, user_id: str) -> bool:
         return (
@@ -164,13 +224,56 @@ class Users:
             if user_id not in self._users and user_id not in self._open_orders:
                 return user_id
 
-    def _expire(self, user_id: str) -> None:
-        user = self._users[user_id]
-        user.grace = None
-        if user.withdraw_on_close and not self._withdraw(user_id):
-            user.grace = self._timers.call_later(WITHDRAW_RETRY_S, self._expire, user_id)
+    def _withdraw_after_s(self, asked_for_s: int | None) -> float | None:
+        return self._grace_s if asked_for_s is None and self._withdraw_all else asked_for_s
+
+    def _left(self, user_id: str, user: _User) -> None:
+        call_later = self._timers.call_later
+        user.grace = call_later(self._grace_s, self._grace_over, user_id)
+        if user.withdraw_after_s is not None:
+            user.withdrawal = call_later(user.withdraw_after_s, self._withdraw, user_id)
+
+    def _withdraw(self, user_id: str) -> None:
+        self._users[user_id].withdrawal = None
+        metrics.WITHDRAWALS.inc()
+        self._tell(user_id, Withdraw())
+
+    def _grace_over(self, user_id: str) -> None:
+        self._users[user_id].grace = None
+        self._release(user_id)
+
+    def _tell(self, user_id: str, command: GatewayCommand) -> None:
+        """Submit a command now, or as soon as the matcher takes it; a newer one replaces it."""
+        untold = self._untold.pop(user_id, None)
+        if untold is not None:
+            untold.retry.cancel()
+        try:
+            self._submit(user_id, command)
+        except Unavailable:
+            retry = self._timers.call_later(SUBMIT_RETRY_S, self._tell, user_id, command)
+            self._untold[user_id] = _Untold(command, retry)
+        else:
+            self._release(user_id)
+
+    def _release(self, user_id: str) -> None:
+        """Forget a user of whom there is nothing left to wait for."""
+        user = self._users.get(user_id)
+        if user is None or user_id in self._untold:
             return
-        del self._users[user_id]
+        if user.connection is None and user.withdrawal is None and user.grace is None:
+            del self._users[user_id]
+            if user_id in self._switches:
+                self._tell(user_id, Forget())
+
+
+def _send_each(connection: UserConnection, payloads: Iterator[bytes], orders: int) -> None:
+    """Send frames about so many orders: at once, or as they are read if they are many."""
+    frames = map(websocket_frames.text, payloads)
+    if orders > encode.ORDERS_PER_FRAME:
+        connection.send_later(frames, orders * encode.ORDER_BYTES)
+    else:
+        for frame in frames:
+            connection.send(frame)
 
 
 def _random_suffix() -> str:

@@ -10,14 +10,23 @@ from __future__ import annotations
 import msgspec
 
 import fastbook
-from fastbook_server.channels.order_channel import OVERLOADED_RETRY_MS, Withdraw
+from fastbook_server.channels.order_channel import (
+    CancelDue,
+    Connected,
+    Forget,
+    GatewayCommand,
+    Withdraw,
+)
+from fastbook_server.matching.cancel_rules import CancelRules
 from fastbook_server.matching.order_progress import OrderProgress
 from fastbook_server.matching.owners import Owners
+from fastbook_server.matching.refusals import overloaded, retried, unknown_order
 from fastbook_server.matching.security_book import SecurityBook
 from fastbook_server.matching.terms import RuleBroken, Terms
 from fastbook_server.values import ids
 from fastbook_server.values.events import (
     AllDeleted,
+    CancelScheduled,
     CommandRefused,
     ExchangeEvent,
     Order,
@@ -28,10 +37,18 @@ from fastbook_server.values.events import (
     OrdersListed,
     Traded,
 )
-from fastbook_server.values.instruments import Instrument, default_security
+from fastbook_server.values.instruments import default_security
 from fastbook_server.values.persisted import Recovered
-from fastbook_wire.commands import Add, Delete, DeleteAll, ExchangeCommand, GetOrder, Orders
-from fastbook_wire.words import Code, Reason
+from fastbook_wire.commands import (
+    Add,
+    CancelAfter,
+    Delete,
+    DeleteAll,
+    ExchangeCommand,
+    GetOrder,
+    Orders,
+)
+from fastbook_wire.words import Code, Reason, SideName
 
 _REASONS: dict[int, Reason] = {
     fastbook.REASON_NO_LIQUIDITY: "no_liquidity",
@@ -66,12 +83,18 @@ class Exchange:
         self._epoch = recovered.epoch
         self._limits = limits
         self.markets = {
-            i.security: SecurityBook(i, recovered.seqs.get(i.security, 0), book_type())
+            i.security: SecurityBook(
+                i,
+                recovered.seqs.get(i.security, 0),
+                recovered.fill_ids.get(i.security, 0),
+                book_type(),
+            )
             for i in recovered.instruments
         }
         self._default = default_security(recovered.instruments)
         self._by_number = {m.instrument.number: m for m in self.markets.values()}
         self._owners = Owners()
+        self._cancel_rules = CancelRules(recovered.cancel_rules)
         self._restore(recovered)
 
     def _restore(self, recovered: Recovered) -> None:
@@ -100,23 +123,17 @@ class Exchange:
                 self._owners.remember(state)
 
     def apply(
-        self,
-        user_id: str,
-        command: ExchangeCommand | Withdraw,
-        time_ms: int,
-        *,
-        withdraw_on_close: bool = False,
+        self, user_id: str, command: ExchangeCommand | GatewayCommand, time_ms: int
     ) -> list[ExchangeEvent]:
         """Return all events that the command causes, in order, the reply among them.
 
         `time_ms` must not go back from call to call. A refused command changes nothing and takes
-        no ``seq``. With `withdraw_on_close`, a new order must not outlive its user's
-        connection.
+        no ``seq``.
         """
         try:
             match command:
                 case Add():
-                    return self._add(user_id, command, time_ms, withdraw_on_close)
+                    return self._add(user_id, command, time_ms)
                 case Delete():
                     return self._delete(user_id, command, time_ms)
                 case DeleteAll():
@@ -128,15 +145,17 @@ class Exchange:
                     states = sorted(self._owners.open_orders(user_id), key=lambda s: s.order.id)
                     reports = tuple(s.report() for s in states)
                     return [OrdersListed(user_id, command.ref, reports)]
-                case Withdraw():
-                    return self._withdraw(user_id, list(self.markets.values()), time_ms)
+                case CancelAfter():
+                    return self._cancel_after(user_id, command, time_ms)
+                case _:
+                    return self._of_gateway(user_id, command, time_ms)
         except RuleBroken as refused:
+            assert not isinstance(command, GatewayCommand), "no rule forbids those"
             of_order = isinstance(command, Add | Delete | GetOrder)
-            ref = None if isinstance(command, Withdraw) else command.ref
             return [
                 CommandRefused(
                     user_id,
-                    ref,
+                    command.ref,
                     refused.code,
                     refused.message,
                     of_order,
@@ -158,9 +177,7 @@ class Exchange:
 
     # ---- add ----------------------------------------------------------------------------------
 
-    def _add(
-        self, user_id: str, command: Add, time_ms: int, withdraw_on_close: bool
-    ) -> list[ExchangeEvent]:
+    def _add(self, user_id: str, command: Add, time_ms: int) -> list[ExchangeEvent]:
         new = command.order
         market = self._market(new.security)
         terms = Terms.check(new, market.instrument)
@@ -168,7 +185,7 @@ class Exchange:
             self._owners.expire(time_ms)
             known = self._owners.client_order(user_id, new.client_order_id, time_ms)
             if known is not None:
-                return [_retried(known, market.instrument, terms).report(command.ref)]
+                return [retried(known, market.instrument, terms).report(command.ref)]
         self._check_limits(user_id, terms, market)
         owner = self._owners.owner(user_id)
         try:
@@ -176,12 +193,10 @@ class Exchange:
         except RuleBroken:
             self._owners.release_if_idle(owner)
             raise
-        order = self._accept(
-            user_id, terms, new.client_order_id, market, time_ms, withdraw_on_close
-        )
+        order = self._accept(user_id, terms, new.client_order_id, market, time_ms)
         state = OrderProgress(order, order.quantity)
         events: list[ExchangeEvent] = [OrderAccepted(order)]
-        maker_events = self._fold(market, state, happened, events, time_ms)
+        own_fills, maker_reports = self._fold(market, state, happened, events, time_ms)
         if state.status == "open" or state.status == "partiallyFilled":
             market.open[order.seq] = state
             self._owners.opened(owner, state)
@@ -193,8 +208,9 @@ class Exchange:
                 time_ms, self._epoch, order.seq, market.instrument.number, ids.Kind.TRADE
             )
             events.append(Traded(trade_id, order.seq, time_ms, order, filled, state.notional))
+        events += own_fills
         events.append(state.report(command.ref))
-        events += maker_events
+        events += maker_reports
         self._owners.release_if_idle(owner)
         return events
 
@@ -218,7 +234,7 @@ class Exchange:
                 message = f"open_orders_max: {limits.open_orders_max} orders are open"
                 raise RuleBroken(Code.TOO_MANY_ORDERS, message)
             if owners.open_total() >= limits.open_orders_total_max:
-                raise _overloaded("open_orders_total_max", limits.open_orders_total_max)
+                raise overloaded("open_orders_total_max", limits.open_orders_total_max)
 
     def _accept(
         self,
@@ -227,7 +243,6 @@ class Exchange:
         client_order_id: str | None,
         market: SecurityBook,
         time_ms: int,
-        withdraw_on_close: bool,
     ) -> Order:
         number = market.instrument.number
         return Order(
@@ -244,7 +259,7 @@ class Exchange:
             post_only=terms.post_only,
             self_trade=terms.self_trade,
             client_order_id=client_order_id,
-            withdraw_on_close=withdraw_on_close,
+            withdraw_on_close=self._cancel_rules.cancels_on_disconnect(user_id),
         )
 
     def _fold(
@@ -254,20 +269,29 @@ class Exchange:
         happened: list[fastbook.Event],
         events: list[ExchangeEvent],
         time_ms: int,
-    ) -> list[ExchangeEvent]:
-        """Append the public events of what the book did; return the reports to the makers."""
+    ) -> tuple[list[ExchangeEvent], list[ExchangeEvent]]:
+        """Append the public events of what the book did.
+
+        Returns the reports to the taker, which are its fills, and those to the makers.
+        """
         order, seq = taker.order, taker.order.seq
         fills = cancellations = 0
+        own_fills: list[ExchangeEvent] = []
         reports: list[ExchangeEvent] = []
         for e in happened:
             kind = e.kind
             if kind == fastbook.EVENT_FILL:
                 maker = market.open[e.maker_order_id]
                 price, quantity = e.price, e.quantity
+                market.fill_id = fill_id = market.fill_id + 1
                 taker.fill(price, quantity)
                 maker.fill(price, quantity)
+                fill = (fill_id, seq, time_ms, price, quantity)
+                own_fills.append(taker.fill_report("taker", *fill))
+                reports.append(maker.fill_report("maker", *fill))
                 events.append(
                     OrderFilled(
+                        fill_id,
                         seq,
                         fills,
                         time_ms,
@@ -297,7 +321,7 @@ class Exchange:
                 if rested:
                     self._leave(market, gone, time_ms, taker)
                     reports.append(gone.report())
-        return reports
+        return own_fills, reports
 
     def _leave(
         self,
@@ -326,14 +350,14 @@ class Exchange:
         """Return the user's open order. Whether an id exists is not revealed to other users."""
         found = self._known(user_id, command, time_ms)
         if found is None or not found.is_open:
-            raise _unknown_order("open order", command)
+            raise unknown_order("open order", command)
         return found
 
     def _lookup(self, user_id: str, command: GetOrder, time_ms: int) -> OrderProgress:
         """Return the user's order, open or ended, as far as it is remembered here."""
         found = self._known(user_id, command, time_ms)
         if found is None:
-            raise _unknown_order("order", command)
+            raise unknown_order("order", command)
         return found
 
     def _known(
@@ -353,18 +377,55 @@ class Exchange:
         markets = list(self.markets.values())
         if command.security is not None:
             markets = [self._market(command.security)]
-        events = self._withdraw(user_id, markets, time_ms, "user")
+        events = self._cancel_all(user_id, markets, time_ms, "user", command.type)
         count = sum(isinstance(e, OrderCancelled) for e in events)
         return [AllDeleted(user_id, command.ref, count), *events]
 
-    def _withdraw(
-        self, user_id: str, markets: list[SecurityBook], time_ms: int, reason: Reason = "disconnect"
+    # ---- cancelled unasked --------------------------------------------------------------------
+
+    def _cancel_after(
+        self, user_id: str, command: CancelAfter, time_ms: int
     ) -> list[ExchangeEvent]:
-        """Cancel the user's orders in these books, under one ``seq`` per security that changes."""
+        deadline_ms = time_ms + command.ms if command.ms else None
+        changed = self._cancel_rules.set_deadline(user_id, deadline_ms)
+        return [*changed, CancelScheduled(user_id, command.ref, time_ms, deadline_ms)]
+
+    def _of_gateway(
+        self, user_id: str, command: GatewayCommand, time_ms: int
+    ) -> list[ExchangeEvent]:
+        rules, markets = self._cancel_rules, list(self.markets.values())
+        match command:
+            case Connected():
+                return [*rules.choose(user_id, command.cancel_on_disconnect_s)]
+            case Withdraw():
+                gone = self._cancel_all(user_id, markets, time_ms, "disconnect")
+                return [*rules.choose(user_id, None), *gone]
+            case CancelDue():
+                if not rules.is_due(user_id, time_ms):
+                    return []
+                gone = self._cancel_all(user_id, markets, time_ms, "cancel_after")
+                return [*rules.set_deadline(user_id, None), *gone]
+            case Forget():
+                return [] if self._owners.open_count(user_id) else [*rules.drop(user_id)]
+
+    def _cancel_all(
+        self,
+        user_id: str,
+        markets: list[SecurityBook],
+        time_ms: int,
+        reason: Reason,
+        side: SideName | None = None,
+    ) -> list[ExchangeEvent]:
+        """Cancel the user's orders in these books, under one ``seq`` per security that changes.
+
+        With `side`, only the orders of this side are cancelled.
+        """
         events: list[ExchangeEvent] = []
         reports: list[ExchangeEvent] = []
         by_security: dict[str, list[OrderProgress]] = {m.instrument.security: [] for m in markets}
         for state in self._owners.open_orders(user_id):
+            if side is not None and state.order.side != side:
+                continue
             if state.order.instrument.security in by_security:
                 by_security[state.order.instrument.security].append(state)
         for security, states in by_security.items():
@@ -386,17 +447,6 @@ class Exchange:
         return event
 
 
-def _unknown_order(what: str, command: Delete | GetOrder) -> RuleBroken:
-    name, given = "clientOrderId", command.client_order_id
-    if given is None:
-        name, given = "id", (command.id or "")[:40]
-    return RuleBroken(Code.UNKNOWN_ORDER, f"{name}: you have no {what} with {given!r}")
-
-
-def _overloaded(name: str, bound: int) -> RuleBroken:
-    return RuleBroken(Code.OVERLOADED, f"{name} {bound} reached", OVERLOADED_RETRY_MS)
-
-
 def _cancelled(
     state: OrderProgress,
     seq: int,
@@ -409,18 +459,3 @@ def _cancelled(
     return OrderCancelled(
         seq, n, time_ms, state.order, gone.quantity, reason, rested, gone.level_quantity
     )
-
-
-def _retried(known: OrderProgress, instrument: Instrument, terms: Terms) -> OrderProgress:
-    """Return the order that a retry repeats.
-
-    Raises:
-        RuleBroken: the client order id was used for an order with other terms.
-    """
-    order = known.order
-    if order.instrument.security != instrument.security or Terms.of(order) != terms:
-        raise RuleBroken(
-            Code.DUPLICATE_CLIENT_ORDER_ID,
-            f"clientOrderId: {order.client_order_id!r} names another order, {order.id}",
-        )
-    return known

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from fastbook_server.values.events import Order, OrderReport
-from fastbook_wire.words import Reason, Status
+from fastbook_server.values.events import FillReport, Order, OrderReport
+from fastbook_wire.words import Reason, Role, Status
 
 
 class OrderProgress(msgspec.Struct, eq=False, gc=False):
@@ -40,6 +40,22 @@ class OrderProgress(msgspec.Struct, eq=False, gc=False):
         """Mark the order cancelled; ``remaining`` stays the quantity that was not filled."""
         self.status = "cancelled"
         self.reason = reason
+
+    def fill_report(
+        self, role: Role, fill_id: int, seq: int, time_ms: int, price: int, quantity: int
+    ) -> FillReport:
+        """Return the report to the owner of a fill that `fill` has just added."""
+        return FillReport(
+            self.order.user_id,
+            self.order,
+            role,
+            fill_id,
+            seq,
+            time_ms,
+            price,
+            quantity,
+            self.order.quantity - self.remaining,
+        )
 
     def report(
         self,

@@ -16,18 +16,19 @@ from collections import deque
 
 from fastbook_server import metrics
 from fastbook_server.channels.channel import Channel
-from fastbook_server.channels.order_channel import Unavailable, Withdraw
+from fastbook_server.channels.order_channel import GatewayCommand, Unavailable
 from fastbook_server.channels.trade_channel import CommittedBatch
 from fastbook_server.matching.exchange import Exchange
 from fastbook_server.store import Store, StoreUnavailable
 from fastbook_server.values.clock import Cancellable, Clock
 from fastbook_server.values.events import (
     PRIVATE,
+    CancelRuleChanged,
     CommandRefused,
     ExchangeEvent,
     OrdersListed,
     PrivateEvent,
-    PublicEvent,
+    StoredEvent,
     Traded,
 )
 from fastbook_server.values.persisted import Batch, Durability
@@ -53,12 +54,13 @@ when candles end and when a minute leaves the ticker's last 24 hours."""
 class _Pending:
     """A batch that is being collected."""
 
-    __slots__ = ("commands", "public", "reports", "since_ms", "weight")
+    __slots__ = ("cancel_rules", "commands", "reports", "since_ms", "stored", "weight")
 
     def __init__(self) -> None:
         self.commands = 0
         self.since_ms = 0  # the stamp of the first command
-        self.public: list[PublicEvent] = []
+        self.stored: list[StoredEvent] = []
+        self.cancel_rules: list[CancelRuleChanged] = []
         self.reports: list[PrivateEvent] = []
         self.weight = 0
 
@@ -71,7 +73,9 @@ class _Pending:
             if type(event) in PRIVATE:
                 self.reports.append(event)  # type: ignore[arg-type]
             else:
-                self.public.append(event)  # type: ignore[arg-type]
+                self.stored.append(event)  # type: ignore[arg-type]
+                if type(event) is CancelRuleChanged:
+                    self.cancel_rules.append(event)
 
 
 class Pipeline:
@@ -112,6 +116,7 @@ class Pipeline:
         self._closed: deque[_Pending] = deque()
         self._in_flight: _Pending | None = None
         self._commands = 0  # matched, not yet committed
+        self._submitted = 0  # matched since the start
         self._events = 0
         self._commit_since: float | None = None
         self._failing = False
@@ -146,13 +151,13 @@ class Pipeline:
         await asyncio.wait((waiter,), timeout=STALL_S)
         waiter.cancel()
 
-    def submit(
-        self,
-        user_id: str,
-        command: ExchangeCommand | Withdraw,
-        *,
-        withdraw_on_close: bool = False,
-    ) -> None:
+    async def stored(self) -> None:
+        """Wait until all that has been submitted is durable."""
+        wanted = self._submitted
+        while self._submitted - self._commands < wanted:
+            await self.progress()
+
+    def submit(self, user_id: str, command: ExchangeCommand | GatewayCommand) -> None:
         """Match a command now; its events are published once they are durable.
 
         Raises:
@@ -168,10 +173,11 @@ class Pipeline:
                 1_000,
             )
         self._tick()
-        events = self._apply(user_id, command, withdraw_on_close)
+        events = self._apply(user_id, command)
         batch = self._collecting
         batch.add(events, self._time_ms)
         self._commands += 1
+        self._submitted += 1
         weight = len(events)
         if type(command) is Orders:  # one event, as heavy as the list that it carries
             weight += sum(len(e.reports) for e in events if type(e) is OrdersListed)
@@ -207,12 +213,10 @@ class Pipeline:
         return self._unpublished.since_ms if self._unpublished.commands else self._tick()
 
     def _apply(
-        self, user_id: str, command: ExchangeCommand | Withdraw, withdraw_on_close: bool
+        self, user_id: str, command: ExchangeCommand | GatewayCommand
     ) -> list[ExchangeEvent]:
         try:
-            return self.exchange.apply(
-                user_id, command, self._time_ms, withdraw_on_close=withdraw_on_close
-            )
+            return self.exchange.apply(user_id, command, self._time_ms)
         except Exception as error:
             # A bug of ours, and the books may be half changed: only a rebuild from SQL is right.
             log.critical("stopping: %r failed", command, exc_info=True)
@@ -286,12 +290,12 @@ class Pipeline:
         return batch
 
     async def _commit(self, pending: _Pending) -> None:
-        if pending.public:  # else refusals and lists only: all before them is durable
-            await self._write(tuple(pending.public))
+        if pending.stored:  # else refusals and lists only: all before them is durable
+            await self._write(tuple(pending.stored))
             metrics.BATCH_COMMANDS.observe(pending.commands)
         metrics.COMMANDS.inc(pending.commands)
 
-    async def _write(self, events: tuple[PublicEvent, ...]) -> None:
+    async def _write(self, events: tuple[StoredEvent, ...]) -> None:
         """Make the next batch durable, however long it takes."""
         batch = Batch(self._batch_no + 1, self._time_ms, events)
         prepared = self._store.prepare(batch)
@@ -328,8 +332,10 @@ class Pipeline:
         for report in pending.reports:
             if type(report) is CommandRefused:
                 metrics.REFUSED.labels(report.code).inc()
-        trades = tuple(e for e in pending.public if type(e) is Traded)
-        orders = (e for e in pending.public if type(e) is not Traded)
+        trades = tuple(e for e in pending.stored if type(e) is Traded)
+        orders = tuple(pending.stored)
+        if trades or pending.cancel_rules:
+            orders = tuple(e for e in orders if type(e) not in (Traded, CancelRuleChanged))
         self._told_at_s = self._clock.time()
         if self._mark_every_ms != MARK_MS:
             self._mark_every_ms = MARK_MS
@@ -339,9 +345,10 @@ class Pipeline:
                 number=self._batch_no,
                 settled_ms=self._settled_ms(),
                 stored_ms=self._stored_ms(),
-                orders=tuple(orders) if trades else tuple(pending.public),  # type: ignore[arg-type]
+                orders=orders,  # type: ignore[arg-type]
                 trades=trades,
                 reports=tuple(pending.reports),
+                cancel_rules=tuple(pending.cancel_rules),
             )
         )
 

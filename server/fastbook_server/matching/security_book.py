@@ -23,14 +23,17 @@ _SELF_TRADE = {
 
 
 class SecurityBook:
-    """The book of one instrument, its last ``seq``, and its open orders by their ``seq``.
+    """The book of one instrument, its last ``seq`` and fill, and its open orders by their ``seq``.
 
     An order's ``seq`` is its number in the book.
     """
 
-    def __init__(self, instrument: Instrument, seq: int, book: fastbook.OrderBook) -> None:
+    def __init__(
+        self, instrument: Instrument, seq: int, fill_id: int, book: fastbook.OrderBook
+    ) -> None:
         self.instrument = instrument
         self.seq = seq
+        self.fill_id = fill_id
         self.book = book
         self.open: dict[int, OrderProgress] = {}
 

@@ -6,7 +6,7 @@ Implementations: ``store.postgres`` for production, ``store.memory`` for tests a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from fastbook_server.values.candles import Candle
@@ -15,18 +15,25 @@ from fastbook_server.values.instruments import Instrument, InstrumentSpec
 from fastbook_server.values.persisted import (
     CLIENT_ORDERS_KEPT_MS,
     Batch,
+    CancelRule,
     ClientOrder,
+    FillSpan,
     OpenOrder,
+    OwnFill,
     Recovered,
+    StoredFill,
 )
 from fastbook_wire.words import Interval
 
 __all__ = [
     "CLIENT_ORDERS_KEPT_MS",
     "Batch",
+    "CancelRule",
     "ClientOrder",
+    "FillSpan",
     "History",
     "OpenOrder",
+    "OwnFill",
     "Recovered",
     "Store",
     "StoreBroken",
@@ -34,6 +41,7 @@ __all__ = [
     "StoreFenced",
     "StoreRefused",
     "StoreUnavailable",
+    "StoredFill",
 ]
 
 
@@ -66,15 +74,25 @@ class Store(Protocol):
     Call `open` first, then `prepare` and `commit` per batch. Only one commit may run at a time.
     """
 
-    async def open(self, specs: Sequence[InstrumentSpec], last_trades: int) -> Recovered:
+    async def open(
+        self,
+        specs: Sequence[InstrumentSpec],
+        last_trades: int,
+        *,
+        delist: Collection[str] = (),
+        now_ms: int = 0,
+    ) -> Recovered:
         """Migrate the schema, claim the database for a new epoch and return its recovered state.
 
-        Recovers the instruments of `specs` only, with the newest `last_trades` trades of each
-        (0: all). May be called again, which starts another epoch.
+        Recovers the books of the instruments of `specs` only, with the newest `last_trades` trades
+        of each (0: all). Open orders in the securities of `delist` are cancelled in a batch of
+        their own, stamped `now_ms` or, if that is later, like the batch before. May be called
+        again, which starts another epoch.
 
         Raises:
             StoreUnavailable: the database cannot be reached at the moment.
-            StoreRefused: the database contradicts `specs`, or this program cannot use it.
+            StoreRefused: the database contradicts `specs`, has open orders in a security that is
+                neither among them nor in `delist`, or this program cannot use it.
         """
 
     def prepare(self, batch: Batch) -> object:
@@ -97,7 +115,7 @@ class Store(Protocol):
 
 
 class History(Protocol):
-    """Committed trades and candles, read without delaying commits.
+    """Committed trades, fills, orders and candles, read without delaying commits.
 
     Raises:
         StoreUnavailable: by every query, while the database is away or too busy.
@@ -126,8 +144,21 @@ class History(Protocol):
         prices are in ticks, volumes in lots. Buckets without a trade have no candle.
         """
 
+    async def fills(self, security: str, span: FillSpan) -> Sequence[StoredFill]:
+        """Return the fills of a security in a span, oldest first. An unknown one has none."""
+
+    async def own_fills(self, user_id: str, security: str, span: FillSpan) -> Sequence[OwnFill]:
+        """Return the fills of a user's orders in a span, oldest first.
+
+        ``limit`` counts fills: one whose two orders are the user's is returned as taker, then as
+        maker.
+        """
+
     async def order(self, order_id: str) -> ClientOrder | None:
-        """Return the state of an ended order, or None if no order has this id."""
+        """Return the state of an ended order, or None if no order has this id.
+
+        The order's security need not be listed any more.
+        """
 
     async def close(self) -> None:
         """Release the connections. Does not raise if the database is away."""

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
-from fastbook_server.store import ClientOrder, StoreBroken
+from fastbook_server.store import ClientOrder, FillSpan, OwnFill, StoreBroken, StoredFill
 from fastbook_server.store.connection import SESSION_SETTINGS, store_error
 from fastbook_server.store.recovery import READ_TRADES, SEQ_MAX, read_order, trade_of
 from fastbook_server.values import ids
 from fastbook_server.values.candles import Candle
 from fastbook_server.values.events import Traded
 from fastbook_server.values.instruments import Instrument
-from fastbook_wire.words import INTERVALS, Interval
+from fastbook_wire.words import INTERVALS, Interval, Role
 
 if TYPE_CHECKING:
     Pool = asyncpg.Pool[asyncpg.Record]
@@ -53,6 +53,28 @@ CANDLES = """
 SELECT time, open_ticks, high_ticks, low_ticks, close_ticks, volume_lots, trades FROM {relation}
 WHERE security = $1 AND time >= $2 AND time < $3 ORDER BY time {direction} LIMIT $4
 """
+
+
+FILL_ID_AT = "SELECT fill_id_at($1, $2)"
+FILLS = """
+SELECT fill_id, seq, time, type, price_ticks, quantity_lots FROM fills
+WHERE security = $1 AND fill_id > $2 AND fill_id < $3 ORDER BY fill_id {direction} LIMIT $4
+"""
+# $5: the user. A fill between two orders of one user is found on both sides, and counts once.
+OWN_FILLS = """
+SELECT fill_id, seq, time, type, price_ticks, quantity_lots,
+       taker_user_id, taker_order_id::text, maker_user_id, maker_order_id::text
+FROM (
+    (SELECT * FROM fills
+     WHERE taker_user_id = $5 AND security = $1 AND fill_id > $2 AND fill_id < $3
+     ORDER BY fill_id {direction} LIMIT $4)
+    UNION
+    (SELECT * FROM fills
+     WHERE maker_user_id = $5 AND security = $1 AND fill_id > $2 AND fill_id < $3
+     ORDER BY fill_id {direction} LIMIT $4)
+) AS f ORDER BY fill_id {direction} LIMIT $4
+"""
+_ROLES: tuple[Role, ...] = ("taker", "maker")
 
 
 class PostgresHistory:
@@ -117,6 +139,27 @@ class PostgresHistory:
             found.reverse()
         return [_candle(row) for row in found]
 
+    async def fills(self, security: str, span: FillSpan) -> Sequence[StoredFill]:
+        """See `History.fills`."""
+        async with self._connection() as connection:
+            low, high = await _bounds(connection, security, span)
+            query = FILLS.format(direction="ASC" if span.ascends else "DESC")
+            rows = await connection.fetch(query, security, low, high, span.limit)
+        return [_fill(row) for row in (rows if span.ascends else reversed(rows))]
+
+    async def own_fills(self, user_id: str, security: str, span: FillSpan) -> Sequence[OwnFill]:
+        """See `History.own_fills`."""
+        async with self._connection() as connection:
+            low, high = await _bounds(connection, security, span)
+            query = OWN_FILLS.format(direction="ASC" if span.ascends else "DESC")
+            rows = await connection.fetch(query, security, low, high, span.limit, user_id)
+        return [
+            OwnFill(_fill(row), role, row[f"{role}_order_id"])
+            for row in (rows if span.ascends else reversed(rows))
+            for role in _ROLES
+            if row[f"{role}_user_id"] == user_id
+        ]
+
     async def order(self, order_id: str) -> ClientOrder | None:
         """See `History.order`. The id tells the time of the order, which bounds every query."""
         claim = ids.decode(order_id)
@@ -155,6 +198,28 @@ class PostgresHistory:
             if meaning is None or meaning is error:
                 raise
             raise meaning from error
+
+
+async def _bounds(connection: Connection, security: str, span: FillSpan) -> tuple[int, int]:
+    """Return the fill ids, both exclusive, between which the fills of a span lie."""
+    low = 0 if span.since is None else min(span.since, SEQ_MAX)
+    high = SEQ_MAX if span.before is None else min(span.before, SEQ_MAX)
+    if span.start_ms is not None:
+        low = max(low, await connection.fetchval(FILL_ID_AT, security, span.start_ms) - 1)
+    if span.end_ms is not None:
+        high = min(high, await connection.fetchval(FILL_ID_AT, security, span.end_ms))
+    return low, high
+
+
+def _fill(row: asyncpg.Record) -> StoredFill:
+    return StoredFill(
+        fill_id=row["fill_id"],
+        seq=row["seq"],
+        time_ms=row["time"],
+        side=row["type"],
+        price=row["price_ticks"],
+        quantity=row["quantity_lots"],
+    )
 
 
 def _candle(row: asyncpg.Record) -> Candle:

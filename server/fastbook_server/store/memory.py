@@ -8,7 +8,7 @@ be told to fail commits and to hold them back.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import assert_never
 
 import msgspec
@@ -16,24 +16,30 @@ import msgspec
 from fastbook_server.store import (
     CLIENT_ORDERS_KEPT_MS,
     Batch,
+    CancelRule,
     ClientOrder,
+    FillSpan,
     OpenOrder,
+    OwnFill,
     Recovered,
+    StoredFill,
     StoreFenced,
     StoreRefused,
 )
+from fastbook_server.store.delisting import cancel_all, check_left_out
 from fastbook_server.values.candles import Candle, CandleSeries
 from fastbook_server.values.events import (
+    CancelRuleChanged,
     Order,
     OrderAccepted,
     OrderCancelled,
     OrderFilled,
     OrderRested,
-    PublicEvent,
+    StoredEvent,
     Traded,
 )
 from fastbook_server.values.instruments import Instrument, InstrumentSpec
-from fastbook_wire.words import INTERVALS, Interval, Reason, Status
+from fastbook_wire.words import INTERVALS, Interval, Reason, Role, Status
 
 
 class MemoryDatabase:
@@ -46,10 +52,12 @@ class MemoryDatabase:
         self.token_key = token_key
         self.instruments: dict[str, Instrument] = {}
         self.seqs: dict[str, int] = {}
-        self.events: list[PublicEvent] = []
+        self.events: list[StoredEvent] = []
         self.open_orders: dict[str, OpenOrder] = {}
         self.client_orders: dict[tuple[str, str], ClientOrder] = {}
         self.trades: dict[str, list[Traded]] = {}
+        self.fill_ids: dict[str, int] = {}
+        self.cancel_rules: dict[str, CancelRule] = {}
 
     def apply(self, batch: Batch) -> None:
         """Apply a batch. It must be the next one: `MemoryStore.commit` checks that."""
@@ -61,6 +69,7 @@ class MemoryDatabase:
                     self.seqs[order.instrument.security] = order.seq
                     self._remember(order, order.quantity, 0, order.time_ms)
                 case OrderFilled():
+                    self.fill_ids[event.taker.instrument.security] = event.fill_id
                     maker = OpenOrder(event.maker, event.maker_remaining, event.maker_notional)
                     if maker.remaining:
                         self.open_orders[maker.order.id] = maker
@@ -80,6 +89,10 @@ class MemoryDatabase:
                     self.trades.setdefault(event.order.instrument.security, []).append(event)
                     left = event.order.quantity - event.quantity
                     self._remember(event.order, left, event.notional, event.time_ms)
+                case CancelRuleChanged(user_id, after_disconnect_s, deadline_ms):
+                    self.cancel_rules[user_id] = CancelRule(after_disconnect_s, deadline_ms)
+                    if self.cancel_rules[user_id] == CancelRule():
+                        del self.cancel_rules[user_id]
                 case _:
                     assert_never(event)
         self.batch_no = batch.number
@@ -141,21 +154,30 @@ class MemoryStore:
 
     # ---- the protocol -------------------------------------------------------------------------
 
-    async def open(self, specs: Sequence[InstrumentSpec], last_trades: int) -> Recovered:
+    async def open(
+        self,
+        specs: Sequence[InstrumentSpec],
+        last_trades: int,
+        *,
+        delist: Collection[str] = (),
+        now_ms: int = 0,
+    ) -> Recovered:
         """See `Store.open`."""
         data = self.data
+        names = [spec.security for spec in specs]
+        orphans = self._orphans(names, delist)
         instruments = tuple(self._settle(spec) for spec in specs)
         data.epoch += 1
         self._epoch = data.epoch
-        names = [instrument.security for instrument in instruments]
+        if orphans:
+            time_ms = max(data.time_ms, now_ms)
+            data.apply(Batch(data.batch_no + 1, time_ms, cancel_all(orphans, data.seqs, time_ms)))
         cutoff = data.time_ms - CLIENT_ORDERS_KEPT_MS
         open_orders = [o for o in data.open_orders.values() if o.order.instrument.security in names]
         ended = [
             (known.ended_ms, known.order.id, known)
             for known in data.client_orders.values()
-            if known.ended_ms is not None
-            and known.ended_ms >= cutoff
-            and known.order.instrument.security in names
+            if known.ended_ms is not None and known.ended_ms >= cutoff
         ]
         return Recovered(
             epoch=data.epoch,
@@ -167,6 +189,13 @@ class MemoryStore:
             open_orders=tuple(sorted(open_orders, key=lambda o: o.order.seq)),
             client_orders=tuple(known for *_, known in sorted(ended, key=lambda e: e[:2])),
             last_trades={name: tuple(data.trades.get(name, [])[-last_trades:]) for name in names},
+            fill_ids={name: data.fill_ids.get(name, 0) for name in names},
+            unlisted=tuple(
+                msgspec.structs.replace(instrument, status="halted")
+                for name, instrument in data.instruments.items()
+                if name not in names
+            ),
+            cancel_rules=dict(data.cancel_rules),
         )
 
     def prepare(self, batch: Batch) -> object:
@@ -202,6 +231,17 @@ class MemoryStore:
                 f"{data.epoch} and batch {data.batch_no}"
             )
         data.apply(batch)
+
+    def _orphans(self, names: Collection[str], delist: Collection[str]) -> list[OpenOrder]:
+        """Return the open orders of other securities; StoreRefused if `delist` lacks one."""
+        open_orders = self.data.open_orders.values()
+        orphans = [o for o in open_orders if o.order.instrument.security not in names]
+        left: dict[str, tuple[int, str]] = {}
+        for order in (resting.order for resting in orphans):
+            count, oldest = left.get(order.instrument.security, (0, order.id))
+            left[order.instrument.security] = (count + 1, min(oldest, order.id))
+        check_left_out(left, delist)
+        return orphans
 
     def _settle(self, spec: InstrumentSpec) -> Instrument:
         data = self.data
@@ -243,9 +283,8 @@ class MemoryHistory:
     ) -> Sequence[Candle]:
         """See `History.candles`."""
         series = CandleSeries(INTERVALS[interval], 0)
-        for event in self._data.events:
-            if isinstance(event, OrderFilled) and event.maker.instrument.security == security:
-                series.add(event.time_ms, event.price, event.quantity, event.n == 0)
+        for fill in self._fills(security):
+            series.add(fill.time_ms, fill.price, fill.quantity, fill.n == 0)
         found = [
             candle
             for candle in series.candles
@@ -255,6 +294,31 @@ class MemoryHistory:
         if limit <= 0:
             return []
         return found[-limit:] if start_ms is None else found[:limit]
+
+    async def fills(self, security: str, span: FillSpan) -> Sequence[StoredFill]:
+        """See `History.fills`."""
+        return span.of([_stored(fill) for fill in self._fills(security)])
+
+    async def own_fills(self, user_id: str, security: str, span: FillSpan) -> Sequence[OwnFill]:
+        """See `History.own_fills`."""
+        of_user = [
+            fill
+            for fill in self._fills(security)
+            if user_id in (fill.taker.user_id, fill.maker.user_id)
+        ]
+        wanted = {fill.fill_id for fill in span.of([_stored(fill) for fill in of_user])}
+        return [
+            OwnFill(_stored(fill), role, order.id)
+            for fill in of_user
+            if fill.fill_id in wanted
+            for role, order in _parties(fill)
+            if order.user_id == user_id
+        ]
+
+    def _fills(self, security: str) -> Iterator[OrderFilled]:
+        for event in self._data.events:
+            if isinstance(event, OrderFilled) and event.taker.instrument.security == security:
+                yield event
 
     async def order(self, order_id: str) -> ClientOrder | None:
         """See `History.order`."""
@@ -277,6 +341,15 @@ class MemoryHistory:
 
     async def close(self) -> None:
         """Do nothing: there is no connection to release."""
+
+
+def _parties(fill: OrderFilled) -> tuple[tuple[Role, Order], ...]:
+    return (("taker", fill.taker), ("maker", fill.maker))
+
+
+def _stored(fill: OrderFilled) -> StoredFill:
+    side, price, quantity = fill.taker.side, fill.price, fill.quantity
+    return StoredFill(fill.fill_id, fill.seq, fill.time_ms, side, price, quantity)
 
 
 def _steps(instrument: Instrument) -> tuple[int, ...]:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import asyncpg
 
 from fastbook_server.store import (
     CLIENT_ORDERS_KEPT_MS,
     Batch,
+    OpenOrder,
     Recovered,
     StoreBroken,
     StoreFenced,
@@ -30,9 +31,10 @@ from fastbook_server.store.connection import (
     detect_timescale,
     store_error,
 )
+from fastbook_server.store.delisting import cancel_all
 from fastbook_server.store.history import PostgresHistory
 from fastbook_server.store.migrations import migrate
-from fastbook_server.store.recovery import claim, recover
+from fastbook_server.store.recovery import READ_MARKETS, Claim, claim, read_orphans, recover
 from fastbook_server.store.timescale_policies import HYPERTABLES, apply_policies
 from fastbook_server.values.instruments import Instrument, InstrumentSpec
 
@@ -42,28 +44,28 @@ PURGE_EVERY_MS = 60_000
 PURGE_ROWS_MAX = 10_000
 
 HAS_CANDLES = "SELECT to_regclass('candles') IS NOT NULL"
-# $1: epoch, $2: batch number, $3: time, $4 and $5: securities and their last seqs. Nothing happens
-# unless the batch is the next one.
+# $1: epoch, $2: batch number, $3: time, $4, $5 and $6: securities, their last seqs, and their last
+# fills (null: none in this batch). Nothing happens unless the batch is the next one.
 MOVE_STATE = """
 WITH state AS (
     UPDATE engine_state SET batch_no = $2, time = $3
     WHERE epoch = $1 AND batch_no = $2 - 1 RETURNING true
 ), moved AS (
-    UPDATE markets AS m SET seq = new.seq
-    FROM unnest($4::text[], $5::bigint[]) AS new (security, seq), state
+    UPDATE markets AS m SET seq = new.seq, fill_id = coalesce(new.fill_id, m.fill_id)
+    FROM unnest($4::text[], $5::bigint[], $6::bigint[]) AS new (security, seq, fill_id), state
     WHERE m.security = new.security RETURNING true
 ){also}
 SELECT (SELECT count(*) FROM state), (SELECT count(*) FROM moved)
 """
-# $6 …: the columns of the batch's candles, in the same round trip.
+# $7 …: the columns of the batch's candles, in the same round trip.
 ADD_CANDLES = """, candled AS (
     INSERT INTO candles AS c (
         security, interval_ms, time,
         open_ticks, high_ticks, low_ticks, close_ticks, volume_lots, trades
     )
     SELECT new.* FROM unnest(
-        $6::text[], $7::integer[], $8::bigint[],
-        $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::numeric[], $14::bigint[]
+        $7::text[], $8::integer[], $9::bigint[],
+        $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::numeric[], $15::bigint[]
     ) AS new, state
     ON CONFLICT (security, interval_ms, time) DO UPDATE SET
         high_ticks = greatest(c.high_ticks, excluded.high_ticks),
@@ -94,6 +96,18 @@ FROM unnest($1::text[], $2::text[], $3::uuid[], $4::bigint[])
      AS new (user_id, client_order_id, order_id, ended)
 WHERE c.user_id = new.user_id AND c.client_order_id = new.client_order_id
   AND c.order_id = new.order_id
+"""
+CHANGE_CANCEL_RULES = """
+WITH new AS (
+    SELECT * FROM unnest($1::text[], $2::integer[], $3::bigint[])
+        AS n (user_id, after_disconnect_s, deadline)
+), gone AS (
+    DELETE FROM cancel_rules AS c USING new
+    WHERE c.user_id = new.user_id AND coalesce(new.after_disconnect_s, new.deadline) IS NULL
+)
+INSERT INTO cancel_rules SELECT * FROM new WHERE coalesce(after_disconnect_s, deadline) IS NOT NULL
+ON CONFLICT (user_id) DO UPDATE
+SET after_disconnect_s = excluded.after_disconnect_s, deadline = excluded.deadline
 """
 PURGE_CLIENT_ORDERS = """
 DELETE FROM client_orders WHERE (user_id, client_order_id) IN (
@@ -150,10 +164,17 @@ class PostgresStore:
         self._purged_ms = 0
         self._has_candles = True  # in a table that every batch keeps up to date
 
-    async def open(self, specs: Sequence[InstrumentSpec], last_trades: int) -> Recovered:
+    async def open(
+        self,
+        specs: Sequence[InstrumentSpec],
+        last_trades: int,
+        *,
+        delist: Collection[str] = (),
+        now_ms: int = 0,
+    ) -> Recovered:
         """See `Store.open`."""
         try:
-            return await self._open(specs, last_trades)
+            return await self._open(specs, last_trades, delist, now_ms)
         except BaseException as error:
             self._drop()
             meaning = store_error(error)
@@ -198,7 +219,13 @@ class PostgresStore:
                 log.debug("closing the connection: %s", error)
                 connection.terminate()
 
-    async def _open(self, specs: Sequence[InstrumentSpec], last_trades: int) -> Recovered:
+    async def _open(
+        self,
+        specs: Sequence[InstrumentSpec],
+        last_trades: int,
+        delist: Collection[str],
+        now_ms: int,
+    ) -> Recovered:
         self._drop()
         timescale = await detect_timescale(await self._connect())
         self._connection = connection = await self._connect()
@@ -220,11 +247,25 @@ class PostgresStore:
             compress_after_days=self._compress_after_days,
             retain_days=self._retain_days,
         )
-        claimed = await claim(connection, specs)
+        claimed = await claim(connection, specs, delist)
+        self._epoch = claimed.epoch
+        orphans = await read_orphans(connection, claimed)
+        if orphans:
+            claimed = await self._delist(connection, claimed, orphans, now_ms)
         recovered = await recover(connection, claimed, last_trades)
         await connection.execute(TUNE)
-        self._epoch = claimed.epoch
         return recovered
+
+    async def _delist(
+        self, connection: Connection, claimed: Claim, orphans: Sequence[OpenOrder], now_ms: int
+    ) -> Claim:
+        """Cancel the open orders of securities that are no longer listed, as a batch like any."""
+        time_ms = max(claimed.time_ms, now_ms)
+        seqs = {row["security"]: row["seq"] for row in await connection.fetch(READ_MARKETS)}
+        batch = Batch(claimed.batch_no + 1, time_ms, cancel_all(orphans, seqs, time_ms))
+        await self._write(connection, rows.net(batch))
+        log.info("delisted: %d open orders are cancelled", len(orphans))
+        return claimed._replace(batch_no=batch.number, time_ms=time_ms)
 
     async def _connect(self) -> Connection:
         return await connect(
@@ -262,6 +303,9 @@ class PostgresStore:
             done = await connection.execute(DELETE_OPEN_ORDERS, batch.gone)
             _expect(done, "DELETE", len(batch.gone))
         await self._keep_client_orders(connection, batch)
+        if batch.cancel_rules:
+            rules = zip(*batch.cancel_rules, strict=True)
+            await connection.execute(CHANGE_CANCEL_RULES, *rules)
         if securities := batch.checkpoints(self._checkpoint_every):
             await connection.execute(CHECKPOINT_BOOKS, securities, batch.time_ms)
         await connection.execute("COMMIT")
@@ -274,9 +318,10 @@ class PostgresStore:
             StoreBroken: ``markets`` lacks a security of the batch.
         """
         lasts = [last for _, last in batch.seqs.values()]
+        fill_ids = [batch.fill_ids.get(security) for security in batch.seqs]
         moved = await connection.fetchrow(
             MOVE_STATE_AND_CANDLES if batch.candles else MOVE_STATE_ONLY,
-            *(self._epoch, batch.number, batch.time_ms, list(batch.seqs), lasts),
+            *(self._epoch, batch.number, batch.time_ms, list(batch.seqs), lasts, fill_ids),
             *zip(*batch.candles, strict=True),
         )
         assert moved is not None, "a SELECT of two counts returns one row"

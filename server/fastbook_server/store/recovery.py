@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from decimal import Decimal
 from sys import intern
 from typing import TYPE_CHECKING, NamedTuple
 
 from fastbook_server.store import (
     CLIENT_ORDERS_KEPT_MS,
+    CancelRule,
     ClientOrder,
     OpenOrder,
     Recovered,
     StoreRefused,
     rows,
 )
+from fastbook_server.store.delisting import check_left_out
 from fastbook_server.values.events import Order, Traded
 from fastbook_server.values.ids import EPOCH_MAX, INSTRUMENT_MAX
 from fastbook_server.values.instruments import Instrument, InstrumentSpec
+from fastbook_wire.grid import Grid
 from fastbook_wire.words import ExecType, Reason, Status
 
 if TYPE_CHECKING:
@@ -43,6 +46,12 @@ def _select(columns: Sequence[str], table: str) -> str:
 READ_OPEN_ORDERS = f"""
 SELECT {_select(rows.OPEN_ORDERS, "o")} FROM open_orders AS o WHERE o.security = ANY($1)
 """
+READ_LEFT_OUT = """
+SELECT security, count(*) AS orders, min(id::text) AS oldest
+FROM open_orders WHERE NOT security = ANY($1) GROUP BY security
+"""
+READ_MARKETS = "SELECT security, seq, fill_id FROM markets"
+READ_CANCEL_RULES = "SELECT user_id, after_disconnect_s, deadline FROM cancel_rules"
 READ_BOOKS = "SELECT security, type, price_ticks, quantity_lots FROM agg_order_book"
 OLDEST_CLIENT_ORDER = "SELECT min(time) FROM client_orders WHERE ended >= $1"
 # The ended orders; $3, the time of the oldest, keeps the planner out of older chunks.
@@ -92,23 +101,30 @@ ORDER BY t.seq
 
 
 class Claim(NamedTuple):
-    """A claimed database: its state, and our epoch, which fences every server before us."""
+    """A claimed database: its state, and our epoch, which fences every server before us.
+
+    ``unlisted`` are the instruments that it knows beside those of the specs.
+    """
 
     epoch: int
     batch_no: int
     time_ms: int
     token_key: bytes
     instruments: tuple[Instrument, ...]
+    unlisted: tuple[Instrument, ...]
 
 
-async def claim(connection: Connection, specs: Sequence[InstrumentSpec]) -> Claim:
+async def claim(
+    connection: Connection, specs: Sequence[InstrumentSpec], delist: Collection[str] = ()
+) -> Claim:
     """Raise the epoch and register the instruments of `specs`, in one transaction.
 
     Waits for a batch that another server is committing.
 
     Raises:
-        StoreRefused: an instrument's data has another tick or lot than its spec, or the database
-            has no epoch or instrument number left.
+        StoreRefused: an instrument's data has another tick or lot than its spec, a security that
+            is neither in `specs` nor in `delist` has open orders, or the database has no epoch or
+            instrument number left.
     """
     async with connection.transaction():
         await connection.execute(
@@ -124,13 +140,18 @@ async def claim(connection: Connection, specs: Sequence[InstrumentSpec]) -> Clai
             raise StoreRefused(
                 f"expected an epoch of at most {EPOCH_MAX}, got {row['epoch']}: ids cannot hold it"
             )
-        instruments = await _settle_instruments(connection, specs)
-        return Claim(row["epoch"], row["batch_no"], row["time"], row["token_key"], instruments)
+        instruments, unlisted = await _settle_instruments(connection, specs)
+        names = [spec.security for spec in specs]
+        left = await connection.fetch(READ_LEFT_OUT, names, timeout=LONG_TIMEOUT_S)
+        check_left_out({r["security"]: (r["orders"], r["oldest"]) for r in left}, delist)
+        state = (row["epoch"], row["batch_no"], row["time"], row["token_key"])
+        return Claim(*state, instruments, unlisted)
 
 
 async def _settle_instruments(
     connection: Connection, specs: Sequence[InstrumentSpec]
-) -> tuple[Instrument, ...]:
+) -> tuple[tuple[Instrument, ...], tuple[Instrument, ...]]:
+    """Return the instruments of `specs`, and the others that the database knows."""
     records = await connection.fetch(
         "SELECT number, security, tick, lot, tick_size, lot_size, seq"
         " FROM instruments JOIN markets USING (security)"
@@ -139,7 +160,7 @@ async def _settle_instruments(
     number_next = 1 + max((row["number"] for row in records), default=0)
     settled = []
     for spec in specs:
-        row = known.get(spec.security)
+        row = known.pop(spec.security, None)
         values = (
             spec.security, spec.tick.step, spec.lot.step,
             Decimal(spec.tick.step), Decimal(spec.lot.step),
@@ -171,7 +192,19 @@ async def _settle_instruments(
                     *values,
                 )
         settled.append(Instrument(number, spec.security, spec.tick, spec.lot, spec.status))
-    return tuple(settled)
+    return tuple(settled), tuple(_unlisted(row) for row in known.values())
+
+
+def _unlisted(row: asyncpg.Record) -> Instrument:
+    tick, lot = Grid.parse(row["tick"]), Grid.parse(row["lot"])
+    return Instrument(row["number"], row["security"], tick, lot, "halted")
+
+
+async def read_orphans(connection: Connection, ours: Claim) -> list[OpenOrder]:
+    """Return the open orders of instruments that are no longer listed."""
+    unlisted = {instrument.security: instrument for instrument in ours.unlisted}
+    records = await connection.fetch(READ_OPEN_ORDERS, list(unlisted), timeout=LONG_TIMEOUT_S)
+    return list(_open_orders(records, unlisted))
 
 
 async def recover(connection: Connection, ours: Claim, last_trades: int) -> Recovered:
@@ -186,8 +219,8 @@ async def recover(connection: Connection, ours: Claim, last_trades: int) -> Reco
     instruments = {instrument.security: instrument for instrument in ours.instruments}
     names = list(instruments)
     async with connection.transaction(isolation="repeatable_read", readonly=True):
-        markets = await connection.fetch("SELECT security, seq FROM markets")
-        seqs = {row["security"]: row["seq"] for row in markets if row["security"] in instruments}
+        markets = await connection.fetch(READ_MARKETS)
+        ours_only = [row for row in markets if row["security"] in instruments]
         open_orders: list[OpenOrder] = []
         cursor = await connection.cursor(READ_OPEN_ORDERS, names)
         while records := await cursor.fetch(CHUNK_ROWS, timeout=LONG_TIMEOUT_S):
@@ -196,7 +229,9 @@ async def recover(connection: Connection, ours: Claim, last_trades: int) -> Reco
         books = await connection.fetch(READ_BOOKS, timeout=LONG_TIMEOUT_S)
         _check_books(open_orders, [row for row in books if row["security"] in instruments])
         cutoff = ours.time_ms - CLIENT_ORDERS_KEPT_MS
-        client_orders = await _client_orders(connection, cutoff, instruments)
+        known = instruments | {instrument.security: instrument for instrument in ours.unlisted}
+        client_orders = await _client_orders(connection, cutoff, known)
+        rules = await connection.fetch(READ_CANCEL_RULES)
         trades = {
             name: await connection.fetch(
                 READ_TRADES, name, last_trades or None, SEQ_MAX, timeout=LONG_TIMEOUT_S
@@ -209,12 +244,17 @@ async def recover(connection: Connection, ours: Claim, last_trades: int) -> Reco
         time_ms=ours.time_ms,
         token_key=ours.token_key,
         instruments=ours.instruments,
-        seqs=seqs,
+        seqs={row["security"]: row["seq"] for row in ours_only},
         open_orders=tuple(open_orders),
         client_orders=tuple(client_orders),
         last_trades={
             name: tuple(trade_of(row, instruments) for row in records)
             for name, records in trades.items()
+        },
+        fill_ids={row["security"]: row["fill_id"] for row in ours_only},
+        unlisted=ours.unlisted,
+        cancel_rules={
+            r["user_id"]: CancelRule(r["after_disconnect_s"], r["deadline"]) for r in rules
         },
     )
 

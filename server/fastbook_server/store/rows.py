@@ -15,6 +15,7 @@ import msgspec
 from fastbook_server.store import Batch
 from fastbook_server.values.candles import CandleSeries
 from fastbook_server.values.events import (
+    CancelRuleChanged,
     Order,
     OrderAccepted,
     OrderCancelled,
@@ -37,7 +38,7 @@ TRADES = (
 )  # fmt: skip
 FILLS = (
     "security", "seq", "n", "time", "type", "price_ticks", "quantity_lots",
-    "maker_order_id", "maker_user_id", "taker_order_id", "taker_user_id",
+    "maker_order_id", "maker_user_id", "taker_order_id", "taker_user_id", "fill_id",
 )  # fmt: skip
 CANCELLATIONS = (
     "security", "seq", "n", "time", "order_id", "user_id", "type", "price_ticks",
@@ -57,8 +58,10 @@ class Rows(msgspec.Struct, frozen=True):
     that were in it before the batch, ``gone`` the ids of those that left it. ``client_orders`` has
     the newest (user_id, client_order_id, order_id, time, ended) of each new client order id,
     ``ended_client_orders`` (user_id, client_order_id, order_id, ended) of earlier ones, ``seqs``
-    the first and last seq of each security. ``candles`` is what this batch adds to each bucket.
-    Quantities are in lots, notionals in ticks x lots, times in Unix milliseconds.
+    the first and last seq of each security, ``fill_ids`` its last fill. ``candles`` is what this
+    batch adds to each bucket, ``cancel_rules`` the newest (user_id, after_disconnect_s, deadline)
+    of users whose rule changed. Quantities are in lots, notionals in ticks x lots, times in Unix
+    milliseconds.
     """
 
     number: int
@@ -73,7 +76,9 @@ class Rows(msgspec.Struct, frozen=True):
     client_orders: list[tuple[str, str, str, int, int | None]]
     ended_client_orders: list[tuple[str, str, str, int]]
     seqs: dict[str, tuple[int, int]]
+    fill_ids: dict[str, int]
     candles: list[CandleRow]
+    cancel_rules: list[tuple[str, int | None, int | None]]
 
     def checkpoints(self, every: int) -> list[str]:
         """Return the securities whose seq passed a multiple of `every` in this batch (0: none)."""
@@ -104,6 +109,8 @@ def net(batch: Batch, *, candles: bool = True) -> Rows:
                 net.cancelled(event)
             case Traded():
                 net.traded(event)
+            case CancelRuleChanged(user_id, after_disconnect_s, deadline_ms):
+                net.cancel_rules[user_id] = (user_id, after_disconnect_s, deadline_ms)
             case _:
                 assert_never(event)
     return Rows(
@@ -119,9 +126,11 @@ def net(batch: Batch, *, candles: bool = True) -> Rows:
         client_orders=list(net.client_orders.values()),
         ended_client_orders=net.ended_client_orders,
         seqs=net.seqs,
+        fill_ids=net.fill_ids,
         candles=[
             row for security, of_one in net.seconds.items() for row in _candles(security, of_one)
         ],
+        cancel_rules=list(net.cancel_rules.values()),
     )
 
 
@@ -141,6 +150,8 @@ class _Net:
         self.client_orders: dict[tuple[str, str], tuple[str, str, str, int, int | None]] = {}
         self.ended_client_orders: list[tuple[str, str, str, int]] = []
         self.seqs: dict[str, tuple[int, int]] = {}
+        self.fill_ids: dict[str, int] = {}
+        self.cancel_rules: dict[str, tuple[str, int | None, int | None]] = {}
 
     def accepted(self, event: OrderAccepted) -> None:
         order = event.order
@@ -160,17 +171,18 @@ class _Net:
             self.client_orders[key] = (*key, order.id, order.time_ms, None)
 
     def filled(self, event: OrderFilled) -> None:
-        maker, taker = event.maker, event.taker
+        maker, taker, security = event.maker, event.taker, event.taker.instrument.security
         self.fills.append(
             (
-                maker.instrument.security, event.seq, event.n, event.time_ms, taker.side,
-                event.price, event.quantity, maker.id, maker.user_id, taker.id, taker.user_id,
+                security, event.seq, event.n, event.time_ms, taker.side, event.price,
+                event.quantity, maker.id, maker.user_id, taker.id, taker.user_id, event.fill_id,
             )
         )  # fmt: skip
+        self.fill_ids[security] = event.fill_id
         if self.counts_candles:
-            seconds = self.seconds.get(maker.instrument.security)
+            seconds = self.seconds.get(security)
             if seconds is None:
-                seconds = self.seconds[maker.instrument.security] = CandleSeries(1_000, 0)
+                seconds = self.seconds[security] = CandleSeries(1_000, 0)
             seconds.add(event.time_ms, event.price, event.quantity, event.n == 0)
         if event.maker_remaining == 0:
             self._left(maker.id)

@@ -1,8 +1,8 @@
 """The events of the exchange: immutable values, returned by ``Exchange.apply``.
 
-The store turns public events into rows and the views turn them into books and trades; private ones
-are routed to their user. Prices are in ticks, quantities in lots, notionals in ticks x lots, times
-in Unix milliseconds.
+The store turns stored events into rows, the views turn public ones into books and trades; private
+ones are routed to their user. Prices are in ticks, quantities in lots, notionals in ticks x lots,
+times in Unix milliseconds.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from fastbook_server.values.instruments import Instrument
 from fastbook_wire.words import (
     ExecType,
     Reason,
+    Role,
     SelfTradeName,
     SideName,
     Status,
@@ -26,8 +27,8 @@ class Order(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """An accepted order: what never changes about it.
 
     ``seq`` is the number of the command that placed it, and its number in the engine's book.
-    ``price`` is None for a market order. With ``withdraw_on_close`` it must not outlive its user's
-    connection.
+    ``price`` is None for a market order. ``withdraw_on_close`` records that the user had asked for
+    cancellation on disconnect when it was placed.
     """
 
     id: str
@@ -56,8 +57,12 @@ class OrderAccepted(msgspec.Struct, frozen=True, gc=False):
 
 
 class OrderFilled(msgspec.Struct, frozen=True, gc=False):
-    """One match of a taker with a maker, at the maker's price; ``n`` counts within the ``seq``."""
+    """One match of a taker with a maker, at the maker's price.
 
+    ``fill_id`` counts the fills of the security without gaps, from 1; ``n`` those of one ``seq``.
+    """
+
+    fill_id: int
     seq: int
     n: int
     time_ms: int
@@ -107,13 +112,28 @@ class Traded(msgspec.Struct, frozen=True, gc=False):
     notional: int
 
 
+# ---- stored, but told to nobody ----------------------------------------------------------------
+
+
+class CancelRuleChanged(msgspec.Struct, frozen=True, gc=False):
+    """When a user's orders are to be cancelled unasked, from now on; None: never.
+
+    ``after_disconnect_s`` counts from the end of the user's connection; ``deadline_ms`` is a time
+    that the user has set.
+    """
+
+    user_id: str
+    after_disconnect_s: int | None
+    deadline_ms: int | None
+
+
 # ---- private: to one user ---------------------------------------------------------------------
 
 
 class OrderReport(msgspec.Struct, frozen=True, gc=False):
     """An order's state after a command; with ``ref`` it is the reply to that command.
 
-    ``last_price`` and ``last_quantity`` are set in the report of a fill to its maker.
+    ``last_price`` and ``last_quantity`` are set in the report that follows a fill of a maker.
     """
 
     user_id: str
@@ -125,6 +145,23 @@ class OrderReport(msgspec.Struct, frozen=True, gc=False):
     reason: Reason | None = None
     last_price: int | None = None
     last_quantity: int | None = None
+
+
+class FillReport(msgspec.Struct, frozen=True, gc=False):
+    """One fill as one of its two orders saw it; ``filled`` is the order's, this fill included.
+
+    A taker's fills come before the reply to its command, a maker's before the order's new state.
+    """
+
+    user_id: str
+    order: Order
+    role: Role
+    fill_id: int
+    seq: int
+    time_ms: int
+    price: int
+    quantity: int
+    filled: int
 
 
 class CommandRefused(msgspec.Struct, frozen=True, gc=False):
@@ -159,10 +196,22 @@ class AllDeleted(msgspec.Struct, frozen=True, gc=False):
     count: int
 
 
+class CancelScheduled(msgspec.Struct, frozen=True, gc=False):
+    """A user's deadline as of ``time_ms``, after which all orders of the user are cancelled."""
+
+    user_id: str
+    ref: str | int | None
+    time_ms: int
+    deadline_ms: int | None
+
+
 OrderEvent = OrderAccepted | OrderFilled | OrderRested | OrderCancelled
 PublicEvent = OrderEvent | Traded
-PrivateEvent = OrderReport | CommandRefused | OrdersListed | AllDeleted
-ExchangeEvent = PublicEvent | PrivateEvent
+StoredEvent = PublicEvent | CancelRuleChanged
+PrivateEvent = (
+    OrderReport | FillReport | CommandRefused | OrdersListed | AllDeleted | CancelScheduled
+)
+ExchangeEvent = StoredEvent | PrivateEvent
 
 PUBLIC: frozenset[type] = frozenset(get_args(PublicEvent))
 PRIVATE: frozenset[type] = frozenset(get_args(PrivateEvent))

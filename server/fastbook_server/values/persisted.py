@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
 
-from fastbook_server.values.events import Order, PublicEvent, Traded
+from fastbook_server.values.events import Order, StoredEvent, Traded
 from fastbook_server.values.instruments import Instrument
-from fastbook_wire.words import Reason, Status
+from fastbook_wire.words import Reason, Role, SideName, Status
 
 Durability = Literal["commit", "relaxed"]
 """When clients are told of an event: once it is durable, or as soon as it is matched."""
@@ -25,6 +26,56 @@ class OpenOrder(msgspec.Struct, frozen=True, gc=False):
     notional: int
 
 
+class StoredFill(msgspec.Struct, frozen=True, gc=False):
+    """A fill as kept in the history; ``side`` is the taker's, ``price`` in ticks."""
+
+    fill_id: int
+    seq: int
+    time_ms: int
+    side: SideName
+    price: int
+    quantity: int
+
+
+class FillSpan(msgspec.Struct, frozen=True, kw_only=True):
+    """Which fills of a security are wanted: between two numbers and times, at most ``limit``.
+
+    ``since`` and ``before`` are fill ids, both exclusive; ``start_ms`` is inclusive, ``end_ms`` is
+    not. With ``since`` or ``start_ms`` the first ``limit`` are meant, without both the last.
+    """
+
+    since: int | None = None
+    before: int | None = None
+    start_ms: int | None = None
+    end_ms: int | None = None
+    limit: int
+
+    @property
+    def ascends(self) -> bool:
+        """Whether the first fills are wanted, not the last."""
+        return self.since is not None or self.start_ms is not None
+
+    def of(self, fills: Sequence[StoredFill]) -> Sequence[StoredFill]:
+        """Return those of all `fills` that are wanted; both are oldest first."""
+        found = [
+            fill
+            for fill in fills
+            if (self.since is None or fill.fill_id > self.since)
+            and (self.before is None or fill.fill_id < self.before)
+            and (self.start_ms is None or fill.time_ms >= self.start_ms)
+            and (self.end_ms is None or fill.time_ms < self.end_ms)
+        ]
+        return found[: self.limit] if self.ascends else found[-self.limit :]
+
+
+class OwnFill(msgspec.Struct, frozen=True, gc=False):
+    """A fill as one of its two users saw it; one who traded with himself has two of it."""
+
+    fill: StoredFill
+    role: Role
+    order_id: str
+
+
 class ClientOrder(msgspec.Struct, frozen=True, gc=False):
     """The last state of an order with a client order id, by which a retry is recognised."""
 
@@ -36,13 +87,22 @@ class ClientOrder(msgspec.Struct, frozen=True, gc=False):
     ended_ms: int | None = None
 
 
+class CancelRule(msgspec.Struct, frozen=True, gc=False):
+    """When a user's orders are cancelled unasked, as in `CancelRuleChanged`."""
+
+    after_disconnect_s: int | None = None
+    deadline_ms: int | None = None
+
+
 class Recovered(msgspec.Struct, frozen=True):
     """All that a server recovers at its start.
 
     ``epoch`` is already raised and claimed for this start. ``open_orders`` are in priority
     order within each price level (by ``seq``). ``client_orders`` are those that ended in the 24 h
-    before ``time_ms``, in the order of their ends. ``last_trades`` holds each
-    security's newest trades, oldest first.
+    before ``time_ms``, in the order of their ends. ``last_trades`` holds each security's newest
+    trades, oldest first; ``fill_ids`` the number of its last fill. ``unlisted`` are the instruments
+    that the database knows beside those of the specs; ``cancel_rules`` are by user id, those that
+    cancel something.
     """
 
     epoch: int
@@ -54,14 +114,17 @@ class Recovered(msgspec.Struct, frozen=True):
     open_orders: tuple[OpenOrder, ...]
     client_orders: tuple[ClientOrder, ...]
     last_trades: dict[str, tuple[Traded, ...]]
+    fill_ids: dict[str, int]
+    unlisted: tuple[Instrument, ...] = ()
+    cancel_rules: dict[str, CancelRule] = {}
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """What one transaction makes durable: the public events of a run of commands, in order.
+    """What one transaction makes durable: the stored events of a run of commands, in order.
 
     ``number`` is that of the previous batch plus one; ``time_ms`` is the newest stamp.
     """
 
     number: int
     time_ms: int
-    events: tuple[PublicEvent, ...]
+    events: tuple[StoredEvent, ...]

@@ -22,6 +22,7 @@ import msgspec
 
 from fastbook_cli.replay.order_outcomes import Ledger, ReplayError, Reply, decode
 from fastbook_cli.replay.recording import Action
+from fastbook_client.pages import OrderPages
 from fastbook_server.values.clock import Cancellable, Timers
 from fastbook_wire.frames import Error, OrderFrame, OrdersFrame
 from fastbook_wire.words import Code
@@ -92,6 +93,7 @@ class Lane:
         self._later_s = 0.0
         self._questions = 0
         self._send: Callable[[Sequence[bytes]], None] | None = None
+        self._pages = OrderPages()
         self._listing = False  # resumed, and the list of open orders has not arrived yet
         self._pump: Cancellable | None = None
         self._pump_s = 0.0
@@ -118,6 +120,7 @@ class Lane:
     def attach(self, send: Callable[[Sequence[bytes]], None], *, resumed: bool) -> None:
         """Continue over a new connection; a resumed one starts with the list of open orders."""
         self._send = send
+        self._pages = OrderPages()
         self._listing = resumed
         self._wake(0.0)
 
@@ -138,6 +141,11 @@ class Lane:
         frame = decode(payload)
         if not isinstance(frame, Reply):
             return
+        if isinstance(frame, OrdersFrame):
+            whole = self._pages.joined(frame)
+            if whole is None:
+                return
+            frame = whole
         if frame.ref is None:
             self._on_unasked(frame)
             return

@@ -151,4 +151,5 @@ def _empty(instruments: tuple[Instrument, ...]) -> Recovered:
         open_orders=(),
         client_orders=(),
         last_trades={},
+        fill_ids={},
     )

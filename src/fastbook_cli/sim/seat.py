@@ -21,6 +21,7 @@ from fastbook_cli.sim.words import BUY, AgentReport, Cancel, Intent, Limit
 from fastbook_client.backoff import Backoff
 from fastbook_client.connection import Connection, dial
 from fastbook_client.errors import ConnectError, ConnectionClosed
+from fastbook_client.pages import OrderPages
 from fastbook_wire.commands import DeleteAll
 from fastbook_wire.frames import DeletedAll, Error, OrderFrame, OrdersFrame, ServerFrame
 
@@ -54,6 +55,7 @@ class Seat:
         self._listed = False
         self._quiet_until_s = 0.0
         self._sent: dict[int, _Placed] = {}
+        self._pages = OrderPages()
         self._refs = 0
         self._changed = asyncio.Event()
         self.connected = asyncio.Event()
@@ -127,6 +129,7 @@ class Seat:
         same = self._user is not None and self._user[0] == connection.user_id
         self._user = (connection.user_id, connection.resume_token)
         self._connection = connection
+        self._pages = OrderPages()
         self.connected.set()
         self._listed = not same  # a resumed session starts with the list of its open orders
         if not same:
@@ -149,8 +152,11 @@ class Seat:
             case OrderFrame():
                 self._take_order(frame)
             case OrdersFrame():
+                whole = self._pages.joined(frame)
+                if whole is None:
+                    return
                 self._forget()
-                for order in frame.orders:
+                for order in whole.orders:
                     venue = self._venues.get(order.security)
                     if venue is not None:
                         report = venue.terms.resting(order, True, 0, -1)

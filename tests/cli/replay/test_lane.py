@@ -177,7 +177,9 @@ def test_unanswered_commands_are_sent_again_in_order_after_the_list_has_come() -
     wire.lane.attach(wire.send, resumed=True)
     wire.hands.move()
     assert wire.take() == []
-    wire.tell(event="orders", orders=[view("b"), view("a")])
+    wire.tell(event="orders", orders=[view("b")], more=True)
+    assert wire.take() == []
+    wire.tell(event="orders", orders=[view("a")])
     assert wire.take() == ["add:b", "delete:a", "add:c", "add:d"]
     assert wire.lane.resent == 4
 

@@ -14,9 +14,11 @@ from fastbook_server.gateway.feeds.book import BookFeed
 from fastbook_server.gateway.feeds.candles import CandlesFeed
 from fastbook_server.gateway.feeds.depth import DepthFeed
 from fastbook_server.gateway.feeds.feed import Feed, Pace
+from fastbook_server.gateway.feeds.fills import FillsFeed
 from fastbook_server.gateway.feeds.ticker import TickerFeed
 from fastbook_server.gateway.market_views import MarketViews, SecurityView
 from fastbook_server.gateway.snapshots import Opening, Snapshots
+from fastbook_server.values.instruments import Instrument
 from fastbook_wire.words import INTERVALS, Channel
 
 __all__ = ["Channel", "Feeds", "Pace", "Reader"]
@@ -61,10 +63,16 @@ class Feeds:
     def _other(self, view: SecurityView, channel: Channel) -> Feed:
         if channel == "depth":
             return DepthFeed(view, self._pace)
+        if channel == "fills":
+            return FillsFeed(view, self._pace)
         if channel == "ticker":
             return TickerFeed(view, self._pace)
         interval = next(i for i in INTERVALS if channel == f"candles:{i}")
         return CandlesFeed(view, interval, self._candles_max, self._pace)
+
+    def instrument(self, security: str) -> Instrument:
+        """Return the instrument of a security."""
+        return self._views.views[security].instrument
 
     async def opening(self, security: str, channel: Channel = "book") -> Opening | None:
         """Return what `join` must be given: for a book, a pair at most a throttle interval old."""

@@ -7,15 +7,25 @@ from collections.abc import Sequence
 import msgspec
 from msgspec import Raw
 
-from fastbook_server.gateway.encode import BookRowsJson, candle_view, instrument_view, trade_view
+from fastbook_server.gateway.encode import (
+    BookRowsJson,
+    candle_view,
+    fill_view,
+    instrument_view,
+    own_fill_view,
+    trade_view,
+)
 from fastbook_server.gateway.market_views import ASK, BID, SecurityView
 from fastbook_server.values.candles import Candle
 from fastbook_server.values.events import Traded
 from fastbook_server.values.instruments import Instrument
+from fastbook_server.values.persisted import OwnFill, StoredFill
 from fastbook_wire.answers import (
     CandlesAnswer,
     ErrorAnswer,
+    FillsAnswer,
     InstrumentsAnswer,
+    OwnFillsAnswer,
     TradesAnswer,
 )
 from fastbook_wire.frames import View
@@ -61,6 +71,18 @@ def trades(security: str, found: Sequence[Traded], *, more: bool) -> bytes:
     """Answer ``/api/trades``."""
     views = tuple(map(trade_view, found))
     return _encode(TradesAnswer(security=security, trades=views, more=more))
+
+
+def fills(instrument: Instrument, found: Sequence[StoredFill], *, more: bool) -> bytes:
+    """Answer ``/api/fills`` without a token."""
+    views = tuple(fill_view(instrument, fill) for fill in found)
+    return _encode(FillsAnswer(security=instrument.security, fills=views, more=more))
+
+
+def own_fills(instrument: Instrument, found: Sequence[OwnFill], *, more: bool) -> bytes:
+    """Answer ``/api/fills`` with a token."""
+    views = tuple(own_fill_view(instrument, own) for own in found)
+    return _encode(OwnFillsAnswer(security=instrument.security, fills=views, more=more))
 
 
 def candles(

@@ -19,11 +19,13 @@ from fastbook_server.gateway.cache import kept
 from fastbook_server.gateway.http import answers
 from fastbook_server.gateway.http.history_queue import HistoryOverloaded, HistoryQueue
 from fastbook_server.gateway.market_views import MarketViews
-from fastbook_server.store import StoreUnavailable
+from fastbook_server.gateway.users import TokenMaker
+from fastbook_server.store import FillSpan, StoreUnavailable
 from fastbook_server.values.instruments import Instrument, default_security
 from fastbook_wire.queries import (
     BookQuery,
     CandlesQuery,
+    FillsQuery,
     InstrumentsQuery,
     Query,
     TickerQuery,
@@ -34,6 +36,7 @@ from fastbook_wire.words import Code, Interval
 METHODS = "GET, HEAD, OPTIONS"
 RETRY_AFTER_S = "1"
 PREFLIGHT_S = "86400"
+AUTHORIZATION = "Authorization"
 
 _INTEGER = re.compile(r"-?[0-9]{1,20}", re.ASCII)
 Q = TypeVar("Q", bound=Query)
@@ -56,7 +59,8 @@ class RequestRefused(Exception):
 class HttpApi:
     """The paths below ``/api``.
 
-    Pages of `cors_origins` may read the answers; ``*`` allows all.
+    Pages of `cors_origins` may read the answers; ``*`` allows all. A request that bears one of the
+    `tokens` asks for its user's own fills.
     """
 
     def __init__(
@@ -65,6 +69,7 @@ class HttpApi:
         instruments: Sequence[Instrument],
         views: MarketViews,
         history: HistoryQueue,
+        tokens: TokenMaker,
         interval_s: float,
         cors_origins: Sequence[str] = (),
     ) -> None:
@@ -72,12 +77,14 @@ class HttpApi:
         self._default = default_security(instruments)
         self._views = views
         self._history = history
+        self._tokens = tokens
         self._cors_origins = frozenset(cors_origins)
         self._all_instruments = answers.instruments(instruments)
         self._paths: dict[str, tuple[type[Query], Callable[[Any], Awaitable[bytes]]]] = {
             "instruments": (InstrumentsQuery, self._list_instruments),
             "book": (BookQuery, kept(self._book, interval_s)),
             "trades": (TradesQuery, kept(self._trades, interval_s)),
+            "fills": (FillsQuery, kept(self._fills, interval_s)),
             "candles": (CandlesQuery, kept(self._candles, interval_s)),
             "ticker": (TickerQuery, kept(self._ticker, interval_s)),
         }
@@ -115,6 +122,8 @@ class HttpApi:
         kind, build = self._paths[path]
         query = self._query(request.query, kind)
         try:
+            if isinstance(query, FillsQuery) and AUTHORIZATION in request.headers:
+                return await self._own_fills(self._user_id(request), query)
             return await build(query)
         except HistoryOverloaded as error:
             raise RequestRefused(
@@ -153,7 +162,7 @@ class HttpApi:
         if request.method == "OPTIONS":
             return headers | {
                 "Access-Control-Allow-Methods": METHODS,
-                "Access-Control-Allow-Headers": "*",
+                "Access-Control-Allow-Headers": f"*, {AUTHORIZATION}",
                 "Access-Control-Max-Age": PREFLIGHT_S,
             }
         return headers | {"Access-Control-Expose-Headers": "Retry-After"}
@@ -176,6 +185,25 @@ class HttpApi:
         )
         return answers.trades(security, found, more=more)
 
+    async def _fills(self, query: FillsQuery) -> bytes:
+        instrument = self._instruments[_named(query)]
+        found, more = await self._history.fills(instrument.security, _span(query))
+        return answers.fills(instrument, found, more=more)
+
+    async def _own_fills(self, user_id: str, query: FillsQuery) -> bytes:
+        instrument = self._instruments[_named(query)]
+        found, more = await self._history.own_fills(user_id, instrument.security, _span(query))
+        return answers.own_fills(instrument, found, more=more)
+
+    def _user_id(self, request: web.Request) -> str:
+        """Return the user whose resume token the request bears."""
+        scheme, _, token = request.headers[AUTHORIZATION].partition(" ")
+        user_id = self._tokens.user_id(token.strip()) if scheme.lower() == "bearer" else None
+        if user_id is None:
+            message = "Authorization: expected Bearer and a resumeToken of this server"
+            raise RequestRefused(401, Code.UNAUTHORIZED, message, WWW_Authenticate="Bearer")
+        return user_id
+
     async def _candles(self, query: CandlesQuery) -> bytes:
         instrument = self._instruments[_named(query)]
         # Taken before the candles are read, which then are complete up to it.
@@ -190,7 +218,17 @@ class HttpApi:
         return answers.candles(instrument, query.interval, found, settled_ms=settled_ms, more=more)
 
 
-def _named(query: BookQuery | TradesQuery | CandlesQuery | TickerQuery) -> str:
+def _span(query: FillsQuery) -> FillSpan:
+    return FillSpan(
+        since=query.since,
+        before=query.before,
+        start_ms=query.start,
+        end_ms=query.end,
+        limit=query.limit,
+    )
+
+
+def _named(query: BookQuery | TradesQuery | FillsQuery | CandlesQuery | TickerQuery) -> str:
     assert query.security is not None, "settled before it is answered"
     return query.security
 
@@ -216,7 +254,7 @@ def parse(given: MultiMapping[str], kind: type[Q]) -> Q:
         query = msgspec.convert(values, kind)
     except msgspec.ValidationError as error:
         raise _malformed(str(error), given) from None
-    if isinstance(query, CandlesQuery):
+    if isinstance(query, CandlesQuery | FillsQuery):
         start, end = query.start, query.end
         if start is not None and end is not None and start > end:
             message = f"start: expected at most end {end}, got {start}"

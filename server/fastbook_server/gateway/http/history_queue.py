@@ -9,9 +9,19 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
+import msgspec
+
 from fastbook_server import metrics
+from fastbook_server.gateway.market_views import Past
 from fastbook_server.gateway.trade_stats import kept_of
-from fastbook_server.store import ClientOrder, History, StoreUnavailable
+from fastbook_server.store import (
+    ClientOrder,
+    FillSpan,
+    History,
+    OwnFill,
+    StoredFill,
+    StoreUnavailable,
+)
 from fastbook_server.values.candles import Candle
 from fastbook_server.values.events import Traded
 from fastbook_server.values.instruments import Instrument
@@ -19,6 +29,8 @@ from fastbook_wire.words import INTERVALS, Interval
 
 ANSWER_S_MAX = 10.0
 """A query that takes longer, its wait in the queue included, counts as a database that is away."""
+
+_ALL = 2**31 - 1
 
 T = TypeVar("T")
 
@@ -71,6 +83,23 @@ class HistoryQueue:
         )
         return found[:limit] if start_ms is not None else found[-limit:], len(found) > limit
 
+    async def fills(self, security: str, span: FillSpan) -> tuple[Sequence[StoredFill], bool]:
+        """Return fills, oldest first, and whether more exist in the span's direction.
+
+        Raises like `trades`.
+        """
+        found = await self._ask(lambda: self._history.fills(security, _one_more(span)))
+        return _cut(found, span), len(found) > span.limit
+
+    async def own_fills(
+        self, user_id: str, security: str, span: FillSpan
+    ) -> tuple[Sequence[OwnFill], bool]:
+        """Return a user's fills like `fills`."""
+        found = await self._ask(lambda: self._history.own_fills(user_id, security, _one_more(span)))
+        fill_ids = sorted({own.fill.fill_id for own in found})
+        wanted = frozenset(_cut(fill_ids, span))
+        return [own for own in found if own.fill.fill_id in wanted], len(fill_ids) > span.limit
+
     async def order(self, order_id: str) -> ClientOrder | None:
         """Return the state of an ended order, or None if there is none. Raises like `trades`."""
         return await self._ask(lambda: self._history.order(order_id))
@@ -102,20 +131,31 @@ class HistoryQueue:
 
 
 async def recent(
-    history: History, instruments: Sequence[Instrument], kept: int
-) -> dict[str, dict[Interval, Sequence[Candle]]]:
-    """Return the last candles of each security and interval, to be kept in memory.
+    history: History, instruments: Sequence[Instrument], *, candles: int, fills: int
+) -> Past:
+    """Return the last candles of each security and interval, and its last fills (0: all).
 
     Raises:
         StoreUnavailable: the database is away.
     """
-    found: dict[str, dict[Interval, Sequence[Candle]]] = {}
+    candles_of: dict[str, dict[Interval, Sequence[Candle]]] = {}
+    fills_of: dict[str, Sequence[StoredFill]] = {}
     for instrument in instruments:
         security = instrument.security
-        found[security] = {
+        candles_of[security] = {
             interval: await history.candles(
-                security, interval, start_ms=None, end_ms=None, limit=kept_of(interval, kept)
+                security, interval, start_ms=None, end_ms=None, limit=kept_of(interval, candles)
             )
             for interval in INTERVALS
         }
-    return found
+        fills_of[security] = await history.fills(security, FillSpan(limit=fills or _ALL))
+    return Past(candles_of, fills_of)
+
+
+def _one_more(span: FillSpan) -> FillSpan:
+    return msgspec.structs.replace(span, limit=span.limit + 1)
+
+
+def _cut(found: Sequence[T], span: FillSpan) -> Sequence[T]:
+    """Drop the one row too many that was asked for to see whether there are more."""
+    return found[: span.limit] if span.ascends else found[-span.limit :]

@@ -16,13 +16,21 @@ EXAMPLES_MAX = 4
 REPLIES: dict[type, tuple[type, ...]] = {
     commands.Add: (frames.OrderFrame, frames.Error),
     commands.Delete: (frames.OrderFrame, frames.Error),
+    commands.GetOrder: (frames.OrderFrame, frames.Error),
+    commands.GetFills: (frames.OwnFills, frames.Error),
     commands.DeleteAll: (frames.DeletedAll, frames.Error),
     commands.Orders: (frames.OrdersFrame, frames.Error),
     commands.Ping: (frames.Pong, frames.Error),
     commands.Subscribe: (frames.Subscribed, frames.Error),
     commands.Unsubscribe: (frames.Unsubscribed, frames.Error),
 }
-UNASKED = (frames.Welcome, *frames.PublicFrame.__args__, frames.OrderFrame, frames.OrdersFrame)
+UNASKED = (
+    frames.Welcome,
+    *frames.PublicFrame.__args__,
+    frames.Fill,
+    frames.OrderFrame,
+    frames.OrdersFrame,
+)
 
 QUERY = {
     "security": ("string", "Whose book and trades to send; default: the first instrument."),

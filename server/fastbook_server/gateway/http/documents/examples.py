@@ -18,9 +18,9 @@ SESSION = Path(__file__).parent / "session.json"
 class Step(msgspec.Struct, omit_defaults=True):
     """An action of `who`, and the frames that each client receives because of it.
 
-    ``connect`` is the query of a new connection, ``send`` a frame, ``get`` a path, and ``wait`` a
-    frame that comes as time passes; the clock stands at ``time``. ``told`` holds the frames by
-    receiver; ``status`` and ``answer`` are the HTTP response.
+    ``connect`` is the query of a new connection, ``send`` a frame, ``get`` a path (with `who`, as
+    that user), and ``wait`` a frame that comes as time passes; the clock stands at ``time``.
+    ``told`` holds the frames by receiver; ``status`` and ``answer`` are the HTTP response.
     """
 
     about: str

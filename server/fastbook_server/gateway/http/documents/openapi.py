@@ -11,24 +11,40 @@ from fastbook_wire import answers, frames, queries
 
 
 class Path(NamedTuple):
-    """One path: its query parameters and its answer."""
+    """One path: its query parameters and its answer, which may be another with a resume token."""
 
     path: str
     query: type[queries.Query]
     answer: type
     names_security: bool = True
     asks_database: bool = False
+    own_answer: type | None = None
 
 
 PATHS = (
     Path("/api/instruments", queries.InstrumentsQuery, answers.InstrumentsAnswer, False),
     Path("/api/book", queries.BookQuery, answers.BookAnswer),
     Path("/api/trades", queries.TradesQuery, answers.TradesAnswer, asks_database=True),
+    Path(
+        "/api/fills",
+        queries.FillsQuery,
+        answers.FillsAnswer,
+        asks_database=True,
+        own_answer=answers.OwnFillsAnswer,
+    ),
     Path("/api/candles", queries.CandlesQuery, answers.CandlesAnswer, asks_database=True),
     Path("/api/ticker", queries.TickerQuery, frames.TickerView),
 )
+BEARER = {
+    "resumeToken": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "The `resumeToken` of a connection's `welcome`: asks for that user's own.",
+    }
+}
 REFUSALS = {
     400: "A parameter is unknown, repeated, malformed or out of range; `parameter` names it.",
+    401: "The bearer is no resume token of this server.",
     404: "The security is unknown.",
     503: "The database is unreachable, or too many requests wait; retry after `Retry-After`.",
 }
@@ -36,7 +52,8 @@ REFUSALS = {
 
 def openapi(url: str = "http://127.0.0.1:8080") -> dict[str, Any]:
     """Return the OpenAPI document of a server at `url`."""
-    kinds = (*(path.answer for path in PATHS), answers.ErrorAnswer)
+    of_users = (path.own_answer for path in PATHS if path.own_answer is not None)
+    kinds = (*(path.answer for path in PATHS), *of_users, answers.ErrorAnswer)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -48,19 +65,30 @@ def openapi(url: str = "http://127.0.0.1:8080") -> dict[str, Any]:
         },
         "servers": [{"url": url}],
         "paths": {path.path: {"get": _operation(path)} for path in PATHS},
-        "components": {"schemas": components(kinds)},
+        "components": {"schemas": components(kinds), "securitySchemes": BEARER},
     }
 
 
 def _operation(path: Path) -> dict[str, Any]:
-    possible = {400: True, 404: path.names_security, 503: path.asks_database}
+    possible = {
+        400: True,
+        401: path.own_answer is not None,
+        404: path.names_security,
+        503: path.asks_database,
+    }
     refusals = {status: about for status, about in REFUSALS.items() if possible[status]}
-    return {
+    success = _response("Success.", path.answer, path.path, 200)
+    operation: dict[str, Any] = {}
+    if path.own_answer is not None:
+        operation["security"] = [{}, *({name: []} for name in BEARER)]
+        kinds = [reference(path.answer), reference(path.own_answer)]
+        success["content"]["application/json"]["schema"] = {"anyOf": kinds}
+    return operation | {
         "operationId": path.path.rpartition("/")[2],
         "summary": summary(path.answer).partition(":")[2].strip() or summary(path.answer),
         "parameters": _parameters(path.query),
         "responses": {
-            "200": _response("Success.", path.answer, path.path, 200),
+            "200": success,
             **{
                 str(status): _response(about, answers.ErrorAnswer, path.path, status)
                 for status, about in refusals.items()

@@ -13,6 +13,7 @@ export class Account {
     this.userId = null;
     this.version = 0;
     this._unanswered = [];
+    this._pages = [];
     this._number = 0;
     this._name = Math.random().toString(36).slice(2, 8);
     this._clear();
@@ -29,6 +30,7 @@ export class Account {
 
   /** Handle a new connection; if it has the same user, resend the unanswered orders. */
   welcome(userId) {
+    this._pages = []; // of a list of open orders that has begun to arrive
     const again = userId === this.userId;
     if (!again) {
       this.userId = userId;
@@ -68,14 +70,20 @@ export class Account {
   /** Apply a private frame. */
   take(frame) {
     if (frame.event === "orders") {
-      const listed = new Set(frame.orders.map((o) => o.id));
-      for (const order of [...this.open.values()])
-        if (!listed.has(order.id)) this._end(order, "ended", "while disconnected");
-      for (const order of frame.orders) this._note(order);
+      this._pages.push(...frame.orders);
+      if (frame.more) return;
+      this._takeOrders(this._pages);
+      this._pages = [];
     } else if (frame.event === "order" && frame.order) {
       this._takeOrder(frame);
     } else return;
     this._changed();
+  }
+  _takeOrders(orders) {
+    const listed = new Set(orders.map((o) => o.id));
+    for (const order of [...this.open.values()])
+      if (!listed.has(order.id)) this._end(order, "ended", "while disconnected");
+    for (const order of orders) this._note(order);
   }
   _takeOrder({ order, status, reason, ref, lastPrice, lastAmount }) {
     const known = this.open.has(order.id) || this.history.some((h) => h.id === order.id);

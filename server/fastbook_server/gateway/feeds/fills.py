@@ -1,0 +1,57 @@
+"""The channel ``fills``: every match, numbered without gaps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from fastbook_server.gateway import encode, websocket_frames
+from fastbook_server.gateway.feeds.audience import Audience, Reader
+from fastbook_server.gateway.feeds.feed import Pace
+from fastbook_server.gateway.market_views import SecurityView
+from fastbook_server.values.persisted import StoredFill
+
+
+class FillsFeed:
+    """One security's fills: the last ones to a joiner, then those of each batch."""
+
+    def __init__(self, view: SecurityView, pace: Pace) -> None:
+        self._view = view
+        self._audience = Audience(pace.timers, pace.interval_s)
+
+    async def opening(self) -> None:
+        """Return None: ``join`` needs nothing that takes time."""
+
+    def join(self, reader: Reader, opening: object = None) -> None:
+        """Send the last fills, then every later one."""
+        del opening
+        if not self._audience:
+            self._view.record_fills(True)
+        reader.send(self._frame(self._view.fills))
+        self._audience.join(reader)
+
+    def leave(self, reader: Reader) -> None:
+        """Stop sending to `reader`."""
+        self._audience.leave(reader)
+        if not self._audience:
+            self._view.record_fills(False)
+
+    def book_changed(self) -> bool:
+        """Send the fills of a batch."""
+        if not self._audience:
+            return False
+        fills = self._view.take_fills()
+        if fills:
+            self._audience.tell(self._frame(fills))
+        return True
+
+    def _frame(self, fills: Iterable[StoredFill]) -> bytes:
+        instrument = self._view.instrument
+        views = [encode.fill_view(instrument, fill) for fill in fills]
+        return websocket_frames.text(encode.fills(instrument.security, views))
+
+    def time_passed(self) -> None:
+        """Do nothing: only batches change this channel."""
+
+    def stop(self) -> None:
+        """Stop sending."""
+        self._audience.stop()

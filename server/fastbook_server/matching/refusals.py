@@ -1,0 +1,38 @@
+"""Refusals that are more than a code: of unknown orders, of bounds, of retries that are none."""
+
+from __future__ import annotations
+
+from fastbook_server.channels.order_channel import OVERLOADED_RETRY_MS
+from fastbook_server.matching.order_progress import OrderProgress
+from fastbook_server.matching.terms import RuleBroken, Terms
+from fastbook_server.values.instruments import Instrument
+from fastbook_wire.commands import Delete, GetOrder
+from fastbook_wire.words import Code
+
+
+def unknown_order(what: str, command: Delete | GetOrder) -> RuleBroken:
+    """Return the refusal of a command about an order (`what`) that its user does not have."""
+    name, given = "clientOrderId", command.client_order_id
+    if given is None:
+        name, given = "id", (command.id or "")[:40]
+    return RuleBroken(Code.UNKNOWN_ORDER, f"{name}: you have no {what} with {given!r}")
+
+
+def overloaded(name: str, bound: int) -> RuleBroken:
+    """Return the refusal of a command beyond a bound over all users."""
+    return RuleBroken(Code.OVERLOADED, f"{name} {bound} reached", OVERLOADED_RETRY_MS)
+
+
+def retried(known: OrderProgress, instrument: Instrument, terms: Terms) -> OrderProgress:
+    """Return the order that a retry repeats.
+
+    Raises:
+        RuleBroken: the client order id was used for an order with other terms.
+    """
+    order = known.order
+    if order.instrument.security != instrument.security or Terms.of(order) != terms:
+        raise RuleBroken(
+            Code.DUPLICATE_CLIENT_ORDER_ID,
+            f"clientOrderId: {order.client_order_id!r} names another order, {order.id}",
+        )
+    return known

@@ -1,0 +1,57 @@
+"""Fills over HTTP and over the socket: everybody's, and with a token one's own."""
+
+from __future__ import annotations
+
+import pytest
+from fakes import PastStore
+from trading import T0
+
+from peers import order
+
+
+async def test_fills_are_everybodys_or_with_a_token_ones_own(serve, join, web):
+    server = await serve(PastStore())
+    ann, bob = await join(server, feed="none"), await join(server, feed="none")
+    await ann.ask(order("ask", 10, 2, "1"))
+    await ann.ask(order("ask", 11, 2, "2"))
+    await bob.ask(order("bid", 11, 3, "3"))
+    await bob.ask(order("ask", 11, 1, "4"))
+    await bob.ask(order("bid", 11, 1, "5"))  # with ann first
+    ask = web(server)
+    everybodys = (await ask.get("fills"))["fills"]
+    assert [(f["fillId"], f["seq"], f["type"], f["price"], f["amount"]) for f in everybodys] == [
+        *((1, 3, "bid", 10.0, 2.0), (2, 3, "bid", 11.0, 1.0), (3, 5, "bid", 11.0, 1.0))
+    ]
+    page = await ask.get("fills?since=1&limit=1")
+    assert (page["fills"], page["more"]) == (everybodys[1:2], True)
+    assert (await ask.get("fills?before=3"))["fills"] == everybodys[:2]
+    assert (await ask.get(f"fills?start={T0 + 1}"))["fills"] == []
+    status, own, _ = await ask.ask("fills", Authorization=f"Bearer {ann.token}")
+    assert (status, [(f["fillId"], f["role"], f["type"]) for f in own["fills"]]) == (
+        200,
+        [(1, "maker", "ask"), (2, "maker", "ask"), (3, "maker", "ask")],
+    )
+    told = await bob.ask({"op": "fills", "ref": "6", "since": 1})
+    assert [(f["fillId"], f["role"], f["type"]) for f in told["fills"]] == [
+        *((2, "taker", "bid"), (3, "taker", "bid"))
+    ]
+
+
+@pytest.mark.parametrize("bearer", ["Bearer", "Bearer x", "Bearer x.y", "Basic abc", ""])
+async def test_a_bearer_that_is_no_token_is_refused(serve, web, bearer):
+    status, answer, headers = await web(await serve(PastStore())).ask("fills", Authorization=bearer)
+    assert (status, answer["code"], headers["WWW-Authenticate"]) == (401, "unauthorized", "Bearer")
+
+
+async def test_fills_that_were_told_are_listed_though_nothing_is_stored(serve, join):
+    store = PastStore()
+    server = await serve(store, durability="relaxed")
+    ann = await join(server, feed="none")
+    store.hold()
+    await ann.ask(order("ask", 10, 2, "1"))
+    await ann.ask(order("bid", 10, 1, "2"))
+    await ann.send({"op": "fills", "ref": "3"})
+    await ann.ask({"op": "ping", "ref": "4"})
+    store.release()
+    frame = await ann.next()
+    assert (frame["ref"], [f["role"] for f in frame["fills"]]) == ("3", ["taker", "maker"])
