@@ -33,6 +33,7 @@ LARGER = {
     "reference.py": 800,  # the whole plain book is one thing to read
     "test_book.py": 700,  # every rule of the book
     "test_exchange.py": 700,  # every rule of the exchange
+    "test_pipeline.py": 500,  # every order in which commands and commits may come
     "test_market.py": 700,  # all that a bot calls
     "test_session.py": 700,  # all that a connection may meet
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import aiohttp
@@ -118,45 +118,44 @@ class Link:
             NotConnected: the client is reconnecting; nothing was sent.
             ConnectionClosed: the connection has ended for good; nothing was sent.
         """
-        future: asyncio.Future[PrivateFrame] = asyncio.get_running_loop().create_future()
-        place: Reply | None = None
+        (reply,) = await self.request_all((command,))
+        if isinstance(reply, FastbookError):
+            raise reply
+        return reply
 
-        def on_reply(frame: PrivateFrame | None) -> None:
-            nonlocal place
-            if not future.done():
-                place = self.mailbox.replied()
-                if frame is not None:
-                    future.set_result(frame)
-                else:
-                    order_id = command.order.client_order_id if isinstance(command, Add) else None
-                    future.set_exception(Unanswered(command, order_id))
-            elif frame is not None:  # the caller was cancelled a moment ago
-                self.mailbox.put(frame)
+    async def request_all(self, commands: Sequence[Any]) -> list[Any]:
+        """Send commands in one frame; return each one's reply, or what `request` would raise.
 
+        Raises:
+            NotConnected, ConnectionClosed: nothing was sent.
+        """
         if self._ended is not None:
             raise self._ended
         if not self.is_connected:
             raise NotConnected
-        ref = self._send(command, on_reply)
+        waits = [_Waiting(self.mailbox) for _ in commands]
+        refs = self._send(*((c, w.on_reply) for c, w in zip(commands, waits, strict=True)))
         try:
-            reply = await future
+            replies = [await waiting.future for waiting in waits]
         except asyncio.CancelledError:
-            if place is not None and future.exception() is None:
-                place.unclaimed = future.result()
+            for waiting in waits:
+                waiting.abandon()
             raise
         finally:
-            self._pending.pop(ref, None)
-        match reply:
-            case OrderFrame(status="rejected") | Error():
-                raise Rejected(reply.code or "", reply.message or "", reply.retry_after_ms)
-        return reply
+            for ref in refs:
+                self._pending.pop(ref, None)
+        return [_outcome(c, reply) for c, reply in zip(commands, replies, strict=True)]
 
-    def _send(self, command: Any, on_reply: OnReply) -> int:
+    def _send(self, *commands: tuple[Any, OnReply]) -> list[int]:
+        """Send commands in one frame; return their refs."""
         assert self._connection is not None
-        ref = command.ref = next(self._refs)
-        self._pending[ref] = on_reply
-        self._connection.send_many((_encode(command),))  # `_read` notices a loss
-        return ref
+        for command, on_reply in commands:
+            command.ref = next(self._refs)
+            self._pending[command.ref] = on_reply
+        payloads = [_encode(command) for command, _ in commands]
+        frame = payloads[0] if len(payloads) == 1 else b"[" + b",".join(payloads) + b"]"
+        self._connection.send_many((frame,))  # `_read` notices a loss
+        return [command.ref for command, _ in commands]
 
     async def follow(self, channel: Channel, security: str) -> None:
         """Subscribe, and subscribe again after each reconnect, until `unfollow`."""
@@ -335,7 +334,7 @@ class Link:
             elif isinstance(frame, Error):  # for example, the database is down
                 self._later(_retry_delay_s(frame), lambda: self._resync(old_user_id))
 
-        self._send(Orders(), on_reply)
+        self._send((Orders(), on_reply))
 
     def _resubscribe(self, subscription: Subscription) -> None:
         channel, security = subscription
@@ -349,7 +348,7 @@ class Link:
                     self._later(_retry_delay_s(frame), lambda: self._resubscribe(subscription))
 
         if subscription in self.follows and self._connection is not None:
-            self._send(Subscribe(channel=channel, security=security), on_reply)
+            self._send((Subscribe(channel=channel, security=security), on_reply))
 
     def _refetch_book(self, security: str, times: int) -> None:
         """Fetch a wrong book again: at once the first time, then after growing delays."""
@@ -363,6 +362,41 @@ class Link:
 
         timer = asyncio.get_running_loop().call_later(delay_s, fire)
         self._timers.add(timer)
+
+
+class _Waiting:
+    """A caller's wait for a reply, which has its place among the events."""
+
+    def __init__(self, mailbox: Mailbox) -> None:
+        self.future: asyncio.Future[PrivateFrame | None] = (
+            asyncio.get_running_loop().create_future()
+        )
+        self._mailbox = mailbox
+        self._place: Reply | None = None
+
+    def on_reply(self, frame: PrivateFrame | None) -> None:
+        """Take the reply; None: the connection was lost first."""
+        if not self.future.done():
+            self._place = self._mailbox.replied()
+            self.future.set_result(frame)
+        elif frame is not None:  # the caller was cancelled a moment ago
+            self._mailbox.put(frame)
+
+    def abandon(self) -> None:
+        """Let a reply that the caller did not take any more be an event."""
+        if self._place is not None:
+            self._place.unclaimed = self.future.result()
+
+
+def _outcome(command: Any, reply: PrivateFrame | None) -> PrivateFrame | FastbookError:
+    match reply:
+        case None:
+            return Unanswered(
+                command, command.order.client_order_id if isinstance(command, Add) else None
+            )
+        case OrderFrame(status="rejected") | Error():
+            return Rejected(reply.code or "", reply.message or "", reply.retry_after_ms)
+    return reply
 
 
 def _retry_delay_s(frame: Error) -> float:

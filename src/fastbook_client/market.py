@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from types import TracebackType
 from typing import Self, Unpack
 
@@ -14,20 +13,20 @@ from fastbook_client.api import Api
 from fastbook_client.arguments import AnySide, Number
 from fastbook_client.book import Book
 from fastbook_client.endpoint import Endpoint
-from fastbook_client.errors import ConnectionClosed, FastbookError, NotConnected, Rejected
+from fastbook_client.errors import ConnectionClosed, FastbookError, Rejected
 from fastbook_client.events import Event, OrderState
 from fastbook_client.history import MarketHistory
 from fastbook_client.link import Link, open_link
 from fastbook_client.options import ConnectOptions, Options
+from fastbook_client.order_entry import OrderEntry
 from fastbook_client.order_names import named
-from fastbook_client.unsettled import Unsettled
 from fastbook_wire.commands import (
-    Add,
     Delete,
     DeleteAll,
     GetFills,
     GetOrder,
     NewOrder,
+    OrderCommand,
     Orders,
     Ping,
 )
@@ -88,9 +87,7 @@ class Market(MarketHistory):
         self._options = options
         self._stack = contextlib.AsyncExitStack()
         self._opened: Link | None = None
-        self._prefix = secrets.token_hex(5)
-        self._orders_placed = 0
-        self._unsettled = Unsettled()
+        self._entry = OrderEntry()
 
     async def __aenter__(self) -> Self:
         async with contextlib.AsyncExitStack() as stack:
@@ -257,7 +254,7 @@ class Market(MarketHistory):
         order.post_only = arguments.flag("post_only", post_only)
         if time_in_force is not None:
             order.time_in_force = arguments.word("time_in_force", time_in_force, TimeInForceName)
-        return await self._add(order)
+        return await self._entry.place(self._link, order)
 
     async def market(
         self,
@@ -273,7 +270,7 @@ class Market(MarketHistory):
         Arguments, result and exceptions are those of `limit`.
         """
         order = self._new_order("market", side, amount, client_order_id, self_trade, security)
-        return await self._add(order)
+        return await self._entry.place(self._link, order)
 
     async def cancel(
         self,
@@ -372,26 +369,34 @@ class Market(MarketHistory):
             Unanswered, NotConnected: the connection is lost or down; try again after `Resynced`.
             ConnectionClosed: the connection has ended for good.
         """
-        self._unsettled.check(arguments.text("client_order_id", client_order_id), self.user_id)
+        self._entry.unsettled.check(
+            arguments.text("client_order_id", client_order_id), self.user_id
+        )
         try:
             state = await self.order(client_order_id=client_order_id)
         except Rejected as rejected:
             if rejected.code != Code.UNKNOWN_ORDER:
                 raise
             return None
-        self._unsettled.answered(client_order_id)
+        self._entry.unsettled.answered(client_order_id)
         return state
 
-    async def _add(self, order: NewOrder) -> OrderState:
-        assert order.client_order_id is not None, "every order has one"
-        self._unsettled.sent(order.client_order_id, self.user_id)
-        try:
-            state = OrderState.of(await self._link.request(Add(order=order)))
-        except (Rejected, NotConnected, ConnectionClosed):
-            self._unsettled.answered(order.client_order_id)
-            raise
-        self._unsettled.answered(order.client_order_id)
-        return state
+    async def submit(
+        self, commands: Iterable[NewOrder | OrderCommand]
+    ) -> list[OrderState | int | FastbookError]:
+        """Send 1 to 100 commands in one frame: nobody else's are executed between them.
+
+        A NewOrder is placed; Add, Delete, DeleteAll and GetOrder are sent as they are. Returns for
+        each command, in order, what the method for it would return or raise: the OrderState, the
+        count of a DeleteAll, or Rejected or Unanswered. One that is refused does not keep the
+        others from being executed.
+
+        Raises:
+            ValueError: no command, or more than 100; nothing was sent.
+            NotConnected: the client is reconnecting; nothing was sent.
+            ConnectionClosed: the connection has ended for good; nothing was sent.
+        """
+        return await self._entry.submit(self._link, commands)
 
     def _new_order(
         self,
@@ -402,9 +407,8 @@ class Market(MarketHistory):
         self_trade: SelfTradeName | None,
         security: str | None,
     ) -> NewOrder:
-        if client_order_id is None:
-            self._orders_placed += 1
-            client_order_id = f"{self._prefix}-{self._orders_placed}"
+        if client_order_id is not None:
+            arguments.text("client_order_id", client_order_id)
         if self_trade is None:
             self_trade = "allow"
         return NewOrder(
@@ -412,7 +416,7 @@ class Market(MarketHistory):
             exec_type=exec_type,
             amount=arguments.number("amount", amount),
             security=self._named(security),
-            client_order_id=arguments.text("client_order_id", client_order_id),
+            client_order_id=client_order_id,
             self_trade=arguments.word("self_trade", self_trade, SelfTradeName),
         )
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
 from concurrent.futures import CancelledError
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
@@ -29,6 +29,7 @@ from fastbook_client.errors import ConnectionClosed, FastbookError
 from fastbook_client.events import Event, OrderState
 from fastbook_client.options import ConnectOptions
 from fastbook_client.tables import Library
+from fastbook_wire.commands import NewOrder, OrderCommand
 from fastbook_wire.frames import (
     CandleView,
     InstrumentView,
@@ -271,6 +272,12 @@ class Market:
     def cancel_all(self, security: str | None = None, *, side: AnySide | None = None) -> int:
         """Cancel all open orders, or only those of `security`, of `side`; return how many."""
         return self._wait(self._market.cancel_all(security, side=side))
+
+    def submit(
+        self, commands: Iterable[NewOrder | OrderCommand]
+    ) -> list[OrderState | int | FastbookError]:
+        """Send 1 to 100 commands in one frame; see `fastbook_client.Market.submit`."""
+        return self._wait(self._market.submit(commands))
 
     def orders(self) -> tuple[OrderView, ...]:
         """Return the open orders of all securities, oldest first."""

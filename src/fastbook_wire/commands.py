@@ -18,8 +18,10 @@ from fastbook_wire.words import (
     SelfTradeName,
     SideName,
     TimeInForceName,
+    TimeMs,
 )
 
+ExecTypeGiven = Literal["limit", "market", "immediate", "stop", "stopLimit"]
 Ref = Annotated[str, Meta(max_length=64)] | Annotated[int, Meta(ge=-(2**53), le=2**53)] | None
 # No control characters: PostgreSQL's text cannot hold NUL, and no id needs the others.
 ClientOrderId = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+\Z")]
@@ -30,25 +32,38 @@ class NewOrder(
 ):
     """The order that an ``add`` places; ``security`` defaults to the connection's.
 
-    A limit order needs a ``price``; a market order takes none, is always ``ioc`` and cannot be
-    ``post_only``. ``post_only`` refuses the order if it would trade at once. ``client_order_id`` is
+    A limit order needs a ``price``; a market order takes none, is ``ioc`` or ``fok`` and cannot be
+    ``post_only``. A market order may give a ``total`` in place of ``amount``: it trades whole lots
+    for at most that value. A ``stop`` waits for a fill at ``trigger_price`` or beyond and then is a
+    market order; a ``stopLimit`` then is a limit order. A limit order with ``display`` shows at
+    most so much at a time. With ``expire_time`` its remainder is cancelled then
+    (``time_in_force`` is ``gtt``).
+
+    ``post_only`` refuses the order if it would trade at once. ``client_order_id`` is
     unique per user for 24 hours, or longer while its order is open: sending the same order again
     returns the state of the first one and places nothing. ``self_trade`` decides what happens when
     the order would trade with another order of its user.
     """
 
     type: SideName
-    exec_type: Annotated[
-        Literal["limit", "market", "immediate"],
-        Meta(description="`immediate` is an alias of `market`."),
-    ]
-    amount: Amount
+    exec_type: Annotated[ExecTypeGiven, Meta(description="`immediate` is an alias of `market`.")]
+    amount: Amount | None = None
+    total: Annotated[float, Meta(description="The most that a market order trades for.")] | None = (
+        None
+    )
     price: Price | None = None
+    trigger_price: Price | None = None
+    display: Amount | None = None
     security: Security | None = None
     time_in_force: TimeInForceName | None = None
+    expire_time: Annotated[TimeMs, Meta(ge=0, le=2**53)] | None = None
     post_only: bool = False
     client_order_id: ClientOrderId | None = None
     self_trade: SelfTradeName = "allow"
+
+    def __post_init__(self) -> None:
+        if self.amount is None and self.total is None:
+            raise ValueError("Object missing required field `amount`")
 
 
 class _Command(
@@ -78,6 +93,27 @@ class Delete(_Command, tag="delete"):
     def __post_init__(self) -> None:
         if (self.id is None) == (self.client_order_id is None):
             raise ValueError("Expected exactly one of `id` and `clientOrderId`")
+
+
+class Amend(_Command, tag="amend"):
+    """Change the price, the whole amount or the client order id of an open order.
+
+    The order is named by exactly one of ``id`` and ``client_order_id``. At the same price and with
+    no larger amount it keeps its place in the queue; otherwise it loses it and may match.
+    ``amount`` includes what is filled: at exactly that, the rest is cancelled.
+    """
+
+    id: Id | None = None
+    client_order_id: ClientOrderId | None = None
+    price: Price | None = None
+    amount: Amount | None = None
+    new_client_order_id: ClientOrderId | None = None
+
+    def __post_init__(self) -> None:
+        if (self.id is None) == (self.client_order_id is None):
+            raise ValueError("Expected exactly one of `id` and `clientOrderId`")
+        if (self.price, self.amount, self.new_client_order_id) == (None, None, None):
+            raise ValueError("Expected `price`, `amount` or `newClientOrderId`")
 
 
 class DeleteAll(_Command, tag="deleteAll"):
@@ -146,9 +182,15 @@ class Unsubscribe(_Command, tag="unsubscribe"):
     channel: Channel = "book"
 
 
-ExchangeCommand = Add | Delete | DeleteAll | CancelAfter | GetOrder | Orders
+ExchangeCommand = Add | Amend | Delete | DeleteAll | CancelAfter | GetOrder | Orders
 FeedCommand = Ping | Subscribe | Unsubscribe
 Command = ExchangeCommand | GetFills | FeedCommand
 
+OrderCommand = Add | Amend | Delete | DeleteAll | GetOrder
+"""The commands that may share a frame, as the elements of an array."""
+
+COMMANDS_PER_FRAME_MAX = 100
+
 COMMANDS = Command.__args__
 OPS = tuple(str(command.__struct_config__.tag) for command in COMMANDS)
+ORDER_OPS = tuple(str(command.__struct_config__.tag) for command in OrderCommand.__args__)

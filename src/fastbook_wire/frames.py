@@ -60,8 +60,8 @@ class OrderView(View, kw_only=True):
     """An order as its owner sees it; ``avg_price`` is null until the first fill.
 
     ``filled`` and ``remaining`` are exact multiples of the lot size. ``remaining`` is the unfilled
-    amount, of a cancelled order too. ``price`` is null for a market
-    order. ``time`` is when the server accepted the order.
+    amount, of a cancelled order too. ``price`` is null for a market order. ``time`` is when the
+    server accepted the order. ``total`` is what a market order by total may trade for at most.
     """
 
     id: Id
@@ -76,6 +76,10 @@ class OrderView(View, kw_only=True):
     remaining: Amount
     avg_price: float | None
     client_order_id: str | None = None
+    trigger_price: Price | None = None
+    display: Amount | None = None
+    expire_time: TimeMs | None = None
+    total: Total | None = None
 
 
 class TradeView(View):

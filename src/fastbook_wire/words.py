@@ -12,13 +12,24 @@ PROTOCOL = 2
 
 SideName = Literal["bid", "ask"]
 OPPOSITE: dict[SideName, SideName] = {"bid": "ask", "ask": "bid"}
-ExecType = Literal["limit", "market"]
-TimeInForceName = Literal["gtc", "ioc", "fok"]
-SelfTradeName = Literal["allow", "cancelNewest", "cancelOldest", "cancelBoth"]
-Status = Literal["open", "partiallyFilled", "filled", "cancelled"]
+ExecType = Literal["limit", "market", "stop", "stopLimit"]
+TimeInForceName = Literal["gtc", "ioc", "fok", "gtt"]
+SelfTradeName = Literal["allow", "cancelNewest", "cancelOldest", "cancelBoth", "decrement"]
+Status = Literal["untriggered", "triggered", "open", "partiallyFilled", "filled", "cancelled"]
 Role = Literal["maker", "taker"]
 Reason = Literal[
-    "user", "disconnect", "no_liquidity", "ioc", "fok", "self_trade", "cancel_after", "delisted"
+    "user",
+    "amend",
+    "disconnect",
+    "cancel_after",
+    "expired",
+    "delisted",
+    "no_liquidity",
+    "total",
+    "ioc",
+    "fok",
+    "self_trade",
+    "level_full",
 ]
 Interval = Literal["1s", "1m", "5m", "1h", "1d"]
 Channel = Literal[
@@ -86,6 +97,7 @@ class Code(StrEnum):
     UNKNOWN_SECURITY = "unknown_security"
     UNKNOWN_ORDER = "unknown_order"
     DUPLICATE_CLIENT_ORDER_ID = "duplicate_client_order_id"
+    AMOUNT_BELOW_FILLED = "amount_below_filled"
     POST_ONLY_WOULD_CROSS = "post_only_would_cross"
     HALTED = "halted"
     RATE_LIMITED = "rate_limited"

@@ -15,6 +15,7 @@ from trading import (
     FINE,
     T0,
     Floor,
+    amend,
     ask,
     bid,
     cancel_after,
@@ -22,6 +23,7 @@ from trading import (
     delete_all,
     market,
     orders,
+    stop,
 )
 
 from fastbook_server.channels import messages
@@ -50,6 +52,9 @@ def one_of_each_kind() -> list[ExchangeEvent]:
         ("ann", market("ask", 9, 7)),
         ("ann", bid(1.5, 1, "3")),
         ("bob", orders("4")),
+        ("ann", stop("bid", 12, 1, client_order_id="s")),
+        ("ann", stop("ask", 10, 1, price=3.0, client_order_id="t")),
+        ("ann", amend(client_order_id="s", amount=2.0, new_client_order_id="s2")),
         ("bob", delete_all("5")),
         ("cat", delete("6", id="x")),
         ("cat", cancel_after(9, "7")),
@@ -71,9 +76,11 @@ def test_marks_come_back_equal():
 
 def test_an_order_stands_once_however_many_events_it_is_part_of():
     batch = batch_of(one_of_each_kind(), T0)
-    mentioned = {id(e.order) for e in batch.orders if hasattr(e, "order")}
+    mentioned = {
+        id(getattr(e, n)) for e in batch.orders for n in ("order", "before") if hasattr(e, n)
+    }
     rows = msgspec.msgpack.decode(encode_batch(batch))[4]
-    assert len({row[0] for row in rows}) == len(rows) >= len(mentioned)
+    assert len({msgspec.msgpack.encode(row) for row in rows}) == len(rows) >= len(mentioned)
     again = decode_batch(encode_batch(batch), INSTRUMENTS)
     fill = next(e for e in again.orders if isinstance(e, OrderFilled))
     trade = next(e for e in again.trades if isinstance(e, Traded))
@@ -120,7 +127,9 @@ def test_what_random_commands_cause_comes_back_equal(script):
 def test_submissions_come_back_equal(script):
     for user_id, command in script:
         again = decode_submission(encode_submission(user_id, command))
-        assert (again.user_id, again.command) == (user_id, command)
+        assert (again.user_id, again.commands) == (user_id, (command,))
+    commands = [command for _, command in script]
+    assert decode_submission(encode_submission("ann", *commands)).commands == tuple(commands)
 
 
 # ---- what is refused -----------------------------------------------------------------------------

@@ -55,9 +55,9 @@ class RemoteMatcher:
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
 
-    def submit(self, user_id: str, command: Any) -> None:
-        sent = decode_submission(encode_submission(user_id, command))
-        self._pipeline.submit(sent.user_id, sent.command)
+    def submit(self, user_id: str, *commands: Any) -> None:
+        sent = decode_submission(encode_submission(user_id, *commands))
+        self._pipeline.submit(sent.user_id, *sent.commands)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._pipeline, name)

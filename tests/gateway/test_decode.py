@@ -78,7 +78,52 @@ def test_every_command_of_the_protocol(text, command):
 
 
 OPS = f"Expected one of {', '.join(commands.OPS)}, got "
+IN_ARRAY = f"Expected one of {', '.join(commands.ORDER_OPS)} in an array, got "
 LIMIT = '{"type":"bid","execType":"limit","price":1,"amount":1%s}'
+
+
+def test_an_array_holds_order_commands_each_decoded_by_itself():
+    good = '{"op":"delete","ref":"a","id":"x"}'
+    bad = [
+        '{"op":"pong","ref":"b"}',
+        '{"op":"add","ref":3,"order":{"type":"up"}}',
+        '{"op":"add","ref":4,"order":{"price":"1"}}',
+        '{"op":"delete","ref":"c"}',
+        '{"op":"subscribe","ref":"d","security":"X"}',
+        '{"op":"orders","ref":"e"}',
+        "[]",
+    ]
+    first, *errors, last = decode.decode_array(f"[{','.join([good, *bad, good])}]".encode())
+    assert first == last == Delete(ref="a", id="x")
+    assert [(e.code, e.ref, e.message) for e in errors] == [
+        ("unknown_op", "b", OPS + "'pong' - at `$[1].op`"),
+        ("bad_frame", 3, "Expected bid or ask, got 'up' - at `$[2].order.type`"),
+        ("bad_frame", 4, "Expected `float | null`, got `str` - at `$[3].order.price`"),
+        ("bad_frame", "c", "Expected exactly one of `id` and `clientOrderId` - at `$[4]`"),
+        ("bad_frame", "d", IN_ARRAY + "'subscribe' - at `$[5].op`"),
+        ("bad_frame", "e", IN_ARRAY + "'orders' - at `$[6].op`"),
+        ("bad_frame", None, "Expected `object`, got `array` - at `$[7]`"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[]", "Expected 1 to 100 commands, got 0"),
+        (f"[{','.join(['1'] * 101)}]", "Expected 1 to 100 commands, got 101"),
+        ("[1", "Input data was truncated"),
+        ("[1] x", "JSON is malformed: trailing characters (byte 5)"),
+        ("[" * 60_000, "Expected a flat array, got deep nesting"),
+    ],
+    ids=lambda text: text[:20],
+)
+def test_an_array_that_is_none_or_too_long_is_refused_whole(text, message):
+    with pytest.raises(ProtocolError) as caught:
+        decode.decode_array(text.encode())
+    assert (caught.value.code, caught.value.ref, caught.value.message) == (
+        *("bad_frame", None),
+        message,
+    )
 
 
 @pytest.mark.parametrize(
@@ -134,11 +179,12 @@ LIMIT = '{"type":"bid","execType":"limit","price":1,"amount":1%s}'
             *("bad_frame", "r", "Expected bid or ask, got 'buy' - at `$.order.type`"),
         ),
         (
-            ORDER % '{"type":"bid","execType":"stop","price":1,"amount":1}',
+            ORDER % '{"type":"bid","execType":"buy","price":1,"amount":1}',
             *(
                 "bad_frame",
                 "r",
-                "Expected limit or market or immediate, got 'stop' - at `$.order.execType`",
+                "Expected limit or market or immediate or stop or stopLimit, got 'buy' "
+                "- at `$.order.execType`",
             ),
         ),
         (
@@ -147,7 +193,7 @@ LIMIT = '{"type":"bid","execType":"limit","price":1,"amount":1%s}'
         ),
         (
             ORDER % '{"type":"bid","execType":"limit","price":1,"amount":true}',
-            *("bad_frame", "r", "Expected `float`, got `bool` - at `$.order.amount`"),
+            *("bad_frame", "r", "Expected `float | null`, got `bool` - at `$.order.amount`"),
         ),
         (
             ORDER % '{"type":"bid","execType":"limit","price":1e999,"amount":1}',
@@ -179,7 +225,11 @@ LIMIT = '{"type":"bid","execType":"limit","price":1,"amount":1%s}'
         ),
         (
             ORDER % (LIMIT % ',"timeInForce":"day"'),
-            *("bad_frame", "r", "Expected gtc or ioc or fok, got 'day' - at `$.order.timeInForce`"),
+            *(
+                "bad_frame",
+                "r",
+                "Expected gtc or ioc or fok or gtt, got 'day' - at `$.order.timeInForce`",
+            ),
         ),
         (
             ORDER % (LIMIT % ',"postOnly":1'),
@@ -191,7 +241,7 @@ LIMIT = '{"type":"bid","execType":"limit","price":1,"amount":1%s}'
                 "bad_frame",
                 "r",
                 "Expected allow or cancelNewest or cancelOldest or "
-                "cancelBoth, got 'no' - at `$.order.selfTrade`",
+                "cancelBoth or decrement, got 'no' - at `$.order.selfTrade`",
             ),
         ),
         ("[" * 100_000, "bad_frame", None, "Expected `object`, got `array`"),

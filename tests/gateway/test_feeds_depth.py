@@ -6,9 +6,8 @@ from fakes import FakeReader
 from hall import Hall
 from hypothesis import given
 from hypothesis import strategies as st
-from trading import T0, ask, bid, delete_all, market, recovered
+from trading import T0, ask, bid, delete_all, market, open_order, recovered
 
-from fastbook_server.values.persisted import OpenOrder
 from fastbook_wire.checksum import checksum
 
 
@@ -125,7 +124,7 @@ def test_the_book_of_a_restart_is_whole():
     past = recovered(
         seqs={"COIN": 2},
         time_ms=T0,
-        open_orders=tuple(OpenOrder(s.order, s.remaining, s.notional) for s in resting),
+        open_orders=tuple(open_order(s) for s in resting),
     )
     assert Hall(past).follow("depth").take() == [frame(2, None, asks=[(10.0, 5.0), (11.0, 2.0)])]
 

@@ -6,11 +6,10 @@ import pytest
 from hall import batch_of
 from hypothesis import given
 from hypothesis import strategies as st
-from trading import T0, Floor, as_json, ask, bid, delete_all, market, recovered
+from trading import T0, Floor, as_json, ask, bid, delete_all, market, open_order, recovered
 
 import fastbook
 from fastbook_server.gateway.market_views import MarketViews
-from fastbook_server.values.persisted import OpenOrder
 
 
 class Watched:
@@ -112,10 +111,7 @@ def test_the_view_of_a_restart_has_the_levels_the_number_and_the_trades():
     past = recovered(
         seqs={"COIN": 3},
         time_ms=T0,
-        open_orders=tuple(
-            OpenOrder(s.order, s.remaining, s.notional)
-            for s in before.exchange.markets["COIN"].open.values()
-        ),
+        open_orders=tuple(open_order(s) for s in before.exchange.markets["COIN"].open.values()),
         last_trades={"COIN": (trade,)},
     )
     watched = Watched(past)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hall import batch_of
 from hypothesis import given
 from hypothesis import strategies as st
-from trading import T0, Floor, ask, bid, delete_all, market
+from trading import T0, Floor, ask, bid, delete_all, market, open_order
 
 from fastbook_server.gateway.open_order_counts import OpenOrderCounts
 from fastbook_server.values.events import OrderRested
@@ -15,11 +15,7 @@ USERS = ("ann", "bob", "cat")
 
 
 def rested(floor: Floor) -> list[OpenOrder]:
-    return [
-        OpenOrder(e.order, e.remaining, e.notional)
-        for e in floor.events
-        if isinstance(e, OrderRested)
-    ]
+    return [open_order(e) for e in floor.events if isinstance(e, OrderRested)]
 
 
 def test_recovered_orders_count():

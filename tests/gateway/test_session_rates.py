@@ -59,6 +59,18 @@ async def test_who_has_used_up_the_rate_can_still_cancel(serve, join):
     assert (await ann.ask({"op": "deleteAll", "ref": "10"}))["count"] == 2, "from the reserve"
 
 
+async def test_each_command_of_an_array_costs_one(serve, join):
+    server = await serve(commands_per_second_max=3, cancels_per_second_reserve=1)
+    server.gateway.door._clock = FakeClock()
+    ann = await join(server, feed="none")
+    array = [order("bid", 10, 1, ref) for ref in range(5)]
+    await ann.send([*array, {"op": "deleteAll", "ref": 5}])
+    refused, replies = await ann.take(2), await ann.take(4)
+    assert [(f["ref"], f["code"]) for f in refused] == [(n, "rate_limited") for n in (3, 4)]
+    assert [(f["ref"], f["status"]) for f in replies[:3]] == [(n, "open") for n in range(3)]
+    assert (replies[3]["ref"], replies[3]["count"]) == (5, 3), "from the reserve"
+
+
 async def test_frames_of_every_kind_cost_their_sender_a_command(serve, raw):
     server = await serve(commands_per_second_max=4)
     server.gateway.door._clock = FakeClock()
@@ -83,13 +95,24 @@ async def test_frames_of_every_kind_cost_their_sender_a_command(serve, raw):
     ("opcode", "payload", "rate"),
     [
         (TEXT, MALFORMED, 1_000_000),
+        (TEXT, b"[]", 1_000_000),
+        (TEXT, b"[1,2,3]", 1_000_000),
         (TEXT, b'{"op":"pong"}', 1_000_000),
         (TEXT, MALFORMED, 1),
         (TEXT, b'{"op":"ping"}', 1),
         (PING, b"", 1),
         (PONG, b"", 1),
     ],
-    ids=["malformed", "unknown", "malformed beyond the rate", "beyond the rate", "pings", "pongs"],
+    ids=[
+        "malformed",
+        "empty arrays",
+        "malformed arrays",
+        "unknown",
+        "malformed beyond the rate",
+        "beyond the rate",
+        "pings",
+        "pongs",
+    ],
 )
 async def test_who_goes_on_being_refused_is_closed_with_4029(
     serve, join, raw, opcode, payload, rate

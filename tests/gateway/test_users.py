@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from fakes import T0, FakeClock, FakeReader
 from hall import batch_of
-from trading import Floor, bid, cancel_after, delete_all, market, orders
+from trading import Floor, bid, cancel_after, delete_all, market, open_order, orders
 from trading import recovered as market_of
 
 from fastbook_server.channels.order_channel import Connected, Forget, Unavailable, Withdraw
@@ -56,7 +56,7 @@ class Lobby:
     def _rested(self, user_id: str) -> OpenOrder:
         events = self.floor.do(user_id, bid(1, 1))
         (rested,) = (e for e in events if isinstance(e, OrderRested))
-        return OpenOrder(rested.order, rested.remaining, rested.notional)
+        return open_order(rested)
 
     def place(self, user_id: str) -> None:
         """Let a user have one more open order."""

@@ -14,6 +14,7 @@ from trading import (
     delete,
     delete_all,
     market,
+    open_order,
     orders,
     recovered,
     refusal,
@@ -30,7 +31,6 @@ from fastbook_server.values.events import (
     Traded,
 )
 from fastbook_server.values.instruments import Instrument
-from fastbook_server.values.persisted import OpenOrder
 from fastbook_wire.commands import GetOrder
 from fastbook_wire.grid import Grid
 
@@ -251,7 +251,6 @@ def test_a_user_whose_last_order_was_cancelled_by_their_own_keeps_being_themselv
         (bid(1, 1e16), "invalid_amount", "amount 1e+16 is more than the largest"),
         (market("bid", 1, price=1.0), "invalid_order", "price: a market order takes none"),
         (market("bid", 1, time_in_force="gtc"), "invalid_order", "timeInForce: a market order"),
-        (market("bid", 1, time_in_force="fok"), "invalid_order", "timeInForce: a market order"),
         (market("bid", 1, post_only=True), "invalid_order", "postOnly: a market order never rests"),
         (bid(1, 1, post_only=True, time_in_force="ioc"), "invalid_order", "postOnly: expected"),
         (bid(1, 1, post_only=True, time_in_force="fok"), "invalid_order", "postOnly: expected"),
@@ -270,11 +269,13 @@ def test_what_a_rule_refuses_has_its_code_and_names_the_field(command, code, mes
     assert (got_code, got_message[: len(message)]) == (code, message)
 
 
-def test_a_level_takes_no_more_than_64_bits_of_lots():
+def test_a_level_holds_no_more_than_a_double_can_tell_to_the_lot():
     floor = Floor()
-    for n in range(2**11 - 1):
-        floor.do(f"u{n % 7}", bid(1, 2.0**52))
-    assert floor.do("ann", bid(1, 2.0**52))[0].code == "invalid_amount"
+    assert floor.brief("bob", bid(1, 2.0**52 - 5))[-1][2] == "open"
+    assert floor.code("ann", bid(1, 6)) == "invalid_amount"
+    assert floor.brief("ann", bid(1, 5))[-1][2] == "open"
+    assert floor.code("ann", bid(1, 1)) == "invalid_amount"
+    assert floor.brief("ann", bid(2, 2.0**52))[-1][2] == "open"
 
 
 def test_a_refused_command_takes_no_number():
@@ -290,7 +291,7 @@ def test_a_halted_security_takes_deletes_only():
     before = Floor()
     order_id = before.order_id("ann", bid(10, 1, client_order_id="a"))
     state = before.exchange.markets["COIN"].open[1]
-    resting = OpenOrder(state.order, state.remaining, state.notional)
+    resting = open_order(state)
     past = recovered(halted, seqs={"COIN": 1}, open_orders=(resting,))
     floor = Floor(past)
     assert floor.code("ann", bid(10, 1)) == "halted"

@@ -124,6 +124,24 @@ async def test_a_batch_closes_at_its_bound():
     assert line.replies() == [["1", "2"], ["3", "4"], ["5"]]
 
 
+async def test_what_is_submitted_together_shares_a_batch_even_beyond_its_bound():
+    line = Line(batch_commands_max=2)
+    line.add("1")
+    line.pipeline.submit("ann", bid(10, 1, "2"), orders("3"), bid(10, 1, "4"))
+    line.add("5")
+    await line.stop()
+    assert line.replies() == [["1", "2", "3", "4"], ["5"]]
+
+
+async def test_what_is_submitted_together_is_taken_whole_or_not_at_all():
+    line = Line(uncommitted_events_max=3)
+    line.pipeline.submit("ann", *(bid(10, 1, ref) for ref in "1234"))
+    with pytest.raises(Unavailable, match="uncommitted_events_max 3 reached"):
+        line.pipeline.submit("ann", delete("5", id="x"), delete("6", id="x"))
+    await line.stop()
+    assert line.replies() == [["1", "2", "3", "4"]]
+
+
 async def test_the_very_same_prepared_batch_is_retried_until_its_outcome_is_known(line):
     line.add("1")
     for attempt in (1, 2, 3):

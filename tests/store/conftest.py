@@ -243,13 +243,13 @@ class Flow:
             self.fill_ids[security] = fill_id
             fill = OrderFilled(
                 fill_id, taker.seq, fills, taker.time_ms, taker, maker, maker.price, quantity,
-                maker_left, maker_cost, self._level(maker),
+                left, maker_left, maker_cost, self._level(maker), maker_left,
             )  # fmt: skip
             events.append(fill)
             fills += 1
         if left and taker.time_in_force == "gtc":
             self.resting[taker.id] = [taker, left, cost]
-            events.append(OrderRested(taker, left, cost, self._level(taker)))
+            events.append(OrderRested(taker, left, cost, self._level(taker), taker.seq, left))
         elif left:
             reason = "no_liquidity" if taker.exec_type == "market" else taker.time_in_force
             events.append(self._cancelled(taker.seq, gone, taker, left, reason, False))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from trading import COIN, FINE, T0, Floor, ask, bid
+from trading import COIN, FINE, T0, Floor, ask, bid, open_order
 
 from fastbook_server.store import StoreRefused
 from fastbook_server.store.delisting import cancel_all, check_left_out
 from fastbook_server.values.events import OrderRested
-from fastbook_server.values.persisted import OpenOrder
 
 LEFT = {"GAME": (3, "0198"), "ACME": (1, "0197")}
 
@@ -49,11 +48,7 @@ def test_orders_end_oldest_first_under_one_seq_per_security():
         ("bob", ask(12, 1)),
     ):
         floor.do(user_id, command)
-    resting = [
-        OpenOrder(e.order, e.remaining, e.notional)
-        for e in floor.events
-        if isinstance(e, OrderRested)
-    ]
+    resting = [open_order(e) for e in floor.events if isinstance(e, OrderRested)]
     events = cancel_all(reversed(resting), {"COIN": 3, "FINE": 1}, T0 + 9)
     assert [
         (e.order.instrument, e.seq, e.n, e.order.seq, e.quantity, e.level_quantity) for e in events

@@ -77,29 +77,35 @@ async def test_the_rows_of_every_table(make_postgres, dsn, sql, specs, flow):
         return [tuple(row) for row in await sql.fetch(query)]
 
     limit, plain = ("BTC-USD", "bid", "limit"), ("gtc", False, "allow", None, False)
+    nothing = (None,) * 5  # no trigger, display, expiry, budget, and nothing hidden
     assert await rows("SELECT * FROM orders ORDER BY seq") == [
-        (ask_id, t, "a", "BTC-USD", "ask", "limit", 3.0, 100.5, 1, *plain),
-        (low_id, t, "b", *limit, 5e-4, 100.0, 2, *plain),
-        (buy_id, t, "c", *limit, 1.0, 100.6, 3, "ioc", False, "allow", "mine", True),
+        (ask_id, t, "a", "BTC-USD", "ask", "limit", 3.0, 100.5, 1, *plain, *nothing),
+        (low_id, t, "b", *limit, 5e-4, 100.0, 2, *plain, *nothing),
+        (buy_id, t, "c", *limit, 1.0, 100.6, 3, "ioc", False, "allow", "mine", True, *nothing),
     ]
     assert await rows("SELECT * FROM trades") == [
         (trade_id, t, "c", "BTC-USD", "bid", 1.0, 100.5, buy_id, 3)
     ]
     assert await rows("SELECT * FROM fills") == [
-        ("BTC-USD", 3, 0, t, "bid", 10_050, 10_000, ask_id, "a", buy_id, "c", 1)
+        ("BTC-USD", 3, 0, t, "bid", 10_050, 10_000, ask_id, "a", buy_id, "c", 1, None)
     ]
     assert await rows("SELECT * FROM cancellations") == [
-        ("BTC-USD", 4, 0, t, low_id, "b", "bid", 10_000, 5, "user", True)
+        ("BTC-USD", 4, 0, t, low_id, "b", "bid", 10_000, 5, "user", True, None)
     ]
     assert await rows("SELECT * FROM open_orders") == [
         (
             ask_id, t, "a", "BTC-USD", "ask", 10_050, 30_000, 20_000, Decimal(100_500_000), 1,
-            "gtc", False, "allow", None, False,
+            "gtc", False, "allow", None, False, "limit", False, None, None, None, None, 1, 0,
+            None, None, None,
         )
     ]  # fmt: skip
+    assert await rows("SELECT * FROM order_changes") == []
     assert await rows("SELECT * FROM client_orders") == [("c", "mine", buy_id, t, t)]
     assert await rows("SELECT epoch, batch_no, time FROM engine_state") == [(1, 2, t)]
-    assert await rows("SELECT * FROM markets ORDER BY 1") == [("BTC-USD", 4, 1), ("GAME", 0, 0)]
+    assert await rows("SELECT * FROM markets ORDER BY 1") == [
+        ("BTC-USD", 4, 1, 10_050),
+        ("GAME", 0, 0, None),
+    ]
     assert await rows("SELECT * FROM instruments ORDER BY 1") == [
         (1, "BTC-USD", "0.01", "0.0001", Decimal("0.01"), Decimal("0.0001")),
         (2, "GAME", "5", "0.25", Decimal(5), Decimal("0.25")),

@@ -13,12 +13,16 @@ from fastbook_server.values.events import (
     CancelRuleChanged,
     Order,
     OrderAccepted,
+    OrderAmended,
     OrderCancelled,
     OrderFilled,
+    OrderHeld,
     OrderRested,
     OrdersListed,
+    OrderTriggered,
     StoredEvent,
     Traded,
+    changed,
 )
 from fastbook_server.values.instruments import Instrument
 from fastbook_server.values.persisted import Batch
@@ -38,18 +42,29 @@ def order(seq, side="bid", price=10_050, quantity=10, **more):
 
 def rested(order, remaining=None, notional=0):
     left = order.quantity if remaining is None else remaining
-    return OrderRested(order, left, notional, left)
+    return OrderRested(order, left, notional, left, order.seq, left)
 
 
 def filled(taker, maker, quantity, left, n=0, notional=None):
     cost = (maker.quantity - left) * maker.price if notional is None else notional
     return OrderFilled(
-        10 + n, taker.seq, n, taker.time_ms, taker, maker, maker.price, quantity, left, cost, left
-    )
+        10 + n, taker.seq, n, taker.time_ms, taker, maker, maker.price, quantity,
+        taker.quantity - quantity, left, cost, left, left,
+    )  # fmt: skip
 
 
 def cancelled(seq, order, quantity, rested=True, n=0, reason="user"):
     return OrderCancelled(seq, n, 1_000 + seq, order, quantity, reason, rested, 0)
+
+
+def amended(seq, before, *, price=10_050, quantity=10, remaining=None, **more):
+    after = changed(before, price=price, quantity=quantity, **more)
+    stays = price == before.price and quantity <= before.quantity
+    left = quantity if remaining is None else remaining
+    return OrderAmended(
+        seq, 0, 1_000 + seq, after, before, left, 0, "user", True, stays, before.quantity,
+        left if stays else 0, 0, before.seq, 0,
+    )  # fmt: skip
 
 
 def rows(*events):
@@ -73,21 +88,36 @@ def test_each_table_gets_its_columns():
     assert got.orders == [
         (
             taker.id, 1_002, "user#2", "BTC-USD", "bid", "market", 0.0015, None, 2,
-            "ioc", False, "cancelBoth", "c", True,
+            "ioc", False, "cancelBoth", "c", True, None, None, None, None, None,
         )
     ]  # fmt: skip
     assert got.trades == [(trade, 1_002, "user#2", "BTC-USD", "bid", 0.001, 100.5, taker.id, 2)]
     assert got.fills == [
-        ("BTC-USD", 2, 0, 1_002, "bid", 10_050, 10, maker.id, "user#1", taker.id, "user#2", 10)
+        (
+            "BTC-USD",
+            2,
+            0,
+            1_002,
+            "bid",
+            10_050,
+            10,
+            maker.id,
+            "user#1",
+            taker.id,
+            "user#2",
+            10,
+            None,
+        )
     ]
     assert got.cancellations == [
         (
-            "BTC-USD", 2, 0, 1_002, taker.id, "user#2", "bid", None, 5, "no_liquidity", False
+            "BTC-USD", 2, 0, 1_002, taker.id, "user#2", "bid", None, 5, "no_liquidity", False,
+            None,
         )
     ]  # fmt: skip
     assert got.client_orders == [("user#2", "c", taker.id, 1_002, 1_002)]
     assert (got.opened, got.changed, got.gone) == ([], [], [maker.id])
-    assert (got.seqs, got.fill_ids) == ({"BTC-USD": (2, 2)}, {"BTC-USD": 10})
+    assert (got.seqs, got.last_fills) == ({"BTC-USD": (2, 2)}, {"BTC-USD": (10, 10_050)})
 
 
 def one_of_each_kind():
@@ -96,6 +126,9 @@ def one_of_each_kind():
     events = (
         OrderAccepted(bid),
         rested(bid),
+        OrderHeld(bid),
+        OrderTriggered(3, 1_003, bid),
+        amended(3, bid, price=10_060),
         filled(ask, bid, 3, 7),
         Traded(ids.encode(1_002, 1, 2, 1, ids.Kind.TRADE), 2, 1_002, ask, 3, 30_150),
         cancelled(3, bid, 7),
@@ -136,7 +169,8 @@ def test_what_rests_is_inserted_with_all_that_it_takes_to_rebuild_it():
     assert rows(OrderAccepted(bid), rested(bid, 4, 60_300)).opened == [
         (
             bid.id, 1_003, "user#3", "BTC-USD", "bid", 10_050, 10, 4, Decimal(60_300), 3,
-            "gtc", True, "cancelOldest", "x", False,
+            "gtc", True, "cancelOldest", "x", False, "limit", False, None, None, None, None, 3, 0,
+            None, None, None,
         )
     ]  # fmt: skip
 
@@ -158,6 +192,34 @@ def test_an_order_that_comes_and_is_filled_in_part_is_inserted_as_it_ends():
     )  # fmt: skip
     assert [(row[0], row[7], row[8]) for row in got.opened] == [(bid.id, 3, Decimal(7 * 10_050))]
     assert (got.changed, got.gone) == ([], [])
+
+
+def test_an_older_order_that_is_amended_comes_in_anew_and_what_was_before_is_kept():
+    old = order(1, client_order_id="x")
+    change = amended(5, old, quantity=4, client_order_id="y")
+    got = rows(change)
+    assert got.gone == [old.id]
+    assert [(row[0], row[5], row[6], row[7], row[13], row[-5:]) for row in got.opened] == [
+        (old.id, 10_050, 4, 4, "y", (1, 0, 10_050, 10, ["x"]))
+    ]
+    assert got.order_changes == [
+        (
+            "BTC-USD", 5, 0, 1_005, old.id, "user#1", "bid", "user", 10_050, 10, "x",
+            10_050, 4, "y", 10, 4, None,
+        )
+    ]  # fmt: skip
+    assert got.client_orders == [("user#1", "y", old.id, 1_001, None)]
+    assert got.seqs == {"BTC-USD": (5, 5)}
+
+
+def test_an_order_that_is_amended_and_ends_leaves_once_with_all_its_names():
+    old = order(1, client_order_id="x")
+    first = amended(5, old, price=10_060, client_order_id="y")
+    taker = order(6, "ask")
+    got = rows(first, rested(first.order), OrderAccepted(taker), filled(taker, first.order, 10, 0))
+    assert (got.opened, got.gone) == ([], [old.id])
+    assert got.client_orders == [("user#1", "y", old.id, 1_001, 1_006)]
+    assert got.ended_client_orders == [("user#1", "x", old.id, 1_006)]
 
 
 def test_an_older_order_is_updated_once_with_its_last_state():

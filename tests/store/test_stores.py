@@ -46,7 +46,7 @@ def expected(events):
         elif isinstance(event, Traded):
             trades.setdefault(event.order.instrument.security, []).append(event)
     open_orders = [
-        OpenOrder(order, left, cost)
+        OpenOrder(order, left, cost, (order.seq, 0), left)
         for order, left, cost, _, rests in sorted(state.values(), key=lambda s: s[0].seq)
         if rests and left
     ]
@@ -324,7 +324,8 @@ async def test_a_notional_beyond_64_bits_is_exact(make_store, specs, flow):
     events += bought
     await commit(store, source.close_batch(events))
     past = await make_store().open(specs, 0)
-    assert past.open_orders == (OpenOrder(events[0].order, 1, most * (most - 1)),)
+    order = events[0].order
+    assert past.open_orders == (OpenOrder(order, 1, most * (most - 1), (order.seq, 0), 1),)
     assert past.client_orders[0].notional == most * (most - 1)
     assert past.last_trades["BTC-USD"][0].notional == most * (most - 1)
     assert past.last_trades["BTC-USD"][0].quantity == most - 1

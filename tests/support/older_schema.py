@@ -3,6 +3,22 @@
 from __future__ import annotations
 
 _UNDO = {
+    9: """
+        DROP VIEW order_changes_as_numbers, agg_order_book, open_orders_as_numbers;
+        DROP TABLE order_changes;
+        DROP TYPE change_cause;
+        DROP FUNCTION id_time;
+        ALTER TABLE orders DROP COLUMN trigger_price, DROP COLUMN display,
+            DROP COLUMN expire_time, DROP COLUMN budget, DROP COLUMN hidden_lots;
+        ALTER TABLE fills DROP COLUMN refill_lots;
+        ALTER TABLE cancellations DROP COLUMN shown_lots;
+        ALTER TABLE open_orders DROP COLUMN exec_type, DROP COLUMN held,
+            DROP COLUMN trigger_ticks, DROP COLUMN display_lots, DROP COLUMN visible_lots,
+            DROP COLUMN expire_time, DROP COLUMN queued_seq, DROP COLUMN queued_n,
+            DROP COLUMN placed_price_ticks, DROP COLUMN placed_quantity_lots,
+            DROP COLUMN former_client_order_ids;
+        ALTER TABLE markets DROP COLUMN last_ticks;
+    """,
     8: "DROP TABLE cancel_rules;",  # the reasons that it adds to an enumeration stay
     7: """
         DROP VIEW fills_as_numbers;

@@ -22,16 +22,28 @@ from fastbook_server.values.events import (
     ExchangeEvent,
     FillReport,
     OrderAccepted,
+    OrderAmended,
     OrderCancelled,
     OrderFilled,
+    OrderHeld,
     OrderReport,
     OrderRested,
     OrdersListed,
+    OrderTriggered,
     Traded,
 )
 from fastbook_server.values.instruments import Instrument, InstrumentSpec
-from fastbook_server.values.persisted import Batch, Recovered
-from fastbook_wire.commands import Add, CancelAfter, Command, Delete, DeleteAll, NewOrder, Orders
+from fastbook_server.values.persisted import Batch, OpenOrder, Recovered
+from fastbook_wire.commands import (
+    Add,
+    Amend,
+    CancelAfter,
+    Command,
+    Delete,
+    DeleteAll,
+    NewOrder,
+    Orders,
+)
 from fastbook_wire.grid import Grid
 
 HOUR_MS = 3_600_000
@@ -53,6 +65,7 @@ def recovered(*instruments: Instrument, **given: Any) -> Recovered:
         "client_orders": (),
         "last_trades": {},
         "fill_ids": {},
+        "last_prices": {},
     }
     return Recovered(**past | given)
 
@@ -76,6 +89,24 @@ def market(side: Any, amount: float, ref: str | None = None, **options: Any) -> 
 def _limit(side: Any, price: float, amount: float, ref: str | None, options: Any) -> Add:
     given = {"security": "COIN", "price": price} | options
     return Add(order=NewOrder(type=side, exec_type="limit", amount=amount, **given), ref=ref)
+
+
+def stop(side: Any, trigger: float, amount: float, ref: str | None = None, **options: Any) -> Add:
+    """Return an ``add`` of a stop order in COIN; with a ``price``, of a stop-limit order."""
+    kind = "stopLimit" if "price" in options else "stop"
+    given = {"security": "COIN", "trigger_price": trigger} | options
+    return Add(order=NewOrder(type=side, exec_type=kind, amount=amount, **given), ref=ref)
+
+
+def by_total(side: Any, total: float, ref: str | None = None, **options: Any) -> Add:
+    """Return an ``add`` of a market order by total."""
+    given = {"security": "COIN"} | options
+    return Add(order=NewOrder(type=side, exec_type="market", total=total, **given), ref=ref)
+
+
+def amend(ref: str | None = None, **fields: Any) -> Amend:
+    """Return an ``amend`` of the order with this ``id`` or ``client_order_id``."""
+    return Amend(ref=ref, **fields)
 
 
 def delete(ref: str | None = None, **by: str) -> Delete:
@@ -139,6 +170,12 @@ class Floor:
         return next(e.order.id for e in self.do(user_id, command) if isinstance(e, OrderReport))
 
 
+def open_order(progress: Any) -> OpenOrder:
+    """Return an order as recovered, from its progress or from the event of its coming to rest."""
+    order, remaining = progress.order, progress.remaining
+    return OpenOrder(order, remaining, progress.notional, (order.seq, 0), remaining)
+
+
 def restarted(floor: Floor, epoch: int = 1) -> Floor:
     """Return an exchange rebuilt from what a store kept; with the same epoch ids compare."""
     store = MemoryStore()
@@ -172,6 +209,14 @@ def brief(event: ExchangeEvent) -> tuple[Any, ...]:
             where = ("book", event.level_quantity) if event.rested else ("incoming",)
             gone = (event.order.seq, event.quantity, event.reason)
             return ("gone", event.seq, event.n, *gone, *where)
+        case OrderHeld(order):
+            return ("held", order.seq)
+        case OrderTriggered():
+            return ("triggered", event.seq, event.order.seq)
+        case OrderAmended():
+            where = ("held",) if not event.in_book else ("stays",) if event.stays else ("enters",)
+            terms = (event.order.price, event.order.quantity, event.remaining)
+            return ("amended", event.seq, event.n, event.order.seq, *terms, event.cause, *where)
         case Traded():
             return ("trade", event.seq, event.quantity, event.notional)
         case OrderReport():

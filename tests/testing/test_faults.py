@@ -268,3 +268,18 @@ async def test_an_invalid_fault_is_an_error_at_once(fastbook_server):
     with pytest.raises(ValueError, match="status: expected 400 to 599"):
         faults.refuse_connections(200)
     assert faults.active == []
+
+
+async def test_a_fault_strikes_within_an_array_too(fastbook_server, connect):
+    bot = await connect(feed="none")
+    new = {"type": "bid", "execType": "limit", "price": 90.0, "amount": 1.0}
+    array = [{"op": "add", "ref": str(n), "order": new} for n in range(3)]
+    fastbook_server.faults.refuse("overloaded")
+    await bot.ws.send_json(array)
+    assert [(await bot.until(ref=str(n)))["status"] for n in range(3)] == [
+        *("rejected", "open", "open")
+    ]
+    fault = fastbook_server.faults.lose_ack()
+    await bot.ws.send_json(array)
+    assert await bot.until(ref="0") is None
+    assert (fault.happened, len(fastbook_server.orders_of(bot.user_id))) == (1, 5)

@@ -9,6 +9,7 @@ travel as decimal text.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from sys import intern
 from typing import Any, get_args, get_type_hints
 
 import msgspec
@@ -33,6 +34,8 @@ _KINDS: tuple[type[Any], ...] = get_args(ExchangeEvent)
 _KIND_OF = {kind: n for n, kind in enumerate(_KINDS)}
 _ORDER_FIELDS = Order.__struct_fields__
 
+_WORDS = ("side", "exec_type", "time_in_force", "self_trade")
+
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -41,11 +44,11 @@ class MessageError(Exception):
 
 
 class Submission(msgspec.Struct, frozen=True, array_like=True):
-    """One command on its way to the matcher; the fields are those of `Matcher.submit`."""
+    """Commands on their way to the matcher; the fields are those of `Matcher.submit`."""
 
     version: int
     user_id: str
-    command: ExchangeCommand | GatewayCommand
+    commands: tuple[ExchangeCommand | GatewayCommand, ...]
 
 
 _submission = msgspec.msgpack.Decoder(Submission)
@@ -54,9 +57,9 @@ _batch = msgspec.msgpack.Decoder(
 )
 
 
-def encode_submission(user_id: str, command: ExchangeCommand | GatewayCommand) -> bytes:
-    """Return the bytes of a submitted command."""
-    return _encode(Submission(VERSION, user_id, command))
+def encode_submission(user_id: str, *commands: ExchangeCommand | GatewayCommand) -> bytes:
+    """Return the bytes of submitted commands."""
+    return _encode(Submission(VERSION, user_id, commands))
 
 
 def decode_submission(data: bytes) -> Submission:
@@ -180,4 +183,7 @@ def _unpack(kind: type[Any], fields: list[Any], orders: list[Order]) -> Any:
 def _order(row: list[Any], instruments: Mapping[int, Instrument]) -> Order:
     fields = dict(zip(_ORDER_FIELDS, row, strict=True))
     fields["instrument"] = instruments[fields["instrument"]]
+    fields["former_client_order_ids"] = tuple(fields["former_client_order_ids"])
+    for name in _WORDS:  # defaults are told from other values by identity
+        fields[name] = intern(fields[name])
     return Order(**fields)

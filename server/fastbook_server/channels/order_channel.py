@@ -68,9 +68,9 @@ class Matcher(Protocol):
     async def stored(self) -> None:
         """Wait until all that has been submitted is durable."""
 
-    def submit(self, user_id: str, command: ExchangeCommand | GatewayCommand) -> None:
-        """Submit a command of a user; the reply is an event of a later batch.
+    def submit(self, user_id: str, *commands: ExchangeCommand | GatewayCommand) -> None:
+        """Submit commands of a user, with none of others between them; a later batch replies.
 
         Raises:
-            Unavailable: the command is not taken and has changed nothing.
+            Unavailable: none of the commands is taken, and nothing has changed.
         """

@@ -5,12 +5,20 @@ Whether the rules of the market allow a well-formed command is for the exchange 
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import get_args
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
-from fastbook_wire.commands import OPS, Command, Ref
+from fastbook_wire.commands import (
+    COMMANDS_PER_FRAME_MAX,
+    OPS,
+    ORDER_OPS,
+    Command,
+    ExecTypeGiven,
+    OrderCommand,
+    Ref,
+)
 from fastbook_wire.words import Channel, Code, SelfTradeName, SideName, TimeInForceName
 
 MESSAGE_LENGTH_MAX = 300
@@ -27,6 +35,8 @@ class ProtocolError(Exception):
 
 
 _decoder: msgspec.json.Decoder[Command] = msgspec.json.Decoder(Command)
+_array_decoder = msgspec.json.Decoder(list[Raw])
+_PATH = " - at `$"
 
 
 class _OnlyRef(Struct):
@@ -58,6 +68,38 @@ def decode(frame: bytes) -> Command:
         raise ProtocolError(Code.BAD_FRAME, "Expected a flat object, got deep nesting") from None
 
 
+def decode_array(frame: bytes) -> list[OrderCommand | ProtocolError]:
+    """Return the order commands in the array of a text frame, each or why it is none.
+
+    Raises:
+        ProtocolError: the payload is no array of a permitted length.
+    """
+    try:
+        elements = _array_decoder.decode(frame)
+    except msgspec.DecodeError as error:
+        raise ProtocolError(Code.BAD_FRAME, str(error)) from None
+    except RecursionError:
+        raise ProtocolError(Code.BAD_FRAME, "Expected a flat array, got deep nesting") from None
+    if not 1 <= len(elements) <= COMMANDS_PER_FRAME_MAX:
+        message = f"Expected 1 to {COMMANDS_PER_FRAME_MAX} commands, got {len(elements)}"
+        raise ProtocolError(Code.BAD_FRAME, message)
+    return [_element(bytes(element), at) for at, element in enumerate(elements)]
+
+
+def _element(payload: bytes, at: int) -> OrderCommand | ProtocolError:
+    try:
+        command = decode(payload)
+    except ProtocolError as error:
+        head, sign, path = error.message.rpartition(_PATH)
+        message = f"{head}{_PATH}[{at}]{path}" if sign else f"{path}{_PATH}[{at}]`"
+        return ProtocolError(error.code, message, error.ref)
+    if isinstance(command, OrderCommand):
+        return command
+    op = command.__struct_config__.tag
+    message = f"Expected one of {', '.join(ORDER_OPS)} in an array, got '{op}'{_PATH}[{at}].op`"
+    return ProtocolError(Code.BAD_FRAME, message, command.ref)
+
+
 def _shortened(message: str) -> str:
     """Cut the middle out of a message that quotes a long frame; its end names the field."""
     if len(message) <= MESSAGE_LENGTH_MAX:
@@ -73,7 +115,7 @@ _CHOICES = {
         ("channel", Channel),
         ("type", SideName),
         ("order.type", SideName),
-        ("order.execType", Literal["limit", "market", "immediate"]),
+        ("order.execType", ExecTypeGiven),
         ("order.timeInForce", TimeInForceName),
         ("order.selfTrade", SelfTradeName),
     )

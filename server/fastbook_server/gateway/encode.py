@@ -312,6 +312,7 @@ def _reported(report: OrderReport) -> OrderView:
 def order_view(order: Order, remaining: int, notional: int) -> OrderView:
     """Return an order as the wire shows it; `notional` is that of its fills."""
     instrument, filled = order.instrument, order.quantity - remaining
+    tick, lot, trigger = instrument.tick, instrument.lot, order.trigger_price
     return OrderView(
         id=order.id,
         time=order.time_ms,
@@ -319,12 +320,16 @@ def order_view(order: Order, remaining: int, notional: int) -> OrderView:
         security=instrument.security,
         type=order.side,
         exec_type=order.exec_type,
-        price=None if order.price is None else instrument.tick.number(order.price),
-        amount=instrument.lot.number(order.quantity),
-        filled=instrument.lot.number(filled),
-        remaining=instrument.lot.number(remaining),
+        price=None if order.price is None else tick.number(order.price),
+        amount=lot.number(order.quantity),
+        filled=lot.number(filled),
+        remaining=lot.number(remaining),
         avg_price=instrument.average(notional, filled) if filled else None,
         client_order_id=order.client_order_id,
+        trigger_price=None if trigger is None else tick.number(trigger),
+        display=lot.number(order.display) if order.display else None,
+        expire_time=order.expire_ms,
+        total=None if order.budget is None else instrument.total(order.budget),
     )
 
 

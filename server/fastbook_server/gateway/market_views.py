@@ -17,11 +17,15 @@ from fastbook_server.gateway import encode
 from fastbook_server.gateway.trade_stats import TradeStats
 from fastbook_server.values.candles import Candle
 from fastbook_server.values.events import (
+    Order,
     OrderAccepted,
+    OrderAmended,
     OrderCancelled,
     OrderEvent,
     OrderFilled,
+    OrderHeld,
     OrderRested,
+    OrderTriggered,
     Traded,
 )
 from fastbook_server.values.instruments import Instrument
@@ -208,9 +212,11 @@ class MarketViews:
         }
         for resting in recovered.open_orders:
             order = resting.order
+            if resting.held:
+                continue
             assert order.price is not None, "a market order never rests"
             depth, side = self.views[order.instrument.security].depth, _SIDES[order.side]
-            depth.set(side, order.price, depth.get(side, order.price) + resting.remaining)
+            depth.set(side, order.price, depth.get(side, order.price) + resting.visible)
 
     def on_orders(self, events: Sequence[OrderEvent]) -> set[str]:
         """Apply the order events of a batch; return the securities whose book changed."""
@@ -229,23 +235,32 @@ class MarketViews:
                     view.stats.add(event.time_ms, price, event.quantity, event.n == 0)
                     changed.add(security)
                 case OrderRested(order):
-                    security = order.instrument.security
-                    assert order.price is not None, "a market order never rests"
-                    view = self.views[security]
-                    view.set_level(_SIDES[order.side], order.price, event.level_quantity)
-                    changed.add(security)
-                case OrderCancelled():
-                    order = event.order
-                    security = order.instrument.security
-                    view = self.views[security]
+                    changed.add(self._level(order, event.level_quantity))
+                case OrderTriggered(order=order):
+                    view = self.views[order.instrument.security]
+                    view.seq, view.time_ms = event.seq, event.time_ms
+                case OrderAmended():
+                    view = self.views[event.order.instrument.security]
+                    view.seq, view.time_ms = event.seq, event.time_ms
+                    if event.in_book and (not event.stays or event.shown != event.visible):
+                        changed.add(self._level(event.before, event.level_quantity))
+                case OrderCancelled(order=order):
+                    view = self.views[order.instrument.security]
                     view.seq, view.time_ms = event.seq, event.time_ms
                     if event.rested:
-                        assert order.price is not None, "a market order never rests"
-                        view.set_level(_SIDES[order.side], order.price, event.level_quantity)
-                        changed.add(security)
+                        changed.add(self._level(order, event.level_quantity))
+                case OrderHeld():
+                    pass
                 case _:
                     assert_never(event)
         return changed
+
+    def _level(self, order: Order, quantity: int) -> str:
+        """Set what shows at the price of an order; return the security."""
+        assert order.price is not None, "a market order never rests"
+        security = order.instrument.security
+        self.views[security].set_level(_SIDES[order.side], order.price, quantity)
+        return security
 
     def on_trades(self, trades: Sequence[Traded]) -> list[tuple[str, int, bytes]]:
         """Apply the trades of a batch.

@@ -8,10 +8,13 @@ from typing import assert_never
 
 from fastbook_server.values.events import (
     OrderAccepted,
+    OrderAmended,
     OrderCancelled,
     OrderEvent,
     OrderFilled,
+    OrderHeld,
     OrderRested,
+    OrderTriggered,
 )
 from fastbook_server.values.persisted import OpenOrder
 
@@ -32,13 +35,18 @@ class OpenOrderCounts:
         """Count the orders that a batch has opened and ended."""
         for event in events:
             match event:
-                case OrderRested(order):
+                case OrderRested(order) | OrderHeld(order):
                     self._counts[order.user_id] += 1
+                case OrderTriggered(order=order):  # it enters the book, and may come to rest
+                    self._ended(order.user_id)
+                case OrderAmended(order=order):
+                    if event.in_book and not event.stays:  # so does this one
+                        self._ended(order.user_id)
                 case OrderFilled(maker=maker):
                     if not event.maker_remaining:
                         self._ended(maker.user_id)
                 case OrderCancelled(order=order):
-                    if event.rested:
+                    if event.rested or event.held:
                         self._ended(order.user_id)
                 case OrderAccepted():
                     pass

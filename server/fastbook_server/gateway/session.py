@@ -247,19 +247,15 @@ class Session:
             except UnicodeDecodeError:
                 self.close(CLOSE_INVALID_TEXT, "expected UTF-8 text")
                 return
-        command = _decoded(data)
-        wait_ms = self._rate.take()
-        if wait_ms and isinstance(command, Delete | DeleteAll):  # who is over it may still get out
-            wait_ms = min(wait_ms, self._cancel_reserve.take())
-        if wait_ms:
-            limit = self._limits.commands_per_second_max
-            message = f"commands_per_second_max {limit} reached"
-            self._refuse(command, Code.RATE_LIMITED, message, wait_ms)
-            self._count_refusal()
-        elif isinstance(command, ProtocolError):
-            self._refuse(command, command.code, command.message)
-            self._count_refusal()
-        elif isinstance(command, Ping):
+        if data.lstrip()[:1] == b"[":
+            self._handle_array(data)
+        else:
+            await self._handle_command(_decoded(data))
+
+    async def _handle_command(self, command: Command | ProtocolError) -> None:
+        if not self._admits(command) or isinstance(command, ProtocolError):
+            return
+        if isinstance(command, Ping):
             self.send(websocket_frames.text(encode.pong(command.ref, self._clock.now_ms())))
         elif isinstance(command, GetFills):
             self._list_fills(command)
@@ -267,13 +263,42 @@ class Session:
             await self._subscribe(command)
         elif isinstance(command, Unsubscribe):
             self._unsubscribe(command)
-        elif isinstance(command, Orders):
-            await self._until_read()  # the list before: each may be large
-            self._submit(command)
         else:
-            if isinstance(command, Add) and command.order.security is None:
-                command.order.security = self.security
+            if isinstance(command, Orders):
+                await self._until_read()  # the list before: each may be large
             self._submit(command)
+
+    def _handle_array(self, data: bytes) -> None:
+        """Handle each command of an array as if it stood alone, but match them all at once."""
+        try:
+            commands = decode.decode_array(data)
+        except ProtocolError as error:
+            self._admits(error)
+            return
+        admitted: list[ExchangeCommand] = []
+        for command in commands:
+            if self._closing:
+                break
+            if self._admits(command) and not isinstance(command, ProtocolError):
+                admitted.append(command)
+        if admitted:
+            self._submit(*admitted)
+
+    def _admits(self, command: Command | ProtocolError) -> bool:
+        """Charge a command to the rate; refuse it if it is none, or one too many."""
+        wait_ms = self._rate.take()
+        if wait_ms and isinstance(command, Delete | DeleteAll):  # who is over it may still get out
+            wait_ms = min(wait_ms, self._cancel_reserve.take())
+        if wait_ms:
+            limit = self._limits.commands_per_second_max
+            message = f"commands_per_second_max {limit} reached"
+            self._refuse(command, Code.RATE_LIMITED, message, wait_ms)
+        elif isinstance(command, ProtocolError):
+            self._refuse(command, command.code, command.message)
+        else:
+            return True
+        self._count_refusal()
+        return False
 
     def _count_refusal(self) -> None:
         """Close if the peer goes on sending what is no command, or more than its rate allows."""
@@ -281,12 +306,16 @@ class Session:
             limit = self._limits.refusals_per_second_max
             self.close(CLOSE_TOO_MANY_REFUSALS, f"refusals_per_second_max {limit} reached")
 
-    def _submit(self, command: ExchangeCommand) -> None:
+    def _submit(self, *commands: ExchangeCommand) -> None:
+        for command in commands:
+            if isinstance(command, Add) and command.order.security is None:
+                command.order.security = self.security
         try:
             self._users.announce(self.user_id)
-            self._matcher.submit(self.user_id, command)
+            self._matcher.submit(self.user_id, *commands)
         except Unavailable as error:
-            self._refuse(command, error.code, error.message, error.retry_after_ms)
+            for command in commands:
+                self._refuse(command, error.code, error.message, error.retry_after_ms)
 
     def look_up(self, refused: CommandRefused) -> None:
         """Answer a request for an order that the matcher does not remember from the history."""

@@ -7,6 +7,8 @@ exchange knows grids, owners, limits and reports.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 import fastbook
@@ -17,11 +19,14 @@ from fastbook_server.channels.order_channel import (
     GatewayCommand,
     Withdraw,
 )
+from fastbook_server.matching.amending import amended
 from fastbook_server.matching.cancel_rules import CancelRules
+from fastbook_server.matching.open_orders import OpenOrders
 from fastbook_server.matching.order_progress import OrderProgress
 from fastbook_server.matching.owners import Owners
-from fastbook_server.matching.refusals import overloaded, retried, unknown_order
-from fastbook_server.matching.security_book import SecurityBook
+from fastbook_server.matching.placing import Placing
+from fastbook_server.matching.refusals import duplicate, overloaded, retried, unknown_order
+from fastbook_server.matching.security_book import LEVEL_QUANTITY_MAX, SecurityBook
 from fastbook_server.matching.terms import RuleBroken, Terms
 from fastbook_server.values import ids
 from fastbook_server.values.events import (
@@ -30,17 +35,14 @@ from fastbook_server.values.events import (
     CommandRefused,
     ExchangeEvent,
     Order,
-    OrderAccepted,
     OrderCancelled,
-    OrderFilled,
-    OrderRested,
     OrdersListed,
-    Traded,
 )
 from fastbook_server.values.instruments import default_security
 from fastbook_server.values.persisted import Recovered
 from fastbook_wire.commands import (
     Add,
+    Amend,
     CancelAfter,
     Delete,
     DeleteAll,
@@ -49,13 +51,6 @@ from fastbook_wire.commands import (
     Orders,
 )
 from fastbook_wire.words import Code, Reason, SideName
-
-_REASONS: dict[int, Reason] = {
-    fastbook.REASON_NO_LIQUIDITY: "no_liquidity",
-    fastbook.REASON_IOC: "ioc",
-    fastbook.REASON_FOK: "fok",
-    fastbook.REASON_SELF_TRADE: "self_trade",
-}
 
 
 class ExchangeLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,55 +80,80 @@ class Exchange:
         self.markets = {
             i.security: SecurityBook(
                 i,
-                recovered.seqs.get(i.security, 0),
-                recovered.fill_ids.get(i.security, 0),
-                book_type(),
+                seq=recovered.seqs.get(i.security, 0),
+                fill_id=recovered.fill_ids.get(i.security, 0),
+                last_price=recovered.last_prices.get(i.security),
+                book=book_type(LEVEL_QUANTITY_MAX),
             )
             for i in recovered.instruments
         }
         self._default = default_security(recovered.instruments)
         self._by_number = {m.instrument.number: m for m in self.markets.values()}
         self._owners = Owners()
+        self._open_orders = OpenOrders(self._owners)
+        self._placing = Placing(self._epoch, self._owners, self._open_orders)
         self._cancel_rules = CancelRules(recovered.cancel_rules)
         self._restore(recovered)
 
     def _restore(self, recovered: Recovered) -> None:
-        resting: dict[str, OrderProgress] = {}
+        known: dict[str, OrderProgress] = {}
         for past in recovered.open_orders:
             order = past.order
             market = self.markets[order.instrument.security]
-            state = resting[order.id] = OrderProgress(order, past.remaining, past.notional)
+            progress = known[order.id] = OrderProgress(
+                order,
+                past.remaining,
+                past.notional,
+                "untriggered" if past.held else "open",
+                slice=past.visible if order.display else 0,
+            )
+            progress.requeue(*past.queued)
             owner = self._owners.owner(order.user_id)
-            market.restore(state, owner.number)
-            self._owners.opened(owner, state)
+            market.restore(progress, owner.number)
+            self._open_orders.came(market, owner, progress)
         for gone in recovered.client_orders:
-            if gone.order.id not in resting:
-                self._owners.remember(
-                    OrderProgress(
-                        gone.order,
-                        gone.remaining,
-                        gone.notional,
-                        gone.status,
-                        gone.reason,
-                        gone.ended_ms,
-                    )
+            if gone.order.id not in known:
+                known[gone.order.id] = OrderProgress(
+                    gone.order,
+                    gone.remaining,
+                    gone.notional,
+                    gone.status,
+                    gone.reason,
+                    gone.ended_ms,
                 )
-        for state in resting.values():
-            if state.order.client_order_id is not None:
-                self._owners.remember(state)
+        for progress in known.values():
+            for name in progress.order.client_order_ids:
+                self._owners.remember(progress, name)
 
     def apply(
         self, user_id: str, command: ExchangeCommand | GatewayCommand, time_ms: int
     ) -> list[ExchangeEvent]:
         """Return all events that the command causes, in order, the reply among them.
 
-        `time_ms` must not go back from call to call. A refused command changes nothing and takes
-        no ``seq``.
+        Orders that expire until then end first. `time_ms` must not go back from call to call. A
+        refused command changes nothing and takes no ``seq``.
         """
+        expired = self.expire(time_ms) if self._open_orders.expiries else []
+        return expired + self._apply(user_id, command, time_ms)
+
+    @property
+    def next_expiry_ms(self) -> int | None:
+        """The time until which `expire` finds nothing to do; None: for ever."""
+        return self._open_orders.expiries.next_ms
+
+    def expire(self, time_ms: int) -> list[ExchangeEvent]:
+        """End the orders that expire until `time_ms`; return what happens."""
+        return self._cancel(self._open_orders.expiries.take_due(time_ms), time_ms, "expired")
+
+    def _apply(
+        self, user_id: str, command: ExchangeCommand | GatewayCommand, time_ms: int
+    ) -> list[ExchangeEvent]:
         try:
             match command:
                 case Add():
                     return self._add(user_id, command, time_ms)
+                case Amend():
+                    return self._amend(user_id, command, time_ms)
                 case Delete():
                     return self._delete(user_id, command, time_ms)
                 case DeleteAll():
@@ -141,9 +161,7 @@ class Exchange:
                 case GetOrder():
                     return [self._lookup(user_id, command, time_ms).report(command.ref)]
                 case Orders():
-                    # Ids sort by age, over all securities and restarts.
-                    states = sorted(self._owners.open_orders(user_id), key=lambda s: s.order.id)
-                    reports = tuple(s.report() for s in states)
+                    reports = tuple(p.report() for p in self._owners.open_orders(user_id))
                     return [OrdersListed(user_id, command.ref, reports)]
                 case CancelAfter():
                     return self._cancel_after(user_id, command, time_ms)
@@ -151,7 +169,7 @@ class Exchange:
                     return self._of_gateway(user_id, command, time_ms)
         except RuleBroken as refused:
             assert not isinstance(command, GatewayCommand), "no rule forbids those"
-            of_order = isinstance(command, Add | Delete | GetOrder)
+            of_order = isinstance(command, Add | Amend | Delete | GetOrder)
             return [
                 CommandRefused(
                     user_id,
@@ -185,58 +203,46 @@ class Exchange:
             self._owners.expire(time_ms)
             known = self._owners.client_order(user_id, new.client_order_id, time_ms)
             if known is not None:
-                return [retried(known, market.instrument, terms).report(command.ref)]
-        self._check_limits(user_id, terms, market)
-        owner = self._owners.owner(user_id)
-        try:
-            happened = market.place(terms, owner.number)
-        except RuleBroken:
-            self._owners.release_if_idle(owner)
-            raise
-        order = self._accept(user_id, terms, new.client_order_id, market, time_ms)
-        state = OrderProgress(order, order.quantity)
-        events: list[ExchangeEvent] = [OrderAccepted(order)]
-        own_fills, maker_reports = self._fold(market, state, happened, events, time_ms)
-        if state.status == "open" or state.status == "partiallyFilled":
-            market.open[order.seq] = state
-            self._owners.opened(owner, state)
+                again = retried(new.client_order_id, known, market.instrument, terms)
+                return [again.report(command.ref)]
+        self._check_limits(user_id, terms, market, time_ms)
+        order = self._order(user_id, terms, new.client_order_id, market, time_ms)
+        progress = OrderProgress(order, order.quantity)
+        if order.trigger_price is None:
+            events = self._placing.enter(market, progress, time_ms, command.ref)
+        else:
+            events = self._placing.hold(market, progress, order.trigger_price, time_ms, command.ref)
         if order.client_order_id is not None:
-            self._remember(state, time_ms)
-        filled = order.quantity - state.remaining
-        if filled:
-            trade_id = ids.encode(
-                time_ms, self._epoch, order.seq, market.instrument.number, ids.Kind.TRADE
-            )
-            events.append(Traded(trade_id, order.seq, time_ms, order, filled, state.notional))
-        events += own_fills
-        events.append(state.report(command.ref))
-        events += maker_reports
-        self._owners.release_if_idle(owner)
-        return events
+            self._remember(progress, order.client_order_id, time_ms)
+        return events + self._placing.run_triggered(market, time_ms)
 
-    def _remember(self, progress: OrderProgress, time_ms: int) -> None:
-        """Remember a new order by its client order id; the oldest ended ones make room for it."""
+    def _remember(self, progress: OrderProgress, client_order_id: str, time_ms: int) -> None:
+        """Remember an order by a new client order id; the oldest ended ones make room for it."""
         self._owners.make_room(
             progress.order.user_id,
             of_user_max=self._limits.client_order_ids_max,
             total_max=self._limits.client_order_ids_total_max,
         )
-        self._owners.remember(progress)
+        self._owners.remember(progress, client_order_id)
         if not progress.is_open:
             self._owners.ended(progress, time_ms)
 
-    def _check_limits(self, user_id: str, terms: Terms, market: SecurityBook) -> None:
-        if market.instrument.status == "halted":
-            raise RuleBroken(Code.HALTED, f"{market.instrument.security} is halted: deletes only")
+    def _check_limits(self, user_id: str, terms: Terms, market: SecurityBook, time_ms: int) -> None:
+        _check_not_halted(market)
+        if terms.expire_ms is not None and terms.expire_ms <= time_ms:
+            raise RuleBroken(
+                Code.INVALID_ORDER,
+                f"expireTime: expected a time after {time_ms}, got {terms.expire_ms}",
+            )
         owners, limits = self._owners, self._limits
-        if terms.time_in_force == "gtc":  # it may rest
+        if terms.may_rest:
             if owners.open_count(user_id) >= limits.open_orders_max:
                 message = f"open_orders_max: {limits.open_orders_max} orders are open"
                 raise RuleBroken(Code.TOO_MANY_ORDERS, message)
             if owners.open_total() >= limits.open_orders_total_max:
                 raise overloaded("open_orders_total_max", limits.open_orders_total_max)
 
-    def _accept(
+    def _order(
         self,
         user_id: str,
         terms: Terms,
@@ -244,15 +250,16 @@ class Exchange:
         market: SecurityBook,
         time_ms: int,
     ) -> Order:
-        number = market.instrument.number
+        """Return the order that takes the security's next ``seq``, if it is accepted."""
+        number, seq = market.instrument.number, market.seq + 1
         return Order(
-            id=ids.encode(time_ms, self._epoch, market.seq, number, ids.Kind.ORDER),
-            seq=market.seq,
+            id=ids.encode(time_ms, self._epoch, seq, number, ids.Kind.ORDER),
+            seq=seq,
             time_ms=time_ms,
             user_id=user_id,
             instrument=market.instrument,
             side=terms.side,
-            exec_type="limit" if terms.price is not None else "market",
+            exec_type=terms.exec_type,
             price=terms.price,
             quantity=terms.quantity,
             time_in_force=terms.time_in_force,
@@ -260,82 +267,39 @@ class Exchange:
             self_trade=terms.self_trade,
             client_order_id=client_order_id,
             withdraw_on_close=self._cancel_rules.cancels_on_disconnect(user_id),
+            trigger_price=terms.trigger_price,
+            display=terms.display,
+            expire_ms=terms.expire_ms,
+            budget=terms.budget,
         )
 
-    def _fold(
-        self,
-        market: SecurityBook,
-        taker: OrderProgress,
-        happened: list[fastbook.Event],
-        events: list[ExchangeEvent],
-        time_ms: int,
-    ) -> tuple[list[ExchangeEvent], list[ExchangeEvent]]:
-        """Append the public events of what the book did.
+    # ---- amend --------------------------------------------------------------------------------
 
-        Returns the reports to the taker, which are its fills, and those to the makers.
-        """
-        order, seq = taker.order, taker.order.seq
-        fills = cancellations = 0
-        own_fills: list[ExchangeEvent] = []
-        reports: list[ExchangeEvent] = []
-        for e in happened:
-            kind = e.kind
-            if kind == fastbook.EVENT_FILL:
-                maker = market.open[e.maker_order_id]
-                price, quantity = e.price, e.quantity
-                market.fill_id = fill_id = market.fill_id + 1
-                taker.fill(price, quantity)
-                maker.fill(price, quantity)
-                fill = (fill_id, seq, time_ms, price, quantity)
-                own_fills.append(taker.fill_report("taker", *fill))
-                reports.append(maker.fill_report("maker", *fill))
-                events.append(
-                    OrderFilled(
-                        fill_id,
-                        seq,
-                        fills,
-                        time_ms,
-                        order,
-                        maker.order,
-                        price,
-                        quantity,
-                        maker.remaining,
-                        maker.notional,
-                        e.level_quantity,
-                    )
-                )
-                fills += 1
-                if not maker.remaining:
-                    self._leave(market, maker, time_ms, taker)
-                reports.append(maker.report(None, price, quantity))
-            elif kind == fastbook.EVENT_REST:
-                level = e.level_quantity
-                events.append(OrderRested(order, taker.remaining, taker.notional, level))
-            else:
-                rested = kind == fastbook.EVENT_CANCEL
-                gone = market.open[e.order_id] if rested else taker
-                reason = _REASONS[e.reason]
-                events.append(_cancelled(gone, seq, cancellations, time_ms, reason, e))
-                cancellations += 1
-                gone.cancel(reason)
-                if rested:
-                    self._leave(market, gone, time_ms, taker)
-                    reports.append(gone.report())
-        return own_fills, reports
-
-    def _leave(
-        self,
-        market: SecurityBook,
-        progress: OrderProgress,
-        time_ms: int,
-        taker: OrderProgress | None = None,
-    ) -> None:
-        """Drop an order that has left the book; the taker's owner keeps its number."""
-        del market.open[progress.order.seq]
-        self._owners.ended(progress, time_ms)
-        owner = self._owners.closed(progress)
-        if taker is None or taker.order.user_id != owner.user_id:
-            self._owners.release_if_idle(owner)
+    def _amend(self, user_id: str, command: Amend, time_ms: int) -> list[ExchangeEvent]:
+        progress = self._find(user_id, command, time_ms)
+        before = progress.order
+        market = self.markets[before.instrument.security]
+        _check_not_halted(market)
+        filled = before.quantity - progress.remaining
+        after = amended(before, command, filled)
+        new_name = (
+            after.client_order_id if after.client_order_id != before.client_order_id else None
+        )
+        if new_name is not None:
+            self._owners.expire(time_ms)
+            known = self._owners.client_order(user_id, new_name, time_ms)
+            if known is not None and known is not progress:
+                raise duplicate(new_name, known.order)
+        if after is before:
+            return [progress.report(command.ref)]
+        if after.quantity == filled:
+            market.advance()
+            gone = self._open_orders.cancel(market, progress, 0, time_ms, "amend")
+            return [gone, progress.report(command.ref)]
+        events = self._placing.change(market, progress, after, time_ms, command.ref)
+        if new_name is not None and new_name != before.client_order_id:
+            self._remember(progress, new_name, time_ms)
+        return events + self._placing.run_triggered(market, time_ms)
 
     # ---- delete -------------------------------------------------------------------------------
 
@@ -343,10 +307,10 @@ class Exchange:
         state = self._find(user_id, command, time_ms)
         market = self.markets[state.order.instrument.security]
         market.advance()
-        event = self._remove(market, state, 0, time_ms, "user")
+        event = self._open_orders.cancel(market, state, 0, time_ms, "user")
         return [event, state.report(command.ref)]
 
-    def _find(self, user_id: str, command: Delete, time_ms: int) -> OrderProgress:
+    def _find(self, user_id: str, command: Amend | Delete, time_ms: int) -> OrderProgress:
         """Return the user's open order. Whether an id exists is not revealed to other users."""
         found = self._known(user_id, command, time_ms)
         if found is None or not found.is_open:
@@ -361,7 +325,7 @@ class Exchange:
         return found
 
     def _known(
-        self, user_id: str, command: Delete | GetOrder, time_ms: int
+        self, user_id: str, command: Amend | Delete | GetOrder, time_ms: int
     ) -> OrderProgress | None:
         if command.client_order_id is not None:
             return self._owners.client_order(user_id, command.client_order_id, time_ms)
@@ -420,42 +384,38 @@ class Exchange:
 
         With `side`, only the orders of this side are cancelled.
         """
+        securities = {market.instrument.security for market in markets}
+        return self._cancel(
+            [
+                progress
+                for progress in self._owners.open_orders(user_id)
+                if progress.order.instrument.security in securities
+                and side in (None, progress.order.side)
+            ],
+            time_ms,
+            reason,
+        )
+
+    def _cancel(
+        self, all_of_them: Iterable[OrderProgress], time_ms: int, reason: Reason
+    ) -> list[ExchangeEvent]:
+        """Cancel open orders, under one ``seq`` per security."""
         events: list[ExchangeEvent] = []
         reports: list[ExchangeEvent] = []
-        by_security: dict[str, list[OrderProgress]] = {m.instrument.security: [] for m in markets}
-        for state in self._owners.open_orders(user_id):
-            if side is not None and state.order.side != side:
+        by_security: dict[str, list[OrderProgress]] = {}
+        for progress in all_of_them:
+            by_security.setdefault(progress.order.instrument.security, []).append(progress)
+        for security in self.markets:
+            if security not in by_security:
                 continue
-            if state.order.instrument.security in by_security:
-                by_security[state.order.instrument.security].append(state)
-        for security, states in by_security.items():
             market = self.markets[security]
-            if states:
-                market.advance()
-            for n, state in enumerate(states):
-                events.append(self._remove(market, state, n, time_ms, reason))
-                reports.append(state.report())
+            market.advance()
+            for n, progress in enumerate(by_security[security]):
+                events.append(self._open_orders.cancel(market, progress, n, time_ms, reason))
+                reports.append(progress.report())
         return events + reports
 
-    def _remove(
-        self, market: SecurityBook, state: OrderProgress, n: int, time_ms: int, reason: Reason
-    ) -> OrderCancelled:
-        gone = market.book.cancel(state.order.seq)
-        event = _cancelled(state, market.seq, n, time_ms, reason, gone)
-        state.cancel(reason)
-        self._leave(market, state, time_ms)
-        return event
 
-
-def _cancelled(
-    state: OrderProgress,
-    seq: int,
-    n: int,
-    time_ms: int,
-    reason: Reason,
-    gone: fastbook.Event,
-) -> OrderCancelled:
-    rested = gone.kind == fastbook.EVENT_CANCEL
-    return OrderCancelled(
-        seq, n, time_ms, state.order, gone.quantity, reason, rested, gone.level_quantity
-    )
+def _check_not_halted(market: SecurityBook) -> None:
+    if market.instrument.status == "halted":
+        raise RuleBroken(Code.HALTED, f"{market.instrument.security} is halted: deletes only")

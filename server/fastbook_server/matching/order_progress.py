@@ -20,6 +20,9 @@ class OrderProgress(msgspec.Struct, eq=False, gc=False):
     status: Status = "open"
     reason: Reason | None = None
     ended_ms: int | None = None  # None while it is open
+    slice: int = 0  # what shows of an iceberg
+    queued_seq: int = 0  # the command that gave it its place in the queue; 0: that which placed it
+    queued_n: int = 0
 
     def __post_init__(self) -> None:
         if self.status == "open" and self.remaining < self.order.quantity:
@@ -28,13 +31,51 @@ class OrderProgress(msgspec.Struct, eq=False, gc=False):
     @property
     def is_open(self) -> bool:
         """Whether it may still trade."""
-        return self.status == "open" or self.status == "partiallyFilled"
+        return self.status not in ("filled", "cancelled")
 
-    def fill(self, price: int, quantity: int) -> None:
-        """Add one fill of `quantity` lots at `price` ticks."""
+    @property
+    def is_held(self) -> bool:
+        """Whether it waits for its trigger."""
+        return self.status == "untriggered"
+
+    @property
+    def visible(self) -> int:
+        """What shows of it in the book, in lots; only of a resting order."""
+        return self.slice if self.order.display else self.remaining
+
+    def fill(self, price: int, quantity: int) -> bool:
+        """Add one fill of `quantity` lots at `price` ticks.
+
+        Returns whether a resting iceberg then shows a new slice.
+        """
         self.remaining -= quantity
         self.notional += price * quantity
         self.status = "partiallyFilled" if self.remaining else "filled"
+        if not self.slice:
+            return False
+        self.slice -= quantity
+        if self.slice or not self.remaining:
+            return False
+        self.slice = min(self.order.display, self.remaining)
+        return True
+
+    def rest(self, seq: int) -> None:
+        """Show the remainder, or the first slice of it, behind all others at its price."""
+        self.status = "partiallyFilled" if self.remaining < self.order.quantity else "open"
+        self.slice = min(self.order.display, self.remaining)
+        self.requeue(seq, 0)
+
+    def requeue(self, seq: int, n: int) -> None:
+        """Note the command, and the event of it, that gave it its place in the queue."""
+        self.queued_seq, self.queued_n = seq if seq != self.order.seq else 0, n
+
+    def amend(self, order: Order) -> None:
+        """Replace the terms; what is filled stays, so ``remaining`` changes with the quantity."""
+        self.remaining += order.quantity - self.order.quantity
+        self.order = order
+        if not self.is_held:
+            self.status = "partiallyFilled" if self.remaining < order.quantity else "open"
+        self.slice = min(self.slice, self.remaining)  # hidden lots go first
 
     def cancel(self, reason: Reason) -> None:
         """Mark the order cancelled; ``remaining`` stays the quantity that was not filled."""

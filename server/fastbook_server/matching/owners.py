@@ -72,7 +72,10 @@ class Owners:
     def open_orders(self, user_id: str) -> Iterable[OrderProgress]:
         """Return the user's open orders, oldest first."""
         owner = self._owners.get(user_id)
-        return list(owner.open.values()) if owner is not None else []
+        if owner is None:
+            return []
+        # Ids sort by age, over all securities and restarts.
+        return sorted(owner.open.values(), key=lambda progress: progress.order.id)
 
     def open_count(self, user_id: str) -> int:
         """Return how many open orders the user has."""
@@ -90,23 +93,23 @@ class Owners:
         progress = self._client_orders.get((user_id, client_order_id))
         return None if progress is None or _is_old(progress, time_ms) else progress
 
-    def remember(self, progress: OrderProgress) -> None:
-        """Remember an order by its client order id; call `ended` when it ends."""
-        assert progress.order.client_order_id is not None
-        key = progress.order.user_id, progress.order.client_order_id
+    def remember(self, progress: OrderProgress, client_order_id: str) -> None:
+        """Remember an order by one of its client order ids; call `ended` when it ends."""
+        key = progress.order.user_id, client_order_id
         if key in self._client_orders:
             self._forget(key)  # the id may be reused after its 24 h
         self._client_orders[key] = progress
         self._remembered[key[0]] += 1
         if progress.ended_ms is not None:
-            self.ended(progress, progress.ended_ms)
+            self._let_end(key, progress)
 
     def ended(self, progress: OrderProgress, time_ms: int) -> None:
-        """Let the 24 hours of an order's client order id begin; harmless for an order without."""
+        """Let the 24 hours of an order's client order ids begin; harmless for an order without."""
         progress.ended_ms = time_ms
-        if progress.order.client_order_id is None:
-            return
-        key = progress.order.user_id, progress.order.client_order_id
+        for client_order_id in progress.order.client_order_ids:
+            self._let_end((progress.order.user_id, client_order_id), progress)
+
+    def _let_end(self, key: _Key, progress: OrderProgress) -> None:
         if self._client_orders.get(key) is progress:
             self._ended[key] = progress
             self._ended_of.setdefault(key[0], OrderedDict())[key] = None

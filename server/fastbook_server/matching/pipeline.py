@@ -32,7 +32,7 @@ from fastbook_server.values.events import (
     Traded,
 )
 from fastbook_server.values.persisted import Batch, Durability
-from fastbook_wire.commands import ExchangeCommand, Orders
+from fastbook_wire.commands import ExchangeCommand
 from fastbook_wire.words import Code
 
 log = logging.getLogger(__name__)
@@ -129,6 +129,8 @@ class Pipeline:
         self._told = (0, 0)  # the settled and the stored time of the last message
         self._told_at_s = clock.time()  # when the last message with events was sent
         self._mark_at: Cancellable | None = None
+        self._expiry_ms: int | None = None  # the next, for which the timer is set
+        self._expiry_at: Cancellable | None = None
         self._mark_every_ms = MARK_MS
 
     # ---- taking commands ----------------------------------------------------------------------
@@ -157,8 +159,8 @@ class Pipeline:
         while self._submitted - self._commands < wanted:
             await self.progress()
 
-    def submit(self, user_id: str, command: ExchangeCommand | GatewayCommand) -> None:
-        """Match a command now; its events are published once they are durable.
+    def submit(self, user_id: str, *commands: ExchangeCommand | GatewayCommand) -> None:
+        """Match commands now, as part of one batch; their events are published once durable.
 
         Raises:
             Unavailable: the bound of uncommitted events is met, or the server is stopping.
@@ -173,24 +175,64 @@ class Pipeline:
                 1_000,
             )
         self._tick()
-        events = self._apply(user_id, command)
+        applied = [self._apply(user_id, command) for command in commands]
+        self._collect(applied)
+
+    def _collect(self, applied: list[list[ExchangeEvent]]) -> None:
+        """Add what commands caused to the batch that is being collected."""
         batch = self._collecting
-        batch.add(events, self._time_ms)
-        self._commands += 1
-        self._submitted += 1
-        weight = len(events)
-        if type(command) is Orders:  # one event, as heavy as the list that it carries
+        for events in applied:
+            batch.add(events, self._time_ms)
+            # A list of orders is one event, as heavy as what it carries.
+            weight = len(events)
             weight += sum(len(e.reports) for e in events if type(e) is OrdersListed)
-        batch.weight += weight
-        self._events += weight
+            batch.weight += weight
+            self._events += weight
+            if self._relaxed:
+                self._unpublished.add(events, self._time_ms)
+        self._commands += len(applied)
+        self._submitted += len(applied)
         if batch.commands >= self._batch_commands_max:
             self._closed.append(batch)
             self._collecting = _Pending()
-        if self._relaxed:
-            self._unpublished.add(events, self._time_ms)
-            if self._publish_at is None:
-                self._publish_at = self._clock.call_later(0, self._publish_relaxed)
+        if self._relaxed and self._publish_at is None:
+            self._publish_at = self._clock.call_later(0, self._publish_relaxed)
         self._wake.set()
+        self._watch_expiries()
+
+    def _watch_expiries(self) -> None:
+        """Set the timer for the next order that expires, if that is another one now."""
+        next_ms = self.exchange.next_expiry_ms
+        if next_ms == self._expiry_ms:
+            return
+        self._expiry_ms = next_ms
+        if self._expiry_at is not None:
+            self._expiry_at.cancel()
+            self._expiry_at = None
+        if next_ms is not None:
+            delay_s = max(0, next_ms - self._clock.now_ms()) / 1_000
+            self._expiry_at = self._clock.call_later(delay_s, self._expire)
+
+    def _expire(self) -> None:
+        """Let the orders end whose time has come; a timer may fire a little early."""
+        self._expiry_at = self._expiry_ms = None
+        if self._stopping:
+            return
+        self._tick()
+        try:
+            events = self.exchange.expire(self._time_ms)
+        except Exception as error:  # noqa: BLE001 (passed on by `run`)
+            self._fail("expiring orders", error)
+            return
+        if events:
+            self._collect([events])
+        self._watch_expiries()
+
+    def _fail(self, doing: object, error: Exception) -> None:
+        """Stop after a bug of ours: with books half changed only a rebuild from SQL is right."""
+        log.critical("stopping: %r failed", doing, exc_info=error)
+        self._bug = error
+        self.stop()
 
     def _tick(self) -> int:
         """Advance the stamp unless the clock went back; return it."""
@@ -218,10 +260,7 @@ class Pipeline:
         try:
             return self.exchange.apply(user_id, command, self._time_ms)
         except Exception as error:
-            # A bug of ours, and the books may be half changed: only a rebuild from SQL is right.
-            log.critical("stopping: %r failed", command, exc_info=True)
-            self._bug = error
-            self.stop()
+            self._fail(command, error)
             raise Unavailable(Code.UNAVAILABLE, "the server is stopping", 1_000) from error
 
     # ---- committing ---------------------------------------------------------------------------
@@ -234,12 +273,14 @@ class Pipeline:
             Exception: the exchange failed; what was matched before that is committed and published.
         """
         self._mark()
+        self._watch_expiries()
         try:
             await self._run()
         finally:
             self._stopping = True  # whatever ended it, a later command would never be committed
-            if self._mark_at is not None:
-                self._mark_at.cancel()
+            for timer in (self._mark_at, self._expiry_at):
+                if timer is not None:
+                    timer.cancel()
 
     async def _run(self) -> None:
         while True:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from fastbook_server.channels.order_channel import OVERLOADED_RETRY_MS
 from fastbook_server.matching.order_progress import OrderProgress
 from fastbook_server.matching.terms import RuleBroken, Terms
+from fastbook_server.values.events import Order
 from fastbook_server.values.instruments import Instrument
-from fastbook_wire.commands import Delete, GetOrder
+from fastbook_wire.commands import Amend, Delete, GetOrder
 from fastbook_wire.words import Code
 
 
-def unknown_order(what: str, command: Delete | GetOrder) -> RuleBroken:
+def unknown_order(what: str, command: Amend | Delete | GetOrder) -> RuleBroken:
     """Return the refusal of a command about an order (`what`) that its user does not have."""
     name, given = "clientOrderId", command.client_order_id
     if given is None:
@@ -23,7 +24,17 @@ def overloaded(name: str, bound: int) -> RuleBroken:
     return RuleBroken(Code.OVERLOADED, f"{name} {bound} reached", OVERLOADED_RETRY_MS)
 
 
-def retried(known: OrderProgress, instrument: Instrument, terms: Terms) -> OrderProgress:
+def duplicate(client_order_id: str, other: Order) -> RuleBroken:
+    """Return the refusal of a client order id that names another order of its user."""
+    return RuleBroken(
+        Code.DUPLICATE_CLIENT_ORDER_ID,
+        f"clientOrderId: {client_order_id!r} names another order, {other.id}",
+    )
+
+
+def retried(
+    client_order_id: str, known: OrderProgress, instrument: Instrument, terms: Terms
+) -> OrderProgress:
     """Return the order that a retry repeats.
 
     Raises:
@@ -31,8 +42,5 @@ def retried(known: OrderProgress, instrument: Instrument, terms: Terms) -> Order
     """
     order = known.order
     if order.instrument.security != instrument.security or Terms.of(order) != terms:
-        raise RuleBroken(
-            Code.DUPLICATE_CLIENT_ORDER_ID,
-            f"clientOrderId: {order.client_order_id!r} names another order, {order.id}",
-        )
+        raise duplicate(client_order_id, order)
     return known

@@ -1,16 +1,24 @@
-"""One security: its book, and the accepted orders that rest in it."""
+"""One security: its book, its waiting stop orders, and all accepted orders that are open."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import fastbook
 from fastbook_server.matching.order_progress import OrderProgress
-from fastbook_server.matching.terms import RuleBroken, Terms
+from fastbook_server.matching.stops import Stops
+from fastbook_server.matching.terms import RuleBroken
+from fastbook_server.values.events import Order
 from fastbook_server.values.instruments import Instrument
+from fastbook_wire.grid import UNITS_MAX
 from fastbook_wire.words import Code
+
+_BookCall = Callable[..., list[fastbook.Event]]
 
 _SIDES = {"bid": fastbook.Side.BID, "ask": fastbook.Side.ASK}
 _TIMES_IN_FORCE = {
     "gtc": fastbook.TimeInForce.GTC,
+    "gtt": fastbook.TimeInForce.GTC,
     "ioc": fastbook.TimeInForce.IOC,
     "fok": fastbook.TimeInForce.FOK,
 }
@@ -19,7 +27,10 @@ _SELF_TRADE = {
     "cancelNewest": fastbook.SelfTrade.CANCEL_NEWEST,
     "cancelOldest": fastbook.SelfTrade.CANCEL_OLDEST,
     "cancelBoth": fastbook.SelfTrade.CANCEL_BOTH,
+    "decrement": fastbook.SelfTrade.DECREMENT,
 }
+LEVEL_QUANTITY_MAX = UNITS_MAX
+"""The most lots at one price of one side: a double must carry the sum to the lot."""
 
 
 class SecurityBook:
@@ -29,36 +40,66 @@ class SecurityBook:
     """
 
     def __init__(
-        self, instrument: Instrument, seq: int, fill_id: int, book: fastbook.OrderBook
+        self,
+        instrument: Instrument,
+        *,
+        seq: int,
+        fill_id: int,
+        last_price: int | None,
+        book: fastbook.OrderBook,
     ) -> None:
         self.instrument = instrument
         self.seq = seq
         self.fill_id = fill_id
         self.book = book
         self.open: dict[int, OrderProgress] = {}
+        self.stops = Stops(last_price)
 
-    def place(self, terms: Terms, owner: int) -> list[fastbook.Event]:
-        """Place an order in the book under the next number; a refused one takes none.
+    def enter(self, order: Order, owner: int) -> list[fastbook.Event]:
+        """Let an order match and rest as its terms say; a refused one changes nothing.
 
         Raises:
             RuleBroken: it is post-only and would cross, or a level cannot hold its quantity.
         """
-        side, mode = _SIDES[terms.side], _SELF_TRADE[terms.self_trade]
-        number, price, quantity = self.seq + 1, terms.price, terms.quantity
+        side, mode = _SIDES[order.side], _SELF_TRADE[order.self_trade]
+        tif, number = _TIMES_IN_FORCE[order.time_in_force], order.seq
+        if order.price is not None:
+            return self._checked(
+                self.book.add,
+                *(number, side, order.price, order.quantity, tif, order.post_only, owner, mode),
+                order.display,
+            )
+        quantity, budget = (0, order.budget) if order.budget is not None else (order.quantity, 0)
+        return self._checked(self.book.market, number, side, quantity, owner, mode, tif, budget)
+
+    def replace(self, order: Order, remaining: int) -> list[fastbook.Event]:
+        """Give a resting order the price and self-trade mode of `order`, and so many open lots.
+
+        Raises like `enter`.
+        """
+        mode = _SELF_TRADE[order.self_trade]
+        assert order.price is not None, "a market order never rests"
+        events = self._checked(
+            self.book.replace,
+            *(order.seq, order.seq, order.price, remaining, order.post_only, mode),
+        )
+        if order.display and events[-1].kind == fastbook.EVENT_REST:
+            # A book keeps no more of a display than the quantity, which may have grown again since.
+            resting = self.book.get(order.seq)
+            assert resting is not None, "it has come to rest"
+            self.book.cancel(order.seq)
+            events[-1] = self._rest(order, resting.quantity, resting.owner)
+        return events
+
+    def _checked(self, call: _BookCall, *arguments: int) -> list[fastbook.Event]:
         try:
-            if price is None:
-                events = self.book.market(number, side, quantity, owner, mode)
-            else:
-                tif = _TIMES_IN_FORCE[terms.time_in_force]
-                post_only = terms.post_only
-                events = self.book.add(number, side, price, quantity, tif, post_only, owner, mode)
+            events = call(*arguments)
         except ValueError as error:  # terms are checked: only the sum of a level can overflow
             raise RuleBroken(Code.INVALID_AMOUNT, f"amount: {error}") from None
         if events and events[0].kind == fastbook.EVENT_REJECT:
             raise RuleBroken(
                 Code.POST_ONLY_WOULD_CROSS, "the order is postOnly and would trade at once"
             )
-        self.advance()
         return events
 
     def advance(self) -> int:
@@ -66,12 +107,17 @@ class SecurityBook:
         self.seq += 1
         return self.seq
 
-    def restore(self, state: OrderProgress, owner: int) -> None:
-        """Rest a recovered order; call in priority order within each price level."""
-        order = state.order
+    def restore(self, progress: OrderProgress, owner: int) -> None:
+        """Rest a recovered order, or let it wait; call in priority order within each level."""
+        order = progress.order
+        self.open[order.seq] = progress
+        if progress.is_held:
+            self.stops.hold(progress)
+            return
+        self._rest(order, progress.remaining, owner, progress.slice)
+
+    def _rest(self, order: Order, remaining: int, owner: int, visible: int = 0) -> fastbook.Event:
         assert order.price is not None, "a market order never rests"
-        side = _SIDES[order.side]
-        events = self.book.add(order.seq, side, order.price, state.remaining, owner=owner)
-        if [e.kind for e in events] != [fastbook.EVENT_REST]:
-            raise AssertionError(f"recovered order {order.id} did not come to rest: {events}")
-        self.open[order.seq] = state
+        display = min(order.display, remaining)
+        side, number = _SIDES[order.side], order.seq
+        return self.book.rest(number, side, order.price, remaining, owner, display, visible)

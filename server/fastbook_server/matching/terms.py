@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import msgspec
 
 from fastbook_server.values.events import Order
 from fastbook_server.values.instruments import Instrument
 from fastbook_wire.commands import NewOrder
 from fastbook_wire.grid import UNITS_MAX, Grid
-from fastbook_wire.words import Code, SelfTradeName, SideName, TimeInForceName
+from fastbook_wire.words import Code, ExecType, SelfTradeName, SideName, TimeInForceName
+
+_PRICED = ("limit", "stopLimit")
+_STOPS = ("stop", "stopLimit")
+_TOTAL_BOUND = 1e40  # beyond any number of ticks x lots
 
 
 class RuleBroken(Exception):
@@ -21,29 +27,46 @@ class RuleBroken(Exception):
         self.retry_after_ms = retry_after_ms
 
 
-class Terms(msgspec.Struct, frozen=True, gc=False):
+class Terms(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """The terms of an order in ticks and lots; a retry must repeat them exactly.
 
-    ``price`` is None for a market order.
+    ``price`` is None for an order that matches at any price. With a ``budget``, in ticks x lots,
+    ``quantity`` is 0: how much it pays for shows when the order matches.
     """
 
     side: SideName
+    exec_type: ExecType
     price: int | None
     quantity: int
     time_in_force: TimeInForceName
-    post_only: bool
-    self_trade: SelfTradeName
+    post_only: bool = False
+    self_trade: SelfTradeName = "allow"
+    trigger_price: int | None = None
+    display: int = 0
+    expire_ms: int | None = None
+    budget: int | None = None
+
+    @property
+    def may_rest(self) -> bool:
+        """Whether the order may stay open."""
+        return self.time_in_force in ("gtc", "gtt") or self.trigger_price is not None
 
     @classmethod
     def of(cls, order: Order) -> Terms:
-        """Return the terms of an accepted order."""
+        """Return the terms with which an accepted order was placed."""
+        quantity = order.quantity if order.placed_quantity is None else order.placed_quantity
         return cls(
-            order.side,
-            order.price,
-            order.quantity,
-            order.time_in_force,
-            order.post_only,
-            order.self_trade,
+            side=order.side,
+            exec_type=order.exec_type,
+            price=order.price if order.placed_price is None else order.placed_price,
+            quantity=quantity if order.budget is None else 0,
+            time_in_force=order.time_in_force,
+            post_only=order.post_only,
+            self_trade=order.self_trade,
+            trigger_price=order.trigger_price,
+            display=order.display,
+            expire_ms=order.expire_ms,
+            budget=order.budget,
         )
 
     @classmethod
@@ -53,36 +76,120 @@ class Terms(msgspec.Struct, frozen=True, gc=False):
         Raises:
             RuleBroken: a number is off its grid or out of range, or fields contradict each other.
         """
-        quantity = instrument.lot.units(new.amount)
-        if quantity is None:
-            raise RuleBroken(
-                Code.INVALID_AMOUNT, _off_grid("amount", new.amount, "lotSize", instrument.lot)
-            )
-        if new.exec_type == "limit":
-            price, time_in_force = _limit_price(new, instrument), new.time_in_force or "gtc"
-            if new.post_only and time_in_force != "gtc":
+        exec_type: ExecType = "market" if new.exec_type == "immediate" else new.exec_type
+        time_in_force = _time_in_force(new, exec_type)
+        _check_fields(new, exec_type)
+        quantity = budget = 0
+        if new.total is not None:
+            budget = _budget(new, time_in_force, instrument)
+        else:
+            assert new.amount is not None, "an order has an amount or a total"
+            quantity = amount_of("amount", new.amount, instrument)
+        display = 0
+        if new.display is not None:
+            display = amount_of("display", new.display, instrument)
+            if display > quantity:
                 raise RuleBroken(
-                    Code.INVALID_ORDER, f"postOnly: expected timeInForce gtc, got {time_in_force}"
+                    Code.INVALID_AMOUNT, f"display: expected at most amount {new.amount!r}"
                 )
-            return cls(new.type, price, quantity, time_in_force, new.post_only, new.self_trade)
-        if new.price is not None:
-            raise RuleBroken(Code.INVALID_ORDER, "price: a market order takes none")
-        if new.time_in_force not in (None, "ioc"):
-            raise RuleBroken(Code.INVALID_ORDER, "timeInForce: a market order is always ioc")
-        if new.post_only:
-            raise RuleBroken(Code.INVALID_ORDER, "postOnly: a market order never rests")
-        return cls(new.type, None, quantity, "ioc", False, new.self_trade)
-
-
-def _limit_price(new: NewOrder, instrument: Instrument) -> int:
-    if new.price is None:
-        raise RuleBroken(Code.INVALID_PRICE, "price: a limit order needs one")
-    price = instrument.tick.units(new.price)
-    if price is None:
-        raise RuleBroken(
-            Code.INVALID_PRICE, _off_grid("price", new.price, "tickSize", instrument.tick)
+        price = None if new.price is None else price_of("price", new.price, instrument)
+        trigger = new.trigger_price
+        return cls(
+            side=new.type,
+            exec_type=exec_type,
+            price=price,
+            quantity=quantity,
+            time_in_force=time_in_force,
+            post_only=new.post_only,
+            self_trade=new.self_trade,
+            trigger_price=None
+            if trigger is None
+            else price_of("triggerPrice", trigger, instrument),
+            display=display,
+            expire_ms=new.expire_time,
+            budget=budget or None,
         )
-    return price
+
+
+def amount_of(name: str, amount: float, instrument: Instrument) -> int:
+    """Return an amount in lots; RuleBroken if it is off the grid or out of range."""
+    quantity = instrument.lot.units(amount)
+    if quantity is None:
+        message = _off_grid(name, amount, "lotSize", instrument.lot)
+        raise RuleBroken(Code.INVALID_AMOUNT, message)
+    return quantity
+
+
+def price_of(name: str, price: float, instrument: Instrument) -> int:
+    """Return a price in ticks; RuleBroken if it is off the grid or out of range."""
+    ticks = instrument.tick.units(price)
+    if ticks is None:
+        raise RuleBroken(Code.INVALID_PRICE, _off_grid(name, price, "tickSize", instrument.tick))
+    return ticks
+
+
+def _time_in_force(new: NewOrder, exec_type: ExecType) -> TimeInForceName:
+    given = new.time_in_force
+    if new.price is None and exec_type != "limit":  # it matches at any price
+        if given not in (None, "ioc", "fok"):
+            raise RuleBroken(
+                Code.INVALID_ORDER, f"timeInForce: a {exec_type} order is ioc or fok, got {given}"
+            )
+        return given or "ioc"
+    if given is None:
+        return "gtc" if new.expire_time is None else "gtt"
+    if (given == "gtt") != (new.expire_time is not None):
+        raise RuleBroken(
+            Code.INVALID_ORDER, "expireTime: expected with timeInForce gtt, and with no other"
+        )
+    return given
+
+
+def _check_fields(new: NewOrder, exec_type: ExecType) -> None:
+    """Raise RuleBroken if fields contradict the kind of order."""
+    needs_price, needs_trigger = exec_type in _PRICED, exec_type in _STOPS
+    if needs_price and new.price is None:
+        raise RuleBroken(Code.INVALID_PRICE, f"price: a {exec_type} order needs one")
+    if not needs_price and new.price is not None:
+        raise RuleBroken(Code.INVALID_ORDER, f"price: a {exec_type} order takes none")
+    if needs_trigger and new.trigger_price is None:
+        raise RuleBroken(Code.INVALID_PRICE, f"triggerPrice: a {exec_type} order needs one")
+    if not needs_trigger and new.trigger_price is not None:
+        raise RuleBroken(Code.INVALID_ORDER, f"triggerPrice: a {exec_type} order takes none")
+    if new.total is not None and new.amount is not None:
+        raise RuleBroken(Code.INVALID_ORDER, "total: expected instead of amount, got both")
+    if new.total is not None and exec_type != "market":
+        raise RuleBroken(Code.INVALID_ORDER, f"total: a {exec_type} order takes an amount")
+    may_rest = needs_price and new.time_in_force in (None, "gtc", "gtt")
+    for name, given in (("postOnly", new.post_only), ("display", new.display is not None)):
+        if given and not needs_price:
+            raise RuleBroken(Code.INVALID_ORDER, f"{name}: a {exec_type} order never rests")
+        if given and not may_rest:
+            raise RuleBroken(
+                Code.INVALID_ORDER,
+                f"{name}: expected timeInForce gtc or gtt, got {new.time_in_force}",
+            )
+
+
+def _budget(new: NewOrder, time_in_force: TimeInForceName, instrument: Instrument) -> int:
+    """Return a total in whole ticks x lots, rounded down from the decimal that it shows."""
+    assert new.total is not None, "asked for"
+    if time_in_force == "fok":
+        raise RuleBroken(Code.INVALID_ORDER, "timeInForce: an order by total is always ioc")
+    tick, lot = instrument.tick, instrument.lot
+    if not 0 < new.total < _TOTAL_BOUND:
+        raise RuleBroken(Code.INVALID_AMOUNT, f"total: expected a positive number, got {new.total}")
+    numerator, denominator = Decimal(repr(new.total)).as_integer_ratio()
+    up, down = tick.numerator * lot.numerator, tick.denominator * lot.denominator
+    budget = numerator * down // (denominator * up)
+    if not 0 < budget < 2**63:
+        raise RuleBroken(
+            Code.INVALID_AMOUNT,
+            f"total: {new.total!r} does not pay for a lot at any price"
+            if not budget
+            else f"total: {new.total!r} is too large",
+        )
+    return budget
 
 
 def _off_grid(name: str, value: float, step_name: str, grid: Grid) -> str:

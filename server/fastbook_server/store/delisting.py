@@ -38,12 +38,12 @@ def cancel_all(
     orders = sorted(open_orders, key=lambda resting: resting.order.id)
     levels: Counter[tuple[str, str, int | None]] = Counter()
     for resting in orders:
-        levels[_level(resting)] += resting.remaining
+        levels[_level(resting)] += resting.visible
     counts: Counter[str] = Counter()
     events = []
     for resting in orders:
         security = resting.order.instrument.security
-        levels[_level(resting)] -= resting.remaining
+        levels[_level(resting)] -= resting.visible
         events.append(
             OrderCancelled(
                 seqs[security] + 1,
@@ -52,8 +52,10 @@ def cancel_all(
                 resting.order,
                 resting.remaining,
                 "delisted",
-                rested=True,
+                rested=not resting.held,
                 level_quantity=levels[_level(resting)],
+                shown=resting.visible,
+                held=resting.held,
             )
         )
         counts[security] += 1

@@ -32,13 +32,17 @@ from fastbook_server.values.events import (
     CancelRuleChanged,
     Order,
     OrderAccepted,
+    OrderAmended,
     OrderCancelled,
     OrderFilled,
+    OrderHeld,
     OrderRested,
+    OrderTriggered,
     StoredEvent,
     Traded,
 )
 from fastbook_server.values.instruments import Instrument, InstrumentSpec
+from fastbook_server.values.persisted import after_fill
 from fastbook_wire.words import INTERVALS, Interval, Reason, Role, Status
 
 
@@ -54,9 +58,11 @@ class MemoryDatabase:
         self.seqs: dict[str, int] = {}
         self.events: list[StoredEvent] = []
         self.open_orders: dict[str, OpenOrder] = {}
-        self.client_orders: dict[tuple[str, str], ClientOrder] = {}
+        self.client_orders: dict[str, ClientOrder] = {}  # by order id
+        self.order_ids: dict[tuple[str, str], str] = {}  # by user and client order id
         self.trades: dict[str, list[Traded]] = {}
         self.fill_ids: dict[str, int] = {}
+        self.last_prices: dict[str, int] = {}
         self.cancel_rules: dict[str, CancelRule] = {}
 
     def apply(self, batch: Batch) -> None:
@@ -64,31 +70,31 @@ class MemoryDatabase:
         for event in batch.events:
             self.events.append(event)
             match event:
-                case OrderAccepted():
-                    order = event.order
+                case OrderAccepted(order):
                     self.seqs[order.instrument.security] = order.seq
-                    self._remember(order, order.quantity, 0, order.time_ms)
+                    self._keep(order)
                 case OrderFilled():
-                    self.fill_ids[event.taker.instrument.security] = event.fill_id
-                    maker = OpenOrder(event.maker, event.maker_remaining, event.maker_notional)
-                    if maker.remaining:
-                        self.open_orders[maker.order.id] = maker
-                    else:
-                        del self.open_orders[maker.order.id]
-                    self._remember(maker.order, maker.remaining, maker.notional, event.time_ms)
-                case OrderRested():
-                    resting = OpenOrder(event.order, event.remaining, event.notional)
-                    self.open_orders[event.order.id] = resting
-                    self._remember(
-                        event.order, event.remaining, event.notional, event.order.time_ms
+                    self._filled(event)
+                case OrderRested(order):
+                    queued = (event.seq, 0)
+                    self.open_orders[order.id] = OpenOrder(
+                        order, event.remaining, event.notional, queued, event.visible
                     )
+                case OrderHeld(order):
+                    queued = (order.seq, 0)
+                    self.open_orders[order.id] = OpenOrder(
+                        order, order.quantity, 0, queued, 0, held=True
+                    )
+                case OrderTriggered(order=order):
+                    self.seqs[order.instrument.security] = event.seq
+                    del self.open_orders[order.id]
+                case OrderAmended():
+                    self._amended(event)
                 case OrderCancelled():
                     self.seqs[event.order.instrument.security] = event.seq
                     self._cancel(event)
                 case Traded():
                     self.trades.setdefault(event.order.instrument.security, []).append(event)
-                    left = event.order.quantity - event.quantity
-                    self._remember(event.order, left, event.notional, event.time_ms)
                 case CancelRuleChanged(user_id, after_disconnect_s, deadline_ms):
                     self.cancel_rules[user_id] = CancelRule(after_disconnect_s, deadline_ms)
                     if self.cancel_rules[user_id] == CancelRule():
@@ -98,31 +104,59 @@ class MemoryDatabase:
         self.batch_no = batch.number
         self.time_ms = batch.time_ms
 
-    def _remember(self, order: Order, remaining: int, notional: int, time_ms: int) -> None:
-        if order.client_order_id is None:
-            return
-        key = (order.user_id, order.client_order_id)
-        last = self.client_orders.get(key)
-        if last is not None and last.order.id == order.id and last.status == "cancelled":
-            self.client_orders[key] = msgspec.structs.replace(
-                last, remaining=remaining, notional=notional
+    def _keep(self, order: Order) -> None:
+        """Keep the state of an order with client order ids, also under a new one."""
+        known = self.client_orders.get(order.id)
+        if known is None and order.client_order_id is not None:
+            known = ClientOrder(order, "open", order.quantity, 0, None)
+        if known is not None:
+            remaining = known.remaining + order.quantity - known.order.quantity
+            self.client_orders[order.id] = msgspec.structs.replace(
+                known, order=order, remaining=remaining
             )
-            return
-        status: Status = "filled" if not remaining else "partiallyFilled"
-        if remaining == order.quantity:
-            status = "open"
-        ended_ms = time_ms if status == "filled" else None
-        self.client_orders[key] = ClientOrder(order, status, remaining, notional, None, ended_ms)
+            self.order_ids |= {(order.user_id, n): order.id for n in order.client_order_ids}
+
+    def _filled(self, fill: OrderFilled) -> None:
+        security = fill.taker.instrument.security
+        self.fill_ids[security], self.last_prices[security] = fill.fill_id, fill.price
+        maker = self.open_orders.pop(fill.maker.id)
+        if fill.maker_remaining:
+            self.open_orders[fill.maker.id] = after_fill(maker, fill)
+        for order in (fill.maker, fill.taker):
+            known = self.client_orders.get(order.id)
+            if known is not None:
+                left = known.remaining - fill.quantity
+                self.client_orders[order.id] = msgspec.structs.replace(
+                    known,
+                    status="partiallyFilled" if left else "filled",
+                    remaining=left,
+                    notional=known.notional + fill.price * fill.quantity,
+                    ended_ms=None if left else fill.time_ms,
+                )
+
+    def _amended(self, event: OrderAmended) -> None:
+        order = event.order
+        self.seqs[order.instrument.security] = event.seq
+        self._keep(order)
+        was_open = self.open_orders.pop(order.id, None) is not None
+        if was_open and (event.stays or not event.in_book):
+            self.open_orders[order.id] = OpenOrder(
+                order,
+                event.remaining,
+                event.notional,
+                (event.queued_seq, event.queued_n),
+                event.visible,
+                held=not event.in_book,
+            )
 
     def _cancel(self, event: OrderCancelled) -> None:
         order = event.order
-        if event.rested:
+        if event.rested or event.held:
             del self.open_orders[order.id]
-        if order.client_order_id is not None:
-            key = (order.user_id, order.client_order_id)
-            last = self.client_orders[key]
-            self.client_orders[key] = msgspec.structs.replace(
-                last, status="cancelled", reason=event.reason, ended_ms=event.time_ms
+        known = self.client_orders.get(order.id)
+        if known is not None:
+            self.client_orders[order.id] = msgspec.structs.replace(
+                known, status="cancelled", reason=event.reason, ended_ms=event.time_ms
             )
 
 
@@ -186,10 +220,11 @@ class MemoryStore:
             token_key=data.token_key,
             instruments=instruments,
             seqs={name: data.seqs.get(name, 0) for name in names},
-            open_orders=tuple(sorted(open_orders, key=lambda o: o.order.seq)),
+            open_orders=tuple(sorted(open_orders, key=lambda o: o.queued)),
             client_orders=tuple(known for *_, known in sorted(ended, key=lambda e: e[:2])),
             last_trades={name: tuple(data.trades.get(name, [])[-last_trades:]) for name in names},
             fill_ids={name: data.fill_ids.get(name, 0) for name in names},
+            last_prices={n: price for n, price in data.last_prices.items() if n in names},
             unlisted=tuple(
                 msgspec.structs.replace(instrument, status="halted")
                 for name, instrument in data.instruments.items()
@@ -332,6 +367,8 @@ class MemoryHistory:
                 case OrderFilled() if order_id in (event.maker.id, event.taker.id):
                     remaining -= event.quantity
                     notional += event.price * event.quantity
+                case OrderAmended() if event.order.id == order_id:
+                    order, remaining = event.order, event.remaining
                 case OrderCancelled() if event.order.id == order_id:
                     reason = event.reason
         if order is None:

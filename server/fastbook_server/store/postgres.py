@@ -44,28 +44,31 @@ PURGE_EVERY_MS = 60_000
 PURGE_ROWS_MAX = 10_000
 
 HAS_CANDLES = "SELECT to_regclass('candles') IS NOT NULL"
-# $1: epoch, $2: batch number, $3: time, $4, $5 and $6: securities, their last seqs, and their last
-# fills (null: none in this batch). Nothing happens unless the batch is the next one.
+# $1: epoch, $2: batch number, $3: time, $4 to $7: securities, their last seqs, and the numbers and
+# prices of their last fills (null: none in this batch). Nothing happens unless the batch is next.
 MOVE_STATE = """
 WITH state AS (
     UPDATE engine_state SET batch_no = $2, time = $3
     WHERE epoch = $1 AND batch_no = $2 - 1 RETURNING true
 ), moved AS (
-    UPDATE markets AS m SET seq = new.seq, fill_id = coalesce(new.fill_id, m.fill_id)
-    FROM unnest($4::text[], $5::bigint[], $6::bigint[]) AS new (security, seq, fill_id), state
+    UPDATE markets AS m SET
+        seq = new.seq, fill_id = coalesce(new.fill_id, m.fill_id),
+        last_ticks = coalesce(new.last_ticks, m.last_ticks)
+    FROM unnest($4::text[], $5::bigint[], $6::bigint[], $7::bigint[])
+        AS new (security, seq, fill_id, last_ticks), state
     WHERE m.security = new.security RETURNING true
 ){also}
 SELECT (SELECT count(*) FROM state), (SELECT count(*) FROM moved)
 """
-# $7 …: the columns of the batch's candles, in the same round trip.
+# $8 …: the columns of the batch's candles, in the same round trip.
 ADD_CANDLES = """, candled AS (
     INSERT INTO candles AS c (
         security, interval_ms, time,
         open_ticks, high_ticks, low_ticks, close_ticks, volume_lots, trades
     )
     SELECT new.* FROM unnest(
-        $7::text[], $8::integer[], $9::bigint[],
-        $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::numeric[], $15::bigint[]
+        $8::text[], $9::integer[], $10::bigint[],
+        $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[], $15::numeric[], $16::bigint[]
     ) AS new, state
     ON CONFLICT (security, interval_ms, time) DO UPDATE SET
         high_ticks = greatest(c.high_ticks, excluded.high_ticks),
@@ -79,6 +82,15 @@ MOVE_STATE_AND_CANDLES = MOVE_STATE.format(also=ADD_CANDLES)
 CHANGE_OPEN_ORDERS = """
 UPDATE open_orders AS o SET remaining_lots = new.remaining, notional = new.notional
 FROM unnest($1::uuid[], $2::bigint[], $3::numeric[]) AS new (id, remaining, notional)
+WHERE o.id = new.id
+"""
+# Null: the slice has its old place in the queue.
+CHANGE_ICEBERGS = """
+UPDATE open_orders AS o SET
+    remaining_lots = new.remaining, notional = new.notional, visible_lots = new.visible,
+    queued_seq = coalesce(new.seq, o.queued_seq), queued_n = coalesce(new.n, o.queued_n)
+FROM unnest($1::uuid[], $2::bigint[], $3::numeric[], $4::bigint[], $5::bigint[], $6::integer[])
+    AS new (id, remaining, notional, visible, seq, n)
 WHERE o.id = new.id
 """
 DELETE_OPEN_ORDERS = """
@@ -122,8 +134,9 @@ SELECT m.security, m.seq, $2,
        coalesce(array_agg(l.quantity_lots) FILTER (WHERE l.type IS NOT NULL), '{}')
 FROM markets AS m
 LEFT JOIN (
-    SELECT security, type, price_ticks, sum(remaining_lots) AS quantity_lots
-    FROM open_orders WHERE security = ANY($1) GROUP BY security, type, price_ticks
+    SELECT security, type, price_ticks,
+           sum(coalesce(visible_lots, remaining_lots)) AS quantity_lots
+    FROM open_orders WHERE security = ANY($1) AND NOT held GROUP BY security, type, price_ticks
 ) AS l ON l.security = m.security
 WHERE m.security = ANY($1)
 GROUP BY m.security, m.seq
@@ -284,11 +297,15 @@ class PostgresStore:
         if not await self._move_state(connection, batch):
             await connection.execute("ROLLBACK")
             return
+        if batch.gone:  # an order that changed comes in anew
+            done = await connection.execute(DELETE_OPEN_ORDERS, batch.gone)
+            _expect(done, "DELETE", len(batch.gone))
         for table, columns, records in (
             ("orders", rows.ORDERS, batch.orders),
             ("trades", rows.TRADES, batch.trades),
             ("fills", rows.FILLS, batch.fills),
             ("cancellations", rows.CANCELLATIONS, batch.cancellations),
+            ("order_changes", rows.ORDER_CHANGES, batch.order_changes),
             ("open_orders", rows.OPEN_ORDERS, batch.opened),
         ):
             if records:
@@ -299,9 +316,9 @@ class PostgresStore:
             ids, remaining, notional = zip(*batch.changed, strict=True)
             done = await connection.execute(CHANGE_OPEN_ORDERS, ids, remaining, notional)
             _expect(done, "UPDATE", len(ids))
-        if batch.gone:
-            done = await connection.execute(DELETE_OPEN_ORDERS, batch.gone)
-            _expect(done, "DELETE", len(batch.gone))
+        if batch.sliced:
+            done = await connection.execute(CHANGE_ICEBERGS, *zip(*batch.sliced, strict=True))
+            _expect(done, "UPDATE", len(batch.sliced))
         await self._keep_client_orders(connection, batch)
         if batch.cancel_rules:
             rules = zip(*batch.cancel_rules, strict=True)
@@ -318,10 +335,11 @@ class PostgresStore:
             StoreBroken: ``markets`` lacks a security of the batch.
         """
         lasts = [last for _, last in batch.seqs.values()]
-        fill_ids = [batch.fill_ids.get(security) for security in batch.seqs]
+        fills = [batch.last_fills.get(security, (None, None)) for security in batch.seqs]
         moved = await connection.fetchrow(
             MOVE_STATE_AND_CANDLES if batch.candles else MOVE_STATE_ONLY,
-            *(self._epoch, batch.number, batch.time_ms, list(batch.seqs), lasts, fill_ids),
+            *(self._epoch, batch.number, batch.time_ms, list(batch.seqs), lasts),
+            *(list(column) for column in zip(*fills, strict=True)) if fills else ([], []),
             *zip(*batch.candles, strict=True),
         )
         assert moved is not None, "a SELECT of two counts returns one row"

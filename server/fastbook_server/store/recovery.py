@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from sys import intern
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastbook_server.store import (
     CLIENT_ORDERS_KEPT_MS,
@@ -18,11 +18,11 @@ from fastbook_server.store import (
     rows,
 )
 from fastbook_server.store.delisting import check_left_out
-from fastbook_server.values.events import Order, Traded
+from fastbook_server.values.events import Order, Traded, changed
 from fastbook_server.values.ids import EPOCH_MAX, INSTRUMENT_MAX
 from fastbook_server.values.instruments import Instrument, InstrumentSpec
 from fastbook_wire.grid import Grid
-from fastbook_wire.words import ExecType, Reason, Status
+from fastbook_wire.words import Reason, Status
 
 if TYPE_CHECKING:
     import asyncpg
@@ -50,7 +50,7 @@ READ_LEFT_OUT = """
 SELECT security, count(*) AS orders, min(id::text) AS oldest
 FROM open_orders WHERE NOT security = ANY($1) GROUP BY security
 """
-READ_MARKETS = "SELECT security, seq, fill_id FROM markets"
+READ_MARKETS = "SELECT security, seq, fill_id, last_ticks FROM markets"
 READ_CANCEL_RULES = "SELECT user_id, after_disconnect_s, deadline FROM cancel_rules"
 READ_BOOKS = "SELECT security, type, price_ticks, quantity_lots FROM agg_order_book"
 OLDEST_CLIENT_ORDER = "SELECT min(time) FROM client_orders WHERE ended >= $1"
@@ -88,15 +88,25 @@ SELECT {_select(rows.ORDERS, "o")} FROM orders AS o WHERE o.id = $1::uuid AND o.
 """
 READ_TRADES = f"""
 SELECT {_select(rows.ORDERS, "o")},
-       t.id::text AS trade_id, t.amount AS trade_amount, (
+       t.id::text AS trade_id, t.seq AS trade_seq, t.time AS trade_time,
+       t.amount AS trade_amount, (
            SELECT sum(f.price_ticks::numeric * f.quantity_lots) FROM fills AS f
            WHERE f.security = t.security AND f.seq = t.seq AND f.time = t.time
        ) AS notional
 FROM (
     SELECT * FROM trades WHERE security = $1 AND seq < $3 ORDER BY seq DESC LIMIT $2
 ) AS t
-JOIN orders AS o ON o.security = t.security AND o.seq = t.seq AND o.time = t.time
+JOIN orders AS o ON o.id = t.order_id AND o.time = id_time(t.order_id)
 ORDER BY t.seq
+"""
+# What has changed of the orders $1 of one security, since the first of them.
+READ_CHANGES = """
+SELECT c.order_id::text AS id, c.price_ticks, c.quantity_lots, c.client_order_id,
+       c.client_order_id_before
+FROM unnest($1::uuid[]) AS wanted (id)
+JOIN order_changes AS c ON c.order_id = wanted.id
+WHERE c.security = $2 AND c.seq >= $3 AND c.time >= $4 AND c.cause <> 'trigger'
+ORDER BY c.seq, c.n
 """
 
 
@@ -225,7 +235,7 @@ async def recover(connection: Connection, ours: Claim, last_trades: int) -> Reco
         cursor = await connection.cursor(READ_OPEN_ORDERS, names)
         while records := await cursor.fetch(CHUNK_ROWS, timeout=LONG_TIMEOUT_S):
             open_orders.extend(_open_orders(records, instruments))
-        open_orders.sort(key=lambda resting: resting.order.seq)  # almost sorted already
+        open_orders.sort(key=lambda open_order: open_order.queued)  # almost sorted already
         books = await connection.fetch(READ_BOOKS, timeout=LONG_TIMEOUT_S)
         _check_books(open_orders, [row for row in books if row["security"] in instruments])
         cutoff = ours.time_ms - CLIENT_ORDERS_KEPT_MS
@@ -252,6 +262,9 @@ async def recover(connection: Connection, ours: Claim, last_trades: int) -> Reco
             for name, records in trades.items()
         },
         fill_ids={row["security"]: row["fill_id"] for row in ours_only},
+        last_prices={
+            row["security"]: row["last_ticks"] for row in ours_only if row["last_ticks"] is not None
+        },
         unlisted=ours.unlisted,
         cancel_rules={
             r["user_id"]: CancelRule(r["after_disconnect_s"], r["deadline"]) for r in rules
@@ -260,11 +273,7 @@ async def recover(connection: Connection, ours: Claim, last_trades: int) -> Reco
 
 
 def _order(
-    row: asyncpg.Record,
-    instrument: Instrument,
-    exec_type: ExecType,
-    price: int | None,
-    quantity: int,
+    row: asyncpg.Record, instrument: Instrument, price: int | None, quantity: int, **given: Any
 ) -> Order:
     return Order(
         id=row["id"],
@@ -273,7 +282,7 @@ def _order(
         user_id=intern(row["user_id"]),
         instrument=instrument,
         side=intern(row["type"]),  # type: ignore[arg-type]  # the schema's enums are the wire's words
-        exec_type=exec_type,
+        exec_type=intern(row["exec_type"]),  # type: ignore[arg-type]
         price=price,
         quantity=quantity,
         time_in_force=intern(row["time_in_force"]),  # type: ignore[arg-type]
@@ -281,21 +290,32 @@ def _order(
         self_trade=intern(row["self_trade"]),  # type: ignore[arg-type]
         client_order_id=row["client_order_id"],
         withdraw_on_close=row["withdraw_on_close"],
+        expire_ms=row["expire_time"],
+        **given,
     )
 
 
 def _order_of_numbers(row: asyncpg.Record, instruments: Mapping[str, Instrument]) -> Order:
     """Return the order of a row of ``orders``, whose price and amount are doubles."""
     instrument = instruments[row["security"]]
-    price = None if row["price"] is None else instrument.tick.units(row["price"])
-    quantity = instrument.lot.units(row["amount"])
+    tick, lot = instrument.tick, instrument.lot
+    price = None if row["price"] is None else tick.units(row["price"])
+    quantity = lot.units(row["amount"]) if row["amount"] else 0  # a total may pay for nothing
     if quantity is None or (price is None and row["price"] is not None):
         raise StoreRefused(
             f"order {row['id']}: expected multiples of tick {instrument.tick.step} and lot "
             f"{instrument.lot.step}, got price {row['price']} and amount {row['amount']}"
         )
-    exec_type: ExecType = intern(row["exec_type"])  # type: ignore[assignment]
-    return _order(row, instrument, exec_type, price, quantity)
+    trigger, display = row["trigger_price"], row["display"]
+    return _order(
+        row,
+        instrument,
+        price,
+        quantity,
+        trigger_price=None if trigger is None else tick.nearest(trigger),
+        display=0 if display is None else lot.nearest(display),
+        budget=row["budget"],
+    )
 
 
 def _open_orders(
@@ -303,8 +323,22 @@ def _open_orders(
 ) -> Iterator[OpenOrder]:
     for row in records:
         instrument = instruments[row["security"]]
-        order = _order(row, instrument, "limit", row["price_ticks"], row["quantity_lots"])
-        yield OpenOrder(order, row["remaining_lots"], int(row["notional"] or 0))
+        order = _order(
+            row,
+            instrument,
+            row["price_ticks"],
+            row["quantity_lots"],
+            trigger_price=row["trigger_ticks"],
+            display=row["display_lots"] or 0,
+            placed_price=row["placed_price_ticks"],
+            placed_quantity=row["placed_quantity_lots"],
+            former_client_order_ids=tuple(row["former_client_order_ids"] or ()),
+        )
+        remaining, visible, held = row["remaining_lots"], row["visible_lots"], row["held"]
+        if visible is None:
+            visible = 0 if held else remaining
+        queued = (row["queued_seq"] or row["seq"], row["queued_n"] or 0)
+        yield OpenOrder(order, remaining, int(row["notional"] or 0), queued, visible, held)
 
 
 async def _client_orders(
@@ -317,13 +351,14 @@ async def _client_orders(
         READ_CLIENT_ORDERS, cutoff, list(instruments), oldest_ms, timeout=LONG_TIMEOUT_S
     )
     ended_ms = {row["id"]: row["ended"] for row in records}
-    orders = [_order_of_numbers(row, instruments) for row in records]
+    placed = {row["id"]: _order_of_numbers(row, instruments) for row in records}
+    orders: list[Order] = []
     filled: dict[str, tuple[int, int]] = {}
     ended: dict[str, Reason] = {}
     # Even with stale statistics the planner must not scan a table once per order.
     await connection.execute("SET LOCAL enable_nestloop = off")
     for instrument in instruments.values():
-        of_one = [order for order in orders if order.instrument is instrument]
+        of_one = [order for order in placed.values() if order.instrument is instrument]
         if of_one:
             arguments = (
                 [order.id for order in of_one],
@@ -335,7 +370,10 @@ async def _client_orders(
                 filled[row["id"]] = (int(row["filled"]), int(row["notional"]))
             for row in await connection.fetch(READ_ENDED, *arguments, timeout=LONG_TIMEOUT_S):
                 ended[row["id"]] = row["reason"]
+            changes = await connection.fetch(READ_CHANGES, *arguments, timeout=LONG_TIMEOUT_S)
+            orders += _with_changes(of_one, changes)
     await connection.execute("SET LOCAL enable_nestloop = on")
+    orders.sort(key=lambda order: (ended_ms[order.id], order.id))
     return [
         _client_order(o, *filled.get(o.id, (0, 0)), ended.get(o.id), ended_ms[o.id]) for o in orders
     ]
@@ -365,10 +403,24 @@ async def read_order(
         return None
     order = _order_of_numbers(row, instruments)
     arguments = ([order.id], order.instrument.security, order.seq, time_ms)
+    (order,) = _with_changes([order], await connection.fetch(READ_CHANGES, *arguments))
     filled = await connection.fetchrow(READ_FILLED, *arguments)
     ended = await connection.fetchrow(READ_ENDED, *arguments)
     sums = (int(filled["filled"]), int(filled["notional"])) if filled is not None else (0, 0)
     return _client_order(order, *sums, ended["reason"] if ended is not None else None, None)
+
+
+def _with_changes(orders: Iterable[Order], changes: Sequence[asyncpg.Record]) -> list[Order]:
+    """Return orders as they were after these changes, which are in order."""
+    current = {order.id: order for order in orders}
+    for change in changes:
+        current[change["id"]] = changed(
+            current[change["id"]],
+            price=change["price_ticks"],
+            quantity=change["quantity_lots"],
+            client_order_id=change["client_order_id"],
+        )
+    return list(current.values())
 
 
 def trade_of(row: asyncpg.Record, instruments: Mapping[str, Instrument]) -> Traded:
@@ -385,7 +437,8 @@ def trade_of(row: asyncpg.Record, instruments: Mapping[str, Instrument]) -> Trad
             f"fills, got amount {row['trade_amount']} and notional {row['notional']}"
         )
     notional = int(row["notional"])
-    return Traded(row["trade_id"], order.seq, order.time_ms, order, quantity, notional)
+    seq, time_ms = row["trade_seq"], row["trade_time"]
+    return Traded(row["trade_id"], seq, time_ms, order, quantity, notional)
 
 
 def _check_books(open_orders: Sequence[OpenOrder], books: Sequence[asyncpg.Record]) -> None:
@@ -393,7 +446,8 @@ def _check_books(open_orders: Sequence[OpenOrder], books: Sequence[asyncpg.Recor
     for resting in open_orders:
         order = resting.order
         level = (order.instrument.security, order.side, order.price)
-        rebuilt[level] = rebuilt.get(level, 0) + resting.remaining
+        if not resting.held:
+            rebuilt[level] = rebuilt.get(level, 0) + resting.visible
     seen: dict[BookLevel, int] = {
         (row["security"], row["type"], row["price_ticks"]): int(row["quantity_lots"])
         for row in books

@@ -18,11 +18,15 @@ from fastbook_server.values.events import (
     CancelRuleChanged,
     Order,
     OrderAccepted,
+    OrderAmended,
     OrderCancelled,
     OrderFilled,
+    OrderHeld,
     OrderRested,
+    OrderTriggered,
     Traded,
 )
+from fastbook_server.values.persisted import OpenOrder, after_fill
 from fastbook_wire.words import INTERVALS
 
 Row = tuple[Any, ...]
@@ -32,6 +36,7 @@ CandleRow = tuple[str, int, int, int, int, int, int, Decimal, int]
 ORDERS = (
     "id", "time", "user_id", "security", "type", "exec_type", "amount", "price", "seq",
     "time_in_force", "post_only", "self_trade", "client_order_id", "withdraw_on_close",
+    "trigger_price", "display", "expire_time", "budget", "hidden_lots",
 )  # fmt: skip
 TRADES = (
     "id", "time", "user_id", "security", "type", "amount", "avg_price", "order_id", "seq",
@@ -39,29 +44,41 @@ TRADES = (
 FILLS = (
     "security", "seq", "n", "time", "type", "price_ticks", "quantity_lots",
     "maker_order_id", "maker_user_id", "taker_order_id", "taker_user_id", "fill_id",
+    "refill_lots",
 )  # fmt: skip
 CANCELLATIONS = (
     "security", "seq", "n", "time", "order_id", "user_id", "type", "price_ticks",
-    "quantity_lots", "reason", "rested",
+    "quantity_lots", "reason", "rested", "shown_lots",
+)  # fmt: skip
+ORDER_CHANGES = (
+    "security", "seq", "n", "time", "order_id", "user_id", "type", "cause",
+    "price_ticks_before", "quantity_lots_before", "client_order_id_before",
+    "price_ticks", "quantity_lots", "client_order_id", "left_lots", "came_lots", "hidden_lots",
 )  # fmt: skip
 OPEN_ORDERS = (
     "id", "time", "user_id", "security", "type", "price_ticks", "quantity_lots",
     "remaining_lots", "notional", "seq", "time_in_force", "post_only", "self_trade",
-    "client_order_id", "withdraw_on_close",
+    "client_order_id", "withdraw_on_close", "exec_type", "held", "trigger_ticks", "display_lots",
+    "visible_lots", "expire_time", "queued_seq", "queued_n", "placed_price_ticks",
+    "placed_quantity_lots", "former_client_order_ids",
 )  # fmt: skip
+
+
+_OLD = (0, 0, 0, None, None)  # nothing changed yet, nor did the place in the queue
 
 
 class Rows(msgspec.Struct, frozen=True):
     """A netted batch: the rows to insert into each table, and the open orders to change or delete.
 
     ``opened`` are rows of ``open_orders``; ``changed`` holds (id, remaining, notional) of orders
-    that were in it before the batch, ``gone`` the ids of those that left it. ``client_orders`` has
-    the newest (user_id, client_order_id, order_id, time, ended) of each new client order id,
-    ``ended_client_orders`` (user_id, client_order_id, order_id, ended) of earlier ones, ``seqs``
-    the first and last seq of each security, ``fill_ids`` its last fill. ``candles`` is what this
-    batch adds to each bucket, ``cancel_rules`` the newest (user_id, after_disconnect_s, deadline)
-    of users whose rule changed. Quantities are in lots, notionals in ticks x lots, times in Unix
-    milliseconds.
+    that were in it before the batch, ``sliced`` the same of icebergs with (visible, queued_seq or
+    None for its old place, queued_n), ``gone`` the ids of those that left it or come in anew.
+    ``client_orders`` has the newest (user_id, client_order_id, order_id, time, ended) of each new
+    client order id, ``ended_client_orders`` (user_id, client_order_id, order_id, ended) of earlier
+    ones, ``seqs`` the first and last seq of each security, ``last_fills`` the number and price of
+    its last fill. ``candles`` is what this batch adds to each bucket, ``cancel_rules`` the newest
+    (user_id, after_disconnect_s, deadline) of users whose rule changed. Quantities are in lots,
+    notionals in ticks x lots, times in Unix milliseconds.
     """
 
     number: int
@@ -70,13 +87,15 @@ class Rows(msgspec.Struct, frozen=True):
     trades: list[Row]
     fills: list[Row]
     cancellations: list[Row]
+    order_changes: list[Row]
     opened: list[Row]
     changed: list[tuple[str, int, Decimal]]
+    sliced: list[tuple[str, int, Decimal, int, int | None, int | None]]
     gone: list[str]
     client_orders: list[tuple[str, str, str, int, int | None]]
     ended_client_orders: list[tuple[str, str, str, int]]
     seqs: dict[str, tuple[int, int]]
-    fill_ids: dict[str, int]
+    last_fills: dict[str, tuple[int, int]]
     candles: list[CandleRow]
     cancel_rules: list[tuple[str, int | None, int | None]]
 
@@ -105,6 +124,12 @@ def net(batch: Batch, *, candles: bool = True) -> Rows:
                 net.filled(event)
             case OrderRested():
                 net.rested(event)
+            case OrderHeld():
+                net.held(event)
+            case OrderTriggered():
+                net.triggered(event)
+            case OrderAmended():
+                net.amended(event)
             case OrderCancelled():
                 net.cancelled(event)
             case Traded():
@@ -120,13 +145,18 @@ def net(batch: Batch, *, candles: bool = True) -> Rows:
         trades=net.trades,
         fills=net.fills,
         cancellations=net.cancellations,
-        opened=[_open_order(*parts) for parts in net.opened.values()],
+        order_changes=net.order_changes,
+        opened=[_open_order(resting) for resting in net.opened.values()],
         changed=[(key, left, Decimal(cost)) for key, (left, cost) in net.changed.items()],
+        sliced=[
+            (key, left, Decimal(cost), visible, seq, n)
+            for key, (left, cost, visible, seq, n) in net.sliced.items()
+        ],
         gone=net.gone,
         client_orders=list(net.client_orders.values()),
         ended_client_orders=net.ended_client_orders,
         seqs=net.seqs,
-        fill_ids=net.fill_ids,
+        last_fills=net.last_fills,
         candles=[
             row for security, of_one in net.seconds.items() for row in _candles(security, of_one)
         ],
@@ -144,17 +174,20 @@ class _Net:
         self.trades: list[Row] = []
         self.fills: list[Row] = []
         self.cancellations: list[Row] = []
-        self.opened: dict[str, tuple[Order, int, int]] = {}
+        self.order_changes: list[Row] = []
+        self.opened: dict[str, OpenOrder] = {}
         self.changed: dict[str, tuple[int, int]] = {}
+        self.sliced: dict[str, tuple[int, int, int, int | None, int | None]] = {}
+        self._entering: dict[str, tuple[list[Row], int]] = {}  # icebergs: where their rows are
         self.gone: list[str] = []
         self.client_orders: dict[tuple[str, str], tuple[str, str, str, int, int | None]] = {}
         self.ended_client_orders: list[tuple[str, str, str, int]] = []
         self.seqs: dict[str, tuple[int, int]] = {}
-        self.fill_ids: dict[str, int] = {}
+        self.last_fills: dict[str, tuple[int, int]] = {}
         self.cancel_rules: dict[str, tuple[str, int | None, int | None]] = {}
 
     def accepted(self, event: OrderAccepted) -> None:
-        order = event.order
+        order, trigger = event.order, event.order.trigger_price
         instrument = order.instrument
         self.orders.append(
             (
@@ -163,8 +196,12 @@ class _Net:
                 None if order.price is None else instrument.tick.number(order.price),
                 order.seq, order.time_in_force, order.post_only, order.self_trade,
                 order.client_order_id, order.withdraw_on_close,
+                None if trigger is None else instrument.tick.number(trigger),
+                instrument.lot.number(order.display) if order.display else None,
+                order.expire_ms, order.budget, None,
             )
         )  # fmt: skip
+        self._enters(order, self.orders)
         self._reached(instrument.security, order.seq)
         if order.client_order_id is not None:
             key = (order.user_id, order.client_order_id)
@@ -176,9 +213,12 @@ class _Net:
             (
                 security, event.seq, event.n, event.time_ms, taker.side, event.price,
                 event.quantity, maker.id, maker.user_id, taker.id, taker.user_id, event.fill_id,
+                event.maker_visible if event.refilled else None,
             )
         )  # fmt: skip
-        self.fill_ids[security] = event.fill_id
+        self.last_fills[security] = (event.fill_id, event.price)
+        if event.taker_remaining == 0:
+            self._ended(taker, event.time_ms)
         if self.counts_candles:
             seconds = self.seconds.get(security)
             if seconds is None:
@@ -188,12 +228,80 @@ class _Net:
             self._left(maker.id)
             self._ended(maker, event.time_ms)
         elif maker.id in self.opened:
-            self.opened[maker.id] = (maker, event.maker_remaining, event.maker_notional)
+            self.opened[maker.id] = after_fill(self.opened[maker.id], event)
+        elif maker.display:
+            place = (event.seq, event.n) if event.refilled else self.sliced.get(maker.id, _OLD)[3:]
+            sums = (event.maker_remaining, event.maker_notional, event.maker_visible)
+            self.sliced[maker.id] = (*sums, *place)
         else:
             self.changed[maker.id] = (event.maker_remaining, event.maker_notional)
 
     def rested(self, event: OrderRested) -> None:
-        self.opened[event.order.id] = (event.order, event.remaining, event.notional)
+        order = event.order
+        self.opened[order.id] = OpenOrder(
+            order, event.remaining, event.notional, (event.seq, 0), event.visible
+        )
+        if order.display:
+            rows, index = self._entering.pop(order.id)
+            rows[index] = (*rows[index][:-1], event.remaining - event.visible or None)
+
+    def held(self, event: OrderHeld) -> None:
+        order = event.order
+        self.opened[order.id] = OpenOrder(order, order.quantity, 0, (order.seq, 0), 0, held=True)
+
+    def triggered(self, event: OrderTriggered) -> None:
+        order = event.order
+        self._left(order.id)
+        where = (event.seq, 0, event.time_ms)
+        self._changed(where, order, order, "trigger", 0, order.quantity)
+        self._enters(order, self.order_changes)
+
+    def amended(self, event: OrderAmended) -> None:
+        order, before, key = event.order, event.before, event.order.id
+        left, came = event.shown, event.visible if event.stays else event.remaining
+        if not event.in_book:
+            left = before.quantity - order.quantity if event.cause == "self_trade" else 0
+            came = 0
+        where = (event.seq, event.n, event.time_ms)
+        self._changed(where, order, before, event.cause, left, came)
+        if order.client_order_id is not None and order.client_order_id != before.client_order_id:
+            name = (order.user_id, order.client_order_id)
+            self.client_orders[name] = (*name, order.id, order.time_ms, None)
+        if event.cause == "self_trade" and not event.in_book:
+            return  # it has not come to rest yet
+        self._left(key)
+        if event.in_book and not event.stays:
+            self._enters(order, self.order_changes)
+        else:
+            queued, held = (event.queued_seq, event.queued_n), not event.in_book
+            self.opened[key] = OpenOrder(
+                order, event.remaining, event.notional, queued, event.visible, held
+            )
+
+    def _enters(self, order: Order, rows: list[Row]) -> None:
+        """Note where the row is that tells of an iceberg entering: what it hides shows later."""
+        if order.display:
+            self._entering[order.id] = (rows, len(rows) - 1)
+
+    def _changed(
+        self,
+        where: tuple[int, int, int],
+        order: Order,
+        before: Order,
+        cause: str,
+        left: int,
+        came: int,
+    ) -> None:
+        """Add a change at (seq, n, time): lots left the old level, and lots came to the new one."""
+        security = order.instrument.security
+        self.order_changes.append(
+            (
+                security, *where, order.id, order.user_id, order.side, cause,
+                before.price, before.quantity, before.client_order_id,
+                order.price, order.quantity, order.client_order_id, left, came, None,
+            )
+        )  # fmt: skip
+        self._reached(security, where[0])
 
     def cancelled(self, event: OrderCancelled) -> None:
         order = event.order
@@ -202,11 +310,12 @@ class _Net:
             (
                 security, event.seq, event.n, event.time_ms, order.id, order.user_id, order.side,
                 order.price, event.quantity, event.reason, event.rested,
+                event.shown if (event.rested and order.display) or event.held else None,
             )
         )  # fmt: skip
         self._reached(security, event.seq)
         self._ended(order, event.time_ms)
-        if event.rested:
+        if event.rested or event.held:
             self._left(order.id)
 
     def traded(self, event: Traded) -> None:
@@ -220,23 +329,21 @@ class _Net:
                 order.id, event.seq,
             )
         )  # fmt: skip
-        if event.quantity == order.quantity:
-            self._ended(order, event.time_ms)
 
     def _ended(self, order: Order, time_ms: int) -> None:
-        """Let the 24 hours of an order's client order id begin."""
-        if order.client_order_id is None:
-            return
-        key = (order.user_id, order.client_order_id)
-        known = self.client_orders.get(key)
-        if known is not None and known[2] == order.id:
-            self.client_orders[key] = (*known[:4], time_ms)
-        else:
-            self.ended_client_orders.append((*key, order.id, time_ms))
+        """Let the 24 hours of an order's client order ids begin."""
+        for name in order.client_order_ids:
+            key = (order.user_id, name)
+            known = self.client_orders.get(key)
+            if known is not None and known[2] == order.id:
+                self.client_orders[key] = (*known[:4], time_ms)
+            else:
+                self.ended_client_orders.append((*key, order.id, time_ms))
 
     def _left(self, order_id: str) -> None:
         if self.opened.pop(order_id, None) is None:
             self.changed.pop(order_id, None)
+            self.sliced.pop(order_id, None)
             self.gone.append(order_id)
 
     def _reached(self, security: str, seq: int) -> None:
@@ -260,10 +367,15 @@ def _candles(security: str, seconds: CandleSeries) -> Iterator[CandleRow]:
             )  # fmt: skip
 
 
-def _open_order(order: Order, remaining: int, notional: int) -> Row:
+def _open_order(open_order: OpenOrder) -> Row:
+    order, notional = open_order.order, open_order.notional
     return (
         order.id, order.time_ms, order.user_id, order.instrument.security, order.side,
-        order.price, order.quantity, remaining, Decimal(notional) if notional else None,
+        order.price, order.quantity, open_order.remaining,
+        Decimal(notional) if notional else None,
         order.seq, order.time_in_force, order.post_only, order.self_trade,
-        order.client_order_id, order.withdraw_on_close,
+        order.client_order_id, order.withdraw_on_close, order.exec_type, open_order.held,
+        order.trigger_price, order.display or None,
+        open_order.visible if order.display else None, order.expire_ms, *open_order.queued,
+        order.placed_price, order.placed_quantity, list(order.former_client_order_ids) or None,
     )  # fmt: skip

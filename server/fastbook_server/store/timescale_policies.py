@@ -27,6 +27,7 @@ COMPRESSED = {
     "trades": "seq DESC",
     "fills": "seq DESC, n DESC",
     "cancellations": "seq DESC, n DESC",
+    "order_changes": "seq DESC, n DESC",
 }
 OF_FILLS = ("candles_1s", "candles_1m")
 

@@ -146,21 +146,29 @@ class Tap:
         """Wait while a fault keeps the server from reading."""
         await self._gate.wait()
 
-    def heard(self, data: bytes) -> bool:
-        """Log a client's frame; return whether to hand it to the session."""
+    def heard(self, data: bytes) -> bytes | None:
+        """Log a client's frame; return what of it to hand to the session, None for nothing."""
         self.note("sent", data.decode(errors="replace"))
         try:
-            command = _decode(data)
+            decoded = msgspec.json.decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            return True
+            return data
+        commands = decoded if isinstance(decoded, list) else [decoded]
+        kept = [c for c in commands if not (isinstance(c, dict) and self._is_refused(c))]
+        if len(kept) == len(commands):
+            return data
+        return msgspec.json.encode(kept) if kept else None
+
+    def _is_refused(self, command: Frame) -> bool:
+        """Whether a fault refuses this command; if not, its reply is awaited."""
         op, ref = command.get("op"), command.get("ref")
         if not isinstance(op, str):
-            return True
+            return False
         refusal = self._faults.take(Refusal, self.user_id, lambda f: f.op in (None, op))
         if refusal is None:
             if op in ("add", "delete"):
                 self._awaited.append((op, ref))
-            return True
+            return False
         self.note("fault", repr(refusal))
         payload = encode.refusal(
             ref,
@@ -170,7 +178,7 @@ class Tap:
             retry_after_ms=refusal.retry_after_ms,
         )
         self._out(websocket_frames.text(payload))
-        return False
+        return True
 
     # ---- on the way out -----------------------------------------------------------------------
 
@@ -279,8 +287,11 @@ class TappedSocket:
             await self._wire.unstalled()
             message: WSMessage = await self._ws.receive()
             await self._wire.unstalled()
-            if message.type is not WSMsgType.TEXT or self._wire.heard(message.data):
+            if message.type is not WSMsgType.TEXT:
                 return message
+            heard = self._wire.heard(message.data)
+            if heard is not None:
+                return message if heard is message.data else WSMessage(WSMsgType.TEXT, heard, "")
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._ws, name)

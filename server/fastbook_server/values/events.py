@@ -7,7 +7,7 @@ times in Unix milliseconds.
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import Literal, get_args
 
 import msgspec
 
@@ -24,11 +24,15 @@ from fastbook_wire.words import (
 
 
 class Order(msgspec.Struct, frozen=True, gc=False, kw_only=True):
-    """An accepted order: what never changes about it.
+    """An accepted order and its terms, as of its last change.
 
     ``seq`` is the number of the command that placed it, and its number in the engine's book.
-    ``price`` is None for a market order. ``withdraw_on_close`` records that the user had asked for
+    ``price`` is None for a market order, ``trigger_price`` for all but stop orders, ``display`` 0
+    for all but icebergs. ``budget``, in ticks x lots, was given in place of the quantity, which
+    then is what it paid for. ``withdraw_on_close`` records that the user had asked for
     cancellation on disconnect when it was placed.
+
+    The ``placed_`` fields are the terms that it was placed with, None unless they were changed.
     """
 
     id: str
@@ -45,6 +49,39 @@ class Order(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     self_trade: SelfTradeName = "allow"
     client_order_id: str | None = None
     withdraw_on_close: bool = False
+    trigger_price: int | None = None
+    display: int = 0
+    expire_ms: int | None = None
+    budget: int | None = None
+    placed_price: int | None = None
+    placed_quantity: int | None = None
+    former_client_order_ids: tuple[str, ...] = ()
+
+    @property
+    def client_order_ids(self) -> tuple[str, ...]:
+        """Every client order id that the order has or had."""
+        own = () if self.client_order_id is None else (self.client_order_id,)
+        return own + self.former_client_order_ids
+
+
+def changed(
+    order: Order, *, price: int | None, quantity: int, client_order_id: str | None = None
+) -> Order:
+    """Return an order with other terms, which remembers those that it was placed with."""
+    before = order.client_order_id
+    former = order.former_client_order_ids
+    if client_order_id is not None and client_order_id != before:
+        others = tuple(name for name in order.client_order_ids if name != client_order_id)
+        former, before = others, client_order_id
+    return msgspec.structs.replace(
+        order,
+        price=price,
+        quantity=quantity,
+        client_order_id=before,
+        former_client_order_ids=former,
+        placed_price=order.price if order.placed_price is None else order.placed_price,
+        placed_quantity=order.quantity if order.placed_quantity is None else order.placed_quantity,
+    )
 
 
 # ---- public: rows, books, trades --------------------------------------------------------------
@@ -70,25 +107,72 @@ class OrderFilled(msgspec.Struct, frozen=True, gc=False):
     maker: Order
     price: int
     quantity: int
+    taker_remaining: int
     maker_remaining: int
     maker_notional: int  # filled so far, this fill included
-    level_quantity: int  # what is left on the maker's level
+    level_quantity: int  # what then shows on the maker's level
+    maker_visible: int  # what then shows of the maker
+    refilled: bool = False  # the maker, an iceberg, shows a new slice, behind the others
 
 
 class OrderRested(msgspec.Struct, frozen=True, gc=False):
-    """The unfilled remainder of a new order entered the book."""
+    """The unfilled remainder of an incoming order entered the book, of which ``visible`` shows."""
 
     order: Order
     remaining: int
     notional: int  # filled before it came to rest
     level_quantity: int
+    seq: int
+    visible: int
+
+
+class OrderHeld(msgspec.Struct, frozen=True, gc=False):
+    """A new stop order waits for its trigger."""
+
+    order: Order
+
+
+class OrderTriggered(msgspec.Struct, frozen=True, gc=False):
+    """A stop order was triggered and takes effect under a ``seq`` of its own; effects follow."""
+
+    seq: int
+    time_ms: int
+    order: Order
+
+
+class OrderAmended(msgspec.Struct, frozen=True, gc=False):
+    """An order was changed: ``before`` and ``order`` are its terms before and after.
+
+    With ``stays`` it keeps its place in the queue, where ``visible`` shows now (``shown`` before).
+    Otherwise it has left its level, if it was in the book, and enters as a new order would: effects
+    follow. ``level_quantity`` is what then shows on the level that it was on. With ``in_book``
+    False it was not in the book: it waits for its trigger, or is incoming. ``queued_seq``
+    and ``queued_n`` are what gave it, or its slice, its place in the queue.
+    """
+
+    seq: int
+    n: int
+    time_ms: int
+    order: Order
+    before: Order
+    remaining: int
+    notional: int
+    cause: Literal["user", "self_trade"]
+    in_book: bool
+    stays: bool
+    shown: int
+    visible: int
+    level_quantity: int
+    queued_seq: int
+    queued_n: int
 
 
 class OrderCancelled(msgspec.Struct, frozen=True, gc=False):
     """``quantity`` of an order ended without a fill.
 
-    With ``rested`` the order left the book, and ``level_quantity`` is what is left on its level;
-    otherwise it is the remainder of an incoming order that never entered the book.
+    With ``rested`` the order left the book, where ``shown`` lots of it showed, and
+    ``level_quantity`` is what is left on its level. With ``held`` it was waiting for its trigger.
+    Otherwise it is the remainder of an incoming order that never entered the book.
     """
 
     seq: int
@@ -99,6 +183,8 @@ class OrderCancelled(msgspec.Struct, frozen=True, gc=False):
     reason: Reason
     rested: bool
     level_quantity: int
+    shown: int = 0
+    held: bool = False
 
 
 class Traded(msgspec.Struct, frozen=True, gc=False):
@@ -205,7 +291,15 @@ class CancelScheduled(msgspec.Struct, frozen=True, gc=False):
     deadline_ms: int | None
 
 
-OrderEvent = OrderAccepted | OrderFilled | OrderRested | OrderCancelled
+OrderEvent = (
+    OrderAccepted
+    | OrderFilled
+    | OrderRested
+    | OrderHeld
+    | OrderTriggered
+    | OrderAmended
+    | OrderCancelled
+)
 PublicEvent = OrderEvent | Traded
 StoredEvent = PublicEvent | CancelRuleChanged
 PrivateEvent = (

@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from fastbook_server.values.events import Order, StoredEvent, Traded
+from fastbook_server.values.events import Order, OrderFilled, StoredEvent, Traded
 from fastbook_server.values.instruments import Instrument
 from fastbook_wire.words import Reason, Role, SideName, Status
 
@@ -19,11 +19,30 @@ CLIENT_ORDERS_KEPT_MS = 24 * 3_600_000
 
 
 class OpenOrder(msgspec.Struct, frozen=True, gc=False):
-    """A resting order as recovered: its remaining lots, and the notional of its fills so far."""
+    """An open order as recovered: its remaining lots, and the notional of its fills so far.
+
+    ``queued`` tells its place among those of its level: the ``seq`` and ``n`` at which it, or its
+    slice, came to the end of the queue. ``visible`` lots of it show. With ``held`` it waits for its
+    trigger.
+    """
 
     order: Order
     remaining: int
     notional: int
+    queued: tuple[int, int]
+    visible: int
+    held: bool = False
+
+
+def after_fill(maker: OpenOrder, fill: OrderFilled) -> OpenOrder:
+    """Return an open order after a fill that it has survived."""
+    return OpenOrder(
+        fill.maker,
+        fill.maker_remaining,
+        fill.maker_notional,
+        (fill.seq, fill.n) if fill.refilled else maker.queued,
+        fill.maker_visible,
+    )
 
 
 class StoredFill(msgspec.Struct, frozen=True, gc=False):
@@ -77,7 +96,7 @@ class OwnFill(msgspec.Struct, frozen=True, gc=False):
 
 
 class ClientOrder(msgspec.Struct, frozen=True, gc=False):
-    """The last state of an order with a client order id, by which a retry is recognised."""
+    """The last state of an order with client order ids, by which a retry is recognised."""
 
     order: Order
     status: Status
@@ -98,11 +117,11 @@ class Recovered(msgspec.Struct, frozen=True):
     """All that a server recovers at its start.
 
     ``epoch`` is already raised and claimed for this start. ``open_orders`` are in priority
-    order within each price level (by ``seq``). ``client_orders`` are those that ended in the 24 h
+    order within each price level. ``client_orders`` are those that ended in the 24 h
     before ``time_ms``, in the order of their ends. ``last_trades`` holds each security's newest
-    trades, oldest first; ``fill_ids`` the number of its last fill. ``unlisted`` are the instruments
-    that the database knows beside those of the specs; ``cancel_rules`` are by user id, those that
-    cancel something.
+    trades, oldest first; ``fill_ids`` and ``last_prices`` are of its last fill. ``unlisted`` are
+    the instruments that the database knows beside those of the specs; ``cancel_rules`` are by user
+    id, those that cancel something.
     """
 
     epoch: int
@@ -115,6 +134,7 @@ class Recovered(msgspec.Struct, frozen=True):
     client_orders: tuple[ClientOrder, ...]
     last_trades: dict[str, tuple[Traded, ...]]
     fill_ids: dict[str, int]
+    last_prices: dict[str, int]  # in ticks; none if nothing was filled yet
     unlisted: tuple[Instrument, ...] = ()
     cancel_rules: dict[str, CancelRule] = {}
 

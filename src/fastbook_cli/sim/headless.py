@@ -152,4 +152,5 @@ def _empty(instruments: tuple[Instrument, ...]) -> Recovered:
         client_orders=(),
         last_trades={},
         fill_ids={},
+        last_prices={},
     )

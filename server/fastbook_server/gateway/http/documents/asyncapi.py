@@ -50,8 +50,8 @@ def asyncapi(host: str = "127.0.0.1:8080", *, secure: bool = False) -> dict[str,
             "version": __version__,
             "description": "The WebSocket endpoint of an exchange. All frames are JSON text. "
             "The server sends the first frame. Each server frame has an `event`, each client "
-            "frame an `op`. `seq` gives the order of events. This is version "
-            f"{PROTOCOL} of the wire.",
+            "frame an `op`; 1 to 100 order commands may share a frame as an array. `seq` gives "
+            f"the order of events. This is version {PROTOCOL} of the wire.",
             "license": {"name": "Apache-2.0"},
         },
         "defaultContentType": "application/json",

@@ -1,0 +1,215 @@
+"""What one incoming order causes in the book, as events; all progress follows."""
+
+from __future__ import annotations
+
+import fastbook
+from fastbook_server.matching.open_orders import OpenOrders
+from fastbook_server.matching.order_progress import OrderProgress
+from fastbook_server.matching.security_book import SecurityBook
+from fastbook_server.values import ids
+from fastbook_server.values.events import (
+    ExchangeEvent,
+    Order,
+    OrderAmended,
+    OrderCancelled,
+    OrderFilled,
+    OrderReport,
+    OrderRested,
+    Traded,
+    changed,
+)
+from fastbook_wire.words import Reason
+
+_REASONS: dict[int, Reason] = {
+    fastbook.REASON_NO_LIQUIDITY: "no_liquidity",
+    fastbook.REASON_BUDGET: "total",
+    fastbook.REASON_IOC: "ioc",
+    fastbook.REASON_FOK: "fok",
+    fastbook.REASON_SELF_TRADE: "self_trade",
+}
+
+
+class Execution:
+    """One order entering the book under the security's newest ``seq``.
+
+    ``public`` collects the public events, ``own_fills`` the reports to its user about each fill,
+    ``reports`` those to others.
+    """
+
+    def __init__(
+        self,
+        market: SecurityBook,
+        open_orders: OpenOrders,
+        taker: OrderProgress,
+        time_ms: int,
+        *,
+        first_n: int = 0,
+    ) -> None:
+        self.public: list[ExchangeEvent] = []
+        self.own_fills: list[ExchangeEvent] = []
+        self.reports: list[ExchangeEvent] = []
+        self._market = market
+        self._open_orders = open_orders
+        self._taker = taker
+        self._seq = market.seq
+        self._time_ms = time_ms
+        self._n = first_n  # of the next change or cancellation
+        self._fills = self._quantity = self._notional = 0
+
+    def fold(self, happened: list[fastbook.Event], epoch: int) -> None:
+        """Take in what the book did, and sum up the fills as one trade."""
+        for e in happened:
+            match e.kind:
+                case fastbook.EVENT_FILL:
+                    self._fill(e)
+                case fastbook.EVENT_REST:
+                    self._rest(e)
+                case fastbook.EVENT_CANCEL:
+                    self._cancel_maker(e)
+                case fastbook.EVENT_REDUCE:
+                    self._reduce_maker(e)
+                case fastbook.EVENT_DISCARD:
+                    self._discard(e)
+                case kind:
+                    raise AssertionError(f"not an effect of an incoming order: {kind}")
+        if self._fills:
+            number = self._market.instrument.number
+            trade_id = ids.encode(self._time_ms, epoch, self._seq, number, ids.Kind.TRADE)
+            sums = (self._quantity, self._notional)
+            order = self._taker.order
+            self.public.append(Traded(trade_id, self._seq, self._time_ms, order, *sums))
+
+    def amended(
+        self, before: Order, happened: list[fastbook.Event], *, shown: int, stays: bool
+    ) -> None:
+        """Tell that the order was changed before it entered, or at its place in the queue."""
+        taker = self._taker
+        self.public.append(
+            OrderAmended(
+                self._seq,
+                self._next_n(),
+                self._time_ms,
+                taker.order,
+                before,
+                taker.remaining,
+                taker.notional,
+                "user",
+                in_book=not taker.is_held,
+                stays=stays,
+                shown=shown,
+                visible=taker.visible if stays and not taker.is_held else 0,
+                level_quantity=happened[0].level_quantity if happened else 0,
+                queued_seq=taker.queued_seq or before.seq,
+                queued_n=taker.queued_n,
+            )
+        )
+
+    def cancel_all_of_it(self, reason: Reason) -> None:
+        """Cancel the order, which could not enter."""
+        taker = self._taker
+        where = (self._seq, self._next_n(), self._time_ms, taker.order, taker.remaining)
+        self.public.append(OrderCancelled(*where, reason, False, 0))
+        taker.cancel(reason)
+
+    def told(self, state: OrderReport) -> list[ExchangeEvent]:
+        """Return all events, with the new state of the order after its fills."""
+        return [*self.public, *self.own_fills, state, *self.reports]
+
+    def _fill(self, e: fastbook.Event) -> None:
+        market, taker = self._market, self._taker
+        maker = market.open[e.maker_order_id]
+        price, quantity = e.price, e.quantity
+        market.fill_id += 1
+        taker.fill(price, quantity)
+        refilled = maker.fill(price, quantity)
+        if refilled:
+            maker.requeue(self._seq, self._fills)
+        fill = (market.fill_id, self._seq, self._time_ms, price, quantity)
+        self.own_fills.append(taker.fill_report("taker", *fill))
+        self.reports.append(maker.fill_report("maker", *fill))
+        self.public.append(
+            OrderFilled(
+                market.fill_id,
+                self._seq,
+                self._fills,
+                self._time_ms,
+                taker.order,
+                maker.order,
+                price,
+                quantity,
+                taker.remaining,
+                maker.remaining,
+                maker.notional,
+                e.level_quantity,
+                maker.visible,
+                refilled,
+            )
+        )
+        self._fills += 1
+        self._quantity += quantity
+        self._notional += price * quantity
+        if not maker.remaining:
+            self._open_orders.left(market, maker, self._time_ms, taker)
+        self.reports.append(maker.report(None, price, quantity))
+        market.stops.filled(price)
+
+    def _rest(self, e: fastbook.Event) -> None:
+        taker = self._taker
+        taker.rest(self._seq)
+        state = (taker.remaining, taker.notional, e.level_quantity, self._seq, taker.visible)
+        self.public.append(OrderRested(taker.order, *state))
+
+    def _cancel_maker(self, e: fastbook.Event) -> None:
+        maker = self._market.open[e.order_id]
+        self._cancelled(maker, e, rested=True)
+        self._open_orders.left(self._market, maker, self._time_ms, self._taker)
+        self.reports.append(maker.report())
+
+    def _reduce_maker(self, e: fastbook.Event) -> None:
+        maker = self._market.open[e.order_id]
+        self._decremented(maker, e, in_book=True)
+        self.reports.append(maker.report())
+
+    def _discard(self, e: fastbook.Event) -> None:
+        taker, reason = self._taker, e.reason
+        if reason == fastbook.REASON_SELF_TRADE and e.remaining:
+            self._decremented(taker, e, in_book=False)
+        elif taker.order.budget is None:
+            self._cancelled(taker, e, rested=False)
+        elif not e.quantity and (reason != fastbook.REASON_BUDGET or not self._fills):
+            self._cancelled(taker, e, rested=False)  # it could have paid for more, or for no lot
+
+    def _cancelled(self, gone: OrderProgress, e: fastbook.Event, *, rested: bool) -> None:
+        reason = _REASONS[e.reason]
+        shown = gone.visible if rested else 0
+        where = (self._seq, self._next_n(), self._time_ms, gone.order, e.quantity)
+        self.public.append(OrderCancelled(*where, reason, rested, e.level_quantity, shown))
+        gone.cancel(reason)
+
+    def _decremented(self, lessened: OrderProgress, e: fastbook.Event, *, in_book: bool) -> None:
+        before, shown = lessened.order, lessened.visible
+        quantity = before.quantity - e.quantity
+        lessened.amend(changed(before, price=before.price, quantity=quantity))
+        self.public.append(
+            OrderAmended(
+                self._seq,
+                self._next_n(),
+                self._time_ms,
+                lessened.order,
+                before,
+                lessened.remaining,
+                lessened.notional,
+                "self_trade",
+                in_book=in_book,
+                stays=True,
+                shown=shown,
+                visible=lessened.visible if in_book else 0,
+                level_quantity=e.level_quantity,
+                queued_seq=lessened.queued_seq or before.seq,
+                queued_n=lessened.queued_n,
+            )
+        )
+
+    def _next_n(self) -> int:
+        self._n += 1
+        return self._n - 1

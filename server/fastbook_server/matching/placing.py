@@ -1,0 +1,129 @@
+"""How orders take effect: they enter their book, wait for a trigger, or change."""
+
+from __future__ import annotations
+
+import msgspec
+
+import fastbook
+from fastbook_server.matching.execution import Execution
+from fastbook_server.matching.open_orders import OpenOrders
+from fastbook_server.matching.order_progress import OrderProgress
+from fastbook_server.matching.owners import Owners
+from fastbook_server.matching.security_book import SecurityBook
+from fastbook_server.matching.terms import RuleBroken
+from fastbook_server.values.events import (
+    ExchangeEvent,
+    Order,
+    OrderAccepted,
+    OrderHeld,
+    OrderTriggered,
+)
+
+Ref = str | int | None
+
+
+class Placing:
+    """Lets orders take effect in their books; what happens is returned with the reply to `ref`."""
+
+    def __init__(self, epoch: int, owners: Owners, open_orders: OpenOrders) -> None:
+        self._epoch = epoch
+        self._owners = owners
+        self._open_orders = open_orders
+
+    def enter(
+        self, market: SecurityBook, progress: OrderProgress, time_ms: int, ref: Ref
+    ) -> list[ExchangeEvent]:
+        """Let a new order match and rest."""
+        owner = self._owners.owner(progress.order.user_id)
+        try:
+            happened = market.enter(progress.order, owner.number)
+        except RuleBroken:
+            self._owners.release_if_idle(owner)
+            raise
+        market.advance()
+        if progress.order.budget is not None:
+            _set_quantity(progress, happened)
+        accepted = OrderAccepted(progress.order)
+        execution = Execution(market, self._open_orders, progress, time_ms)
+        execution.fold(happened, self._epoch)
+        if progress.is_open:
+            self._open_orders.came(market, owner, progress)
+        self._owners.release_if_idle(owner)
+        return [accepted, *execution.told(progress.report(ref))]
+
+    def hold(
+        self,
+        market: SecurityBook,
+        progress: OrderProgress,
+        trigger_price: int,
+        time_ms: int,
+        ref: Ref,
+    ) -> list[ExchangeEvent]:
+        """Let a new stop order wait, unless the last fill triggers it at once."""
+        order = progress.order
+        progress.status = "untriggered"
+        market.advance()
+        self._open_orders.came(market, self._owners.owner(order.user_id), progress)
+        events: list[ExchangeEvent] = [OrderAccepted(order), OrderHeld(order)]
+        market.stops.hold(progress)
+        if market.stops.meets(order.side, trigger_price):
+            market.stops.release(progress)
+            return events + self._trigger(market, progress, time_ms, ref)
+        return [*events, progress.report(ref)]
+
+    def run_triggered(self, market: SecurityBook, time_ms: int) -> list[ExchangeEvent]:
+        """Let all triggered stop orders take effect, one by one, and those that they trigger."""
+        events: list[ExchangeEvent] = []
+        while market.stops.triggered:
+            progress = market.stops.triggered.popleft()
+            market.advance()
+            events += self._trigger(market, progress, time_ms, None)
+        return events
+
+    def _trigger(
+        self, market: SecurityBook, progress: OrderProgress, time_ms: int, ref: Ref
+    ) -> list[ExchangeEvent]:
+        """Let a stop order take effect under the security's newest ``seq``."""
+        order = progress.order
+        progress.status = "triggered"
+        events: list[ExchangeEvent] = [OrderTriggered(market.seq, time_ms, order)]
+        events.append(progress.report())
+        owner = self._owners.owner(order.user_id)
+        # The trigger is the first change under this seq.
+        execution = Execution(market, self._open_orders, progress, time_ms, first_n=1)
+        try:
+            execution.fold(market.enter(order, owner.number), self._epoch)
+        except RuleBroken:  # other orders have filled its level meanwhile
+            execution.cancel_all_of_it("level_full")
+        if not progress.is_open:
+            self._open_orders.left(market, progress, time_ms)
+        return events + execution.told(progress.report(ref))
+
+    def change(
+        self, market: SecurityBook, progress: OrderProgress, after: Order, time_ms: int, ref: Ref
+    ) -> list[ExchangeEvent]:
+        """Give an open order other terms; without a larger quantity it keeps its place."""
+        before, shown = progress.order, 0 if progress.is_held else progress.visible
+        stays = after.price == before.price and after.quantity <= before.quantity
+        happened: list[fastbook.Event] = []
+        moves = (after.price, after.quantity) != (before.price, before.quantity)
+        if moves and not progress.is_held:
+            remaining = progress.remaining + after.quantity - before.quantity
+            happened = market.replace(after, remaining)
+        market.advance()
+        progress.amend(after)
+        execution = Execution(market, self._open_orders, progress, time_ms)
+        execution.amended(before, happened, shown=shown, stays=stays)
+        if not stays and not progress.is_held:
+            progress.slice = 0  # it shows nothing until it rests again
+            execution.fold(happened[1:], self._epoch)
+            if not progress.is_open:
+                self._open_orders.left(market, progress, time_ms)
+        return execution.told(progress.report(ref))
+
+
+def _set_quantity(progress: OrderProgress, happened: list[fastbook.Event]) -> None:
+    """Let an order by total be for the lots that its total paid for."""
+    quantity = sum(e.quantity for e in happened if e.kind == fastbook.EVENT_FILL)
+    progress.order = msgspec.structs.replace(progress.order, quantity=quantity)
+    progress.remaining = quantity

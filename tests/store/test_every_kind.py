@@ -1,0 +1,115 @@
+"""Every kind of order in SQL: the book at every batch, and a restart that changes nothing."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from every_kind import EveryKind
+from fakes import T0
+from trading import SPECS, Floor
+
+from fastbook_server.store.memory import MemoryStore
+from fastbook_server.values.events import PRIVATE, OrderReport
+from fastbook_server.values.persisted import Batch
+
+BATCHES, COMMANDS = 25, 40
+
+
+class Journal:
+    """A floor whose events are committed to stores, batch by batch."""
+
+    def __init__(self, floor, flow, *stores):
+        self.floor, self.flow, self.stores = floor, flow, stores
+        self.number, self.books = 0, {}
+
+    async def commit(self, commands=COMMANDS):
+        """Let commands happen and commit them; note the book of then."""
+        seen = len(self.floor.events)
+        for _ in range(commands):
+            self.floor.now_ms += self.flow.now_ms % 2
+            self.flow.now_ms = self.floor.now_ms = self.floor.now_ms + 1
+            self.floor.do(*self.flow.next())
+        self.number += 1
+        events = tuple(e for e in self.floor.events[seen:] if type(e) not in PRIVATE)
+        for store in self.stores:
+            batch = Batch(self.number, self.floor.now_ms, events)
+            await store.commit(store.prepare(batch))
+        market = self.floor.exchange.markets["COIN"]
+        self.books[market.seq] = market.book.depth()
+
+
+async def book_of(sql, query, *arguments):
+    """Return the bids and asks that a query of a book gives, as (ticks, lots)."""
+    rows = await sql.fetch(query, *arguments)
+    return tuple(
+        [(r["price_ticks"], int(r["quantity_lots"])) for r in rows if r["type"] == side]
+        for side in ("bid", "ask")
+    )
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_the_book_of_every_kind_is_known_at_every_moment(make_postgres, dsn, sql, seed):
+    store = make_postgres(dsn, checkpoint_every=170)
+    past = await store.open(SPECS, 0)
+    journal = Journal(Floor(past), EveryKind(seed), store)
+    for _ in range(BATCHES):
+        await journal.commit()
+    market = journal.floor.exchange.markets["COIN"]
+    assert len(journal.books) > 20
+    for seq, book in journal.books.items():
+        assert await book_of(sql, "SELECT * FROM book_at('COIN', $1)", seq) == book
+    now = await book_of(sql, "SELECT * FROM agg_order_book WHERE security = 'COIN'")
+    assert now == market.book.depth()
+    assert await sql.fetchval("SELECT count(*) FROM order_changes") > 50
+    held = await sql.fetchval("SELECT count(*) FROM open_orders WHERE held")
+    assert held == sum(progress.is_held for progress in market.open.values()) > 0
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_every_store_recovers_the_same_and_the_exchange_goes_on_as_if_nothing_were(
+    make_postgres, make_database, seed
+):
+    dsn, data = await make_database("postgres"), MemoryStore()
+    postgres = make_postgres(dsn)
+    await data.open(SPECS, 0)
+    journal = Journal(Floor(await postgres.open(SPECS, 0)), EveryKind(seed), postgres, data)
+    for _ in range(BATCHES):
+        await journal.commit()
+    again = await make_postgres(dsn).open(SPECS, 0)
+    remembered = await data.open(SPECS, 0)
+    for name, what in _plain(again).items():
+        assert what == _plain(remembered)[name], name
+    restarted = Floor(msgspec.structs.replace(again, epoch=1))
+    floor, flow = journal.floor, journal.flow
+    for _ in range(1_500):
+        flow.now_ms = floor.now_ms = restarted.now_ms = floor.now_ms + 1
+        user, command = flow.next()
+        assert restarted.do(user, command) == floor.do(user, command)
+    assert floor.now_ms > T0
+
+
+def _plain(past):
+    """Return what is recovered, without what differs by design: trades name orders as placed."""
+    fields = msgspec.structs.asdict(past) | {"token_key": b"", "epoch": 1}
+    fields["last_trades"] = {
+        name: [(t.id, t.seq, t.time_ms, t.order.id, t.quantity, t.notional) for t in trades]
+        for name, trades in past.last_trades.items()
+    }
+    return fields
+
+
+async def test_every_ended_order_is_told_by_its_id_as_it_ended(make_postgres, dsn):
+    store = make_postgres(dsn)
+    past = await store.open(SPECS, 0)
+    journal = Journal(Floor(past), EveryKind(7), store)
+    for _ in range(BATCHES):
+        await journal.commit()
+    last = {e.order.id: e for e in journal.floor.events if isinstance(e, OrderReport)}
+    open_ids = {p.order.id for p in journal.floor.exchange.markets["COIN"].open.values()}
+    history = store.history(past.instruments)
+    for order_id in list(last.keys() - open_ids)[::7]:
+        found, told = await history.order(order_id), last[order_id]
+        assert (found.order, found.status, found.remaining, found.notional, found.reason) == (
+            *(told.order, told.status, told.remaining, told.notional, told.reason),
+        )
+    await history.close()
