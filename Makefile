@@ -55,6 +55,7 @@ lint: $(VENV)/.with-test,lint extensions ## check style, spelling, types, stubs,
 	$(BIN)/codespell
 	$(BIN)/python tools/lint/eslint.py
 	$(BIN)/mypy
+	$(BIN)/mypy $(filter-out examples/test_% examples/conftest.py,$(wildcard examples/*.py))
 	MYPYPATH=src $(BIN)/python -m mypy.stubtest --concise fastbook._book fastbook._depth
 	$(BIN)/python -m pytest -q tests/test_layers.py tests/test_tidy.py
 

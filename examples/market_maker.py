@@ -8,6 +8,7 @@ import sys
 from collections import deque
 
 import fastbook_client as fb
+from fastbook_wire.words import SideName
 
 
 class MarketMaker:
@@ -18,7 +19,7 @@ class MarketMaker:
         self.prices = deque([mid], maxlen=5)
         self.half_spread = half_spread
         self.amount = amount
-        self.quotes = {}  # side -> the resting order
+        self.quotes: dict[SideName, fb.OrderView] = {}  # the resting orders
         self.is_unsure = False  # True from a lost connection until Resynced lists the orders
 
     async def run(self) -> None:
@@ -37,8 +38,8 @@ class MarketMaker:
         match event:
             case fb.Trades():
                 self.prices.extend(trade.price for trade in event.trades)
-            case fb.OrderFrame(status="filled" | "cancelled", order=ended):
-                self.quotes = {s: o for s, o in self.quotes.items() if o.id != ended.id}
+            case fb.OrderFrame(status="filled" | "cancelled", order=fb.OrderView(id=ended)):
+                self.quotes = {s: o for s, o in self.quotes.items() if o.id != ended}
             case fb.Disconnected():
                 self.is_unsure = True
             case fb.Resynced():  # the server's list overrules every earlier reply
@@ -49,15 +50,19 @@ class MarketMaker:
         return not self.is_unsure
 
     async def quote(self, market: fb.Market) -> None:
+        on_grid = market.instruments[market.security].price
         mid = sum(self.prices) / len(self.prices)
-        wanted = {"bid": round(mid - self.half_spread, 2), "ask": round(mid + self.half_spread, 2)}
+        wanted: dict[SideName, float] = {
+            "bid": on_grid(mid - self.half_spread),
+            "ask": on_grid(mid + self.half_spread),
+        }
         try:
             for side, price in wanted.items():
                 await self.place(market, side, price)
         except (fb.Unanswered, fb.NotConnected):  # it may rest or not: do not resend it
             self.is_unsure = True
 
-    async def place(self, market: fb.Market, side: str, price: float) -> None:
+    async def place(self, market: fb.Market, side: SideName, price: float) -> None:
         resting = self.quotes.get(side)
         if resting is not None and resting.price == price:
             return
@@ -74,5 +79,7 @@ class MarketMaker:
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):
+    try:
         asyncio.run(MarketMaker(sys.argv[1], mid=float(sys.argv[2])).run())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -10,6 +10,7 @@ Writes session.png.
 import argparse
 import asyncio
 import contextlib
+import sys
 from dataclasses import dataclass, field
 
 import matplotlib
@@ -27,24 +28,27 @@ class Session:
     """The recorded data: the book at each change and every trade. Times are in seconds."""
 
     security: str
-    tick_size: float
     times: list[float] = field(default_factory=list)
     bids: list[float] = field(default_factory=list)
     asks: list[float] = field(default_factory=list)
+    spreads: list[int] = field(default_factory=list)
     bid_depth: list[float] = field(default_factory=list)
     ask_depth: list[float] = field(default_factory=list)
     trades: list[tuple[float, float, str]] = field(default_factory=list)
 
     def note_book(self, time_s: float, book: Book) -> None:
-        """Record the best prices and the amount on either side near the mid price."""
-        if book.best_bid is None or book.best_ask is None:
+        """Record the best prices, the spread in ticks and the amount near the mid price."""
+        bid, ask = book.best_bid, book.best_ask
+        if bid is None or ask is None:
             return
         self.times.append(time_s)
-        self.bids.append(book.best_bid.price)
-        self.asks.append(book.best_ask.price)
-        for side, depth in (("bid", self.bid_depth), ("ask", self.ask_depth)):
-            near = (level for level in book.levels(side) if abs(level.price / book.mid - 1) < NEAR)
-            depth.append(sum(level.amount for level in near))
+        self.bids.append(bid.price)
+        self.asks.append(ask.price)
+        bids, asks = book.ticks_and_lots("bid"), book.ticks_and_lots("ask")
+        self.spreads.append(asks[0][0] - bids[0][0])
+        mid = (asks[0][0] + bids[0][0]) / 2
+        for rows, depth in ((bids, self.bid_depth), (asks, self.ask_depth)):
+            depth.append(book.lot.number(sum(lots for t, lots in rows if abs(t / mid - 1) < NEAR)))
 
     def note_trades(self, frame: Trades) -> None:
         """Record trades as (time, price, side of the taker)."""
@@ -54,8 +58,7 @@ class Session:
 async def watch(url: str, seconds: float, security: str | None = None) -> Session:
     """Record every change of the book and every trade for `seconds`."""
     async with connect(url, security=security, channels=["depth"]) as market:
-        name = market.security
-        session = Session(name, market.instruments[name].tick_size)
+        session = Session(market.security)
         book = market.book()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
@@ -85,8 +88,7 @@ def plot(session: Session, path: str) -> None:
     price.ticklabel_format(axis="y", useOffset=False)
     price.legend(loc="upper left")
 
-    ticks = [(a - b) / session.tick_size for a, b in zip(session.asks, session.bids, strict=True)]
-    spread.step(times, ticks, where="post", color="tab:gray", lw=0.8)
+    spread.step(times, session.spreads, where="post", color="tab:gray", lw=0.8)
     spread.set_ylabel("spread (ticks)")
     spread.set_ylim(bottom=0)
 
@@ -102,7 +104,7 @@ def plot(session: Session, path: str) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("url", nargs="?", default="http://127.0.0.1:8080")
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--security", help="default: the server's first instrument")
@@ -116,4 +118,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)

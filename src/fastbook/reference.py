@@ -25,7 +25,7 @@ from fastbook._checks import (
 )
 from fastbook._errors import INT64_MAX
 from fastbook._plain_depth import Depth as Depth
-from fastbook._plain_levels import Levels, Resting
+from fastbook._plain_levels import Levels, PlainOrder
 from fastbook._types import (
     EVENT_CANCEL,
     EVENT_DISCARD,
@@ -121,7 +121,7 @@ class _Incoming:
     display: int = 0
     budget: int | None = None  # ticks x lots; None: a quantity is given instead
 
-    def would_self_trade(self, maker: Resting) -> bool:
+    def would_self_trade(self, maker: PlainOrder) -> bool:
         return self.self_trade != SelfTrade.ALLOW and self.owner != 0 and self.owner == maker.owner
 
 
@@ -131,7 +131,7 @@ class OrderBook:
     def __init__(self, level_quantity_max: int = INT64_MAX) -> None:
         """Create an empty book; a level holds at most `level_quantity_max` lots."""
         self._level_quantity_max = check_level_quantity_max(level_quantity_max)
-        self._orders: dict[int, Resting] = {}
+        self._orders: dict[int, PlainOrder] = {}
         self._sides = (Levels(Side.BID), Levels(Side.ASK))
 
     # ---- the commands ----
@@ -191,7 +191,7 @@ class OrderBook:
             raise _errors.crossing(command.price)
         if reason:
             raise self._error(command, reason)
-        order = Resting(
+        order = PlainOrder(
             command.order_id, command.side, command.price, command.quantity, command.owner, most
         )
         order.show()
@@ -301,7 +301,7 @@ class OrderBook:
             return REASON_NONE
         return self._refusal_to_enter(command, old)
 
-    def _refusal_to_enter(self, command: Command, old: Resting | None) -> int:
+    def _refusal_to_enter(self, command: Command, old: PlainOrder | None) -> int:
         """Return why a limit order, perhaps replacing `old`, may not enter; or REASON_NONE.
 
         The whole quantity of a GTC order counts towards the bound of its level. If the level
@@ -414,14 +414,14 @@ class OrderBook:
                 return True
         return False
 
-    def _meet(self, taker: _Incoming, maker: Resting, events: list[Event]) -> bool:
+    def _meet(self, taker: _Incoming, maker: PlainOrder, events: list[Event]) -> bool:
         """Trade with a maker, or avoid a self-trade; return whether that ends the taker."""
         if taker.would_self_trade(maker):
             return self._avoid_self_trade(taker, maker, events)
         events.append(self._fill(taker, maker))
         return False
 
-    def _avoid_self_trade(self, taker: _Incoming, maker: Resting, events: list[Event]) -> bool:
+    def _avoid_self_trade(self, taker: _Incoming, maker: PlainOrder, events: list[Event]) -> bool:
         """Do what the taker's mode asks for; return whether the taker ends."""
         if taker.self_trade == SelfTrade.DECREMENT:
             self._decrement(taker, maker, events)
@@ -430,7 +430,7 @@ class OrderBook:
             events.append(self._leave(maker, REASON_SELF_TRADE))
         return taker.self_trade != SelfTrade.CANCEL_OLDEST
 
-    def _decrement(self, taker: _Incoming, maker: Resting, events: list[Event]) -> None:
+    def _decrement(self, taker: _Incoming, maker: PlainOrder, events: list[Event]) -> None:
         """Take the smaller of both quantities away from both."""
         removed = min(taker.remaining, maker.quantity)
         left = maker.quantity - removed
@@ -440,7 +440,7 @@ class OrderBook:
             events.append(self._leave(maker, REASON_SELF_TRADE))
         events.append(_discard(taker, REASON_SELF_TRADE, removed))
 
-    def _fill(self, taker: _Incoming, maker: Resting) -> Event:
+    def _fill(self, taker: _Incoming, maker: PlainOrder) -> Event:
         """Trade the taker's quantity or what the maker shows, at the maker's price."""
         quantity = min(taker.remaining, maker.visible)
         taker.remaining -= quantity
@@ -486,13 +486,13 @@ class OrderBook:
 
     def _rest(self, taker: _Incoming, price: int) -> Event:
         """Rest the remainder at a price; return the event."""
-        order = Resting(
+        order = PlainOrder(
             taker.order_id, taker.side, price, taker.remaining, taker.owner, taker.display
         )
         order.show()
         return self._queue(order)
 
-    def _queue(self, order: Resting) -> Event:
+    def _queue(self, order: PlainOrder) -> Event:
         """Put an order behind all others at its price; return the event."""
         self._orders[order.order_id] = order
         total = self._sides[order.side].append(order)
@@ -509,12 +509,12 @@ class OrderBook:
             total,
         )
 
-    def _remove(self, order: Resting) -> int:
+    def _remove(self, order: PlainOrder) -> int:
         """Remove a resting order from the book; return its level's new total."""
         del self._orders[order.order_id]
         return self._sides[order.side].remove(order)
 
-    def _leave(self, order: Resting, reason: int) -> Event:
+    def _leave(self, order: PlainOrder, reason: int) -> Event:
         """Remove a resting order unfilled; return the event."""
         total = self._remove(order)
         return Event(
@@ -548,7 +548,7 @@ class OrderBook:
         )
         return [left, *self._enter(taker)]
 
-    def _reduce(self, order: Resting, new_order_id: int, quantity: int, reason: int) -> Event:
+    def _reduce(self, order: PlainOrder, new_order_id: int, quantity: int, reason: int) -> Event:
         """Reduce an order in place, perhaps under a new id; return the event."""
         removed = order.quantity - quantity
         levels = self._sides[order.side]
@@ -640,7 +640,7 @@ class OrderBook:
         """Verify the consistency of the whole book; the AssertionError says where it is broken."""
         bid, ask = self._sides[Side.BID].best(), self._sides[Side.ASK].best()
         assert bid is None or ask is None or bid < ask, f"crossed: bid {bid}, ask {ask}"
-        seen: dict[int, Resting] = {}
+        seen: dict[int, PlainOrder] = {}
         for side, levels in enumerate(self._sides):
             ranks = sorted(levels.sign * price for price in levels.by_price)
             assert levels.ranks == ranks, f"side {side}: prices out of order"
@@ -681,7 +681,7 @@ def _may_display(command: Command) -> bool:
     return command.display == 0 or fits
 
 
-def _keeps_priority(order: Resting, command: Command) -> bool:
+def _keeps_priority(order: PlainOrder, command: Command) -> bool:
     """Return whether a replace leaves the order at its place in the queue."""
     return command.price == order.price and command.quantity <= order.quantity
 
@@ -703,7 +703,7 @@ def _discard(taker: _Incoming, reason: int, quantity: int) -> Event:
     )
 
 
-def _order(order: Resting) -> Order:
+def _order(order: PlainOrder) -> Order:
     return Order(
         order.order_id,
         order.side,

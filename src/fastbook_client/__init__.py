@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fastbook_client.api import Api
+    from fastbook_client.arguments import AnySide, Number
     from fastbook_client.backoff import Backoff
     from fastbook_client.book import Book, Level
     from fastbook_client.errors import (
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
         TradesMissed,
     )
     from fastbook_client.market import Market, connect
+    from fastbook_client.options import ConnectOptions
     from fastbook_wire.frames import (
         AggOrderBook,
         CancelAfterSet,
@@ -63,11 +65,14 @@ _FRAMES = (
     *("OrderFrame", "OrderView", "Ticker", "TradeView", "Trades"),
 )
 _HOME = {
+    "AnySide": "arguments",
     "Api": "api",
     "Backoff": "backoff",
     "Book": "book",
+    "ConnectOptions": "options",
     "Level": "book",
     "Market": "market",
+    "Number": "arguments",
     "connect": "market",
     **dict.fromkeys(_ERRORS, "errors"),
     **dict.fromkeys(_EVENTS, "events"),
@@ -75,6 +80,7 @@ _HOME = {
 
 __all__ = [
     "AggOrderBook",
+    "AnySide",
     "Api",
     "Backoff",
     "Book",
@@ -83,6 +89,7 @@ __all__ = [
     "CandleView",
     "Candles",
     "ConnectError",
+    "ConnectOptions",
     "ConnectionClosed",
     "Depth",
     "Disconnected",
@@ -92,6 +99,7 @@ __all__ = [
     "Level",
     "Market",
     "NotConnected",
+    "Number",
     "OrderFrame",
     "OrderState",
     "OrderView",

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import aiohttp
 import msgspec
 
+from fastbook_client import arguments
 from fastbook_client.backoff import Backoff
 from fastbook_client.connection import refused
 from fastbook_client.errors import ConnectError, ConnectionClosed, Refused
@@ -32,6 +33,12 @@ TIMEOUT_S = 30.0
 Answer = TypeVar("Answer")
 
 
+def _check(**integers: int | None) -> None:
+    for name, value in integers.items():
+        if value is not None:
+            arguments.integer(name, value)
+
+
 class Api:
     """The ``/api`` of one server; `base` is its ``http://HOST:PORT``.
 
@@ -39,6 +46,7 @@ class Api:
     503. `security` defaults to the server's first instrument.
 
     Raises:
+        TypeError, ValueError: an argument has a wrong type or is no known word; nothing was sent.
         Refused: the server refused the request; in case of 429 and 503, after the last retry.
         ConnectError: the server could not be reached, or its answer was invalid.
         ConnectionClosed: the market has been closed.
@@ -57,6 +65,7 @@ class Api:
 
     async def book(self, security: str | None = None, depth: int | None = None) -> BookAnswer:
         """Return the aggregated book, at most `depth` (default: 50) levels per side, best first."""
+        _check(depth=depth)
         return await self._get("book", BookAnswer, {"security": security, "depth": depth})
 
     async def ticker(self, security: str | None = None) -> TickerView:
@@ -67,6 +76,7 @@ class Api:
         self, security: str | None, before: int | None = None, limit: int = LIMIT_MAX
     ) -> TradesAnswer:
         """Return the newest `limit` trades with a ``seq`` below `before`, oldest first."""
+        _check(before=before, limit=limit)
         query = {"security": security, "before": before, "limit": limit}
         return await self._get("trades", TradesAnswer, query)
 
@@ -93,6 +103,8 @@ class Api:
 
         Fetches as many pages as it takes. Without `start` it returns the last 1,000 before `end`.
         """
+        arguments.word("interval", interval, Interval)
+        _check(start=start, end=end)
         found: list[CandleView] = []
         while True:
             page = await self._get(
@@ -112,6 +124,8 @@ class Api:
             start = page.candles[-1].time + 1
 
     async def _get(self, path: str, kind: type[Answer], query: Mapping[str, Any]) -> Answer:
+        if query.get("security") is not None:
+            arguments.text("security", query["security"])
         failures = 0
         while True:
             try:

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import NamedTuple
 
+from fastbook_client import arguments
+from fastbook_client.arguments import AnySide, Number
 from fastbook_wire.checksum import checksum
 from fastbook_wire.frames import Checksum, Depth, LevelChange
 from fastbook_wire.grid import Grid
-from fastbook_wire.words import SideName
 
 
 class Level(NamedTuple):
@@ -104,17 +105,23 @@ class Book:
             return None
         return self.tick.number(bid + ask) / 2
 
-    def levels(self, side: SideName, count: int | None = None) -> list[Level]:
-        """Return the best `count` levels of a side (None: all), best first."""
+    def levels(self, side: AnySide, count: int | None = None) -> list[Level]:
+        """Return the best `count` levels of a side (None: all), best first.
+
+        A side is ``bid`` (or ``buy``) or ``ask`` (or ``sell``), here as everywhere.
+        """
         return [self._level(*row) for row in self.ticks_and_lots(side, count)]
 
-    def ticks_and_lots(self, side: SideName, count: int | None = None) -> list[tuple[int, int]]:
+    def ticks_and_lots(self, side: AnySide, count: int | None = None) -> list[tuple[int, int]]:
         """Like `levels`, in integers: (ticks, lots)."""
+        if count is not None:
+            arguments.integer("count", count, least=0)
         return list(islice(self._side(side).rows(), count))
 
-    def amount_at(self, side: SideName, price: float) -> float:
+    def amount_at(self, side: AnySide, price: Number) -> float:
         """Return the amount at a price, 0.0 if there is none. O(1)."""
-        return self.lot.number(self._side(side).lots.get(self.tick.nearest(price), 0))
+        ticks = self.tick.nearest(arguments.number("price", price))
+        return self.lot.number(self._side(side).lots.get(ticks, 0))
 
     def __len__(self) -> int:
         """Return the number of levels on both sides."""
@@ -131,8 +138,8 @@ class Book:
         other._asks, other._bids = self._asks.copy(), self._bids.copy()
         return other
 
-    def _side(self, side: SideName) -> _Side:
-        return self._bids if side == "bid" else self._asks
+    def _side(self, side: AnySide) -> _Side:
+        return self._bids if arguments.side_of(side) == "bid" else self._asks
 
     def _best(self, side: _Side) -> Level | None:
         ticks = side.best()

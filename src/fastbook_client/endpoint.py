@@ -21,8 +21,11 @@ class Endpoint(NamedTuple):
         A path is kept, for servers behind a proxy, except for a final ``/ws``.
 
         Raises:
+            TypeError: `url` is not a text.
             ValueError: `url` has none of these forms.
         """
+        if not isinstance(url, str):
+            raise TypeError(f"url: expected a text, got {url!r}")
         wrong = f"expected a URL such as http://127.0.0.1:8080, got {url!r}"
         try:
             parts = urlsplit(url if "://" in url else f"http://{url}")

@@ -57,7 +57,8 @@ class TradesMissed(Struct, frozen=True):
     """Trades with ``after_seq`` < ``seq`` < ``before_seq`` are missing and cannot be fetched.
 
     ``after_seq`` is None if no trade was known before. ``before_seq`` is None if the server's
-    history was replaced by another one, which starts again.
+    history no longer contains the last trade: the newest ones were lost or replaced, and those of
+    the other history follow.
     """
 
     security: str

@@ -30,6 +30,7 @@ from fastbook_client.errors import (
 )
 from fastbook_client.events import Disconnected, Resynced
 from fastbook_client.mailbox import Mailbox
+from fastbook_client.options import Options
 from fastbook_client.pages import OrderPages
 from fastbook_client.replies import Waiting, outcome_of
 from fastbook_client.subscriptions import Subscriptions
@@ -67,18 +68,6 @@ OnReply = Callable[[PrivateFrame | None], None]
 
 class _OnlyEvent(Struct):
     event: str
-
-
-class Options(Struct, frozen=True, kw_only=True):
-    """How to connect and reconnect; see `fastbook_client.connect`."""
-
-    security: str | None
-    resume: str | None
-    cancel_on_disconnect: bool | int
-    feed: bool
-    reconnect: Backoff | None
-    queue_max: int
-    checksums_missed_max: int
 
 
 class Link:
@@ -171,11 +160,10 @@ class Link:
         """Subscribe, and subscribe again after each reconnect, until `unfollow`."""
         command = Subscribe(channel=channel, security=security)
         await self.request(command)
-        if channel == "depth":
-            await self.feeds.until_synced(security)
-            book = self.feeds.books.get(security)
-            if book is None or not book.is_synced:
-                raise Unanswered(command)
+        if channel != "depth":
+            return
+        if not self.is_connected or not await self.feeds.until_synced(security):
+            raise Unanswered(command)
 
     async def unfollow(self, channel: Channel, security: str) -> None:
         """Unsubscribe."""

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import math
 from collections.abc import AsyncIterator, Iterable
 from types import TracebackType
-from typing import Any, Self
+from typing import Self, Unpack
 
+from fastbook_client import arguments
 from fastbook_client.api import Api
-from fastbook_client.backoff import Backoff
+from fastbook_client.arguments import AnySide, Number
 from fastbook_client.book import Book
-from fastbook_client.connection import check_cancel_on_disconnect
 from fastbook_client.endpoint import Endpoint
-from fastbook_client.errors import FastbookError, Rejected
+from fastbook_client.errors import ConnectionClosed, FastbookError, Rejected
 from fastbook_client.events import Event, OrderState
-from fastbook_client.link import Link, Options, open_link
+from fastbook_client.history import MarketHistory
+from fastbook_client.link import Link, open_link
+from fastbook_client.options import ConnectOptions, Options
 from fastbook_client.order_entry import OrderEntry
 from fastbook_client.order_names import named
-from fastbook_client.tables import Library, table_of
 from fastbook_wire.commands import (
     CancelAfter,
     Delete,
@@ -32,85 +34,55 @@ from fastbook_wire.commands import (
 )
 from fastbook_wire.frames import (
     CancelAfterSet,
-    CandleView,
     InstrumentView,
     OrderFrame,
     OrderView,
     OwnFills,
-    TickerView,
-    TradeView,
     Welcome,
 )
-from fastbook_wire.words import (
-    Channel,
-    Code,
-    Interval,
-    SelfTradeName,
-    SideName,
-    TimeInForceName,
-)
-
-QUEUE_MAX = 10_000
-CHECKSUMS_MISSED_MAX = 3
+from fastbook_wire.words import Channel, Code, ExecType, SelfTradeName, TimeInForceName
 
 
-def connect(
-    url: str,
-    *,
-    security: str | None = None,
-    cancel_on_disconnect: bool | int = False,
-    resume: str | None = None,
-    feed: bool = True,
-    channels: Iterable[Channel | tuple[Channel, str]] = (),
-    reconnect: bool | Backoff = True,
-    queue_max: int = QUEUE_MAX,
-    checksums_missed_max: int = CHECKSUMS_MISSED_MAX,
-) -> Market:
+def connect(url: str, **options: Unpack[ConnectOptions]) -> Market:
     """Return a `Market` to open with ``async with``.
 
-    `url` is ``http://HOST:PORT``, ``ws://HOST:PORT/ws`` or ``HOST:PORT``. `security` is the
-    default of every method that takes one; it defaults to the server's first instrument. With
-    `feed` its books and trades arrive as events. `channels` lists further subscriptions, each a
-    channel of `security` or a pair (channel, security).
+    `url` is ``http://HOST:PORT``, ``ws://HOST:PORT/ws`` or ``HOST:PORT``. The options, each with
+    its default:
 
-    `resume` is the ``resume_token`` of an earlier connection, whose user is resumed. With
-    `cancel_on_disconnect` the server cancels this user's orders as soon as the connection ends or,
-    if it is a number, unless the client has reconnected within so many seconds; otherwise they stay
-    open. The server notices within 45 s that a network has gone silent; see `Market.cancel_after`.
+    `security` (the server's first instrument) is the default of every method that takes one. With
+    `feed` (True) its books and trades arrive as events. `channels` (none) lists further
+    subscriptions, each a channel of `security` or a pair (channel, security).
 
-    `reconnect`: after a loss the client reconnects, as the same user if the server still knows it.
-    A `Backoff` sets the delays and the number of attempts. With False the first loss is final.
+    `resume` (None) is the ``resume_token`` of an earlier connection, whose user is resumed. With
+    `cancel_on_disconnect` (False) the server cancels this user's orders as soon as the connection
+    ends or, if it is a number, unless the client has reconnected within so many seconds; otherwise
+    they stay open. The server notices within 45 s that a network has gone silent; see
+    `Market.cancel_after`.
 
-    `queue_max` bounds the unread trades and order events. When it is reached, the connection is
-    closed, and iteration raises TooSlow after the last queued event. Books, tickers, candles and
-    depth changes do not count, because only their newest state is kept. A program that never
-    iterates passes 0: no events are kept.
+    `reconnect` (True): after a loss the client reconnects, as the same user if the server still
+    knows it. A `Backoff` sets the delays and the number of attempts. With False the first loss is
+    final.
 
-    `checksums_missed_max`: the server sends a checksum of each local book every second. After so
-    many missed ones the book is emptied and fetched again as soon as the line is back. 0: never.
+    `queue_max` (10,000) bounds the unread trades and order events. When it is reached, the
+    connection is closed, and iteration raises TooSlow after the last queued event. Books, tickers,
+    candles and depth changes do not count, because only their newest state is kept. A program that
+    never iterates passes 0: no events are kept.
+
+    `checksums_missed_max` (3): the server sends a checksum of each local book every second. After
+    so many missed ones the book is emptied, and fetched again as soon as the line is back. 0:
+    never.
 
     Entering the market raises ConnectError (Refused if the server refused the connection) or
     ConnectionClosed, and Rejected or Unanswered if a channel could not be subscribed.
 
     Raises:
-        ValueError: `url` has none of these forms, or `cancel_on_disconnect` is out of range.
+        TypeError: an option is unknown or has a wrong type.
+        ValueError: `url` has none of these forms, or an option a value that it cannot have.
     """
-    check_cancel_on_disconnect(cancel_on_disconnect)
-    names = tuple(name if isinstance(name, tuple) else (name, None) for name in channels)
-    backoff = reconnect if isinstance(reconnect, Backoff) else Backoff() if reconnect else None
-    options = Options(
-        security=security,
-        resume=resume,
-        cancel_on_disconnect=cancel_on_disconnect,
-        feed=feed,
-        reconnect=backoff,
-        queue_max=queue_max,
-        checksums_missed_max=checksums_missed_max,
-    )
-    return Market(Endpoint.parse(url), options, names)
+    return Market(Endpoint.parse(url), Options.of(options))
 
 
-class Market:
+class Market(MarketHistory):
     """A market opened for one user by ``async with connect(...) as market``.
 
     Several tasks may send commands concurrently; each call returns the reply to its own command. A
@@ -121,15 +93,9 @@ class Market:
     ``async for event in market`` yields everything else, one `fastbook_client.Event` at a time.
     """
 
-    def __init__(
-        self,
-        endpoint: Endpoint,
-        options: Options,
-        channels: tuple[tuple[Channel, str | None], ...] = (),
-    ) -> None:
+    def __init__(self, endpoint: Endpoint, options: Options) -> None:
         self._endpoint = endpoint
         self._options = options
-        self._channels = channels
         self._stack = contextlib.AsyncExitStack()
         self._opened: Link | None = None
         self._entry = OrderEntry()
@@ -138,7 +104,7 @@ class Market:
         async with contextlib.AsyncExitStack() as stack:
             opening = open_link(self._endpoint, self._options)
             self._opened = await stack.enter_async_context(opening)
-            for channel, security in self._channels:
+            for channel, security in self._options.channels:
                 await self.subscribe(channel, security)
             self._stack = stack.pop_all()
         return self
@@ -206,6 +172,33 @@ class Market:
         """
         return await self._link.mailbox.get()
 
+    async def next(self, timeout_s: float | None = None) -> Event:
+        """Return the next event.
+
+        Raises:
+            TimeoutError: no event arrived within `timeout_s` seconds; no event is lost.
+            ConnectionClosed: the connection has ended for good, or the market was left.
+        """
+        try:
+            async with asyncio.timeout(arguments.timeout(timeout_s)):
+                return await anext(self)
+        except StopAsyncIteration:
+            raise ConnectionClosed(1000, "closed by the client") from None
+
+    async def events(self, timeout_s: float | None = None) -> AsyncIterator[Event]:
+        """Iterate over the events; ends when none arrives within `timeout_s` seconds.
+
+        Without `timeout_s` it is the same as iterating over the market, and raises the same.
+        """
+        seconds = arguments.timeout(timeout_s)
+        while True:
+            try:
+                async with asyncio.timeout(seconds):
+                    event = await anext(self)
+            except (TimeoutError, StopAsyncIteration):
+                return
+            yield event
+
     async def subscribe(self, channel: Channel, security: str | None = None) -> None:
         """Subscribe to a channel of a security; the subscription survives reconnects.
 
@@ -217,11 +210,12 @@ class Market:
             NotConnected: the client is reconnecting; nothing was sent.
             ConnectionClosed: the connection has ended for good.
         """
-        await self._link.follow(channel, security or self.security)
+        await self._link.follow(arguments.word("channel", channel, Channel), self._named(security))
 
     async def unsubscribe(self, channel: Channel, security: str | None = None) -> None:
         """Unsubscribe from a channel of a security; raises what `subscribe` raises."""
-        await self._link.unfollow(channel, security or self.security)
+        arguments.word("channel", channel, Channel)
+        await self._link.unfollow(channel, self._named(security))
 
     def book(self, security: str | None = None) -> Book:
         """Return the local book, which the ``depth`` channel keeps up to date.
@@ -232,7 +226,7 @@ class Market:
         Raises:
             FastbookError: the ``depth`` channel of the security is not subscribed.
         """
-        name = security or self.security
+        name = self._named(security)
         if ("depth", name) not in self._link.follows:
             raise FastbookError(f"no local book of {name}: subscribe to its depth channel first")
         return self._link.feeds.book(name)
@@ -241,9 +235,9 @@ class Market:
 
     async def limit(
         self,
-        side: SideName,
-        price: float,
-        amount: float,
+        side: AnySide,
+        price: Number,
+        amount: Number,
         *,
         time_in_force: TimeInForceName | None = None,
         post_only: bool = False,
@@ -253,7 +247,9 @@ class Market:
     ) -> OrderState:
         """Place a limit order; return its state after immediate matching.
 
-        `price` and `amount` must be multiples of the instrument's tick and lot size. Defaults:
+        `side` is ``bid`` (or ``buy``) or ``ask`` (or ``sell``). `price` and `amount` must be
+        multiples of the instrument's tick and lot size; a Decimal or Fraction is sent as the
+        nearest double. Defaults:
         `time_in_force` ``gtc``, `self_trade` ``allow``. Every order carries a client order id,
         generated if none is given, with which `outcome` finds the order after Unanswered.
 
@@ -262,24 +258,19 @@ class Market:
             Unanswered: the connection was lost before the reply; see `outcome`.
             NotConnected: the client is reconnecting; the order was not sent.
             ConnectionClosed: the connection has ended for good; the order was not sent.
+            TypeError, ValueError: an argument has a wrong type or cannot be sent; nothing was.
         """
-        order = NewOrder(
-            type=side,
-            exec_type="limit",
-            price=float(price),
-            amount=float(amount),
-            security=security or self.security,
-            time_in_force=time_in_force,
-            post_only=post_only,
-            client_order_id=client_order_id,
-            self_trade=self_trade or "allow",
-        )
+        order = self._new_order("limit", side, amount, client_order_id, self_trade, security)
+        order.price = arguments.number("price", price)
+        order.post_only = arguments.flag("post_only", post_only)
+        if time_in_force is not None:
+            order.time_in_force = arguments.word("time_in_force", time_in_force, TimeInForceName)
         return await self._entry.place(self._link, order)
 
     async def market(
         self,
-        side: SideName,
-        amount: float,
+        side: AnySide,
+        amount: Number,
         *,
         client_order_id: str | None = None,
         self_trade: SelfTradeName | None = None,
@@ -289,14 +280,7 @@ class Market:
 
         Arguments, result and exceptions are those of `limit`.
         """
-        order = NewOrder(
-            type=side,
-            exec_type="market",
-            amount=float(amount),
-            security=security or self.security,
-            client_order_id=client_order_id,
-            self_trade=self_trade or "allow",
-        )
+        order = self._new_order("market", side, amount, client_order_id, self_trade, security)
         return await self._entry.place(self._link, order)
 
     async def cancel(
@@ -323,19 +307,24 @@ class Market:
         reply = await self._link.request(command)
         return OrderState.of(reply)
 
-    async def cancel_all(self, security: str | None = None, *, side: SideName | None = None) -> int:
+    async def cancel_all(self, security: str | None = None, *, side: AnySide | None = None) -> int:
         """Cancel all open orders, or only those of `security`, of `side`; return how many."""
-        count: int = (await self._link.request(DeleteAll(security=security, type=side))).count
+        command = DeleteAll(
+            security=None if security is None else arguments.text("security", security),
+            type=None if side is None else arguments.side_of(side),
+        )
+        count: int = (await self._link.request(command)).count
         return count
 
-    async def cancel_after(self, seconds: float) -> CancelAfterSet:
+    async def cancel_after(self, seconds: Number) -> CancelAfterSet:
         """Have all open orders cancelled in `seconds`, unless it is called again; 0: never.
 
         A dead man's switch: each call starts the time over, up to 86,400 s. The server keeps it
         through lost connections and its own restarts. The result has the server's ``time`` and the
         ``trigger_time`` (None: never), both in Unix milliseconds.
         """
-        command = CancelAfter(ms=math.ceil(seconds * 1_000))  # so that only 0 becomes 0
+        given = arguments.number("seconds", seconds)
+        command = CancelAfter(ms=math.ceil(given * 1_000))  # so that only 0 becomes 0
         reply: CancelAfterSet = await self._link.request(command)
         return reply
 
@@ -359,7 +348,10 @@ class Market:
         direction. Each fill also arrives as a `Fill` event, unless the connection was down.
         """
         command = GetFills(
-            security=security or self.security, since=since, before=before, limit=limit
+            security=self._named(security),
+            since=None if since is None else arguments.integer("since", since),
+            before=None if before is None else arguments.integer("before", before),
+            limit=arguments.integer("limit", limit),
         )
         page: OwnFills = await self._link.request(command)
         return page
@@ -400,7 +392,9 @@ class Market:
             Unanswered, NotConnected: the connection is lost or down; try again after `Resynced`.
             ConnectionClosed: the connection has ended for good.
         """
-        self._entry.unsettled.check(client_order_id, self.user_id)
+        self._entry.unsettled.check(
+            arguments.text("client_order_id", client_order_id), self.user_id
+        )
         try:
             state = await self.order(client_order_id=client_order_id)
         except Rejected as rejected:
@@ -427,68 +421,29 @@ class Market:
         """
         return await self._entry.submit(self._link, commands)
 
-    # ---- history ------------------------------------------------------------------------------
+    def _new_order(
+        self,
+        exec_type: ExecType,
+        side: AnySide,
+        amount: Number,
+        client_order_id: str | None,
+        self_trade: SelfTradeName | None,
+        security: str | None,
+    ) -> NewOrder:
+        if client_order_id is not None:
+            arguments.text("client_order_id", client_order_id)
+        if self_trade is None:
+            self_trade = "allow"
+        return NewOrder(
+            type=arguments.side_of(side),
+            exec_type=exec_type,
+            amount=arguments.number("amount", amount),
+            security=self._named(security),
+            client_order_id=client_order_id,
+            self_trade=arguments.word("self_trade", self_trade, SelfTradeName),
+        )
 
     @property
     def api(self) -> Api:
-        """The server's HTTP interface, to which the methods below are shortcuts."""
+        """The server's HTTP interface, to which the queries of the history are shortcuts."""
         return self._link.api
-
-    async def ticker(self, security: str | None = None) -> TickerView:
-        """Return the statistics of the last 24 hours and the best prices."""
-        return await self.api.ticker(security or self.security)
-
-    async def candles(
-        self,
-        security: str | None = None,
-        interval: Interval = "1m",
-        start: int | None = None,
-        end: int | None = None,
-    ) -> list[CandleView]:
-        """Return the candles of ``[start, end)`` in Unix ms, oldest first; see `Api.candles`."""
-        return await self.api.candles(security or self.security, interval, start, end)
-
-    def trades_history(
-        self, security: str | None = None, before: int | None = None
-    ) -> AsyncIterator[TradeView]:
-        """Iterate over all trades with a ``seq`` below `before` (default: all), newest first."""
-        return self.api.trades_back(security or self.security, before)
-
-    async def candles_table(
-        self,
-        security: str | None = None,
-        interval: Interval = "1m",
-        start: int | None = None,
-        end: int | None = None,
-        *,
-        library: Library | None = None,
-    ) -> Any:
-        """Return `candles` as a DataFrame of polars or pandas; ``time`` is a UTC datetime.
-
-        Without `library`, polars is preferred to pandas if both are installed.
-
-        Raises:
-            ImportError: `library` is not installed or, without `library`, neither is.
-        """
-        found = await self.candles(security, interval, start, end)
-        return table_of(CandleView, found, library)
-
-    async def trades_table(
-        self,
-        security: str | None = None,
-        before: int | None = None,
-        count: int = 1_000,
-        *,
-        library: Library | None = None,
-    ) -> Any:
-        """Return the newest `count` trades with a ``seq`` below `before`, oldest first.
-
-        The result is a DataFrame as from `candles_table`, which raises the same exceptions.
-        """
-        found: list[TradeView] = []
-        if count > 0:
-            async for trade in self.trades_history(security, before):
-                found.append(trade)
-                if len(found) == count:
-                    break
-        return table_of(TradeView, found[::-1], library)

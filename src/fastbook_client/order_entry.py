@@ -64,8 +64,10 @@ class OrderEntry:
         return Add(
             order=msgspec.structs.replace(
                 order,
-                security=order.security or security,
-                client_order_id=order.client_order_id or self._new_order_id(),
+                security=security if order.security is None else order.security,
+                client_order_id=self._new_order_id()
+                if order.client_order_id is None
+                else order.client_order_id,
             )
         )
 

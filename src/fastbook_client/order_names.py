@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from fastbook_client import arguments
 from fastbook_wire.frames import OrderFrame, OrderView
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -19,6 +20,8 @@ def named(
         order = order.id
     if (order is None) == (client_order_id is None):
         raise TypeError("expected an order, or a client_order_id")
-    if order is not None and not _UUID.fullmatch(order):
-        return None, order
-    return order, client_order_id
+    if client_order_id is not None:
+        return None, arguments.text("client_order_id", client_order_id)
+    if not isinstance(order, str):
+        raise TypeError(f"order: expected an order or an id, got {order!r}")
+    return (order, None) if _UUID.fullmatch(order) else (None, arguments.text("order", order))

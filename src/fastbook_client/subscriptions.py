@@ -49,7 +49,7 @@ class Subscriptions:
         self._timers = timers or asyncio.get_running_loop()
         self._watches: dict[str, ChecksumWatch] = {}
         self._tapes: dict[str, Tape] = {}
-        self._syncing: dict[str, asyncio.Future[None]] = {}
+        self._syncing: dict[str, asyncio.Future[bool]] = {}
         self._errors: dict[str, int] = {}  # of a book, since its last matching checksum
         self._instruments: dict[str, InstrumentView] = {}
 
@@ -60,15 +60,17 @@ class Subscriptions:
             instrument = self._instruments[security]
             self.books[security].measure(instrument.tick_size, instrument.lot_size)
 
-    async def until_synced(self, security: str) -> None:
-        """Wait until the whole book of a security has arrived or the connection is lost."""
+    async def until_synced(self, security: str) -> bool:
+        """Wait until the whole book of a security has arrived; return False if it will not."""
+        if self.book(security).is_synced:
+            return True
         waiter = self._syncing.setdefault(security, asyncio.get_running_loop().create_future())
-        if not self.book(security).is_synced:
-            await asyncio.shield(waiter)
+        return await asyncio.shield(waiter)
 
     def disconnected(self) -> None:
         """Empty the local books and stop fetching; release every caller of `until_synced`."""
-        self._synced(*self._syncing)
+        for security in tuple(self._syncing):
+            self._release(security, False)
         for security in self.books:
             self._lose(security)
         for tape in self._tapes.values():
@@ -86,7 +88,7 @@ class Subscriptions:
         if channel == "depth":
             self._lose(security)
             self._errors.pop(security, None)
-            self._synced(security)
+            self._release(security, False)
         elif channel == "book" and security in self._tapes:
             self._tapes.pop(security).reopen()
 
@@ -140,14 +142,14 @@ class Subscriptions:
         if book.is_synced:
             if frame.prev_seq is None:
                 self._watches[frame.security].heard()
-            self._synced(frame.security)
+            self._release(frame.security, True)
             self._mailbox.put(frame)
 
-    def _synced(self, *securities: str) -> None:
-        for security in securities:
-            waiter = self._syncing.pop(security, None)
-            if waiter is not None:
-                waiter.set_result(None)
+    def _release(self, security: str, is_synced: bool) -> None:
+        """Let the callers of `until_synced` go on."""
+        waiter = self._syncing.pop(security, None)
+        if waiter is not None:
+            waiter.set_result(is_synced)
 
     def _check(self, book: Book, frame: Checksum) -> None:
         checks = book.checks

@@ -8,7 +8,8 @@
             print(event)
 
 An event loop in a background thread keeps the connection alive while the program computes. A market
-may be used from several threads.
+may be used from several threads. A thread that reads events gets those that follow the reply to a
+command once the call has returned to the thread that made it.
 """
 
 from __future__ import annotations
@@ -18,12 +19,16 @@ import threading
 from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
 from concurrent.futures import CancelledError
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, Unpack
 
+from fastbook_client import arguments
 from fastbook_client import market as asynchronous
+from fastbook_client.arguments import AnySide, Number
 from fastbook_client.book import Book
 from fastbook_client.errors import ConnectionClosed, FastbookError
 from fastbook_client.events import Event, OrderState
+from fastbook_client.options import ConnectOptions
+from fastbook_client.tables import Library
 from fastbook_wire.commands import NewOrder, OrderCommand
 from fastbook_wire.frames import (
     CancelAfterSet,
@@ -36,12 +41,12 @@ from fastbook_wire.frames import (
     TradeView,
     Welcome,
 )
-from fastbook_wire.words import Channel, Interval, SideName
+from fastbook_wire.words import Channel, Interval, SelfTradeName, TimeInForceName
 
 Result = TypeVar("Result")
 
 
-def connect(url: str, **options: Any) -> Market:
+def connect(url: str, **options: Unpack[ConnectOptions]) -> Market:
     """Return a `Market` to open with ``with``; options are those of `fastbook_client.connect`."""
     return Market(asynchronous.connect(url, **options))
 
@@ -59,6 +64,7 @@ class Market:
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()  # of `_loop`: work is submitted, or the loop is stopped
         self._was_open = False
+        self._returning: list[threading.Event] = []  # calls whose result another thread takes
 
     def __enter__(self) -> Self:
         with self._lock:
@@ -97,19 +103,28 @@ class Market:
 
     def _wait(self, work: Coroutine[Any, Any, Result]) -> Result:
         """Run `work` in the loop and return its result; an interrupt (Ctrl-C) cancels it."""
+        returned = threading.Event()
         with self._lock:
             if self._loop is None:
                 work.close()
                 if self._was_open:
                     raise ConnectionClosed(1000, "closed by the client")
                 raise FastbookError("not open: use `with connect(...) as market`")
-            future = asyncio.run_coroutine_threadsafe(work, self._loop)
+            future = asyncio.run_coroutine_threadsafe(self._run(work, returned), self._loop)
         try:
             return future.result()
         except CancelledError:
             raise ConnectionClosed(1000, "closed by the client") from None
         finally:
             future.cancel()
+            returned.set()
+
+    async def _run(self, work: Coroutine[Any, Any, Result], returned: threading.Event) -> Result:
+        try:
+            return await work
+        finally:
+            self._returning = [call for call in self._returning if not call.is_set()]
+            self._returning.append(returned)
 
     # ---- identity -----------------------------------------------------------------------------
 
@@ -152,14 +167,22 @@ class Market:
             TimeoutError: no event arrived within `timeout_s` seconds; no event is lost.
             ConnectionClosed: the connection has ended for good.
         """
-        try:
-            return self._wait(self._next(timeout_s))
-        except StopAsyncIteration:
-            raise ConnectionClosed(1000, "closed by the client") from None
+        event = self._take(timeout_s)
+        if event is None:
+            raise ConnectionClosed(1000, "closed by the client")
+        return event
 
-    async def _next(self, timeout_s: float | None) -> Event:
-        async with asyncio.timeout(timeout_s):
-            return await anext(self._market)
+    def _take(self, timeout_s: float | None) -> Event | None:
+        """Return the next event, once every call that it follows has returned; None: the end."""
+        event, before = self._wait(self._next(timeout_s))
+        for call in before:
+            call.wait()
+        return event
+
+    async def _next(self, timeout_s: float | None) -> tuple[Event | None, list[threading.Event]]:
+        async with asyncio.timeout(arguments.timeout(timeout_s)):
+            event = await anext(self._market, None)
+        return event, self._returning
 
     def __iter__(self) -> Iterator[Event]:
         return self.events()
@@ -168,9 +191,12 @@ class Market:
         """Iterate over the events; ends when none arrives within `timeout_s` seconds."""
         while True:
             try:
-                yield self._wait(self._next(timeout_s))
-            except (TimeoutError, StopAsyncIteration):
+                event = self._take(timeout_s)
+            except TimeoutError:
                 return
+            if event is None:
+                return
+            yield event
 
     def subscribe(self, channel: Channel, security: str | None = None) -> None:
         """Subscribe to a channel of a security; the subscription survives reconnects."""
@@ -181,7 +207,7 @@ class Market:
         self._wait(self._market.unsubscribe(channel, security))
 
     def book(self, security: str | None = None) -> Book:
-        """Return a copy of the local book, which later frames do not change."""
+        """Return a copy of the local book as of now, which nothing changes any more."""
         return self._wait(self._book(security))
 
     async def _book(self, security: str | None) -> Book:
@@ -189,13 +215,51 @@ class Market:
 
     # ---- orders -------------------------------------------------------------------------------
 
-    def limit(self, side: SideName, price: float, amount: float, **options: Any) -> OrderState:
-        """Place a limit order; options are those of `fastbook_client.Market.limit`."""
-        return self._wait(self._market.limit(side, price, amount, **options))
+    def limit(
+        self,
+        side: AnySide,
+        price: Number,
+        amount: Number,
+        *,
+        time_in_force: TimeInForceName | None = None,
+        post_only: bool = False,
+        client_order_id: str | None = None,
+        self_trade: SelfTradeName | None = None,
+        security: str | None = None,
+    ) -> OrderState:
+        """Place a limit order; see `fastbook_client.Market.limit`."""
+        return self._wait(
+            self._market.limit(
+                side,
+                price,
+                amount,
+                time_in_force=time_in_force,
+                post_only=post_only,
+                client_order_id=client_order_id,
+                self_trade=self_trade,
+                security=security,
+            )
+        )
 
-    def market(self, side: SideName, amount: float, **options: Any) -> OrderState:
-        """Place a market order; options are those of `fastbook_client.Market.market`."""
-        return self._wait(self._market.market(side, amount, **options))
+    def market(
+        self,
+        side: AnySide,
+        amount: Number,
+        *,
+        client_order_id: str | None = None,
+        self_trade: SelfTradeName | None = None,
+        security: str | None = None,
+    ) -> OrderState:
+        """Place a market order; see `fastbook_client.Market.market`."""
+        return self._wait(
+            self._market.market(
+                side,
+                amount,
+                client_order_id=client_order_id,
+                self_trade=self_trade,
+                security=security,
+            )
+        )
 
     def cancel(
         self,
@@ -206,7 +270,7 @@ class Market:
         """Cancel an open order; return its final state."""
         return self._wait(self._market.cancel(order, client_order_id=client_order_id))
 
-    def cancel_all(self, security: str | None = None, *, side: SideName | None = None) -> int:
+    def cancel_all(self, security: str | None = None, *, side: AnySide | None = None) -> int:
         """Cancel all open orders, or only those of `security`, of `side`; return how many."""
         return self._wait(self._market.cancel_all(security, side=side))
 
@@ -216,7 +280,7 @@ class Market:
         """Send 1 to 100 commands in one frame; see `fastbook_client.Market.submit`."""
         return self._wait(self._market.submit(commands))
 
-    def cancel_after(self, seconds: float) -> CancelAfterSet:
+    def cancel_after(self, seconds: Number) -> CancelAfterSet:
         """Have all open orders cancelled in `seconds`, unless it is called again; 0: never."""
         return self._wait(self._market.cancel_after(seconds))
 
@@ -280,13 +344,30 @@ class Market:
             except StopAsyncIteration:
                 return
 
-    def candles_table(self, *args: Any, **options: Any) -> Any:
-        """Return candles as a DataFrame; arguments as in `fastbook_client.Market.candles_table`."""
-        return self._wait(self._market.candles_table(*args, **options))
+    def candles_table(
+        self,
+        security: str | None = None,
+        interval: Interval = "1m",
+        start: int | None = None,
+        end: int | None = None,
+        *,
+        library: Library | None = None,
+    ) -> Any:
+        """Return candles as a DataFrame; see `fastbook_client.Market.candles_table`."""
+        return self._wait(
+            self._market.candles_table(security, interval, start, end, library=library)
+        )
 
-    def trades_table(self, *args: Any, **options: Any) -> Any:
-        """Return trades as a DataFrame; arguments as in `fastbook_client.Market.trades_table`."""
-        return self._wait(self._market.trades_table(*args, **options))
+    def trades_table(
+        self,
+        security: str | None = None,
+        before: int | None = None,
+        count: int = 1_000,
+        *,
+        library: Library | None = None,
+    ) -> Any:
+        """Return the newest trades as a DataFrame; see `fastbook_client.Market.trades_table`."""
+        return self._wait(self._market.trades_table(security, before, count, library=library))
 
 
 async def _advance(trades: AsyncIterator[TradeView]) -> TradeView:

@@ -85,7 +85,7 @@ class Tape:
         return None if self._last is None else self._last.seq
 
     def reopen(self) -> None:
-        """Expect an opening frame, after a subscription or on a new connection."""
+        """Expect the first frame after a subscription or on a new connection."""
         if self._stop_fetching is not None:
             self._stop_fetching()
             self._stop_fetching = None
@@ -125,7 +125,7 @@ class Tape:
                 return
 
     def _process(self, frame: Trades) -> None:
-        opens, self._opens = self._opens and frame.prev_seq is None, False
+        opens, self._opens = self._opens, False
         position, trades = self._position, frame.trades
         self._position = trades[-1].seq if trades else frame.prev_seq
         if not self._started:
@@ -141,9 +141,9 @@ class Tape:
             if self._last is not None and before.id != self._last.id:
                 self._start_over()
             self._emit_trades(new)
-        elif opens:
-            self._open_gap(frame, new[0].seq)
-        elif frame.prev_seq is None or frame.prev_seq in (position, self.last_seq):
+        elif opens:  # whatever it says: another history may have the same numbers
+            self._open_gap(frame, new[0].seq if frame.prev_seq is None else frame.prev_seq)
+        elif frame.prev_seq in (position, None):
             if frame.prev_seq != self.last_seq:  # the last trade is not where it would have to be
                 self._start_over()
             self._emit_trades(new)

@@ -19,12 +19,22 @@ from client_servers import (
 from client_servers import until as condition
 from fakes import FakeClock
 
-from fastbook_client import Backoff, Book, BookReset, Depth, Market, TooSlow, connect
+from fastbook_client import (
+    Backoff,
+    Book,
+    BookReset,
+    ConnectionClosed,
+    Depth,
+    Market,
+    TooSlow,
+    Unanswered,
+    connect,
+)
 from fastbook_client.checksum_watch import ChecksumWatch
 from fastbook_client.mailbox import Mailbox
 from fastbook_client.subscriptions import Subscriptions
 from fastbook_wire.checksum import checksum
-from fastbook_wire.frames import Checksum, InstrumentView, LevelChange, Unsubscribed
+from fastbook_wire.frames import Checksum, InstrumentView, LevelChange, Subscribed, Unsubscribed
 
 QUICK = Backoff(first_s=0.005, max_s=0.01)
 PATIENCE_S = 20.0
@@ -210,6 +220,39 @@ async def test_while_it_is_subscribed_anew_the_old_book_is_not_current() -> None
         await peer.say(depth(7, None, {12.0: 1.0}, {}))
         await subscribing
         assert (book.is_synced, book.seq, book.best_bid) == (True, 7, None)
+
+
+async def test_two_tasks_that_subscribe_at_once_both_get_the_book() -> None:
+    async with scripted_server() as (url, server), connect(url) as market:
+        server.mute = {"subscribe"}
+        both = [asyncio.create_task(market.subscribe("depth")) for _ in range(2)]
+        peer = await server.peer(0)
+        await until(lambda: sum(c["op"] == "subscribe" for c in peer.got) == 2)
+        first, second = (
+            {"event": "subscribed", "ref": sent["ref"], "channel": "depth", "security": SECURITY}
+            for sent in peer.got
+        )
+        await peer.say(first)
+        await market.ping()
+        await peer.say(depth(5, None, {11.0: 1.0}, {}), second, depth(6, None, {12.0: 1.0}, {}))
+        async with asyncio.timeout(PATIENCE_S):
+            await asyncio.gather(*both)
+        assert (market.book().is_synced, market.book().seq) == (True, 6)
+
+
+async def test_a_connection_that_ends_with_the_reply_leaves_no_subscription_that_hangs() -> None:
+    async with scripted_server() as (url, _), connect(url, reconnect=False) as market:
+        handle = market._link._handle
+
+        def handle_and_lose(frame: Any) -> None:
+            handle(frame)
+            if isinstance(frame, Subscribed):
+                raise ConnectionClosed(1006, "cut")
+
+        market._link._handle = handle_and_lose  # type: ignore[method-assign]
+        async with asyncio.timeout(PATIENCE_S):
+            with pytest.raises(Unanswered):
+                await market.subscribe("depth")
 
 
 @pytest.mark.parametrize("how", ["left", "cut", "stopped", "resumed elsewhere"])

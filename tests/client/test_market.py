@@ -326,6 +326,31 @@ async def test_who_will_never_read_keeps_nothing() -> None:
         assert len(market._link.mailbox) == 0
 
 
+async def test_events_end_when_nothing_comes_in_time_and_lose_nothing() -> None:
+    async with scripted_server() as (url, server), connect(url, reconnect=False) as market:
+        peer = await server.peer(0)
+        assert [event async for event in market.events(timeout_s=0.01)] == []
+        with pytest.raises(TimeoutError):
+            await market.next(timeout_s=0)
+        await peer.say(trades(None, 1))
+        assert [type(event) async for event in market.events(timeout_s=0.2)] == [Trades]
+        await peer.say(trades(1, 2))
+        assert isinstance(await market.next(PATIENCE_S), Trades)
+        peer.cut()
+        with pytest.raises(ConnectionClosed, match="1006"):
+            await anext(market.events())
+        with pytest.raises(ConnectionClosed, match="1006"):
+            await market.next()
+
+
+async def test_events_end_when_the_market_is_left() -> None:
+    async with scripted_server() as (url, _), connect(url) as market:
+        pass
+    assert [event async for event in market.events()] == []
+    with pytest.raises(ConnectionClosed, match="closed by the client"):
+        await market.next()
+
+
 async def follow_depth(server: ScriptedServer, market: Market) -> Any:
     subscribing = asyncio.create_task(market.subscribe("depth"))
     peer = await server.peer(0)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import sys
 import threading
+import time
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
@@ -14,6 +14,7 @@ import pytest
 from client_servers import SECURITY, small_server
 
 from fastbook_client import (
+    Book,
     ConnectError,
     ConnectionClosed,
     FastbookError,
@@ -23,9 +24,7 @@ from fastbook_client import (
     Resynced,
     Trades,
     sync,
-    tables,
 )
-from fastbook_wire.frames import CandleView, TradeView
 
 PATIENCE_S = 20.0
 
@@ -195,33 +194,103 @@ def test_a_server_that_is_not_there() -> None:
         pass
 
 
-TRADE = TradeView("id", 7, "user#x", SECURITY, "bid", 1_767_225_600_123, 100.5, 2.0, 201.0)
+def test_an_event_is_read_after_the_reply_that_it_follows(url: str) -> None:
+    """The reader is another thread than the caller, and always waiting for the next event."""
+    rounds, told = 30, []
+    with sync.connect(url, feed=False) as market:
+
+        def read() -> None:
+            for event in market.events():
+                if isinstance(event, OrderFrame):
+                    told.append("event")
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        for number in range(rounds):
+            market.limit("ask", 100, 1)
+            market.limit("bid", 100, 1)
+            told.append("reply")
+            deadline = time.monotonic() + PATIENCE_S
+            while len(told) < 2 * (number + 1):
+                assert time.monotonic() < deadline
+                time.sleep(0)
+    reader.join(PATIENCE_S)
+    assert told == ["reply", "event"] * rounds
 
 
-def test_a_table_has_a_column_per_field_and_time_as_a_datetime() -> None:
-    frame = tables.table_of(TradeView, [TRADE], "polars")
-    assert frame.columns == list(TradeView.__struct_fields__)
-    assert str(frame["time"].dtype) == "Datetime(time_unit='ms', time_zone='UTC')"
-    assert frame["time"][0].isoformat() == "2026-01-01T00:00:00.123000+00:00"
-    assert tables.table_of(CandleView, []).shape == (0, len(CandleView.__struct_fields__))
+def test_a_thread_that_is_slow_to_take_its_reply_holds_the_event_back(url: str) -> None:
+    """Without the thread switches that happen by chance: the caller is stopped on its way."""
+    with sync.connect(url, feed=False) as market:
+        market.limit("ask", 100, 1)
+        arrived, may_return, got = threading.Event(), threading.Event(), []
+        run = market._run
+
+        async def run_and_stop(work: Any, returned: threading.Event) -> Any:
+            returned.set = _after(may_return, returned.set)  # type: ignore[method-assign]
+            try:
+                return await run(work, returned)
+            finally:
+                arrived.set()
+
+        taken, take = threading.Event(), market._next
+
+        async def take_and_tell(timeout_s: float | None) -> Any:
+            found = await take(timeout_s)
+            taken.set()
+            return found
+
+        market._run = run_and_stop  # type: ignore[method-assign,assignment]
+        market._next = take_and_tell  # type: ignore[method-assign]
+        caller = threading.Thread(target=market.limit, args=("bid", 100, 1))
+        caller.start()
+        assert arrived.wait(PATIENCE_S)
+        market._run = run  # type: ignore[method-assign]
+        reader = threading.Thread(target=lambda: got.append(market.next(PATIENCE_S)))
+        reader.start()
+        assert taken.wait(PATIENCE_S)
+        assert market.ping() > 0
+        assert got == []
+        may_return.set()
+        for thread in (caller, reader):
+            thread.join(PATIENCE_S)
+        assert len(got) == 1
 
 
-def test_a_table_of_pandas() -> None:
-    pytest.importorskip("pandas", reason="the extra `pandas` is not installed")
-    frame = tables.table_of(TradeView, [TRADE], "pandas")
-    assert list(frame.columns) == list(TradeView.__struct_fields__)
-    assert frame["time"][0].isoformat() == "2026-01-01T00:00:00.123000+00:00"
+def _after(event: threading.Event, action: Any) -> Any:
+    def wait_and_act() -> None:
+        event.wait(PATIENCE_S)
+        action()
+
+    return wait_and_act
 
 
-def test_without_the_library_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(ImportError, match=r"pip install 'fastbook-exchange\[pandas\]'"):
-        tables.table_of(TradeView, [TRADE], "pandas")
-    monkeypatch.setitem(sys.modules, "polars", None)
-    with pytest.raises(ImportError, match="polars or pandas is not installed"):
-        tables.table_of(TradeView, [TRADE])
-    with pytest.raises(ValueError, match="expected pandas or polars, got 'excel'"):
-        tables.table_of(TradeView, [TRADE], "excel")  # type: ignore[arg-type]
+def test_a_book_that_another_thread_reads_is_whole(url: str) -> None:
+    with (
+        sync.connect(url, feed=False, channels=["depth"]) as market,
+        sync.connect(url, feed=False) as other,
+    ):
+        books: list[Book] = []
+        done = threading.Event()
+
+        def read() -> None:
+            while not done.is_set():
+                books.append(market.book())
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        for number in range(60):
+            order = other.limit("bid", 90 + number % 7, 1 + number)
+            if number % 2:
+                other.cancel(order)
+        done.set()
+        reader.join(PATIENCE_S)
+        assert len({book.seq for book in books}) > 1
+        for book in books:
+            assert book.is_synced
+            levels = book.ticks_and_lots("bid")
+            assert levels == sorted(levels, reverse=True)
+            assert book.best_bid is None or book.best_bid == book.levels("bid", 1)[0]
+        assert [book.seq for book in books] == sorted(book.seq for book in books)
 
 
 def test_every_public_name_is_there() -> None:

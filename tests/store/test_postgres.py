@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from decimal import Decimal
+from functools import partial
 from uuid import UUID
 
 import asyncpg
@@ -52,6 +53,11 @@ async def test_sql_knows_a_delisted_book_as_it_was_and_as_empty(
     assert await sql.fetchval("SELECT DISTINCT security FROM open_orders") == "BTC-USD"
 
 
+async def tuples(sql, query):
+    """Return the rows of a query as tuples."""
+    return [tuple(row) for row in await sql.fetch(query)]
+
+
 async def test_the_rows_of_every_table(make_postgres, dsn, sql, specs, flow):
     store = make_postgres(dsn, checkpoint_every=3)
     source = flow(await store.open(specs, 0))
@@ -73,9 +79,7 @@ async def test_the_rows_of_every_table(make_postgres, dsn, sql, specs, flow):
     ask_id, low_id, buy_id = (UUID(events[0].order.id) for events in (ask, low, buy))
     trade_id = next(UUID(event.id) for event in buy if isinstance(event, Traded))
 
-    async def rows(query):
-        return [tuple(row) for row in await sql.fetch(query)]
-
+    rows = partial(tuples, sql)
     limit, plain = ("BTC-USD", "bid", "limit"), ("gtc", False, "allow", None, False)
     assert await rows("SELECT * FROM orders ORDER BY seq") == [
         (ask_id, t, "a", "BTC-USD", "ask", "limit", 3.0, 100.5, 1, *plain, *[None] * 5),

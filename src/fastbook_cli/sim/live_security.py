@@ -45,10 +45,9 @@ class VenueTerms:
 
     def report(self, frame: OrderFrame, order: OrderView, slot: int | None) -> AgentReport:
         """Return a report for an agent; `slot` is that of the ``Add`` it replies to, if any."""
-        remaining = self.lot.nearest(order.remaining)
         filled = self.lot.nearest(frame.last_amount) if frame.last_amount is not None else 0
         if slot is not None:
-            filled = self.lot.nearest(order.amount) - remaining
+            filled = self.lot.nearest(order.filled)
         return self.resting(
             order,
             frame.status in ("open", "partiallyFilled"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -17,6 +18,7 @@ from textual.widgets import Static
 
 from fastbook_cli.errors import CommandError, NoServerError
 from fastbook_cli.output import abandon_stdout
+from fastbook_cli.signals import EXIT_CODES, stop_signals
 from fastbook_cli.terminal import draw
 from fastbook_cli.terminal.watch import MarketWatch
 from fastbook_client.errors import ConnectionClosed, FastbookError
@@ -174,7 +176,7 @@ class Top(App[None]):
     ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[BindingType]] = [
         ("q", "quit", "quit"),
-        ("ctrl+c", "quit", "quit"),
+        ("ctrl+c", "interrupt", "quit"),
         ("space", "pause", "pause"),
         ("plus,equals_sign,up", "deeper(1)", "more rows"),
         ("minus,down", "deeper(-1)", "fewer rows"),
@@ -252,8 +254,16 @@ class Top(App[None]):
 
     async def action_quit(self) -> None:
         """Leave, and restore the terminal."""
+        self.stop(0)
+
+    def action_interrupt(self) -> None:
+        """Leave as by a signal: a terminal that hands out keys sends none."""
+        self.stop(EXIT_CODES[signal.SIGINT])
+
+    def stop(self, code: int) -> None:
+        """Restore the terminal, and end with an exit code."""
         self._stopped.set()
-        self.exit()
+        self.exit(return_code=code)
 
 
 async def run(options: TopOptions) -> int:
@@ -263,7 +273,9 @@ async def run(options: TopOptions) -> int:
         NoServerError: no server answers at the URL, or it refused or closed the connection.
     """
     app = Top(options)
-    await app.run_async()
+    with stop_signals() as stopped:
+        stopped.add_done_callback(lambda signalled: app.stop(signalled.result()))
+        await app.run_async()
     if app.failure is not None:
         raise app.failure
-    return 0
+    return app.return_code or 0

@@ -10,6 +10,7 @@ from decimal import Decimal
 
 from fastbook_client.events import Event
 from fastbook_wire.frames import AggOrderBook, LevelView, Trades, TradeView, Welcome
+from fastbook_wire.grid import Grid
 
 TRADES_KEPT = 200
 RATE_WINDOW_S = 5.0
@@ -25,6 +26,7 @@ class MarketWatch:
         self.ws_url = websocket_url(url)
         self.security = security
         self.others = len(welcome.instruments) - 1
+        self._tick = Grid.of(terms.tick_size)
         self.price_digits = decimals(terms.tick_size)
         self.amount_digits = decimals(terms.lot_size)
         self.seq = 0
@@ -64,7 +66,8 @@ class MarketWatch:
         """Best ask less best bid; None without both."""
         if not self.asks or not self.bids:
             return None
-        return self.asks[0].price - self.bids[0].price
+        ticks = self._tick.nearest(self.asks[0].price) - self._tick.nearest(self.bids[0].price)
+        return self._tick.number(ticks)
 
     def answered(self, round_trip_ms: float) -> None:
         """Record how long the server took to answer a ping."""

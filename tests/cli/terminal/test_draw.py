@@ -113,6 +113,11 @@ def test_best_prices_enclose_the_spread(watch: MarketWatch) -> None:
     assert "100.49" in lines[middle + 1]
 
 
+def test_the_spread_is_an_exact_number_of_ticks(watch: MarketWatch) -> None:
+    watch.take(book(41, [row(100.17, 1)], [row(100.2, 1)]), 0.0)
+    assert watch.spread == 0.03 != 100.2 - 100.17
+
+
 def test_screen_without_unicode_draws_no_blocks(watch: MarketWatch) -> None:
     text = "\n".join(drawn(watch, 80, 24, unicode=False))
     assert "#" in text

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
+import os
+import signal
+import struct
 import subprocess
 import sys
+import termios
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -14,6 +19,7 @@ from rich.console import Console
 from textual.widgets import Static
 
 from fastbook_cli.main import cli
+from fastbook_cli.signals import EXIT_CODES
 from fastbook_cli.terminal.top import Top, TopOptions, print_out
 from fastbook_client.market import Market, connect
 from fastbook_server.app import Server
@@ -109,6 +115,54 @@ async def test_keys(server: Server, trader: Market) -> None:
         await until(lambda: "100.50" in shown(app))
         await pilot.press("q")
     assert app.failure is None
+
+
+@pytest.mark.parametrize(("key", "code"), [("q", 0), ("ctrl+c", 130)])
+async def test_a_key_that_quits_sets_the_exit_code(
+    server: Server, trader: Market, key: str, code: int
+) -> None:
+    app = Top(TopOptions(url=server.url))
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until(lambda: "105.00" in shown(app))
+        await pilot.press(key)
+    assert (app.return_code, app.failure) == (code, None)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("screen", [True, False], ids=["screen", "lines"])
+async def test_a_signal_ends_it_without_a_word(
+    server: Server, trader: Market, screen: bool, number: signal.Signals
+) -> None:
+    """On a terminal and into a pipe; the terminal is left as it was."""
+    controller, terminal = os.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
+    before = termios.tcgetattr(terminal)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "fastbook_cli", "top", server.url),
+        stdin=terminal,
+        stdout=terminal if screen else subprocess.PIPE,
+        stderr=subprocess.PIPE if not screen else terminal,
+        env=os.environ | {"TERM": "xterm-256color"},
+    )
+    shown = bytearray()
+    loop = asyncio.get_running_loop()
+    loop.add_reader(controller, lambda: shown.extend(os.read(controller, 65_536)))
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            if process.stdout is not None:
+                shown += await process.stdout.readline()
+            await until(lambda: b"99.00" in shown)
+            process.send_signal(number)
+            _, complaints = await process.communicate()
+    finally:
+        loop.remove_reader(controller)
+        after = termios.tcgetattr(terminal)
+        os.close(controller)
+        os.close(terminal)
+    assert process.returncode == EXIT_CODES[number]
+    assert after == before
+    assert b"Traceback" not in shown
+    assert (complaints or b"").strip() == b""
 
 
 async def test_lines_say_that_there_is_no_connection(

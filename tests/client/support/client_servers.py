@@ -62,6 +62,8 @@ class Line:
         self.mute = False
         """Whether what the server sends is lost."""
         self.swallowed = 0
+        self.websockets = 0
+        """How many WebSockets have been requested through it."""
         self.target = url
         self._target = (host, int(port))
         self._random = random.Random(seed)
@@ -114,6 +116,7 @@ class Line:
             while data := await source.read(65_536):
                 if not upgraded and b"upgrade: websocket" in data.lower():
                     upgraded.append(True)
+                    self.websockets += 1
                 if self.deaf:
                     self.swallowed += len(data)
                     continue

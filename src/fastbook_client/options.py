@@ -1,0 +1,92 @@
+"""How to connect and reconnect: the options of both ``connect``, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, TypedDict, cast
+
+from msgspec import Struct
+
+from fastbook_client import arguments
+from fastbook_client.backoff import Backoff
+from fastbook_client.connection import check_cancel_on_disconnect
+from fastbook_wire.words import Channel
+
+QUEUE_MAX = 10_000
+CHECKSUMS_MISSED_MAX = 3
+
+
+class ConnectOptions(TypedDict, total=False):
+    """The options of `fastbook_client.connect` and `fastbook_client.sync.connect`."""
+
+    security: str | None
+    cancel_on_disconnect: bool | int
+    resume: str | None
+    feed: bool
+    channels: Iterable[Channel | tuple[Channel, str]]
+    reconnect: bool | Backoff
+    queue_max: int
+    checksums_missed_max: int
+
+
+class Options(Struct, frozen=True, kw_only=True):
+    """The options of a market, each with a value; see `fastbook_client.connect`."""
+
+    security: str | None = None
+    cancel_on_disconnect: bool | int = False
+    resume: str | None = None
+    feed: bool = True
+    channels: tuple[tuple[Channel, str | None], ...] = ()
+    reconnect: Backoff | None = Backoff()
+    queue_max: int = QUEUE_MAX
+    checksums_missed_max: int = CHECKSUMS_MISSED_MAX
+
+    @classmethod
+    def of(cls, given: ConnectOptions) -> Options:
+        """Return the options that a program has given.
+
+        Raises:
+            TypeError: an option is unknown or has a wrong type.
+            ValueError: an option has a value that it cannot have.
+        """
+        values = cast("dict[str, Any]", given)
+        unknown = values.keys() - ConnectOptions.__annotations__.keys()
+        if unknown:
+            known = ", ".join(ConnectOptions.__annotations__)
+            raise TypeError(f"connect: expected the options {known}, got {min(unknown)!r}")
+        return cls(**{name: _checked(name, value) for name, value in values.items()})
+
+
+def _checked(name: str, value: Any) -> Any:
+    match name:
+        case "security" | "resume":
+            return None if value is None else arguments.text(name, value)
+        case "cancel_on_disconnect":
+            given = value if isinstance(value, bool) else arguments.integer(name, value)
+            check_cancel_on_disconnect(given)
+            return given
+        case "feed":
+            return arguments.flag(name, value)
+        case "queue_max" | "checksums_missed_max":
+            return arguments.integer(name, value, least=0)
+        case "channels":
+            return _channels(value)
+    if isinstance(value, Backoff):
+        return value
+    if not isinstance(value, bool):
+        raise TypeError(f"reconnect: expected True, False or a Backoff, got {value!r}")
+    return Backoff() if value else None
+
+
+def _channels(value: Any) -> tuple[tuple[Channel, str | None], ...]:
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        raise TypeError(f"channels: expected a list of channels, got {value!r}")
+    return tuple(_channel(item) for item in value)
+
+
+def _channel(item: Any) -> tuple[Channel, str | None]:
+    if not isinstance(item, tuple):
+        return arguments.word("channels", item, Channel), None
+    if len(item) != 2:
+        raise ValueError(f"channels: expected a pair (channel, security), got {item!r}")
+    return arguments.word("channels", item[0], Channel), arguments.text("channels", item[1])
