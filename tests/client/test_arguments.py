@@ -127,7 +127,7 @@ def test_a_book_refuses_them_too() -> None:
         ({"security": ""}, ValueError, "security: expected a text, got an empty one"),
         ({"feed": "false"}, TypeError, "feed: expected True or False, got 'false'"),
         ({"cancel_on_disconnect": "1"}, TypeError, "expected an integer, got '1'"),
-        ({"cancel_on_disconnect": 0}, ValueError, "expected True (at once), False (never) or 1"),
+        ({"cancel_on_disconnect": 0}, ValueError, "False .never. or 1 to 86400 seconds, got 0"),
         ({"reconnect": 5}, TypeError, "reconnect: expected True, False or a Backoff, got 5"),
         ({"reconnect": None}, TypeError, "expected True, False or a Backoff, got None"),
         ({"queue_max": "10"}, TypeError, "queue_max: expected an integer, got '10'"),
