@@ -94,7 +94,7 @@ class Event:
         """The lots of the maker still open after a fill."""
     @property
     def level_quantity(self) -> int:
-        """The total lots resting at this price, on the resting order's side, after the event."""
+        """The visible lots at this price, on the resting order's side, after the event."""
     def __iter__(self) -> Iterator[int]:
         """Iterate over the ten fields in order."""
     def __len__(self) -> int:
@@ -113,6 +113,12 @@ class OrderBook:
     A refused scalar call raises and leaves the book unchanged. Only a post-only order that would
     cross does not raise, because it is not a mistake: the call returns one EVENT_REJECT. In a batch
     every refusal is an EVENT_REJECT.
+
+    An iceberg shows at most its `display`; the rest of its quantity is hidden. Depth, totals and
+    `level_quantity` count what is shown. A fill takes at most the slice that is shown. If hidden
+    lots remain after it is used up, the next slice of at most `display` lots queues behind all
+    other orders at the price, as at Nasdaq, CME and Binance. Each slice causes an EVENT_FILL of its
+    own: an order that trades all of an iceberg causes as many as that has slices.
 
     A book serves one thread at a time. While `process` runs, every call from another thread raises
     RuntimeError.
@@ -136,6 +142,7 @@ class OrderBook:
         post_only: bool = False,
         owner: int = 0,
         self_trade: int = 0,
+        display: int = 0,
     ) -> list[Event]:
         """Match a limit order, then rest what remains if its time in force allows.
 
@@ -163,16 +170,45 @@ class OrderBook:
         if nothing of it is left, and then the incoming one an EVENT_DISCARD with the part that it
         lost (all with REASON_SELF_TRADE).
 
+        `display`: an iceberg shows at most so many lots at rest. Only a GTC order may be one. It
+        matches with its whole quantity first; FOK orders count what it hides.
+
         Time: O(1 + n) for n fills and self-trade cancels. An FOK order also visits each level it
         needs, or each order at these levels if `self_trade` is not ALLOW.
 
         Raises:
             ValueError: `order_id`, `price` or `quantity` is not in 1 .. 2**63 - 1; `order_id` is
-                already resting; `side`, `tif`, `self_trade` or `owner` is out of range; or a GTC
-                order would raise the total at its price above the book's `level_quantity_max`. Its
+                already resting; `side`, `tif`, `self_trade` or `owner` is out of range; `display`
+                is not 0 .. `quantity`, or is given for an order that is not GTC; or a GTC order
+                would raise the total at its price above the book's `level_quantity_max`. Its
                 whole quantity counts, as if it did not match.
             TypeError: an argument is not an integer.
             MemoryError: the book is consistent, but part of the order may have been executed.
+        """
+
+    def rest(
+        self,
+        order_id: int,
+        side: int,
+        price: int,
+        quantity: int,
+        owner: int = 0,
+        display: int = 0,
+        visible: int = 0,
+    ) -> Event:
+        """Rest an order as it stood in another book; return its EVENT_REST. It never matches.
+
+        Call this in priority order within each price. `quantity` is what is still open.
+
+        An iceberg has a `display` and shows a slice of `visible` lots (0: a fresh one, as much as
+        `display` and `quantity` allow). Of one that came to rest with r lots, less those that were
+        taken away by `replace` and DECREMENT, and of which f have been filled since, the slice is
+        min((f // display + 1) * display, r) - f.
+
+        Raises:
+            ValueError: the order would cross the other side; `visible` is not in 1 .. `display` or
+                exceeds `quantity`; or an argument is one that `add` refuses.
+            TypeError: an argument is not an integer.
         """
 
     def market(
@@ -220,9 +256,11 @@ class OrderBook:
         """Give a resting order a new price, open quantity and id, which may be the old one.
 
         At the same price and with no larger quantity the order keeps its priority: the one event is
-        an EVENT_REDUCE. Otherwise the old order leaves the book (EVENT_CANCEL, REASON_REPLACED),
-        and the new one enters as a GTC limit order of the same side and owner, which may match. A
-        `post_only` replace that would cross causes one EVENT_REJECT, and the old order stays.
+        an EVENT_REDUCE, and an iceberg loses hidden lots first. Otherwise the old order leaves the
+        book (EVENT_CANCEL, REASON_REPLACED), and the new one enters as a GTC limit order of the
+        same side and owner, which may match. An iceberg keeps its `display`, but at most its new
+        quantity. A `post_only` replace that would cross causes one EVENT_REJECT, and the old order
+        stays.
 
         Time and exceptions are those of `add`, except for:
 
@@ -256,7 +294,8 @@ class OrderBook:
     def depth(self, n: int = 0) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
         """Return the best `n` levels (0: all) of each side: a list of bids and a list of asks.
 
-        A level is (price, total) in ticks and lots; the best price comes first. O(levels returned).
+        A level is (price, total) in ticks and visible lots; the best price comes first.
+        O(levels returned).
         """
 
     def levels(self, side: int) -> Iterator[tuple[int, int]]:
@@ -266,7 +305,7 @@ class OrderBook:
         """
 
     def orders_at(self, side: int, price: int) -> list[Order]:
-        """Return the orders at a price, oldest first; an empty list if there are none."""
+        """Return the orders at a price, in the order in which they will trade; perhaps none."""
 
     def snapshot(self) -> NDArray[np.void]:
         """Return all resting orders as ORDER_DTYPE records, in the order of `__iter__`. O(orders).
@@ -283,13 +322,14 @@ class OrderBook:
     ) -> OrderBook:
         """Return a new book with the given resting orders, without matching them. O(orders).
 
-        `orders` is an array of ORDER_DTYPE or a buffer of such 32-byte records. Prices and sides
+        `orders` is an array of ORDER_DTYPE or a buffer of such 48-byte records. Prices and sides
         may come in any order; at each price the record that comes first has priority.
 
         Raises:
-            ValueError: a record has an id, side, price or quantity that no resting order can have;
-                an id appears twice; the total at a price exceeds `level_quantity_max`; a bid
-                crosses an ask; or `orders` is not contiguous or not a whole number of records.
+            ValueError: a record has an id, side, price, quantity, display or hidden part that no
+                resting order can have; an id appears twice; the total at a price exceeds
+                `level_quantity_max`; a bid crosses an ask; or `orders` is not contiguous or not a
+                whole number of records.
             TypeError: `orders` is an array of another dtype, or not a buffer.
         """
 

@@ -26,6 +26,7 @@ from fastbook._arguments cimport *
 from fastbook._batch cimport *
 from fastbook._entries cimport *
 from fastbook._events cimport *
+from fastbook._icebergs cimport *
 from fastbook._invariants cimport check_book
 from fastbook._matching cimport *
 from fastbook._memory cimport *
@@ -131,7 +132,7 @@ cdef class Event:
 
     @property
     def level_quantity(self):
-        """The total lots resting at this price, on the resting order's side, after the event."""
+        """The visible lots at this price, on the resting order's side, after the event."""
         return self.record.level_quantity
 
     cdef tuple fields(self):
@@ -273,6 +274,12 @@ with price-time priority.
     cross does not raise, because it is not a mistake: the call returns one EVENT_REJECT. In a batch
     every refusal is an EVENT_REJECT.
 
+    An iceberg shows at most its `display`; the rest of its quantity is hidden. Depth, totals and
+    `level_quantity` count what is shown. A fill takes at most the slice that is shown. If hidden
+    lots remain after it is used up, the next slice of at most `display` lots queues behind all
+    other orders at the price, as at Nasdaq, CME and Binance. Each slice causes an EVENT_FILL of its
+    own: an order that trades all of an iceberg causes as many as that has slices.
+
     A book serves one thread at a time. While `process` runs, every call from another thread raises
     RuntimeError.
     """
@@ -372,7 +379,8 @@ with price-time priority.
             self.scratch = events
 
     def add(
-        self, order_id, side, price, quantity, tif=0, bint post_only=False, owner=0, self_trade=0
+        self, order_id, side, price, quantity, tif=0, bint post_only=False, owner=0, self_trade=0,
+        display=0,
     ):
         """Match a limit order, then rest what remains if its time in force allows.
 
@@ -400,18 +408,23 @@ with price-time priority.
         if nothing of it is left, and then the incoming one an EVENT_DISCARD with the part that it
         lost (all with REASON_SELF_TRADE).
 
+        `display`: an iceberg shows at most so many lots at rest. Only a GTC order may be one. It
+        matches with its whole quantity first; FOK orders count what it hides.
+
         Time: O(1 + n) for n fills and self-trade cancels. An FOK order also visits each level it
         needs, or each order at these levels if `self_trade` is not ALLOW.
 
         Raises:
             ValueError: `order_id`, `price` or `quantity` is not in 1 .. 2**63 - 1; `order_id` is
-                already resting; `side`, `tif`, `self_trade` or `owner` is out of range; or a GTC
-                order would raise the total at its price above the book's `level_quantity_max`. Its
+                already resting; `side`, `tif`, `self_trade` or `owner` is out of range; `display`
+                is not 0 .. `quantity`, or is given for an order that is not GTC; or a GTC order
+                would raise the total at its price above the book's `level_quantity_max`. Its
                 whole quantity counts, as if it did not match.
             TypeError: an argument is not an integer.
             MemoryError: the book is consistent, but part of the order may have been executed.
         """
         cdef Command c
+        cdef int64_t value
         memset(&c, 0, sizeof(Command))
         c.op = OP_LIMIT
         c.tif = to_time_in_force(tif)
@@ -421,7 +434,59 @@ with price-time priority.
         c.order_id = to_int64(order_id, "order_id")
         c.price = to_int64(price, "price")
         c.quantity = to_int64(quantity, "quantity")
+        value = to_int64(display, "display")
+        if value != 0:
+            _errors.expect_display(value, c.quantity, c.tif)
+            c.new_order_id = value
+            c.flags |= FLAG_DISPLAY
         return self.carry_out_limit(&c, order_id)
+
+    def rest(self, order_id, side, price, quantity, owner=0, display=0, visible=0):
+        """Rest an order as it stood in another book; return its EVENT_REST. It never matches.
+
+        Call this in priority order within each price. `quantity` is what is still open.
+
+        An iceberg has a `display` and shows a slice of `visible` lots (0: a fresh one, as much as
+        `display` and `quantity` allow). Of one that came to rest with r lots, less those that were
+        taken away by `replace` and DECREMENT, and of which f have been filled since, the slice is
+        min((f // display + 1) * display, r) - f.
+
+        Raises:
+            ValueError: the order would cross the other side; `visible` is not in 1 .. `display` or
+                exceeds `quantity`; or an argument is one that `add` refuses.
+            TypeError: an argument is not an integer.
+        """
+        cdef Command c
+        cdef int64_t most = to_int64(display, "display")
+        cdef int64_t slice_ = to_int64(visible, "visible")
+        memset(&c, 0, sizeof(Command))
+        c.op = OP_LIMIT
+        c.flags = FLAG_POST_ONLY
+        c.side = to_side(side)
+        c.owner = to_owner(owner)
+        c.order_id = to_int64(order_id, "order_id")
+        c.price = to_int64(price, "price")
+        c.quantity = to_int64(quantity, "quantity")
+        _errors.expect_slice(slice_, most, c.quantity)
+        if most != 0:
+            c.new_order_id = min(most, c.quantity)
+            c.flags |= FLAG_DISPLAY
+        return self.carry_out_rest(&c, most, slice_ if slice_ != 0 else c.new_order_id, order_id)
+
+    cdef Event carry_out_rest(
+        self, Command* c, int64_t display, int64_t visible, object order_id
+    ):
+        cdef int outcome
+        self.begin()
+        self.scratch.next = self.scratch.items
+        if not events_reserve(&self.scratch):
+            raise MemoryError
+        outcome = apply_rest(&self.book, c, display, visible, &self.scratch)
+        if outcome == REJECT_POST_ONLY:
+            raise _errors.crossing(c.price)
+        if outcome != DONE:
+            self.refuse(c, outcome, order_id, None)
+        return event_object(self.scratch.items)
 
     def market(self, order_id, side, quantity=0, owner=0, self_trade=0, tif=1, budget=0):
         """Match a market order at any price, then discard what remains (REASON_NO_LIQUIDITY).
@@ -480,9 +545,11 @@ with price-time priority.
         """Give a resting order a new price, open quantity and id, which may be the old one.
 
         At the same price and with no larger quantity the order keeps its priority: the one event is
-        an EVENT_REDUCE. Otherwise the old order leaves the book (EVENT_CANCEL, REASON_REPLACED),
-        and the new one enters as a GTC limit order of the same side and owner, which may match. A
-        `post_only` replace that would cross causes one EVENT_REJECT, and the old order stays.
+        an EVENT_REDUCE, and an iceberg loses hidden lots first. Otherwise the old order leaves the
+        book (EVENT_CANCEL, REASON_REPLACED), and the new one enters as a GTC limit order of the
+        same side and owner, which may match. An iceberg keeps its `display`, but at most its new
+        quantity. A `post_only` replace that would cross causes one EVENT_REJECT, and the old order
+        stays.
 
         Time and exceptions are those of `add`, except for:
 
@@ -573,13 +640,14 @@ with price-time priority.
     def restore(orders, level_quantity_max=9223372036854775807):
         """Return a new book with the given resting orders, without matching them. O(orders).
 
-        `orders` is an array of ORDER_DTYPE or a buffer of such 32-byte records. Prices and sides
+        `orders` is an array of ORDER_DTYPE or a buffer of such 48-byte records. Prices and sides
         may come in any order; at each price the record that comes first has priority.
 
         Raises:
-            ValueError: a record has an id, side, price or quantity that no resting order can have;
-                an id appears twice; the total at a price exceeds `level_quantity_max`; a bid
-                crosses an ask; or `orders` is not contiguous or not a whole number of records.
+            ValueError: a record has an id, side, price, quantity, display or hidden part that no
+                resting order can have; an id appears twice; the total at a price exceeds
+                `level_quantity_max`; a bid crosses an ask; or `orders` is not contiguous or not a
+                whole number of records.
             TypeError: `orders` is an array of another dtype, or not a buffer.
         """
         cdef OrderBook book = OrderBook.__new__(OrderBook, level_quantity_max)
@@ -620,7 +688,8 @@ with price-time priority.
     def depth(self, n=0):
         """Return the best `n` levels (0: all) of each side: a list of bids and a list of asks.
 
-        A level is (price, total) in ticks and lots; the best price comes first. O(levels returned).
+        A level is (price, total) in ticks and visible lots; the best price comes first.
+        O(levels returned).
         """
         self.begin()
         return self.side_depth(BID, to_count(n)), self.side_depth(ASK, to_count(n))
@@ -635,7 +704,7 @@ with price-time priority.
         return iter(self.side_depth(side_index, UINT64_MAX))
 
     def orders_at(self, side, price):
-        """Return the orders at a price, oldest first; an empty list if there are none."""
+        """Return the orders at a price, in the order in which they will trade; perhaps none."""
         cdef int side_index = to_side(side)
         cdef int64_t ticks = to_id(price, "price")
         cdef uint32_t level
@@ -717,7 +786,14 @@ with price-time priority.
         cdef RestingOrder* order = &self.book.orders[slot]
         cdef int side = level_side(&self.book.ladder, order.level)
         cdef int64_t price = price_of(side, level_key(&self.book.ladder, order.level))
-        return Order(order.id, side, price, order.quantity, order.owner)
+        cdef Iceberg* iceberg
+        if not is_iceberg(order):
+            return Order(order.id, side, price, order.quantity, order.owner)
+        iceberg = iceberg_of(&self.book.icebergs, order)
+        return Order(
+            order.id, side, price, iceberg.visible + iceberg.hidden, order.owner, iceberg.display,
+            iceberg.hidden,
+        )
 
     def __iter__(self):
         """Iterate over all resting orders: bids, then asks, by price (best first), then by age.

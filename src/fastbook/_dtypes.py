@@ -7,18 +7,18 @@ from numpy import ndarray
 
 __all__ = ["COMMAND_DTYPE", "EVENT_DTYPE", "ORDER_DTYPE", "ndarray"]
 
-# 40 bytes. Fields that an op does not use are ignored.
+# 40 bytes. Fields that an op does not use are ignored. The FLAG constants tell the flags.
 COMMAND_DTYPE = np.dtype(
     [
         ("op", "u1"),
         ("side", "u1"),
         ("tif", "u1"),
-        ("flags", "u1"),  # bit 0: post only; bits 1 to 3: self-trade mode; bit 4: budget
+        ("flags", "u1"),  # bit 0: post only; bits 1 to 3: self-trade mode; others: see below
         ("owner", "u4"),
         ("order_id", "i8"),
-        ("new_order_id", "i8"),
+        ("new_order_id", "i8"),  # of a replace; with FLAG_DISPLAY, the display of a limit order
         ("price", "i8"),
-        ("quantity", "i8"),  # of a market order with the flag of a budget: ticks x lots
+        ("quantity", "i8"),  # lots; with FLAG_BUDGET, the budget of a market order: ticks x lots
     ]
 )
 
@@ -40,7 +40,7 @@ EVENT_DTYPE = np.dtype(
     ]
 )
 
-# 32 bytes: a resting order, as `OrderBook.snapshot` returns and `OrderBook.restore` takes it.
+# 48 bytes: a resting order, as `OrderBook.snapshot` returns and `OrderBook.restore` takes it.
 ORDER_DTYPE = np.dtype(
     [
         ("order_id", "i8"),
@@ -49,5 +49,7 @@ ORDER_DTYPE = np.dtype(
         ("owner", "u4"),
         ("side", "u1"),
         ("pad", "u1", 3),
+        ("display", "i8"),  # of an iceberg; 0: none
+        ("hidden", "i8"),
     ]
 )

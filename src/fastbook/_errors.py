@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastbook._types import (
     REJECT_DUPLICATE_ORDER,
+    REJECT_INVALID_DISPLAY,
     REJECT_INVALID_ORDER,
     REJECT_INVALID_PRICE,
     REJECT_INVALID_QUANTITY,
@@ -43,6 +44,27 @@ def expected_self_trade(value: int) -> ValueError:
     """Return the error for an invalid self-trade mode."""
     words = ", ".join(f"{member:d} ({member.name.lower()})" for member in SelfTrade)
     return expected("self_trade", f"one of {words}", value)
+
+
+def expect_display(display: int, quantity: int, tif: int) -> None:
+    """Raise ValueError unless a limit order may have this display."""
+    if not 0 < display <= quantity:
+        raise expected("display", "0 (everything) or 1 .. quantity", display)
+    if tif != TimeInForce.GTC:
+        raise expected("tif", "0 (gtc), because a display is given", tif)
+
+
+def expect_slice(visible: int, display: int, quantity: int) -> None:
+    """Raise ValueError unless an order that rests may show this slice; 0: as much as it may."""
+    if display < 0:
+        raise expected("display", "0 (everything) or a positive integer below 2**63", display)
+    if visible and not 0 < visible <= min(display, quantity):
+        raise expected("visible", "0 or 1 .. display and quantity", visible)
+
+
+def crossing(price: int) -> ValueError:
+    """Return the error for an order that should only rest."""
+    return expected("price", "one that does not cross the book", price)
 
 
 def expect_budget(budget: int, quantity: int, tif: int) -> None:
@@ -115,6 +137,7 @@ def bad_order(reason: int, at: int, level_quantity_max: int) -> ValueError:
         REJECT_INVALID_PRICE: "a positive price",
         REJECT_INVALID_QUANTITY: "a positive quantity",
         REJECT_DUPLICATE_ORDER: "each order_id only once",
+        REJECT_INVALID_DISPLAY: "nothing hidden without a display, or 1 .. display lots visible",
         REJECT_OVERFLOW: f"{_total(level_quantity_max)} at a price",
     }
     return ValueError(f"orders: expected {words[reason]}; see record {at}")

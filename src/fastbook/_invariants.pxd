@@ -2,6 +2,7 @@
 
 from libc.stdint cimport UINT64_MAX, int64_t, uint32_t, uint64_t
 
+from fastbook._icebergs cimport *
 from fastbook._idmap cimport *
 from fastbook._ladder cimport *
 from fastbook._matching cimport *
@@ -88,7 +89,7 @@ cdef inline uint64_t check_level(Book* book, uint32_t index, bint used) except? 
     cdef uint32_t before = 0
     cdef uint32_t found
     cdef uint64_t count = 0
-    cdef int64_t total = 0
+    cdef int64_t total = 0, hidden = 0
     cdef RestingOrder* order
     expect(used == (slot != 0), "bitmap of level", index, used)
     while slot != 0:
@@ -96,26 +97,42 @@ cdef inline uint64_t check_level(Book* book, uint32_t index, bint used) except? 
         expect(order.prev == before, "order link back", slot, order.prev)
         expect(order.level == index, "level of order", order.id, order.level)
         expect(order.id > 0, "order id", slot, order.id)
-        expect(order.quantity > 0, "quantity of order", order.id, order.quantity)
+        check_quantity(book, order)
         found = ids_find(&book.ids, book.orders, order.id)
         expect(found == slot, "id map", order.id, found)
         expect(
-            order.quantity <= book.level_quantity_max - total,
+            order_open(&book.icebergs, order) <= book.level_quantity_max - total - hidden,
             "total beyond the bound at level", index, total,
         )
-        total += order.quantity
+        total += order_visible(&book.icebergs, order)
+        hidden += order_open(&book.icebergs, order) - order_visible(&book.icebergs, order)
         count += 1
         expect(count <= book.live, "orders in a circle at level", index, count)
         before = slot
         slot = order.next
     expect(level.tail == before, "tail of level", index, level.tail)
     expect(level.total == total, "total of level", total, level.total)
+    total = level_hidden(&book.icebergs, index)
+    expect(total == hidden, "hidden lots of level", hidden, total)
     return count
+
+
+cdef inline int check_quantity(Book* book, RestingOrder* order) except -1:
+    cdef Iceberg* iceberg
+    if not is_iceberg(order):
+        return expect(order.quantity > 0, "quantity of order", order.id, order.quantity)
+    iceberg = iceberg_of(&book.icebergs, order)
+    expect(
+        -order.quantity < book.icebergs.top, "iceberg of order", order.id, order.quantity
+    )
+    expect(0 < iceberg.visible <= iceberg.display, "slice of order", order.id, iceberg.visible)
+    return expect(iceberg.hidden >= 0, "hidden lots of order", order.id, iceberg.hidden)
 
 
 cdef inline int check_pools(Book* book, uint64_t pages) except -1:
     """Check that every unused slot, page and node is in its free list."""
     cdef uint64_t free_orders = 0, free_pages = 0, free_nodes = 0, nodes = pages
+    cdef uint64_t icebergs = book.icebergs.count + (book.icebergs.top != 0)
     cdef uint32_t i = book.free_order
     cdef int side
     while i != 0 and free_orders <= book.orders_top:
@@ -136,6 +153,11 @@ cdef inline int check_pools(Book* book, uint64_t pages) except -1:
     for side in range(2):
         nodes -= book.ladder.sides[side].root != 0
     expect(book.ladder.nodes_top - 1 == nodes + free_nodes, "free nodes", nodes, free_nodes)
+    i = book.icebergs.free
+    while i != 0 and icebergs <= book.icebergs.top:
+        icebergs += 1
+        i = <uint32_t>book.icebergs.items[i].display
+    expect(book.icebergs.top == icebergs, "free icebergs", book.icebergs.top, icebergs)
     return 0
 
 

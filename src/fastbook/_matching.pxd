@@ -7,6 +7,7 @@ book.
 from libc.stdint cimport INT64_MAX, int64_t, uint8_t, uint32_t, uint64_t
 
 from fastbook._events cimport *
+from fastbook._icebergs cimport *
 from fastbook._idmap cimport *
 from fastbook._ladder cimport *
 from fastbook._memory cimport *
@@ -33,6 +34,7 @@ cdef enum:
     FLAG_POST_ONLY = 1
     FLAGS_MAX = SELF_DECREMENT << 1 | FLAG_POST_ONLY  # bits 1 to 3: self-trade mode
     FLAG_BUDGET = 16  # of a market order, besides those
+    FLAG_DISPLAY = 32  # of a limit order, besides those
 
     DONE = 0
     REASON_USER = 1
@@ -49,6 +51,7 @@ cdef enum:
     REJECT_INVALID_ORDER = 20
     REJECT_POST_ONLY = 21
     REJECT_OVERFLOW = 22
+    REJECT_INVALID_DISPLAY = 23
 
     NO_MEMORY = -1
     COMMANDS_MAX = 1 << 30  # per batch: an event stores the index of its command in 32 bits
@@ -62,7 +65,7 @@ cdef struct Command:
     uint8_t flags
     uint32_t owner
     int64_t order_id
-    int64_t new_order_id
+    int64_t new_order_id  # with FLAG_DISPLAY, the display
     int64_t price
     int64_t quantity
 
@@ -72,6 +75,7 @@ cdef struct Incoming:
     int64_t id
     int64_t price  # 0: at any price
     int64_t remaining
+    int64_t display  # of an iceberg; 0: none
     uint64_t limit  # the worst key of the other side that it may trade at
     uint32_t level  # the level of its own price; 0: not looked up, or without a page
     uint32_t owner
@@ -93,7 +97,10 @@ cdef inline void order_cancel(
     cdef int64_t price = price_of(side, level_key(&book.ladder, level))
     cdef int64_t id = order.id
     cdef int64_t quantity = order.quantity
-    cdef int64_t total = order_unlink(book, slot, later)
+    cdef int64_t total
+    if hint_unlikely(is_iceberg(order)):
+        quantity = iceberg_melt(&book.icebergs, order)
+    total = order_unlink(book, slot, later)
     order_drop(book, slot)
     event_write(
         events, event_head(EVENT_CANCEL, side, reason, command), id, 0, price, quantity, 0, 0, total
@@ -116,10 +123,13 @@ cdef inline void fill(
 ) noexcept nogil:
     cdef RestingOrder* maker = &book.orders[slot]
     cdef int64_t id = maker.id
-    cdef int64_t left = maker.quantity - min(maker.quantity, taker.remaining)
-    cdef int64_t quantity = maker.quantity - left
-    cdef int64_t total
+    cdef int64_t left, quantity, total
     cdef Level* level
+    if hint_unlikely(is_iceberg(maker)):
+        fill_iceberg(book, taker, slot, price, events)
+        return
+    left = maker.quantity - min(maker.quantity, taker.remaining)
+    quantity = maker.quantity - left
     taker.remaining -= quantity
     if left == 0:
         hint_store(&book.orders[maker.next])
@@ -132,6 +142,35 @@ cdef inline void fill(
         total = level.total - quantity
         maker.quantity = left
         level.total = total
+    event_write(
+        events, event_head(EVENT_FILL, taker.side, 0, taker.command),
+        taker.id, id, price, quantity, taker.remaining, left, total,
+    )
+
+
+cdef inline void fill_iceberg(
+    Book* book, Incoming* taker, uint32_t slot, int64_t price, Events* events
+) noexcept nogil:
+    """Trade at most the slice of the oldest order; if it is used up, show the next one."""
+    cdef RestingOrder* maker = &book.orders[slot]
+    cdef int64_t id = maker.id
+    cdef Iceberg* iceberg = iceberg_of(&book.icebergs, maker)
+    cdef Level* level = &book.ladder.levels[maker.level]
+    cdef int64_t quantity = min(iceberg.visible, taker.remaining)
+    cdef int64_t left = iceberg.visible + iceberg.hidden - quantity
+    cdef int64_t total
+    taker.remaining -= quantity
+    if left == 0:
+        iceberg_melt(&book.icebergs, maker)
+        total = order_unlink(book, slot, False)
+        order_drop(book, slot)
+    else:
+        iceberg.visible -= quantity
+        level.total -= quantity
+        if iceberg.visible == 0:
+            level.total += iceberg_show(&book.icebergs, maker, min(iceberg.display, left))
+            order_requeue(book, level, slot)
+        total = level.total
     event_write(
         events, event_head(EVENT_FILL, taker.side, 0, taker.command),
         taker.id, id, price, quantity, taker.remaining, left, total,
@@ -178,8 +217,9 @@ cdef inline void decrement(
     cdef RestingOrder* maker = &book.orders[slot]
     cdef int side = 1 - taker.side
     cdef int64_t price = price_of(side, book.ladder.sides[side].best_key)
-    cdef int64_t removed = min(maker.quantity, taker.remaining)
-    cdef int64_t left = maker.quantity - removed
+    cdef int64_t open = order_open(&book.icebergs, maker)
+    cdef int64_t removed = min(open, taker.remaining)
+    cdef int64_t left = open - removed
     cdef int64_t total
     if left == 0:
         order_cancel(book, slot, REASON_SELF_TRADE, events, taker.command, False)
@@ -241,36 +281,62 @@ cdef inline void forget_remaining(Events* events, int64_t order_id, size_t first
 cdef inline bint can_fill(Book* book, Incoming* taker) noexcept nogil:
     """Return whether `match` would fill the whole order, which FOK must know beforehand."""
     cdef int64_t needed = taker.remaining
+    cdef int64_t available
     cdef uint32_t level = book.ladder.sides[1 - taker.side].best
-    cdef uint32_t slot
-    while level != 0 and level_key(&book.ladder, level) <= taker.limit:
+    cdef bint ends = False
+    while level != 0 and not ends and level_key(&book.ladder, level) <= taker.limit:
         if taker.self_trade == SELF_ALLOW:
-            if book.ladder.levels[level].total >= needed:
-                return True
-            needed -= book.ladder.levels[level].total
+            available = book.ladder.levels[level].total + level_hidden(&book.icebergs, level)
         else:
-            slot = book.ladder.levels[level].head
-            while slot != 0:
-                if book.orders[slot].owner != taker.owner:
-                    if book.orders[slot].quantity >= needed:
-                        return True
-                    needed -= book.orders[slot].quantity
-                elif taker.self_trade != SELF_CANCEL_OLDEST:
-                    return False
-                slot = book.orders[slot].next
+            available = level_available(book, taker, level, needed, &ends)
+        if available >= needed:
+            return True
+        needed -= available
         level = level_next(&book.ladder, level)
     return False
 
 
-cdef inline void rest(Book* book, Incoming* taker, Events* events, bint later) noexcept nogil:
-    """Append the remainder to its level, after `resting_reserve`."""
+cdef inline int64_t level_available(
+    Book* book, Incoming* taker, uint32_t level, int64_t needed, bint* ends
+) noexcept nogil:
+    """Return what others have at a level, or at least `needed` of it.
+
+    If an order of the taker's owner `ends` the taker or reduces it, only the slices ahead of that
+    order count, because what an iceberg shows next queues behind it.
+    """
+    cdef uint32_t slot = book.ladder.levels[level].head
+    cdef RestingOrder* order
+    cdef int64_t visible = 0, open = 0
+    while slot != 0 and visible < needed:
+        order = &book.orders[slot]
+        if order.owner != taker.owner:
+            visible += order_visible(&book.icebergs, order)
+            open += order_open(&book.icebergs, order)
+        elif taker.self_trade != SELF_CANCEL_OLDEST:
+            ends[0] = True
+            return visible
+        slot = order.next
+    return open
+
+
+cdef inline void rest(
+    Book* book, Incoming* taker, int64_t display, Events* events, bint later
+) noexcept nogil:
+    """Append the remainder to its level, after `resting_reserve`; of an iceberg, a slice shows."""
     cdef uint32_t place = taker.level
     cdef Level* level
     cdef int64_t total
+    cdef int64_t visible = taker.remaining
+    if hint_unlikely(display != 0):
+        visible = min(visible, display)
     if hint_unlikely(place == 0 or book.ladder.levels[place].total == 0):
         place = level_claim(&book.ladder, taker.side, key_of(taker.side, taker.price))
     level = &book.ladder.levels[place]
-    total = order_append(book, level, place, taker.id, taker.remaining, taker.owner, later)
+    total = order_append(book, level, place, taker.id, visible, taker.owner, later)
+    if hint_unlikely(display != 0):
+        iceberg_freeze(
+            &book.icebergs, &book.orders[level.tail], display, taker.remaining - visible
+        )
     event_write(
         events, event_head(EVENT_REST, taker.side, 0, taker.command),
         taker.id, 0, taker.price, taker.remaining, taker.remaining, 0, total,
@@ -291,7 +357,7 @@ cdef inline int enter(Book* book, Incoming* taker, Events* events) noexcept nogi
     elif taker.price == 0:
         discard(taker, REASON_NO_LIQUIDITY, taker.remaining, events)
     elif taker.tif == TIF_GTC:
-        rest(book, taker, events, False)
+        rest(book, taker, taker.display, events, False)
     else:
         discard(taker, REASON_IOC, taker.remaining, events)
     return DONE
@@ -303,43 +369,74 @@ cdef inline int enter(Book* book, Incoming* taker, Events* events) noexcept nogi
 cdef inline int apply_limit(
     Book* book, Command* c, uint32_t index, Events* events, bint later
 ) noexcept nogil:
+    # Twice, so that the compiler leaves out of the first all that concerns icebergs.
+    if hint_likely(not c.flags & FLAG_DISPLAY):
+        return place_limit(book, c, c.flags, False, index, events, later)
+    return place_limit(book, c, c.flags ^ FLAG_DISPLAY, True, index, events, later)
+
+
+cdef inline int place_limit(
+    Book* book, Command* c, uint8_t flags, bint iceberg, uint32_t index, Events* events, bint later
+) noexcept nogil:
     cdef Incoming taker
+    cdef int64_t display = c.new_order_id if iceberg else 0
     cdef int64_t room = book.level_quantity_max
     cdef bint crosses
-    if hint_unlikely(c.order_id <= 0 or c.side > ASK or c.tif > TIF_FOK or c.flags > FLAGS_MAX):
+    if hint_unlikely(c.order_id <= 0 or c.side > ASK or c.tif > TIF_FOK or flags > FLAGS_MAX):
         return REJECT_INVALID_ORDER
     if hint_unlikely(c.price <= 0):
         return REJECT_INVALID_PRICE
     if hint_unlikely(c.quantity <= 0):
         return REJECT_INVALID_QUANTITY
+    if iceberg and (display <= 0 or display > c.quantity or c.tif != TIF_GTC):
+        return REJECT_INVALID_DISPLAY
     if hint_unlikely(ids_find(&book.ids, book.orders, c.order_id) != 0):
         return REJECT_DUPLICATE_ORDER
     # If the level exists, nothing crosses this price and the whole quantity will rest.
     taker.level = level_find(&book.ladder, c.side, key_of(c.side, c.price))
     if hint_likely(taker.level != 0):
-        room -= book.ladder.levels[taker.level].total
+        room -= book.ladder.levels[taker.level].total + level_hidden(&book.icebergs, taker.level)
     if hint_likely(c.tif == TIF_GTC) and hint_unlikely(c.quantity > room):
         return REJECT_OVERFLOW
     taker.limit = key_of(1 - c.side, c.price)
     crosses = book.ladder.sides[1 - c.side].best_key <= taker.limit
-    if hint_unlikely(c.flags & FLAG_POST_ONLY and crosses):
+    if hint_unlikely(flags & FLAG_POST_ONLY and crosses):
         return REJECT_POST_ONLY
-    if hint_likely(c.tif == TIF_GTC) and hint_unlikely(not resting_reserve(book, c.order_id)):
+    if hint_likely(c.tif == TIF_GTC) and hint_unlikely(
+        not resting_reserve(book, c.order_id, iceberg)
+    ):
         return NO_MEMORY
     taker.id = c.order_id
     taker.price = c.price
     taker.remaining = c.quantity
+    taker.display = display
     taker.owner = c.owner
     taker.command = index
     taker.side = c.side
     taker.tif = c.tif
-    taker.self_trade = SELF_ALLOW if c.owner == 0 else c.flags >> 1
+    taker.self_trade = SELF_ALLOW if c.owner == 0 else flags >> 1
     if hint_likely(c.tif == TIF_GTC and not crosses):
-        rest(book, &taker, events, later)
+        rest(book, &taker, display, events, later)
         return DONE
     if later:
         links_write(book)
     return enter(book, &taker, events)
+
+
+cdef inline int apply_rest(
+    Book* book, Command* c, int64_t display, int64_t visible, Events* events
+) noexcept nogil:
+    """Rest a post-only limit order, then give an iceberg the display and slice that it had."""
+    cdef int outcome = apply_limit(book, c, 0, events, False)
+    cdef RestingOrder* order
+    cdef Level* level
+    if outcome == DONE and c.flags & FLAG_DISPLAY:
+        order = &book.orders[ids_find(&book.ids, book.orders, c.order_id)]
+        level = &book.ladder.levels[order.level]
+        iceberg_of(&book.icebergs, order).display = display
+        level.total += iceberg_show(&book.icebergs, order, visible)
+        (events.next - 1).level_quantity = level.total
+    return outcome
 
 
 cdef inline int apply_market(Book* book, Command* c, uint32_t index, Events* events) noexcept nogil:
@@ -359,6 +456,7 @@ cdef inline int apply_market(Book* book, Command* c, uint32_t index, Events* eve
     taker.id = c.order_id
     taker.price = 0
     taker.remaining = c.quantity
+    taker.display = 0
     taker.owner = c.owner
     taker.command = index
     taker.side = c.side
@@ -388,7 +486,9 @@ cdef inline int apply_replace(
     cdef RestingOrder* order
     cdef Incoming taker
     cdef uint64_t key
-    cdef int64_t beside  # what rests at the new price besides the new order
+    cdef uint32_t level
+    cdef int64_t open
+    cdef int64_t beside = 0  # what rests at the new price besides the new order
     if c.new_order_id <= 0 or c.flags > FLAGS_MAX:
         return REJECT_INVALID_ORDER
     if c.price <= 0:
@@ -405,11 +505,14 @@ cdef inline int apply_replace(
     order = &book.orders[slot]
     taker.side = <uint8_t>level_side(&book.ladder, order.level)
     key = key_of(taker.side, c.price)
-    beside = level_total(&book.ladder, taker.side, key)
-    if key == level_key(&book.ladder, order.level):
-        if c.quantity <= order.quantity:
+    open = order_open(&book.icebergs, order)
+    level = level_find(&book.ladder, taker.side, key)
+    if level != 0:
+        beside = book.ladder.levels[level].total + level_hidden(&book.icebergs, level)
+    if level == order.level:
+        if c.quantity <= open:
             return reduce_in_place(book, c, slot, index, events)
-        beside -= order.quantity
+        beside -= open
     if c.quantity > book.level_quantity_max - beside:
         return REJECT_OVERFLOW
     taker.limit = key_of(1 - taker.side, c.price)
@@ -417,7 +520,10 @@ cdef inline int apply_replace(
         return REJECT_POST_ONLY
     taker.owner = order.owner
     taker.level = 0  # the page may disappear with the old order
-    if not resting_reserve(book, c.new_order_id):
+    taker.display = 0
+    if hint_unlikely(is_iceberg(order)):
+        taker.display = min(iceberg_of(&book.icebergs, order).display, c.quantity)
+    if not resting_reserve(book, c.new_order_id, taker.display != 0):
         return NO_MEMORY
     order_cancel(book, slot, REASON_REPLACED, events, index, later)
     taker.id = c.new_order_id
@@ -427,7 +533,7 @@ cdef inline int apply_replace(
     taker.tif = TIF_GTC
     taker.self_trade = SELF_ALLOW if taker.owner == 0 else c.flags >> 1
     if book.ladder.sides[1 - taker.side].best_key > taker.limit:
-        rest(book, &taker, events, later)
+        rest(book, &taker, taker.display, events, later)
         return DONE
     if later:
         links_write(book)
@@ -439,7 +545,7 @@ cdef inline int reduce_in_place(
 ) noexcept nogil:
     """Reduce an order in place, perhaps under a new id."""
     cdef RestingOrder* order = &book.orders[slot]
-    cdef int64_t removed = order.quantity - c.quantity
+    cdef int64_t removed = order_open(&book.icebergs, order) - c.quantity
     cdef int64_t total
     if c.new_order_id != c.order_id:
         if not ids_reserve(&book.ids, c.new_order_id):

@@ -7,6 +7,7 @@ the structure that owns it.
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memset
 
+from fastbook._icebergs cimport *
 from fastbook._idmap cimport *
 from fastbook._ladder cimport *
 from fastbook._memory cimport *
@@ -33,6 +34,7 @@ cdef struct Book:
     uint64_t live
     int64_t level_quantity_max  # the bound of a level's total
     IdMap ids
+    Icebergs icebergs
     Ladder ladder
 
 
@@ -50,6 +52,7 @@ cdef inline bint book_init(Book* book, int64_t level_quantity_max) noexcept nogi
 cdef inline void book_free(Book* book) noexcept nogil:
     memory_free(book.orders, book.orders_capacity * sizeof(RestingOrder))
     ids_free(&book.ids)
+    icebergs_free(&book.icebergs)
     ladder_free(&book.ladder)
 
 
@@ -161,11 +164,18 @@ cdef inline void order_drop(Book* book, uint32_t slot) noexcept nogil:
 # ---- the queue of a level ----
 
 
-cdef inline bint resting_reserve(Book* book, int64_t order_id) noexcept nogil:
+cdef inline bint resting_reserve(Book* book, int64_t order_id, bint iceberg) noexcept nogil:
     """Ensure that an order with this id can rest; False if out of memory. Moves the arrays."""
-    return (
+    if not (
         order_reserve(book) and ladder_reserve(&book.ladder) and ids_reserve(&book.ids, order_id)
-    )
+    ):
+        return False
+    return hint_likely(not iceberg) or levels_reserve(book)
+
+
+cdef inline bint levels_reserve(Book* book) noexcept nogil:
+    """Ensure that an order at any level can become an iceberg, after `ladder_reserve`."""
+    return icebergs_reserve(&book.icebergs, <uint64_t>book.ladder.capacity << PAGE_BITS)
 
 
 cdef inline int64_t order_append(
@@ -196,7 +206,7 @@ cdef inline int64_t order_append(
 
 
 cdef inline int64_t order_unlink(Book* book, uint32_t slot, bint later) noexcept nogil:
-    """Unlink an order and its whole quantity from its level; return the level's new total."""
+    """Unlink a plain order and its quantity from its level; return the level's new total."""
     cdef RestingOrder* order = &book.orders[slot]
     cdef Level* level = &book.ladder.levels[order.level]
     cdef int64_t total = level.total - order.quantity
@@ -214,9 +224,25 @@ cdef inline int64_t order_unlink(Book* book, uint32_t slot, bint later) noexcept
     return total
 
 
+cdef inline void order_requeue(Book* book, Level* level, uint32_t slot) noexcept nogil:
+    """Move the oldest order of a level behind all others."""
+    cdef RestingOrder* order = &book.orders[slot]
+    if order.next == 0:
+        return
+    level.head = order.next
+    book.orders[order.next].prev = 0
+    book.orders[level.tail].next = slot
+    order.prev = level.tail
+    order.next = 0
+    level.tail = slot
+
+
 cdef inline int64_t order_reduce(Book* book, RestingOrder* order, int64_t removed) noexcept nogil:
     """Take a part of an order's quantity away; return its level's new total."""
     cdef Level* level = &book.ladder.levels[order.level]
-    order.quantity -= removed
-    level.total -= removed
+    if hint_unlikely(is_iceberg(order)):
+        level.total -= iceberg_reduce(&book.icebergs, order, removed)
+    else:
+        order.quantity -= removed
+        level.total -= removed
     return level.total

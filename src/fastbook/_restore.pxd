@@ -7,6 +7,7 @@ state of a book, from which levels, totals, links and the id map follow.
 from libc.stdint cimport UINT64_MAX, int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
+from fastbook._icebergs cimport *
 from fastbook._idmap cimport *
 from fastbook._ladder cimport *
 from fastbook._matching cimport *
@@ -27,11 +28,24 @@ cdef struct OrderRecord:
     uint32_t owner
     uint8_t side
     uint8_t pad[3]
+    int64_t display
+    int64_t hidden
 
 
 cdef inline void record_read(const char* records, size_t i, OrderRecord* record) noexcept nogil:
     # Copied, because a record in a foreign buffer may be unaligned.
     memcpy(record, records + i * sizeof(OrderRecord), sizeof(OrderRecord))
+
+
+cdef inline bint shows_a_slice(OrderRecord* record) noexcept nogil:
+    """Return whether what a record hides and shows can be so."""
+    if record.display == 0:
+        return record.hidden == 0
+    return (
+        record.display > 0
+        and 0 <= record.hidden < record.quantity
+        and record.quantity - record.hidden <= record.display
+    )
 
 
 cdef inline bint ids_prepare(
@@ -69,6 +83,8 @@ cdef inline int book_prepare(
             return REJECT_INVALID_PRICE
         if record.quantity <= 0:
             return REJECT_INVALID_QUANTITY
+        if not shows_a_slice(&record):
+            return REJECT_INVALID_DISPLAY
         low = min(low, <uint64_t>record.order_id)
         high = max(high, <uint64_t>record.order_id)
     if not orders_grow(book, count + 1) or not ids_prepare(&book.ids, low, high, count):
@@ -85,7 +101,8 @@ cdef inline int book_restore(
     """
     cdef OrderRecord record
     cdef Level* level
-    cdef int64_t price = 0
+    cdef RestingOrder* order
+    cdef int64_t price = 0, room, visible
     cdef uint64_t low
     cdef int side = -1
     cdef uint32_t place = 0
@@ -105,9 +122,16 @@ cdef inline int book_restore(
                 return NO_MEMORY
             place = level_claim(&book.ladder, side, key_of(side, price))
         level = &book.ladder.levels[place]
-        if record.quantity > book.level_quantity_max - level.total:
+        room = book.level_quantity_max - level.total - level_hidden(&book.icebergs, place)
+        if record.quantity > room:
             return REJECT_OVERFLOW
-        order_append(book, level, place, record.order_id, record.quantity, record.owner, False)
+        if record.display != 0 and not levels_reserve(book):
+            return NO_MEMORY
+        visible = record.quantity - record.hidden
+        order_append(book, level, place, record.order_id, visible, record.owner, False)
+        if record.display != 0:
+            order = &book.orders[level.tail]
+            iceberg_freeze(&book.icebergs, order, record.display, record.hidden)
     low = book.ladder.sides[BID].best_key
     if low != UINT64_MAX and key_of(ASK, price_of(BID, low)) >= book.ladder.sides[ASK].best_key:
         return RESTORE_CROSSED
@@ -130,7 +154,10 @@ cdef inline void book_save(Book* book, OrderRecord* record) noexcept nogil:
                 memset(record, 0, sizeof(OrderRecord))
                 record.order_id = order.id
                 record.price = price_of(side, level_key(ladder, level))
-                record.quantity = order.quantity
+                record.quantity = order_open(&book.icebergs, order)
+                if is_iceberg(order):
+                    record.display = iceberg_of(&book.icebergs, order).display
+                    record.hidden = iceberg_of(&book.icebergs, order).hidden
                 record.owner = order.owner
                 record.side = <uint8_t>side
                 record += 1

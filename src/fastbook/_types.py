@@ -44,6 +44,7 @@ OP_LIMIT, OP_CANCEL, OP_REPLACE, OP_MARKET = range(4)
 # The flags of a command; bits 1 to 3 are its self-trade mode.
 FLAG_POST_ONLY = 1
 FLAG_BUDGET = 16  # `quantity` of a market order is a budget, in ticks x lots
+FLAG_DISPLAY = 32  # `new_order_id` of a limit order is its display: it is an iceberg
 
 EVENT_FILL = 1  # a taker matched a maker
 EVENT_REST = 2  # an order entered the book
@@ -69,13 +70,21 @@ REJECT_INVALID_ORDER = (
 )
 REJECT_POST_ONLY = 21  # a post-only order would have crossed
 REJECT_OVERFLOW = 22  # the level's total quantity would exceed the book's bound
+REJECT_INVALID_DISPLAY = 23  # of an order that is not GTC, or not in 1 .. quantity
 
 
 class Order(NamedTuple):
-    """A snapshot of a resting order; `price` in ticks, `quantity` in lots still open."""
+    """A snapshot of a resting order; `price` in ticks, quantities in lots."""
 
     order_id: int
     side: int  # a Side's value
     price: int  # ticks
     quantity: int  # lots still open
     owner: int  # 0: none
+    display: int = 0  # of an iceberg, the most lots that it shows; 0: none
+    hidden: int = 0  # lots of `quantity` that an iceberg does not show
+
+    @property
+    def visible(self) -> int:
+        """The lots of `quantity` that the order shows."""
+        return self.quantity - self.hidden

@@ -1,15 +1,14 @@
 """The order book and the depth in plain Python: the oracle of the tests.
 
 The same calls return the same events as those of the Cython classes. The code is written for
-reading: a dictionary of orders and, per side, a dictionary of levels and a sorted list of prices.
+reading.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
 from collections import OrderedDict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
 
@@ -26,6 +25,7 @@ from fastbook._checks import (
 )
 from fastbook._errors import INT64_MAX
 from fastbook._plain_depth import Depth as Depth
+from fastbook._plain_levels import PriceLevels, RestingOrder
 from fastbook._types import (
     EVENT_CANCEL,
     EVENT_DISCARD,
@@ -34,6 +34,7 @@ from fastbook._types import (
     EVENT_REJECT,
     EVENT_REST,
     FLAG_BUDGET,
+    FLAG_DISPLAY,
     FLAG_POST_ONLY,
     OP_CANCEL,
     OP_LIMIT,
@@ -48,6 +49,7 @@ from fastbook._types import (
     REASON_SELF_TRADE,
     REASON_USER,
     REJECT_DUPLICATE_ORDER,
+    REJECT_INVALID_DISPLAY,
     REJECT_INVALID_ORDER,
     REJECT_INVALID_PRICE,
     REJECT_INVALID_QUANTITY,
@@ -67,12 +69,12 @@ class Command(NamedTuple):
     op: int
     side: int = 0
     tif: int = 0
-    flags: int = 0  # bit 0: post only; bits 1 to 3: self-trade mode; bit 4: budget
+    flags: int = 0  # bits 1 to 3: self-trade mode; others: the FLAG constants
     owner: int = 0
     order_id: int = 0
-    new_order_id: int = 0
+    new_order_id: int = 0  # with FLAG_DISPLAY, the display of a limit order
     price: int = 0
-    quantity: int = 0
+    quantity: int = 0  # with FLAG_BUDGET, the budget of a market order
 
     @property
     def incoming_id(self) -> int:
@@ -88,6 +90,11 @@ class Command(NamedTuple):
     def has_budget(self) -> bool:
         """Whether `quantity` is a budget."""
         return bool(self.flags & FLAG_BUDGET)
+
+    @property
+    def display(self) -> int:
+        """The display of an iceberg; 0: the order is none."""
+        return self.new_order_id if self.flags & FLAG_DISPLAY else 0
 
 
 class Event(NamedTuple):
@@ -105,82 +112,6 @@ class Event(NamedTuple):
     level_quantity: int
 
 
-@dataclass(slots=True, eq=False)
-class _Resting:
-    """A resting order."""
-
-    order_id: int
-    side: int
-    price: int
-    quantity: int
-    owner: int
-
-
-@dataclass(slots=True)
-class _Level:
-    """All orders at one price of one side, oldest first."""
-
-    total: int = 0
-    orders: OrderedDict[int, _Resting] = field(default_factory=OrderedDict)
-
-
-class _Levels:
-    """The levels of one side. On both sides a better price has a higher *rank*."""
-
-    def __init__(self, side: int) -> None:
-        self.sign = 1 if side == Side.BID else -1
-        self.by_price: dict[int, _Level] = {}
-        self.ranks: list[int] = []  # ascending: the best is last, where most changes happen
-
-    def best(self) -> int | None:
-        """Return the best price, or None if the side is empty."""
-        return self.sign * self.ranks[-1] if self.ranks else None
-
-    def prices(self) -> Iterator[int]:
-        """Yield all prices, best first."""
-        return (self.sign * rank for rank in reversed(self.ranks))
-
-    def within(self, price: int, limit: int | None) -> bool:
-        """Return whether an order of the other side may trade at this price; None: no limit."""
-        return limit is None or self.sign * price >= self.sign * limit
-
-    def total(self, price: int) -> int:
-        """Return the quantity that rests at a price."""
-        level = self.by_price.get(price)
-        return level.total if level else 0
-
-    def append(self, order: _Resting) -> int:
-        """Queue an order behind all others at its price; return the level's new total."""
-        level = self.by_price.get(order.price)
-        if level is None:
-            level = self.by_price[order.price] = _Level()
-            insort(self.ranks, self.sign * order.price)
-        level.orders[order.order_id] = order
-        level.total += order.quantity
-        return level.total
-
-    def remove(self, order: _Resting) -> int:
-        """Remove an order; return the level's new total."""
-        level = self.by_price[order.price]
-        del level.orders[order.order_id]
-        level.total -= order.quantity
-        if not level.orders:
-            del self.by_price[order.price]
-            del self.ranks[bisect_left(self.ranks, self.sign * order.price)]
-        return level.total
-
-    def shrink(self, order: _Resting, quantity: int) -> int:
-        """Reduce an order by a part of its quantity; return the level's new total."""
-        order.quantity -= quantity
-        level = self.by_price[order.price]
-        level.total -= quantity
-        return level.total
-
-    def oldest(self, price: int) -> _Resting:
-        """Return the order with priority at a price."""
-        return next(iter(self.by_price[price].orders.values()))
-
-
 @dataclass(slots=True)
 class _Incoming:
     """An incoming order."""
@@ -192,9 +123,10 @@ class _Incoming:
     tif: int
     owner: int
     self_trade: int
+    display: int = 0
     budget: int | None = None  # ticks x lots; None: a quantity is given instead
 
-    def would_self_trade(self, maker: _Resting) -> bool:
+    def would_self_trade(self, maker: RestingOrder) -> bool:
         return self.self_trade != SelfTrade.ALLOW and self.owner != 0 and self.owner == maker.owner
 
 
@@ -204,8 +136,8 @@ class OrderBook:
     def __init__(self, level_quantity_max: int = INT64_MAX) -> None:
         """Create an empty book; a level holds at most `level_quantity_max` lots."""
         self._level_quantity_max = check_level_quantity_max(level_quantity_max)
-        self._orders: dict[int, _Resting] = {}
-        self._sides = (_Levels(Side.BID), _Levels(Side.ASK))
+        self._orders: dict[int, RestingOrder] = {}
+        self._sides = (PriceLevels(Side.BID), PriceLevels(Side.ASK))
 
     # ---- the commands ----
 
@@ -219,20 +151,59 @@ class OrderBook:
         post_only: bool = False,
         owner: int = 0,
         self_trade: int = 0,
+        display: int = 0,
     ) -> list[Event]:
         """Match a limit order, then rest what remains if its time in force allows."""
-        return self._scalar(
-            Command(
-                OP_LIMIT,
-                check_side(side),
-                check_tif(tif),
-                bool(post_only) | check_self_trade(self_trade) << 1,
-                check_owner(owner),
-                order_id=check_int64("order_id", order_id),
-                price=check_int64("price", price),
-                quantity=check_int64("quantity", quantity),
-            )
+        command = Command(
+            OP_LIMIT,
+            check_side(side),
+            check_tif(tif),
+            bool(post_only) | check_self_trade(self_trade) << 1,
+            check_owner(owner),
+            order_id=check_int64("order_id", order_id),
+            price=check_int64("price", price),
+            quantity=check_int64("quantity", quantity),
         )
+        value = check_int64("display", display)
+        if value:
+            _errors.expect_display(value, command.quantity, command.tif)
+            command = command._replace(flags=command.flags | FLAG_DISPLAY, new_order_id=value)
+        return self._scalar(command)
+
+    def rest(
+        self,
+        order_id: int,
+        side: int,
+        price: int,
+        quantity: int,
+        owner: int = 0,
+        display: int = 0,
+        visible: int = 0,
+    ) -> Event:
+        """Rest an order as it stood in another book; return its event."""
+        most, shown = check_int64("display", display), check_int64("visible", visible)
+        command = Command(
+            OP_LIMIT,
+            check_side(side),
+            flags=FLAG_POST_ONLY,
+            owner=check_owner(owner),
+            order_id=check_int64("order_id", order_id),
+            price=check_int64("price", price),
+            quantity=check_int64("quantity", quantity),
+        )
+        _errors.expect_slice(shown, most, command.quantity)
+        reason = self._refusal(command)
+        if reason == REJECT_POST_ONLY:
+            raise _errors.crossing(command.price)
+        if reason:
+            raise self._error(command, reason)
+        order = RestingOrder(
+            command.order_id, command.side, command.price, command.quantity, command.owner, most
+        )
+        order.show()
+        if shown:
+            order.hidden = order.quantity - shown
+        return self._queue(order)
 
     def market(
         self,
@@ -299,13 +270,16 @@ class OrderBook:
             return self._execute(command)
         if reason == REJECT_POST_ONLY:
             return [self._reject(command, reason)]
-        new_order_id = command.new_order_id if command.op == OP_REPLACE else None
-        raise _errors.refusal(
+        raise self._error(command, reason)
+
+    def _error(self, command: Command, reason: int) -> ValueError | KeyError:
+        """Return the error of a refused scalar call."""
+        return _errors.refusal(
             reason,
             command.order_id,
             command.price,
             command.quantity,
-            new_order_id,
+            command.new_order_id if command.op == OP_REPLACE else None,
             self._level_quantity_max,
         )
 
@@ -320,6 +294,8 @@ class OrderBook:
             return REJECT_INVALID_PRICE
         if command.quantity <= 0:
             return REJECT_INVALID_QUANTITY
+        if command.flags & FLAG_DISPLAY and not _may_display(command):
+            return REJECT_INVALID_DISPLAY
         old = None
         if op == OP_REPLACE:
             old = self._orders.get(order_id)
@@ -331,14 +307,14 @@ class OrderBook:
             return REASON_NONE
         return self._refusal_to_enter(command, old)
 
-    def _refusal_to_enter(self, command: Command, old: _Resting | None) -> int:
+    def _refusal_to_enter(self, command: Command, old: RestingOrder | None) -> int:
         """Return why a limit order, perhaps replacing `old`, may not enter; or REASON_NONE.
 
         The whole quantity of a GTC order counts towards the bound of its level. If the level
         exists, nothing crosses its price, so that is also what will rest.
         """
         side = old.side if old else command.side
-        beside = self._sides[side].total(command.price)
+        beside = self._sides[side].whole(command.price)
         if old and old.price == command.price:
             beside -= old.quantity
         may_rest = command.op == OP_REPLACE or command.tif == TimeInForce.GTC
@@ -385,6 +361,7 @@ class OrderBook:
                 command.tif,
                 command.owner,
                 command.self_trade,
+                command.display,
                 command.quantity if command.has_budget else None,
             )
         )
@@ -443,14 +420,14 @@ class OrderBook:
                 return True
         return False
 
-    def _meet(self, taker: _Incoming, maker: _Resting, events: list[Event]) -> bool:
+    def _meet(self, taker: _Incoming, maker: RestingOrder, events: list[Event]) -> bool:
         """Trade with a maker, or avoid a self-trade; return whether that ends the taker."""
         if taker.would_self_trade(maker):
             return self._avoid_self_trade(taker, maker, events)
         events.append(self._fill(taker, maker))
         return False
 
-    def _avoid_self_trade(self, taker: _Incoming, maker: _Resting, events: list[Event]) -> bool:
+    def _avoid_self_trade(self, taker: _Incoming, maker: RestingOrder, events: list[Event]) -> bool:
         """Do what the taker's mode asks for; return whether the taker ends."""
         if taker.self_trade == SelfTrade.DECREMENT:
             self._decrement(taker, maker, events)
@@ -459,7 +436,7 @@ class OrderBook:
             events.append(self._leave(maker, REASON_SELF_TRADE))
         return taker.self_trade != SelfTrade.CANCEL_OLDEST
 
-    def _decrement(self, taker: _Incoming, maker: _Resting, events: list[Event]) -> None:
+    def _decrement(self, taker: _Incoming, maker: RestingOrder, events: list[Event]) -> None:
         """Take the smaller of both quantities away from both."""
         removed = min(taker.remaining, maker.quantity)
         left = maker.quantity - removed
@@ -469,13 +446,13 @@ class OrderBook:
             events.append(self._leave(maker, REASON_SELF_TRADE))
         events.append(_discard(taker, REASON_SELF_TRADE, removed))
 
-    def _fill(self, taker: _Incoming, maker: _Resting) -> Event:
-        """Trade the smaller of both quantities, at the maker's price."""
-        quantity = min(taker.remaining, maker.quantity)
+    def _fill(self, taker: _Incoming, maker: RestingOrder) -> Event:
+        """Trade the taker's quantity or what the maker shows, at the maker's price."""
+        quantity = min(taker.remaining, maker.visible)
         taker.remaining -= quantity
         maker_remaining = maker.quantity - quantity
         if maker_remaining:
-            total = self._sides[maker.side].shrink(maker, quantity)
+            total = self._sides[maker.side].take(maker, quantity)
         else:
             total = self._remove(maker)
         return Event(
@@ -495,45 +472,55 @@ class OrderBook:
         """Return what `_match` would trade if the order's quantity were unlimited.
 
         Orders of the same owner do not count if they may not trade. If such an order would end or
-        reduce the incoming one, nothing behind it counts either.
+        reduce the incoming one, nothing behind it counts either: not even what an iceberg ahead of
+        it hides, because its next slice would queue behind.
         """
         others = self._sides[1 - taker.side]
         available = 0
         for price in others.prices():
             if not others.within(price, taker.limit):
                 break
+            hidden = 0
             for maker in others.by_price[price].orders.values():
                 if not taker.would_self_trade(maker):
-                    available += maker.quantity
+                    available += maker.visible
+                    hidden += maker.hidden
                 elif taker.self_trade != SelfTrade.CANCEL_OLDEST:
                     return available
+            available += hidden
         return available
 
     def _rest(self, taker: _Incoming, price: int) -> Event:
         """Rest the remainder at a price; return the event."""
-        order = _Resting(taker.order_id, taker.side, price, taker.remaining, taker.owner)
+        order = RestingOrder(
+            taker.order_id, taker.side, price, taker.remaining, taker.owner, taker.display
+        )
+        order.show()
+        return self._queue(order)
+
+    def _queue(self, order: RestingOrder) -> Event:
+        """Put an order behind all others at its price; return the event."""
         self._orders[order.order_id] = order
         total = self._sides[order.side].append(order)
-        quantity = order.quantity
         return Event(
             EVENT_REST,
             order.side,
             REASON_NONE,
             order.order_id,
             0,
-            price,
-            quantity,
-            quantity,
+            order.price,
+            order.quantity,
+            order.quantity,
             0,
             total,
         )
 
-    def _remove(self, order: _Resting) -> int:
+    def _remove(self, order: RestingOrder) -> int:
         """Remove a resting order from the book; return its level's new total."""
         del self._orders[order.order_id]
         return self._sides[order.side].remove(order)
 
-    def _leave(self, order: _Resting, reason: int) -> Event:
+    def _leave(self, order: RestingOrder, reason: int) -> Event:
         """Remove a resting order unfilled; return the event."""
         total = self._remove(order)
         return Event(
@@ -563,10 +550,11 @@ class OrderBook:
             TimeInForce.GTC,
             old.owner,
             command.self_trade,
+            min(old.display, command.quantity),
         )
         return [left, *self._enter(taker)]
 
-    def _reduce(self, order: _Resting, new_order_id: int, quantity: int, reason: int) -> Event:
+    def _reduce(self, order: RestingOrder, new_order_id: int, quantity: int, reason: int) -> Event:
         """Reduce an order in place, perhaps under a new id; return the event."""
         removed = order.quantity - quantity
         levels = self._sides[order.side]
@@ -607,7 +595,7 @@ class OrderBook:
         return iter(self.depth()[check_side(side)])
 
     def orders_at(self, side: int, price: int) -> list[Order]:
-        """Return the orders at a price, oldest first."""
+        """Return the orders at a price, in the order in which they will trade."""
         levels = self._sides[check_side(side)]
         level = levels.by_price.get(as_int("price", price))
         return [_order(order) for order in level.orders.values()] if level else []
@@ -658,37 +646,51 @@ class OrderBook:
         """Verify the consistency of the whole book; the AssertionError says where it is broken."""
         bid, ask = self._sides[Side.BID].best(), self._sides[Side.ASK].best()
         assert bid is None or ask is None or bid < ask, f"crossed: bid {bid}, ask {ask}"
-        seen: dict[int, _Resting] = {}
+        seen: dict[int, RestingOrder] = {}
         for side, levels in enumerate(self._sides):
             ranks = sorted(levels.sign * price for price in levels.by_price)
             assert levels.ranks == ranks, f"side {side}: prices out of order"
             for price, level in levels.by_price.items():
-                total = sum(order.quantity for order in level.orders.values())
+                total = sum(order.visible for order in level.orders.values())
                 assert level.orders, f"side {side}, price {price}: empty level"
                 assert level.total == total, f"side {side}, price {price}: wrong total"
-                assert total <= self._level_quantity_max, f"side {side}, price {price}: {total}"
+                whole = sum(order.quantity for order in level.orders.values())
+                assert level.whole == whole, f"side {side}, price {price}: wrong sum"
+                assert whole <= self._level_quantity_max, f"side {side}, price {price}: {whole}"
                 for order_id, order in level.orders.items():
                     where = (order.order_id, order.side, order.price)
                     assert where == (order_id, side, price), f"order {order_id}: misplaced"
-                    assert order.quantity > 0, f"order {order_id}: quantity {order.quantity}"
+                    assert order.visible > 0, f"order {order_id}: nothing to see"
+                    most = order.display or order.quantity
+                    assert order.visible <= most, f"order {order_id}: visible {order.visible}"
+                    assert order.hidden >= 0, f"order {order_id}: hidden {order.hidden}"
                     seen[order_id] = order
         assert seen == self._orders, "the id map differs from the orders in the levels"
+
+
+# The flag that an op may have besides those of every incoming order.
+_FLAG_OF = {OP_LIMIT: FLAG_DISPLAY, OP_MARKET: FLAG_BUDGET, OP_REPLACE: 0}
 
 
 def _well_formed(command: Command) -> bool:
     """Return whether op, flags, id and, where the op uses them, side and tif are valid."""
     op = command.op
     return (
-        op in (OP_LIMIT, OP_REPLACE, OP_MARKET)
+        op in _FLAG_OF
         and command.self_trade <= SelfTrade.DECREMENT
-        and command.flags < 2 * FLAG_BUDGET
-        and not (command.has_budget and (op != OP_MARKET or command.tif == TimeInForce.FOK))
+        and command.flags & ~15 in (0, _FLAG_OF[op])
+        and not (command.has_budget and command.tif == TimeInForce.FOK)
         and command.incoming_id > 0
         and (op == OP_REPLACE or (command.side <= Side.ASK and command.tif <= TimeInForce.FOK))
     )
 
 
-def _keeps_priority(order: _Resting, command: Command) -> bool:
+def _may_display(command: Command) -> bool:
+    """Return whether an order may be an iceberg with its display."""
+    return 0 < command.display <= command.quantity and command.tif == TimeInForce.GTC
+
+
+def _keeps_priority(order: RestingOrder, command: Command) -> bool:
     """Return whether a replace leaves the order at its place in the queue."""
     return command.price == order.price and command.quantity <= order.quantity
 
@@ -710,5 +712,13 @@ def _discard(taker: _Incoming, reason: int, quantity: int) -> Event:
     )
 
 
-def _order(order: _Resting) -> Order:
-    return Order(order.order_id, order.side, order.price, order.quantity, order.owner)
+def _order(order: RestingOrder) -> Order:
+    return Order(
+        order.order_id,
+        order.side,
+        order.price,
+        order.quantity,
+        order.owner,
+        order.display,
+        order.hidden,
+    )

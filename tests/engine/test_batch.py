@@ -293,13 +293,14 @@ def test_a_second_thread_gets_a_clear_error_while_a_batch_runs() -> None:
 OUT_OF_MEMORY = """
 import resource
 import numpy as np
-from fastbook import COMMAND_DTYPE, OrderBook
+from fastbook import COMMAND_DTYPE, FLAG_DISPLAY, OrderBook
 book = OrderBook()
 count = 2_000_000
 commands = np.zeros(count, COMMAND_DTYPE)
 commands["order_id"] = np.arange(1, count + 1) * {step}
 commands["price"] = np.arange(1, count + 1) * {spacing}
 commands["quantity"] = 1
+commands["flags"], commands["new_order_id"] = {display} * FLAG_DISPLAY, {display}
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 soft, hard = resource.getrlimit(resource.RLIMIT_AS)
 resource.setrlimit(resource.RLIMIT_AS, (used + {room}, hard))
@@ -321,10 +322,16 @@ print("whole")
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs RLIMIT_AS and /proc")
 @pytest.mark.parametrize("room", [30, 60, 100, 150])
-@pytest.mark.parametrize(("step", "spacing"), [(1, 0), (1, 1), (4_000_037, 50)])
-def test_without_memory_the_book_stays_whole(room: int, step: int, spacing: int) -> None:
-    """No matter which array cannot grow: events, orders, pages or ids."""
-    program = OUT_OF_MEMORY.format(room=room << 20, step=step, spacing=spacing or "0 + 1")
+@pytest.mark.parametrize(
+    ("step", "spacing", "display"), [(1, 0, 0), (1, 0, 1), (1, 1, 0), (1, 1, 1), (4_000_037, 50, 0)]
+)
+def test_without_memory_the_book_stays_whole(
+    room: int, step: int, spacing: int, display: int
+) -> None:
+    """No matter which array cannot grow: events, orders, icebergs, pages or ids."""
+    program = OUT_OF_MEMORY.format(
+        room=room << 20, step=step, spacing=spacing or "0 + 1", display=display
+    )
 
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
 

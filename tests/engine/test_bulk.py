@@ -21,6 +21,7 @@ from fastbook import (
     EVENT_FILL,
     EVENT_REJECT,
     FLAG_BUDGET,
+    FLAG_DISPLAY,
     FLAG_POST_ONLY,
     OP_CANCEL,
     OP_LIMIT,
@@ -54,15 +55,16 @@ class Flow:
     sweeps: float = 0.0  # share of quantities that take a whole side
     far: float = 0.0  # share of prices that are anywhere in 1 .. 2**63 - 1
     broken: float = 0.01  # share of records with a value that does not exist
+    icebergs: float = 0.15  # share of orders that have a display
     ladder: int = 0  # single-order levels that come first, per side
 
 
 FLOWS = (
     Flow("ordinary", 1),
-    Flow("one_tick", 2, spread=0, quantity=20),
+    Flow("one_tick", 2, spread=0, quantity=20, icebergs=0.4),
     Flow("wide_swings", 3, spread=400, swing=20_000, middle=2**40),
     Flow("crashes", 4, shares=(0.80, 0.12, 0.05, 0.03), spread=4000, quantity=30, sweeps=2e-4),
-    Flow("far_prices", 5, far=0.2),
+    Flow("far_prices", 5, far=0.2, icebergs=0),
     Flow("sparse_ids", 6, id_step=10**12 + 39, spread=100),
     Flow("gaps_in_ids", 7, id_step=1500, id_start=2**62, shares=(0.52, 0.30, 0.14, 0.04)),
     # Large enough for prefetching.
@@ -102,6 +104,7 @@ def commands_of(flow: Flow) -> Commands:
     made["quantity"][random.random(n) < flow.sweeps] = 10**7
     made["quantity"][by_value] *= flow.middle + random.integers(-flow.spread, flow.spread + 1)
     break_some(flow, random, made)
+    freeze_some(flow, random, made)
     build_ladder(flow, made)
     return made
 
@@ -136,13 +139,28 @@ def prices_of(
     return np.where(random.random(n) < flow.far, far, np.maximum(prices, 1))
 
 
+def freeze_some(flow: Flow, random: np.random.Generator, made: Commands) -> None:
+    """Make some orders icebergs of a few slices, as a taker fills each of them by itself."""
+    chosen = random.random(COMMANDS) < flow.icebergs
+    parts = random.integers(1, 9, COMMANDS)
+    chosen &= made["op"] == OP_LIMIT
+    made["flags"][chosen] |= FLAG_DISPLAY
+    made["new_order_id"][chosen] = (made["quantity"] // parts)[chosen]
+    # An iceberg keeps its display when it is replaced; it would be filled in endless slices.
+    endless = (made["op"] == OP_REPLACE) & (made["quantity"] > 10 * flow.quantity)
+    made["quantity"][endless & (flow.icebergs > 0)] = flow.quantity
+    wrong = chosen & (random.random(COMMANDS) < flow.broken)
+    made["new_order_id"][wrong] = random.choice([-1, -(2**63), 2**63 - 1], int(wrong.sum()))
+    made["tif"][chosen & (random.random(COMMANDS) < 0.9)] = 0
+
+
 def break_some(flow: Flow, random: np.random.Generator, made: Commands) -> None:
     """Give some records a value that must be refused."""
     values = {
         "op": [4, 255],
         "side": [2, 255],
         "tif": [3, 255],
-        "flags": [10, 16, 32, 255],
+        "flags": [10, 16, 32, 64, 255],
         "order_id": [0, -1, -(2**63)],
         "new_order_id": [0, -7],
         "price": [0, -1, -(2**63)],
@@ -156,15 +174,15 @@ def break_some(flow: Flow, random: np.random.Generator, made: Commands) -> None:
 def call(book: fastbook.OrderBook, record: tuple[int, ...]) -> list[fastbook.Event] | None:
     """Execute a record by a scalar call; return None if the call raises."""
     op, side, tif, flags, owner, order_id, new_order_id, price, quantity = record
+    own = {OP_LIMIT: FLAG_DISPLAY, OP_MARKET: FLAG_BUDGET}.get(op, 0)
+    post_only, mode = bool(flags & FLAG_POST_ONLY), (flags & ~own) >> 1  # wrong flags: no mode
     by_value = flags & FLAG_BUDGET
-    post_only, mode = bool(flags & FLAG_POST_ONLY), (flags & ~FLAG_BUDGET) >> 1
-    if by_value and op in (OP_LIMIT, OP_REPLACE):
-        return None  # a scalar call cannot say that
+    display = (new_order_id or -1) if flags & FLAG_DISPLAY else 0  # a call's 0 would mean none
     try:
         if op == OP_LIMIT:
-            if (tif, flags, owner) == (0, 0, 0):
+            if (tif, flags, owner, display) == (0, 0, 0, 0):
                 return book.add(order_id, side, price, quantity)
-            return book.add(order_id, side, price, quantity, tif, post_only, owner, mode)
+            return book.add(order_id, side, price, quantity, tif, post_only, owner, mode, display)
         if op == OP_CANCEL:
             return [book.cancel(order_id)]
         if op == OP_REPLACE:

@@ -38,10 +38,11 @@ def test_arguments_by_position_and_by_name_mean_the_same() -> None:
     assert [list(book) for book in books] == [[fastbook.Order(7, 1, 100, 5, 3)]] * len(ways)
 
 
-@pytest.mark.parametrize("given", range(4, 9))
+@pytest.mark.parametrize("given", range(4, 10))
 def test_each_number_of_arguments_is_taken(given: int) -> None:
-    arguments: tuple[Any, ...] = (7, 0, 100, 5, 1, True, 3, 2)
-    whole = dict(zip(("tif", "post_only", "owner", "self_trade"), arguments[4:given], strict=False))
+    arguments: tuple[Any, ...] = (7, 0, 100, 5, 0 if given == 9 else 1, True, 3, 2, 4)
+    names = ("tif", "post_only", "owner", "self_trade", "display")
+    whole = dict(zip(names, arguments[4:given], strict=False))
     book, oracle = OrderBook(), reference.OrderBook()
 
     assert book.add(*arguments[:given]) == oracle.add(7, 0, 100, 5, **whole)
@@ -63,9 +64,9 @@ def test_integers_of_every_length_are_taken(number: int) -> None:
     book = OrderBook()
 
     book.add(number, BID, number, number)
-    assert list(book) == [(number, 0, number, number, 0)]
+    assert list(book) == [fastbook.Order(number, 0, number, number, 0)]
     book.replace(number, number, number, number - 1)
-    assert list(book) == [(number, 0, number, number - 1, 0)]
+    assert list(book) == [fastbook.Order(number, 0, number, number - 1, 0)]
     assert book.cancel(number).order_id == number
     book.add(1, ASK, 1, number)
     assert book.market(number, BID, number)[0].quantity == number
@@ -75,7 +76,8 @@ def test_integers_of_every_length_are_taken(number: int) -> None:
     "call",
     [
         lambda book: book.add(1, 0, 100),
-        lambda book: book.add(1, 0, 100, 5, 0, False, 0, 0, 0),
+        lambda book: book.add(1, 0, 100, 5, 0, False, 0, 0, 0, 0),
+        lambda book: book.add(1, 0, 100, 5, 0, False, 0, 0, None),
         lambda book: book.add(1, 0, 100, 5, quantity=5),
         lambda book: book.add(1, 0, 100, 5, nothing=5),
         lambda book: book.add(1.0, 0, 100, 5),

@@ -63,7 +63,7 @@ def test_every_signature_can_be_asked_for(owner: Any) -> None:
             inspect.signature(getattr(owner, name))
 
 
-@pytest.mark.parametrize("name", ["add", "market", "cancel", "replace"])
+@pytest.mark.parametrize("name", ["add", "rest", "market", "cancel", "replace"])
 def test_both_books_are_called_alike(name: str) -> None:
     ours, plain = (
         [

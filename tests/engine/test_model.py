@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 import fastbook
-from fastbook import reference
+from fastbook import (
+    EVENT_CANCEL,
+    EVENT_DISCARD,
+    EVENT_FILL,
+    EVENT_REDUCE,
+    EVENT_REJECT,
+    EVENT_REST,
+    reference,
+)
 
 INT64_MAX = 2**63 - 1
 
@@ -26,6 +35,8 @@ sides = st.integers(0, 1)
 owners = st.integers(0, 2)
 modes = st.integers(0, 4)
 times = st.sampled_from([0, 0, 0, 1, 2])
+# An iceberg is filled slice by slice, so it has few: 0 is none, 1 shows everything.
+parts = st.sampled_from([0, 0, 0, 1, 2, 3, 5])
 
 
 class BothBooks(RuleBasedStateMachine):
@@ -35,9 +46,31 @@ class BothBooks(RuleBasedStateMachine):
     def make(self, bound: int) -> None:
         self.book = fastbook.OrderBook(bound)
         self.oracle = reference.OrderBook(bound)
+        # Of each order: the lots with which it came to rest, less those taken away, and its fills.
+        self.rested: dict[int, tuple[int, int]] = {}
 
-    def both(self, call: Callable[[Any], object]) -> None:
-        assert outcome(call, self.book) == outcome(call, self.oracle)
+    def both(self, call: Callable[[Any], object]) -> list[reference.Event]:
+        """Make a call on both books; return its events."""
+        found = outcome(call, self.book)
+        assert found == outcome(call, self.oracle)
+        events = [reference.Event(*event) for event in found] if isinstance(found, list) else []
+        for event in events:
+            self.follow(event)
+        return events
+
+    def follow(self, event: reference.Event) -> None:
+        """Keep `rested` by the events alone, as someone who stores orders does."""
+        if event.kind == EVENT_FILL:
+            rested, filled = self.rested.pop(event.maker_order_id)
+            if event.maker_remaining:
+                self.rested[event.maker_order_id] = rested, filled + event.quantity
+        elif event.kind == EVENT_REST:
+            self.rested[event.order_id] = event.quantity, 0
+        elif event.kind == EVENT_CANCEL:
+            del self.rested[event.order_id]
+        elif event.kind == EVENT_REDUCE:
+            rested, filled = self.rested.pop(event.maker_order_id)
+            self.rested[event.order_id] = rested - event.quantity, filled
 
     @rule(
         order_id=ids,
@@ -48,13 +81,31 @@ class BothBooks(RuleBasedStateMachine):
         post_only=st.booleans(),
         owner=owners,
         self_trade=modes,
+        parts=parts,
     )
-    def add(self, **arguments: Any) -> None:
-        self.both(lambda book: book.add(**arguments))
+    def add(self, quantity: int, parts: int, **arguments: Any) -> None:
+        display = quantity // parts if parts else 0
+        events = self.both(lambda book: book.add(quantity=quantity, display=display, **arguments))
+        expect_all(events, arguments["order_id"], quantity)
+
+    @rule(order_id=ids, side=sides, price=prices, display=st.sampled_from([-1, 11, INT64_MAX]))
+    def add_with_a_wrong_display(self, **arguments: Any) -> None:
+        self.both(lambda book: book.add(quantity=10, **arguments))
+
+    @rule(order_id=ids, side=sides, price=prices, rested=quantities, parts=parts, data=st.data())
+    def rest(self, rested: int, parts: int, data: st.DataObject, **arguments: Any) -> None:
+        """Rest an order that has been partly filled elsewhere."""
+        display = rested // parts if parts else 0
+        filled = data.draw(st.integers(0, rested - 1))
+        visible = slice_of(rested, display, filled) if display else 0
+        arguments |= {"quantity": rested - filled, "display": display, "visible": visible}
+        if self.both(lambda book: [book.rest(**arguments)]):
+            self.rested[arguments["order_id"]] = rested, filled
 
     @rule(order_id=ids, side=sides, quantity=quantities, owner=owners, self_trade=modes, tif=times)
-    def market(self, **arguments: Any) -> None:
-        self.both(lambda book: book.market(**arguments))
+    def market(self, quantity: int, **arguments: Any) -> None:
+        events = self.both(lambda book: book.market(quantity=quantity, **arguments))
+        expect_all(events, arguments["order_id"], quantity)
 
     @rule(order_id=ids, side=sides, budget=budgets, owner=owners, self_trade=modes)
     def market_by_value(self, **arguments: Any) -> None:
@@ -72,8 +123,14 @@ class BothBooks(RuleBasedStateMachine):
         post_only=st.booleans(),
         self_trade=modes,
     )
-    def replace(self, **arguments: Any) -> None:
-        self.both(lambda book: book.replace(**arguments))
+    def replace(self, order_id: int, quantity: int, **arguments: Any) -> None:
+        if not self.endless(order_id, quantity):
+            self.both(lambda book: book.replace(order_id, quantity=quantity, **arguments))
+
+    def endless(self, order_id: int, quantity: int) -> bool:
+        """Return whether an order would become an iceberg of very many slices."""
+        order = self.oracle.get(order_id)
+        return order is not None and order.display * 100 < quantity and order.display > 0
 
     @rule(data=st.data(), by=st.integers(-3, 3), quantity=quantities)
     def replace_a_resting_order(self, data: st.DataObject, by: int, quantity: int) -> None:
@@ -81,7 +138,13 @@ class BothBooks(RuleBasedStateMachine):
         if resting:
             order = data.draw(st.sampled_from(resting))
             price = min(max(order.price + by, 1), INT64_MAX)
-            self.both(lambda book: book.replace(order.order_id, order.order_id, price, quantity))
+            if not self.endless(order.order_id, quantity):
+                same = order.order_id
+                self.both(lambda book: book.replace(same, same, price, quantity))
+
+    @rule()
+    def store_and_load(self) -> None:
+        self.book = pickle.loads(pickle.dumps(self.book))
 
     @invariant()
     def both_are_whole_and_equal(self) -> None:
@@ -92,6 +155,29 @@ class BothBooks(RuleBasedStateMachine):
         assert self.book.best_ask == self.oracle.best_ask
         assert list(self.book) == list(self.oracle)
         assert len(self.book) == len(self.oracle)
+
+    @invariant()
+    def what_shows_follows_from_the_events(self) -> None:
+        orders = list(self.oracle)
+        assert {order.order_id for order in orders} == self.rested.keys()
+        for order in orders:
+            rested, filled = self.rested[order.order_id]
+            assert order.quantity == rested - filled
+            display = order.display or rested
+            assert order.visible == slice_of(rested, display, filled)
+
+
+def slice_of(rested: int, display: int, filled: int) -> int:
+    """Return what an iceberg shows, by the formula that its documents promise."""
+    return min((filled // display + 1) * display, rested) - filled
+
+
+def expect_all(events: list[reference.Event], order_id: int, quantity: int) -> None:
+    """Every lot of an order that was not refused is filled, discarded or rests."""
+    if events and events[0].kind != EVENT_REJECT:
+        mine = [event for event in events if event.order_id == order_id]
+        kinds = EVENT_FILL, EVENT_DISCARD, EVENT_REST
+        assert sum(event.quantity for event in mine if event.kind in kinds) == quantity
 
 
 def outcome(call: Callable[[Any], Any], book: object) -> object:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastbook import COMMAND_DTYPE, ORDER_DTYPE, OrderBook
+from fastbook import COMMAND_DTYPE, FLAG_DISPLAY, OP_LIMIT, ORDER_DTYPE, OrderBook
 
 INT64_MAX = 2**63 - 1
 
@@ -28,6 +28,9 @@ def random_book(seed: int, count: int, id_step: int, spread: int) -> OrderBook:
     commands["new_order_id"] = random.integers(1, count, count) * id_step
     commands["price"] = 10**6 + random.integers(0, spread, count) * (2 * commands["side"] - 1.0)
     commands["quantity"] = random.integers(1, 100, count)
+    frozen = (random.random(count) < 0.3) & (commands["op"] == OP_LIMIT)
+    commands["flags"][frozen] = FLAG_DISPLAY
+    commands["new_order_id"][frozen] = commands["quantity"][frozen] // 3 + 1
     book = OrderBook()
     book.process(commands)
     return book
@@ -72,20 +75,20 @@ def test_the_copy_is_the_same_book(way: str, count: int, id_step: int, spread: i
 
 def test_a_snapshot_is_a_table_in_priority_order_and_a_copy() -> None:
     book = OrderBook()
-    book.add(1, 1, 105, 7)
+    book.add(1, 1, 105, 7, display=3)
     book.add(2, 0, 100, 5, owner=9)
-    book.add(3, 0, 100, 6)
+    book.add(3, 0, 100, 6, display=6)
     book.add(4, 0, 101, 1)
 
     table = book.snapshot()
 
     assert table.dtype == ORDER_DTYPE
-    columns = ["order_id", "price", "quantity", "owner", "side"]
+    columns = ["order_id", "price", "quantity", "owner", "side", "display", "hidden"]
     assert table[columns].tolist() == [
-        (4, 101, 1, 0, 0),
-        (2, 100, 5, 9, 0),
-        (3, 100, 6, 0, 0),
-        (1, 105, 7, 0, 1),
+        (4, 101, 1, 0, 0, 0, 0),
+        (2, 100, 5, 9, 0, 0, 0),
+        (3, 100, 6, 0, 0, 6, 0),
+        (1, 105, 7, 0, 1, 3, 4),
     ]
     table["quantity"] = 1
     book.cancel(1)
@@ -103,13 +106,25 @@ def test_levels_and_the_orders_at_one_of_them() -> None:
     assert book.orders_at(1, 100) == book.orders_at(0, 99) == book.orders_at(0, -5) == []
 
 
-def records(*rows: tuple[int, int, int, int]) -> Any:
-    """Return rows of (order_id, price, quantity, side) as ORDER_DTYPE records."""
+NAMES = ("order_id", "price", "quantity", "side", "display", "hidden")
+
+
+def records(*rows: tuple[int, ...]) -> Any:
+    """Return rows of (order_id, price, quantity, side, display, hidden) as ORDER_DTYPE records."""
     table = np.zeros(len(rows), ORDER_DTYPE)
     for at, row in enumerate(rows):
-        for name, value in zip(("order_id", "price", "quantity", "side"), row, strict=True):
+        for name, value in zip(NAMES, row, strict=False):
             table[name][at] = value
     return table
+
+
+def test_an_iceberg_is_restored_as_it_stands() -> None:
+    book = OrderBook.restore(records((2, 100, 8, 1, 3, 6), (3, 100, 5, 1), (4, 100, 2, 1, 3, 0)))
+
+    book.check_invariants()
+    assert [(o.order_id, o.visible) for o in book.orders_at(1, 100)] == [(2, 2), (3, 5), (4, 2)]
+    assert book.best_ask == (100, 9)
+    assert [event.quantity for event in book.market(9, 0, 15)] == [2, 5, 2, 3, 3]
 
 
 def test_prices_may_come_in_any_order() -> None:
@@ -135,14 +150,18 @@ def test_prices_may_come_in_any_order() -> None:
         ((2, 100, INT64_MAX, 0), "a total of at most 2.*63 - 1 at a price"),
         ((2, 100, 1, 1), "expected bids below asks, got 100 and 100"),
         ((2, 7, 1, 1), "expected bids below asks, got 100 and 7"),
+        ((2, 100, 5, 0, 0, 1), "nothing hidden without a display, or 1 .. display lots visible"),
+        ((2, 100, 5, 0, -1, 0), "nothing hidden without a display"),
+        ((2, 100, 5, 0, 3, 5), "1 .. display lots visible; see record 1"),
+        ((2, 100, 5, 0, 3, 1), "1 .. display lots visible"),
+        ((2, 100, 5, 0, 3, -1), "1 .. display lots visible"),
+        ((2, 100, INT64_MAX - 4, 0, 1, INT64_MAX - 5), "a total of at most 2.*63 - 1 at a price"),
     ],
 )
 @pytest.mark.parametrize("id_step", [1, 10**12])
-def test_what_cannot_rest_is_an_error(
-    row: tuple[int, int, int, int], message: str, id_step: int
-) -> None:
+def test_what_cannot_rest_is_an_error(row: tuple[int, ...], message: str, id_step: int) -> None:
     rows = ((1, 100, 5, 0), row, (3, 90, 1, 0))
-    table = records(*((order_id * id_step, *rest) for order_id, *rest in rows))  # type: ignore[arg-type]
+    table = records(*((order_id * id_step, *rest) for order_id, *rest in rows))
 
     with pytest.raises(ValueError, match=message):
         OrderBook.restore(table)
@@ -153,7 +172,7 @@ def test_what_cannot_rest_is_an_error(
     [
         (np.zeros(3, "i8"), TypeError, "orders: expected an array of ORDER_DTYPE, got one of int"),
         (np.zeros(6, ORDER_DTYPE)[::2], ValueError, "contiguous"),
-        (bytes(33), ValueError, "orders: expected records of 32 bytes, got 33 bytes"),
+        (bytes(49), ValueError, "orders: expected records of 48 bytes, got 49 bytes"),
         ([1], TypeError, "bytes-like"),
     ],
 )
