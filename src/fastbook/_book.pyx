@@ -320,13 +320,22 @@ with price-time priority.
             )
         return 0
 
-    cdef list carry_out(self, Command* c, object order_id, object new_order_id):
-        """Execute one scalar command; the ids are the caller's own objects."""
+    # Each `carry_out` executes one scalar command; the ids are the caller's own objects. None calls
+    # `book_apply`: called once, it becomes a part of the loop over a batch.
+    cdef int begin_events(self) except -1:
         self.begin()
         self.scratch.next = self.scratch.items
-        return self.result(
-            c, book_apply(&self.book, c, 0, &self.scratch), order_id, new_order_id
-        )
+        if hint_unlikely(not events_reserve(&self.scratch)):
+            raise MemoryError
+        return 0
+
+    cdef list carry_out_market(self, Command* c, object order_id):
+        self.begin_events()
+        return self.result(c, apply_market(&self.book, c, 0, &self.scratch), order_id, None)
+
+    cdef list carry_out_iceberg(self, Command* c, object order_id):
+        self.begin_events()
+        return self.result(c, apply_iceberg(&self.book, c, 0, &self.scratch), order_id, None)
 
     cdef list carry_out_limit(self, Command* c, object order_id):
         self.refuse_if_busy()
@@ -439,6 +448,7 @@ with price-time priority.
             _errors.expect_display(value, c.quantity, c.tif)
             c.new_order_id = value
             c.flags |= FLAG_DISPLAY
+            return self.carry_out_iceberg(&c, order_id)
         return self.carry_out_limit(&c, order_id)
 
     def rest(self, order_id, side, price, quantity, owner=0, display=0, visible=0):
@@ -468,19 +478,11 @@ with price-time priority.
         c.price = to_int64(price, "price")
         c.quantity = to_int64(quantity, "quantity")
         _errors.expect_slice(slice_, most, c.quantity)
-        if most != 0:
-            c.new_order_id = min(most, c.quantity)
-            c.flags |= FLAG_DISPLAY
-        return self.carry_out_rest(&c, most, slice_ if slice_ != 0 else c.new_order_id, order_id)
+        return self.carry_out_rest(&c, most, slice_ if slice_ != 0 else most, order_id)
 
-    cdef Event carry_out_rest(
-        self, Command* c, int64_t display, int64_t visible, object order_id
-    ):
+    cdef Event carry_out_rest(self, Command* c, int64_t display, int64_t visible, object order_id):
         cdef int outcome
-        self.begin()
-        self.scratch.next = self.scratch.items
-        if not events_reserve(&self.scratch):
-            raise MemoryError
+        self.begin_events()
         outcome = apply_rest(&self.book, c, display, visible, &self.scratch)
         if outcome == REJECT_POST_ONLY:
             raise _errors.crossing(c.price)
@@ -518,7 +520,7 @@ with price-time priority.
             _errors.expect_budget(value, c.quantity, c.tif)
             c.quantity = value
             c.flags |= FLAG_BUDGET
-        return self.carry_out(&c, order_id, None)
+        return self.carry_out_market(&c, order_id)
 
     def cancel(self, order_id):
         """Cancel a resting order; return its EVENT_CANCEL (REASON_USER). O(1).
@@ -859,7 +861,7 @@ cdef object quick_replace(OrderBook self, PyObject** arguments, Py_ssize_t count
 cdef object quick_market(OrderBook self, PyObject** arguments, Py_ssize_t count, PyObject* names):
     cdef Command c
     if hint_likely(names == NULL and market_is_plain(&c, arguments, count)):
-        return self.carry_out(&c, <object>arguments[0], None)
+        return self.carry_out_market(&c, <object>arguments[0])
     return whole_market(self, arguments, count, names)
 
 

@@ -290,12 +290,12 @@ class OrderBook:
             return REASON_NONE if order_id in self._orders else REJECT_UNKNOWN_ORDER
         if not _well_formed(command):
             return REJECT_INVALID_ORDER
+        if command.flags & FLAG_DISPLAY and not _may_display(command):
+            return REJECT_INVALID_DISPLAY
         if op != OP_MARKET and command.price <= 0:
             return REJECT_INVALID_PRICE
         if command.quantity <= 0:
             return REJECT_INVALID_QUANTITY
-        if command.flags & FLAG_DISPLAY and not _may_display(command):
-            return REJECT_INVALID_DISPLAY
         old = None
         if op == OP_REPLACE:
             old = self._orders.get(order_id)
