@@ -43,15 +43,15 @@ class StoredBook(msgspec.Struct, frozen=True):
 
 
 def book(data: MemoryDatabase, security: str) -> StoredBook:
-    """Return the book of a security."""
+    """Return the book of a security, with what shows of each order in it."""
     instrument = data.instruments[security]
     sides: dict[str, dict[int, int]] = {"bid": {}, "ask": {}}
     for resting in data.open_orders.values():
         order = resting.order
-        if order.instrument.security == security:
+        if order.instrument.security == security and not resting.held:
             assert order.price is not None, "a market order never rests"
             side = sides[order.side]
-            side[order.price] = side.get(order.price, 0) + resting.remaining
+            side[order.price] = side.get(order.price, 0) + resting.visible
 
     def levels(name: str, best_last: bool) -> list[StoredLevel]:
         return [
