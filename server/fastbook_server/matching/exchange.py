@@ -267,10 +267,7 @@ class Exchange:
             self_trade=terms.self_trade,
             client_order_id=client_order_id,
             withdraw_on_close=self._cancel_rules.cancels_on_disconnect(user_id),
-            trigger_price=terms.trigger_price,
-            display=terms.display,
-            expire_ms=terms.expire_ms,
-            budget=terms.budget,
+            **terms.special,
         )
 
     # ---- amend --------------------------------------------------------------------------------
