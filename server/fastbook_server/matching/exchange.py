@@ -143,7 +143,8 @@ class Exchange:
 
     def expire(self, time_ms: int) -> list[ExchangeEvent]:
         """End the orders that expire until `time_ms`; return what happens."""
-        return self._cancel(self._open_orders.expiries.take_due(time_ms), time_ms, "expired")
+        due = self._open_orders.expiries.take_due(time_ms)
+        return self._cancel(due, time_ms, "expired") if due else []
 
     def _apply(
         self, user_id: str, command: ExchangeCommand | GatewayCommand, time_ms: int
@@ -402,12 +403,10 @@ class Exchange:
         by_security: dict[str, list[OrderProgress]] = {}
         for progress in all_of_them:
             by_security.setdefault(progress.order.instrument.security, []).append(progress)
-        for security in self.markets:
-            if security not in by_security:
-                continue
+        for security, of_one in by_security.items():
             market = self.markets[security]
             market.advance()
-            for n, progress in enumerate(by_security[security]):
+            for n, progress in enumerate(of_one):
                 events.append(self._open_orders.cancel(market, progress, n, time_ms, reason))
                 reports.append(progress.report())
         return events + reports
