@@ -48,6 +48,7 @@ from fastbook_wire.commands import (
     DeleteAll,
     ExchangeCommand,
     GetOrder,
+    OfOneOrder,
     Orders,
 )
 from fastbook_wire.words import Code, Reason, SideName
@@ -170,7 +171,7 @@ class Exchange:
                     return self._of_gateway(user_id, command, time_ms)
         except RuleBroken as refused:
             assert not isinstance(command, GatewayCommand), "no rule forbids those"
-            of_order = isinstance(command, Add | Amend | Delete | GetOrder)
+            of_order = isinstance(command, OfOneOrder)
             return [
                 CommandRefused(
                     user_id,
