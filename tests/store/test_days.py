@@ -145,3 +145,31 @@ async def test_without_a_past_every_time_is_within_the_bounds(make_postgres, dsn
     assert await days_of_fills(sql, "BTC-USD", 1, 9) == (0, INT64_MAX)
     assert await fill_ids(sql, "BTC-USD") == (1, 0)
     assert await sql.fetchval("SELECT fill_id_at('BTC-USD', 5)") == 1
+
+
+async def test_history_is_dropped_day_by_day_each_in_a_transaction_of_its_own(
+    make_postgres, make_database, sql_of, specs, flow
+):
+    """Chunks are TimescaleDB's: here a function of the same name notes what it is told to drop."""
+    dsn = await make_database("postgres")
+    store = make_postgres(dsn)
+    source = await spread(store, specs, flow)
+    sql = await sql_of(dsn)
+    await sql.execute(
+        "CREATE TABLE told (time bigint, what text, xid bigint DEFAULT txid_current());"
+        "CREATE FUNCTION drop_chunks(name regclass, older_than bigint) RETURNS void LANGUAGE sql"
+        " AS $$ INSERT INTO fastbook.told VALUES (older_than, name::text) $$"
+    )
+    days = sorted({row["time"] for row in await sql.fetch(DAYS)})
+    await sql.execute("""CALL drop_history(0, '{"schema": "fastbook", "days": 3}')""")
+    cutoff = source.time_ms // DAY_MS * DAY_MS - 3 * DAY_MS
+    told = await sql.fetch("SELECT time, xid, count(*) FROM told GROUP BY 1, 2 ORDER BY 1")
+    ends = [day + DAY_MS for day in days if day + DAY_MS <= cutoff]
+    assert [row["time"] for row in told] == sorted({*ends, cutoff})
+    assert len({row["xid"] for row in told}) == len(told) > 10
+    assert {row["count"] for row in told} == {5}
+    left = [day for day in days_of(source.past) if day[1] >= cutoff]
+    assert [tuple(row) for row in await sql.fetch(DAYS)] == left
+    first = {day[0]: day[2] for day in reversed(left)}
+    dropped = dict(await sql.fetch("SELECT security, seq FROM dropped WHERE time = $1", cutoff))
+    assert dropped == {name: first.get(name, last + 1) - 1 for name, last in source.seqs.items()}

@@ -388,9 +388,8 @@ async def test_fills_are_numbered_and_found_by_number_and_by_time_in_both_direct
 
 @SPREAD
 async def test_ones_own_fills_are_those_of_all_ones_orders_a_fill_with_oneself_twice(
-    make_store, specs, flow, step_ms, pause_ms, monkeypatch
+    make_store, specs, flow, step_ms, pause_ms
 ):
-    monkeypatch.setattr("fastbook_server.store.history.FILLS_FIRST", 2)
     source, history = await committed(make_store(), specs, flow, step_ms=step_ms, pause_ms=pause_ms)
     users = {order.user_id for order in (e.order for e in source.past if hasattr(e, "order"))}
     alone = 0

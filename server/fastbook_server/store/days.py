@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 DAY_MS = INTERVALS["1d"]
 INT64_MAX = 2**63 - 1
 """Above every seq, fill id and time."""
-WINDOW_GROWTH = 8
+WINDOW_GROWTH = 4
 """How many times longer each next window of a search is, while those searched held too little."""
 
 PLAN_WITH_VALUES = "SET plan_cache_mode = force_custom_plan"

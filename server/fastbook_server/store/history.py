@@ -43,8 +43,6 @@ TIME_MAX = 2**47
 _UUID = re.compile(
     r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 )  # as we write it; SQL takes no other
-FILLS_FIRST = 1_000
-"""How many fills the first window of a search for those of a user has."""
 
 # Index scans even with stale planner statistics; read only.
 SETTINGS = f"""{SESSION_SETTINGS}
@@ -151,13 +149,13 @@ class PostgresHistory:
         return [_candle(row) for row in found]
 
     async def fills(self, security: str, span: FillSpan) -> Sequence[StoredFill]:
-        """See `History.fills`. Fill ids have no gaps, so one window holds them all."""
-        rows = await self._fills(FILLS, security, span, span.limit)
+        """See `History.fills`. Fill ids have no gaps: the first window holds all of a page."""
+        rows = await self._fills(FILLS, security, span)
         return [_fill(row) for row in rows]
 
     async def own_fills(self, user_id: str, security: str, span: FillSpan) -> Sequence[OwnFill]:
         """See `History.own_fills`. Searches windows of growing length."""
-        rows = await self._fills(OWN_FILLS, security, span, FILLS_FIRST, user_id)
+        rows = await self._fills(OWN_FILLS, security, span, user_id)
         return [
             OwnFill(_fill(row), role, row[f"{role}_order_id"])
             for row in rows
@@ -166,9 +164,10 @@ class PostgresHistory:
         ]
 
     async def _fills(
-        self, query: str, security: str, span: FillSpan, length: int, *arguments: str
+        self, query: str, security: str, span: FillSpan, *arguments: str
     ) -> list[asyncpg.Record]:
-        """Return the rows of a span, oldest first; the first window has `length` fill ids."""
+        """Return the rows of a span, oldest first; the first window has ``limit`` fill ids."""
+        length = span.limit
         query = query.format(direction="ASC" if span.ascends else "DESC")
         found: list[asyncpg.Record] = []
         async with self._connection() as connection:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from fastbook_server.store.days import Reader
 
 LONG_TIMEOUT_S = 900.0
-SEQS_FIRST = 1_000
+SEQS_FIRST = 100
 """How many seqs the first window of a search for the end of an order has."""
 
 
