@@ -33,8 +33,8 @@ class Traded(NamedTuple):
     events: list[PublicEvent]
 
 
-async def trade(data_dir: Path) -> list[PublicEvent]:
-    """Make a new database and trade in it."""
+async def trade(data_dir: Path, step_ms: int = 700) -> list[PublicEvent]:
+    """Make a new database and trade in it, a command each `step_ms`."""
     postgres = EmbeddedPostgres(data_dir)
     try:
         store = PostgresStore(await postgres.start())
@@ -50,9 +50,9 @@ async def trade(data_dir: Path) -> list[PublicEvent]:
                 security=security, client_order_id=f'a "quoted", {n}' if n % 10 == 0 else None,
             )  # fmt: skip
             order.amount = round(order.amount, 4)
-            events = exchange.apply(f"user#{n % 3}", Add(order=order), T0 + 700 * n)
+            events = exchange.apply(f"user#{n % 3}", Add(order=order), T0 + step_ms * n)
             public = tuple(e for e in events if isinstance(e, PublicEvent))
-            await store.commit(store.prepare(Batch(n + 1, T0 + 700 * n, public)))
+            await store.commit(store.prepare(Batch(n + 1, T0 + step_ms * n, public)))
             past += public
         await store.close()
         return past
@@ -65,6 +65,15 @@ def traded() -> Iterator[Traded]:
     folder = Path(tempfile.mkdtemp(prefix="fastbook-test-", dir="/tmp"))
     folder.chmod(0o755)
     yield Traded(folder, asyncio.run(trade(folder)))
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def traded_for_days() -> Iterator[Traded]:
+    """The same, over weeks: a command each three hours or so."""
+    folder = Path(tempfile.mkdtemp(prefix="fastbook-test-", dir="/tmp"))
+    folder.chmod(0o755)
+    yield Traded(folder, asyncio.run(trade(folder, 10_000_019)))
     shutil.rmtree(folder)
 
 
