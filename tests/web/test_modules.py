@@ -53,3 +53,40 @@ async def test_sums_and_numbers(stage: Any) -> None:
             value = [[row["t"], row["q"]] for row in value]
         got.append((expression, value))
         assert got[-1] == (expression, expected)
+
+
+OWN_FILLS = """async () => {
+    const { OwnFills } = await import('/web/js/own_fills.js');
+    const { Grid } = await import('/web/js/numbers.js');
+    const grid = new Grid({ tickSize: 0.01, lotSize: 0.01 });
+    const fill = (fillId, role, type, amount) => ({ fillId, role, type, amount });
+    const taken = [fill(7, "taker", "bid", 1), fill(7, "maker", "ask", 1)];
+    const own = new OwnFills();
+    const shown = (fills) => fills.map((f) => `${f.fillId} ${f.role}`);
+    const told = [];
+    told.push(shown(own.live(taken[0], grid)), own.position);   // early: the past is not known yet
+    told.push(shown(own.missed([fill(6, "maker", "bid", 0.5), taken[0]], grid)), own.since);
+    told.push(shown(own.join(grid)), own.position);
+    const again = new OwnFills(own.kept);
+    told.push(shown(again.missed(taken, grid)));                // its second half had been lost
+    told.push(shown(again.live(fill(8, "taker", "ask", 2), grid)), shown(again.join(grid)));
+    told.push(shown(again.live(fill(8, "taker", "ask", 2), grid)), again.position);
+    return told;
+}"""
+
+
+async def test_own_fills_are_taken_once_and_in_order(stage: Any) -> None:
+    page = await stage.open()
+    assert await page.evaluate(OWN_FILLS) == [
+        [],
+        None,
+        ["6 maker", "7 taker"],
+        6,
+        [],
+        150,
+        ["7 maker"],
+        [],
+        ["8 taker"],
+        [],
+        -150,
+    ]

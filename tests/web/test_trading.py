@@ -253,19 +253,39 @@ def limit(side: str, price: float) -> str:
     )
 
 
-async def test_trades_of_one_taker_in_a_moment_are_one_line_of_the_tape(stage_of: Any) -> None:
-    now_ms = int(time.time() * 1_000)
-    stage = await stage_of(now_ms=lambda: now_ms)
+async def test_each_fill_is_a_line_of_the_tape_at_its_own_price(stage: Any) -> None:
     maker, taker = await stage.trader(), await stage.trader()
-    await maker.add("ask", 100.0, 5.0)
+    await maker.add("ask", 100.0, 1.0)
     await maker.add("ask", 101.0, 5.0)
-    await maker.add("bid", 99.0, 5.0)
-    for _ in range(2):
-        await taker.add("bid", None, 3.0)
-    await taker.add("ask", None, 1.0)
     page = await stage.open()
-    await has_rows(page, "tape-rows", 2)
+    await taker.add("bid", None, 3.0)
+    await maker.add("bid", 99.0, 5.0)
+    await taker.add("ask", None, 1.0)
+    await has_rows(page, "tape-rows", 3)
     assert [row[1:] for row in await rows(page, "tape-rows")] == [
         ["sold", "99.00", "1.00"],
-        ["bought", "100.17", "6.00"],
+        ["bought", "101.00", "2.00"],
+        ["bought", "100.00", "1.00"],
     ]
+    assert (await page.title()).startswith("99.00 COIN")
+
+
+async def test_the_position_counts_both_sides_and_a_trade_with_oneself_not(stage: Any) -> None:
+    page = await stage.open()
+    other = await stage.trader()
+    await other.add("ask", 101.0, 2.0)
+    await order(page, "bid", "101", "2")
+    await says(page, "position", "2.00")
+    await other.add("bid", 100.0, 5.0)
+    await order(page, "ask", "100", "5")
+    await says(page, "position", "-3.00")
+    await order(page, "ask", "103", "1")
+    await order(page, "bid", "103", "1")
+    await page.click("#blotter-tabs button[value=fills]")
+    await has_rows(page, "blotter-body", 4)
+    with_itself = [row[2:] for row in (await rows(page, "blotter-body"))[:2]]
+    assert with_itself == [
+        ["▼ sell", "103.00", "1.00", "103.00", "maker"],
+        ["▲ buy", "103.00", "1.00", "103.00", "taker"],
+    ]
+    assert await text(page, "position") == "-3.00"

@@ -1,7 +1,7 @@
-// Tables of this user's orders: open, fills, history.
+// Tables of this user's orders (open, fills, history), and the position.
 
 import { byId, choice, el, say } from "./dom.js";
-import { Grid, clockText, fixed } from "./numbers.js";
+import { clockText, fixed } from "./numbers.js";
 
 const SHOWN_MAX = 100;
 const COLUMNS = {
@@ -52,16 +52,24 @@ export class Blotter {
 
   frame() {
     const { account, market } = this;
-    const seen = [account.version, market.instruments.length, this.shown].join();
+    const { security, instruments } = market;
+    const seen = [account.version, instruments.length, security, this.shown].join();
     if (seen === this._seen) return;
     this._seen = seen;
     say(byId("open-count"), account.open.size ? String(account.open.size) : "");
     byId("cancel-all").disabled = account.open.size === 0;
+    this._sayPosition();
     this._head();
     const rows = this._rows();
     const body = byId("blotter-body");
     body.replaceChildren(...rows);
     say(byId("blotter-empty"), rows.length ? "" : EMPTY[this.shown]);
+  }
+  _sayPosition() {
+    const { account, market } = this;
+    const lots = account.position(market.security);
+    say(byId("position"), lots === null ? "–" : market.grid.amountText(lots));
+    byId("position").dataset.side = lots > 0 ? "bid" : lots < 0 ? "ask" : "";
   }
   _head() {
     const head = byId("blotter-head");
@@ -96,16 +104,12 @@ export class Blotter {
       .reverse()
       .map((o) => this._historyRow(o));
   }
-  _grid(security) {
-    const instrument = this.market.instruments.find((i) => i.security === security);
-    return new Grid(instrument ?? { tickSize: 0.01, lotSize: 0.0001 });
-  }
   _start({ time, security, type }) {
     const side = el("td", { className: type }, type === "bid" ? "▲ buy" : "▼ sell");
     return [cell(clockText(time)), cell(security), side];
   }
   _amounts(order) {
-    const grid = this._grid(order.security);
+    const grid = this.market.gridOf(order.security);
     const n = (value, decimals) => number(value === null ? "–" : fixed(value, decimals));
     return [
       order.price === null ? number("market") : n(order.price, grid.priceDecimals),
@@ -135,7 +139,7 @@ export class Blotter {
     );
   }
   _fillRow(fill) {
-    const grid = this._grid(fill.security);
+    const grid = this.market.gridOf(fill.security);
     const numbers = [
       number(fixed(fill.price, grid.priceDecimals)),
       number(fixed(fill.amount, grid.amountDecimals)),

@@ -18,7 +18,7 @@ import { Tape } from "./tape.js";
 import { Ticket } from "./ticket.js";
 
 const NOTICE_MS = 6_000;
-const PUBLIC = new Set(["trades", "depth", "checksum", "candles", "ticker"]);
+const PUBLIC = new Set(["fills", "depth", "checksum", "candles", "ticker"]);
 
 const wanted = () => new URL(location.href).searchParams.get("security");
 
@@ -73,7 +73,7 @@ function start() {
     },
   });
   const market = new Market(connection, loop);
-  const account = new Account(connection, loop);
+  const account = new Account(connection, market, loop);
   const ticket = new Ticket({ market, account, connection, loop });
   const show = tabs();
   const pick = (level) => {
@@ -102,6 +102,7 @@ function start() {
       notice("The server has assigned a new user id");
     const asked = wanted();
     if (!market.welcome(frame, asked)) notice(`Unknown security: ${asked}`);
+    account.follow(market.security);
     history.replaceState(null, "", point(new URL(location.href), market.security));
   }
   function choose(security) {
@@ -113,6 +114,7 @@ function start() {
     byId("group").value = "1";
     ladder.setStep(1);
     market.follow(security);
+    account.follow(security);
   }
   addEventListener("popstate", () => {
     const security = wanted();
