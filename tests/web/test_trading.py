@@ -67,12 +67,78 @@ async def test_orders_are_cancelled_one_by_one_and_all_at_once(stage: Any) -> No
     page = await stage.open()
     for price in ("98", "98.5", "99"):
         await order(page, "bid", price, "1")
-    await page.click("#blotter-body tr:nth-child(2) button")
+    await page.click("#blotter-body tr:nth-child(2) .x")
     await says(page, "open-count", "2")
     assert [r[3] for r in await rows(page, "blotter-body")] == ["99.00", "98.00"]
     await page.click("#cancel-all")
     await says(page, "notice", "2 orders cancelled")
     await says(page, "blotter-empty", "No open orders")
+
+
+async def test_the_orders_of_one_side_are_cancelled_together(stage: Any) -> None:
+    page = await stage.open()
+    assert await page.locator("#cancel-bids").is_disabled()
+    for side, price in (("bid", "98"), ("bid", "99"), ("ask", "101"), ("ask", "102")):
+        await order(page, side, price, "1")
+    await page.click("#cancel-bids")
+    await says(page, "notice", "2 orders cancelled")
+    await has_rows(page, "blotter-body", 2)
+    assert [row[2] for row in await rows(page, "blotter-body")] == ["▼ sell", "▼ sell"]
+    assert await page.locator("#cancel-bids").is_disabled()
+    await order(page, "bid", "97", "1")
+    await page.click("#cancel-asks")
+    await has_rows(page, "blotter-body", 1)
+    assert [row[2] for row in await rows(page, "blotter-body")] == ["▲ buy"]
+    assert await page.locator("#cancel-asks").is_disabled()
+
+
+async def test_an_open_order_is_amended_in_its_row(stage: Any) -> None:
+    page = await stage.open()
+    await order(page, "bid", "99", "2")
+    await page.focus("#blotter-body [data-edit=price]")
+    await page.keyboard.press("Enter")
+    await page.keyboard.type("98.5")
+    await page.keyboard.press("Tab")
+    await page.keyboard.type("1.5")
+    await page.keyboard.press("Enter")
+    await says(page, "blotter-body", "1.50")
+    assert (await rows(page, "blotter-body"))[0][3:6] == ["98.50", "1.50", "0.00"]
+    await says(page, "ladder-rows", "98.50")
+    assert await page.evaluate("document.activeElement.dataset.edit") == "amount"
+    await page.keyboard.press("Enter")
+    await page.keyboard.type("x8")  # no shortcut: it cancels nothing
+    await page.keyboard.press("Enter")
+    await says(page, "notice", "Not changed: expected a number as the amount")
+    await page.keyboard.press("Escape")
+    assert (await rows(page, "blotter-body"))[0][3:6] == ["98.50", "1.50", "0.00"]
+    assert await page.evaluate("document.activeElement.dataset.edit") == "amount"
+    assert await page.locator("#blotter-body input").count() == 0
+
+
+async def test_a_refused_amend_says_why_and_changes_nothing(stage: Any) -> None:
+    page = await stage.open()
+    other = await stage.trader()
+    await order(page, "bid", "99", "2")
+    await page.click("#blotter-body [data-edit=amount]")
+    await other.add("ask", None, 1.0)
+    await says(page, "blotter-body", "partially filled")  # while the amount is edited
+    await page.fill("#blotter-body input[aria-label^='New amount']", "0.5")
+    await page.keyboard.press("Enter")
+    await says(page, "notice", "Not changed: amount")
+    assert (await rows(page, "blotter-body"))[0][3:6] == ["99.00", "2.00", "1.00"]
+
+
+async def test_an_amend_may_trade_at_once(stage: Any) -> None:
+    page = await stage.open()
+    other = await stage.trader()
+    await other.add("ask", 101.0, 1.0)
+    await order(page, "bid", "99", "2")
+    await page.click("#blotter-body [data-edit=price]")
+    await page.keyboard.type("101")
+    await page.keyboard.press("Enter")
+    await says(page, "position", "1.00")
+    await says(page, "blotter-body", "partially filled")
+    assert (await rows(page, "blotter-body"))[0][3:6] == ["101.00", "2.00", "1.00"]
 
 
 async def test_a_refused_order_says_why_in_place(stage: Any) -> None:
