@@ -19,13 +19,13 @@ const WORDS = { filled: "filled", cancelled: "cancelled", ended: "ended" };
 const NUMBERS = new Set(["Price", "Amount", "Filled", "Average", "Total"]);
 
 export class Blotter {
-  constructor({ market, account, loop, notice }) {
+  constructor({ market, account, loop, notice, amend }) {
     Object.assign(this, { market, account, loop, notice });
     this.shown = "open";
     this._seen = "";
     this._showTab = choice(byId("blotter-tabs"), (value) => this._show(value));
     this._showTab("open");
-    this._open = new OpenOrders({ market, account, notice, body: byId("blotter-body") });
+    this._open = new OpenOrders({ market, account, notice, amend });
     byId("cancel-all").addEventListener("click", () => this.cancelAll());
     for (const side of ["bid", "ask"])
       byId(`cancel-${side}s`).addEventListener("click", () => this.cancelAll(side));

@@ -80,11 +80,16 @@ function start() {
     ticket.pick(level);
     show("ticket");
   };
-  const ladder = new Ladder({ market, account, ui, loop, pick });
+  const amend = async (id, changes) => {
+    const reply = await account.amend(id, changes);
+    if (reply === null) notice("The connection was lost: see the order's price and amount");
+    else if (reply.status === "rejected") notice(`Not changed: ${reply.message}`);
+  };
+  const ladder = new Ladder({ market, account, ui, loop, pick, amend });
   const depth = new DepthChart({ market, ui, loop });
   const tape = new Tape({ market, account, loop });
   const chart = new Chart({ market, loop });
-  const blotter = new Blotter({ market, account, loop, notice });
+  const blotter = new Blotter({ market, account, loop, notice, amend });
   const header = new Header({ market, choose });
   new Footer({ connection, market, account, loop });
   loop.views.push(market, header, ladder, depth, tape, chart, ticket, blotter);

@@ -1,6 +1,6 @@
 // The table of open orders. A row lives as long as its order, so the focus and an edit stay in it.
 
-import { el, say } from "./dom.js";
+import { byId, el, say } from "./dom.js";
 import { clockText, fixed, typed } from "./numbers.js";
 import { orderText, sideText, statusText } from "./words.js";
 
@@ -8,10 +8,11 @@ const SHOWN_MAX = 100;
 const EDITED = ["price", "amount"];
 
 export class OpenOrders {
-  constructor({ market, account, notice, body }) {
-    Object.assign(this, { market, account, notice, body });
+  constructor({ market, account, notice, amend }) {
+    Object.assign(this, { market, account, notice, amend });
     this._rows = new Map();
-    body.addEventListener("click", (event) => {
+    this._body = byId("blotter-body");
+    this._body.addEventListener("click", (event) => {
       const button = event.target.closest("button");
       const row = this._rows.get(event.target.closest("tr")?.dataset.id);
       if (!button || !row) return;
@@ -22,7 +23,7 @@ export class OpenOrders {
 
   /** Show the newest orders; return their number. Touches only what has changed. */
   fill() {
-    const { body } = this;
+    const body = this._body;
     const orders = [...this.account.open.values()].slice(-SHOWN_MAX).reverse();
     const rows = orders.map((order) => this._rowOf(order));
     this._rows = new Map(orders.map((order, i) => [order.id, rows[i]]));
@@ -51,14 +52,11 @@ export class OpenOrders {
     button.disabled = false;
     this.notice(reply ? `Not cancelled: ${reply.message}` : "Not connected: nothing was cancelled");
   }
-  async _amend(row, changes) {
+  _amend(row, changes) {
     const wrong = Object.keys(changes).find((field) => Number.isNaN(changes[field]));
     if (wrong) return this.notice(`Not changed: expected a number as the ${wrong}`);
     row.leave(true);
-    if (!Object.keys(changes).length) return;
-    const reply = await this.account.amend(row.order.id, changes);
-    if (reply === null) this.notice("The connection was lost: see the order's price and amount");
-    else if (reply.status === "rejected") this.notice(`Not changed: ${reply.message}`);
+    if (Object.keys(changes).length) this.amend(row.order.id, changes);
   }
 }
 
