@@ -120,3 +120,14 @@ async def test_a_marker_returns_from_a_price_that_is_refused(stage: Any) -> None
     height = round(box["height"] / 2) + MIDDLE + ROW // 2
     await until(page, f"async () => (await ({marked % height})()) === '243,196,76'")
     assert await text(page, "gaps") == "0"
+
+
+async def test_the_markers_of_waiting_stop_orders_are_not_in_the_book(stage: Any) -> None:
+    page = await a_book(stage)
+    await page.click("#advanced summary")
+    await page.fill("#trigger", "101")
+    assert "waiting" in await order(page, "bid", "98", "1")
+    sent = listen(page)
+    await drag(page, -2, -3)
+    await says(page, "sweep-to", "Sell to 97.00")
+    assert sent == []

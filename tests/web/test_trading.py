@@ -39,7 +39,7 @@ async def test_the_last_price_is_that_of_the_newest_fill_not_an_average(stage: A
     await maker.add("ask", 101.0, 1.0)
     await maker.add("ask", 102.0, 2.0)
     page = await stage.open()
-    assert await order(page, "bid", "102", "3") == "bought 3.00 at 101.67"
+    assert await order(page, "bid", "102", "3") == "bought 3.00 at 101.667 on average"
     await says(page, "last", "102.00")
     await says(page, "legend", "C 102.00")
 
