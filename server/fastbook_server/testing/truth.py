@@ -68,7 +68,7 @@ def orders(data: MemoryDatabase, user_id: str | None) -> list[OrderView]:
     """Return the open orders of a user (None: of all), oldest first."""
     found = [o for o in data.open_orders.values() if user_id in (None, o.order.user_id)]
     found.sort(key=lambda resting: resting.order.id)
-    return [encode.order_view(o.order, o.remaining, o.notional) for o in found]
+    return [encode.order_view(o.order, o.remaining, o.notional, waits=o.held) for o in found]
 
 
 def trades(data: MemoryDatabase, security: str) -> list[TradeView]:

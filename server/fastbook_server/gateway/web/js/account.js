@@ -111,13 +111,12 @@ export class Account {
     for (const order of this.open.values()) if (!listed.has(order.id)) this._askStatus(order);
     for (const order of orders) {
       this._note({ ...order, status: this._statusOf(order) });
-      if (order.triggerPrice !== undefined) this._askStatus(order); // the list does not say it
       this.follow(order.security);
     }
   }
-  _statusOf({ id, filled, triggerPrice }) {
-    if (filled > 0) return "partiallyFilled";
-    return triggerPrice === undefined ? "open" : (this.open.get(id)?.status ?? "untriggered");
+  _statusOf({ filled, waits }) {
+    if (waits) return "untriggered";
+    return filled > 0 ? "partiallyFilled" : "open";
   }
   /** Ask what has become of an order; the reply is taken like any other report on it. */
   async _askStatus({ id }) {
