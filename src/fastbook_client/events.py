@@ -25,6 +25,8 @@ from fastbook_wire.frames import (
 )
 from fastbook_wire.words import Reason, Status
 
+OPEN: tuple[Status, ...] = ("untriggered", "triggered", "open", "partiallyFilled")
+
 
 class Disconnected(Struct, frozen=True):
     """The connection was lost, or an attempt failed; the next one follows in ``retry_in_s``."""
@@ -75,8 +77,8 @@ class OrderState(OrderView, kw_only=True):
 
     @property
     def is_open(self) -> bool:
-        """Whether the order rests in the book."""
-        return self.status in ("open", "partiallyFilled")
+        """Whether the order may still be filled: it rests in the book or waits for its trigger."""
+        return self.status in OPEN
 
     @classmethod
     def of(cls, frame: OrderFrame) -> OrderState:
