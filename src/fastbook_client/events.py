@@ -38,9 +38,9 @@ class Disconnected(Struct, frozen=True):
 class Resynced(Struct, frozen=True):
     """The client is connected again and knows all open orders of the user.
 
-    An order that was open before and is missing from ``orders`` has ended in the meantime. If
-    ``same_user`` is False, the server no longer knew the old user, and ``user_id`` is a new one.
-    Also sent after the first connection if it was made to resume a user.
+    The events before it are the fills that were missed and the ends of orders that are not among
+    ``orders`` any more. If ``same_user`` is False, the server no longer knew the old user, and
+    ``user_id`` is a new one. Also sent after the first connection if it was made to resume a user.
     """
 
     user_id: str

@@ -42,8 +42,8 @@ def connect(url: str, **options: Unpack[ConnectOptions]) -> Market:
     `Market.cancel_after`.
 
     `reconnect` (True): after a loss the client reconnects, as the same user if the server still
-    knows it. A `Backoff` sets the delays and the number of attempts. With False the first loss is
-    final.
+    knows it, and tells what was missed of the user's fills and orders. A `Backoff` sets the delays
+    and the number of attempts. With False the first loss is final.
 
     `queue_max` (10,000) bounds the unread trades and order events. When it is reached, the
     connection is closed, and iteration raises TooSlow after the last queued event. Books, tickers,

@@ -180,20 +180,22 @@ class OwnEvents:
             self.forget()
         # The events before the list: their orders are in it, or have ended.
         came = [e for e in before if isinstance(e, Fill) and e.fill_id > fetched.get(e.security, 0)]
-        seen = [fill.order_id for fill in (*missed, *came)]
-        seen += [e.order.id for e in before if isinstance(e, OrderFrame) and e.order is not None]
+        frames = {
+            e.order.id: e for e in before if isinstance(e, OrderFrame) and e.order is not None
+        }
         still_open = {order.id: order for order in listed.orders}
-        self._open.update(dict.fromkeys((*seen, *still_open)))
+        seen = [fill.order_id for fill in (*missed, *came)]
+        self._open.update(dict.fromkeys((*seen, *frames, *still_open)))
         self._traded.update(order.security for order in listed.orders)
         missing = [order_id for order_id in self._open if order_id not in still_open]
-        ended = yield from self._ended(missing)
-        states = still_open | {frame.order.id: frame.order for frame in ended if frame.order}
+        ends = {i: frame for i, frame in frames.items() if frame.status not in OPEN}
+        ends |= yield from self._ends([order_id for order_id in missing if order_id not in ends])
+        states = still_open | {i: frame.order for i, frame in ends.items() if frame.order}
         for fill in (*_with_progress(missed, came, states, lots), *came):
             self._tell(fill)
-        for frame in ended:
-            if frame.order is not None and frame.order.id not in self._replied_ends:
-                self._tell(replace(frame, ref=None))
         for order_id in missing:
+            if order_id in ends and order_id not in self._replied_ends:
+                self._tell(ends[order_id])
             self._open.pop(order_id, None)
         self._emit(Resynced(user_id, same, listed.orders))
         self._resumes = False
@@ -243,13 +245,15 @@ class OwnEvents:
         missed.sort(key=lambda fill: fill.time)
         return missed, fetched
 
-    def _ended(self, order_ids: list[str]) -> Steps[list[OrderFrame]]:
+    def _ends(self, order_ids: list[str]) -> Steps[dict[str, OrderFrame]]:
         """Ask how orders have ended; leaves out those that the server's history lacks."""
-        found: list[OrderFrame] = []
+        found: dict[str, OrderFrame] = {}
         for start in range(0, len(order_ids), COMMANDS_PER_FRAME_MAX):
             part = order_ids[start : start + COMMANDS_PER_FRAME_MAX]
             replies = yield tuple(GetOrder(id=order_id) for order_id in part)
-            found += [r for r in replies if isinstance(r, OrderFrame) and r.order is not None]
+            for reply in replies:
+                if isinstance(reply, OrderFrame) and reply.order is not None:
+                    found[reply.order.id] = replace(reply, ref=None)
         return found
 
 

@@ -264,7 +264,7 @@ class Trading(ABC):
 
         With `since` these are the first `limit` fills with a larger ``fill_id``; without it the
         last ones, or the last before `before`. ``more`` tells whether there are others in that
-        direction. Each fill also arrives as a `Fill` event, unless the connection was down.
+        direction. Each fill also arrives as a `Fill` event, late if the connection was down.
         """
         command = GetFills(
             security=self._named(security),
