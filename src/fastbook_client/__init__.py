@@ -47,9 +47,14 @@ if TYPE_CHECKING:
         Candles,
         CandleView,
         Depth,
+        Fill,
+        Fills,
+        FillView,
         InstrumentView,
         OrderFrame,
         OrderView,
+        OwnFills,
+        OwnFillView,
         Ticker,
         Trades,
         TradeView,
@@ -61,8 +66,9 @@ _ERRORS = (
 )
 _EVENTS = ("BookReset", "Disconnected", "Event", "OrderState", "Resynced", "TradesMissed")
 _FRAMES = (
-    *("AggOrderBook", "CancelAfterSet", "CandleView", "Candles", "Depth", "InstrumentView"),
-    *("OrderFrame", "OrderView", "Ticker", "TradeView", "Trades"),
+    *("AggOrderBook", "CancelAfterSet", "CandleView", "Candles", "Depth", "Fill", "FillView"),
+    *("Fills", "InstrumentView", "OrderFrame", "OrderView", "OwnFillView", "OwnFills", "Ticker"),
+    *("TradeView", "Trades"),
 )
 _HOME = {
     "AnySide": "arguments",
@@ -95,6 +101,9 @@ __all__ = [
     "Disconnected",
     "Event",
     "FastbookError",
+    "Fill",
+    "FillView",
+    "Fills",
     "InstrumentView",
     "Level",
     "Market",
@@ -103,6 +112,8 @@ __all__ = [
     "OrderFrame",
     "OrderState",
     "OrderView",
+    "OwnFillView",
+    "OwnFills",
     "Refused",
     "Rejected",
     "Resynced",

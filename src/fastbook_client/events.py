@@ -25,6 +25,8 @@ from fastbook_wire.frames import (
 )
 from fastbook_wire.words import Reason, Status
 
+OPEN: tuple[Status, ...] = ("untriggered", "triggered", "open", "partiallyFilled")
+
 
 class Disconnected(Struct, frozen=True):
     """The connection was lost, or an attempt failed; the next one follows in ``retry_in_s``."""
@@ -36,9 +38,9 @@ class Disconnected(Struct, frozen=True):
 class Resynced(Struct, frozen=True):
     """The client is connected again and knows all open orders of the user.
 
-    An order that was open before and is missing from ``orders`` has ended in the meantime. If
-    ``same_user`` is False, the server no longer knew the old user, and ``user_id`` is a new one.
-    Also sent after the first connection if it was made to resume a user.
+    The events before it are the fills that were missed and the ends of orders that are not among
+    ``orders`` any more. If ``same_user`` is False, the server no longer knew the old user, and
+    ``user_id`` is a new one. Also sent after the first connection if it was made to resume a user.
     """
 
     user_id: str
@@ -75,8 +77,8 @@ class OrderState(OrderView, kw_only=True):
 
     @property
     def is_open(self) -> bool:
-        """Whether the order rests in the book."""
-        return self.status in ("open", "partiallyFilled")
+        """Whether the order may still be filled: it rests in the book or waits for its trigger."""
+        return self.status in OPEN
 
     @classmethod
     def of(cls, frame: OrderFrame) -> OrderState:

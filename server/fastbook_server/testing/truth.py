@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from typing import NamedTuple
 
 import msgspec
 
 from fastbook_server.gateway import encode
-from fastbook_server.store.memory import MemoryDatabase
-from fastbook_wire.frames import OrderView, TradeView
+from fastbook_server.store.memory import MemoryDatabase, MemoryHistory
+from fastbook_server.values.persisted import FillSpan
+from fastbook_wire.frames import OrderView, OwnFillView, TradeView
 
 
 class StoredLevel(NamedTuple):
@@ -19,7 +21,10 @@ class StoredLevel(NamedTuple):
 
 
 class StoredBook(msgspec.Struct, frozen=True):
-    """The whole aggregated book of a security, best first, as it stands after ``seq``."""
+    """The whole aggregated book of a security, best first, as it stands after ``seq``.
+
+    Of icebergs what shows counts; stop orders that wait are not in it.
+    """
 
     security: str
     seq: int
@@ -74,3 +79,10 @@ def orders(data: MemoryDatabase, user_id: str | None) -> list[OrderView]:
 def trades(data: MemoryDatabase, security: str) -> list[TradeView]:
     """Return all trades of a security, oldest first."""
     return [encode.trade_view(trade) for trade in data.trades.get(security, ())]
+
+
+async def fills(data: MemoryDatabase, user_id: str, security: str) -> list[OwnFillView]:
+    """Return all fills of a user's orders, oldest first."""
+    span = FillSpan(since=0, limit=sys.maxsize)
+    found = await MemoryHistory(data).own_fills(user_id, security, span)
+    return [encode.own_fill_view(data.instruments[security], own) for own in found]
