@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         BookReset,
         Disconnected,
         Event,
+        FillsMissed,
         OrderState,
         Resynced,
         TradesMissed,
@@ -64,7 +65,10 @@ _ERRORS = (
     *("ConnectError", "ConnectionClosed", "FastbookError", "NotConnected", "Refused", "Rejected"),
     *("TooSlow", "Unanswered"),
 )
-_EVENTS = ("BookReset", "Disconnected", "Event", "OrderState", "Resynced", "TradesMissed")
+_EVENTS = (
+    *("BookReset", "Disconnected", "Event", "FillsMissed", "OrderState", "Resynced"),
+    "TradesMissed",
+)
 _FRAMES = (
     *("AggOrderBook", "CancelAfterSet", "CandleView", "Candles", "Depth", "Fill", "FillView"),
     *("Fills", "InstrumentView", "OrderFrame", "OrderView", "OwnFillView", "OwnFills", "Ticker"),
@@ -104,6 +108,7 @@ __all__ = [
     "Fill",
     "FillView",
     "Fills",
+    "FillsMissed",
     "InstrumentView",
     "Level",
     "Market",

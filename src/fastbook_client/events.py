@@ -69,6 +69,19 @@ class TradesMissed(Struct, frozen=True):
     reason: str
 
 
+class FillsMissed(Struct, frozen=True):
+    """Public fills with ``after_id`` < ``fill_id`` < ``before_id`` are missing for good.
+
+    ``after_id`` is 0 if no fill was known before. ``before_id`` is None if the server's history no
+    longer contains the last fill: those of the other history follow.
+    """
+
+    security: str
+    after_id: int
+    before_id: int | None
+    reason: str
+
+
 class OrderState(OrderView, kw_only=True):
     """An order's state, as the reply to a command reported it; it is not updated later."""
 
@@ -111,6 +124,7 @@ Event = (
     | Resynced
     | BookReset
     | TradesMissed
+    | FillsMissed
 )
 """Everything that ``async for event in market`` yields.
 

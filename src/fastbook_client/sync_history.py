@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from fastbook_client.market import Market
 from fastbook_client.tables import Library
-from fastbook_wire.frames import CandleView, TickerView, TradeView
+from fastbook_wire.frames import CandleView, FillView, TickerView, TradeView
 from fastbook_wire.words import Interval
 
 Item = TypeVar("Item")
@@ -44,6 +44,19 @@ class BlockingHistory(ABC):
         """Iterate over all trades with a ``seq`` below `before` (default: all), newest first."""
         return self._each(self._market.trades_history(security, before))
 
+    def fills_history(
+        self,
+        security: str | None = None,
+        *,
+        since: int | None = None,
+        before: int | None = None,
+        start: int | None = None,
+        end: int | None = None,
+    ) -> Iterator[FillView]:
+        """Iterate over everybody's fills; see `fastbook_client.Market.fills_history`."""
+        bounds = {"since": since, "before": before, "start": start, "end": end}
+        return self._each(self._market.fills_history(security, **bounds))
+
     def candles_table(
         self,
         security: str | None = None,
@@ -68,6 +81,22 @@ class BlockingHistory(ABC):
     ) -> Any:
         """Return the newest trades as a DataFrame; see `fastbook_client.Market.trades_table`."""
         return self._wait(self._market.trades_table(security, before, count, library=library))
+
+    def fills_table(
+        self,
+        security: str | None = None,
+        *,
+        since: int | None = None,
+        before: int | None = None,
+        start: int | None = None,
+        end: int | None = None,
+        count: int = 1_000,
+        library: Library | None = None,
+    ) -> Any:
+        """Return fills as a DataFrame; see `fastbook_client.Market.fills_table`."""
+        bounds = {"since": since, "before": before, "start": start, "end": end}
+        work = self._market.fills_table(security, **bounds, count=count, library=library)
+        return self._wait(work)
 
     def _each(self, found: AsyncIterator[Item]) -> Iterator[Item]:
         while True:

@@ -89,6 +89,8 @@ WRONG_TYPES: dict[str, Call] = {
     "end: expected an integer, got 1.5": lambda m: m.candles(end=1.5),  # type: ignore[arg-type]
     "interval: expected a text, got 60": lambda m: m.candles(interval=60),  # type: ignore[arg-type]
     "count: expected an integer, got 1.5": lambda m: m.trades_table(count=1.5),  # type: ignore[arg-type]
+    "since: expected an integer, got '7'": lambda m: anext(m.fills_history(since="7")),  # type: ignore[arg-type]
+    "end: expected an integer, got 2.5": lambda m: m.fills_table(end=2.5),  # type: ignore[arg-type]
     "before: expected an integer, got '7'": lambda m: anext(m.trades_history(before="7")),  # type: ignore[arg-type]
     "depth: expected an integer, got '7'": lambda m: m.api.book(depth="7"),  # type: ignore[arg-type]
 }
