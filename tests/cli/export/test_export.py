@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import csv
 import io
+import os
 import signal
 import sys
 
@@ -147,6 +149,16 @@ def test_a_folder_without_data_stays_without(export, tmp_path):
     assert done.returncode == 2
     assert "expected the data folder of a server" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_no_file_is_written_to_and_not_replaced(traded, export, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        read = pool.submit(pipe.read_text)
+        assert export("fills", "--output", pipe).returncode == 0
+        assert rows_of(read.result()) == rows_of(export("fills", "--output", "-").stdout)
+    assert [(path, path.is_fifo()) for path in tmp_path.iterdir()] == [(pipe, True)]
 
 
 def test_a_file_that_cannot_be_written_is_said(export, tmp_path):
