@@ -236,20 +236,6 @@ def test_a_retry_of_an_order_by_total_trades_nothing():
     )
 
 
-@pytest.mark.parametrize("side", ["bid", "ask"])
-def test_a_total_that_might_pay_for_more_lots_than_a_double_can_tell_is_refused(side):
-    floor, most = Floor(), 2.0**52
-    make = ask if side == "bid" else bid
-    floor.do("bob", make(1, most))
-    floor.do("bob", make(2, most))
-    assert floor.code("ann", by_total(side, most + 2)) == "invalid_amount"
-    told = floor.told("ann", by_total(side, most, "r"))
-    assert next(e for e in told if e[:2] == ("ann", "r"))[2] == "filled"
-    assert floor.told("ann", by_total("ask" if side == "bid" else "bid", 1e17, "s"))[0][2] == (
-        "cancelled/no_liquidity"
-    )
-
-
 def test_a_total_is_the_decimal_that_it_shows():
     floor = Floor()
     floor.do("bob", ask(0.1, 9, security="FINE"))

@@ -11,7 +11,7 @@ from fastbook_server.matching.terms import RuleBroken
 from fastbook_server.values.events import Order
 from fastbook_server.values.instruments import Instrument
 from fastbook_wire.grid import UNITS_MAX
-from fastbook_wire.words import Code, SideName
+from fastbook_wire.words import Code
 
 _BookCall = Callable[..., list[fastbook.Event]]
 
