@@ -28,7 +28,7 @@ MAY_IMPORT = {
     "matching": {"values", "channels", "store", "metrics", "engine", "wire"},
     "gateway": {"values", "channels", "store", "metrics", "engine", "wire"},
     "embedded": set(),
-    "app": {"gateway", "matching", "channels", "store", "values", "config", "wire"},
+    "app": {"gateway", "matching", "channels", "store", "values", "config", "engine", "wire"},
     "config": {"values"},
     "process": {"app", "config", "embedded", "gateway", "store"},
     "metrics": set(),

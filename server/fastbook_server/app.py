@@ -6,12 +6,15 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
+from typing import cast
 
 import msgspec
 
+import fastbook
+from fastbook import reference
 from fastbook_server.channels.channel import Channel
 from fastbook_server.channels.trade_channel import CommittedBatch
-from fastbook_server.config import Config
+from fastbook_server.config import Config, Engine
 from fastbook_server.gateway.door import Door, DoorOptions
 from fastbook_server.gateway.http.history_queue import HistoryQueue, recent
 from fastbook_server.gateway.listener import SPARE_CONNECTIONS, Listener
@@ -27,6 +30,10 @@ from fastbook_server.values.persisted import Recovered
 log = logging.getLogger(__name__)
 
 CLOSE_TIMEOUT_S = 2.0
+BOOKS: dict[Engine, type[fastbook.OrderBook]] = {
+    "cython": fastbook.OrderBook,
+    "reference": cast("type[fastbook.OrderBook]", reference.OrderBook),  # the same calls and events
+}
 CLOCK_AHEAD_S = 5.0
 
 
@@ -170,7 +177,7 @@ def _matching_server(
         client_order_ids_total_max=config.client_order_ids_total_max,
     )
     return Pipeline(
-        Exchange(recovered, limits=limits),
+        Exchange(recovered, limits=limits, book_type=BOOKS[config.engine]),
         store,
         batches,
         batch_no=recovered.batch_no,

@@ -19,6 +19,7 @@ from fastbook_server.values.persisted import Durability
 
 Count = Annotated[int, Meta(ge=1, le=10**12)]
 Text = Annotated[str, Meta(min_length=1)]
+Engine = Literal["cython", "reference"]
 OnClose = Literal["keep", "cancel"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
@@ -65,6 +66,10 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             "crash may lose the most recent ones."
         ),
     ] = "commit"
+    engine: Annotated[
+        Engine,
+        _about("cython: the fast book. reference: the same rules in plain Python, to check it by."),
+    ] = "cython"
     throttle_ms: Annotated[
         int, Meta(ge=0, le=60_000), _about("Minimum interval between two book frames, in ms.")
     ] = 100

@@ -275,7 +275,7 @@ class OrderBook:
         The GIL is released during the batch. No record raises: a refused command causes an
         EVENT_REJECT. The `command` of an event is the index of the command that caused it.
 
-        `commands` is an array of COMMAND_DTYPE or any C-contiguous buffer of such 48-byte records,
+        `commands` is an array of COMMAND_DTYPE or any C-contiguous buffer of such 40-byte records,
         at most 2**30 of them. The result owns the memory of its events, so no copy is made, and it
         stays valid and unchanged whatever happens to the book.
 

@@ -320,13 +320,22 @@ with price-time priority.
             )
         return 0
 
-    cdef list carry_out(self, Command* c, object order_id, object new_order_id):
-        """Execute one scalar command; the ids are the caller's own objects."""
+    # Each `carry_out` executes one scalar command; the ids are the caller's own objects. None calls
+    # `book_apply`: called once, it becomes a part of the loop over a batch.
+    cdef int begin_events(self) except -1:
         self.begin()
         self.scratch.next = self.scratch.items
-        return self.result(
-            c, book_apply(&self.book, c, 0, &self.scratch), order_id, new_order_id
-        )
+        if hint_unlikely(not events_reserve(&self.scratch)):
+            raise MemoryError
+        return 0
+
+    cdef list carry_out_market(self, Command* c, object order_id):
+        self.begin_events()
+        return self.result(c, apply_market(&self.book, c, 0, &self.scratch), order_id, None)
+
+    cdef list carry_out_iceberg(self, Command* c, object order_id):
+        self.begin_events()
+        return self.result(c, apply_iceberg(&self.book, c, 0, &self.scratch), order_id, None)
 
     cdef list carry_out_limit(self, Command* c, object order_id):
         self.refuse_if_busy()
@@ -424,6 +433,7 @@ with price-time priority.
             MemoryError: the book is consistent, but part of the order may have been executed.
         """
         cdef Command c
+        cdef int64_t value
         memset(&c, 0, sizeof(Command))
         c.op = OP_LIMIT
         c.tif = to_time_in_force(tif)
@@ -433,9 +443,12 @@ with price-time priority.
         c.order_id = to_int64(order_id, "order_id")
         c.price = to_int64(price, "price")
         c.quantity = to_int64(quantity, "quantity")
-        c.display = to_int64(display, "display")
-        if c.display != 0:
-            _errors.expect_display(c.display, c.quantity, c.tif)
+        value = to_int64(display, "display")
+        if value != 0:
+            _errors.expect_display(value, c.quantity, c.tif)
+            c.new_order_id = value
+            c.flags |= FLAG_DISPLAY
+            return self.carry_out_iceberg(&c, order_id)
         return self.carry_out_limit(&c, order_id)
 
     def rest(self, order_id, side, price, quantity, owner=0, display=0, visible=0):
@@ -465,17 +478,11 @@ with price-time priority.
         c.price = to_int64(price, "price")
         c.quantity = to_int64(quantity, "quantity")
         _errors.expect_slice(slice_, most, c.quantity)
-        c.display = min(most, c.quantity)
-        return self.carry_out_rest(&c, most, slice_ if slice_ != 0 else c.display, order_id)
+        return self.carry_out_rest(&c, most, slice_ if slice_ != 0 else most, order_id)
 
-    cdef Event carry_out_rest(
-        self, Command* c, int64_t display, int64_t visible, object order_id
-    ):
+    cdef Event carry_out_rest(self, Command* c, int64_t display, int64_t visible, object order_id):
         cdef int outcome
-        self.begin()
-        self.scratch.next = self.scratch.items
-        if not events_reserve(&self.scratch):
-            raise MemoryError
+        self.begin_events()
         outcome = apply_rest(&self.book, c, display, visible, &self.scratch)
         if outcome == REJECT_POST_ONLY:
             raise _errors.crossing(c.price)
@@ -513,7 +520,7 @@ with price-time priority.
             _errors.expect_budget(value, c.quantity, c.tif)
             c.quantity = value
             c.flags |= FLAG_BUDGET
-        return self.carry_out(&c, order_id, None)
+        return self.carry_out_market(&c, order_id)
 
     def cancel(self, order_id):
         """Cancel a resting order; return its EVENT_CANCEL (REASON_USER). O(1).
@@ -568,7 +575,7 @@ with price-time priority.
         The GIL is released during the batch. No record raises: a refused command causes an
         EVENT_REJECT. The `command` of an event is the index of the command that caused it.
 
-        `commands` is an array of COMMAND_DTYPE or any C-contiguous buffer of such 48-byte records,
+        `commands` is an array of COMMAND_DTYPE or any C-contiguous buffer of such 40-byte records,
         at most 2**30 of them. The result owns the memory of its events, so no copy is made, and it
         stays valid and unchanged whatever happens to the book.
 
@@ -854,7 +861,7 @@ cdef object quick_replace(OrderBook self, PyObject** arguments, Py_ssize_t count
 cdef object quick_market(OrderBook self, PyObject** arguments, Py_ssize_t count, PyObject* names):
     cdef Command c
     if hint_likely(names == NULL and market_is_plain(&c, arguments, count)):
-        return self.carry_out(&c, <object>arguments[0], None)
+        return self.carry_out_market(&c, <object>arguments[0])
     return whole_market(self, arguments, count, names)
 
 

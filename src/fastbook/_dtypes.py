@@ -7,19 +7,18 @@ from numpy import ndarray
 
 __all__ = ["COMMAND_DTYPE", "EVENT_DTYPE", "ORDER_DTYPE", "ndarray"]
 
-# 48 bytes. Fields that an op does not use are ignored.
+# 40 bytes. Fields that an op does not use are ignored. The FLAG constants tell the flags.
 COMMAND_DTYPE = np.dtype(
     [
         ("op", "u1"),
         ("side", "u1"),
         ("tif", "u1"),
-        ("flags", "u1"),  # bit 0: post only; bits 1 to 3: self-trade mode; bit 4: budget
+        ("flags", "u1"),  # bit 0: post only; bits 1 to 3: self-trade mode; others: see below
         ("owner", "u4"),
         ("order_id", "i8"),
-        ("new_order_id", "i8"),
+        ("new_order_id", "i8"),  # of a replace; with FLAG_DISPLAY, the display of a limit order
         ("price", "i8"),
-        ("quantity", "i8"),  # of a market order with the flag of a budget: ticks x lots
-        ("display", "i8"),  # of a limit order that is an iceberg; 0: none
+        ("quantity", "i8"),  # lots; with FLAG_BUDGET, the budget of a market order: ticks x lots
     ]
 )
 

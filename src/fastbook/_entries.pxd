@@ -52,7 +52,6 @@ cdef inline bint limit_is_plain(Command* c, PyObject** arguments, Py_ssize_t cou
     c.op = OP_LIMIT
     c.side = <uint8_t>side
     c.new_order_id = 0
-    c.display = 0
     return True
 
 

@@ -34,6 +34,7 @@ cdef enum:
     FLAG_POST_ONLY = 1
     FLAGS_MAX = SELF_DECREMENT << 1 | FLAG_POST_ONLY  # bits 1 to 3: self-trade mode
     FLAG_BUDGET = 16  # of a market order, besides those
+    FLAG_DISPLAY = 32  # of a limit order, besides those
 
     DONE = 0
     REASON_USER = 1
@@ -64,10 +65,9 @@ cdef struct Command:
     uint8_t flags
     uint32_t owner
     int64_t order_id
-    int64_t new_order_id
+    int64_t new_order_id  # with FLAG_DISPLAY, the display
     int64_t price
     int64_t quantity
-    int64_t display
 
 
 # An incoming order.
@@ -75,7 +75,6 @@ cdef struct Incoming:
     int64_t id
     int64_t price  # 0: at any price
     int64_t remaining
-    int64_t display  # of an iceberg; 0: none
     uint64_t limit  # the worst key of the other side that it may trade at
     uint32_t level  # the level of its own price; 0: not looked up, or without a page
     uint32_t owner
@@ -123,13 +122,10 @@ cdef inline void fill(
 ) noexcept nogil:
     cdef RestingOrder* maker = &book.orders[slot]
     cdef int64_t id = maker.id
-    cdef int64_t left, quantity, total
+    cdef int64_t left = maker.quantity - min(maker.quantity, taker.remaining)
+    cdef int64_t quantity = maker.quantity - left
+    cdef int64_t total
     cdef Level* level
-    if hint_unlikely(is_iceberg(maker)):
-        fill_iceberg(book, taker, slot, price, events)
-        return
-    left = maker.quantity - min(maker.quantity, taker.remaining)
-    quantity = maker.quantity - left
     taker.remaining -= quantity
     if left == 0:
         hint_store(&book.orders[maker.next])
@@ -151,7 +147,7 @@ cdef inline void fill(
 cdef inline void fill_iceberg(
     Book* book, Incoming* taker, uint32_t slot, int64_t price, Events* events
 ) noexcept nogil:
-    """Trade at most the slice of the oldest order; if it is used up, show the next one."""
+    """Trade at most the slice of an iceberg; if it is used up, show the next one."""
     cdef RestingOrder* maker = &book.orders[slot]
     cdef int64_t id = maker.id
     cdef Iceberg* iceberg = iceberg_of(&book.icebergs, maker)
@@ -191,10 +187,13 @@ cdef inline int match(Book* book, Incoming* taker, Events* events) noexcept nogi
             return NO_MEMORY
         slot = book.ladder.levels[side.best].head
         own = taker.self_trade != SELF_ALLOW and book.orders[slot].owner == taker.owner
-        if not own:
+        if hint_unlikely(own):
+            if avoid_self_trade(book, taker, slot, events):
+                return REASON_SELF_TRADE
+        elif hint_unlikely(is_iceberg(&book.orders[slot])):
+            fill_iceberg(book, taker, slot, price_of(other, side.best_key), events)
+        else:
             fill(book, taker, slot, price_of(other, side.best_key), events)
-        elif avoid_self_trade(book, taker, slot, events):
-            return REASON_SELF_TRADE
     return DONE
 
 
@@ -258,10 +257,13 @@ cdef inline int spend(
             taker.remaining = lots
             first = events_count(events)
             slot = book.ladder.levels[side.best].head
-            if taker.self_trade == SELF_ALLOW or book.orders[slot].owner != taker.owner:
+            if taker.self_trade != SELF_ALLOW and book.orders[slot].owner == taker.owner:
+                if avoid_self_trade(book, taker, slot, events):
+                    reason = REASON_SELF_TRADE
+            elif is_iceberg(&book.orders[slot]):
+                fill_iceberg(book, taker, slot, price, events)
+            else:
                 fill(book, taker, slot, price, events)
-            elif avoid_self_trade(book, taker, slot, events):
-                reason = REASON_SELF_TRADE
             budget -= (lots - taker.remaining) * price
             forget_remaining(events, taker.id, first)
     taker.remaining = 0
@@ -324,17 +326,10 @@ cdef inline void rest(Book* book, Incoming* taker, Events* events, bint later) n
     cdef uint32_t place = taker.level
     cdef Level* level
     cdef int64_t total
-    cdef int64_t visible = taker.remaining
-    if hint_unlikely(taker.display != 0):
-        visible = min(visible, taker.display)
     if hint_unlikely(place == 0 or book.ladder.levels[place].total == 0):
         place = level_claim(&book.ladder, taker.side, key_of(taker.side, taker.price))
     level = &book.ladder.levels[place]
-    total = order_append(book, level, place, taker.id, visible, taker.owner, later)
-    if hint_unlikely(taker.display != 0):
-        iceberg_freeze(
-            &book.icebergs, &book.orders[level.tail], taker.display, taker.remaining - visible
-        )
+    total = order_append(book, level, place, taker.id, taker.remaining, taker.owner, later)
     event_write(
         events, event_head(EVENT_REST, taker.side, 0, taker.command),
         taker.id, 0, taker.price, taker.remaining, taker.remaining, 0, total,
@@ -376,9 +371,6 @@ cdef inline int apply_limit(
         return REJECT_INVALID_PRICE
     if hint_unlikely(c.quantity <= 0):
         return REJECT_INVALID_QUANTITY
-    if hint_unlikely(c.display != 0):
-        if c.display < 0 or c.display > c.quantity or c.tif != TIF_GTC:
-            return REJECT_INVALID_DISPLAY
     if hint_unlikely(ids_find(&book.ids, book.orders, c.order_id) != 0):
         return REJECT_DUPLICATE_ORDER
     # If the level exists, nothing crosses this price and the whole quantity will rest.
@@ -391,14 +383,11 @@ cdef inline int apply_limit(
     crosses = book.ladder.sides[1 - c.side].best_key <= taker.limit
     if hint_unlikely(c.flags & FLAG_POST_ONLY and crosses):
         return REJECT_POST_ONLY
-    if hint_likely(c.tif == TIF_GTC) and hint_unlikely(
-        not resting_reserve(book, c.order_id, c.display != 0)
-    ):
+    if hint_likely(c.tif == TIF_GTC) and hint_unlikely(not resting_reserve(book, c.order_id)):
         return NO_MEMORY
     taker.id = c.order_id
     taker.price = c.price
     taker.remaining = c.quantity
-    taker.display = c.display
     taker.owner = c.owner
     taker.command = index
     taker.side = c.side
@@ -412,20 +401,54 @@ cdef inline int apply_limit(
     return enter(book, &taker, events)
 
 
+cdef inline int apply_iceberg(
+    Book* book, Command* c, uint32_t index, Events* events
+) noexcept nogil:
+    """Place a limit order with FLAG_DISPLAY: a plain one, of which a slice shows if it rests."""
+    cdef Command plain = c[0]
+    cdef int64_t display = c.new_order_id
+    cdef int outcome
+    plain.flags ^= FLAG_DISPLAY
+    if c.order_id <= 0 or c.side > ASK or c.tif > TIF_FOK or plain.flags > FLAGS_MAX:
+        return REJECT_INVALID_ORDER
+    if display <= 0 or display > c.quantity or c.tif != TIF_GTC:
+        return REJECT_INVALID_DISPLAY
+    if not iceberg_reserve(book, c.order_id):
+        return NO_MEMORY
+    outcome = apply_limit(book, &plain, index, events, False)
+    if outcome == DONE:
+        show_slice(book, display, display, events)
+    return outcome
+
+
 cdef inline int apply_rest(
     Book* book, Command* c, int64_t display, int64_t visible, Events* events
 ) noexcept nogil:
-    """Rest a post-only limit order, then give an iceberg the display and slice that it had."""
-    cdef int outcome = apply_limit(book, c, 0, events, False)
+    """Rest a post-only limit order, of which a slice shows if it has a display."""
+    cdef int outcome
+    if display != 0 and c.order_id > 0 and not iceberg_reserve(book, c.order_id):
+        return NO_MEMORY
+    outcome = apply_limit(book, c, 0, events, False)
+    if outcome == DONE and display != 0:
+        show_slice(book, display, visible, events)
+    return outcome
+
+
+cdef inline void show_slice(
+    Book* book, int64_t display, int64_t visible, Events* events
+) noexcept nogil:
+    """Turn the order of the last event into an iceberg if it came to rest."""
+    cdef EventRecord* event = events.next - 1
     cdef RestingOrder* order
     cdef Level* level
-    if outcome == DONE and c.display != 0:
-        order = &book.orders[ids_find(&book.ids, book.orders, c.order_id)]
+    cdef int64_t hidden = event.quantity - min(visible, event.quantity)
+    if event.head & 255 == EVENT_REST:
+        order = &book.orders[ids_find(&book.ids, book.orders, event.order_id)]
         level = &book.ladder.levels[order.level]
-        iceberg_of(&book.icebergs, order).display = display
-        level.total += iceberg_show(&book.icebergs, order, visible)
-        (events.next - 1).level_quantity = level.total
-    return outcome
+        order.quantity -= hidden
+        level.total -= hidden
+        event.level_quantity -= hidden
+        iceberg_freeze(&book.icebergs, order, display, hidden)
 
 
 cdef inline int apply_market(Book* book, Command* c, uint32_t index, Events* events) noexcept nogil:
@@ -445,7 +468,6 @@ cdef inline int apply_market(Book* book, Command* c, uint32_t index, Events* eve
     taker.id = c.order_id
     taker.price = 0
     taker.remaining = c.quantity
-    taker.display = 0
     taker.owner = c.owner
     taker.command = index
     taker.side = c.side
@@ -476,7 +498,9 @@ cdef inline int apply_replace(
     cdef Incoming taker
     cdef uint64_t key
     cdef uint32_t level
+    cdef int outcome
     cdef int64_t open
+    cdef int64_t display = 0
     cdef int64_t beside = 0  # what rests at the new price besides the new order
     if c.new_order_id <= 0 or c.flags > FLAGS_MAX:
         return REJECT_INVALID_ORDER
@@ -509,10 +533,11 @@ cdef inline int apply_replace(
         return REJECT_POST_ONLY
     taker.owner = order.owner
     taker.level = 0  # the page may disappear with the old order
-    taker.display = 0
     if hint_unlikely(is_iceberg(order)):
-        taker.display = min(iceberg_of(&book.icebergs, order).display, c.quantity)
-    if not resting_reserve(book, c.new_order_id, taker.display != 0):
+        display = min(iceberg_of(&book.icebergs, order).display, c.quantity)
+    if not resting_reserve(book, c.new_order_id):
+        return NO_MEMORY
+    if hint_unlikely(display != 0) and not levels_reserve(book):
         return NO_MEMORY
     order_cancel(book, slot, REASON_REPLACED, events, index, later)
     taker.id = c.new_order_id
@@ -523,10 +548,14 @@ cdef inline int apply_replace(
     taker.self_trade = SELF_ALLOW if taker.owner == 0 else c.flags >> 1
     if book.ladder.sides[1 - taker.side].best_key > taker.limit:
         rest(book, &taker, events, later)
-        return DONE
-    if later:
-        links_write(book)
-    return enter(book, &taker, events)
+        outcome = DONE
+    else:
+        if later:
+            links_write(book)
+        outcome = enter(book, &taker, events)
+    if hint_unlikely(display != 0 and outcome == DONE):
+        show_slice(book, display, display, events)
+    return outcome
 
 
 cdef inline int reduce_in_place(
@@ -556,6 +585,8 @@ cdef inline int book_apply(Book* book, Command* c, uint32_t index, Events* event
     if not events_reserve(events):
         return NO_MEMORY
     if c.op == OP_LIMIT:
+        if hint_unlikely(c.flags & FLAG_DISPLAY):
+            return apply_iceberg(book, c, index, events)
         return apply_limit(book, c, index, events, False)
     if c.op == OP_CANCEL:
         return apply_cancel(book, c, index, events, False)

@@ -164,13 +164,16 @@ cdef inline void order_drop(Book* book, uint32_t slot) noexcept nogil:
 # ---- the queue of a level ----
 
 
-cdef inline bint resting_reserve(Book* book, int64_t order_id, bint iceberg) noexcept nogil:
+cdef inline bint resting_reserve(Book* book, int64_t order_id) noexcept nogil:
     """Ensure that an order with this id can rest; False if out of memory. Moves the arrays."""
-    if not (
+    return (
         order_reserve(book) and ladder_reserve(&book.ladder) and ids_reserve(&book.ids, order_id)
-    ):
-        return False
-    return hint_likely(not iceberg) or levels_reserve(book)
+    )
+
+
+cdef inline bint iceberg_reserve(Book* book, int64_t order_id) noexcept nogil:
+    """Ensure that an order with this id can rest as an iceberg; False if out of memory."""
+    return resting_reserve(book, order_id) and levels_reserve(book)
 
 
 cdef inline bint levels_reserve(Book* book) noexcept nogil:

@@ -14,7 +14,7 @@ from fastbook._types import Side
 
 
 @dataclass(slots=True, eq=False)
-class PlainOrder:
+class RestingOrder:
     """A resting order; what it hides is a part of its quantity."""
 
     order_id: int
@@ -36,20 +36,20 @@ class PlainOrder:
 
 
 @dataclass(slots=True)
-class PlainLevel:
+class PriceLevel:
     """All orders at one price of one side, in the order in which they will trade."""
 
     total: int = 0  # what they show
     whole: int = 0  # also what they hide
-    orders: OrderedDict[int, PlainOrder] = field(default_factory=OrderedDict)
+    orders: OrderedDict[int, RestingOrder] = field(default_factory=OrderedDict)
 
 
-class Levels:
+class PriceLevels:
     """The levels of one side. On both sides a better price has a higher *rank*."""
 
     def __init__(self, side: int) -> None:
         self.sign = 1 if side == Side.BID else -1
-        self.by_price: dict[int, PlainLevel] = {}
+        self.by_price: dict[int, PriceLevel] = {}
         self.ranks: list[int] = []  # ascending: the best is last, where most changes happen
 
     def best(self) -> int | None:
@@ -74,18 +74,18 @@ class Levels:
         level = self.by_price.get(price)
         return level.whole if level else 0
 
-    def append(self, order: PlainOrder) -> int:
+    def append(self, order: RestingOrder) -> int:
         """Queue an order behind all others at its price; return the level's new total."""
         level = self.by_price.get(order.price)
         if level is None:
-            level = self.by_price[order.price] = PlainLevel()
+            level = self.by_price[order.price] = PriceLevel()
             insort(self.ranks, self.sign * order.price)
         level.orders[order.order_id] = order
         level.total += order.visible
         level.whole += order.quantity
         return level.total
 
-    def remove(self, order: PlainOrder) -> int:
+    def remove(self, order: RestingOrder) -> int:
         """Remove an order; return the level's new total."""
         level = self.by_price[order.price]
         del level.orders[order.order_id]
@@ -96,7 +96,7 @@ class Levels:
             del self.ranks[bisect_left(self.ranks, self.sign * order.price)]
         return level.total
 
-    def shrink(self, order: PlainOrder, quantity: int) -> int:
+    def shrink(self, order: RestingOrder, quantity: int) -> int:
         """Reduce an order by a part of its quantity, hidden first; return the level's new total."""
         level = self.by_price[order.price]
         level.total -= order.visible
@@ -106,7 +106,7 @@ class Levels:
         level.total += order.visible
         return level.total
 
-    def take(self, order: PlainOrder, quantity: int) -> int:
+    def take(self, order: RestingOrder, quantity: int) -> int:
         """Fill a part of what an order shows; return the level's new total.
 
         If nothing is left of it, the order shows its next slice, behind all others.
@@ -121,6 +121,6 @@ class Levels:
             level.orders.move_to_end(order.order_id)
         return level.total
 
-    def oldest(self, price: int) -> PlainOrder:
+    def oldest(self, price: int) -> RestingOrder:
         """Return the order with priority at a price."""
         return next(iter(self.by_price[price].orders.values()))

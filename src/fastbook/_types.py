@@ -44,6 +44,7 @@ OP_LIMIT, OP_CANCEL, OP_REPLACE, OP_MARKET = range(4)
 # The flags of a command; bits 1 to 3 are its self-trade mode.
 FLAG_POST_ONLY = 1
 FLAG_BUDGET = 16  # `quantity` of a market order is a budget, in ticks x lots
+FLAG_DISPLAY = 32  # `new_order_id` of a limit order is its display: it is an iceberg
 
 EVENT_FILL = 1  # a taker matched a maker
 EVENT_REST = 2  # an order entered the book

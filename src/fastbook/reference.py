@@ -25,7 +25,7 @@ from fastbook._checks import (
 )
 from fastbook._errors import INT64_MAX
 from fastbook._plain_depth import Depth as Depth
-from fastbook._plain_levels import Levels, PlainOrder
+from fastbook._plain_levels import PriceLevels, RestingOrder
 from fastbook._types import (
     EVENT_CANCEL,
     EVENT_DISCARD,
@@ -34,6 +34,7 @@ from fastbook._types import (
     EVENT_REJECT,
     EVENT_REST,
     FLAG_BUDGET,
+    FLAG_DISPLAY,
     FLAG_POST_ONLY,
     OP_CANCEL,
     OP_LIMIT,
@@ -68,13 +69,12 @@ class Command(NamedTuple):
     op: int
     side: int = 0
     tif: int = 0
-    flags: int = 0  # bit 0: post only; bits 1 to 3: self-trade mode; bit 4: budget
+    flags: int = 0  # bits 1 to 3: self-trade mode; others: the FLAG constants
     owner: int = 0
     order_id: int = 0
-    new_order_id: int = 0
+    new_order_id: int = 0  # with FLAG_DISPLAY, the display of a limit order
     price: int = 0
-    quantity: int = 0
-    display: int = 0
+    quantity: int = 0  # with FLAG_BUDGET, the budget of a market order
 
     @property
     def incoming_id(self) -> int:
@@ -90,6 +90,11 @@ class Command(NamedTuple):
     def has_budget(self) -> bool:
         """Whether `quantity` is a budget."""
         return bool(self.flags & FLAG_BUDGET)
+
+    @property
+    def display(self) -> int:
+        """The display of an iceberg; 0: the order is none."""
+        return self.new_order_id if self.flags & FLAG_DISPLAY else 0
 
 
 class Event(NamedTuple):
@@ -121,7 +126,7 @@ class _Incoming:
     display: int = 0
     budget: int | None = None  # ticks x lots; None: a quantity is given instead
 
-    def would_self_trade(self, maker: PlainOrder) -> bool:
+    def would_self_trade(self, maker: RestingOrder) -> bool:
         return self.self_trade != SelfTrade.ALLOW and self.owner != 0 and self.owner == maker.owner
 
 
@@ -131,8 +136,8 @@ class OrderBook:
     def __init__(self, level_quantity_max: int = INT64_MAX) -> None:
         """Create an empty book; a level holds at most `level_quantity_max` lots."""
         self._level_quantity_max = check_level_quantity_max(level_quantity_max)
-        self._orders: dict[int, PlainOrder] = {}
-        self._sides = (Levels(Side.BID), Levels(Side.ASK))
+        self._orders: dict[int, RestingOrder] = {}
+        self._sides = (PriceLevels(Side.BID), PriceLevels(Side.ASK))
 
     # ---- the commands ----
 
@@ -158,10 +163,11 @@ class OrderBook:
             order_id=check_int64("order_id", order_id),
             price=check_int64("price", price),
             quantity=check_int64("quantity", quantity),
-            display=check_int64("display", display),
         )
-        if command.display:
-            _errors.expect_display(command.display, command.quantity, command.tif)
+        value = check_int64("display", display)
+        if value:
+            _errors.expect_display(value, command.quantity, command.tif)
+            command = command._replace(flags=command.flags | FLAG_DISPLAY, new_order_id=value)
         return self._scalar(command)
 
     def rest(
@@ -191,7 +197,7 @@ class OrderBook:
             raise _errors.crossing(command.price)
         if reason:
             raise self._error(command, reason)
-        order = PlainOrder(
+        order = RestingOrder(
             command.order_id, command.side, command.price, command.quantity, command.owner, most
         )
         order.show()
@@ -284,12 +290,12 @@ class OrderBook:
             return REASON_NONE if order_id in self._orders else REJECT_UNKNOWN_ORDER
         if not _well_formed(command):
             return REJECT_INVALID_ORDER
+        if command.flags & FLAG_DISPLAY and not _may_display(command):
+            return REJECT_INVALID_DISPLAY
         if op != OP_MARKET and command.price <= 0:
             return REJECT_INVALID_PRICE
         if command.quantity <= 0:
             return REJECT_INVALID_QUANTITY
-        if op == OP_LIMIT and not _may_display(command):
-            return REJECT_INVALID_DISPLAY
         old = None
         if op == OP_REPLACE:
             old = self._orders.get(order_id)
@@ -301,7 +307,7 @@ class OrderBook:
             return REASON_NONE
         return self._refusal_to_enter(command, old)
 
-    def _refusal_to_enter(self, command: Command, old: PlainOrder | None) -> int:
+    def _refusal_to_enter(self, command: Command, old: RestingOrder | None) -> int:
         """Return why a limit order, perhaps replacing `old`, may not enter; or REASON_NONE.
 
         The whole quantity of a GTC order counts towards the bound of its level. If the level
@@ -355,7 +361,7 @@ class OrderBook:
                 command.tif,
                 command.owner,
                 command.self_trade,
-                command.display if command.op == OP_LIMIT else 0,
+                command.display,
                 command.quantity if command.has_budget else None,
             )
         )
@@ -414,14 +420,14 @@ class OrderBook:
                 return True
         return False
 
-    def _meet(self, taker: _Incoming, maker: PlainOrder, events: list[Event]) -> bool:
+    def _meet(self, taker: _Incoming, maker: RestingOrder, events: list[Event]) -> bool:
         """Trade with a maker, or avoid a self-trade; return whether that ends the taker."""
         if taker.would_self_trade(maker):
             return self._avoid_self_trade(taker, maker, events)
         events.append(self._fill(taker, maker))
         return False
 
-    def _avoid_self_trade(self, taker: _Incoming, maker: PlainOrder, events: list[Event]) -> bool:
+    def _avoid_self_trade(self, taker: _Incoming, maker: RestingOrder, events: list[Event]) -> bool:
         """Do what the taker's mode asks for; return whether the taker ends."""
         if taker.self_trade == SelfTrade.DECREMENT:
             self._decrement(taker, maker, events)
@@ -430,7 +436,7 @@ class OrderBook:
             events.append(self._leave(maker, REASON_SELF_TRADE))
         return taker.self_trade != SelfTrade.CANCEL_OLDEST
 
-    def _decrement(self, taker: _Incoming, maker: PlainOrder, events: list[Event]) -> None:
+    def _decrement(self, taker: _Incoming, maker: RestingOrder, events: list[Event]) -> None:
         """Take the smaller of both quantities away from both."""
         removed = min(taker.remaining, maker.quantity)
         left = maker.quantity - removed
@@ -440,7 +446,7 @@ class OrderBook:
             events.append(self._leave(maker, REASON_SELF_TRADE))
         events.append(_discard(taker, REASON_SELF_TRADE, removed))
 
-    def _fill(self, taker: _Incoming, maker: PlainOrder) -> Event:
+    def _fill(self, taker: _Incoming, maker: RestingOrder) -> Event:
         """Trade the taker's quantity or what the maker shows, at the maker's price."""
         quantity = min(taker.remaining, maker.visible)
         taker.remaining -= quantity
@@ -486,13 +492,13 @@ class OrderBook:
 
     def _rest(self, taker: _Incoming, price: int) -> Event:
         """Rest the remainder at a price; return the event."""
-        order = PlainOrder(
+        order = RestingOrder(
             taker.order_id, taker.side, price, taker.remaining, taker.owner, taker.display
         )
         order.show()
         return self._queue(order)
 
-    def _queue(self, order: PlainOrder) -> Event:
+    def _queue(self, order: RestingOrder) -> Event:
         """Put an order behind all others at its price; return the event."""
         self._orders[order.order_id] = order
         total = self._sides[order.side].append(order)
@@ -509,12 +515,12 @@ class OrderBook:
             total,
         )
 
-    def _remove(self, order: PlainOrder) -> int:
+    def _remove(self, order: RestingOrder) -> int:
         """Remove a resting order from the book; return its level's new total."""
         del self._orders[order.order_id]
         return self._sides[order.side].remove(order)
 
-    def _leave(self, order: PlainOrder, reason: int) -> Event:
+    def _leave(self, order: RestingOrder, reason: int) -> Event:
         """Remove a resting order unfilled; return the event."""
         total = self._remove(order)
         return Event(
@@ -548,7 +554,7 @@ class OrderBook:
         )
         return [left, *self._enter(taker)]
 
-    def _reduce(self, order: PlainOrder, new_order_id: int, quantity: int, reason: int) -> Event:
+    def _reduce(self, order: RestingOrder, new_order_id: int, quantity: int, reason: int) -> Event:
         """Reduce an order in place, perhaps under a new id; return the event."""
         removed = order.quantity - quantity
         levels = self._sides[order.side]
@@ -640,7 +646,7 @@ class OrderBook:
         """Verify the consistency of the whole book; the AssertionError says where it is broken."""
         bid, ask = self._sides[Side.BID].best(), self._sides[Side.ASK].best()
         assert bid is None or ask is None or bid < ask, f"crossed: bid {bid}, ask {ask}"
-        seen: dict[int, PlainOrder] = {}
+        seen: dict[int, RestingOrder] = {}
         for side, levels in enumerate(self._sides):
             ranks = sorted(levels.sign * price for price in levels.by_price)
             assert levels.ranks == ranks, f"side {side}: prices out of order"
@@ -662,26 +668,29 @@ class OrderBook:
         assert seen == self._orders, "the id map differs from the orders in the levels"
 
 
+# The flag that an op may have besides those of every incoming order.
+_FLAG_OF = {OP_LIMIT: FLAG_DISPLAY, OP_MARKET: FLAG_BUDGET, OP_REPLACE: 0}
+
+
 def _well_formed(command: Command) -> bool:
     """Return whether op, flags, id and, where the op uses them, side and tif are valid."""
     op = command.op
     return (
-        op in (OP_LIMIT, OP_REPLACE, OP_MARKET)
+        op in _FLAG_OF
         and command.self_trade <= SelfTrade.DECREMENT
-        and command.flags < 2 * FLAG_BUDGET
-        and not (command.has_budget and (op != OP_MARKET or command.tif == TimeInForce.FOK))
+        and command.flags & ~15 in (0, _FLAG_OF[op])
+        and not (command.has_budget and command.tif == TimeInForce.FOK)
         and command.incoming_id > 0
         and (op == OP_REPLACE or (command.side <= Side.ASK and command.tif <= TimeInForce.FOK))
     )
 
 
 def _may_display(command: Command) -> bool:
-    """Return whether an order has no display, or may be an iceberg with this one."""
-    fits = 0 < command.display <= command.quantity and command.tif == TimeInForce.GTC
-    return command.display == 0 or fits
+    """Return whether an order may be an iceberg with its display."""
+    return 0 < command.display <= command.quantity and command.tif == TimeInForce.GTC
 
 
-def _keeps_priority(order: PlainOrder, command: Command) -> bool:
+def _keeps_priority(order: RestingOrder, command: Command) -> bool:
     """Return whether a replace leaves the order at its place in the queue."""
     return command.price == order.price and command.quantity <= order.quantity
 
@@ -703,7 +712,7 @@ def _discard(taker: _Incoming, reason: int, quantity: int) -> Event:
     )
 
 
-def _order(order: PlainOrder) -> Order:
+def _order(order: RestingOrder) -> Order:
     return Order(
         order.order_id,
         order.side,

@@ -186,6 +186,9 @@ ExchangeCommand = Add | Amend | Delete | DeleteAll | CancelAfter | GetOrder | Or
 FeedCommand = Ping | Subscribe | Unsubscribe
 Command = ExchangeCommand | GetFills | FeedCommand
 
+OfOneOrder = Add | Amend | Delete | GetOrder
+"""The commands about one order, whose refusal is a rejected ``order``."""
+
 OrderCommand = Add | Amend | Delete | DeleteAll | GetOrder
 """The commands that may share a frame, as the elements of an array."""
 

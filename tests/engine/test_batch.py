@@ -49,7 +49,7 @@ def limit(order_id: int, side: int, price: int, quantity: int, **more: int) -> r
 
 
 def test_the_records_have_the_documented_layout() -> None:
-    assert COMMAND_DTYPE.itemsize == 48
+    assert COMMAND_DTYPE.itemsize == 40
     assert COMMAND_DTYPE.names == reference.Command._fields
     assert EVENT_DTYPE.itemsize == 64
     assert [name for name in EVENT_DTYPE.names or () if name not in ("pad", "command")] == list(
@@ -181,8 +181,8 @@ def test_no_commands_give_no_events() -> None:
         (np.zeros(3, "u1"), TypeError, "COMMAND_DTYPE"),
         (np.zeros(3, EVENT_DTYPE), TypeError, "COMMAND_DTYPE"),
         (np.zeros(6, COMMAND_DTYPE)[::2], ValueError, "contiguous"),
-        (bytes(49), ValueError, "records of 48 bytes, got 49 bytes"),
-        (memoryview(bytes(96)).cast("q"), ValueError, "items of 8"),
+        (bytes(41), ValueError, "records of 40 bytes, got 41 bytes"),
+        (memoryview(bytes(80)).cast("q"), ValueError, "items of 8"),
         ([1, 2], TypeError, "bytes-like"),
     ],
 )
@@ -293,14 +293,14 @@ def test_a_second_thread_gets_a_clear_error_while_a_batch_runs() -> None:
 OUT_OF_MEMORY = """
 import resource
 import numpy as np
-from fastbook import COMMAND_DTYPE, OrderBook
+from fastbook import COMMAND_DTYPE, FLAG_DISPLAY, OrderBook
 book = OrderBook()
 count = 2_000_000
 commands = np.zeros(count, COMMAND_DTYPE)
 commands["order_id"] = np.arange(1, count + 1) * {step}
 commands["price"] = np.arange(1, count + 1) * {spacing}
 commands["quantity"] = 1
-commands["display"] = {display}
+commands["flags"], commands["new_order_id"] = {display} * FLAG_DISPLAY, {display}
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 soft, hard = resource.getrlimit(resource.RLIMIT_AS)
 resource.setrlimit(resource.RLIMIT_AS, (used + {room}, hard))

@@ -21,6 +21,7 @@ from fastbook import (
     EVENT_FILL,
     EVENT_REJECT,
     FLAG_BUDGET,
+    FLAG_DISPLAY,
     FLAG_POST_ONLY,
     OP_CANCEL,
     OP_LIMIT,
@@ -142,12 +143,14 @@ def freeze_some(flow: Flow, random: np.random.Generator, made: Commands) -> None
     """Make some orders icebergs of a few slices, as a taker fills each of them by itself."""
     chosen = random.random(COMMANDS) < flow.icebergs
     parts = random.integers(1, 9, COMMANDS)
-    made["display"] = np.where(chosen, made["quantity"] // parts, 0)
+    chosen &= made["op"] == OP_LIMIT
+    made["flags"][chosen] |= FLAG_DISPLAY
+    made["new_order_id"][chosen] = (made["quantity"] // parts)[chosen]
     # An iceberg keeps its display when it is replaced; it would be filled in endless slices.
     endless = (made["op"] == OP_REPLACE) & (made["quantity"] > 10 * flow.quantity)
     made["quantity"][endless & (flow.icebergs > 0)] = flow.quantity
-    wrong = random.random(COMMANDS) < flow.icebergs * flow.broken
-    made["display"][wrong] = random.choice([-1, -(2**63), 2**63 - 1], int(wrong.sum()))
+    wrong = chosen & (random.random(COMMANDS) < flow.broken)
+    made["new_order_id"][wrong] = random.choice([-1, -(2**63), 2**63 - 1], int(wrong.sum()))
     made["tif"][chosen & (random.random(COMMANDS) < 0.9)] = 0
 
 
@@ -157,7 +160,7 @@ def break_some(flow: Flow, random: np.random.Generator, made: Commands) -> None:
         "op": [4, 255],
         "side": [2, 255],
         "tif": [3, 255],
-        "flags": [10, 16, 32, 255],
+        "flags": [10, 16, 32, 64, 255],
         "order_id": [0, -1, -(2**63)],
         "new_order_id": [0, -7],
         "price": [0, -1, -(2**63)],
@@ -170,11 +173,11 @@ def break_some(flow: Flow, random: np.random.Generator, made: Commands) -> None:
 
 def call(book: fastbook.OrderBook, record: tuple[int, ...]) -> list[fastbook.Event] | None:
     """Execute a record by a scalar call; return None if the call raises."""
-    op, side, tif, flags, owner, order_id, new_order_id, price, quantity, display = record
+    op, side, tif, flags, owner, order_id, new_order_id, price, quantity = record
+    own = {OP_LIMIT: FLAG_DISPLAY, OP_MARKET: FLAG_BUDGET}.get(op, 0)
+    post_only, mode = bool(flags & FLAG_POST_ONLY), (flags & ~own) >> 1  # wrong flags: no mode
     by_value = flags & FLAG_BUDGET
-    post_only, mode = bool(flags & FLAG_POST_ONLY), (flags & ~FLAG_BUDGET) >> 1
-    if by_value and op in (OP_LIMIT, OP_REPLACE):
-        return None  # a scalar call cannot say that
+    display = (new_order_id or -1) if flags & FLAG_DISPLAY else 0  # a call's 0 would mean none
     try:
         if op == OP_LIMIT:
             if (tif, flags, owner, display) == (0, 0, 0, 0):

@@ -12,11 +12,16 @@ import fastbook
 from fastbook import (
     COMMAND_DTYPE,
     EVENT_FILL,
+    FLAG_DISPLAY,
+    OP_LIMIT,
+    OP_MARKET,
+    OP_REPLACE,
     REASON_FOK,
     REASON_REPLACED,
     REASON_SELF_TRADE,
     REASON_USER,
     REJECT_INVALID_DISPLAY,
+    REJECT_INVALID_ORDER,
     Order,
     OrderBook,
     SelfTrade,
@@ -379,16 +384,39 @@ def test_a_display_that_cannot_be_is_an_error(
 ) -> None:
     with pytest.raises(ValueError, match=message):
         book.add(1, BID, 100, 5, tif, display=display)
-    command = reference.Command(0, BID, tif, order_id=1, price=100, quantity=5, display=display)
+    assert len(book) == 0
 
-    (refused,) = reference.OrderBook().apply(command)
+
+@pytest.mark.parametrize(
+    ("op", "display", "tif", "reason"),
+    [
+        (OP_LIMIT, 6, GTC, REJECT_INVALID_DISPLAY),
+        (OP_LIMIT, 0, GTC, REJECT_INVALID_DISPLAY),
+        (OP_LIMIT, -1, GTC, REJECT_INVALID_DISPLAY),
+        (OP_LIMIT, 3, IOC, REJECT_INVALID_DISPLAY),
+        (OP_LIMIT, 3, FOK, REJECT_INVALID_DISPLAY),
+        (OP_MARKET, 3, IOC, REJECT_INVALID_ORDER),
+        (OP_REPLACE, 3, GTC, REJECT_INVALID_ORDER),
+    ],
+)
+def test_a_record_with_an_impossible_display_is_a_reject(
+    op: int, display: int, tif: TimeInForce, reason: int
+) -> None:
+    command = reference.Command(op, BID, tif, FLAG_DISPLAY, 0, 1, display, 100, 5)
+
     events = OrderBook().process(np.array([tuple(command)], COMMAND_DTYPE))
 
-    assert (refused.reason, events["reason"].tolist()) == (
-        REJECT_INVALID_DISPLAY,
-        [REJECT_INVALID_DISPLAY],
-    )
-    assert len(book) == 0
+    assert events["reason"].tolist() == [reason]
+    assert [event.reason for event in reference.OrderBook().apply(command)] == [reason]
+
+
+def test_the_display_of_a_record_stands_in_for_a_new_order_id() -> None:
+    command = reference.Command(OP_LIMIT, ASK, GTC, FLAG_DISPLAY, 0, 1, 3, 100, 5)
+    book = OrderBook()
+
+    book.process(np.array([tuple(command)], COMMAND_DTYPE))
+
+    assert list(book) == [Order(1, ASK, 100, 5, 0, display=3, hidden=2)]
 
 
 def test_post_only_icebergs_are_ordinary(book: Book) -> None:

@@ -24,6 +24,7 @@ from fastbook import (
     SelfTrade,
     Side,
     TimeInForce,
+    reference,
 )
 
 BID, ASK = Side
@@ -172,11 +173,9 @@ def test_an_error_names_the_argument(book: Book, arguments: dict[str, Any], mess
 def test_a_record_with_an_impossible_budget_is_a_reject(
     op: int, tif: int, quantity: int, reason: int
 ) -> None:
-    commands = np.zeros(1, COMMAND_DTYPE)
-    commands["op"], commands["tif"], commands["flags"] = op, tif, FLAG_BUDGET
-    commands["order_id"], commands["new_order_id"] = 1, 2
-    commands["price"], commands["quantity"] = 100, quantity
+    command = reference.Command(op, BID, tif, FLAG_BUDGET, 0, 1, 2, 100, quantity)
 
-    (event,) = OrderBook().process(commands)
+    events = OrderBook().process(np.array([tuple(command)], COMMAND_DTYPE))
 
-    assert event["reason"] == reason
+    assert events["reason"].tolist() == [reason]
+    assert [event.reason for event in reference.OrderBook().apply(command)] == [reason]

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 import fastbook
-from fastbook import COMMAND_DTYPE, OP_CANCEL
+from fastbook import COMMAND_DTYPE, FLAG_DISPLAY, OP_CANCEL
 
 INT64_MAX = 2**63 - 1
 
@@ -73,7 +73,7 @@ def test_a_few_old_orders_of_every_thousand_cost_little() -> None:
 def test_icebergs_that_come_and_go_leave_their_places_to_others() -> None:
     book = fastbook.OrderBook()
     commands = come_and_go(100_000)
-    commands["display"] = 1
+    commands["flags"], commands["new_order_id"] = FLAG_DISPLAY, 1
     book.process(commands)
     before = resident_bytes()
     for _ in range(10):

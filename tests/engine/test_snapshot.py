@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fastbook import COMMAND_DTYPE, ORDER_DTYPE, OrderBook
+from fastbook import COMMAND_DTYPE, FLAG_DISPLAY, OP_LIMIT, ORDER_DTYPE, OrderBook
 
 INT64_MAX = 2**63 - 1
 
@@ -28,7 +28,9 @@ def random_book(seed: int, count: int, id_step: int, spread: int) -> OrderBook:
     commands["new_order_id"] = random.integers(1, count, count) * id_step
     commands["price"] = 10**6 + random.integers(0, spread, count) * (2 * commands["side"] - 1.0)
     commands["quantity"] = random.integers(1, 100, count)
-    commands["display"] = np.where(random.random(count) < 0.3, commands["quantity"] // 3, 0)
+    frozen = (random.random(count) < 0.3) & (commands["op"] == OP_LIMIT)
+    commands["flags"][frozen] = FLAG_DISPLAY
+    commands["new_order_id"][frozen] = commands["quantity"][frozen] // 3 + 1
     book = OrderBook()
     book.process(commands)
     return book

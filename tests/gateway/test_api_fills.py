@@ -6,6 +6,7 @@ import pytest
 from fakes import PastStore
 from trading import T0
 
+from fastbook_server.gateway.lookups import LOOKUPS_MAX
 from peers import order
 
 
@@ -55,3 +56,27 @@ async def test_fills_that_were_told_are_listed_though_nothing_is_stored(serve, j
     store.release()
     frame = await ann.next()
     assert (frame["ref"], [f["role"] for f in frame["fills"]]) == ("3", ["taker", "maker"])
+
+
+async def test_only_so_many_questions_of_one_connection_wait(serve, join):
+    store = PastStore()
+    server = await serve(store)
+    ann = await join(server, feed="none")
+    store.may_answer.clear()
+    for ref in range(LOOKUPS_MAX + 1):
+        await ann.send({"op": "fills", "ref": ref})
+    refused = await ann.next()
+    assert (refused["ref"], refused["code"]) == (LOOKUPS_MAX, "overloaded")
+    store.may_answer.set()
+    assert {(await ann.next())["ref"] for _ in range(LOOKUPS_MAX)} == set(range(LOOKUPS_MAX))
+    assert (await ann.ask({"op": "fills", "ref": "again"}))["event"] == "ownFills"
+
+
+async def test_a_refused_amend_is_a_rejected_order_whoever_refuses_it(serve, join):
+    server = await serve(commands_per_second_max=1)
+    ann = await join(server, feed="none")
+    asked = {"op": "amend", "clientOrderId": "x", "amount": 1}
+    replies = [await ann.ask(asked | {"ref": n}) for n in range(2)]
+    assert [(r["event"], r["status"], r["code"]) for r in replies] == [
+        *(("order", "rejected", "unknown_order"), ("order", "rejected", "rate_limited")),
+    ]

@@ -460,3 +460,27 @@ async def test_idle_marks_come_at_whole_seconds_and_after_a_minute_at_whole_minu
     await line.stop()
     line.clock.advance(100)
     assert line.clock.pending == 0
+
+
+# ---- orders that expire -------------------------------------------------------------------------
+
+
+async def test_an_order_expires_by_the_clock_though_nobody_sends_anything(line):
+    line.pipeline.submit("ann", bid(10, 1, "g", expire_time=T0 + 5_000))
+    line.pipeline.submit("ann", bid(10, 1, "h", expire_time=T0 + 9_000))
+    line.store.answer()
+    await line.store.attempts(1)
+    line.clock.advance(5)  # the timer fires, but the clock has not got there
+    await settle()
+    assert len(line.store.started) == 1
+    for second in (5, 9):
+        line.clock.stamp_ms = T0 + second * 1_000
+        line.clock.advance(second)
+        line.store.answer()
+        await settle()
+    gone = [e for batch in line.published for e in batch if e[0] == "gone"]
+    assert gone == [
+        ("gone", 3, 0, 1, 1, "expired", "book", 1),
+        ("gone", 4, 0, 2, 1, "expired", "book", 0),
+    ]
+    await line.stop()

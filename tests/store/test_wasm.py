@@ -15,6 +15,8 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from every_kind import EveryKind
+from trading import SPECS, Floor
 
 from fastbook_server.store.connection import LOCK_KEY, SCHEMA, Timescale, connect
 from fastbook_server.store.history import PostgresHistory
@@ -22,10 +24,10 @@ from fastbook_server.store.memory import MemoryStore
 from fastbook_server.store.migrations import load_migrations, migrate
 from fastbook_server.store.postgres import HAS_CANDLES, PostgresStore
 from fastbook_server.store.recovery import claim, recover
-from fastbook_server.store.timescale_policies import DAY_MS, HYPERTABLES, apply_policies
+from fastbook_server.store.timescale_policies import COMPRESSED, DAY_MS, HYPERTABLES, apply_policies
 from fastbook_server.values.candles import CandleSeries
-from fastbook_server.values.events import OrderFilled
-from fastbook_server.values.persisted import Recovered
+from fastbook_server.values.events import PRIVATE, OrderFilled
+from fastbook_server.values.persisted import Batch, Recovered
 from fastbook_wire.words import INTERVALS
 
 COMMUNITY = Timescale("2.23.0", "timescale")
@@ -80,7 +82,7 @@ async def test_every_statement_of_the_store(real, specs, flow):
     schema = {"schema": SCHEMA, "lock_key": LOCK_KEY, "timescale": COMMUNITY}
     assert await migrate(real, **schema) == len(load_migrations())
     assert await migrate(real, **schema) == 0
-    assert await real.fetchval(HYPERTABLES, SCHEMA) == 4
+    assert await real.fetchval(HYPERTABLES, SCHEMA) == len(COMPRESSED)
 
     claimed = await claim(real, specs)
     store = PostgresStore("", checkpoint_every=20)
@@ -110,9 +112,8 @@ async def test_every_statement_of_the_store(real, specs, flow):
     assert await real.fetchval("SELECT count(*) FROM book_checkpoints") > 3
     for (name, seq), book in books.items():
         assert await real.fetch("SELECT * FROM book_at($1, $2)", name, seq) == book
-    for view in ("fills_as_numbers", "cancellations_as_numbers", "open_orders_as_numbers"):
-        table = view.removesuffix("_as_numbers")
-        assert len(await real.fetch(f"SELECT * FROM {view}")) == await real.fetchval(
+    for table in ("fills", "cancellations", "open_orders", "order_changes"):
+        assert len(await real.fetch(f"SELECT * FROM {table}_as_numbers")) == await real.fetchval(
             f"SELECT count(*) FROM {table}"
         )
     for last_trades in (0, 3):
@@ -121,6 +122,34 @@ async def test_every_statement_of_the_store(real, specs, flow):
         assert len(expected.client_orders) > 3
         again = await claim(real, specs)
         assert await recover(real, again, last_trades) == expected
+
+
+async def test_orders_of_every_kind(real):
+    await migrate(real, schema=SCHEMA, lock_key=LOCK_KEY, timescale=COMMUNITY)
+    claimed = await claim(real, SPECS)
+    store = PostgresStore("", checkpoint_every=70)
+    store._connection, store._epoch = WithoutCopy(real), claimed.epoch
+    store._has_candles = await real.fetchval(HAS_CANDLES)
+    floor, flow = Floor(await recover(real, claimed, 0)), EveryKind(1)
+    for number in range(1, 9):
+        seen = len(floor.events)
+        for _ in range(40):
+            floor.now_ms += 1
+            flow.now_ms = floor.now_ms
+            floor.do(*flow.next())
+        events = tuple(e for e in floor.events[seen:] if type(e) not in PRIVATE)
+        await store._write(store._connection, store.prepare(Batch(number, floor.now_ms, events)))
+        book, seq = floor.exchange.markets["COIN"].book.depth(), floor.exchange.markets["COIN"].seq
+        for query, arguments in (
+            ("SELECT * FROM agg_order_book WHERE security = 'COIN'", ()),
+            ("SELECT * FROM book_at('COIN', $1)", (seq,)),
+        ):
+            rows = await real.fetch(query, *arguments)
+            assert book == tuple(
+                [(r["price_ticks"], int(r["quantity_lots"])) for r in rows if r["type"] == side]
+                for side in ("bid", "ask")
+            )
+    assert await real.fetchval("SELECT count(*) FROM order_changes") > 20
 
 
 class OnOneLine(PostgresHistory):
@@ -224,7 +253,7 @@ async def test_candles_of_continuous_aggregates(real, specs, flow):
         await apply_policies(real, COMMUNITY, **settings)
         assert [name for name, _ in await jobs(real)] == [
             "drop_history",
-            *["policy_compression"] * 4,
+            *["policy_compression"] * len(COMPRESSED),
         ]
     bounded = await real.fetch(
         "SELECT config->>'start_offset' FROM timescaledb_information.jobs"
@@ -275,7 +304,7 @@ async def test_candles_of_continuous_aggregates(real, specs, flow):
 
     await apply_policies(real, COMMUNITY, compress_after_days=5, retain_days=0)
     changed = await jobs(real)
-    assert [name for name, _ in changed] == ["policy_compression"] * 4
+    assert [name for name, _ in changed] == ["policy_compression"] * len(COMPRESSED)
     assert {config["compress_after"] for _, config in changed} == {5 * DAY_MS}
     await apply_policies(real, COMMUNITY, compress_after_days=0, retain_days=0)
     assert await jobs(real) == []

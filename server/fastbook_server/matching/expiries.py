@@ -25,16 +25,12 @@ class Expiries:
         """The time of the next expiry, or that of an order which has ended meanwhile."""
         return self._heap[0][0] if self._heap else None
 
-    def add(self, progress: OrderProgress) -> None:
-        """Add an open order; harmless for one that does not expire."""
-        expire_ms = progress.order.expire_ms
-        if expire_ms is not None:
-            heapq.heappush(self._heap, (expire_ms, progress.order.id, progress))
+    def add(self, progress: OrderProgress, expire_ms: int) -> None:
+        """Add an open order."""
+        heapq.heappush(self._heap, (expire_ms, progress.order.id, progress))
 
-    def ended(self, progress: OrderProgress) -> None:
-        """Note that an order has ended before its time; harmless for one that does not expire."""
-        if progress.order.expire_ms is None:
-            return
+    def ended(self) -> None:
+        """Note that one of these orders has ended."""
         self._ended += 1
         if self._ended >= COMPACT_MIN and self._ended > len(self._heap) // 2:
             self._heap = [entry for entry in self._heap if entry[2].is_open]

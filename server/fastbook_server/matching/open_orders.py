@@ -21,7 +21,8 @@ class OpenOrders:
         """Note an order that came to rest, or to wait for its trigger."""
         market.open[progress.order.seq] = progress
         self._owners.opened(owner, progress)
-        self.expiries.add(progress)
+        if progress.order.expire_ms is not None:
+            self.expiries.add(progress, progress.order.expire_ms)
 
     def left(
         self,
@@ -33,7 +34,8 @@ class OpenOrders:
         """Note an order that has ended; the taker's owner keeps its number."""
         del market.open[progress.order.seq]
         self._owners.ended(progress, time_ms)
-        self.expiries.ended(progress)
+        if progress.order.expire_ms is not None:
+            self.expiries.ended()
         owner = self._owners.closed(progress)
         if taker is None or taker.order.user_id != owner.user_id:
             self._owners.release_if_idle(owner)

@@ -61,8 +61,10 @@ class OrderProgress(msgspec.Struct, eq=False, gc=False):
 
     def rest(self, seq: int) -> None:
         """Show the remainder, or the first slice of it, behind all others at its price."""
-        self.status = "partiallyFilled" if self.remaining < self.order.quantity else "open"
-        self.slice = min(self.order.display, self.remaining)
+        order = self.order
+        self.status = "partiallyFilled" if self.remaining < order.quantity else "open"
+        if order.display:
+            self.slice = min(order.display, self.remaining)
         self.requeue(seq, 0)
 
     def requeue(self, seq: int, n: int) -> None:

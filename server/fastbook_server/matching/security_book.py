@@ -11,7 +11,7 @@ from fastbook_server.matching.terms import RuleBroken
 from fastbook_server.values.events import Order
 from fastbook_server.values.instruments import Instrument
 from fastbook_wire.grid import UNITS_MAX
-from fastbook_wire.words import Code
+from fastbook_wire.words import Code, SideName
 
 _BookCall = Callable[..., list[fastbook.Event]]
 
@@ -69,8 +69,20 @@ class SecurityBook:
                 *(number, side, order.price, order.quantity, tif, order.post_only, owner, mode),
                 order.display,
             )
-        quantity, budget = (0, order.budget) if order.budget is not None else (order.quantity, 0)
+        quantity, budget = order.quantity, 0
+        if order.budget is not None:
+            quantity, budget = 0, order.budget
+            self._check_budget(order.side, budget)
         return self._checked(self.book.market, number, side, quantity, owner, mode, tif, budget)
+
+    def _check_budget(self, side: SideName, budget: int) -> None:
+        """Raise RuleBroken if an order by total might trade more lots than a double can tell."""
+        if budget <= UNITS_MAX:
+            return
+        bids, asks = self.book.depth()
+        levels = asks[:1] if side == "bid" else bids[-1:]  # the lowest price that it may meet
+        if levels and budget // levels[0][0] > UNITS_MAX:
+            raise RuleBroken(Code.INVALID_AMOUNT, "total: it might pay for more than 2^52 lots")
 
     def replace(self, order: Order, remaining: int) -> list[fastbook.Event]:
         """Give a resting order the price and self-trade mode of `order`, and so many open lots.

@@ -47,6 +47,8 @@ class Stops:
     def filled(self, price: int) -> None:
         """Note a fill; the orders that it triggers join ``triggered``."""
         self.last_price = price
+        if not self._waiting:
+            return
         met = []
         for side, sign in _SIGNS.items():
             keys = self._keys[side]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 
@@ -11,6 +12,11 @@ from fastbook_server.values.instruments import Instrument
 from fastbook_wire.commands import NewOrder
 from fastbook_wire.grid import UNITS_MAX, Grid
 from fastbook_wire.words import Code, ExecType, SelfTradeName, SideName, TimeInForceName
+
+_SPECIAL = ("trigger_price", "display", "expire_ms", "budget")
+_NOT_SPECIAL = (None, 0, None, None)
+SLICES_MAX = 100
+"""The most slices of an iceberg: each is a fill of its own, and one order may take them all."""
 
 _PRICED = ("limit", "stopLimit")
 _STOPS = ("stop", "stopLimit")
@@ -45,6 +51,12 @@ class Terms(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     display: int = 0
     expire_ms: int | None = None
     budget: int | None = None
+
+    @property
+    def special(self) -> dict[str, Any]:
+        """The terms that only a stop order, an iceberg, one that expires or one by total has."""
+        given = (self.trigger_price, self.display, self.expire_ms, self.budget)
+        return {} if given == _NOT_SPECIAL else dict(zip(_SPECIAL, given, strict=True))
 
     @property
     def may_rest(self) -> bool:
@@ -88,10 +100,7 @@ class Terms(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         display = 0
         if new.display is not None:
             display = amount_of("display", new.display, instrument)
-            if display > quantity:
-                raise RuleBroken(
-                    Code.INVALID_AMOUNT, f"display: expected at most amount {new.amount!r}"
-                )
+            check_display(display, quantity, instrument)
         price = None if new.price is None else price_of("price", new.price, instrument)
         trigger = new.trigger_price
         return cls(
@@ -118,6 +127,18 @@ def amount_of(name: str, amount: float, instrument: Instrument) -> int:
         message = _off_grid(name, amount, "lotSize", instrument.lot)
         raise RuleBroken(Code.INVALID_AMOUNT, message)
     return quantity
+
+
+def check_display(display: int, quantity: int, instrument: Instrument) -> None:
+    """Raise RuleBroken if an iceberg shows more than it has, or would have too many slices."""
+    lot = instrument.lot.number
+    least = -(-quantity // SLICES_MAX)
+    if not least <= display <= quantity:
+        raise RuleBroken(
+            Code.INVALID_AMOUNT,
+            f"display: expected {lot(least)!r} to {lot(quantity)!r} of amount "
+            f"{lot(quantity)!r} (at most {SLICES_MAX} slices), got {lot(display)!r}",
+        )
 
 
 def price_of(name: str, price: float, instrument: Instrument) -> int:
@@ -156,6 +177,8 @@ def _check_fields(new: NewOrder, exec_type: ExecType) -> None:
         raise RuleBroken(Code.INVALID_PRICE, f"triggerPrice: a {exec_type} order needs one")
     if not needs_trigger and new.trigger_price is not None:
         raise RuleBroken(Code.INVALID_ORDER, f"triggerPrice: a {exec_type} order takes none")
+    if new.expire_time is not None and exec_type == "market":
+        raise RuleBroken(Code.INVALID_ORDER, "expireTime: a market order never rests")
     if new.total is not None and new.amount is not None:
         raise RuleBroken(Code.INVALID_ORDER, "total: expected instead of amount, got both")
     if new.total is not None and exec_type != "market":

@@ -48,7 +48,7 @@ class StoredBook(msgspec.Struct, frozen=True):
 
 
 def book(data: MemoryDatabase, security: str) -> StoredBook:
-    """Return the book of a security."""
+    """Return the book of a security, with what shows of each order in it."""
     instrument = data.instruments[security]
     sides: dict[str, dict[int, int]] = {"bid": {}, "ask": {}}
     for resting in data.open_orders.values():
@@ -73,7 +73,7 @@ def orders(data: MemoryDatabase, user_id: str | None) -> list[OrderView]:
     """Return the open orders of a user (None: of all), oldest first."""
     found = [o for o in data.open_orders.values() if user_id in (None, o.order.user_id)]
     found.sort(key=lambda resting: resting.order.id)
-    return [encode.order_view(o.order, o.remaining, o.notional) for o in found]
+    return [encode.order_view(o.order, o.remaining, o.notional, waits=o.held) for o in found]
 
 
 def trades(data: MemoryDatabase, security: str) -> list[TradeView]:

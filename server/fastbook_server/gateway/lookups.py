@@ -1,0 +1,112 @@
+"""What one connection asks of the history: orders that have long ended, and its user's fills."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, Protocol
+
+from fastbook_server.channels.order_channel import OVERLOADED_RETRY_MS, Matcher
+from fastbook_server.gateway import encode
+from fastbook_server.gateway.http.history_queue import ANSWER_S_MAX, HistoryOverloaded, HistoryQueue
+from fastbook_server.store import FillSpan, StoreError
+from fastbook_server.values.events import CommandRefused
+from fastbook_server.values.instruments import Instrument
+from fastbook_wire.commands import GetFills
+from fastbook_wire.words import Code
+
+LOOKUPS_MAX = 32
+"""Questions of one connection that may wait for their answers; beyond: overloaded."""
+
+
+class Asker(Protocol):
+    """The connection that asks."""
+
+    user_id: str
+
+    def answer(self, payload: bytes) -> None:
+        """Send the answer."""
+
+    def send_refusal(
+        self,
+        ref: str | int | None,
+        code: Code,
+        message: str,
+        retry_ms: int | None,
+        *,
+        of_order: bool,
+    ) -> None:
+        """Send the refusal of a question."""
+
+
+class Lookups:
+    """The questions of one connection that are being answered."""
+
+    def __init__(self, asker: Asker, matcher: Matcher, history: HistoryQueue) -> None:
+        self._asker = asker
+        self._matcher = matcher
+        self._history = history
+        self._running: set[asyncio.Task[None]] = set()
+
+    def order(self, refused: CommandRefused) -> None:
+        """Answer a request for an order that the matcher does not remember."""
+        self._start(self._order(refused), refused.ref, of_order=True)
+
+    def fills(self, command: GetFills, instrument: Instrument) -> None:
+        """Answer a request for the user's own fills; all that were told are in the answer."""
+        self._start(self._fills(command, instrument), command.ref, of_order=False)
+
+    def stop(self) -> None:
+        """Answer nothing more."""
+        for task in self._running:
+            task.cancel()
+
+    def _start(
+        self, work: Coroutine[Any, Any, bytes], ref: str | int | None, *, of_order: bool
+    ) -> None:
+        if len(self._running) >= LOOKUPS_MAX:
+            work.close()
+            message = f"{LOOKUPS_MAX} questions wait for the database already"
+            self._refuse(ref, Code.OVERLOADED, message, of_order=of_order)
+            return
+        task = asyncio.create_task(self._answer(work, ref, of_order=of_order))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def _answer(
+        self, work: Coroutine[Any, Any, bytes], ref: str | int | None, *, of_order: bool
+    ) -> None:
+        try:
+            payload = await work
+        except HistoryOverloaded as error:
+            self._refuse(ref, Code.OVERLOADED, str(error), of_order=of_order)
+        except (StoreError, TimeoutError):
+            message = "the database is away or too slow"
+            self._refuse(ref, Code.UNAVAILABLE, message, of_order=of_order)
+        except _Unknown as unknown:
+            message = str(unknown)
+            self._asker.send_refusal(ref, Code.UNKNOWN_ORDER, message, None, of_order=of_order)
+        else:
+            self._asker.answer(payload)
+
+    def _refuse(self, ref: str | int | None, code: Code, message: str, *, of_order: bool) -> None:
+        self._asker.send_refusal(ref, code, message, OVERLOADED_RETRY_MS, of_order=of_order)
+
+    async def _order(self, refused: CommandRefused) -> bytes:
+        assert refused.order_id is not None, "only such refusals are looked up"
+        found = await self._history.order(refused.order_id)
+        if found is None or found.order.user_id != self._asker.user_id:
+            raise _Unknown(refused.message)
+        return encode.order_found(refused.ref, found)
+
+    async def _fills(self, command: GetFills, instrument: Instrument) -> bytes:
+        span = FillSpan(since=command.since, before=command.before, limit=command.limit)
+        async with asyncio.timeout(ANSWER_S_MAX):
+            await self._matcher.stored()
+        user_id, security = self._asker.user_id, instrument.security
+        found, more = await self._history.own_fills(user_id, security, span)
+        return encode.own_fills(command.ref, instrument, found, more=more)
+
+
+class _Unknown(Exception):
+    """The user has no such order."""
