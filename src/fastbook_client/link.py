@@ -35,13 +35,14 @@ from fastbook_client.pages import OrderPages
 from fastbook_client.reconcile import OwnEvents, Steps
 from fastbook_client.replies import Asked, OnReply, Waiting, outcome_of, retry_delay_s
 from fastbook_client.subscriptions import Subscriptions
-from fastbook_wire.commands import Subscribe, Unsubscribe
+from fastbook_wire.commands import Ping, Subscribe, Unsubscribe
 from fastbook_wire.frames import (
     FRAMES,
     Error,
     Fill,
     OrderFrame,
     OrdersFrame,
+    Pong,
     PrivateFrame,
     ServerFrame,
     Subscribed,
@@ -84,6 +85,7 @@ class Link:
             history,
             self._refetch_book,
             self._give_up,
+            self._ask_time,
             checksums_missed_max=options.checksums_missed_max,
         )
         self.welcome: Welcome | None = None
@@ -367,6 +369,14 @@ class Link:
 
         if subscription in self.follows and self._connection is not None:
             self._send((Subscribe(channel=channel, security=security), on_reply))
+
+    def _ask_time(self, on_time: Callable[[int], None]) -> None:
+        def on_reply(frame: PrivateFrame | None) -> None:
+            if isinstance(frame, Pong):
+                on_time(frame.time)
+
+        if self._connection is not None:
+            self._send((Ping(), on_reply))
 
     def _refetch_book(self, security: str, times: int) -> None:
         """Fetch a wrong book again: at once the first time, then after growing delays."""

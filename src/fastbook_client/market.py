@@ -52,7 +52,7 @@ def connect(url: str, **options: Unpack[ConnectOptions]) -> Market:
 
     `checksums_missed_max` (3): the server sends a checksum of each local book every second. After
     so many missed ones the book is emptied, and fetched again as soon as the line is back. 0:
-    never.
+    never. With 2 or more, seconds in which the server's clock stands do not count.
 
     Entering the market raises ConnectError (Refused if the server refused the connection) or
     ConnectionClosed, and Rejected or Unanswered if a channel could not be subscribed.

@@ -7,7 +7,7 @@ user, `OwnEvents.reconcile` asks for what was missed and tells it before anythin
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from msgspec.structs import replace
@@ -15,7 +15,6 @@ from msgspec.structs import replace
 from fastbook_client.errors import TooSlow
 from fastbook_client.events import OPEN, Event, Resynced
 from fastbook_wire.commands import (
-    COMMANDS_PER_FRAME_MAX,
     Add,
     Amend,
     Command,
@@ -37,6 +36,9 @@ from fastbook_wire.frames import (
 )
 from fastbook_wire.grid import Grid
 from fastbook_wire.words import LIMIT_MAX, Role
+
+QUESTIONS_AT_ONCE = 25
+"""Questions about the past that are asked together; of 32, a server refuses to let more wait."""
 
 Result = TypeVar("Result")
 Steps = Generator[tuple[Command, ...], list[PrivateFrame], Result]
@@ -212,13 +214,11 @@ class OwnEvents:
             self._traded.update(securities, self._fills_since)
             return
         self._traded.update(self._told)  # from an attempt that was cut off
-        unknown = tuple(s for s in securities if s not in self._told)
-        if not unknown:
-            return
-        for page in (yield tuple(GetFills(security=s, limit=1) for s in unknown)):
-            if isinstance(page, OwnFills):
-                last = page.fills[-1].fill_id if page.fills else 0
-                self._told[page.security] = _Told(last)
+        for part in _parts([s for s in securities if s not in self._told]):
+            for page in (yield tuple(GetFills(security=s, limit=1) for s in part)):
+                if isinstance(page, OwnFills):
+                    last = page.fills[-1].fill_id if page.fills else 0
+                    self._told[page.security] = _Told(last)
 
     def _missed_fills(self) -> Steps[tuple[list[Fill], dict[str, int]]]:
         """Fetch the fills that have not been told, by time; and the last one of each security.
@@ -248,13 +248,17 @@ class OwnEvents:
     def _ends(self, order_ids: list[str]) -> Steps[dict[str, OrderFrame]]:
         """Ask how orders have ended; leaves out those that the server's history lacks."""
         found: dict[str, OrderFrame] = {}
-        for start in range(0, len(order_ids), COMMANDS_PER_FRAME_MAX):
-            part = order_ids[start : start + COMMANDS_PER_FRAME_MAX]
+        for part in _parts(order_ids):
             replies = yield tuple(GetOrder(id=order_id) for order_id in part)
             for reply in replies:
                 if isinstance(reply, OrderFrame) and reply.order is not None:
                     found[reply.order.id] = replace(reply, ref=None)
         return found
+
+
+def _parts(names: list[str]) -> Iterator[list[str]]:
+    for start in range(0, len(names), QUESTIONS_AT_ONCE):
+        yield names[start : start + QUESTIONS_AT_ONCE]
 
 
 def _event(security: str, fill: OwnFillView) -> Fill:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from fastbook_client.api import Api
 from fastbook_client.book import Book
-from fastbook_client.checksum_watch import ChecksumWatch, LoopTimers
+from fastbook_client.checksum_watch import AskTime, ChecksumWatch, LoopTimers
 from fastbook_client.errors import ConnectionClosed, FastbookError
 from fastbook_client.events import BookReset
 from fastbook_client.fill_tape import FillGap, FillTape
@@ -35,7 +35,8 @@ class Subscriptions:
     `resubscribe` is called with the security of a wrong book and the number of errors since its
     last matching checksum. `on_failure` is called with an exception that prevents what was missed
     or a reset from being queued, such as TooSlow. A book is wrong too after `checksums_missed_max`
-    missed checksums (0: never); `timers` (default: the running loop) measure the silence.
+    missed checksums (0: never); `timers` (default: the running loop) measure the silence, and
+    `ask_time` asks whether time passes for the server too.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Subscriptions:
         api: Api,
         resubscribe: Callable[[str, int], None],
         on_failure: Callable[[Exception], None],
+        ask_time: AskTime,
         checksums_missed_max: int = 0,
         timers: LoopTimers | None = None,
     ) -> None:
@@ -52,6 +54,7 @@ class Subscriptions:
         self._api = api
         self._resubscribe = resubscribe
         self._on_failure = on_failure
+        self._ask_time = ask_time
         self._checksums_missed_max = checksums_missed_max
         self._timers = timers or asyncio.get_running_loop()
         self._held_max = max(1_000, mailbox.queue_max)
@@ -138,6 +141,7 @@ class Subscriptions:
                 self._timers,
                 self._checksums_missed_max,
                 lambda reason: self._silent(book, reason),
+                self._ask_time,
             )
         return book
 

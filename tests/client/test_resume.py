@@ -21,6 +21,7 @@ from fastbook_client import (
     Resynced,
     Unanswered,
     connect,
+    replies,
     sync,
 )
 
@@ -220,6 +221,25 @@ async def test_a_busy_history_is_asked_again(line: Line) -> None:
         refused = {"event": "order", "status": "rejected", "code": "unknown_order"}
         await peer.say(refused | {"ref": sent["ref"]})
         assert brief(await until_resynced(market)) == [[]]
+
+
+async def test_the_ends_of_many_orders_are_asked_for_without_a_refusal(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count, put_off = 150, []
+    monkeypatch.setattr(replies, "retry_delay_s", lambda refusal: put_off.append(refusal) or 0.1)
+    async with (
+        line.open() as through,
+        connect(through, feed=False, reconnect=FAST) as bot,
+        connect(line.target, feed=False) as other,
+    ):
+        for _ in range(count):
+            await bot.limit("bid", 10, 1)
+        async with Away(line, bot):
+            await other.market("ask", count)
+        told = await until_resynced(bot)
+        assert brief(told[count:]) == [*[("filled", None)] * count, []]
+        assert put_off == []
 
 
 async def test_the_ends_of_orders_that_only_the_history_knows_are_told_too() -> None:

@@ -72,7 +72,7 @@ class Source:
 
     async def check(self, securities: Sequence[str]) -> None:
         """Raise ExportError if the database has no fastbook schema or lacks a security."""
-        if await self._connection.fetchval("SELECT to_regclass('candles_1d') IS NULL"):
+        if await self._connection.fetchval("SELECT to_regclass('order_changes') IS NULL"):
             raise ExportError(
                 "expected a database with this version's schema, got another: "
                 "run fastbook serve on it once"
