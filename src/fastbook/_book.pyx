@@ -498,9 +498,9 @@ with price-time priority.
 
         `budget`: with it, and no `quantity`, the order trades by value, in ticks x lots. A bid buys
         whole lots as long as the budget pays for them at the best price; an ask sells them until it
-        has earned the budget or as near below as whole lots allow. `remaining` is 0 in all its
-        events, and the last is always an EVENT_DISCARD of quantity 0 that tells why it ended:
-        REASON_BUDGET (the next lot costs more than what is left), REASON_NO_LIQUIDITY or
+        has earned the budget or as near below as whole lots allow; `level_quantity_max` lots at
+        most. `remaining` is 0 in all its events. The last is an EVENT_DISCARD of quantity 0, which
+        tells why it ended: REASON_BUDGET (it pays for no further lot), REASON_NO_LIQUIDITY or
         REASON_SELF_TRADE. DECREMENT takes what the budget pays for from both. FOK is refused.
 
         Other arguments, events, time and exceptions are those of `add`.

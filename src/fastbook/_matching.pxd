@@ -236,11 +236,13 @@ cdef inline int spend(
 ) noexcept nogil:
     """Trade whole lots as long as the budget, in ticks x lots, pays for them: DONE or NO_MEMORY.
 
-    What a number of lots costs never exceeds the budget, so no product overflows.
+    Like any order it is for no more lots than a level may hold. What a number of lots costs never
+    exceeds the budget, so no product overflows.
     """
     cdef int other = 1 - taker.side
     cdef LadderSide* side = &book.ladder.sides[other]
     cdef int reason = DONE
+    cdef int64_t room = book.level_quantity_max
     cdef int64_t price, lots
     cdef uint32_t slot
     cdef size_t first
@@ -248,12 +250,12 @@ cdef inline int spend(
         if not events_reserve(events):
             return NO_MEMORY
         price = price_of(other, side.best_key) if side.best != 0 else 1
-        if price > budget:
+        if price > budget or room == 0:
             reason = REASON_BUDGET
         elif side.best == 0:
             reason = REASON_NO_LIQUIDITY
         else:
-            lots = budget // price
+            lots = min(budget // price, room)
             taker.remaining = lots
             first = events_count(events)
             slot = book.ladder.levels[side.best].head
@@ -264,6 +266,7 @@ cdef inline int spend(
                 fill_iceberg(book, taker, slot, price, events)
             else:
                 fill(book, taker, slot, price, events)
+            room -= lots - taker.remaining
             budget -= (lots - taker.remaining) * price
             forget_remaining(events, taker.id, first)
     taker.remaining = 0

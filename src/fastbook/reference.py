@@ -391,18 +391,20 @@ class OrderBook:
     def _spend(self, taker: _Incoming, budget: int) -> list[Event]:
         """Trade whole lots as long as the budget pays for them; return the events."""
         events: list[Event] = []
+        room = self._level_quantity_max
         others = self._sides[1 - taker.side]
         reason = REASON_NONE
         while not reason:
             price = others.best()
-            if not budget or (price and price > budget):
+            if not (budget and room) or (price and price > budget):
                 reason = REASON_BUDGET
             elif price is None:
                 reason = REASON_NO_LIQUIDITY
             else:
-                lots = taker.remaining = budget // price
+                lots = taker.remaining = min(budget // price, room)
                 if self._meet(taker, others.oldest(price), events):
                     reason = REASON_SELF_TRADE
+                room -= lots - taker.remaining
                 budget -= (lots - taker.remaining) * price
         taker.remaining = 0
         events.append(_discard(taker, reason, 0))

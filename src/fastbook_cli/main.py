@@ -220,7 +220,16 @@ def connect(url: str, security: str | None, no_feed: bool) -> int:
     URL is the WebSocket endpoint, by default ws://127.0.0.1:8080/ws. For example, type
 
     \b
-    {"op":"add","order":{"type":"bid","execType":"limit","price":99.5,"amount":1}}
+    {"op":"add","order":{"type":"bid","execType":"limit","price":99.5,"amount":1,"clientOrderId":"a"}}
+    {"op":"amend","clientOrderId":"a","price":99.25}
+    {"op":"add","order":{"type":"ask","execType":"stop","triggerPrice":95,"amount":1}}
+    {"op":"orders"}
+    {"op":"deleteAll","type":"bid"}
+    {"op":"fills","since":0}
+    {"op":"subscribe","security":"BTC-USD","channel":"fills"}
+
+    A frame without "ref" is no reply: "fill" tells each match of one of your orders, "order" its
+    new state. docs/protocol.md and /docs on the server list every command and frame.
     """
     from fastbook_cli import connect as connect_
 
@@ -241,7 +250,7 @@ def connect(url: str, security: str | None, no_feed: bool) -> int:
 @click.option("--once", is_flag=True, help="Print the market once and exit.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per second.")
 def top(url: str, security: str | None, depth: int, once: bool, as_json: bool) -> int:
-    """Show a running market: book, trades, rates and round trips.
+    """Show a running market: book, fills, rates and round trips.
 
     \b
     keys   q quit   space pause   + - rows per side   0 as many as fit   s next security

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         BookReset,
         Disconnected,
         Event,
+        FillsMissed,
         OrderState,
         Resynced,
         TradesMissed,
@@ -47,9 +48,14 @@ if TYPE_CHECKING:
         Candles,
         CandleView,
         Depth,
+        Fill,
+        Fills,
+        FillView,
         InstrumentView,
         OrderFrame,
         OrderView,
+        OwnFills,
+        OwnFillView,
         Ticker,
         Trades,
         TradeView,
@@ -59,10 +65,14 @@ _ERRORS = (
     *("ConnectError", "ConnectionClosed", "FastbookError", "NotConnected", "Refused", "Rejected"),
     *("TooSlow", "Unanswered"),
 )
-_EVENTS = ("BookReset", "Disconnected", "Event", "OrderState", "Resynced", "TradesMissed")
+_EVENTS = (
+    *("BookReset", "Disconnected", "Event", "FillsMissed", "OrderState", "Resynced"),
+    "TradesMissed",
+)
 _FRAMES = (
-    *("AggOrderBook", "CancelAfterSet", "CandleView", "Candles", "Depth", "InstrumentView"),
-    *("OrderFrame", "OrderView", "Ticker", "TradeView", "Trades"),
+    *("AggOrderBook", "CancelAfterSet", "CandleView", "Candles", "Depth", "Fill", "FillView"),
+    *("Fills", "InstrumentView", "OrderFrame", "OrderView", "OwnFillView", "OwnFills", "Ticker"),
+    *("TradeView", "Trades"),
 )
 _HOME = {
     "AnySide": "arguments",
@@ -95,6 +105,10 @@ __all__ = [
     "Disconnected",
     "Event",
     "FastbookError",
+    "Fill",
+    "FillView",
+    "Fills",
+    "FillsMissed",
     "InstrumentView",
     "Level",
     "Market",
@@ -103,6 +117,8 @@ __all__ = [
     "OrderFrame",
     "OrderState",
     "OrderView",
+    "OwnFillView",
+    "OwnFills",
     "Refused",
     "Rejected",
     "Resynced",

@@ -1,4 +1,4 @@
-"""The server's HTTP interface: instruments, books, trades, candles and tickers.
+"""The server's HTTP interface: instruments, books, trades, fills, candles and tickers.
 
 Queries change nothing, so they are retried automatically while the server is down or busy.
 """
@@ -19,10 +19,11 @@ from fastbook_client.errors import ConnectError, ConnectionClosed, Refused
 from fastbook_wire.answers import (
     BookAnswer,
     CandlesAnswer,
+    FillsAnswer,
     InstrumentsAnswer,
     TradesAnswer,
 )
-from fastbook_wire.frames import CandleView, InstrumentView, TickerView, TradeView
+from fastbook_wire.frames import CandleView, FillView, InstrumentView, TickerView, TradeView
 from fastbook_wire.words import LIMIT_MAX, Interval
 
 PATIENCE = Backoff(first_s=0.1, max_s=2.0, attempts_max=8)
@@ -91,6 +92,49 @@ class Api:
             if not page.more or not page.trades:
                 return
             before = page.trades[0].seq
+
+    async def fills_page(
+        self,
+        security: str | None = None,
+        *,
+        since: int | None = None,
+        before: int | None = None,
+        start: int | None = None,
+        end: int | None = None,
+        limit: int = LIMIT_MAX,
+    ) -> FillsAnswer:
+        """Return fills with `since` < ``fill_id`` < `before`, made in ``[start, end)`` (Unix ms).
+
+        With `since` or `start` these are the first `limit`, else the last; always oldest first.
+        """
+        query = {"since": since, "before": before, "start": start, "end": end, "limit": limit}
+        _check(**query)
+        return await self._get("fills", FillsAnswer, {"security": security} | query)
+
+    async def fills(
+        self,
+        security: str | None = None,
+        *,
+        since: int | None = None,
+        before: int | None = None,
+        start: int | None = None,
+        end: int | None = None,
+    ) -> AsyncIterator[FillView]:
+        """Iterate over the fills that `fills_page` bounds, fetching page after page.
+
+        With `since` or `start` they come oldest first, else newest first.
+        """
+        ascends = since is not None or start is not None
+        while True:
+            page = await self.fills_page(security, since=since, before=before, start=start, end=end)
+            for fill in page.fills if ascends else reversed(page.fills):
+                yield fill
+            if not page.more or not page.fills:
+                return
+            if ascends:
+                since = page.fills[-1].fill_id
+            else:
+                before = page.fills[0].fill_id
 
     async def candles(
         self,

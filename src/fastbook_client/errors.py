@@ -79,7 +79,7 @@ class Unanswered(FastbookError):
         how = (
             f"after reconnecting, call market.outcome({client_order_id!r})"
             if client_order_id is not None
-            else "after reconnecting, check market.orders()"
+            else "it is safe to repeat after reconnecting"
         )
         name = type(command).__name__
         super().__init__(f"connection lost before the reply to {name}: outcome unknown; {how}")

@@ -25,6 +25,8 @@ from fastbook_wire.frames import (
 )
 from fastbook_wire.words import Reason, Status
 
+OPEN: tuple[Status, ...] = ("untriggered", "triggered", "open", "partiallyFilled")
+
 
 class Disconnected(Struct, frozen=True):
     """The connection was lost, or an attempt failed; the next one follows in ``retry_in_s``."""
@@ -36,9 +38,9 @@ class Disconnected(Struct, frozen=True):
 class Resynced(Struct, frozen=True):
     """The client is connected again and knows all open orders of the user.
 
-    An order that was open before and is missing from ``orders`` has ended in the meantime. If
-    ``same_user`` is False, the server no longer knew the old user, and ``user_id`` is a new one.
-    Also sent after the first connection if it was made to resume a user.
+    The events before it are the fills that were missed and the ends of orders that are not among
+    ``orders`` any more. If ``same_user`` is False, the server no longer knew the old user, and
+    ``user_id`` is a new one. Also sent after the first connection if it was made to resume a user.
     """
 
     user_id: str
@@ -67,6 +69,19 @@ class TradesMissed(Struct, frozen=True):
     reason: str
 
 
+class FillsMissed(Struct, frozen=True):
+    """Public fills with ``after_id`` < ``fill_id`` < ``before_id`` are missing for good.
+
+    ``after_id`` is 0 if no fill was known before. ``before_id`` is None if the server's history no
+    longer contains the last fill: those of the other history follow.
+    """
+
+    security: str
+    after_id: int
+    before_id: int | None
+    reason: str
+
+
 class OrderState(OrderView, kw_only=True):
     """An order's state, as the reply to a command reported it; it is not updated later."""
 
@@ -75,8 +90,8 @@ class OrderState(OrderView, kw_only=True):
 
     @property
     def is_open(self) -> bool:
-        """Whether the order rests in the book."""
-        return self.status in ("open", "partiallyFilled")
+        """Whether the order may still be filled: it rests in the book or waits for its trigger."""
+        return self.status in OPEN
 
     @classmethod
     def of(cls, frame: OrderFrame) -> OrderState:
@@ -109,6 +124,7 @@ Event = (
     | Resynced
     | BookReset
     | TradesMissed
+    | FillsMissed
 )
 """Everything that ``async for event in market`` yields.
 

@@ -1,16 +1,18 @@
-"""What a market has been: statistics, candles and trades, as lists and as tables."""
+"""What a market has been: statistics, candles, trades and fills, as lists and as tables."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, TypeVar
 
 from fastbook_client import arguments
 from fastbook_client.api import Api
 from fastbook_client.tables import Library, installed, table_of
-from fastbook_wire.frames import CandleView, TickerView, TradeView
+from fastbook_wire.frames import CandleView, FillView, TickerView, TradeView
 from fastbook_wire.words import Interval
+
+Row = TypeVar("Row")
 
 
 class MarketHistory(ABC):
@@ -49,6 +51,23 @@ class MarketHistory(ABC):
         """Iterate over all trades with a ``seq`` below `before` (default: all), newest first."""
         return self.api.trades_back(self._named(security), before)
 
+    def fills_history(
+        self,
+        security: str | None = None,
+        *,
+        since: int | None = None,
+        before: int | None = None,
+        start: int | None = None,
+        end: int | None = None,
+    ) -> AsyncIterator[FillView]:
+        """Iterate over everybody's fills: single matches, each at its exact price.
+
+        They have `since` < ``fill_id`` < `before`, and were made in ``[start, end)`` in Unix ms.
+        With `since` or `start` they come oldest first, otherwise newest first.
+        """
+        bounds = {"since": since, "before": before, "start": start, "end": end}
+        return self.api.fills(self._named(security), **bounds)
+
     async def candles_table(
         self,
         security: str | None = None,
@@ -84,10 +103,39 @@ class MarketHistory(ABC):
         The result is a DataFrame as from `candles_table`, which raises the same exceptions.
         """
         library = installed(library)
-        found: list[TradeView] = []
-        if arguments.integer("count", count, least=0):
-            async for trade in self.trades_history(security, before):
-                found.append(trade)
-                if len(found) == count:
-                    break
+        found = await _first(self.trades_history(security, before), count)
         return table_of(TradeView, found[::-1], library)
+
+    async def fills_table(
+        self,
+        security: str | None = None,
+        *,
+        since: int | None = None,
+        before: int | None = None,
+        start: int | None = None,
+        end: int | None = None,
+        count: int = 1_000,
+        library: Library | None = None,
+    ) -> Any:
+        """Return the first `count` fills of `fills_history`, oldest first.
+
+        Without `since` and `start` these are the newest. The result is a DataFrame as from
+        `candles_table`, which raises the same exceptions.
+        """
+        library = installed(library)
+        bounds = {"since": since, "before": before, "start": start, "end": end}
+        found = await _first(self.fills_history(security, **bounds), count)
+        if since is None and start is None:
+            found.reverse()
+        return table_of(FillView, found, library)
+
+
+async def _first(rows: AsyncIterator[Row], count: int) -> list[Row]:
+    """Return the first `count` rows; asks for none if that is 0."""
+    found: list[Row] = []
+    if arguments.integer("count", count, least=0):
+        async for row in rows:
+            found.append(row)
+            if len(found) == count:
+                break
+    return found

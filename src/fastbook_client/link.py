@@ -28,18 +28,21 @@ from fastbook_client.errors import (
     TooSlow,
     Unanswered,
 )
-from fastbook_client.events import Disconnected, Resynced
+from fastbook_client.events import Disconnected
 from fastbook_client.mailbox import Mailbox
 from fastbook_client.options import Options
 from fastbook_client.pages import OrderPages
-from fastbook_client.replies import Waiting, outcome_of
+from fastbook_client.reconcile import OwnEvents, Steps
+from fastbook_client.replies import Asked, OnReply, Waiting, outcome_of, retry_delay_s
 from fastbook_client.subscriptions import Subscriptions
-from fastbook_wire.commands import Orders, Subscribe, Unsubscribe
+from fastbook_wire.commands import Ping, Subscribe, Unsubscribe
 from fastbook_wire.frames import (
     FRAMES,
     Error,
     Fill,
+    OrderFrame,
     OrdersFrame,
+    Pong,
     PrivateFrame,
     ServerFrame,
     Subscribed,
@@ -51,7 +54,8 @@ from fastbook_wire.words import Channel
 RESUMED_ELSEWHERE = 4001
 BAD_FRAME = 1002
 BOOK_PATIENCE = Backoff()
-RETRY_MS_MIN = 10
+HELD_MAX_LEAST = 1_000
+"""Own fills and orders held back while reconciling, unless ``queue_max`` is larger."""
 FRAMES_PER_TURN = 64
 """Frames handled in a row before the program's own tasks get a turn."""
 
@@ -62,8 +66,6 @@ _encode = msgspec.json.Encoder().encode
 _decode: Callable[[bytes], ServerFrame] = msgspec.json.Decoder(ServerFrame).decode
 
 Subscription = tuple[Channel, str]
-OnReply = Callable[[PrivateFrame | None], None]
-"""Called with the reply to a command; None: the connection was lost first."""
 
 
 class _OnlyEvent(Struct):
@@ -83,6 +85,7 @@ class Link:
             history,
             self._refetch_book,
             self._give_up,
+            self._ask_time,
             checksums_missed_max=options.checksums_missed_max,
         )
         self.welcome: Welcome | None = None
@@ -95,7 +98,13 @@ class Link:
         self._connection: Connection | None = None
         self._ended: FastbookError | None = None
         self._pages = OrderPages()
-        self._pending: dict[int, OnReply] = {}
+        self._own = OwnEvents(
+            self.mailbox.put,
+            max(HELD_MAX_LEAST, options.queue_max),
+            resumes=options.resume is not None,
+            fills_since=options.fills_since,
+        )
+        self._pending: dict[int, tuple[Any, OnReply]] = {}
         self._refs = itertools.count(1)
         self._timers: set[asyncio.TimerHandle] = set()
         self._was_listed = False  # an orders frame came unrequested: the user was resumed
@@ -150,7 +159,8 @@ class Link:
         assert self._connection is not None
         for command, on_reply in commands:
             command.ref = next(self._refs)
-            self._pending[command.ref] = on_reply
+            self._pending[command.ref] = command, on_reply
+            self._own.sent(command)
         payloads = [_encode(command) for command, _ in commands]
         frame = payloads[0] if len(payloads) == 1 else b"[" + b",".join(payloads) + b"]"
         self._connection.send_many((frame,))  # `_read` notices a loss
@@ -224,7 +234,7 @@ class Link:
             if subscription != default:
                 self._resubscribe(subscription)
         if before is not None or self._options.resume is not None:
-            self._resync(None if before is None else before.user_id)
+            self._reconcile(None if before is None else before.user_id)
         if not self.opened.done():
             self.opened.set_result(None)
 
@@ -251,7 +261,7 @@ class Link:
                 self.feeds.handle(frame)  # type: ignore[arg-type]
             return
         if isinstance(frame, Fill):
-            self.mailbox.put(frame)
+            self._own.handle(frame)
             return
         if isinstance(frame, Subscribed):
             self.follows[frame.channel, frame.security] = None
@@ -264,11 +274,15 @@ class Link:
             if whole is None:
                 return
             frame = whole
-        on_reply = self._pending.pop(frame.ref, None) if isinstance(frame.ref, int) else None
-        if on_reply is not None:
+        pending = self._pending.pop(frame.ref, None) if isinstance(frame.ref, int) else None
+        if pending is not None:
+            command, on_reply = pending
+            self._own.replied(command, frame)
             on_reply(frame)
         elif isinstance(frame, OrdersFrame) and frame.ref is None:
             self._was_listed = True
+        elif isinstance(frame, OrderFrame):
+            self._own.handle(frame)
         else:
             self.mailbox.put(frame)
 
@@ -285,11 +299,12 @@ class Link:
         """Inform every waiting caller; return the number of consecutive failures."""
         self._connection = None
         self.feeds.disconnected()
+        self._own.disconnected()
         for timer in self._timers:
             timer.cancel()
         self._timers.clear()
         waiting, self._pending = self._pending, {}
-        for on_reply in waiting.values():
+        for _, on_reply in waiting.values():
             on_reply(None)
         if not self.opened.done():
             self.opened.set_exception(error)
@@ -321,19 +336,25 @@ class Link:
             closing = asyncio.ensure_future(self._connection.close())
             closing.add_done_callback(lambda done: done.cancelled() or done.exception())
 
-    def _resync(self, old_user_id: str | None) -> None:
-        """Request the open orders; queue `Resynced` when they arrive."""
+    def _reconcile(self, old_user_id: str | None) -> None:
+        """Tell what was missed, and `Resynced`, once the server has answered."""
+        assert self.welcome is not None
+        user_id = self.welcome.user_id
+        if old_user_id not in (None, user_id):
+            self._own.forget()
 
-        def on_reply(frame: PrivateFrame | None) -> None:
-            assert self.welcome is not None
-            if isinstance(frame, OrdersFrame):
-                user_id = self.welcome.user_id
-                same = self._was_listed if old_user_id is None else user_id == old_user_id
-                self.mailbox.put(Resynced(user_id, same, frame.orders))
-            elif isinstance(frame, Error):  # for example, the database is down
-                self._later(_retry_delay_s(frame), lambda: self._resync(old_user_id))
+        def is_same() -> bool:
+            return self._was_listed if old_user_id is None else user_id == old_user_id
 
-        self._send((Orders(), on_reply))
+        self._go_on(self._own.reconcile(user_id, self.welcome.instruments, is_same))
+
+    def _go_on(self, steps: Steps[None], replies: list[PrivateFrame] | None = None) -> None:
+        """Send the next commands; what the server puts off is sent again when it says."""
+        try:
+            commands = steps.send(replies)  # type: ignore[arg-type]  # the first is None
+        except StopIteration:
+            return
+        Asked(commands, self._send, self._later, lambda replies: self._go_on(steps, replies)).send()
 
     def _resubscribe(self, subscription: Subscription) -> None:
         channel, security = subscription
@@ -344,10 +365,18 @@ class Link:
                     del self.follows[subscription]
                     self.mailbox.put(frame)
                 else:
-                    self._later(_retry_delay_s(frame), lambda: self._resubscribe(subscription))
+                    self._later(retry_delay_s(frame), lambda: self._resubscribe(subscription))
 
         if subscription in self.follows and self._connection is not None:
             self._send((Subscribe(channel=channel, security=security), on_reply))
+
+    def _ask_time(self, on_time: Callable[[int], None]) -> None:
+        def on_reply(frame: PrivateFrame | None) -> None:
+            if isinstance(frame, Pong):
+                on_time(frame.time)
+
+        if self._connection is not None:
+            self._send((Ping(), on_reply))
 
     def _refetch_book(self, security: str, times: int) -> None:
         """Fetch a wrong book again: at once the first time, then after growing delays."""
@@ -361,11 +390,6 @@ class Link:
 
         timer = asyncio.get_running_loop().call_later(delay_s, fire)
         self._timers.add(timer)
-
-
-def _retry_delay_s(frame: Error) -> float:
-    """Return how long to wait before another attempt, as the server suggests (default: 1 s)."""
-    return max(frame.retry_after_ms or 1_000, RETRY_MS_MIN) / 1_000
 
 
 def _http_backoff(reconnect: Backoff | None) -> Backoff:

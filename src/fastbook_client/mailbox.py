@@ -8,7 +8,7 @@ up to a bound. Some of them are barriers, over which nothing is merged:
 barrier                   ends the merging of
 ========================  =====================================================
 Disconnected, Resynced    everything
-TradesMissed              every channel of its security
+TradesMissed, FillsMissed every channel of its security
 BookReset                 the depth changes of its security
 Subscribed, Unsubscribed  its channel (as events: when no caller awaits them)
 ========================  =====================================================
@@ -26,7 +26,14 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from fastbook_client.errors import FastbookError, TooSlow
-from fastbook_client.events import BookReset, Disconnected, Event, Resynced, TradesMissed
+from fastbook_client.events import (
+    BookReset,
+    Disconnected,
+    Event,
+    FillsMissed,
+    Resynced,
+    TradesMissed,
+)
 from fastbook_wire.frames import (
     AggOrderBook,
     Candles,
@@ -49,7 +56,10 @@ The fourth is for replies that came later in the same turn."""
 Key = tuple[str, str]
 """The channel and the security of a conflated event."""
 _CONFLATED = (AggOrderBook, Ticker, Candles, Depth)
-_BARRIERS = (Disconnected, Resynced, TradesMissed, BookReset, Subscribed, Unsubscribed)
+_BARRIERS = (
+    *(Disconnected, Resynced, TradesMissed, FillsMissed, BookReset),
+    *(Subscribed, Unsubscribed),
+)
 
 
 class _Conflated(Protocol):
@@ -161,7 +171,7 @@ def _ends_merging(event: Event, key: Key) -> bool:
     match event:
         case Disconnected() | Resynced():
             return True
-        case TradesMissed():
+        case TradesMissed() | FillsMissed():
             return security == event.security
         case BookReset():
             return key == ("depth", event.security)

@@ -4,43 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Self, Unpack
 
 from fastbook_client import arguments
 from fastbook_client.api import Api
-from fastbook_client.arguments import AnySide, Number
 from fastbook_client.book import Book
 from fastbook_client.endpoint import Endpoint
-from fastbook_client.errors import ConnectionClosed, FastbookError, Rejected
-from fastbook_client.events import Event, OrderState
+from fastbook_client.errors import ConnectionClosed, FastbookError
+from fastbook_client.events import Event
 from fastbook_client.history import MarketHistory
 from fastbook_client.link import Link, open_link
 from fastbook_client.options import ConnectOptions, Options
-from fastbook_client.order_entry import OrderEntry
-from fastbook_client.order_names import named
-from fastbook_wire.commands import (
-    CancelAfter,
-    Delete,
-    DeleteAll,
-    GetFills,
-    GetOrder,
-    NewOrder,
-    OrderCommand,
-    Orders,
-    Ping,
-)
-from fastbook_wire.frames import (
-    CancelAfterSet,
-    InstrumentView,
-    OrderFrame,
-    OrderView,
-    OwnFills,
-    Welcome,
-)
-from fastbook_wire.words import Channel, Code, ExecType, SelfTradeName, TimeInForceName
+from fastbook_client.trading import Trading
+from fastbook_wire.commands import Ping
+from fastbook_wire.frames import InstrumentView, Welcome
+from fastbook_wire.words import Channel
 
 
 def connect(url: str, **options: Unpack[ConnectOptions]) -> Market:
@@ -53,15 +33,17 @@ def connect(url: str, **options: Unpack[ConnectOptions]) -> Market:
     `feed` (True) its books and trades arrive as events. `channels` (none) lists further
     subscriptions, each a channel of `security` or a pair (channel, security).
 
-    `resume` (None) is the ``resume_token`` of an earlier connection, whose user is resumed. With
+    `resume` (None) is the ``resume_token`` of an earlier connection, whose user is resumed. Then
+    `fills_since` (None) may tell the last ``fill_id`` that the program has dealt with, by security:
+    the user's fills since then arrive as events, from the first fill where no id is given. With
     `cancel_on_disconnect` (False) the server cancels this user's orders as soon as the connection
     ends or, if it is a number, unless the client has reconnected within so many seconds; otherwise
     they stay open. The server notices within 45 s that a network has gone silent; see
     `Market.cancel_after`.
 
     `reconnect` (True): after a loss the client reconnects, as the same user if the server still
-    knows it. A `Backoff` sets the delays and the number of attempts. With False the first loss is
-    final.
+    knows it, and tells what was missed of the user's fills and orders. A `Backoff` sets the delays
+    and the number of attempts. With False the first loss is final.
 
     `queue_max` (10,000) bounds the unread trades and order events. When it is reached, the
     connection is closed, and iteration raises TooSlow after the last queued event. Books, tickers,
@@ -70,7 +52,7 @@ def connect(url: str, **options: Unpack[ConnectOptions]) -> Market:
 
     `checksums_missed_max` (3): the server sends a checksum of each local book every second. After
     so many missed ones the book is emptied, and fetched again as soon as the line is back. 0:
-    never.
+    never. With 2 or more, seconds in which the server's clock stands do not count.
 
     Entering the market raises ConnectError (Refused if the server refused the connection) or
     ConnectionClosed, and Rejected or Unanswered if a channel could not be subscribed.
@@ -82,7 +64,7 @@ def connect(url: str, **options: Unpack[ConnectOptions]) -> Market:
     return Market(Endpoint.parse(url), Options.of(options))
 
 
-class Market(MarketHistory):
+class Market(MarketHistory, Trading):
     """A market opened for one user by ``async with connect(...) as market``.
 
     Several tasks may send commands concurrently; each call returns the reply to its own command. A
@@ -94,11 +76,11 @@ class Market(MarketHistory):
     """
 
     def __init__(self, endpoint: Endpoint, options: Options) -> None:
+        super().__init__()
         self._endpoint = endpoint
         self._options = options
         self._stack = contextlib.AsyncExitStack()
         self._opened: Link | None = None
-        self._entry = OrderEntry()
 
     async def __aenter__(self) -> Self:
         async with contextlib.AsyncExitStack() as stack:
@@ -156,6 +138,11 @@ class Market(MarketHistory):
     def is_connected(self) -> bool:
         """Whether a command can be sent now."""
         return self._link.is_connected
+
+    async def ping(self) -> int:
+        """Check that the server is alive; return its time in Unix milliseconds."""
+        time_ms: int = (await self._link.request(Ping())).time
+        return time_ms
 
     # ---- events -------------------------------------------------------------------------------
 
@@ -230,218 +217,6 @@ class Market(MarketHistory):
         if ("depth", name) not in self._link.follows:
             raise FastbookError(f"no local book of {name}: subscribe to its depth channel first")
         return self._link.feeds.book(name)
-
-    # ---- orders -------------------------------------------------------------------------------
-
-    async def limit(
-        self,
-        side: AnySide,
-        price: Number,
-        amount: Number,
-        *,
-        time_in_force: TimeInForceName | None = None,
-        post_only: bool = False,
-        client_order_id: str | None = None,
-        self_trade: SelfTradeName | None = None,
-        security: str | None = None,
-    ) -> OrderState:
-        """Place a limit order; return its state after immediate matching.
-
-        `side` is ``bid`` (or ``buy``) or ``ask`` (or ``sell``). `price` and `amount` must be
-        multiples of the instrument's tick and lot size; a Decimal or Fraction is sent as the
-        nearest double. Defaults:
-        `time_in_force` ``gtc``, `self_trade` ``allow``. Every order carries a client order id,
-        generated if none is given, with which `outcome` finds the order after Unanswered.
-
-        Raises:
-            Rejected: the server refused the order, which had no effect.
-            Unanswered: the connection was lost before the reply; see `outcome`.
-            NotConnected: the client is reconnecting; the order was not sent.
-            ConnectionClosed: the connection has ended for good; the order was not sent.
-            TypeError, ValueError: an argument has a wrong type or cannot be sent; nothing was.
-        """
-        order = self._new_order("limit", side, amount, client_order_id, self_trade, security)
-        order.price = arguments.number("price", price)
-        order.post_only = arguments.flag("post_only", post_only)
-        if time_in_force is not None:
-            order.time_in_force = arguments.word("time_in_force", time_in_force, TimeInForceName)
-        return await self._entry.place(self._link, order)
-
-    async def market(
-        self,
-        side: AnySide,
-        amount: Number,
-        *,
-        client_order_id: str | None = None,
-        self_trade: SelfTradeName | None = None,
-        security: str | None = None,
-    ) -> OrderState:
-        """Place a market order; any unfilled remainder is cancelled.
-
-        Arguments, result and exceptions are those of `limit`.
-        """
-        order = self._new_order("market", side, amount, client_order_id, self_trade, security)
-        return await self._entry.place(self._link, order)
-
-    async def cancel(
-        self,
-        order: OrderView | OrderFrame | str | None = None,
-        *,
-        client_order_id: str | None = None,
-    ) -> OrderState:
-        """Cancel an open order; return its final state.
-
-        `order` is an order that a command returned or an event reported, or an id: a UUID is the
-        server's id, any other string a client order id. Pass `client_order_id` instead of `order`
-        for a client order id that is itself a UUID.
-
-        Raises:
-            Rejected: with ``unknown_order``, if this user has no such open order.
-            Unanswered: the connection was lost before the reply; repeating the call is safe.
-            NotConnected: the client is reconnecting; nothing was sent.
-            ConnectionClosed: the connection has ended for good; nothing was sent.
-            TypeError: both or neither of `order` and `client_order_id` were given.
-        """
-        order_id, client_order_id = named(order, client_order_id)
-        command = Delete(id=order_id, client_order_id=client_order_id)
-        reply = await self._link.request(command)
-        return OrderState.of(reply)
-
-    async def cancel_all(self, security: str | None = None, *, side: AnySide | None = None) -> int:
-        """Cancel all open orders, or only those of `security`, of `side`; return how many."""
-        command = DeleteAll(
-            security=None if security is None else arguments.text("security", security),
-            type=None if side is None else arguments.side_of(side),
-        )
-        count: int = (await self._link.request(command)).count
-        return count
-
-    async def cancel_after(self, seconds: Number) -> CancelAfterSet:
-        """Have all open orders cancelled in `seconds`, unless it is called again; 0: never.
-
-        A dead man's switch: each call starts the time over, up to 86,400 s. The server keeps it
-        through lost connections and its own restarts. The result has the server's ``time`` and the
-        ``trigger_time`` (None: never), both in Unix milliseconds.
-        """
-        given = arguments.number("seconds", seconds)
-        command = CancelAfter(ms=math.ceil(given * 1_000))  # so that only 0 becomes 0
-        reply: CancelAfterSet = await self._link.request(command)
-        return reply
-
-    async def orders(self) -> tuple[OrderView, ...]:
-        """Return the open orders of all securities, oldest first."""
-        orders: tuple[OrderView, ...] = (await self._link.request(Orders())).orders
-        return orders
-
-    async def fills(
-        self,
-        security: str | None = None,
-        *,
-        since: int | None = None,
-        before: int | None = None,
-        limit: int = 100,
-    ) -> OwnFills:
-        """Return a page of this user's own fills, oldest first, from all its connections.
-
-        With `since` these are the first `limit` fills with a larger ``fill_id``; without it the
-        last ones, or the last before `before`. ``more`` tells whether there are others in that
-        direction. Each fill also arrives as a `Fill` event, unless the connection was down.
-        """
-        command = GetFills(
-            security=self._named(security),
-            since=None if since is None else arguments.integer("since", since),
-            before=None if before is None else arguments.integer("before", before),
-            limit=arguments.integer("limit", limit),
-        )
-        page: OwnFills = await self._link.request(command)
-        return page
-
-    async def ping(self) -> int:
-        """Check that the server is alive; return its time in Unix milliseconds."""
-        time_ms: int = (await self._link.request(Ping())).time
-        return time_ms
-
-    async def order(
-        self,
-        order: OrderView | OrderFrame | str | None = None,
-        *,
-        client_order_id: str | None = None,
-    ) -> OrderState:
-        """Return the state of an order, open or ended.
-
-        The order is named as in `cancel`. An ended order is known by its client order id for 24
-        hours, and by the server's id for ever.
-
-        Raises:
-            Rejected: ``unknown_order``: the user has placed no such order.
-            Unanswered, NotConnected, ConnectionClosed: as for every command.
-        """
-        order_id, client_order_id = named(order, client_order_id)
-        command = GetOrder(id=order_id, client_order_id=client_order_id)
-        return OrderState.of(await self._link.request(command))
-
-    async def outcome(self, client_order_id: str) -> OrderState | None:
-        """Return the state of an order that raised Unanswered, or None if it never arrived.
-
-        Asking changes nothing. After None the order can no longer take effect: once a user has
-        resumed, the server no longer reads from the connection before.
-
-        Raises:
-            FastbookError: the server has forgotten the user who placed it.
-            Rejected: the server could not answer now (``rate_limited``, for one); try again later.
-            Unanswered, NotConnected: the connection is lost or down; try again after `Resynced`.
-            ConnectionClosed: the connection has ended for good.
-        """
-        self._entry.unsettled.check(
-            arguments.text("client_order_id", client_order_id), self.user_id
-        )
-        try:
-            state = await self.order(client_order_id=client_order_id)
-        except Rejected as rejected:
-            if rejected.code != Code.UNKNOWN_ORDER:
-                raise
-            return None
-        self._entry.unsettled.answered(client_order_id)
-        return state
-
-    async def submit(
-        self, commands: Iterable[NewOrder | OrderCommand]
-    ) -> list[OrderState | int | FastbookError]:
-        """Send 1 to 100 commands in one frame: nobody else's are executed between them.
-
-        A NewOrder is placed; Add, Delete, DeleteAll and GetOrder are sent as they are. Returns for
-        each command, in order, what the method for it would return or raise: the OrderState, the
-        count of a DeleteAll, or Rejected or Unanswered. One that is refused does not keep the
-        others from being executed.
-
-        Raises:
-            ValueError: no command, or more than 100; nothing was sent.
-            NotConnected: the client is reconnecting; nothing was sent.
-            ConnectionClosed: the connection has ended for good; nothing was sent.
-        """
-        return await self._entry.submit(self._link, commands)
-
-    def _new_order(
-        self,
-        exec_type: ExecType,
-        side: AnySide,
-        amount: Number,
-        client_order_id: str | None,
-        self_trade: SelfTradeName | None,
-        security: str | None,
-    ) -> NewOrder:
-        if client_order_id is not None:
-            arguments.text("client_order_id", client_order_id)
-        if self_trade is None:
-            self_trade = "allow"
-        return NewOrder(
-            type=arguments.side_of(side),
-            exec_type=exec_type,
-            amount=arguments.number("amount", amount),
-            security=self._named(security),
-            client_order_id=client_order_id,
-            self_trade=arguments.word("self_trade", self_trade, SelfTradeName),
-        )
 
     @property
     def api(self) -> Api:

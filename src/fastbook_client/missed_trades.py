@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
-from fastbook_client.api import BUSY, Api
-from fastbook_client.backoff import Backoff
-from fastbook_client.errors import ConnectError, Refused
+from fastbook_client.api import Api
+from fastbook_client.errors import ConnectError
+from fastbook_client.patience import Patience, Sleep
 from fastbook_client.tape import Filling, Gap, is_known
 from fastbook_wire.answers import TradesAnswer
 from fastbook_wire.frames import TradeView
-from fastbook_wire.words import LIMIT_MAX
 
-PAGE_FIRST = 100
-"""Trades in the first page of a gap, as most gaps are small; each later page doubles."""
-PAGE_LEAST = 10
-"""Trades that a page shrinks to while requests fail: bad lines pass short answers more often."""
-PATIENCE = Backoff(first_s=0.05, max_s=2.0)
-"""Delays between attempts to fetch missed trades, repeated while the connection lasts."""
-BEHIND_PATIENCE = Backoff(first_s=0.05, max_s=2.0, attempts_max=10)
-"""Delays between looks at a history that lacks the newest trades: about eight seconds in all."""
 GAP_TRADES_MAX = 100_000
 """About how many trades of a gap are fetched; older ones are reported as missed."""
 
@@ -77,40 +67,24 @@ class _Walk:
         return Filling(trades, self.missing, self._behind, self._is_other)
 
 
-async def fetch_missed(
-    api: Api,
-    security: str,
-    gap: Gap,
-    sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
-) -> Filling:
+async def fetch_missed(api: Api, security: str, gap: Gap, sleep: Sleep = asyncio.sleep) -> Filling:
     """Return the trades of a gap, oldest first, and why some are missing.
 
     A server that answers before it commits (``--durability relaxed``) publishes trades that its
     history does not contain yet. So the first page has to contain the trade ``gap.proof_seq``, and
     is asked for again until it does, for as long as ``BEHIND_PATIENCE`` allows.
     """
-    walk = _Walk(gap)
-    limit, failures, behind = PAGE_FIRST, 0, 0
+    walk, patience = _Walk(gap), Patience(sleep)
     while not walk.is_done and walk.missing is None:
         try:
-            page = await api.trades_page(security, walk.before, limit)
+            page = await patience.page(lambda limit: api.trades_page(security, walk.before, limit))
         except ConnectError as error:
-            failures += 1
-            delay_s = PATIENCE.delay_s(failures)
-            if delay_s is None or (isinstance(error, Refused) and error.status not in BUSY):
-                walk.missing = f"/api/trades failed: {error}"
-                break
-            limit = max(PAGE_LEAST, limit // 2)
-            await sleep(delay_s)
-            continue
-        failures = 0
+            walk.missing = f"/api/trades failed: {error}"
+            break
         if walk.is_behind(page):
-            behind += 1
-            delay_s = BEHIND_PATIENCE.delay_s(behind)
-            if delay_s is not None:
-                await sleep(delay_s)
+            if await patience.wait_behind():
                 continue
             walk.accept_behind()
         walk.take(page)
-        limit = min(2 * limit, LIMIT_MAX)
+        patience.went_on()
     return walk.found()

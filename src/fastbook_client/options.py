@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, TypedDict, cast
 
 from msgspec import Struct
@@ -22,6 +22,7 @@ class ConnectOptions(TypedDict, total=False):
     security: str | None
     cancel_on_disconnect: bool | int
     resume: str | None
+    fills_since: Mapping[str, int] | None
     feed: bool
     channels: Iterable[Channel | tuple[Channel, str]]
     reconnect: bool | Backoff
@@ -35,6 +36,7 @@ class Options(Struct, frozen=True, kw_only=True):
     security: str | None = None
     cancel_on_disconnect: bool | int = False
     resume: str | None = None
+    fills_since: Mapping[str, int] | None = None
     feed: bool = True
     channels: tuple[tuple[Channel, str | None], ...] = ()
     reconnect: Backoff | None = Backoff()
@@ -54,7 +56,10 @@ class Options(Struct, frozen=True, kw_only=True):
         if unknown:
             known = ", ".join(ConnectOptions.__annotations__)
             raise TypeError(f"connect: expected the options {known}, got {min(unknown)!r}")
-        return cls(**{name: _checked(name, value) for name, value in values.items()})
+        options = cls(**{name: _checked(name, value) for name, value in values.items()})
+        if options.fills_since and options.resume is None:
+            raise ValueError("fills_since: expected with resume: a new user has no fills")
+        return options
 
 
 def _checked(name: str, value: Any) -> Any:
@@ -65,6 +70,8 @@ def _checked(name: str, value: Any) -> Any:
             given = value if isinstance(value, bool) else arguments.integer(name, value)
             check_cancel_on_disconnect(given)
             return given
+        case "fills_since":
+            return None if value is None else _fill_ids(value)
         case "feed":
             return arguments.flag(name, value)
         case "queue_max" | "checksums_missed_max":
@@ -76,6 +83,15 @@ def _checked(name: str, value: Any) -> Any:
     if not isinstance(value, bool):
         raise TypeError(f"reconnect: expected True, False or a Backoff, got {value!r}")
     return Backoff() if value else None
+
+
+def _fill_ids(value: Any) -> dict[str, int]:
+    if not isinstance(value, Mapping):
+        raise TypeError(f"fills_since: expected fill ids by security, got {value!r}")
+    return {
+        arguments.text("fills_since", security): arguments.integer("fills_since", fill_id, least=0)
+        for security, fill_id in value.items()
+    }
 
 
 def _channels(value: Any) -> tuple[tuple[Channel, str | None], ...]:

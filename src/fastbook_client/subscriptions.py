@@ -3,32 +3,40 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
 from fastbook_client.api import Api
 from fastbook_client.book import Book
-from fastbook_client.checksum_watch import ChecksumWatch, LoopTimers
+from fastbook_client.checksum_watch import AskTime, ChecksumWatch, LoopTimers
 from fastbook_client.errors import ConnectionClosed, FastbookError
 from fastbook_client.events import BookReset
+from fastbook_client.fill_tape import FillGap, FillTape
 from fastbook_client.mailbox import Mailbox
+from fastbook_client.missed_fills import fetch_missed_fills
 from fastbook_client.missed_trades import fetch_missed
 from fastbook_client.tape import Gap, Tape
 from fastbook_wire.frames import (
     Checksum,
     Depth,
+    Fills,
     InstrumentView,
     PublicFrame,
     Trades,
 )
+from fastbook_wire.words import Channel
+
+AnyGap = TypeVar("AnyGap")
 
 
 class Subscriptions:
-    """The public data of a market: its books, trades, tickers and candles.
+    """The public data of a market: its books, trades, fills, tickers and candles.
 
     `resubscribe` is called with the security of a wrong book and the number of errors since its
-    last matching checksum. `on_failure` is called with an exception that prevents missed trades or
-    a reset from being queued, such as TooSlow. A book is wrong too after `checksums_missed_max`
-    missed checksums (0: never); `timers` (default: the running loop) measure the silence.
+    last matching checksum. `on_failure` is called with an exception that prevents what was missed
+    or a reset from being queued, such as TooSlow. A book is wrong too after `checksums_missed_max`
+    missed checksums (0: never); `timers` (default: the running loop) measure the silence, and
+    `ask_time` asks whether time passes for the server too.
     """
 
     def __init__(
@@ -37,6 +45,7 @@ class Subscriptions:
         api: Api,
         resubscribe: Callable[[str, int], None],
         on_failure: Callable[[Exception], None],
+        ask_time: AskTime,
         checksums_missed_max: int = 0,
         timers: LoopTimers | None = None,
     ) -> None:
@@ -45,10 +54,17 @@ class Subscriptions:
         self._api = api
         self._resubscribe = resubscribe
         self._on_failure = on_failure
+        self._ask_time = ask_time
         self._checksums_missed_max = checksums_missed_max
         self._timers = timers or asyncio.get_running_loop()
+        self._held_max = max(1_000, mailbox.queue_max)
         self._watches: dict[str, ChecksumWatch] = {}
         self._tapes: dict[str, Tape] = {}
+        self._fill_tapes: dict[str, FillTape] = {}
+        self._gapless: Mapping[Channel, dict[str, Any]] = {
+            "book": self._tapes,
+            "fills": self._fill_tapes,
+        }
         self._syncing: dict[str, asyncio.Future[bool]] = {}
         self._errors: dict[str, int] = {}  # of a book, since its last matching checksum
         self._instruments: dict[str, InstrumentView] = {}
@@ -73,24 +89,25 @@ class Subscriptions:
             self._release(security, False)
         for security in self.books:
             self._lose(security)
-        for tape in self._tapes.values():
-            tape.reopen()
+        for tapes in self._gapless.values():
+            for tape in tapes.values():
+                tape.reopen()
 
-    def subscribed(self, channel: str, security: str) -> None:
+    def subscribed(self, channel: Channel, security: str) -> None:
         """Expect the channel's opening frames; until then a local book is out of date."""
         if channel == "depth":
             self._lose(security)
-        elif channel == "book" and security in self._tapes:
-            self._tapes[security].reopen()
+        elif security in (tapes := self._gapless.get(channel, {})):
+            tapes[security].reopen()
 
-    def unsubscribed(self, channel: str, security: str) -> None:
+    def unsubscribed(self, channel: Channel, security: str) -> None:
         """Drop the state of a channel; who still holds its local book holds an empty one."""
         if channel == "depth":
             self._lose(security)
             self._errors.pop(security, None)
             self._release(security, False)
-        elif channel == "book" and security in self._tapes:
-            self._tapes.pop(security).reopen()
+        elif security in (tapes := self._gapless.get(channel, {})):
+            tapes.pop(security).reopen()
 
     def handle(self, frame: PublicFrame) -> None:
         """Update the local state with a frame and queue its event.
@@ -108,6 +125,8 @@ class Subscriptions:
                     self._check(book, frame)
             case Trades():
                 self._tape(frame.security).handle(frame)
+            case Fills():
+                self._fill_tape(frame.security).handle(frame)
             case _:
                 self._mailbox.put(frame)
 
@@ -122,6 +141,7 @@ class Subscriptions:
                 self._timers,
                 self._checksums_missed_max,
                 lambda reason: self._silent(book, reason),
+                self._ask_time,
             )
         return book
 
@@ -175,24 +195,37 @@ class Subscriptions:
         else:
             self._resubscribe(book.security, 1)  # at once: each silence has lasted seconds
 
-    # ---- missed trades ------------------------------------------------------------------------
+    # ---- missed trades and fills --------------------------------------------------------------
 
     def _tape(self, security: str) -> Tape:
+        async def fill(gap: Gap) -> None:
+            self._tapes[security].filled(await fetch_missed(self._api, security, gap))
+
         tape = self._tapes.get(security)
         if tape is None:
-
-            def fetch(gap: Gap) -> Callable[[], object]:
-                filling = self._fill(security, gap)
-                return asyncio.create_task(filling, name="missed trades").cancel
-
-            held_max = max(1_000, self._mailbox.queue_max)
-            tape = self._tapes[security] = Tape(security, self._mailbox.put, fetch, held_max)
+            tape = Tape(security, self._mailbox.put, self._starting(fill), self._held_max)
+            self._tapes[security] = tape
         return tape
 
-    async def _fill(self, security: str, gap: Gap) -> None:
-        """Fetch missed trades and hand them to the tape."""
-        try:
-            found = await fetch_missed(self._api, security, gap)
-            self._tapes[security].filled(found)
-        except Exception as error:  # noqa: BLE001 (passed on: nobody awaits this task)
-            self._on_failure(error)
+    def _fill_tape(self, security: str) -> FillTape:
+        async def fill(gap: FillGap) -> None:
+            self._fill_tapes[security].filled(await fetch_missed_fills(self._api, security, gap))
+
+        tape = self._fill_tapes.get(security)
+        if tape is None:
+            tape = FillTape(security, self._mailbox.put, self._starting(fill), self._held_max)
+            self._fill_tapes[security] = tape
+        return tape
+
+    def _starting(
+        self, fill: Callable[[AnyGap], Awaitable[None]]
+    ) -> Callable[[AnyGap], Callable[[], object]]:
+        """Return what starts to fill a gap, and returns how to stop that."""
+
+        async def guarded(gap: AnyGap) -> None:
+            try:
+                await fill(gap)
+            except Exception as error:  # noqa: BLE001 (passed on: nobody awaits this task)
+                self._on_failure(error)
+
+        return lambda gap: asyncio.create_task(guarded(gap), name="what was missed").cancel

@@ -16,10 +16,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
+from collections.abc import Coroutine, Iterable, Iterator
 from concurrent.futures import CancelledError
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from typing import Any, Literal, Self, TypeVar, Unpack
 
 from fastbook_client import arguments
 from fastbook_client import market as asynchronous
@@ -28,20 +28,17 @@ from fastbook_client.book import Book
 from fastbook_client.errors import ConnectionClosed, FastbookError
 from fastbook_client.events import Event, OrderState
 from fastbook_client.options import ConnectOptions
-from fastbook_client.tables import Library
+from fastbook_client.sync_history import BlockingHistory
 from fastbook_wire.commands import NewOrder, OrderCommand
 from fastbook_wire.frames import (
     CancelAfterSet,
-    CandleView,
     InstrumentView,
     OrderFrame,
     OrderView,
     OwnFills,
-    TickerView,
-    TradeView,
     Welcome,
 )
-from fastbook_wire.words import Channel, Interval, SelfTradeName, TimeInForceName
+from fastbook_wire.words import Channel, SelfTradeName, TimeInForceName
 
 Result = TypeVar("Result")
 
@@ -51,7 +48,7 @@ def connect(url: str, **options: Unpack[ConnectOptions]) -> Market:
     return Market(asynchronous.connect(url, **options))
 
 
-class Market:
+class Market(BlockingHistory):
     """The blocking form of `fastbook_client.Market`, with the same methods and exceptions.
 
     Leaving the ``with`` block ends calls that other threads are waiting for, usually with
@@ -222,6 +219,8 @@ class Market:
         amount: Number,
         *,
         time_in_force: TimeInForceName | None = None,
+        expire_time: int | None = None,
+        display: Number | None = None,
         post_only: bool = False,
         client_order_id: str | None = None,
         self_trade: SelfTradeName | None = None,
@@ -234,6 +233,8 @@ class Market:
                 price,
                 amount,
                 time_in_force=time_in_force,
+                expire_time=expire_time,
+                display=display,
                 post_only=post_only,
                 client_order_id=client_order_id,
                 self_trade=self_trade,
@@ -244,8 +245,10 @@ class Market:
     def market(
         self,
         side: AnySide,
-        amount: Number,
+        amount: Number | None = None,
         *,
+        total: Number | None = None,
+        time_in_force: Literal["ioc", "fok"] | None = None,
         client_order_id: str | None = None,
         self_trade: SelfTradeName | None = None,
         security: str | None = None,
@@ -255,9 +258,63 @@ class Market:
             self._market.market(
                 side,
                 amount,
+                total=total,
+                time_in_force=time_in_force,
                 client_order_id=client_order_id,
                 self_trade=self_trade,
                 security=security,
+            )
+        )
+
+    def stop(
+        self,
+        side: AnySide,
+        trigger_price: Number,
+        amount: Number,
+        *,
+        price: Number | None = None,
+        time_in_force: TimeInForceName | None = None,
+        expire_time: int | None = None,
+        display: Number | None = None,
+        post_only: bool = False,
+        client_order_id: str | None = None,
+        self_trade: SelfTradeName | None = None,
+        security: str | None = None,
+    ) -> OrderState:
+        """Place a stop or stop-limit order; see `fastbook_client.Market.stop`."""
+        return self._wait(
+            self._market.stop(
+                side,
+                trigger_price,
+                amount,
+                price=price,
+                time_in_force=time_in_force,
+                expire_time=expire_time,
+                display=display,
+                post_only=post_only,
+                client_order_id=client_order_id,
+                self_trade=self_trade,
+                security=security,
+            )
+        )
+
+    def amend(
+        self,
+        order: OrderView | OrderFrame | str | None = None,
+        *,
+        client_order_id: str | None = None,
+        price: Number | None = None,
+        amount: Number | None = None,
+        new_client_order_id: str | None = None,
+    ) -> OrderState:
+        """Change an open order; see `fastbook_client.Market.amend`."""
+        return self._wait(
+            self._market.amend(
+                order,
+                client_order_id=client_order_id,
+                price=price,
+                amount=amount,
+                new_client_order_id=new_client_order_id,
             )
         )
 
@@ -316,62 +373,6 @@ class Market:
     def ping(self) -> int:
         """Check that the server is alive; return its time in Unix milliseconds."""
         return self._wait(self._market.ping())
-
-    # ---- history ------------------------------------------------------------------------------
-
-    def ticker(self, security: str | None = None) -> TickerView:
-        """Return the statistics of the last 24 hours and the best prices."""
-        return self._wait(self._market.ticker(security))
-
-    def candles(
-        self,
-        security: str | None = None,
-        interval: Interval = "1m",
-        start: int | None = None,
-        end: int | None = None,
-    ) -> list[CandleView]:
-        """Return the candles of ``[start, end)`` in Unix ms, oldest first."""
-        return self._wait(self._market.candles(security, interval, start, end))
-
-    def trades_history(
-        self, security: str | None = None, before: int | None = None
-    ) -> Iterator[TradeView]:
-        """Iterate over all trades with a ``seq`` below `before` (default: all), newest first."""
-        trades = self._market.trades_history(security, before)
-        while True:
-            try:
-                yield self._wait(_advance(trades))
-            except StopAsyncIteration:
-                return
-
-    def candles_table(
-        self,
-        security: str | None = None,
-        interval: Interval = "1m",
-        start: int | None = None,
-        end: int | None = None,
-        *,
-        library: Library | None = None,
-    ) -> Any:
-        """Return candles as a DataFrame; see `fastbook_client.Market.candles_table`."""
-        return self._wait(
-            self._market.candles_table(security, interval, start, end, library=library)
-        )
-
-    def trades_table(
-        self,
-        security: str | None = None,
-        before: int | None = None,
-        count: int = 1_000,
-        *,
-        library: Library | None = None,
-    ) -> Any:
-        """Return the newest trades as a DataFrame; see `fastbook_client.Market.trades_table`."""
-        return self._wait(self._market.trades_table(security, before, count, library=library))
-
-
-async def _advance(trades: AsyncIterator[TradeView]) -> TradeView:
-    return await anext(trades)
 
 
 def _run_loop(loop: asyncio.AbstractEventLoop) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from msgspec import Struct
 
 from fastbook_client.events import TradesMissed
+from fastbook_client.gapless import Gapless
 from fastbook_wire.frames import Trades, TradeView
 
 TRADES_PER_FRAME = 1_000
@@ -53,13 +54,8 @@ def is_known(trade: TradeView, last: TradeView | None) -> bool:
     return trade.id == last.id or (trade.seq < last.seq and trade.time <= last.time)
 
 
-class Tape:
-    """Turns the ``trades`` frames of one security into a gapless sequence for `emit`.
-
-    `fetch` is called with a gap and returns a function that stops it. Unless it is stopped, what it
-    finds must be passed to `filled`. Until then up to `held_max` frames are held; with one more,
-    the trades of the gap are given up.
-    """
+class Tape(Gapless[Trades, Gap, Filling]):
+    """Turns the ``trades`` frames of one security into a gapless sequence for `emit`."""
 
     def __init__(
         self,
@@ -68,16 +64,12 @@ class Tape:
         fetch: Callable[[Gap], Callable[[], object]],
         held_max: int,
     ) -> None:
+        super().__init__(fetch, held_max)
         self._security = security
         self._emit = emit
-        self._fetch = fetch
-        self._held_max = held_max
-        self._held: list[Trades] = []  # while the trades before them are fetched
-        self._stop_fetching: Callable[[], object] | None = None
         self._last: TradeView | None = None
         self._position: int | None = None  # the last trade of the connection's latest frame
         self._started = False
-        self._opens = True
 
     @property
     def last_seq(self) -> int | None:
@@ -86,28 +78,13 @@ class Tape:
 
     def reopen(self) -> None:
         """Expect the first frame after a subscription or on a new connection."""
-        if self._stop_fetching is not None:
-            self._stop_fetching()
-            self._stop_fetching = None
-        self._held.clear()
+        super().reopen()
         self._position = None
-        self._opens = True
 
-    def handle(self, frame: Trades) -> None:
-        """Emit the new trades of a frame, or hold it back while a gap is being filled."""
-        if self._stop_fetching is not None and len(self._held) >= self._held_max:
-            self._stop_fetching()
-            reason = f"{self._held_max} later frames came before the history could be read"
-            self.filled(Filling((), behind=reason))
-        if self._stop_fetching is not None:
-            self._held.append(frame)
-        else:
-            self._process(frame)
+    def _nothing(self, reason: str) -> Filling:
+        return Filling((), behind=reason)
 
-    def filled(self, found: Filling) -> None:
-        """Emit the trades found in a gap, then the held frames."""
-        self._stop_fetching = None
-        held, self._held = self._held, []
+    def _fill(self, found: Filling, frame: Trades) -> None:
         if found.is_other:
             self._start_over()
         missing, behind = found.missing, found.behind
@@ -116,16 +93,10 @@ class Tape:
         for start in range(0, len(found.trades), TRADES_PER_FRAME):
             self._emit_trades(found.trades[start : start + TRADES_PER_FRAME])
         if behind is not None or (missing is not None and not found.trades):
-            self._miss(held[0].trades[0].seq, behind or missing or "")
-        self._emit_trades(held[0].trades)
-        for number, frame in enumerate(held[1:], 2):
-            self._process(frame)
-            if self._stop_fetching is not None:  # another gap
-                self._held += held[number:]
-                return
+            self._miss(frame.trades[0].seq, behind or missing or "")
+        self._emit_trades(frame.trades)
 
-    def _process(self, frame: Trades) -> None:
-        opens, self._opens = self._opens, False
+    def _process(self, frame: Trades, opens: bool) -> None:
         position, trades = self._position, frame.trades
         self._position = trades[-1].seq if trades else frame.prev_seq
         if not self._started:
@@ -142,17 +113,16 @@ class Tape:
                 self._start_over()
             self._emit_trades(new)
         elif opens:  # whatever it says: another history may have the same numbers
-            self._open_gap(frame, new[0].seq if frame.prev_seq is None else frame.prev_seq)
+            self._missed(frame, new[0].seq if frame.prev_seq is None else frame.prev_seq)
         elif frame.prev_seq in (position, None):
             if frame.prev_seq != self.last_seq:  # the last trade is not where it would have to be
                 self._start_over()
             self._emit_trades(new)
         else:
-            self._open_gap(frame, frame.prev_seq)
+            self._missed(frame, frame.prev_seq)
 
-    def _open_gap(self, frame: Trades, proof_seq: int) -> None:
-        self._held = [frame]
-        self._stop_fetching = self._fetch(Gap(self._last, proof_seq, frame.trades[0].seq))
+    def _missed(self, frame: Trades, proof_seq: int) -> None:
+        self._open_gap(Gap(self._last, proof_seq, frame.trades[0].seq), frame)
 
     def _miss(self, before_seq: int | None, reason: str) -> None:
         self._emit(TradesMissed(self._security, self.last_seq, before_seq, reason))

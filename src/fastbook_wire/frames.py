@@ -62,6 +62,7 @@ class OrderView(View, kw_only=True):
     ``filled`` and ``remaining`` are exact multiples of the lot size. ``remaining`` is the unfilled
     amount, of a cancelled order too. ``price`` is null for a market order. ``time`` is when the
     server accepted the order. ``total`` is what a market order by total may trade for at most.
+    ``waits`` is true while a stop order waits for its trigger.
     """
 
     id: Id
@@ -80,6 +81,7 @@ class OrderView(View, kw_only=True):
     display: Amount | None = None
     expire_time: TimeMs | None = None
     total: Total | None = None
+    waits: bool = False
 
 
 class TradeView(View):

@@ -60,6 +60,20 @@ WRONG_TYPES: dict[str, Call] = {
     "self_trade: expected a text, got False": lambda m: m.market("bid", 1, self_trade=False),  # type: ignore[arg-type]
     "client_order_id: expected a text, got 7": lambda m: m.market("bid", 1, client_order_id=7),  # type: ignore[arg-type]
     "security: expected a text, got 7": lambda m: m.market("bid", 1, security=7),  # type: ignore[arg-type]
+    "total: expected a number, got '9'": lambda m: m.market("bid", total="9"),  # type: ignore[arg-type]
+    "expected an amount, or a total": lambda m: m.market("bid"),
+    "display: expected a number, got '2'": lambda m: m.limit("bid", 10, 1, display="2"),  # type: ignore[arg-type]
+    "expire_time: expected an integer, got 1.5": lambda m: m.limit(
+        *("bid", 10, 1),  # type: ignore[arg-type]
+        expire_time=1.5,  # type: ignore[arg-type]
+    ),
+    "trigger_price: expected a number, got None": lambda m: m.stop("bid", None, 1),  # type: ignore[arg-type]
+    "expected a price, an amount or a new_client_order_id": lambda m: m.amend("mine"),
+    "expected an order, or a client_order_id": lambda m: m.amend(price=10),
+    "new_client_order_id: expected a text, got 7": lambda m: m.amend(
+        "mine",
+        new_client_order_id=7,  # type: ignore[arg-type]
+    ),
     "order: expected an order or an id, got 7": lambda m: m.cancel(7),  # type: ignore[arg-type]
     "client_order_id: expected a text, got 8": lambda m: m.order(client_order_id=8),  # type: ignore[arg-type]
     "client_order_id: expected a text, got 9": lambda m: m.outcome(9),  # type: ignore[arg-type]
@@ -75,6 +89,8 @@ WRONG_TYPES: dict[str, Call] = {
     "end: expected an integer, got 1.5": lambda m: m.candles(end=1.5),  # type: ignore[arg-type]
     "interval: expected a text, got 60": lambda m: m.candles(interval=60),  # type: ignore[arg-type]
     "count: expected an integer, got 1.5": lambda m: m.trades_table(count=1.5),  # type: ignore[arg-type]
+    "since: expected an integer, got '7'": lambda m: anext(m.fills_history(since="7")),  # type: ignore[arg-type]
+    "end: expected an integer, got 2.5": lambda m: m.fills_table(end=2.5),  # type: ignore[arg-type]
     "before: expected an integer, got '7'": lambda m: anext(m.trades_history(before="7")),  # type: ignore[arg-type]
     "depth: expected an integer, got '7'": lambda m: m.api.book(depth="7"),  # type: ignore[arg-type]
 }
@@ -90,6 +106,8 @@ WRONG_VALUES: dict[str, Call] = {
     "client_order_id: expected a text, got an empty one": lambda m: m.market(
         "bid", 1, client_order_id=""
     ),
+    "expire_time: expected 0 or more, got -1": lambda m: m.stop("bid", 10, 1, expire_time=-1),
+    "self_trade: expected allow, ": lambda m: m.market("bid", 1, self_trade="never"),  # type: ignore[arg-type]
     "security: expected a text, got an empty one": lambda m: m.market("bid", 1, security=""),
     "channel: expected book, ": lambda m: m.subscribe("candles"),  # type: ignore[arg-type]
     "interval: expected 1s, 1m": lambda m: m.candles(interval="2m"),  # type: ignore[arg-type]
@@ -130,6 +148,10 @@ def test_a_book_refuses_them_too() -> None:
         ({"cancel_on_disconnect": 0}, ValueError, "False .never. or 1 to 86400 seconds, got 0"),
         ({"reconnect": 5}, TypeError, "reconnect: expected True, False or a Backoff, got 5"),
         ({"reconnect": None}, TypeError, "expected True, False or a Backoff, got None"),
+        ({"fills_since": 7}, TypeError, "fills_since: expected fill ids by security, got 7"),
+        ({"fills_since": {"A": "1"}}, TypeError, "fills_since: expected an integer, got '1'"),
+        ({"fills_since": {"A": -1}}, ValueError, "fills_since: expected 0 or more, got -1"),
+        ({"fills_since": {"A": 1}}, ValueError, "fills_since: expected with resume"),
         ({"queue_max": "10"}, TypeError, "queue_max: expected an integer, got '10'"),
         ({"queue_max": -1}, ValueError, "queue_max: expected 0 or more, got -1"),
         ({"checksums_missed_max": 1.5}, TypeError, "expected an integer, got 1.5"),
@@ -203,6 +225,7 @@ def test_the_defaults_are_those_in_the_documentation() -> None:
         security=None,
         cancel_on_disconnect=False,
         resume=None,
+        fills_since=None,
         feed=True,
         channels=(),
         reconnect=Backoff(),

@@ -28,6 +28,7 @@ from fastbook_client import (
     Market,
     TooSlow,
     Unanswered,
+    checksum_watch,
     connect,
 )
 from fastbook_client.checksum_watch import ChecksumWatch
@@ -56,11 +57,13 @@ class SilentLine:
         self.mailbox = Mailbox(queue_max)
         self.asked: list[tuple[str, int]] = []
         self.failures: list[Exception] = []
+        self.questions: list[Callable[[int], None]] = []
         self.feeds = Subscriptions(
             self.mailbox,
             None,  # type: ignore[arg-type]  # no trades, no history
             lambda security, times: self.asked.append((security, times)),
             self.failures.append,
+            self.questions.append,
             checksums_missed_max=missed_max,
             timers=self.clock,
         )
@@ -91,7 +94,7 @@ async def test_a_book_on_a_silent_line_is_lost_after_three_missed_checksums() ->
     line.clock.advance(0.2)
     assert (line.book.is_synced, line.book.best_bid) == (False, None)
     (reset,) = line.resets()
-    assert reset == BookReset("A", "3 checksums were missed: the line is silent")
+    assert reset == BookReset("A", "3 checksums were missed")
     assert line.asked == [("A", 1)]
 
     line.clock.advance(100.0)
@@ -109,6 +112,57 @@ async def test_a_book_whose_checksums_come_is_kept_however_long() -> None:
         line.clock.advance(2.9)
         line.right()
     assert (line.book.is_synced, line.book.checks, line.resets()) == (True, 100, [])
+
+
+@pytest.mark.parametrize("missed_max", [2, 3])
+async def test_a_book_is_kept_as_long_as_the_servers_clock_stands(missed_max: int) -> None:
+    line = SilentLine(missed_max)
+    line.whole()
+    for _ in range(100):
+        line.clock.advance(1.0)
+        while line.questions:
+            line.questions.pop()(7_000)
+    assert line.book.is_synced
+    line.clock.advance(missed_max + 0.1)  # no answer: now the line is silent
+    assert not line.book.is_synced
+
+
+async def test_how_far_the_servers_clock_went_before_a_checksum_does_not_count() -> None:
+    line = SilentLine(missed_max=2)
+    line.whole()
+    line.clock.advance(1.6)
+    line.questions.pop()(0)
+    line.right()
+    for _ in range(10):
+        line.clock.advance(1.0)
+        while line.questions:
+            line.questions.pop()(60_000)
+    assert line.book.is_synced
+
+
+async def test_a_server_whose_clock_runs_owes_its_checksums() -> None:
+    line = SilentLine()
+    line.whole()
+    for second in range(1, 5):
+        assert line.book.is_synced
+        line.clock.advance(1.1)
+        while line.questions:
+            line.questions.pop()(1_000 * second)
+    line.clock.advance(0.3)
+    assert not line.book.is_synced
+    assert line.resets()[0].reason == "3 checksums were missed"
+
+
+async def test_an_answer_of_before_the_last_checksum_counts_no_more() -> None:
+    line = SilentLine()
+    line.whole()
+    line.clock.advance(1.6)
+    line.right()
+    for answer in line.questions:
+        answer(1_000)
+        answer(1_000)
+    line.clock.advance(3.6)
+    assert not line.book.is_synced
 
 
 async def test_changes_do_not_stand_in_for_checksums() -> None:
@@ -138,7 +192,7 @@ class StoppedClock(FakeClock):
 
 def test_time_in_which_the_program_itself_was_busy_is_no_silence() -> None:
     clock, silences = StoppedClock(), []
-    watch = ChecksumWatch(clock, 3, silences.append)
+    watch = ChecksumWatch(clock, 3, silences.append, lambda _: None)
     watch.heard()
     clock.behind_s = 30.0  # the timer comes late, and the frames that have arrived come after it
     clock.advance(2.0)
@@ -179,6 +233,22 @@ async def test_a_server_that_comes_back_with_other_grids_is_measured_by_them() -
     line.connected(0.5)
     line.whole()
     assert line.book.ticks_and_lots("bid") == [(20, 4)]
+
+
+async def test_on_a_server_whose_clock_stands_a_book_is_kept(
+    fastbook_server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checksum_watch, "CHECKSUM_S", 0.1)
+    monkeypatch.setattr(checksum_watch, "SLACK_S", 0.05)
+    async with connect(fastbook_server.url, feed=False, channels=["depth"]) as market:
+        await until(lambda: asked_for_time(fastbook_server) >= 10)
+        assert market.book().is_synced
+        fastbook_server.clock.advance(1)
+        await until(lambda: market.book().checks == 1)
+
+
+def asked_for_time(server: Any) -> int:
+    return sum(frame["op"] == "ping" for frame in server.clients[0].sent)
 
 
 async def test_connect_passes_the_limit_on() -> None:

@@ -78,6 +78,8 @@ def test_a_program_without_async_trades_and_looks_back(url: str) -> None:
 
         taker.market("ask", 1)  # nobody is there
         assert [t.amount for t in maker.trades_history()] == [0.5]
+        assert [f.fill_id for f in maker.fills_history(since=0)] == [1]
+        assert len(maker.fills_table()) == 1
         assert maker.ticker().last == 90.0
         (candle,) = maker.candles(interval="1d")
         assert (candle.close, candle.volume, candle.trades) == (90.0, 0.5, 1)

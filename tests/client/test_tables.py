@@ -11,7 +11,7 @@ from client_servers import scripted_server, small_server
 
 from fastbook_client import connect, tables
 from fastbook_client.tables import Library
-from fastbook_wire.frames import CandleView, OrderView, TickerView, TradeView
+from fastbook_wire.frames import CandleView, FillView, OrderView, TickerView, TradeView
 
 SECURITY = "BTC-USD"
 TRADE = TradeView("id", 7, "user#x", SECURITY, "bid", 1_767_225_600_123, 100.5, 2.0, 201.0)
@@ -34,7 +34,7 @@ def columns(table: Any) -> dict[str, str]:
     return {name: str(table[name].dtype) for name in table.columns}
 
 
-@pytest.mark.parametrize("kind", [TradeView, CandleView, OrderView, TickerView])
+@pytest.mark.parametrize("kind", [TradeView, CandleView, FillView, OrderView, TickerView])
 def test_a_table_without_rows_has_every_column_and_its_type(kind: type) -> None:
     table = tables.table_of(kind, [], "polars")
     assert table.shape == (0, len(kind.__struct_fields__))
@@ -87,6 +87,19 @@ async def test_the_tables_of_an_empty_market_have_the_types_of_any_other() -> No
     assert list(map(columns, before)) == list(map(columns, after))
 
 
+async def test_a_table_of_fills_has_the_newest_or_the_first_from_somewhere_on() -> None:
+    async with small_server(throttle_ms=0) as url, connect(url, feed=False) as market:
+        empty = await market.fills_table()
+        await market.limit("ask", 100, 5)
+        for _ in range(5):
+            await market.market("bid", 1)
+        newest = await market.fills_table(count=2)
+        first = await market.fills_table(since=1, count=2)
+    assert columns(empty) == columns(newest)
+    assert (newest["fill_id"].to_list(), first["fill_id"].to_list()) == ([4, 5], [2, 3])
+    assert columns(newest)["fill_id"] == "Int64"
+
+
 def test_without_the_library_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(ImportError, match=r"pip install 'fastbook-exchange\[pandas\]'"):
@@ -103,8 +116,9 @@ def test_without_the_library_it_says_what_to_install(monkeypatch: pytest.MonkeyP
     [
         lambda market, library: market.trades_table(count=10_000, library=library),
         lambda market, library: market.candles_table(library=library),
+        lambda market, library: market.fills_table(library=library),
     ],
-    ids=["trades", "candles"],
+    ids=["trades", "candles", "fills"],
 )
 @pytest.mark.parametrize("library", [None, "pandas", "polars"])
 async def test_the_library_is_asked_for_before_the_server(

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastbook_client import ConnectError, Refused, Trades, TradesMissed, TradeView
-from fastbook_client.missed_trades import BEHIND_PATIENCE, fetch_missed
+from fastbook_client.missed_trades import fetch_missed
+from fastbook_client.patience import BEHIND_PATIENCE
 from fastbook_client.tape import Gap, Tape
 from fastbook_wire.answers import TradesAnswer
 

@@ -14,10 +14,12 @@ from engine_events import cancel, discard, fill, rest
 import fastbook
 from fastbook import (
     COMMAND_DTYPE,
+    REASON_BUDGET,
     REASON_IOC,
     REASON_REPLACED,
     REJECT_OVERFLOW,
     OrderBook,
+    SelfTrade,
     Side,
     TimeInForce,
     reference,
@@ -78,6 +80,36 @@ def test_a_replace_keeps_to_the_bound_and_may_use_what_it_leaves(make: Make) -> 
     assert book.replace(1, 1, 100, 6) == [
         cancel(BID, REASON_REPLACED, 1, 100, 5, 4),
         rest(BID, 1, 100, 6, 10),
+    ]
+
+
+@both_books
+@pytest.mark.parametrize("left", [0, 2])
+def test_a_budget_pays_for_no_more_lots_than_a_level_holds(make: Make, left: int) -> None:
+    """Although it would pay for all there are, on several levels."""
+    book = make(10)
+    book.add(1, ASK, 1, 10 - left)
+    book.add(2, ASK, 2, 10)
+
+    assert book.market(3, BID, budget=1000) == [
+        fill(BID, 3, 1, 1, 10 - left, 0, 0, 0),
+        *([fill(BID, 3, 2, 2, left, 0, 10 - left, 10 - left)] if left else []),
+        discard(BID, REASON_BUDGET, 3, 0, 0),
+    ]
+    assert book.best_ask == (2, 10 - left)
+    book.check_invariants()
+
+
+@both_books
+def test_what_a_budget_decrements_counts_against_the_bound(make: Make) -> None:
+    book = make(10)
+    book.add(1, ASK, 1, 6, owner=7)
+    book.add(2, ASK, 2, 9)
+
+    events = book.market(3, BID, owner=7, self_trade=SelfTrade.DECREMENT, budget=1000)
+    assert events[-2:] == [
+        fill(BID, 3, 2, 2, 4, 0, 5, 5),
+        discard(BID, REASON_BUDGET, 3, 0, 0),
     ]
 
 

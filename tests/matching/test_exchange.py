@@ -251,6 +251,7 @@ def test_a_user_whose_last_order_was_cancelled_by_their_own_keeps_being_themselv
         (bid(1, 1e16), "invalid_amount", "amount 1e+16 is more than the largest"),
         (market("bid", 1, price=1.0), "invalid_order", "price: a market order takes none"),
         (market("bid", 1, time_in_force="gtc"), "invalid_order", "timeInForce: a market order"),
+        (market("bid", 1, expire_time=T0 + 9), "invalid_order", "expireTime: a market order"),
         (market("bid", 1, post_only=True), "invalid_order", "postOnly: a market order never rests"),
         (bid(1, 1, post_only=True, time_in_force="ioc"), "invalid_order", "postOnly: expected"),
         (bid(1, 1, post_only=True, time_in_force="fok"), "invalid_order", "postOnly: expected"),

@@ -9,9 +9,11 @@ from uuid import UUID
 
 import asyncpg
 import pytest
+from trading import SPECS, T0, Floor, bid
 
 from fastbook_server.store import (
     CLIENT_ORDERS_KEPT_MS,
+    Batch,
     StoreBroken,
     StoreError,
     StoreFenced,
@@ -20,7 +22,7 @@ from fastbook_server.store import (
     postgres,
 )
 from fastbook_server.store.connection import store_error
-from fastbook_server.values.events import Traded
+from fastbook_server.values.events import PRIVATE, Traded
 from fastbook_server.values.ids import EPOCH_MAX, INSTRUMENT_MAX
 from fastbook_server.values.instruments import InstrumentSpec
 
@@ -285,6 +287,18 @@ async def test_a_command_that_takes_too_long_is_given_up(
         with pytest.raises(StoreUnavailable):
             await store.commit(prepared)
     await sql.execute("ROLLBACK")
+    await store.commit(prepared)
+
+
+async def test_a_batch_of_many_rows_has_the_time_that_it_needs(make_postgres, dsn):
+    """It is retried as it is: with too little time it would never come through."""
+    store = make_postgres(dsn)
+    floor = Floor(await store.open(SPECS, 0))
+    for n in range(10_000):
+        floor.do("ann", bid(n + 1, 1))
+    stored = tuple(e for e in floor.events if type(e) not in PRIVATE)
+    prepared = store.prepare(Batch(1, T0, stored))
+    store._command_timeout_s = 0.05
     await store.commit(prepared)
 
 

@@ -40,6 +40,29 @@ async def test_a_lost_ack_of_a_delete(fastbook_server, connect):
     fastbook_server.assert_no_open_orders(bot.user_id)
 
 
+async def test_a_lost_ack_of_an_amend(fastbook_server, connect):
+    bot = await connect(feed="none")
+    lost = fastbook_server.faults.lose_ack(op="amend")
+
+    await bot.add("bid", 90.0, 1.0, "1", clientOrderId="mine")
+    await bot.send("amend", "2", clientOrderId="mine", price=91.0)
+
+    assert await bot.until(ref="2") is None
+    assert lost.happened == 1
+    fastbook_server.assert_open_orders(bot.user_id, [("bid", 91.0, 1.0)])
+
+
+async def test_an_amend_is_refused_as_the_server_would(fastbook_server, connect):
+    bot = await connect(feed="none")
+    fastbook_server.faults.refuse("halted", op="amend")
+
+    await bot.add("bid", 90.0, 1.0, "1", clientOrderId="mine")
+    await bot.send("amend", "2", clientOrderId="mine", price=91.0)
+
+    refused = await bot.until(ref="2")
+    assert (refused["event"], refused["status"]) == ("order", "rejected")
+
+
 async def test_an_ack_arrives_and_then_the_connection_is_cut(fastbook_server, connect):
     bot = await connect(feed="none")
     fastbook_server.faults.cut_after_ack()
@@ -159,6 +182,21 @@ async def test_a_trade_is_dropped_and_the_next_one_reveals_the_gap(fastbook_serv
     assert fault.happened == 1
 
 
+async def test_a_fill_is_dropped_and_the_next_one_reveals_the_gap(fastbook_server, connect):
+    bot = await connect(feed="none")
+    await bot.send("subscribe", "1", channel="fills", security=fastbook_server.security)
+    dropped = fastbook_server.faults.skip("fills")
+    fastbook_server.fill_book(100)
+    taker = fastbook_server.counterparty("taker")
+
+    for _ in range(3):
+        taker.buy(0.1)
+
+    frames = [f for f in await bot.synced() if f["event"] == "fills"]
+    assert [[fill["fillId"] for fill in f["fills"]] for f in frames] == [[], [2], [3]]
+    assert dropped.happened == 1
+
+
 async def test_a_depth_frame_is_dropped_and_the_next_one_reveals_the_gap(fastbook_server, connect):
     bot = await connect(feed="none")
     await bot.send("subscribe", "s", security="BTC-USD", channel="depth")
@@ -263,7 +301,7 @@ async def test_an_invalid_fault_is_an_error_at_once(fastbook_server):
         faults.lose_ack(times=0)
     with pytest.raises(ValueError, match="seconds: expected more than 0"):
         faults.delay(0)
-    with pytest.raises(ValueError, match="event: expected trades or depth"):
+    with pytest.raises(ValueError, match="event: expected trades, fills or depth"):
         faults.skip("ticker")
     with pytest.raises(ValueError, match="status: expected 400 to 599"):
         faults.refuse_connections(200)

@@ -46,6 +46,31 @@ def test_a_refused_counterparty_raises_unless_the_test_expects_it(fastbook_serve
     assert maker.bid(100, 1).status == "open"
 
 
+def test_counterparties_place_orders_of_every_kind(fastbook_server):
+    maker, taker = fastbook_server.counterparty("maker"), fastbook_server.counterparty("taker")
+
+    iceberg = maker.ask(101, 5, display=2)
+    waiting = taker.sell(1, trigger_price=95)
+    limited = taker.ask(96, 1, trigger_price=96)
+    bought = taker.buy(total=203, check=False)
+
+    assert (waiting.status, limited.order.exec_type) == ("untriggered", "stopLimit")
+    assert (bought.filled, bought.order.total) == (2.0099, 203.0)
+    fastbook_server.assert_book(bids=[], asks=[(101, 1.9901)])
+    fastbook_server.assert_open_orders(taker.user_id, [("ask", 95, 1), ("ask", 96, 1)])
+    assert "ask 1 of 1 at 95" in fastbook_server.diagnosis()
+    moved = maker.amend(iceberg, price=102, amount=4)
+    assert (moved.id, moved.remaining) == (iceberg.id, 1.9901)
+    with pytest.raises(RefusedError, match="amount_below_filled"):
+        maker.amend(iceberg, amount=1)
+    fills = fastbook_server.fills_of(taker.user_id)
+    assert sum(f.amount for f in fills) == bought.filled
+    assert {(f.fill_id, f.type, f.role) for f in fills} <= {
+        (1, "bid", "taker"),
+        (2, "bid", "taker"),
+    }
+
+
 def test_a_ladder_and_the_book_it_makes(fastbook_server):
     ladder = fastbook_server.fill_book(100, levels=2, amount=0.5, step=0.25, spread=1)
 

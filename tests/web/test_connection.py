@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import Any
 
-from web_stage import list_orders, live, order, rows, says, shoot, text, until
+from web_stage import has_rows, list_orders, live, order, rows, says, shoot, text
 
 
 async def test_a_reload_keeps_the_user_the_orders_and_the_past(stage: Any) -> None:
@@ -43,8 +42,102 @@ async def test_a_lost_connection_comes_back_as_the_same_user(stage: Any) -> None
     assert await text(page, "user") == user
     await says(page, "ladder-rows", "98.00")
     await says(page, "tape-rows", "99.00")
-    assert (await list_orders(page, "history"))[0][-1] == "ended, while disconnected"
+    assert (await list_orders(page, "history"))[0][-1] == "filled"
     assert await order(page, "bid", "97", "1") == "resting in the book"
+
+
+async def test_missed_own_fills_are_shown_once_and_in_order(stage: Any) -> None:
+    page = await stage.open()
+    other = await stage.trader()
+    await order(page, "bid", "99", "5")
+    await other.add("ask", None, 0.5)
+    await says(page, "position", "0.50")
+    stage.way.stall()
+    stage.way.cut()
+    await page.wait_for_selector("html.stale #state:not([data-state=live])")
+    await other.add("ask", None, 0.25)
+    await other.add("ask", None, 0.75)
+    stage.way.flow()
+    await live(page)
+    await says(page, "position", "1.50")
+    await other.add("ask", None, 1.0)
+    await says(page, "position", "2.50")
+    amounts = ["1.00", "0.75", "0.25", "0.50"]
+    assert [row[4] for row in await list_orders(page, "fills")] == amounts
+    await page.goto("about:blank")
+    await other.add("ask", None, 1.25)
+    await page.goto(stage.url)
+    await live(page)
+    await says(page, "position", "3.75")
+    assert [row[4] for row in await list_orders(page, "fills")] == ["1.25", *amounts]
+
+
+async def test_own_fills_come_back_to_a_page_that_kept_nothing(stage: Any) -> None:
+    page = await stage.open()
+    other = await stage.trader()
+    await other.add("ask", 101.0, 1.0)
+    await other.add("ask", 102.0, 1.0)
+    await order(page, "bid", "102", "1.5")
+    await says(page, "position", "1.50")
+    await page.add_init_script("localStorage.clear()")
+    await page.reload()
+    await live(page)
+    await says(page, "position", "1.50")
+    assert [row[1:] for row in await list_orders(page, "fills")] == [
+        ["COIN", "▲ buy", "102.00", "0.50", "51.00", "taker"],
+        ["COIN", "▲ buy", "101.00", "1.00", "101.00", "taker"],
+    ]
+
+
+async def test_missing_fills_of_the_tape_are_fetched(stage: Any) -> None:
+    lost = [3, 4]
+
+    def lose(route: Any) -> None:
+        server = route.connect_to_server()
+
+        def forward(message: str) -> None:
+            frame = json.loads(message)
+            numbers = [f["fillId"] for f in frame["fills"]] if frame["event"] == "fills" else []
+            if not set(numbers) & set(lost):
+                route.send(message)
+
+        server.on_message(forward)
+
+    maker, taker = await stage.trader(), await stage.trader()
+    context = await stage.context()
+    await context.route_web_socket("**/ws?*", lose)
+    page = await stage.open(context=context)
+    for n in range(1, 7):
+        await maker.add("ask", 100.0 + n, 1.0)
+        await taker.add("bid", None, 1.0)
+    await has_rows(page, "tape-rows", 6)
+    prices = [row[2] for row in await rows(page, "tape-rows")]
+    assert prices == ["106.00", "105.00", "104.00", "103.00", "102.00", "101.00"]
+    await says(page, "gaps", "1")
+
+
+async def test_the_tape_joins_over_a_lost_connection(stage_of: Any) -> None:
+    stage = await stage_of(last_trades=2)
+    maker, taker = await stage.trader(), await stage.trader()
+    page = await stage.open()
+
+    async def trade(price: float) -> None:
+        await maker.add("ask", price, 1.0)
+        await taker.add("bid", None, 1.0)
+
+    await trade(101.0)
+    await has_rows(page, "tape-rows", 1)
+    stage.way.stall()
+    stage.way.cut()
+    await page.wait_for_selector("html.stale #state:not([data-state=live])")
+    for price in (102.0, 103.0, 104.0, 105.0):
+        await trade(price)
+    stage.way.flow()
+    await live(page)
+    await has_rows(page, "tape-rows", 5)
+    prices = [row[2] for row in await rows(page, "tape-rows")]
+    assert prices == ["105.00", "104.00", "103.00", "102.00", "101.00"]
+    assert await text(page, "gaps") == "0"
 
 
 async def test_an_order_that_was_lost_is_resent_and_executed_once(stage: Any) -> None:
@@ -178,5 +271,3 @@ async def test_a_server_that_refuses_channels_still_has_a_page(stage: Any) -> No
     await page.select_option("#group", "10")
     await says(page, "ladder-rows", "101.00")
     assert await order(page, "bid", "101", "1") == "bought 1.00 at 101.00"
-    await until(page, "() => document.getElementById('last').textContent === '101.00'")
-    await asyncio.sleep(0)

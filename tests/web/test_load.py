@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from web_stage import Trader, shoot, text
 
-PAIRS_PER_S = 2_500  # of orders that meet; some 2,000 trades come of them
+PAIRS_PER_S = 2_500  # of orders that meet; some 2,000 fills come of them
 MEASURED_S = 5.0
 AT_ONCE = 80
 DREW_MS = 0.2
 
 MEASURE = """() => {
     // All script between two frames: messages, timers and what is drawn, the chart library's too.
-    const probe = (window.probe = { frames: [], spent: 0, messages: 0, trades: 0 });
+    const probe = (window.probe = { frames: [], spent: 0, messages: 0, fills: 0 });
     const timed = (call) => function (...given) {
         const started = performance.now();
         const result = call.apply(this, given);
@@ -36,8 +36,8 @@ MEASURE = """() => {
             const measured = call && timed(call);
             handler.set.call(this, measured && function (event) {
                 probe.messages += 1;
-                if (event.data.startsWith('{"event":"trades"'))
-                    probe.trades += event.data.split('"total"').length - 1;
+                if (event.data.startsWith('{"event":"fills"'))
+                    probe.fills += event.data.split('"fillId"').length - 1;
                 measured.call(this, event);
             });
         },
@@ -95,7 +95,7 @@ async def test_script_time_per_frame_under_load(stage: Any) -> None:
     reading = [loop.create_task(drain(t)) for t in (trader, taker)]
     trading = loop.create_task(trade(trader, taker, loop.time() + MEASURED_S + 1))
     await asyncio.sleep(1.0)
-    await page.evaluate("() => Object.assign(probe, { frames: [], messages: 0, trades: 0 })")
+    await page.evaluate("() => Object.assign(probe, { frames: [], messages: 0, fills: 0 })")
     await asyncio.sleep(MEASURED_S)
     probe = await page.evaluate("() => probe")
     await shoot(page, "busy")
@@ -104,7 +104,7 @@ async def test_script_time_per_frame_under_load(stage: Any) -> None:
         task.cancel()
     every = sorted(probe["frames"])
     drew = [ms for ms in every if ms > DREW_MS]
-    rates = [f"{probe[name] / MEASURED_S:.0f} {name}/s" for name in ("trades", "messages")]
+    rates = [f"{probe[name] / MEASURED_S:.0f} {name}/s" for name in ("fills", "messages")]
     print("\n" + ", ".join(rates))
     for name, spent in (("every frame", every), ("frames that drew", drew)):
         print(
@@ -114,4 +114,4 @@ async def test_script_time_per_frame_under_load(stage: Any) -> None:
         )
     assert await text(page, "gaps") == "0"
     assert await text(page, "state") == "live"
-    assert probe["trades"] > 100
+    assert probe["fills"] > 100

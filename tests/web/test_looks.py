@@ -48,10 +48,16 @@ async def test_axe_finds_no_serious_barrier(stage: Any, scheme: str, size: str) 
     axe = axe_path().read_text(encoding="utf-8")
     await a_market(stage)
     page = await stage.open(color_scheme=scheme, **(PHONE if size == "phone" else {}))
-    await order(page, "bid", "99", "1") if size == "desk" else None
+    await page.click("#tabs button[value=ticket]") if size == "phone" else None
+    await order(page, "bid", "99", "1")
+    await page.click("#advanced summary")
+    await page.fill("#trigger", "110")
+    await order(page, "bid", "111", "1")
     for tab in ("ladder",) if size == "desk" else ("chart", "ladder", "ticket", "tape", "orders"):
         if size == "phone":
             await page.click(f"#tabs button[value={tab}]")
+        if tab == "orders" or size == "desk":
+            await page.click("#blotter-body tr:nth-child(2) [data-edit=price]")
         await page.evaluate(axe)
         found = await page.evaluate("() => axe.run({ resultTypes: ['violations'] })")
         serious = [
@@ -85,6 +91,11 @@ async def test_a_phone_shows_one_panel_at_a_time_and_nothing_sticks_out(stage: A
     await page.fill("#amount", "0.5")
     await page.tap("#send")
     await says(page, "answer", "bought 0.50")
+    await page.tap("#advanced summary")
+    lowest = "Math.max(...[...document.querySelectorAll('.panel')].map(bottom))"
+    bottom = "const bottom = (node) => node.getBoundingClientRect().bottom;"
+    top = await page.evaluate("document.querySelector('footer').getBoundingClientRect().top")
+    assert await page.evaluate(f"() => {{ {bottom} return {lowest}; }}") <= top
 
 
 async def test_on_a_small_phone_every_button_can_be_reached(stage: Any) -> None:

@@ -28,9 +28,34 @@ CASES = [
     ("book.sweep([{t:100,q:2},{t:102,q:5}], 'ask', {lots: 4}).cost", 404),
     ("book.sweep([{t:100,q:2},{t:102,q:5}], 'ask', {limit: 101}).lots", 2),
     ("book.sweep([{t:100,q:2},{t:98,q:5}], 'bid', {limit: 98, lots: 3}).worst", 98),
+    ("book.sweep([{t:100,q:2},{t:102,q:5}], 'ask', {cost: 303}).lots", 3),
+    ("book.sweep([{t:100,q:2},{t:102,q:5}], 'ask', {cost: 304}).lots", 3),
+    ("book.sweep([{t:100,q:2},{t:102,q:5}], 'ask', {cost: 301}).lots", 2),
+    ("book.sweep([{t:100,q:2}], 'ask', {cost: 250}).more", True),
+    ("book.sweep([{t:100,q:2}], 'ask', {cost: 200}).more", False),
+    ("book.sweep([{t:100,q:2}], 'ask', {lots: 3}).more", True),
+    ("book.sweep([{t:100,q:2}], 'ask', {lots: 2}).more", False),
     (
         "book.checksum([{t:10100,q:30000},{t:10150,q:5}], [{t:10050,q:20000}])",
         1591544603,  # the example of docs/protocol.md
+    ),
+    (
+        "terms.orderOf({security:'A',side:'bid',type:'limit',price:9,amount:2,total:null,"
+        "trigger:null,display:1,expire:7,tif:'gtc',postOnly:true,selfTrade:'cancelBoth'})",
+        {"security": "A", "type": "bid", "execType": "limit", "price": 9, "amount": 2}
+        | {"timeInForce": "gtt", "display": 1, "expireTime": 7}
+        | {"postOnly": True, "selfTrade": "cancelBoth"},
+    ),
+    (
+        "terms.orderOf({security:'A',side:'ask',type:'market',price:null,amount:2,total:null,"
+        "trigger:8,display:null,expire:7,tif:'fok',postOnly:false,selfTrade:'allow'})",
+        {"security": "A", "type": "ask", "execType": "stop", "amount": 2, "timeInForce": "fok"}
+        | {"triggerPrice": 8, "expireTime": 7},
+    ),
+    (
+        "terms.orderOf({security:'A',side:'bid',type:'market',price:null,amount:null,total:50,"
+        "trigger:null,display:null,expire:null,tif:'fok',postOnly:false,selfTrade:'allow'})",
+        {"security": "A", "type": "bid", "execType": "market", "total": 50},
     ),
     ("depth.reach([...Array(20).keys()].map(n => ({t:101+n,q:1})), 100)", 16),
     ("depth.reach([{t:101,q:1},{t:102,q:1},{t:103,q:1},{t:104,q:1},{t:900,q:9}], 100)", 4),
@@ -47,9 +72,47 @@ async def test_sums_and_numbers(stage: Any) -> None:
             "async () => { const numbers = await import('/web/js/numbers.js');"
             "const book = await import('/web/js/book.js');"
             "const depth = await import('/web/js/depth.js');"
+            "const terms = await import('/web/js/terms.js');"
             f"return {expression}; }}"
         )
         if isinstance(value, list) and value and isinstance(value[0], dict):
             value = [[row["t"], row["q"]] for row in value]
         got.append((expression, value))
         assert got[-1] == (expression, expected)
+
+
+OWN_FILLS = """async () => {
+    const { OwnFills } = await import('/web/js/own_fills.js');
+    const { Grid } = await import('/web/js/numbers.js');
+    const grid = new Grid({ tickSize: 0.01, lotSize: 0.01 });
+    const fill = (fillId, role, type, amount) => ({ fillId, role, type, amount });
+    const taken = [fill(7, "taker", "bid", 1), fill(7, "maker", "ask", 1)];
+    const own = new OwnFills();
+    const shown = (fills) => fills.map((f) => `${f.fillId} ${f.role}`);
+    const told = [];
+    told.push(shown(own.live(taken[0], grid)), own.position);   // early: the past is not known yet
+    told.push(shown(own.missed([fill(6, "maker", "bid", 0.5), taken[0]], grid)), own.since);
+    told.push(shown(own.join(grid)), own.position);
+    const again = new OwnFills(own.kept);
+    told.push(shown(again.missed(taken, grid)));                // its second half had been lost
+    told.push(shown(again.live(fill(8, "taker", "ask", 2), grid)), shown(again.join(grid)));
+    told.push(shown(again.live(fill(8, "taker", "ask", 2), grid)), again.position);
+    return told;
+}"""
+
+
+async def test_own_fills_are_taken_once_and_in_order(stage: Any) -> None:
+    page = await stage.open()
+    assert await page.evaluate(OWN_FILLS) == [
+        [],
+        None,
+        ["6 maker", "7 taker"],
+        6,
+        [],
+        150,
+        ["7 maker"],
+        [],
+        ["8 taker"],
+        [],
+        -150,
+    ]

@@ -39,7 +39,7 @@ async def test_the_last_price_is_that_of_the_newest_fill_not_an_average(stage: A
     await maker.add("ask", 101.0, 1.0)
     await maker.add("ask", 102.0, 2.0)
     page = await stage.open()
-    assert await order(page, "bid", "102", "3") == "bought 3.00 at 101.67"
+    assert await order(page, "bid", "102", "3") == "bought 3.00 at 101.667 on average"
     await says(page, "last", "102.00")
     await says(page, "legend", "C 102.00")
 
@@ -67,12 +67,79 @@ async def test_orders_are_cancelled_one_by_one_and_all_at_once(stage: Any) -> No
     page = await stage.open()
     for price in ("98", "98.5", "99"):
         await order(page, "bid", price, "1")
-    await page.click("#blotter-body tr:nth-child(2) button")
+    await has_rows(page, "blotter-body", 3)
+    await page.click("#blotter-body tr:nth-child(2) .x")
     await says(page, "open-count", "2")
     assert [r[3] for r in await rows(page, "blotter-body")] == ["99.00", "98.00"]
     await page.click("#cancel-all")
     await says(page, "notice", "2 orders cancelled")
     await says(page, "blotter-empty", "No open orders")
+
+
+async def test_the_orders_of_one_side_are_cancelled_together(stage: Any) -> None:
+    page = await stage.open()
+    assert await page.locator("#cancel-bids").is_disabled()
+    for side, price in (("bid", "98"), ("bid", "99"), ("ask", "101"), ("ask", "102")):
+        await order(page, side, price, "1")
+    await page.click("#cancel-bids")
+    await says(page, "notice", "2 orders cancelled")
+    await has_rows(page, "blotter-body", 2)
+    assert [row[2] for row in await rows(page, "blotter-body")] == ["▼ sell", "▼ sell"]
+    assert await page.locator("#cancel-bids").is_disabled()
+    await order(page, "bid", "97", "1")
+    await page.click("#cancel-asks")
+    await has_rows(page, "blotter-body", 1)
+    assert [row[2] for row in await rows(page, "blotter-body")] == ["▲ buy"]
+    assert await page.locator("#cancel-asks").is_disabled()
+
+
+async def test_an_open_order_is_amended_in_its_row(stage: Any) -> None:
+    page = await stage.open()
+    await order(page, "bid", "99", "2")
+    await page.focus("#blotter-body [data-edit=price]")
+    await page.keyboard.press("Enter")
+    await page.keyboard.type("98.5")
+    await page.keyboard.press("Tab")
+    await page.keyboard.type("1.5")
+    await page.keyboard.press("Enter")
+    await says(page, "blotter-body", "1.50")
+    assert (await rows(page, "blotter-body"))[0][3:6] == ["98.50", "1.50", "0.00"]
+    await says(page, "ladder-rows", "98.50")
+    assert await page.evaluate("document.activeElement.dataset.edit") == "amount"
+    await page.keyboard.press("Enter")
+    await page.keyboard.type("x8")  # no shortcut: it cancels nothing
+    await page.keyboard.press("Enter")
+    await says(page, "notice", "Not changed: expected a number as the amount")
+    await page.keyboard.press("Escape")
+    assert (await rows(page, "blotter-body"))[0][3:6] == ["98.50", "1.50", "0.00"]
+    assert await page.evaluate("document.activeElement.dataset.edit") == "amount"
+    assert await page.locator("#blotter-body input").count() == 0
+
+
+async def test_a_refused_amend_says_why_and_changes_nothing(stage: Any) -> None:
+    page = await stage.open()
+    other = await stage.trader()
+    await order(page, "bid", "99", "2")
+    await page.click("#blotter-body [data-edit=amount]")
+    await other.add("ask", None, 1.0)
+    await says(page, "blotter-body", "partially filled")  # while the amount is edited
+    await page.fill("#blotter-body input[aria-label^='New amount']", "0.5")
+    await page.keyboard.press("Enter")
+    await says(page, "notice", "Not changed: amount")
+    assert (await rows(page, "blotter-body"))[0][3:6] == ["99.00", "2.00", "1.00"]
+
+
+async def test_an_amend_may_trade_at_once(stage: Any) -> None:
+    page = await stage.open()
+    other = await stage.trader()
+    await other.add("ask", 101.0, 1.0)
+    await order(page, "bid", "99", "2")
+    await page.click("#blotter-body [data-edit=price]")
+    await page.keyboard.type("101")
+    await page.keyboard.press("Enter")
+    await says(page, "position", "1.00")
+    await says(page, "blotter-body", "partially filled")
+    assert (await rows(page, "blotter-body"))[0][3:6] == ["101.00", "2.00", "1.00"]
 
 
 async def test_a_refused_order_says_why_in_place(stage: Any) -> None:
@@ -253,19 +320,39 @@ def limit(side: str, price: float) -> str:
     )
 
 
-async def test_trades_of_one_taker_in_a_moment_are_one_line_of_the_tape(stage_of: Any) -> None:
-    now_ms = int(time.time() * 1_000)
-    stage = await stage_of(now_ms=lambda: now_ms)
+async def test_each_fill_is_a_line_of_the_tape_at_its_own_price(stage: Any) -> None:
     maker, taker = await stage.trader(), await stage.trader()
-    await maker.add("ask", 100.0, 5.0)
+    await maker.add("ask", 100.0, 1.0)
     await maker.add("ask", 101.0, 5.0)
-    await maker.add("bid", 99.0, 5.0)
-    for _ in range(2):
-        await taker.add("bid", None, 3.0)
-    await taker.add("ask", None, 1.0)
     page = await stage.open()
-    await has_rows(page, "tape-rows", 2)
+    await taker.add("bid", None, 3.0)
+    await maker.add("bid", 99.0, 5.0)
+    await taker.add("ask", None, 1.0)
+    await has_rows(page, "tape-rows", 3)
     assert [row[1:] for row in await rows(page, "tape-rows")] == [
         ["sold", "99.00", "1.00"],
-        ["bought", "100.17", "6.00"],
+        ["bought", "101.00", "2.00"],
+        ["bought", "100.00", "1.00"],
     ]
+    assert (await page.title()).startswith("99.00 COIN")
+
+
+async def test_the_position_counts_both_sides_and_a_trade_with_oneself_not(stage: Any) -> None:
+    page = await stage.open()
+    other = await stage.trader()
+    await other.add("ask", 101.0, 2.0)
+    await order(page, "bid", "101", "2")
+    await says(page, "position", "2.00")
+    await other.add("bid", 100.0, 5.0)
+    await order(page, "ask", "100", "5")
+    await says(page, "position", "-3.00")
+    await order(page, "ask", "103", "1")
+    await order(page, "bid", "103", "1")
+    await page.click("#blotter-tabs button[value=fills]")
+    await has_rows(page, "blotter-body", 4)
+    with_itself = [row[2:] for row in (await rows(page, "blotter-body"))[:2]]
+    assert with_itself == [
+        ["▼ sell", "103.00", "1.00", "103.00", "maker"],
+        ["▲ buy", "103.00", "1.00", "103.00", "taker"],
+    ]
+    assert await text(page, "position") == "-3.00"

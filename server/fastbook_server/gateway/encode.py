@@ -306,11 +306,15 @@ def _fill(report: FillReport) -> Fill:
 
 
 def _reported(report: OrderReport) -> OrderView:
-    return order_view(report.order, report.remaining, report.notional)
+    waits = report.status == "untriggered"
+    return order_view(report.order, report.remaining, report.notional, waits=waits)
 
 
-def order_view(order: Order, remaining: int, notional: int) -> OrderView:
-    """Return an order as the wire shows it; `notional` is that of its fills."""
+def order_view(order: Order, remaining: int, notional: int, *, waits: bool = False) -> OrderView:
+    """Return an order as the wire shows it; `notional` is that of its fills.
+
+    With `waits` it is a stop order that waits for its trigger.
+    """
     instrument, filled = order.instrument, order.quantity - remaining
     tick, lot = instrument.tick, instrument.lot
     view = OrderView(
@@ -335,6 +339,8 @@ def order_view(order: Order, remaining: int, notional: int) -> OrderView:
         view.expire_time = order.expire_ms
     if order.budget is not None:
         view.total = instrument.total(order.budget)
+    if waits:
+        view.waits = True
     return view
 
 

@@ -7,13 +7,16 @@ from fastbook_server.values.events import Order, changed
 from fastbook_wire.commands import Amend
 from fastbook_wire.words import Code
 
+CLIENT_ORDER_IDS_MAX = 100
+"""How many client order ids an order may have, one after the other: each change carries all."""
+
 
 def amended(order: Order, command: Amend, filled: int) -> Order:
     """Return an open order with the terms that a command gives it; the same one if none differs.
 
     Raises:
         RuleBroken: a number is off its grid or out of range, the order takes no price, or the
-            amount is below the `filled` lots.
+            amount is below the `filled` lots, or the client order id is one too many.
     """
     instrument, price, quantity = order.instrument, order.price, order.quantity
     if command.price is not None:
@@ -30,7 +33,13 @@ def amended(order: Order, command: Amend, filled: int) -> Order:
             )
         if order.display:
             check_display(min(order.display, quantity), quantity, instrument)
-    name = command.new_client_order_id or order.client_order_id
+    name, names = command.new_client_order_id or order.client_order_id, order.client_order_ids
+    if name is not None and name not in names and len(names) >= CLIENT_ORDER_IDS_MAX:
+        raise RuleBroken(
+            Code.INVALID_ORDER,
+            f"newClientOrderId: an order has at most {CLIENT_ORDER_IDS_MAX} client order ids, "
+            "one after the other; give one again that it had",
+        )
     if (price, quantity, name) == (order.price, order.quantity, order.client_order_id):
         return order
     return changed(order, price=price, quantity=quantity, client_order_id=name)

@@ -289,6 +289,12 @@ class Exchange:
             known = self._owners.client_order(user_id, new_name, time_ms)
             if known is not None and known is not progress:
                 raise duplicate(new_name, known.order)
+            if known is None:
+                self._owners.check_room(
+                    user_id,
+                    of_user_max=self._limits.client_order_ids_max,
+                    total_max=self._limits.client_order_ids_total_max,
+                )
         if after is before:
             return [progress.report(command.ref)]
         if after.quantity == filled:

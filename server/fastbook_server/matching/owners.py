@@ -6,6 +6,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Iterable
 
 from fastbook_server.matching.order_progress import OrderProgress
+from fastbook_server.matching.refusals import overloaded
 from fastbook_server.values.persisted import CLIENT_ORDERS_KEPT_MS
 
 _Key = tuple[str, str]  # user id and client order id
@@ -121,6 +122,17 @@ class Owners:
     def remembered_total(self) -> int:
         """Return how many client order ids are remembered, over all users."""
         return len(self._client_orders)
+
+    def check_room(self, user_id: str, *, of_user_max: int, total_max: int) -> None:
+        """Check that `make_room` could make room for one more client order id.
+
+        Raises:
+            RuleBroken: all client order ids are those of open orders.
+        """
+        if self._remembered[user_id] >= of_user_max and user_id not in self._ended_of:
+            raise overloaded("client_order_ids_max", of_user_max)
+        if len(self._client_orders) >= total_max and not self._ended:
+            raise overloaded("client_order_ids_total_max", total_max)
 
     def make_room(self, user_id: str, *, of_user_max: int, total_max: int) -> None:
         """Forget ended orders, oldest first, until one more client order id keeps both bounds.

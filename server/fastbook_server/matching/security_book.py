@@ -69,7 +69,9 @@ class SecurityBook:
                 *(number, side, order.price, order.quantity, tif, order.post_only, owner, mode),
                 order.display,
             )
-        quantity, budget = (0, order.budget) if order.budget is not None else (order.quantity, 0)
+        quantity, budget = order.quantity, 0
+        if order.budget is not None:
+            quantity, budget = 0, order.budget
         return self._checked(self.book.market, number, side, quantity, owner, mode, tif, budget)
 
     def replace(self, order: Order, remaining: int) -> list[fastbook.Event]:

@@ -177,6 +177,8 @@ def _check_fields(new: NewOrder, exec_type: ExecType) -> None:
         raise RuleBroken(Code.INVALID_PRICE, f"triggerPrice: a {exec_type} order needs one")
     if not needs_trigger and new.trigger_price is not None:
         raise RuleBroken(Code.INVALID_ORDER, f"triggerPrice: a {exec_type} order takes none")
+    if new.expire_time is not None and exec_type == "market":
+        raise RuleBroken(Code.INVALID_ORDER, "expireTime: a market order never rests")
     if new.total is not None and new.amount is not None:
         raise RuleBroken(Code.INVALID_ORDER, "total: expected instead of amount, got both")
     if new.total is not None and exec_type != "market":

@@ -43,6 +43,9 @@ log = logging.getLogger(__name__)
 
 PURGE_EVERY_MS = 60_000
 PURGE_ROWS_MAX = 10_000
+ROW_S = 0.000_2
+"""Time that a commit has for each of its rows, some ten times what one takes: one command may end
+all open orders, and its batch must come through at last."""
 
 HAS_CANDLES = "SELECT to_regclass('candles') IS NOT NULL"
 # $1: epoch, $2: batch number, $3: time, $4 to $7: securities, their last seqs, and the numbers and
@@ -161,8 +164,8 @@ class PostgresStore:
     A book checkpoint is written whenever a security's seq passes a multiple of `checkpoint_every`
     (0: never); it costs about as much as summing the security's open orders in SQL. For
     `compress_after_days` and `retain_days` see `apply_policies`. A commit, and any other statement
-    but those of migration and recovery, takes at most `command_timeout_s`. Once open, `database`
-    names the database and its version for people.
+    but those of migration and recovery, takes at most `command_timeout_s`, and a commit `ROW_S`
+    longer for each row. Once open, `database` names the database and its version for people.
     """
 
     def __init__(
@@ -219,7 +222,7 @@ class PostgresStore:
             if self._connection is None:
                 self._connection = await self._connect()
                 await self._connection.execute(TUNE)
-            async with asyncio.timeout(self._command_timeout_s):
+            async with asyncio.timeout(self._commit_timeout_s(prepared)):
                 await self._write(self._connection, prepared)
         except BaseException as error:
             # Without its connection the server rolls back a transaction that it has not committed.
@@ -304,7 +307,11 @@ class PostgresStore:
         if connection is not None:
             connection.terminate()
 
+    def _commit_timeout_s(self, batch: rows.Rows) -> float:
+        return self._command_timeout_s + ROW_S * batch.size
+
     async def _write(self, connection: Connection, batch: rows.Rows) -> None:
+        timeout = self._commit_timeout_s(batch)
         await connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
         if not await self._move_state(connection, batch):
             await connection.execute("ROLLBACK")
@@ -313,7 +320,7 @@ class PostgresStore:
         if days:
             await connection.execute(BEGIN_DAYS, *zip(*days, strict=True))
         if batch.gone:  # an order that changed comes in anew
-            done = await connection.execute(DELETE_OPEN_ORDERS, batch.gone)
+            done = await connection.execute(DELETE_OPEN_ORDERS, batch.gone, timeout=timeout)
             _expect(done, "DELETE", len(batch.gone))
         for table, columns, records in (
             ("orders", rows.ORDERS, batch.orders),
@@ -325,21 +332,25 @@ class PostgresStore:
         ):
             if records:
                 await connection.copy_records_to_table(
-                    table, schema_name=SCHEMA, columns=columns, records=records
+                    table, schema_name=SCHEMA, columns=columns, records=records, timeout=timeout
                 )
         if batch.changed:
             ids, remaining, notional = zip(*batch.changed, strict=True)
-            done = await connection.execute(CHANGE_OPEN_ORDERS, ids, remaining, notional)
+            done = await connection.execute(
+                CHANGE_OPEN_ORDERS, ids, remaining, notional, timeout=timeout
+            )
             _expect(done, "UPDATE", len(ids))
         if batch.sliced:
-            done = await connection.execute(CHANGE_ICEBERGS, *zip(*batch.sliced, strict=True))
+            done = await connection.execute(
+                CHANGE_ICEBERGS, *zip(*batch.sliced, strict=True), timeout=timeout
+            )
             _expect(done, "UPDATE", len(batch.sliced))
         await self._keep_client_orders(connection, batch)
         if batch.cancel_rules:
             rules = zip(*batch.cancel_rules, strict=True)
-            await connection.execute(CHANGE_CANCEL_RULES, *rules)
+            await connection.execute(CHANGE_CANCEL_RULES, *rules, timeout=timeout)
         if securities := batch.checkpoints(self._checkpoint_every):
-            await connection.execute(CHECKPOINT_BOOKS, securities, batch.time_ms)
+            await connection.execute(CHECKPOINT_BOOKS, securities, batch.time_ms, timeout=timeout)
         await connection.execute("COMMIT")
         self._days |= {security: time_ms for security, time_ms, *_ in days}
 
@@ -364,6 +375,7 @@ class PostgresStore:
             *(self._epoch, batch.number, batch.time_ms, list(batch.seqs), lasts),
             *(list(column) for column in zip(*fills, strict=True)) if fills else ([], []),
             *zip(*batch.candles, strict=True),
+            timeout=self._commit_timeout_s(batch),
         )
         assert moved is not None, "a SELECT of two counts returns one row"
         if moved[0] == 1:
@@ -381,12 +393,13 @@ class PostgresStore:
 
     async def _keep_client_orders(self, connection: Connection, batch: rows.Rows) -> None:
         """Write new and ended client order ids; once per `PURGE_EVERY_MS` delete expired ones."""
+        timeout = self._commit_timeout_s(batch)
         if batch.client_orders:
             columns = zip(*batch.client_orders, strict=True)
-            await connection.execute(KEEP_CLIENT_ORDERS, *columns)
+            await connection.execute(KEEP_CLIENT_ORDERS, *columns, timeout=timeout)
         if batch.ended_client_orders:
             columns = zip(*batch.ended_client_orders, strict=True)
-            await connection.execute(END_CLIENT_ORDERS, *columns)
+            await connection.execute(END_CLIENT_ORDERS, *columns, timeout=timeout)
         if batch.time_ms - self._purged_ms >= PURGE_EVERY_MS:
             done = await connection.execute(
                 PURGE_CLIENT_ORDERS, batch.time_ms - CLIENT_ORDERS_KEPT_MS, PURGE_ROWS_MAX

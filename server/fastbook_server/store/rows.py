@@ -103,6 +103,12 @@ class Rows(msgspec.Struct, frozen=True):
     candles: list[CandleRow]
     cancel_rules: list[tuple[str, int | None, int | None]]
 
+    @property
+    def size(self) -> int:
+        """How many rows the batch writes, changes or deletes."""
+        every = (getattr(self, name) for name in self.__struct_fields__)
+        return sum(len(rows) for rows in every if isinstance(rows, list))
+
     def checkpoints(self, every: int) -> list[str]:
         """Return the securities whose seq passed a multiple of `every` in this batch (0: none)."""
         if every <= 0:

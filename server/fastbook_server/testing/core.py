@@ -15,6 +15,7 @@ from fastbook_server.channels.trade_channel import CommittedBatch
 from fastbook_server.gateway import decode, encode
 from fastbook_server.gateway.decode import ProtocolError
 from fastbook_server.store.memory import MemoryDatabase, MemoryStore
+from fastbook_server.testing import truth
 from fastbook_server.testing.door import FaultyDoor
 from fastbook_server.testing.faults import Faults
 from fastbook_server.testing.log import Entry, Log
@@ -24,7 +25,7 @@ from fastbook_server.testing.tap import Company
 from fastbook_server.testing.timers import HandTimers
 from fastbook_server.values.events import AllDeleted, CommandRefused, ExchangeEvent, OrderReport
 from fastbook_wire.commands import ExchangeCommand
-from fastbook_wire.frames import DeletedAll, OrderFrame
+from fastbook_wire.frames import DeletedAll, OrderFrame, OwnFillView
 
 T = TypeVar("T")
 
@@ -120,6 +121,10 @@ class Core:
     def read(self, function: Callable[[MemoryDatabase], T]) -> T:
         """Call a function with the data, between two batches; return its result."""
         return self.thread.call(function, self.data)
+
+    def fills(self, user_id: str, security: str) -> list[OwnFillView]:
+        """Return the fills of a user's orders."""
+        return self.thread.run(truth.fills, self.data, user_id, security)
 
     def open_clients(self) -> set[int]:
         """Return the numbers of the open connections."""

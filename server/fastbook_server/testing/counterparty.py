@@ -9,9 +9,17 @@ from typing import Any, Protocol
 import msgspec
 
 from fastbook_server.testing.clock import Clock
-from fastbook_wire.commands import Add, Delete, DeleteAll, ExchangeCommand, NewOrder
+from fastbook_wire.commands import Add, Amend, Delete, DeleteAll, ExchangeCommand, NewOrder
 from fastbook_wire.frames import DeletedAll, OrderFrame, OrderView
 from fastbook_wire.words import ExecType, SideName
+
+_KINDS: dict[tuple[bool, bool], ExecType] = {
+    (True, False): "limit",
+    (False, False): "market",
+    (True, True): "stopLimit",
+    (False, True): "stop",
+}
+"""The kind of an order, by whether it has a price and a trigger price."""
 
 
 class RefusedError(AssertionError):
@@ -71,20 +79,34 @@ class Counterparty:
         self._refs = itertools.count(1)
 
     def bid(self, price: float, amount: float, *, check: bool = True, **options: Any) -> Outcome:
-        """Place a limit bid; `options` are fields of ``add``, such as ``post_only=True``."""
+        """Place a limit bid; `options` are fields of ``add``, such as ``post_only=True``.
+
+        With a ``trigger_price`` it is a stop-limit order.
+        """
         return self._add("bid", amount, check, {"price": price, **options})
 
     def ask(self, price: float, amount: float, *, check: bool = True, **options: Any) -> Outcome:
         """Place a limit ask; `options` as in `bid`."""
         return self._add("ask", amount, check, {"price": price, **options})
 
-    def buy(self, amount: float, *, check: bool = True, **options: Any) -> Outcome:
-        """Place a market bid; any unfilled remainder is cancelled (``no_liquidity``)."""
+    def buy(self, amount: float | None = None, *, check: bool = True, **options: Any) -> Outcome:
+        """Place a market bid; any unfilled remainder is cancelled (``no_liquidity``).
+
+        With ``total`` in place of `amount` it trades for at most that value; with a
+        ``trigger_price`` it is a stop order.
+        """
         return self._add("bid", amount, check, options)
 
-    def sell(self, amount: float, *, check: bool = True, **options: Any) -> Outcome:
-        """Place a market ask; any unfilled remainder is cancelled (``no_liquidity``)."""
+    def sell(self, amount: float | None = None, *, check: bool = True, **options: Any) -> Outcome:
+        """Place a market ask; otherwise like `buy`."""
         return self._add("ask", amount, check, options)
+
+    def amend(
+        self, order: Outcome | OrderView | str, *, check: bool = True, **changes: Any
+    ) -> Outcome:
+        """Change an open order's ``price``, ``amount`` or ``new_client_order_id``."""
+        order_id = order if isinstance(order, str) else order.id
+        return self._told(Amend(id=order_id, ref=self._ref(), **changes), check)
 
     def cancel(self, order: Outcome | OrderView | str, *, check: bool = True) -> Outcome:
         """Cancel an order, given as an outcome, an order view or an id."""
@@ -111,13 +133,15 @@ class Counterparty:
         for seconds, action in actions:
             self.at(seconds, action)
 
-    def _add(self, side: SideName, amount: float, check: bool, options: dict[str, Any]) -> Outcome:
+    def _add(
+        self, side: SideName, amount: float | None, check: bool, options: dict[str, Any]
+    ) -> Outcome:
         options.setdefault("security", self.security)
-        kind: ExecType = "limit" if "price" in options else "market"
+        kind = _KINDS["price" in options, "trigger_price" in options]
         new = NewOrder(type=side, exec_type=kind, amount=amount, **options)
         return self._told(Add(order=new, ref=self._ref()), check)
 
-    def _told(self, command: Add | Delete, check: bool) -> Outcome:
+    def _told(self, command: Add | Amend | Delete, check: bool) -> Outcome:
         reply = self._floor.command(self.user_id, command)
         assert isinstance(reply, OrderFrame), reply
         if check and reply.status == "rejected":

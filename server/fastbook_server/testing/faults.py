@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 from fastbook_wire.words import Code
 
 RETRY_AFTER_MS = 1_000
-PublicName = Literal["trades", "depth"]
-OrderOp = Literal["add", "delete"]
+PublicName = Literal["trades", "fills", "depth"]
+PUBLIC_NAMES: tuple[PublicName, ...] = get_args(PublicName)
+"""Public frames in whose sequence a gap shows."""
+OrderOp = Literal["add", "amend", "delete"]
+ORDER_OPS: tuple[OrderOp, ...] = get_args(OrderOp)
 
 
 class Fault:
@@ -182,15 +185,16 @@ class Faults:
     def skip(
         self, event: PublicName, user_id: str | None = None, *, times: int | None = 1
     ) -> Fault:
-        """Drop the next live ``trades`` or ``depth`` frame of each connection.
+        """Drop the next live ``trades``, ``fills`` or ``depth`` frame of each connection.
 
-        The ``prevSeq`` of the frame after it reveals the gap. `times` counts frames per client.
+        The ``prevSeq`` or the ``fillId`` of the frame after it reveals the gap. `times` counts
+        frames per client.
 
         Raises:
-            ValueError: frames of this kind have no ``prevSeq``.
+            ValueError: in frames of this kind no gap would show.
         """
-        if event not in ("trades", "depth"):
-            raise ValueError(f"event: expected trades or depth, got {event!r}")
+        if event not in PUBLIC_NAMES:
+            raise ValueError(f"event: expected trades, fills or depth, got {event!r}")
         fault = Skip(self, f"skip {event}", user_id, times)
         fault.event = event
         return self._add(fault)

@@ -20,7 +20,7 @@ from fastbook_server.testing.settings import ServerSettings
 from fastbook_server.testing.truth import StoredBook
 from fastbook_server.values.instruments import default_security
 from fastbook_wire.commands import ExchangeCommand
-from fastbook_wire.frames import DeletedAll, OrderFrame, OrderView, TradeView
+from fastbook_wire.frames import DeletedAll, OrderFrame, OrderView, OwnFillView, TradeView
 
 T = TypeVar("T")
 
@@ -176,6 +176,10 @@ class FastbookServer:
         """Return a user's stored open orders, oldest first."""
         return self._core.read(lambda data: truth.orders(data, user_id))
 
+    def fills_of(self, user_id: str, security: str | None = None) -> list[OwnFillView]:
+        """Return all stored fills of a user's orders, oldest first: the truth about a position."""
+        return self._core.fills(user_id, security or self.security)
+
     @property
     def clients(self) -> list[Client]:
         """All connections so far, open or past, in the order in which they were opened."""
@@ -236,9 +240,12 @@ class FastbookServer:
     def assert_open_orders(
         self, user_id: str, expected: Sequence[tuple[str, float, float]]
     ) -> None:
-        """Fail unless these are the user's open orders: ``(side, price, remaining)``, any order."""
+        """Fail unless these are the user's open orders: ``(side, price, remaining)``, any order.
+
+        The price of a stop order that has none is its trigger price.
+        """
         __tracebackhide__ = True
-        got = [(o.type, o.price or 0.0, o.remaining) for o in self.orders_of(user_id)]
+        got = [(o.type, _price(o), o.remaining) for o in self.orders_of(user_id)]
         missing, extra = _difference(expected, got)
         if missing or extra:
             raise AssertionError(
@@ -269,9 +276,8 @@ class FastbookServer:
         books = [str(self.book(i.security)) for i in self._core.config.instruments]
         orders = self._core.read(lambda data: truth.orders(data, user_id))
         shown = [
-            f"    {o.user_id} {o.type} {o.remaining:g} of {o.amount:g} at {o.price:g} {o.id}"
+            f"    {o.user_id} {o.type} {o.remaining:g} of {o.amount:g} at {_price(o):g} {o.id}"
             for o in orders
-            if o.price is not None
         ]
         faults = [f"    {f}" for f in self.faults.active]
         return "\n".join(
@@ -346,6 +352,12 @@ class _Waiter(Generic[T]):
                 f"{got}\n{self._server.diagnosis()}"
             ) from not_yet
         return False
+
+
+def _price(order: OrderView) -> float:
+    price = order.trigger_price if order.price is None else order.price
+    assert price is not None, "a market order is never open"
+    return price
 
 
 def _source(condition: Callable[[], Any]) -> str:

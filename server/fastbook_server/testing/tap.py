@@ -17,6 +17,8 @@ from aiohttp import WSMessage, WSMsgType, web
 from fastbook_server.gateway import encode, websocket_frames
 from fastbook_server.gateway.session import Session
 from fastbook_server.testing.faults import (
+    ORDER_OPS,
+    PUBLIC_NAMES,
     CutAfterAck,
     Delay,
     Faults,
@@ -28,9 +30,13 @@ from fastbook_server.testing.faults import (
 )
 from fastbook_server.testing.log import Entry, Log
 from fastbook_server.testing.timers import HandTimers
+from fastbook_wire.frames import PublicFrame
 
 Frame = dict[str, Any]
-PUBLIC = frozenset(("aggOrderBook", "trades", "depth", "checksum", "candles", "ticker"))
+PUBLIC = frozenset(str(frame.__struct_config__.tag) for frame in PublicFrame.__args__)
+ANSWERED_BY_ORDER = ("add", "amend", "delete", "order")
+OPENED_BY = {"book": "trades", "fills": "fills"}
+"""Channels whose first frame looks like the live ones, and what that is."""
 AWAITED_MAX = 10_000
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 
@@ -71,7 +77,7 @@ class Tap:
         self.user_id = ""
         self.open = True
         self._awaited: deque[tuple[str, Any]] = deque(maxlen=AWAITED_MAX)  # (op, ref)
-        self._opening: set[str] = set()  # securities whose opening trades have not been sent yet
+        self._opening: set[tuple[str, str]] = set()  # (event, security) of opening frames to come
         self._stalled: list[bytes] = []
         self._late: deque[bytes] = deque()
         self._late_until_us = 0
@@ -166,7 +172,7 @@ class Tap:
             return False
         refusal = self._faults.take(Refusal, self.user_id, lambda f: f.op in (None, op))
         if refusal is None:
-            if op in ("add", "delete"):
+            if op in ORDER_OPS:
                 self._awaited.append((op, ref))
             return False
         self.note("fault", repr(refusal))
@@ -174,7 +180,7 @@ class Tap:
             ref,
             refusal.code,
             refusal.message,
-            of_order=op in ("add", "delete"),
+            of_order=op in ANSWERED_BY_ORDER,
             retry_after_ms=refusal.retry_after_ms,
         )
         self._out(websocket_frames.text(payload))
@@ -195,10 +201,10 @@ class Tap:
         event = decoded.get("event")
         if event == "welcome":
             self.user_id = decoded["userId"]
-            self._opening.add(decoded["security"])
+            self._opening.add(("trades", decoded["security"]))
             self.note("note", "connected")
-        elif event == "subscribed" and decoded["channel"] == "book":
-            self._opening.add(decoded["security"])
+        elif event == "subscribed" and decoded["channel"] in OPENED_BY:
+            self._opening.add((OPENED_BY[decoded["channel"]], decoded["security"]))
         if self._is_left_out(decoded):
             return
         if event == "checksum" and self._faults.take(WrongChecksum, self.user_id):
@@ -221,10 +227,10 @@ class Tap:
     def _is_left_out(self, frame: Frame) -> bool:
         """Whether to drop a live public frame; opening frames are never dropped."""
         event = frame.get("event")
-        if event not in ("trades", "depth"):
+        if event not in PUBLIC_NAMES:
             return False
-        if event == "trades" and frame["security"] in self._opening:
-            self._opening.discard(frame["security"])
+        if (event, frame["security"]) in self._opening:
+            self._opening.discard((event, frame["security"]))
             return False
         if event == "depth" and frame["prevSeq"] is None:
             return False

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from typing import NamedTuple
 
 import msgspec
 
 from fastbook_server.gateway import encode
-from fastbook_server.store.memory import MemoryDatabase
-from fastbook_wire.frames import OrderView, TradeView
+from fastbook_server.store.memory import MemoryDatabase, MemoryHistory
+from fastbook_server.values.persisted import FillSpan
+from fastbook_wire.frames import OrderView, OwnFillView, TradeView
 
 
 class StoredLevel(NamedTuple):
@@ -19,7 +21,10 @@ class StoredLevel(NamedTuple):
 
 
 class StoredBook(msgspec.Struct, frozen=True):
-    """The whole aggregated book of a security, best first, as it stands after ``seq``."""
+    """The whole aggregated book of a security, best first, as it stands after ``seq``.
+
+    Of icebergs what shows counts; stop orders that wait are not in it.
+    """
 
     security: str
     seq: int
@@ -68,9 +73,16 @@ def orders(data: MemoryDatabase, user_id: str | None) -> list[OrderView]:
     """Return the open orders of a user (None: of all), oldest first."""
     found = [o for o in data.open_orders.values() if user_id in (None, o.order.user_id)]
     found.sort(key=lambda resting: resting.order.id)
-    return [encode.order_view(o.order, o.remaining, o.notional) for o in found]
+    return [encode.order_view(o.order, o.remaining, o.notional, waits=o.held) for o in found]
 
 
 def trades(data: MemoryDatabase, security: str) -> list[TradeView]:
     """Return all trades of a security, oldest first."""
     return [encode.trade_view(trade) for trade in data.trades.get(security, ())]
+
+
+async def fills(data: MemoryDatabase, user_id: str, security: str) -> list[OwnFillView]:
+    """Return all fills of a user's orders, oldest first."""
+    span = FillSpan(since=0, limit=sys.maxsize)
+    found = await MemoryHistory(data).own_fills(user_id, security, span)
+    return [encode.own_fill_view(data.instruments[security], own) for own in found]

@@ -50,6 +50,7 @@ async def watch(url: str, view: DemoView) -> None:
                 market.take(event, loop.time())
 
         tasks.create_task(read(), name="events of the view")
+        await client.subscribe("fills")
         while True:
             await asyncio.sleep(view.interval_s)
             view.show(market, loop.time())

@@ -93,7 +93,7 @@ def export_command(run_loop: Callable[[Coroutine[Any, Any, int]], int]) -> click
     def export(
         output: str, form: Any, database_url: str | None, data_dir: Path | None, **what: Any
     ) -> int:
-        """Write orders, trades, fills or candles to a file.
+        """Write orders, their changes, trades, fills or candles to a file.
 
         All rows are from one moment, also while the server trades, and sorted by security and seq
         (candles: by time). The columns are those of the database. Times are Unix milliseconds;

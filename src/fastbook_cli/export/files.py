@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol, TextIO
+from typing import IO, Any, Literal, Protocol, TextIO
 
 from fastbook_cli.errors import CommandError
 from fastbook_cli.export.tables import Column, Kind
@@ -48,7 +48,8 @@ def check_format(form: Format) -> None:
 def opened(output: str, form: Format, columns: Sequence[Column]) -> Iterator[Sink]:
     """Yield a sink for a file, which gets its name when the block ends without an exception.
 
-    Until then it is ``FILE.part``, which an exception removes. ``-`` is standard output.
+    Until then it is ``FILE.part``, which an exception removes. ``-`` is standard output. What is
+    there and is no file, such as a named pipe or ``/dev/null``, is written to, not replaced.
 
     Raises:
         OSError: the file cannot be written.
@@ -58,29 +59,33 @@ def opened(output: str, form: Format, columns: Sequence[Column]) -> Iterator[Sin
         yield sink
         sink.finish()
         return
+    target = Path(output)
+    if target.exists() and not target.is_file():
+        with _sink(target, form, columns) as (table, _):
+            yield table
+            table.finish()
+        return
     part = Path(output + ".part")
     try:
-        if form == "parquet":
-            with part.open("wb") as raw:
-                table = Parquet(raw, columns)
-                yield table
-                table.finish()
-                _settle(raw)
-        else:
-            with part.open("w", encoding="utf-8", newline="") as file:
-                text = Csv(file, columns)
-                yield text
-                text.finish()
-                _settle(file)
-        part.replace(output)
+        with _sink(part, form, columns) as (table, file):
+            yield table
+            table.finish()
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(target)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
 
 
-def _settle(file: Any) -> None:
-    file.flush()
-    os.fsync(file.fileno())
+@contextlib.contextmanager
+def _sink(path: Path, form: Format, columns: Sequence[Column]) -> Iterator[tuple[Sink, IO[Any]]]:
+    if form == "parquet":
+        with path.open("wb") as raw:
+            yield Parquet(raw, columns), raw
+    else:
+        with path.open("w", encoding="utf-8", newline="") as file:
+            yield Csv(file, columns), file
 
 
 # Values that str() writes in a form that other programs do not read: True and Decimal("2E+7").

@@ -12,7 +12,7 @@ import msgspec
 from fastbook_server.store.days import DAY_MS, INT64_MAX
 from fastbook_wire.words import Interval
 
-Table = Literal["orders", "trades", "fills", "candles"]
+Table = Literal["orders", "order_changes", "trades", "fills", "candles"]
 Kind = Literal["text", "bool", "int", "float", "big"]
 """``big``: an integer that may need more than 64 bits."""
 
@@ -132,6 +132,7 @@ ORDER BY d.security, d.time
 """
 ORDER: dict[Table, str] = {
     "orders": "x.security, x.seq",
+    "order_changes": "x.security, x.seq, x.n",
     "trades": "x.security, x.seq",
     "fills": "x.security, x.seq, x.n",
     "candles": "x.security, x.time",
@@ -157,6 +158,23 @@ TEXT: dict[Table, tuple[Fields, Fields]] = {
             ("self_trade", "text", "x.self_trade::text"),
             ("client_order_id", "text", "x.client_order_id"),
             ("withdraw_on_close", "bool", "x.withdraw_on_close"),
+            ("expire_time", "int", "x.expire_time"),
+        ),
+    ),
+    "order_changes": (
+        (
+            ("security", "text", "x.security"),
+            ("seq", "int", "x.seq"),
+            ("n", "int", "x.n"),
+            ("time", "int", "x.time"),
+            ("order_id", "text", "x.order_id::text"),
+            ("user_id", "text", "x.user_id"),
+            ("type", "text", "x.type::text"),
+            ("cause", "text", "x.cause::text"),
+        ),
+        (
+            ("client_order_id_before", "text", "x.client_order_id_before"),
+            ("client_order_id", "text", "x.client_order_id"),
         ),
     ),
     "trades": (
@@ -182,6 +200,7 @@ TEXT: dict[Table, tuple[Fields, Fields]] = {
             ("maker_user_id", "text", "x.maker_user_id"),
             ("taker_order_id", "text", "x.taker_order_id::text"),
             ("taker_user_id", "text", "x.taker_user_id"),
+            ("fill_id", "int", "x.fill_id"),
         ),
     ),
     "candles": (
@@ -193,7 +212,19 @@ TEXT: dict[Table, tuple[Fields, Fields]] = {
 PRICES = ("open", "high", "low", "close")
 
 NUMBERS: dict[Table, Fields] = {
-    "orders": (("price", "float", "x.price"), ("amount", "float", "x.amount")),
+    "orders": (
+        ("price", "float", "x.price"),
+        ("amount", "float", "x.amount"),
+        ("trigger_price", "float", "x.trigger_price"),
+        ("display", "float", "x.display"),
+        ("total", "float", "(x.budget * i.tick_size * i.lot_size)::double precision"),
+    ),
+    "order_changes": (
+        ("price_before", "float", "(x.price_ticks_before * i.tick_size)::double precision"),
+        ("amount_before", "float", "(x.quantity_lots_before * i.lot_size)::double precision"),
+        ("price", "float", "(x.price_ticks * i.tick_size)::double precision"),
+        ("amount", "float", "(x.quantity_lots * i.lot_size)::double precision"),
+    ),
     "trades": (
         ("price", "float", "x.avg_price"),
         ("amount", "float", "x.amount"),
@@ -219,6 +250,13 @@ INTEGERS: dict[Table, Fields] = {
     "orders": (
         ("price_ticks", "int", "units(x.price, i.tick_size)"),
         ("quantity_lots", "int", "units(x.amount, i.lot_size)"),
+        ("trigger_ticks", "int", "units(x.trigger_price, i.tick_size)"),
+        ("display_lots", "int", "units(x.display, i.lot_size)"),
+        ("budget", "int", "x.budget"),
+    ),
+    "order_changes": tuple(
+        (name, "int", f"x.{name}")
+        for name in ("price_ticks_before", "quantity_lots_before", "price_ticks", "quantity_lots")
     ),
     "trades": (
         ("quantity_lots", "int", "units(x.amount, i.lot_size)"),

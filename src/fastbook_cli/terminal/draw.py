@@ -1,4 +1,4 @@
-"""A market drawn for a terminal: a ladder with depth bars and the latest trades, or one line.
+"""A market drawn for a terminal: a ladder with depth bars and the latest fills, or one line.
 
 Pure drawing: takes a ``MarketWatch`` and the size of the terminal, returns what to print.
 """
@@ -18,7 +18,7 @@ from rich.text import Text
 
 from fastbook_cli.terminal.watch import MarketWatch
 from fastbook_server import __version__
-from fastbook_wire.frames import LevelView, TradeView
+from fastbook_wire.frames import FillView, LevelView
 
 BID, ASK, DIM = "green", "red", "bright_black"
 HEAD_ROWS, FOOT_ROWS, FRAME_ROWS = 1, 3, 3
@@ -27,7 +27,7 @@ FIGURES_ROWS = 1
 """Rows of a foot that has only the figures."""
 WIDTH_MIN, HEIGHT_MIN = 64, 14
 TAPE_COLUMNS, TAPE_COLUMNS_MAX = 20, 44
-"""Columns of the trades: beside price and amount, and the most that they make use of."""
+"""Columns of the fills: beside price and amount, and the most that they make use of."""
 ROWS_BESIDE = HEAD_ROWS + FIGURES_ROWS + FRAME_ROWS + 1
 """Rows of a screen that are not price levels, if its foot has only the figures."""
 LADDER_COLUMNS = 10
@@ -56,7 +56,7 @@ def screen(
     inside = rows - HEAD_ROWS - foot_rows - FRAME_ROWS
     price, amount = _widths(watch)
     ladder_columns = min(
-        columns - (price + amount + TAPE_COLUMNS),  # never cut a character of the trades
+        columns - (price + amount + TAPE_COLUMNS),  # never cut a character of the fills
         max(columns * 55 // 100, columns - TAPE_COLUMNS_MAX),
     )
     levels = min(inside - 1, 2 * depth) if depth else inside - 1
@@ -80,9 +80,9 @@ def _head(watch: MarketWatch) -> RenderableType:
     head.add_column(justify="right", no_wrap=True)
     left = Text(" fastbook ", style="bold reverse")
     left.append(f"  {watch.security}", style="bold not reverse")
-    if watch.trades:
-        trade = watch.trades[-1]
-        left.append(f"  {watch.price(trade.price)}", style=f"bold {_colour(trade)} not reverse")
+    if watch.fills:
+        fill = watch.fills[-1]
+        left.append(f"  {watch.price(fill.price)}", style=f"bold {_colour(fill)} not reverse")
     if watch.others:
         left.append(f"   (and {watch.others} more)", style=f"{DIM} not reverse")
     right = Text(f"{watch.url} ", style="bold cyan")
@@ -138,7 +138,7 @@ def _ladder(watch: MarketWatch, levels: int, columns: int, unicode: bool) -> Ren
 
 def _widths(watch: MarketWatch) -> tuple[int, int]:
     """Return the width of the longest price and of the longest amount."""
-    rows: tuple[LevelView | TradeView, ...] = (*watch.asks, *watch.bids, *watch.trades)
+    rows: tuple[LevelView | FillView, ...] = (*watch.asks, *watch.bids, *watch.fills)
     price = max((len(watch.price(row.price)) for row in rows), default=0)
     amount = max((len(watch.amount(row.amount)) for row in rows), default=0)
     return max(5, price), max(6, amount)
@@ -178,23 +178,23 @@ def _tape(watch: MarketWatch, rows: int, unicode: bool) -> RenderableType:
     table.add_column("", no_wrap=True)
     table.add_column("price", justify="right", no_wrap=True)
     table.add_column("amount", justify="right", no_wrap=True)
-    for _, trade in zip(range(rows), reversed(watch.trades), strict=False):
-        colour = _colour(trade)
+    for _, fill in zip(range(rows), reversed(watch.fills), strict=False):
+        colour = _colour(fill)
         table.add_row(
-            Text(clock_time(trade.time), style=DIM),
-            Text(_sign(trade, unicode), style=colour),
-            Text(watch.price(trade.price), style=colour),
-            watch.amount(trade.amount),
+            Text(clock_time(fill.time), style=DIM),
+            Text(_sign(fill, unicode), style=colour),
+            Text(watch.price(fill.price), style=colour),
+            watch.amount(fill.amount),
         )
-    return Panel(table, title="trades", title_align="left", box=box.ROUNDED, border_style=DIM)
+    return Panel(table, title="fills", title_align="left", box=box.ROUNDED, border_style=DIM)
 
 
-def _colour(trade: TradeView) -> str:
-    return BID if trade.type == "bid" else ASK
+def _colour(fill: FillView) -> str:
+    return BID if fill.type == "bid" else ASK
 
 
-def _sign(trade: TradeView, unicode: bool) -> str:
-    bought = trade.type == "bid"
+def _sign(fill: FillView, unicode: bool) -> str:
+    bought = fill.type == "bid"
     if unicode:
         return "▲" if bought else "▼"
     return "+" if bought else "-"
@@ -212,10 +212,10 @@ def line(watch: MarketWatch, now_s: float) -> str:
     for name, rows in (("bid", watch.bids), ("ask", watch.asks)):
         best = f"{watch.amount(rows[0].amount)} @ {watch.price(rows[0].price)}" if rows else "-"
         parts.append(f"{name} {best}")
-    if watch.trades:
-        trade = watch.trades[-1]
-        verb = "bought" if trade.type == "bid" else "sold"
-        parts.append(f"last {verb} {watch.amount(trade.amount)} @ {watch.price(trade.price)}")
+    if watch.fills:
+        fill = watch.fills[-1]
+        verb = "bought" if fill.type == "bid" else "sold"
+        parts.append(f"last {verb} {watch.amount(fill.amount)} @ {watch.price(fill.price)}")
     parts.append(f"{commands:.0f} orders/s, {trades:.1f} trades/s")
     return "  ".join(parts)
 

@@ -24,7 +24,9 @@ from fastbook_cli.terminal.watch import MarketWatch
 from fastbook_client.errors import ConnectionClosed, FastbookError
 from fastbook_client.events import Disconnected, Resynced
 from fastbook_client.market import Market, connect
+from fastbook_wire.words import Channel
 
+CHANNELS: tuple[Channel, ...] = ("book", "fills")
 PING_S = 1.0
 REDRAW_S = 0.125
 LINE_S = 1.0
@@ -79,8 +81,9 @@ class Following:
         if security == before:
             return
         self.watch = MarketWatch(self._url, security, self._market.welcome)
-        await self._market.subscribe("book", security)
-        await self._market.unsubscribe("book", before)
+        for channel in CHANNELS:
+            await self._market.subscribe(channel, security)
+            await self._market.unsubscribe(channel, before)
 
     def next_security(self) -> str:
         """Return the security after this one; the first follows the last."""
@@ -100,6 +103,7 @@ async def following(options: TopOptions) -> AsyncIterator[Following]:
             reading = asyncio.create_task(followed.read())
             pinging = asyncio.create_task(followed.ping())
             try:
+                await market.subscribe("fills")
                 yield followed
             finally:
                 for task in (reading, pinging):
@@ -121,7 +125,7 @@ def state(watch: MarketWatch, now_s: float, depth: int) -> dict[str, Any]:
         "time": watch.time_ms,
         "bestBid": watch.bids[0].price if watch.bids else None,
         "bestAsk": watch.asks[0].price if watch.asks else None,
-        "last": watch.trades[-1].price if watch.trades else None,
+        "last": watch.last,
         "ordersPerSecond": round(commands, 1),
         "tradesPerSecond": round(trades, 1),
         "roundTripMs": None

@@ -1,4 +1,4 @@
-"""The state of one security that a terminal shows: the book, the last trades, the rates.
+"""The state of one security that a terminal shows: the book, the last fills, the rates.
 
 ``MarketWatch`` takes the events of a client and does no I/O; ``draw`` draws it.
 """
@@ -9,10 +9,19 @@ from collections import deque
 from decimal import Decimal
 
 from fastbook_client.events import Event
-from fastbook_wire.frames import AggOrderBook, LevelView, Trades, TradeView, Welcome
+from fastbook_wire.frames import (
+    AggOrderBook,
+    Fills,
+    FillView,
+    LevelView,
+    Trades,
+    TradeView,
+    Welcome,
+)
 from fastbook_wire.grid import Grid
 
 TRADES_KEPT = 200
+FILLS_KEPT = 200
 RATE_WINDOW_S = 5.0
 ROUND_TRIPS_KEPT = 120
 
@@ -33,6 +42,7 @@ class MarketWatch:
         self.time_ms = 0  # of the book
         self.asks: tuple[LevelView, ...] = ()
         self.bids: tuple[LevelView, ...] = ()
+        self.fills: deque[FillView] = deque(maxlen=FILLS_KEPT)
         self.trades: deque[TradeView] = deque(maxlen=TRADES_KEPT)
         self.trades_seen = 0
         self.bought_seen = 0
@@ -43,12 +53,15 @@ class MarketWatch:
 
     def take(self, event: Event, now_s: float) -> None:
         """Take an event; `now_s` is monotonic."""
-        if not isinstance(event, AggOrderBook | Trades) or event.security != self.security:
+        if not isinstance(event, AggOrderBook | Trades | Fills) or event.security != self.security:
             return
         self.heard_s = now_s
         if isinstance(event, AggOrderBook):
             self.seq, self.time_ms = event.seq, event.time
             self.asks, self.bids = event.agg_order_book.ask, event.agg_order_book.bid
+        elif isinstance(event, Fills):
+            known = self.fills[-1].fill_id if self.fills else 0
+            self.fills.extend(fill for fill in event.fills if fill.fill_id > known)
         else:
             known = self.trades[-1].seq if self.trades else -1
             new = [trade for trade in event.trades if trade.seq > known]
@@ -60,6 +73,11 @@ class MarketWatch:
         self._samples.append((now_s, self.seq, self.trades_seen))
         while now_s - self._samples[0][0] > RATE_WINDOW_S:
             self._samples.popleft()
+
+    @property
+    def last(self) -> float | None:
+        """Price of the newest fill; None without any."""
+        return self.fills[-1].price if self.fills else None
 
     @property
     def spread(self) -> float | None:

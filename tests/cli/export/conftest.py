@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from every_kind import EveryKind
 
 from fastbook_server.embedded.supervisor import EmbeddedPostgres
 from fastbook_server.matching.exchange import Exchange
@@ -19,11 +20,14 @@ from fastbook_server.store.postgres import PostgresStore
 from fastbook_server.values.events import PublicEvent
 from fastbook_server.values.instruments import InstrumentSpec
 from fastbook_server.values.persisted import Batch
-from fastbook_wire.commands import Add, NewOrder
+from fastbook_wire.commands import Add, ExchangeCommand, NewOrder
 
-SPECS = tuple(InstrumentSpec.parse(text) for text in ("BTC-USD:0.01:0.0001", "GAME:1:1"))
+SPECS = tuple(
+    InstrumentSpec.parse(text) for text in ("BTC-USD:0.01:0.0001", "GAME:1:1", "COIN:1:1")
+)
 T0 = 1_767_225_600_000
 COMMANDS = 400
+OF_EVERY_KIND = 700
 
 
 class Traded(NamedTuple):
@@ -41,6 +45,14 @@ async def trade(data_dir: Path, step_ms: int = 700) -> list[PublicEvent]:
         recovered = await store.open(SPECS, 0)
         exchange = Exchange(recovered)
         past: list[PublicEvent] = []
+        every_kind = EveryKind(seed=7)
+
+        async def execute(n: int, user_id: str, command: ExchangeCommand) -> None:
+            events = exchange.apply(user_id, command, T0 + step_ms * n)
+            public = tuple(e for e in events if isinstance(e, PublicEvent))
+            await store.commit(store.prepare(Batch(n + 1, T0 + step_ms * n, public)))
+            past.extend(public)
+
         for n in range(COMMANDS):
             security = ("BTC-USD", "GAME")[n % 3 == 0]
             price = 100 + n % 5 if security == "GAME" else 100 + n % 7 / 100
@@ -50,10 +62,10 @@ async def trade(data_dir: Path, step_ms: int = 700) -> list[PublicEvent]:
                 security=security, client_order_id=f'a "quoted", {n}' if n % 10 == 0 else None,
             )  # fmt: skip
             order.amount = round(order.amount, 4)
-            events = exchange.apply(f"user#{n % 3}", Add(order=order), T0 + step_ms * n)
-            public = tuple(e for e in events if isinstance(e, PublicEvent))
-            await store.commit(store.prepare(Batch(n + 1, T0 + step_ms * n, public)))
-            past += public
+            await execute(n, f"user#{n % 3}", Add(order=order))
+        for n in range(COMMANDS, COMMANDS + OF_EVERY_KIND):
+            every_kind.now_ms = T0 + step_ms * n
+            await execute(n, *every_kind.next())
         await store.close()
         return past
     finally:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import csv
 import io
+import os
 import signal
 import sys
 
@@ -13,10 +15,16 @@ import pyarrow.parquet
 import pytest
 
 from fastbook_cli.export.source import SETTINGS, private_database, read
-from fastbook_cli.export.tables import Selection, Window, query
+from fastbook_cli.export.tables import TABLES, Selection, Window, query
 from fastbook_server.embedded.supervisor import EmbeddedPostgres
 from fastbook_server.store.days import DAY_MS
-from fastbook_server.values.events import OrderAccepted, OrderFilled, Traded
+from fastbook_server.values.events import (
+    OrderAccepted,
+    OrderAmended,
+    OrderFilled,
+    OrderTriggered,
+    Traded,
+)
 
 T0 = 1_767_225_600_000
 
@@ -27,46 +35,88 @@ def rows_of(text):
     return list(csv.DictReader(io.StringIO(text)))
 
 
+def optional(convert, value):
+    """Return what a value or None is in a file."""
+    return None if value in (None, 0) else convert(value)
+
+
+def paid_for(events, order):
+    """Return the lots that a market order by total has traded, or those that an order is of."""
+    if order.budget is None:
+        return order.quantity
+    return sum(e.quantity for e in events if isinstance(e, OrderFilled) and e.taker.id == order.id)
+
+
 def expected(events, table):
     """Return some fields of each row, as numbers of the wire, in the order of the file."""
     found = []
     for event in events:
-        if table == "orders" and isinstance(event, OrderAccepted):
-            order = event.order
-            tick, lot = order.instrument.tick, order.instrument.lot
-            row = (order.id, tick.number(order.price), lot.number(order.quantity))
-            found.append((order.instrument.security, order.seq, 0, *row))
-        elif table == "trades" and isinstance(event, Traded):
-            instrument = event.order.instrument
-            row = (
-                event.id,
-                instrument.average(event.notional, event.quantity),
-                instrument.lot.number(event.quantity),
-            )
-            found.append((instrument.security, event.seq, 0, *row))
-        elif table == "fills" and isinstance(event, OrderFilled):
-            instrument = event.maker.instrument
-            row = (
-                event.maker.id,
-                instrument.tick.number(event.price),
-                instrument.lot.number(event.quantity),
-            )
-            found.append((instrument.security, event.seq, event.n, *row))
-    return sorted(found)
+        match event:
+            case OrderAccepted(order) if table == "orders":
+                instrument = order.instrument
+                tick, lot = instrument.tick.number, instrument.lot.number
+                terms = (
+                    optional(tick, order.price), lot(paid_for(events, order)),
+                    optional(tick, order.trigger_price), optional(lot, order.display),
+                    optional(instrument.total, order.budget), optional(int, order.expire_ms),
+                )  # fmt: skip
+                found.append((instrument.security, order.seq, 0, order.id, *terms))
+            case Traded() if table == "trades":
+                instrument = event.order.instrument
+                price = instrument.average(event.notional, event.quantity)
+                row = (event.id, price, instrument.lot.number(event.quantity))
+                found.append((instrument.security, event.seq, 0, *row))
+            case OrderFilled() if table == "fills":
+                instrument = event.maker.instrument
+                price, amount = instrument.tick.number(event.price), instrument.lot.number
+                row = (event.maker.id, price, amount(event.quantity), event.fill_id)
+                found.append((instrument.security, event.seq, event.n, *row))
+            case OrderTriggered(seq, _, order) if table == "order_changes":
+                found.append(change(seq, 0, order, order, "trigger"))
+            case OrderAmended() if table == "order_changes":
+                found.append(change(event.seq, event.n, event.before, event.order, event.cause))
+    return sorted(found, key=lambda row: row[:3])
+
+
+def change(seq, n, before, order, cause):
+    """Return the row of a change."""
+    tick, lot = order.instrument.tick.number, order.instrument.lot.number
+    terms = [(optional(tick, o.price), lot(o.quantity)) for o in (before, order)]
+    names = (before.client_order_id, order.client_order_id)
+    return (order.instrument.security, seq, n, order.id, *terms[0], *terms[1], cause, *names)
+
+
+COLUMNS = {
+    "orders": ("id", "price", "amount", "trigger_price", "display", "total", "expire_time"),
+    "order_changes": (
+        *("order_id", "price_before", "amount_before", "price", "amount", "cause"),
+        *("client_order_id_before", "client_order_id"),
+    ),
+    "trades": ("id", "price", "amount"),
+    "fills": ("maker_order_id", "price", "amount", "fill_id"),
+}
 
 
 def read_back(rows, table):
-    key = "maker_order_id" if table == "fills" else "id"
     return [
         (
-            row["security"], int(row["seq"]), int(row.get("n", 0)), row[key],
-            float(row["price"]), float(row["amount"]),
+            *(row["security"], int(row["seq"]), int(row.get("n", 0))),
+            *(value(name, row[name]) for name in COLUMNS[table]),
         )
         for row in rows
-    ]  # fmt: skip
+    ]
 
 
-@pytest.mark.parametrize("table", ["orders", "trades", "fills"])
+def value(name, text):
+    """Return a value of a file as it was before."""
+    if text in ("", None):
+        return None
+    if name in ("cause", "id") or (name.endswith(("_id", "_id_before")) and name != "fill_id"):
+        return text
+    return int(text) if name in ("fill_id", "expire_time") else float(text)
+
+
+@pytest.mark.parametrize("table", ["orders", "order_changes", "trades", "fills"])
 def test_a_table_in_both_formats_is_what_happened(traded, export, tmp_path, table):
     wanted = expected(traded.events, table)
     assert len(wanted) > 50
@@ -97,7 +147,20 @@ def test_integers_are_ticks_and_lots(traded, export):
     assert sum(int(row["notional"]) for row in trades) == sum(row[3] * row[4] for row in wanted)
     orders = rows_of(export("orders", "--integers", "--output", "-").stdout)
     assert {row["client_order_id"] for row in orders} > {"", 'a "quoted", 10'}
-    assert {row["post_only"] for row in orders} == {"false"}
+    assert {row["post_only"] for row in orders} == {"false", "true"}
+    terms = sorted(
+        (o.instrument.security, o.seq, o.trigger_price or 0, o.display, o.budget or 0)
+        for o in (e.order for e in traded.events if isinstance(e, OrderAccepted))
+    )
+    columns = ("seq", "trigger_ticks", "display_lots", "budget")
+    assert [(row["security"], *(int(row[c] or 0) for c in columns)) for row in orders] == terms
+    changes = rows_of(export("order_changes", "--integers", "--output", "-").stdout)
+    amended = [e for e in traded.events if isinstance(e, OrderAmended)]
+    for before in (False, True):
+        suffix = "_before" if before else ""
+        told = {(int(row["seq"]), row["quantity_lots" + suffix]) for row in changes}
+        quantities = {(e.seq, str((e.before if before else e.order).quantity)) for e in amended}
+        assert told >= quantities
 
 
 def test_candles_of_an_interval(traded, export, tmp_path):
@@ -112,8 +175,8 @@ def test_candles_of_an_interval(traded, export, tmp_path):
     arguments = ("--interval", "1d", "--integers", "--format", "parquet", "--output", file)
     assert export("candles", *arguments).returncode == 0
     days = pyarrow.parquet.read_table(file).to_pylist()
-    assert [row["security"] for row in days] == ["BTC-USD", "GAME"]
-    assert int(days[1]["volume_lots"]) == sum(volume.values())
+    assert [row["security"] for row in days] == ["BTC-USD", "COIN", "GAME"]
+    assert int(days[2]["volume_lots"]) == sum(volume.values())
 
 
 @pytest.mark.parametrize(
@@ -134,7 +197,7 @@ def test_a_period_has_its_start_and_not_its_end(traded, export, start, end):
         (("books", "--output", "-"), "'books' is not one of"),
         (("orders", "--output", "-", "--start", "soon"), "expected a time such as"),
         (("orders", "--output", "-", "--format", "parquet"), "expected a file for parquet"),
-        (("orders", "--output", "-", "--security", "X"), "expected one of BTC-USD, GAME, got 'X'"),
+        (("orders", "--output", "-", "--security", "X"), "expected one of BTC-USD, GAME, COIN"),
         (("orders", "--output", "-", "--database-url", "x://y"), "cannot be used"),
     ],
 )
@@ -150,6 +213,16 @@ def test_a_folder_without_data_stays_without(export, tmp_path):
     assert done.returncode == 2
     assert "expected the data folder of a server" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_no_file_is_written_to_and_not_replaced(traded, export, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        read = pool.submit(pipe.read_text)
+        assert export("fills", "--output", pipe).returncode == 0
+        assert rows_of(read.result()) == rows_of(export("fills", "--output", "-").stdout)
+    assert [(path, path.is_fifo()) for path in tmp_path.iterdir()] == [(pipe, True)]
 
 
 def test_a_file_that_cannot_be_written_is_said(export, tmp_path):
@@ -173,7 +246,7 @@ def test_without_pyarrow_parquet_says_what_to_install(export, tmp_path, monkeypa
 FEW, MANY = 3_000, 300_000
 FILL = """
 SET search_path = fastbook;
-INSERT INTO instruments VALUES (3, 'MANY', '1', '1', 1, 1), (4, 'FEW', '1', '1', 1, 1);
+INSERT INTO instruments VALUES (4, 'MANY', '1', '1', 1, 1), (5, 'FEW', '1', '1', 1, 1);
 INSERT INTO fills
 SELECT name, s, 0, 1767225600000 + s, 'bid', 100, 1, gen_random_uuid(), 'user#maker',
        gen_random_uuid(), 'user#taker'
@@ -182,7 +255,7 @@ INSERT INTO days VALUES ('MANY', 1767225600000, 1, 0), ('FEW', 1767225600000, 1,
 """
 UNDO = "DELETE FROM fastbook.fills WHERE security IN ('MANY', 'FEW');"
 UNDO += "DELETE FROM fastbook.days WHERE security IN ('MANY', 'FEW');"
-UNDO += "DELETE FROM fastbook.instruments WHERE number > 2"
+UNDO += "DELETE FROM fastbook.instruments WHERE number > 3"
 
 
 @pytest.fixture
@@ -253,7 +326,7 @@ async def test_a_signal_leaves_no_half_file(running, traded, tmp_path, number, c
 
 async def test_the_plan_sorts_nothing_and_reads_a_day_by_index(running):
     await running.execute(SETTINGS)
-    for table in ("orders", "trades", "fills", "candles"):
+    for table in TABLES:
         window = None if table == "candles" else Window("MANY", (1, 9), (T0, T0 + 900))
         text, arguments = query(Selection(table=table), window)
         lines = await running.fetch(f"EXPLAIN (COSTS off) {text}", *arguments)

@@ -15,6 +15,8 @@ from fastbook_cli.terminal.watch import RATE_WINDOW_S, MarketWatch, decimals
 from fastbook_wire.frames import (
     AggOrderBook,
     BookRows,
+    Fills,
+    FillView,
     InstrumentView,
     LevelView,
     Trades,
@@ -50,6 +52,16 @@ def book(
     return AggOrderBook(security=security, seq=seq, time=0, agg_order_book=rows)
 
 
+def fills(*rows: FillView) -> Fills:
+    return Fills(security="BTC-USD", fills=rows)
+
+
+def fill(number: int, side: SideName = "bid", price: float = 100.5) -> FillView:
+    return FillView(
+        fill_id=number, seq=number, time=1_767_225_600_000, type=side, price=price, amount=0.25
+    )
+
+
 def trades(*rows: TradeView) -> Trades:
     return Trades(security="BTC-USD", seq=0, prev_seq=None, trades=rows)
 
@@ -61,7 +73,8 @@ def watch() -> MarketWatch:
     bids = [row(100.5 - d, 1 + d) for d in levels]
     asks = [row(100.5 + d, 1 + d) for d in levels]
     watch.take(book(40, bids, asks), 0.0)
-    watch.take(trades(trade(38), trade(39, "ask", 100.49)), 0.0)
+    watch.take(trades(trade(38), trade(39, "ask", 100.4933)), 0.0)
+    watch.take(fills(fill(6), fill(7, "ask", 100.49)), 0.0)
     return watch
 
 
@@ -146,6 +159,15 @@ def test_only_live_trades_are_counted_and_none_twice(watch: MarketWatch) -> None
     watch.take(trades(trade(42, "ask"), trade(44)), 2.0)  # the opening pair of a new connection
     assert [t.seq for t in watch.trades] == [38, 39, 41, 42, 44]
     assert (watch.trades_seen, watch.bought_seen) == (3, 2)
+
+
+def test_the_last_price_is_that_of_the_newest_fill_and_none_comes_twice(
+    watch: MarketWatch,
+) -> None:
+    watch.take(trades(trade(41, "ask", 100.4867)), 1.0)
+    watch.take(fills(fill(7, "ask", 100.49), fill(8, "ask", 100.48)), 1.0)  # a new opening frame
+    assert watch.last == 100.48
+    assert [f.fill_id for f in watch.fills] == [6, 7, 8]
 
 
 def test_rates_are_those_of_the_last_seconds(watch: MarketWatch) -> None:

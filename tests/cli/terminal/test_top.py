@@ -202,3 +202,13 @@ def test_without_a_server_it_is_one_line_and_exit_code_1() -> None:
     assert (ran.returncode, ran.stdout) == (1, "")
     assert ran.stderr.startswith("fastbook: 127.0.0.1:1: ")
     assert ran.stderr.count("\n") == 1
+
+
+async def test_the_last_price_is_that_of_a_fill_not_an_average(
+    server: Server, trader: Market, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await trader.market("bid", 1.5)  # 0.5 at 101, 1 at 102
+    await print_out(TopOptions(url=server.url), once=True, as_json=True)
+    state = json.loads(capsys.readouterr().out)
+    assert state["last"] == 102.0
+    assert state["trades"][-1]["price"] == pytest.approx(101.6667, abs=1e-4)

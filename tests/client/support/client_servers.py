@@ -295,6 +295,9 @@ class ScriptedServer:
         match command["op"]:
             case "orders":
                 await peer.say({"event": "orders", "orders": self.listed} | ref)
+            case "fills":
+                page = {"security": command["security"], "fills": [], "more": False}
+                await peer.say({"event": "ownFills"} | page | ref)
             case "ping":
                 await peer.say({"event": "pong", "time": 7} | ref)
             case "subscribe" | "unsubscribe":

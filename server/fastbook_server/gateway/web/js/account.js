@@ -1,20 +1,24 @@
-// This user's orders (open, filled, ended), and the commands that change them.
+// This user's orders (open, ended), fills and positions, and the commands that change them.
 
 import { recall, remember } from "./identity.js";
+import { OwnFills } from "./own_fills.js";
 
 const KEPT_MAX = 200;
 const SAVE_MS = 1_000;
-const OPEN = new Set(["open", "partiallyFilled"]);
+const FILLS_PAGE = 1_000;
+const OPEN = new Set(["untriggered", "triggered", "open", "partiallyFilled"]);
 
 export class Account {
-  constructor(connection, loop) {
+  constructor(connection, market, loop) {
     this._connection = connection;
+    this._market = market;
     this._loop = loop;
     this.userId = null;
     this.version = 0;
     this._unanswered = [];
     this._pages = [];
     this._number = 0;
+    this._session = 0;
     this._name = Math.random().toString(36).slice(2, 8);
     this._clear();
     addEventListener("pagehide", () => this._save());
@@ -24,12 +28,19 @@ export class Account {
     this.open = new Map();
     this.fills = [];
     this.history = [];
+    this._ownFills = new Map();
+    this._moving = new Map(); // order id -> the price that an unanswered amend asks for
     this._dirty = false;
+    this._forgetDerived();
+  }
+  _forgetDerived() {
     this._own = null;
+    this._ids = null;
   }
 
   /** Handle a new connection; if it has the same user, resend the unanswered orders. */
   welcome(userId) {
+    this._session += 1;
     this._pages = []; // of a list of open orders that has begun to arrive
     const again = userId === this.userId;
     if (!again) {
@@ -38,7 +49,11 @@ export class Account {
       const past = recall(userId);
       this.fills = past?.fills ?? [];
       this.history = past?.history ?? [];
+      for (const [security, kept] of Object.entries(past?.positions ?? {}))
+        this._ownFills.set(security, new OwnFills(kept));
     }
+    for (const own of this._ownFills.values()) own.begin();
+    for (const security of this._ownFills.keys()) this.follow(security);
     const unanswered = this._unanswered;
     this._unanswered = [];
     for (const { order, answer } of unanswered) {
@@ -60,12 +75,24 @@ export class Account {
     if (reply === null) this._unanswered.push({ order, answer });
     else answer(reply);
   }
+  /** Change the `price` or `amount` of an open order; return a promise of the reply. */
+  async amend(id, changes) {
+    if (changes.price !== undefined) this._moving.set(id, changes.price);
+    this._changed();
+    const reply = await this._connection.ask({ op: "amend", id, ...changes });
+    this._moving.delete(id);
+    this._changed();
+    return reply;
+  }
   cancel(id) {
     return this._connection.ask({ op: "delete", id });
   }
-  cancelAll(security = null) {
-    return this._connection.ask({ op: "deleteAll", ...(security ? { security } : {}) });
+  /** Cancel all open orders in all securities, or only those of a side. */
+  cancelAll(side = null) {
+    return this._connection.ask({ op: "deleteAll", ...(side ? { type: side } : {}) });
   }
+
+  // ---- frames --------------------------------------------------------------------------------
 
   /** Apply a private frame. */
   take(frame) {
@@ -74,30 +101,33 @@ export class Account {
       if (frame.more) return;
       this._takeOrders(this._pages);
       this._pages = [];
-    } else if (frame.event === "order" && frame.order) {
-      this._takeOrder(frame);
-    } else return;
+    } else if (frame.event === "order" && frame.order) this._takeOrder(frame);
+    else if (frame.event === "fill") this._takeFill(frame);
+    else return;
     this._changed();
   }
   _takeOrders(orders) {
     const listed = new Set(orders.map((o) => o.id));
-    for (const order of [...this.open.values()])
-      if (!listed.has(order.id)) this._end(order, "ended", "while disconnected");
-    for (const order of orders) this._note(order);
+    for (const order of this.open.values()) if (!listed.has(order.id)) this._askStatus(order);
+    for (const order of orders) {
+      this._note({ ...order, status: this._statusOf(order) });
+      this.follow(order.security);
+    }
   }
-  _takeOrder({ order, status, reason, ref, lastPrice, lastAmount }) {
-    const known = this.open.has(order.id) || this.history.some((h) => h.id === order.id);
-    const now = Date.now() + this._connection.offsetMs;
-    if (lastPrice !== undefined) this._fill(order, now, lastPrice, lastAmount, "maker");
-    else if (ref !== undefined && !known && order.avgPrice !== null)
-      this._fill(order, order.time, order.avgPrice, order.filled, "taker");
-    if (OPEN.has(status)) this._note(order);
+  _statusOf({ filled, waits }) {
+    if (waits) return "untriggered";
+    return filled > 0 ? "partiallyFilled" : "open";
+  }
+  /** Ask what has become of an order; the reply is taken like any other report on it. */
+  async _askStatus({ id }) {
+    const reply = await this._connection.ask({ op: "order", id });
+    const order = this.open.get(id);
+    if (reply?.status === "rejected" && order) this._end(order, "ended", "while disconnected");
+    this._changed();
+  }
+  _takeOrder({ order, status, reason }) {
+    if (OPEN.has(status)) this._note({ ...order, status });
     else if (!this.history.some((h) => h.id === order.id)) this._end(order, status, reason);
-  }
-  _fill({ id, security, type }, time, price, amount, role) {
-    this.fills.push({ id, time, security, type, price, amount, role });
-    if (this.fills.length > KEPT_MAX) this.fills.shift();
-    this._dirty = true;
   }
   _note(order) {
     this.open.set(order.id, order);
@@ -110,25 +140,87 @@ export class Account {
   }
   _changed() {
     this.version += 1;
-    this._own = null;
+    this._forgetDerived();
     this._loop.invalidate();
   }
   _save() {
     if (!this._dirty || this.userId === null) return;
     this._dirty = false;
-    remember(this.userId, { fills: this.fills, history: this.history });
+    const { fills, history } = this;
+    const kept = [...this._ownFills].map(([security, own]) => [security, own.kept]);
+    remember(this.userId, { fills, history, positions: Object.fromEntries(kept) });
   }
 
-  /** Return this user's open lots in a security: {ask, bid}, each a Map from price in ticks. */
+  // ---- fills ---------------------------------------------------------------------------------
+
+  _takeFill(fill) {
+    const own = this._fillsOf(fill.security);
+    this._keep(fill.security, own.live(fill, this._market.gridOf(fill.security)));
+    this.follow(fill.security);
+  }
+  /** Fetch the fills of a security that were missed, once per connection. */
+  async follow(security) {
+    const own = this._fillsOf(security);
+    if (own.asked) return;
+    own.asked = true;
+    const session = this._session;
+    let reply;
+    do {
+      const command = { op: "fills", security, since: own.since, limit: FILLS_PAGE };
+      reply = await this._connection.ask(command);
+      if (session !== this._session || reply === null) return; // the next connection asks again
+      const grid = this._market.gridOf(security);
+      if (reply.event === "ownFills") this._keep(security, own.missed(reply.fills, grid));
+      else if (reply.retryAfterMs !== undefined)
+        await new Promise((later) => setTimeout(later, reply.retryAfterMs));
+    } while (session === this._session && (reply.more || reply.retryAfterMs !== undefined));
+    if (session !== this._session) return;
+    this._keep(security, own.join(this._market.gridOf(security)));
+    this._changed();
+  }
+  _fillsOf(security) {
+    let own = this._ownFills.get(security);
+    if (!own) this._ownFills.set(security, (own = new OwnFills()));
+    return own;
+  }
+  _keep(security, fresh) {
+    if (!fresh.length) return;
+    this.fills.push(...fresh.map((fill) => ({ ...fill, security })));
+    this.fills.sort((a, b) => a.time - b.time); // those of several securities
+    this.fills.splice(0, this.fills.length - KEPT_MAX);
+    this._dirty = true;
+    this._changed();
+  }
+
+  // ---- what is derived -----------------------------------------------------------------------
+
+  /** Return the position in a security, in lots: null until the fills are known. */
+  position(security) {
+    return this._ownFills.get(security)?.position ?? null;
+  }
+  /** Return the numbers of this user's fills in a security. */
+  ownFillIds(security) {
+    if (this._ids?.security !== security) {
+      const fills = this.fills.filter((f) => f.security === security);
+      this._ids = { security, numbers: new Set(fills.map((f) => f.fillId)) };
+    }
+    return this._ids.numbers;
+  }
+  /** Return this user's lots in a security's book: {ask, bid}, each a Map from price in ticks. */
   own(security, grid) {
     if (this._own?.security === security) return this._own;
     const own = { security, ask: new Map(), bid: new Map() };
-    for (const order of this.open.values()) {
-      if (order.security !== security || order.price === null) continue;
-      const t = grid.ticks(order.price);
+    for (const order of this.resting(security)) {
+      const t = grid.ticks(this._moving.get(order.id) ?? order.price);
       const side = own[order.type];
       side.set(t, (side.get(t) ?? 0) + grid.lots(order.remaining));
     }
     return (this._own = own);
+  }
+  /** Return this user's orders in a security's book. */
+  resting(security) {
+    return [...this.open.values()].filter(
+      (o) => o.security === security && o.price !== null && o.status !== "untriggered",
+    );
   }
 }

@@ -1,11 +1,16 @@
-// Tables of this user's orders: open, fills, history.
+// Tables of this user's orders (open, fills, history), and the position.
 
 import { byId, choice, el, say } from "./dom.js";
-import { Grid, clockText, fixed } from "./numbers.js";
+import { clockText, fixed } from "./numbers.js";
+import { OpenOrders } from "./open_orders.js";
+import { sideText } from "./words.js";
 
 const SHOWN_MAX = 100;
 const COLUMNS = {
-  open: ["Time", "Security", "Side", "Price", "Amount", "Filled", "Average", "Client id", ""],
+  open: [
+    ...["Time", "Security", "Side", "Price", "Amount", "Filled", "Average", "Status"],
+    ...["Client id", ""],
+  ],
   fills: ["Time", "Security", "Side", "Price", "Amount", "Total", "Role"],
   history: ["Time", "Security", "Side", "Price", "Amount", "Filled", "Average", "Outcome"],
 };
@@ -14,17 +19,16 @@ const WORDS = { filled: "filled", cancelled: "cancelled", ended: "ended" };
 const NUMBERS = new Set(["Price", "Amount", "Filled", "Average", "Total"]);
 
 export class Blotter {
-  constructor({ market, account, loop, notice }) {
+  constructor({ market, account, loop, notice, amend }) {
     Object.assign(this, { market, account, loop, notice });
     this.shown = "open";
     this._seen = "";
     this._showTab = choice(byId("blotter-tabs"), (value) => this._show(value));
     this._showTab("open");
+    this._open = new OpenOrders({ market, account, notice, amend });
     byId("cancel-all").addEventListener("click", () => this.cancelAll());
-    byId("blotter-body").addEventListener("click", (event) => {
-      const button = event.target.closest("button[data-id]");
-      if (button) this._cancel(button);
-    });
+    for (const side of ["bid", "ask"])
+      byId(`cancel-${side}s`).addEventListener("click", () => this.cancelAll(side));
   }
   _show(tab) {
     this.shown = tab;
@@ -32,9 +36,9 @@ export class Blotter {
     this.loop.invalidate();
   }
 
-  /** Cancel all orders of this user, in every security. */
-  async cancelAll() {
-    const reply = await this.account.cancelAll();
+  /** Cancel all orders of this user, or all of a side, in every security. */
+  async cancelAll(side = null) {
+    const reply = await this.account.cancelAll(side);
     if (reply?.event === "deletedAll")
       this.notice(`${reply.count} ${reply.count === 1 ? "order" : "orders"} cancelled`);
     else
@@ -42,26 +46,29 @@ export class Blotter {
         reply ? `Not cancelled: ${reply.message}` : "Not connected: nothing was cancelled",
       );
   }
-  async _cancel(button) {
-    button.disabled = true;
-    const reply = await this.account.cancel(button.dataset.id);
-    if (reply?.status === "cancelled") return;
-    button.disabled = false;
-    this.notice(reply ? `Not cancelled: ${reply.message}` : "Not connected: nothing was cancelled");
-  }
 
   frame() {
     const { account, market } = this;
-    const seen = [account.version, market.instruments.length, this.shown].join();
+    const { security, instruments } = market;
+    const seen = [account.version, instruments.length, security, this.shown].join();
     if (seen === this._seen) return;
     this._seen = seen;
     say(byId("open-count"), account.open.size ? String(account.open.size) : "");
-    byId("cancel-all").disabled = account.open.size === 0;
+    this._enableCancels();
+    this._sayPosition();
     this._head();
-    const rows = this._rows();
-    const body = byId("blotter-body");
-    body.replaceChildren(...rows);
-    say(byId("blotter-empty"), rows.length ? "" : EMPTY[this.shown]);
+    say(byId("blotter-empty"), this._fillBody() ? "" : EMPTY[this.shown]);
+  }
+  _enableCancels() {
+    const sides = new Set([...this.account.open.values()].map((order) => order.type));
+    byId("cancel-all").disabled = sides.size === 0;
+    for (const side of ["bid", "ask"]) byId(`cancel-${side}s`).disabled = !sides.has(side);
+  }
+  _sayPosition() {
+    const { account, market } = this;
+    const lots = account.position(market.security);
+    say(byId("position"), lots === null ? "–" : market.grid.amountText(lots));
+    byId("position").dataset.side = lots > 0 ? "bid" : lots < 0 ? "ask" : "";
   }
   _head() {
     const head = byId("blotter-head");
@@ -79,33 +86,23 @@ export class Blotter {
       }),
     );
   }
-  _rows() {
-    const { open, fills, history } = this.account;
-    if (this.shown === "open")
-      return [...open.values()]
-        .slice(-SHOWN_MAX)
-        .reverse()
-        .map((o) => this._openRow(o));
-    if (this.shown === "fills")
-      return fills
-        .slice(-SHOWN_MAX)
-        .reverse()
-        .map((f) => this._fillRow(f));
-    return history
-      .slice(-SHOWN_MAX)
-      .reverse()
-      .map((o) => this._historyRow(o));
-  }
-  _grid(security) {
-    const instrument = this.market.instruments.find((i) => i.security === security);
-    return new Grid(instrument ?? { tickSize: 0.01, lotSize: 0.0001 });
+  /** Fill the table; return the number of its rows. */
+  _fillBody() {
+    if (this.shown === "open") return this._open.fill();
+    const newest = this.account[this.shown].slice(-SHOWN_MAX).reverse();
+    const row = this.shown === "fills" ? (f) => this._fillRow(f) : (o) => this._historyRow(o);
+    byId("blotter-body").replaceChildren(...newest.map(row));
+    return newest.length;
   }
   _start({ time, security, type }) {
-    const side = el("td", { className: type }, type === "bid" ? "▲ buy" : "▼ sell");
-    return [cell(clockText(time)), cell(security), side];
+    return [
+      cell(clockText(time)),
+      cell(security),
+      el("td", { className: type }, sideText(type)),
+    ];
   }
   _amounts(order) {
-    const grid = this._grid(order.security);
+    const grid = this.market.gridOf(order.security);
     const n = (value, decimals) => number(value === null ? "–" : fixed(value, decimals));
     return [
       order.price === null ? number("market") : n(order.price, grid.priceDecimals),
@@ -114,28 +111,8 @@ export class Blotter {
       n(order.avgPrice, grid.priceDecimals),
     ];
   }
-  _openRow(order) {
-    const verb = order.type === "bid" ? "buy" : "sell";
-    const label = `Cancel: ${verb} ${order.amount} at ${order.price}`;
-    const button = el(
-      "button",
-      { type: "button", className: "x", "data-id": order.id, "aria-label": label, title: "Cancel" },
-      "×",
-    );
-    const client = cell(order.clientOrderId ?? "–");
-    client.className = "id";
-    client.title = order.clientOrderId ?? "";
-    return el(
-      "tr",
-      {},
-      ...this._start(order),
-      ...this._amounts(order),
-      client,
-      el("td", { className: "n" }, button),
-    );
-  }
   _fillRow(fill) {
-    const grid = this._grid(fill.security);
+    const grid = this.market.gridOf(fill.security);
     const numbers = [
       number(fixed(fill.price, grid.priceDecimals)),
       number(fixed(fill.amount, grid.amountDecimals)),
@@ -145,7 +122,7 @@ export class Blotter {
   }
   _historyRow(order) {
     const reason =
-      order.reason && order.reason !== "user" ? `, ${order.reason.replace("_", " ")}` : "";
+      order.reason && order.reason !== "user" ? `, ${order.reason.replaceAll("_", " ")}` : "";
     const outcome = (WORDS[order.status] ?? order.status) + reason;
     return el("tr", {}, ...this._start(order), ...this._amounts(order), cell(outcome));
   }

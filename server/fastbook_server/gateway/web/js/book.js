@@ -25,20 +25,24 @@ export function cumulate(levels, count = levels.length) {
 }
 
 /**
- * Return what an order that sweeps `levels` would get: {lots, cost (ticks x lots), worst, levels}.
- * The sweep stops at `lots`, and before any price worse than `limit`.
+ * Return what an order that sweeps `levels` would get: {lots, cost (ticks x lots), worst, levels,
+ * more: whether it would have gone on}. The sweep stops at `lots`, before a lot that would make it
+ * cost more than `cost`, and before any price worse than `limit`.
  */
-export function sweep(levels, side, { lots = Infinity, limit = null } = {}) {
-  const got = { lots: 0, cost: 0, worst: null, levels: 0 };
+export function sweep(levels, side, { lots = Infinity, cost = Infinity, limit = null } = {}) {
+  const got = { lots: 0, cost: 0, worst: null, levels: 0, more: false };
   for (const { t, q } of levels) {
     if (got.lots >= lots) break;
     if (limit !== null && (side === "ask" ? t > limit : t < limit)) break;
-    const taken = Math.min(q, lots - got.lots);
+    const taken = Math.min(q, lots - got.lots, Math.floor((cost - got.cost) / t));
+    if (taken === 0) return got;
     got.lots += taken;
     got.cost += taken * t;
     got.worst = t;
     got.levels += 1;
+    if (taken < q) return got;
   }
+  got.more = got.lots < lots && got.cost < cost;
   return got;
 }
 

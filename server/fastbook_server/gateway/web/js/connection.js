@@ -7,6 +7,7 @@ const RETRY_MAX_MS = 5_000;
 const RESUMED_ELSEWHERE = 4001;
 
 const BOOK = '{"event":"aggOrderBook"';
+const TRADES = '{"event":"trades"'; // of the channel book; the tape shows the fills instead
 
 export class Connection {
   /** `handlers`: onFrame(frame), onBook(text), onState(state, detail). */
@@ -69,6 +70,7 @@ export class Connection {
     this.heardAt = performance.now();
     this.messages += 1;
     if (text.startsWith(BOOK)) return this._handlers.onBook(text);
+    if (text.startsWith(TRADES)) return;
     const frame = JSON.parse(text);
     if (frame.event === "welcome") this._welcomed(frame);
     this._handlers.onFrame(frame);

@@ -3,6 +3,7 @@
 import { byId } from "./dom.js";
 
 const TYPES = new Set(["SELECT", "TEXTAREA"]);
+const OWN_ARROWS = "[role=tablist], canvas, .scroll, #chart, #expire, #total";
 
 export function listenToKeys({ ticket, blotter, show }) {
   const help = byId("help");
@@ -27,7 +28,7 @@ export function listenToKeys({ ticket, blotter, show }) {
       act();
     } else if (event.key === "ArrowUp" || event.key === "ArrowDown") {
       move(event, ticket);
-    } else if (event.key === "Enter" && !event.repeat && !target.closest("button, a")) {
+    } else if (event.key === "Enter" && !event.repeat && !target.closest("button, a, summary")) {
       event.preventDefault();
       ticket.send();
     } else if (event.key === "Escape") {
@@ -42,11 +43,12 @@ function showHelp(help) {
   help.querySelector("form button").focus(); // otherwise its first link gets the focus
 }
 
-/** Move the price by a tick, with Shift by ten; in the amount field, move it by lots. */
+/** Move the price by a tick, with Shift by ten; in another field, that one by ticks or lots. */
 function move(event, ticket) {
   const by = (event.key === "ArrowUp" ? 1 : -1) * (event.shiftKey ? 10 : 1);
-  if (event.target.closest("[role=tablist], canvas, .scroll, #chart")) return;
+  if (event.target.closest(OWN_ARROWS)) return;
   event.preventDefault();
-  if (event.target.id === "amount") ticket.nudgeAmount(by);
-  else ticket.nudge(by);
+  const { id } = event.target;
+  if (id === "amount" || id === "display") ticket.nudgeAmount(by, id);
+  else ticket.nudge(by, id === "trigger" ? id : "price");
 }

@@ -3,11 +3,13 @@
 import { cumulate, group, sweep } from "./book.js";
 import { Canvas, MONO, colours } from "./canvas.js";
 import { byId, fillRows, say } from "./dom.js";
+import { Drag } from "./drag.js";
 import { Slowly } from "./loop.js";
 import { fixed } from "./numbers.js";
 
 const ROW = 20;
 const MIDDLE = 34;
+const GRIP = 24;
 const TABLE_MS = 1_000;
 const TABLE_ROWS = 10;
 const HINT = matchMedia("(hover: none)").matches
@@ -15,15 +17,24 @@ const HINT = matchMedia("(hover: none)").matches
   : "Point at a price to preview a sweep";
 
 export class Ladder {
-  /** Calls `pick` with {side, t, lots} of a click; `lots` is null if only the price is wanted. */
-  constructor({ market, account, ui, loop, pick }) {
-    Object.assign(this, { market, account, ui, loop, pick });
+  /**
+   * Calls `pick` with {side, t, lots} of a click; `lots` is null if only the price is wanted. Calls
+   * `amend` with the id of each order whose marker was dragged, and its new price.
+   */
+  constructor({ market, account, ui, loop, pick, amend }) {
+    Object.assign(this, { market, account, ui, loop, pick, amend });
     this.canvas = new Canvas(byId("ladder"), loop);
     this.step = 1;
     this.rows = { ask: [], bid: [] };
     this._seen = "";
     this._table = new Slowly(TABLE_MS, () => this._fillTable());
     const { node } = this.canvas;
+    this._drag = new Drag(node, {
+      take: (event) => this._markerAt(event),
+      target: (place) => this._ticksAt(place),
+      show: () => this._redraw(),
+      drop: (drop) => this._amendAll(drop),
+    });
     node.addEventListener("pointermove", (e) => this._hover(e));
     node.addEventListener("pointerleave", () => ui.point(null));
     node.addEventListener("click", (e) => this._click(e));
@@ -33,6 +44,9 @@ export class Ladder {
   setStep(step) {
     this.step = step;
     this.market.setDepth("ladder", step > 1);
+    this._redraw();
+  }
+  _redraw() {
     this.canvas.dirty = true;
     this.loop.invalidate();
   }
@@ -84,6 +98,22 @@ export class Ladder {
         });
       });
     this._drawMiddle(context, middle, width);
+    this._drawDragged(context, width);
+  }
+
+  /** Draw the marker that is dragged where the pointer is, with the price there. */
+  _drawDragged(context, width) {
+    const { now } = this._drag;
+    if (now === null) return;
+    const c = colours();
+    const text = this._priceText(now.to);
+    context.textAlign = "left";
+    context.fillStyle = c.panel;
+    context.fillRect(0, now.y - ROW / 2, 24 + context.measureText(text).width, ROW);
+    context.fillStyle = c.own;
+    context.fillRect(0, now.y + ROW / 2, width, 1);
+    context.fillText(text, 17, now.y);
+    drawMarker(context, now.y - ROW / 2, c.own);
   }
 
   _drawRow(context, { side, row, y, width, share, own }) {
@@ -100,13 +130,7 @@ export class Ladder {
         context.fillRect(0, side === "ask" ? y : y + ROW - 1, width, 1);
       }
     }
-    if (own) {
-      context.fillStyle = c.own;
-      context.fillRect(0, y + 2, 3, ROW - 4);
-      context.beginPath();
-      context.arc(9, y + ROW / 2, 2.5, 0, 7);
-      context.fill();
-    }
+    if (own) drawMarker(context, y, c.own);
     const base = y + ROW / 2 + 0.5;
     context.textAlign = "left";
     context.fillStyle = c[side];
@@ -150,17 +174,60 @@ export class Ladder {
     }
   }
 
-  /** Return the user's own lots by the price of their row. */
+  /** Return the user's own lots by the price of their row, without those that are dragged. */
   _ownRows() {
     const own = this.account.own(this.market.security, this.market.grid);
-    if (this.step === 1) return own;
     const merged = { ask: new Map(), bid: new Map() };
     for (const side of ["ask", "bid"])
       for (const [t, q] of own[side]) {
-        const [{ t: row }] = group([{ t, q }], side, this.step);
+        const row = this._rowOf(side, t);
         merged[side].set(row, (merged[side].get(row) ?? 0) + q);
       }
+    const { now } = this._drag;
+    if (now !== null) merged[now.side].delete(now.from);
     return merged;
+  }
+  _priceText(t) {
+    return t === null ? "–" : this.market.grid.priceText(t);
+  }
+  _rowOf(side, t) {
+    return group([{ t, q: 0 }], side, this.step)[0].t;
+  }
+
+  // ---- own orders that are dragged -------------------------------------------------------------
+
+  /** Return the row whose marker of own orders a pointer is on, or null. */
+  _markerAt(event) {
+    const at = event.offsetX < GRIP ? this._at(event) : null;
+    return at !== null && this._ownRows()[at.side].has(at.t) ? { side: at.side, t: at.t } : null;
+  }
+  /**
+   * Return the price of a place on the ladder, in ticks: that of its row; behind the last row one
+   * step further for each; in the middle one step better than the best of `side`, or null if
+   * that would meet the other side.
+   */
+  _ticksAt({ side, y }) {
+    const { rows, step } = this;
+    const middle = Math.round(this.canvas.height / 2);
+    const nth = Math.floor((Math.abs(y - middle) - MIDDLE / 2) / ROW);
+    if (nth < 0) {
+      const other = rows[side === "ask" ? "bid" : "ask"][0]?.t;
+      const better = rows[side].length ? rows[side][0].t - outward(side) * step : null;
+      const meets = better !== null && (better - other) * outward(side) <= 0;
+      return meets ? null : better;
+    }
+    const shown = y < middle ? "ask" : "bid";
+    const last = rows[shown].length - 1;
+    if (last < 0) return null;
+    const beyond = Math.max(0, nth - last);
+    return Math.max(1, rows[shown][nth - beyond].t + outward(shown) * beyond * step);
+  }
+  _amendAll({ side, from, to }) {
+    const { grid, security } = this.market;
+    const price = grid.price(to);
+    for (const order of this.account.resting(security))
+      if (order.type === side && this._rowOf(side, grid.ticks(order.price)) === from)
+        this.amend(order.id, { price });
   }
 
   // ---- hover and click -----------------------------------------------------------------------
@@ -178,17 +245,22 @@ export class Ladder {
     return row ? { side, t: row.t, lots: row.c } : null;
   }
   _hover(event) {
-    const at = this._at(event);
+    const at = this._drag.now === null ? this._at(event) : null;
+    this.canvas.node.classList.toggle("grip", this._markerAt(event) !== null);
     this.ui.point(at && { side: at.side, t: at.t });
   }
   _click(event) {
-    const at = this._at(event);
+    const at = this._drag.swallowsClick ? null : this._at(event);
     if (!at) return;
     const wantsAmount = event.shiftKey || event.offsetX > this.canvas.width * 0.7;
     this.pick({ side: at.side, t: at.t, lots: wantsAmount ? at.lots : null });
   }
   /** Handle the keyboard: up and down select a level, Enter picks it. */
   _key(event) {
+    if (event.key === "Escape" && this._drag.now !== null) {
+      event.stopPropagation();
+      return this._drag.stop();
+    }
     const step = { ArrowUp: 1, ArrowDown: -1 }[event.key];
     if (step === undefined && event.key !== "Enter") return;
     event.preventDefault();
@@ -216,9 +288,11 @@ export class Ladder {
   _sayHover() {
     const { hover } = this.ui;
     const strip = byId("sweep");
-    strip.classList.toggle("on", hover !== null);
-    if (hover === null) return say(byId("sweep-to"), HINT);
     const { grid, sides } = this.market;
+    const { now } = this._drag;
+    strip.classList.toggle("on", hover !== null);
+    if (now !== null) return say(byId("sweep-to"), `Move to ${this._priceText(now.to)}`);
+    if (hover === null) return say(byId("sweep-to"), HINT);
     const got = sweep(sides[hover.side], hover.side, { limit: hover.t });
     const verb = hover.side === "ask" ? "Buy" : "Sell";
     say(byId("sweep-to"), `${verb} to ${grid.priceText(hover.t)}`);
@@ -240,4 +314,15 @@ export class Ladder {
     const bids = this.rows.bid.slice(0, TABLE_ROWS).map(texts("bid"));
     fillRows(byId("ladder-rows"), [...asks, ...bids]);
   }
+}
+
+const outward = (side) => (side === "ask" ? 1 : -1);
+
+/** Draw the marker of own orders into the row whose top is `y`. */
+function drawMarker(context, y, colour) {
+  context.fillStyle = colour;
+  context.fillRect(0, y + 2, 3, ROW - 4);
+  context.beginPath();
+  context.arc(9, y + ROW / 2, 2.5, 0, 7);
+  context.fill();
 }

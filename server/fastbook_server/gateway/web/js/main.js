@@ -18,7 +18,7 @@ import { Tape } from "./tape.js";
 import { Ticket } from "./ticket.js";
 
 const NOTICE_MS = 6_000;
-const PUBLIC = new Set(["trades", "depth", "checksum", "candles", "ticker"]);
+const PUBLIC = new Set(["fills", "depth", "checksum", "candles", "ticker"]);
 
 const wanted = () => new URL(location.href).searchParams.get("security");
 
@@ -73,18 +73,23 @@ function start() {
     },
   });
   const market = new Market(connection, loop);
-  const account = new Account(connection, loop);
+  const account = new Account(connection, market, loop);
   const ticket = new Ticket({ market, account, connection, loop });
   const show = tabs();
   const pick = (level) => {
     ticket.pick(level);
     show("ticket");
   };
-  const ladder = new Ladder({ market, account, ui, loop, pick });
+  const amend = async (id, changes) => {
+    const reply = await account.amend(id, changes);
+    if (reply === null) notice("The connection was lost: see the order's price and amount");
+    else if (reply.status === "rejected") notice(`Not changed: ${reply.message}`);
+  };
+  const ladder = new Ladder({ market, account, ui, loop, pick, amend });
   const depth = new DepthChart({ market, ui, loop });
   const tape = new Tape({ market, account, loop });
   const chart = new Chart({ market, loop });
-  const blotter = new Blotter({ market, account, loop, notice });
+  const blotter = new Blotter({ market, account, loop, notice, amend });
   const header = new Header({ market, choose });
   new Footer({ connection, market, account, loop });
   loop.views.push(market, header, ladder, depth, tape, chart, ticket, blotter);
@@ -102,6 +107,7 @@ function start() {
       notice("The server has assigned a new user id");
     const asked = wanted();
     if (!market.welcome(frame, asked)) notice(`Unknown security: ${asked}`);
+    account.follow(market.security);
     history.replaceState(null, "", point(new URL(location.href), market.security));
   }
   function choose(security) {
@@ -113,6 +119,7 @@ function start() {
     byId("group").value = "1";
     ladder.setStep(1);
     market.follow(security);
+    account.follow(security);
   }
   addEventListener("popstate", () => {
     const security = wanted();

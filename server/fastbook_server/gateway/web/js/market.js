@@ -4,8 +4,9 @@ import { Side, checksum } from "./book.js";
 import { Grid } from "./numbers.js";
 
 const TAPE_MAX = 500;
+const TRIES_MAX = 3;
+const RETRY_MS = 1_000;
 const CANDLES_MAX = 20_000;
-const MERGE_MS = 50;
 
 export class Market {
   constructor(connection, loop) {
@@ -25,13 +26,16 @@ export class Market {
     this.book = null;
     this.depth = null;
     this.ticker = null;
-    this.tape = [];
-    this.lastSeq = null;
-    this.trades = 0;
+    this._resetTape();
     this._bookText = null;
     this.refused = new Map();
     this.versions = { book: 0, tape: 0, ticker: 0, security: (this.versions?.security ?? 0) + 1 };
     this._resetCandles();
+  }
+  _resetTape() {
+    this.tape = [];
+    this._opening = false; // whether the next fills are those that open the channel
+    this._held = null; // fills behind a gap that is being filled
   }
   _resetCandles() {
     this.candles = new Map();
@@ -41,9 +45,14 @@ export class Market {
   get instrument() {
     return this.instruments.find((i) => i.security === this.security);
   }
-  /** The price of the newest fill, or null. A tape line's price would be an average. */
+  /** Return the grid of a security's prices and amounts. */
+  gridOf(security) {
+    const instrument = this.instruments.find((i) => i.security === security);
+    return instrument ? new Grid(instrument) : this.grid;
+  }
+  /** The price of the newest fill, or null. */
   get last() {
-    return this.ticker?.last ?? this.tape.at(-1)?.price ?? null;
+    return this.tape.at(-1)?.price ?? this.ticker?.last ?? null;
   }
   /** The deepest known book: the whole book if `depth` is subscribed, else the best rows. */
   get sides() {
@@ -56,11 +65,12 @@ export class Market {
     this.instruments = frame.instruments;
     const known = frame.instruments.some((i) => i.security === wanted);
     const security = known ? wanted : (this.instrument?.security ?? frame.security);
-    if (frame.epoch !== this.epoch) this.lastSeq = null;
+    if (frame.epoch !== this.epoch) this._resetTape();
     this.epoch = frame.epoch;
     if (security === this.security) {
       this.refused.clear();
       this.depth = null;
+      this._held = null;
       this._resetCandles();
       this._subscribeAll();
     } else {
@@ -110,7 +120,7 @@ export class Market {
   }
 
   _channels() {
-    const always = ["book", "ticker", "candles:" + this.interval];
+    const always = ["book", "fills", "ticker", "candles:" + this.interval];
     return this.wantsDepth ? [...always, "depth"] : always;
   }
   _subscribeAll() {
@@ -119,6 +129,7 @@ export class Market {
   async _subscribe(channel) {
     const security = this.security;
     const reply = await this._send("subscribe", channel, security);
+    if (channel === "fills" && reply?.event === "subscribed") this._opening = true;
     if (reply?.event !== "error" || security !== this.security) return;
     this.refused.set(channel, reply.message);
     if (channel === "depth") this.depth = null;
@@ -140,7 +151,7 @@ export class Market {
   /** Apply a public frame. */
   take(frame) {
     if (frame.security !== this.security) return;
-    if (frame.event === "trades") this._takeTrades(frame);
+    if (frame.event === "fills") this._takeFills(frame.fills);
     else if (frame.event === "depth") this._takeDepth(frame);
     else if (frame.event === "checksum") this._check(frame);
     else if (frame.event === "candles") this._takeCandles(frame);
@@ -166,40 +177,38 @@ export class Market {
     this.versions.book += 1;
   }
 
-  _takeTrades(frame) {
-    let fresh = frame.trades;
-    if (frame.prevSeq === null) {
-      const joins = this.lastSeq !== null && fresh.some((t) => t.seq === this.lastSeq);
-      if (joins) fresh = fresh.filter((t) => t.seq > this.lastSeq);
-      else this.tape = [];
-    } else if (this.lastSeq !== null && frame.prevSeq !== this.lastSeq) {
-      if (frame.seq <= this.lastSeq) return;
-      this.gaps += 1;
-      this._subscribe("book");
-    }
-    for (const trade of fresh) this._addTrade(trade);
-    if (frame.trades.length) this.lastSeq = frame.trades.at(-1).seq;
-    else if (frame.prevSeq === null) this.lastSeq = null;
-    this.versions.tape += 1;
+  /** Take fills in order. After a gap they are held until the missing ones have been fetched. */
+  _takeFills(fills) {
+    const opening = this._opening;
+    this._opening = false;
+    if (this._held !== null) return void this._held.push(...fills);
+    const last = this.tape.at(-1)?.id ?? null;
+    const fresh = last === null ? fills : fills.filter((f) => f.fillId > last);
+    if (last !== null && fresh.length && fresh[0].fillId !== last + 1) {
+      if (!opening) this.gaps += 1; // else the connection was lost meanwhile
+      this._held = fresh;
+      this._fillGap(last);
+    } else this._addFills(fresh);
   }
-
-  /** Add a trade; trades of one taker on one side within `MERGE_MS` are merged into one sweep. */
-  _addTrade(trade) {
+  /** Fetch the fills between the tape and those held, or, of many, as many as the tape holds. */
+  async _fillGap(last) {
+    const { security, _held: held } = this;
+    const first = held[0].fillId;
+    const since = Math.max(last, first - 1 - TAPE_MAX);
+    const missing = await fetchFills(security, since, first - 1 - since);
+    if (held !== this._held) return; // another security or connection by now
+    this._held = null;
+    if (since > last || missing.length < first - 1 - since) this.tape = []; // show no gap
+    this._addFills([...missing, ...held]);
+    this._loop.invalidate();
+  }
+  _addFills(fills) {
     const { tape, grid } = this;
-    const lots = grid.lots(trade.amount);
-    const last = tape.at(-1);
-    this.trades += 1;
-    const same = last && last.userId === trade.userId && last.side === trade.type;
-    if (same && trade.time - last.time <= MERGE_MS) {
-      last.lots += lots;
-      last.total += trade.total;
-      last.price = last.total / (last.lots * grid.lot);
-      last.count += 1;
-      return;
-    }
-    const { userId, type: side, time, price, total } = trade;
-    tape.push({ userId, side, time, price, lots, total, count: 1 });
+    for (const { fillId: id, type: side, time, price, amount } of fills)
+      if (tape.length === 0 || id > tape.at(-1).id)
+        tape.push({ id, side, time, price, lots: grid.lots(amount) });
     if (tape.length > 2 * TAPE_MAX) tape.splice(0, tape.length - TAPE_MAX);
+    this.versions.tape += 1;
   }
 
   _takeDepth(frame) {
@@ -236,4 +245,21 @@ export class Market {
     }
     if (this.candles.size > CANDLES_MAX) this.candles.delete(this.candles.keys().next().value);
   }
+}
+
+/** Return the `limit` fills after number `since`; none if the server cannot say. */
+async function fetchFills(security, since, limit) {
+  const url = new URL("/api/fills", location.href);
+  for (const [name, value] of Object.entries({ security, since, limit }))
+    url.searchParams.set(name, value);
+  for (let tries = 0; tries < TRIES_MAX; tries++) {
+    try {
+      const answer = await fetch(url);
+      if (answer.ok) return (await answer.json()).fills;
+    } catch {
+      // No connection: try again, like after a refusal.
+    }
+    await new Promise((later) => setTimeout(later, RETRY_MS));
+  }
+  return [];
 }

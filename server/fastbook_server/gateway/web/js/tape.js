@@ -1,4 +1,4 @@
-// The tape: one line per sweep, newest on top; colour and arrow show its side.
+// The tape: one line per fill, newest on top; colour and arrow show the taker's side.
 
 import { Canvas, MONO, colours } from "./canvas.js";
 import { byId, fillRows } from "./dom.js";
@@ -18,8 +18,8 @@ export class Tape {
   }
 
   frame() {
-    const { market } = this;
-    const seen = [market.versions.tape, market.versions.security].join();
+    const { market, account } = this;
+    const seen = [market.versions.tape, market.versions.security, account.version].join();
     if (seen === this._seen && !this.canvas.dirty) return;
     this._seen = seen;
     this._draw();
@@ -30,18 +30,17 @@ export class Tape {
     const newest = this.market.tape.slice(-TABLE_ROWS).reverse();
     fillRows(
       byId("tape-rows"),
-      newest.map((t) => this._texts(t)),
+      newest.map((fill) => this._texts(fill)),
     );
   }
 
-  _texts(trade) {
+  _texts(fill) {
     const { grid } = this.market;
-    const price = fixed(trade.price, grid.priceDecimals);
     return [
-      clockText(trade.time),
-      trade.side === "bid" ? "bought" : "sold",
-      price,
-      grid.amountText(trade.lots),
+      clockText(fill.time),
+      fill.side === "bid" ? "bought" : "sold",
+      fixed(fill.price, grid.priceDecimals),
+      grid.amountText(fill.lots),
     ];
   }
 
@@ -49,37 +48,37 @@ export class Tape {
     const context = this.canvas.begin();
     if (!context) return;
     const c = colours();
-    const { tape, grid } = this.market;
+    const { tape, grid, security } = this.market;
+    const own = this.account.ownFillIds(security);
     const { width, height } = this.canvas;
     const rows = Math.min(tape.length, Math.ceil(height / ROW));
     let largest = 1;
     for (let i = 1; i <= rows; i++) largest = Math.max(largest, tape.at(-i).lots);
     context.font = `12px ${MONO}`;
     for (let i = 0; i < rows; i++) {
-      const trade = tape.at(-1 - i);
+      const fill = tape.at(-1 - i);
       const y = i * ROW;
-      const bar = Math.round((trade.lots / largest) * width);
-      context.fillStyle = c[trade.side + "-soft"];
+      const bar = Math.round((fill.lots / largest) * width);
+      context.fillStyle = c[fill.side + "-soft"];
       context.fillRect(width - bar, y + 1, bar, ROW - 2);
-      if (trade.userId === this.account.userId) {
+      if (own.has(fill.id)) {
         context.fillStyle = c.own;
         context.fillRect(0, y + 2, 3, ROW - 4);
       }
       const base = y + ROW / 2 + 0.5;
       context.textAlign = "left";
       context.fillStyle = c.muted;
-      context.fillText(clockText(trade.time), 10, base);
+      context.fillText(clockText(fill.time), 10, base);
       context.textAlign = "right";
-      context.fillStyle = c[trade.side];
-      const sign = trade.side === "bid" ? "▲" : "▼";
+      context.fillStyle = c[fill.side];
+      const sign = fill.side === "bid" ? "▲" : "▼";
       context.fillText(
-        `${sign} ${fixed(trade.price, grid.priceDecimals)}`,
+        `${sign} ${fixed(fill.price, grid.priceDecimals)}`,
         Math.round(width * 0.66),
         base,
       );
       context.fillStyle = c.text;
-      const times = trade.count > 1 && width > 300 ? ` ×${trade.count}` : "";
-      context.fillText(grid.amountShort(trade.lots, 8) + times, width - 8, base);
+      context.fillText(grid.amountShort(fill.lots, 8), width - 8, base);
     }
   }
 }

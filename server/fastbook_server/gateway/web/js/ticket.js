@@ -3,14 +3,24 @@
 import { sweep } from "./book.js";
 import { byId, choice, say } from "./dom.js";
 import { fixed, typed } from "./numbers.js";
+import { fitting, orderOf } from "./terms.js";
+import { triggerText } from "./words.js";
 
-const FIELD_OF = {
-  invalid_price: "price",
-  post_only_would_cross: "price",
-  invalid_amount: "amount",
-};
+const FIELDS = ["price", "amount", "total", "trigger", "display", "expire", "tif", "post-only"];
+/** The field to blame, by the refusal's code or by the field of the wire that its message names. */
+const BLAMED = new Map([
+  ["invalid_price", "price"],
+  ["post_only_would_cross", "price"],
+  ["invalid_amount", "amount"],
+  ...FIELDS.map((field) => [field, field]),
+  ["triggerPrice", "trigger"],
+  ["expireTime", "expire"],
+  ["timeInForce", "tif"],
+  ["postOnly", "post-only"],
+]);
 const REASONS = {
   no_liquidity: "no more liquidity",
+  total: "its total does not pay for a lot",
   ioc: "it could not fill at once",
   fok: "it could not fill completely",
   self_trade: "it would have traded with your own order",
@@ -23,6 +33,7 @@ export class Ticket {
     this.form = byId("ticket");
     this.side = "bid";
     this.type = "limit";
+    this._forces = { limit: "gtc", market: "ioc" };
     this._seen = "";
     this._security = null;
     this._busy = 0;
@@ -34,18 +45,40 @@ export class Ticket {
     });
     this.form.addEventListener("input", () => this._edited());
     this.form.addEventListener("click", (event) => this._click(event.target.closest("button")));
-    byId("tif").addEventListener("change", () => this._edited());
+    byId("tif").addEventListener("change", (event) => {
+      this._forces[this.type] = event.target.value;
+      this._edited();
+    });
     this.setSide("bid");
     this.setType("limit");
   }
 
   // ---- the fields ----------------------------------------------------------------------------
 
-  get price() {
-    return typed(byId("price").value);
-  }
   get amount() {
     return typed(byId("amount").value);
+  }
+  /** Return the number in a field, NaN for what is none, null if it is empty or has no effect. */
+  _number(id) {
+    const { disabled, value } = byId(id);
+    return disabled || value.trim() === "" ? null : typed(value);
+  }
+  /** Return what the fields say, as `orderOf` takes it. */
+  get fields() {
+    const { side, type } = this;
+    const { disabled, value, validity } = byId("expire");
+    const expire = validity.badInput ? NaN : new Date(value).getTime();
+    const numbers = ["price", "amount", "total", "trigger", "display"];
+    return {
+      security: this.market.security,
+      side,
+      type,
+      ...Object.fromEntries(numbers.map((id) => [id, this._number(id)])),
+      expire: disabled || (value === "" && !validity.badInput) ? null : expire,
+      tif: byId("tif").value,
+      postOnly: byId("post-only").checked && !byId("post-only").disabled,
+      selfTrade: byId("self-trade").value,
+    };
   }
   setSide(side) {
     this.side = side;
@@ -57,8 +90,8 @@ export class Ticket {
     this.type = type;
     this.form.dataset.type = type;
     this._showType(type);
-    for (const name of ["price", "tif", "post-only", "price-up", "price-down"])
-      byId(name).disabled = type === "market";
+    byId("tif").options[0].hidden = byId("tif").options[0].disabled = type === "market";
+    byId("tif").value = this._forces[type];
     this._edited();
   }
   /** Copy a level of the book: an order that trades at its price, or sweeps up to it. */
@@ -70,19 +103,22 @@ export class Ticket {
       byId("amount").value = this.market.grid.amount(lots).toFixed(this.market.grid.amountDecimals);
     this._edited();
   }
-  /** Move the price by ticks; if it is empty, start at the best price of this side. */
-  nudge(ticks) {
-    if (this.type !== "limit") return;
+  /** Move a price by ticks; if it is empty, start at the best price of this side. */
+  nudge(ticks, field = "price") {
+    if (byId(field).disabled) return;
     const { grid, sides } = this.market;
     const own = sides[this.side][0]?.t ?? sides[this.side === "bid" ? "ask" : "bid"][0]?.t ?? 0;
-    const t = Number.isNaN(this.price) ? own : grid.ticks(this.price) + ticks;
-    byId("price").value = this._priceOf(Math.max(1, t));
+    const now = typed(byId(field).value);
+    const t = Number.isNaN(now) ? own : grid.ticks(now) + ticks;
+    byId(field).value = this._priceOf(Math.max(1, t));
     this._edited();
   }
-  nudgeAmount(lots) {
+  nudgeAmount(lots, field = "amount") {
+    if (byId(field).disabled) return;
     const { grid } = this.market;
-    const now = Number.isNaN(this.amount) ? 0 : grid.lots(this.amount);
-    byId("amount").value = grid.amount(Math.max(1, now + lots)).toFixed(grid.amountDecimals);
+    const typedNow = typed(byId(field).value);
+    const now = Number.isNaN(typedNow) ? 0 : grid.lots(typedNow);
+    byId(field).value = grid.amount(Math.max(1, now + lots)).toFixed(grid.amountDecimals);
     this._edited();
   }
   clear() {
@@ -102,8 +138,23 @@ export class Ticket {
   }
   _edited() {
     this._clearAnswer();
+    this._fit();
     this._seen = "";
     this.loop.invalidate();
+  }
+
+  /** Disable the fields that do not go with the others, and say which advanced ones have effect. */
+  _fit() {
+    const filled = (id) => byId(id).value.trim() !== "";
+    const { type } = this;
+    const [trigger, total] = [filled("trigger"), filled("total")];
+    const fits = fitting({ type, tif: byId("tif").value, trigger, total });
+    for (const [id, fit] of Object.entries(fits)) byId(id).disabled = !fit;
+    const { fields } = this;
+    const set = ["trigger", "display", "expire", "total"].filter((id) => fields[id] !== null);
+    if (fields.selfTrade !== "allow") set.push("self-trade");
+    const names = set.map((id) => byId(id).labels[0].firstChild.textContent.trim().toLowerCase());
+    say(byId("advanced-set"), names.length ? `: ${names.join(", ")}` : "");
   }
 
   // ---- the estimate --------------------------------------------------------------------------
@@ -123,22 +174,23 @@ export class Ticket {
   _meet() {
     this._security = this.market.security;
     this.market.setDepth("ticket", false);
-    byId("price").value = "";
+    for (const id of ["price", "trigger", "display", "total"]) byId(id).value = "";
     byId("amount").value = this._amountExample();
-    this._clearAnswer();
+    this._edited();
   }
 
   _estimate() {
-    const { market, amount, price, type, side } = this;
+    const { market, side, fields } = this;
     const { grid } = market;
-    const lots = Number.isNaN(amount) ? 0 : grid.lots(amount);
+    const lots = fields.amount > 0 ? grid.lots(fields.amount) : 0;
+    const cost = fields.total > 0 ? Math.floor(fields.total / (grid.tick * grid.lot) + 1e-6) : 0;
     const other = side === "bid" ? "ask" : "bid";
-    const limit = type === "limit" ? grid.ticks(price) : null;
-    const known = lots > 0 && !(type === "limit" && Number.isNaN(price));
-    const got = known ? sweep(market.sides[other], other, { lots, limit }) : null;
-    const exhausted =
-      known && got.levels > 0 && got.levels === market.sides[other].length && got.lots < lots;
-    if (exhausted && !market.depth) market.setDepth("ticket", true); // it may go deeper
+    const limit = fields.type === "limit" ? grid.ticks(fields.price) : null;
+    const enters = fields.trigger === null && (limit === null || fields.price > 0);
+    const known = enters && (lots > 0 || cost > 0);
+    const most = fields.total === null ? { lots } : { cost };
+    const got = known ? sweep(market.sides[other], other, { ...most, limit }) : null;
+    if (got?.levels && got.more && !market.depth) market.setDepth("ticket", true); // it goes deeper
     const dash = "–";
     const average = got?.lots ? got.cost / got.lots : null;
     const best = market.sides[other][0]?.t;
@@ -147,24 +199,21 @@ export class Ticket {
     const points = average && best ? (10_000 * Math.abs(average - best)) / best : null;
     say(byId("est-slippage"), points === null ? dash : `${points.toFixed(1)} bp`);
     byId("est-slippage").classList.toggle("warn", points !== null && points >= 50);
-    const resting = known ? lots - got.lots : 0;
-    const total = known
-      ? (got.cost + (type === "limit" ? resting * limit : 0)) * grid.tick * grid.lot
-      : null;
+    const resting = known ? Math.max(0, lots - got.lots) : 0;
+    const total = known ? (got.cost + resting * (limit ?? 0)) * grid.tick * grid.lot : null;
     say(byId("est-total"), total === null ? dash : grid.totalText(total));
-    say(byId("est-rest"), known ? this._fate(resting) : dash);
+    say(byId("est-rest"), this._fate(fields, known, resting, total));
   }
-  _fate(resting) {
-    if (resting <= 0)
-      return byId("post-only").checked && this.type === "limit" ? "would be refused" : "nothing";
-    const text = this.market.grid.amountText(resting);
-    if (this.type === "market") return `${text} cancelled`;
-    const force = byId("tif").value;
-    return force === "gtc"
-      ? `${text} rests`
-      : force === "ioc"
-        ? `${text} cancelled`
-        : "all cancelled";
+  /** Return what becomes of an order that does not fill at once, or of its `resting` lots. */
+  _fate(fields, known, resting, total) {
+    const { grid } = this.market;
+    if (fields.trigger > 0) return `waits for ${triggerText(this.side, fields.trigger, grid)}`;
+    if (!known) return "–";
+    if (fields.total !== null) return `${grid.totalText(fields.total - total)} not used`;
+    if (resting <= 0) return fields.postOnly ? "would be refused" : "nothing";
+    const text = grid.amountText(resting);
+    if (fields.tif === "fok") return "all cancelled";
+    return `${text} ${fields.tif === "gtc" ? "rests" : "cancelled"}`;
   }
 
   // ---- placing the order ---------------------------------------------------------------------
@@ -172,17 +221,14 @@ export class Ticket {
   async send() {
     if (byId("send").disabled) return;
     this._clearAnswer();
-    const { type, side, price, amount } = this;
-    if (type === "limit" && Number.isNaN(price))
-      return this._refuse("price", this._needed("price", this._priceExample()));
-    if (Number.isNaN(amount))
-      return this._refuse("amount", this._needed("amount", this._amountExample()));
-    const { security } = this.market;
-    const order = { security, type: side, execType: type, amount };
-    if (type === "limit") {
-      Object.assign(order, { price, timeInForce: byId("tif").value });
-      if (byId("post-only").checked) order.postOnly = true;
-    }
+    const { fields } = this;
+    const needed = fields.type === "limit" ? ["price"] : [];
+    if (fields.total === null) needed.push("amount");
+    const wrong = FIELDS.find(
+      (id) => Number.isNaN(fields[id]) || (fields[id] === null && needed.includes(id)),
+    );
+    if (wrong) return this._refuse(wrong, this._needed(wrong));
+    const order = orderOf(fields);
     this._busy += 1;
     this.form.setAttribute("aria-busy", "true");
     const reply = await this.account.add(order);
@@ -190,11 +236,14 @@ export class Ticket {
     if (!this._busy) this.form.removeAttribute("aria-busy");
     this._answered(reply);
   }
-  _needed(field, example) {
+  _needed(field) {
+    if (field === "expire") return "expected a date and a time";
+    const isPrice = field === "price" || field === "trigger";
+    const example = isPrice ? this._priceExample() : this._amountExample();
     const got = byId(field).value.trim();
     return got
       ? `expected a number such as ${example}, got '${got.slice(0, 20)}'`
-      : `expected ${field === "price" ? "a price" : "an amount"}, such as ${example}`;
+      : `expected ${isPrice ? "a price" : "an amount"}, such as ${example}`;
   }
   _priceExample() {
     const t = this.market.sides[this.side][0]?.t;
@@ -208,24 +257,30 @@ export class Ticket {
   _answered(reply) {
     const { status, order } = reply;
     if (status === "unknown") return this._say(`Outcome unknown: ${reply.message}`, "warn");
-    if (!order) return this._refuse(FIELD_OF[reply.code], reply.message, reply.code);
-    const { grid } = this.market;
+    if (!order) {
+      const blamed = BLAMED.get(/^\w+/.exec(reply.message)?.[0]) ?? BLAMED.get(reply.code);
+      return this._refuse(blamed, reply.message, reply.code);
+    }
+    const grid = this.market.gridOf(order.security);
     const filled = order.filled;
-    const at = order.avgPrice === null ? "" : ` at ${fixed(order.avgPrice, grid.priceDecimals)}`;
+    const at = order.avgPrice === null ? "" : ` at ${averageText(order.avgPrice, grid)}`;
     const did = order.type === "bid" ? "bought" : "sold";
     const words = {
       open: "resting in the book",
+      untriggered: `waiting for ${triggerText(order.type, order.triggerPrice ?? 0, grid)}`,
       filled: `${did} ${fixed(filled, grid.amountDecimals)}${at}`,
     };
     words.partiallyFilled = `${words.filled}; the remainder rests in the book`;
+    const why = REASONS[reply.reason] ?? reply.reason;
     words.cancelled =
-      filled > 0
-        ? `${words.filled}; remainder cancelled: ${REASONS[reply.reason]}`
-        : `cancelled: ${REASONS[reply.reason] ?? reply.reason}`;
+      filled > 0 ? `${words.filled}; remainder cancelled: ${why}` : `cancelled: ${why}`;
     this._say(words[status] ?? status, status === "cancelled" && !filled ? "warn" : "good");
   }
   _refuse(field, message, code = "") {
-    if (field) byId(field).setAttribute("aria-invalid", "true");
+    if (field) {
+      byId(field).setAttribute("aria-invalid", "true");
+      if (byId(field).closest("#advanced")) byId("advanced").open = true;
+    }
     this._say(`Refused: ${message}`, "bad", code);
   }
   _say(text, kind, code = "") {
@@ -235,9 +290,16 @@ export class Ticket {
     say(node, text);
   }
   _clearAnswer() {
-    for (const field of ["price", "amount"]) byId(field).removeAttribute("aria-invalid");
+    for (const field of FIELDS) byId(field).removeAttribute("aria-invalid");
     const node = byId("answer");
     node.dataset.kind = "";
     say(node, "");
   }
+}
+
+/** Return an average price: as a price if it is one, else with one more digit and the word. */
+function averageText(average, grid) {
+  const isPrice = Math.abs(average - grid.price(grid.ticks(average))) < grid.tick * 1e-6;
+  if (isPrice) return fixed(average, grid.priceDecimals);
+  return `${fixed(average, grid.priceDecimals + 1)} on average`;
 }

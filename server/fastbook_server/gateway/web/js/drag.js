@@ -1,0 +1,52 @@
+// Dragging a marker of own orders up and down the ladder, by mouse, pen or finger.
+
+const SLACK = 4;
+
+export class Drag {
+  /**
+   * Calls `take` with the event that may begin a drag: {side, t} of the marker there, or null;
+   * `target` with {side, y}: the price in ticks at that height, or null; `show` when something has
+   * changed; and `drop` with {side, from, to}, if the marker is let go at another price.
+   */
+  constructor(node, { take, target, show, drop }) {
+    Object.assign(this, { take, target, show, drop });
+    this.now = null; // {side, from, to, y} of the marker that is moving
+    this._held = null;
+    this._dragged = false;
+    node.addEventListener("pointerdown", (event) => this._begin(event, node));
+    node.addEventListener("pointermove", (event) => this._move(event));
+    node.addEventListener("pointerup", () => this._end());
+    node.addEventListener("pointercancel", () => this.stop());
+    node.addEventListener("lostpointercapture", () => this.stop());
+  }
+  /** Whether the click that follows belongs to a drag. */
+  get swallowsClick() {
+    return this._dragged;
+  }
+  /** Put the marker back. */
+  stop() {
+    this._held = this.now = null;
+    this.show();
+  }
+
+  _begin(event, node) {
+    this._dragged = false;
+    const marker = event.button === 0 ? this.take(event) : null;
+    if (marker === null) return;
+    this._held = { ...marker, y: event.offsetY };
+    node.setPointerCapture(event.pointerId);
+  }
+  _move({ offsetY: y }) {
+    if (this._held === null) return;
+    const { side, t: from } = this._held;
+    if (this.now === null && Math.abs(y - this._held.y) < SLACK) return;
+    this._dragged = true;
+    this.now = { side, from, to: this.target({ side, y }), y };
+    this.show();
+  }
+  _end() {
+    const { now } = this;
+    this.stop();
+    if (now !== null && now.to !== null && now.to !== now.from) this.drop(now);
+  }
+}

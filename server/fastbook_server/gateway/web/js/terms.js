@@ -1,0 +1,38 @@
+// The terms of an order: which fields of the ticket go together, and the order that they make.
+
+/**
+ * Return which fields go with the others, by their ids. `trigger` and `total` say whether those are
+ * filled in.
+ */
+export function fitting({ type, tif, trigger, total }) {
+  const limit = type === "limit";
+  const rests = limit && tif === "gtc";
+  const byTotal = !limit && !trigger && total;
+  return {
+    price: limit,
+    "price-up": limit,
+    "price-down": limit,
+    "post-only": rests,
+    display: rests,
+    expire: rests || trigger,
+    total: !limit && !trigger,
+    amount: !byTotal,
+    tif: !byTotal, // what is left of such an order is always cancelled
+  };
+}
+
+/** Return the wire's order; of the fields, null says that one is empty or does not go with it. */
+export function orderOf(fields) {
+  const { security, side, type, price, amount, total, trigger, display, expire } = fields;
+  const kind = trigger === null ? type : type === "limit" ? "stopLimit" : "stop";
+  const size = total === null ? { amount, timeInForce: fields.tif } : { total };
+  const order = { security, type: side, execType: kind, ...size };
+  if (price !== null) order.price = price;
+  if (trigger !== null) order.triggerPrice = trigger;
+  if (display !== null) order.display = display;
+  if (expire !== null) order.expireTime = expire;
+  if (expire !== null && type === "limit") order.timeInForce = "gtt";
+  if (fields.postOnly) order.postOnly = true;
+  if (fields.selfTrade !== "allow") order.selfTrade = fields.selfTrade;
+  return order;
+}
