@@ -318,7 +318,7 @@ class PostgresStore:
             return
         days = self._days_begun(batch)
         if days:
-            await connection.execute(BEGIN_DAYS, *zip(*days, strict=True))
+            await connection.execute(BEGIN_DAYS, *zip(*days, strict=True), timeout=timeout)
         if batch.gone:  # an order that changed comes in anew
             done = await connection.execute(DELETE_OPEN_ORDERS, batch.gone, timeout=timeout)
             _expect(done, "DELETE", len(batch.gone))
