@@ -80,3 +80,9 @@ async def test_a_refused_amend_is_a_rejected_order_whoever_refuses_it(serve, joi
     assert [(r["event"], r["status"], r["code"]) for r in replies] == [
         *(("order", "rejected", "unknown_order"), ("order", "rejected", "rate_limited")),
     ]
+
+
+async def test_a_list_of_fills_of_no_security_is_refused(serve, join):
+    ann = await join(await serve(PastStore()), feed="none")
+    refused = await ann.ask({"op": "fills", "ref": "1", "security": ""})
+    assert refused["code"] == "unknown_security"
