@@ -58,6 +58,20 @@ async def test_fills_that_were_told_are_listed_though_nothing_is_stored(serve, j
     assert (frame["ref"], [f["role"] for f in frame["fills"]]) == ("3", ["taker", "maker"])
 
 
+async def test_an_order_that_was_told_is_found_as_it_ended_though_nothing_is_stored(serve, join):
+    store = PastStore()
+    server = await serve(store, durability="relaxed")
+    ann = await join(server, feed="none")
+    placed = await ann.ask(order("ask", 10, 2, "1"))
+    store.hold()
+    await ann.ask({"op": "delete", "ref": "2", "id": placed["order"]["id"]})
+    await ann.send({"op": "order", "ref": "3", "id": placed["order"]["id"]})
+    await ann.ask({"op": "ping", "ref": "4"})
+    store.release()
+    frame = await ann.next()
+    assert (frame["ref"], frame["status"]) == ("3", "cancelled")
+
+
 async def test_only_so_many_questions_of_one_connection_wait(serve, join):
     store = PastStore()
     server = await serve(store)

@@ -94,6 +94,7 @@ class Lookups:
 
     async def _order(self, refused: CommandRefused) -> bytes:
         assert refused.order_id is not None, "only such refusals are looked up"
+        await self._all_is_stored()
         found = await self._history.order(refused.order_id)
         if found is None or found.order.user_id != self._asker.user_id:
             raise _Unknown(refused.message)
@@ -101,11 +102,15 @@ class Lookups:
 
     async def _fills(self, command: GetFills, instrument: Instrument) -> bytes:
         span = FillSpan(since=command.since, before=command.before, limit=command.limit)
-        async with asyncio.timeout(ANSWER_S_MAX):
-            await self._matcher.stored()
+        await self._all_is_stored()
         user_id, security = self._asker.user_id, instrument.security
         found, more = await self._history.own_fills(user_id, security, span)
         return encode.own_fills(command.ref, instrument, found, more=more)
+
+    async def _all_is_stored(self) -> None:
+        """Wait until the history knows all that has been told; TimeoutError if that takes long."""
+        async with asyncio.timeout(ANSWER_S_MAX):
+            await self._matcher.stored()
 
 
 class _Unknown(Exception):
