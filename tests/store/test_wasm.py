@@ -69,12 +69,12 @@ class WithoutCopy:
     def __getattr__(self, name):
         return getattr(self._connection, name)
 
-    async def copy_records_to_table(self, table, *, schema_name, columns, records):
+    async def copy_records_to_table(self, table, *, schema_name, columns, records, **given):
         places = ", ".join(f"${n}" for n in range(1, len(columns) + 1))
         names = ", ".join(columns)
         insert = f"INSERT INTO {schema_name}.{table} ({names}) VALUES ({places})"
         for record in records:
-            await self._connection.execute(insert, *record)
+            await self._connection.execute(insert, *record, **given)
 
 
 @pytest.mark.timeout(300)
