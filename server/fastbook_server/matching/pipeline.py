@@ -71,9 +71,9 @@ class _Pending:
         self.commands += 1
         for event in events:
             if type(event) in PRIVATE:
-                self.reports.append(event)  # type: ignore[arg-type]
+                self.reports.append(event)  # type: ignore[arg-type]  # PRIVATE holds its types
             else:
-                self.stored.append(event)  # type: ignore[arg-type]
+                self.stored.append(event)  # type: ignore[arg-type]  # all other types
                 if type(event) is CancelRuleChanged:
                     self.cancel_rules.append(event)
 
@@ -386,7 +386,7 @@ class Pipeline:
                 number=self._batch_no,
                 settled_ms=self._settled_ms(),
                 stored_ms=self._stored_ms(),
-                orders=orders,  # type: ignore[arg-type]
+                orders=orders,  # type: ignore[arg-type]  # the others have been left out
                 trades=trades,
                 reports=tuple(pending.reports),
                 cancel_rules=tuple(pending.cancel_rules),

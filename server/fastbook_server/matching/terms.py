@@ -183,8 +183,6 @@ def _check_fields(new: NewOrder, exec_type: ExecType) -> None:
         raise RuleBroken(Code.INVALID_ORDER, "total: expected instead of amount, got both")
     if new.total is not None and exec_type != "market":
         raise RuleBroken(Code.INVALID_ORDER, f"total: a {exec_type} order takes an amount")
-    if new.expire_time is not None and exec_type == "market":
-        raise RuleBroken(Code.INVALID_ORDER, "expireTime: a market order never rests")
     may_rest = needs_price and new.time_in_force in (None, "gtc", "gtt")
     for name, given in (("postOnly", new.post_only), ("display", new.display is not None)):
         if given and not needs_price:
