@@ -45,6 +45,9 @@ STALL_S = 1.0
 IDLE_CHECK_S = 5.0
 """When idle, an empty batch checks this often that the database is there and still ours."""
 
+EXPIRY_CHECK_S = 1.0
+"""So often it is looked whether orders have expired: a timer misses that the clock was set."""
+
 MARK_MS = 1_000
 MARK_IDLE_MS = 60_000
 """Idle marks are published at whole seconds, after a minute of silence at whole minutes: that is
@@ -210,7 +213,7 @@ class Pipeline:
             self._expiry_at.cancel()
             self._expiry_at = None
         if next_ms is not None:
-            delay_s = max(0, next_ms - self._clock.now_ms()) / 1_000
+            delay_s = min(max(0, next_ms - self._clock.now_ms()) / 1_000, EXPIRY_CHECK_S)
             self._expiry_at = self._clock.call_later(delay_s, self._expire)
 
     def _expire(self) -> None:
