@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
+import warnings
+from unittest import mock
+
 import pytest
 from fakes import PastStore
 from trading import T0
 
-from fastbook_server.gateway.lookups import LOOKUPS_MAX
+from fastbook_server.gateway.lookups import LOOKUPS_MAX, Lookups
+from fastbook_server.values.events import CommandRefused
+from fastbook_wire.commands import GetFills
 from peers import order
 
 
@@ -84,6 +91,20 @@ async def test_only_so_many_questions_of_one_connection_wait(serve, join):
     store.may_answer.set()
     assert {(await ann.next())["ref"] for _ in range(LOOKUPS_MAX)} == set(range(LOOKUPS_MAX))
     assert (await ann.ask({"op": "fills", "ref": "again"}))["event"] == "ownFills"
+
+
+async def test_a_connection_that_ends_before_its_question_begins_leaves_nothing_behind():
+    nobody = mock.Mock()
+    lookups = Lookups(nobody, nobody, nobody)
+    lookups.fills(GetFills(), nobody)
+    lookups.order(CommandRefused("u", "1", "unknown_order", "gone", of_order=True, order_id="x"))
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        lookups.stop()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        gc.collect()
+    assert [str(warning.message) for warning in warned] == []
 
 
 async def test_a_refused_amend_is_a_rejected_order_whoever_refuses_it(serve, join):

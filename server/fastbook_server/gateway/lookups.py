@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Protocol
 
 from fastbook_server.channels.order_channel import OVERLOADED_RETRY_MS, Matcher
 from fastbook_server.gateway import encode
@@ -17,6 +18,10 @@ from fastbook_wire.words import Code
 
 LOOKUPS_MAX = 32
 """Questions of one connection that may wait for their answers; beyond: overloaded."""
+
+
+_LookUp = Callable[[], Awaitable[bytes]]
+"""Makes the answer; called by its task, since a task may be cancelled before it begins."""
 
 
 class Asker(Protocol):
@@ -50,34 +55,29 @@ class Lookups:
 
     def order(self, refused: CommandRefused) -> None:
         """Answer a request for an order that the matcher does not remember."""
-        self._start(self._order(refused), refused.ref, of_order=True)
+        self._start(partial(self._order, refused), refused.ref, of_order=True)
 
     def fills(self, command: GetFills, instrument: Instrument) -> None:
         """Answer a request for the user's own fills; all that were told are in the answer."""
-        self._start(self._fills(command, instrument), command.ref, of_order=False)
+        self._start(partial(self._fills, command, instrument), command.ref, of_order=False)
 
     def stop(self) -> None:
         """Answer nothing more."""
         for task in self._running:
             task.cancel()
 
-    def _start(
-        self, work: Coroutine[Any, Any, bytes], ref: str | int | None, *, of_order: bool
-    ) -> None:
+    def _start(self, look_up: _LookUp, ref: str | int | None, *, of_order: bool) -> None:
         if len(self._running) >= LOOKUPS_MAX:
-            work.close()
             message = f"{LOOKUPS_MAX} questions wait for the database already"
             self._refuse(ref, Code.OVERLOADED, message, of_order=of_order)
             return
-        task = asyncio.create_task(self._answer(work, ref, of_order=of_order))
+        task = asyncio.create_task(self._answer(look_up, ref, of_order=of_order))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
-    async def _answer(
-        self, work: Coroutine[Any, Any, bytes], ref: str | int | None, *, of_order: bool
-    ) -> None:
+    async def _answer(self, look_up: _LookUp, ref: str | int | None, *, of_order: bool) -> None:
         try:
-            payload = await work
+            payload = await look_up()
         except HistoryOverloaded as error:
             self._refuse(ref, Code.OVERLOADED, str(error), of_order=of_order)
         except (StoreError, TimeoutError):
