@@ -14,7 +14,7 @@ from fastbook._errors import INT64_MAX, OWNER_MAX
 def as_int(name: str, value: object) -> int:
     """Return an argument as an integer of any size."""
     try:
-        return index(value)  # type: ignore[arg-type]
+        return index(value)  # type: ignore[arg-type]  # it raises for others
     except TypeError:
         raise _errors.expected_int(name, value) from None
 

@@ -30,6 +30,7 @@ Reason = Literal[
     "fok",
     "self_trade",
     "level_full",
+    "post_only",
 ]
 Interval = Literal["1s", "1m", "5m", "1h", "1d"]
 Channel = Literal[

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
+import warnings
+from unittest import mock
+
 import pytest
 from fakes import PastStore
 from trading import T0
 
-from fastbook_server.gateway.lookups import LOOKUPS_MAX
+from fastbook_server.gateway.lookups import LOOKUPS_MAX, Lookups
+from fastbook_server.values.events import CommandRefused
+from fastbook_wire.commands import GetFills
 from peers import order
 
 
@@ -58,6 +65,20 @@ async def test_fills_that_were_told_are_listed_though_nothing_is_stored(serve, j
     assert (frame["ref"], [f["role"] for f in frame["fills"]]) == ("3", ["taker", "maker"])
 
 
+async def test_an_order_that_was_told_is_found_as_it_ended_though_nothing_is_stored(serve, join):
+    store = PastStore()
+    server = await serve(store, durability="relaxed")
+    ann = await join(server, feed="none")
+    placed = await ann.ask(order("ask", 10, 2, "1"))
+    store.hold()
+    await ann.ask({"op": "delete", "ref": "2", "id": placed["order"]["id"]})
+    await ann.send({"op": "order", "ref": "3", "id": placed["order"]["id"]})
+    await ann.ask({"op": "ping", "ref": "4"})
+    store.release()
+    frame = await ann.next()
+    assert (frame["ref"], frame["status"]) == ("3", "cancelled")
+
+
 async def test_only_so_many_questions_of_one_connection_wait(serve, join):
     store = PastStore()
     server = await serve(store)
@@ -72,6 +93,20 @@ async def test_only_so_many_questions_of_one_connection_wait(serve, join):
     assert (await ann.ask({"op": "fills", "ref": "again"}))["event"] == "ownFills"
 
 
+async def test_a_connection_that_ends_before_its_question_begins_leaves_nothing_behind():
+    nobody = mock.Mock()
+    lookups = Lookups(nobody, nobody, nobody)
+    lookups.fills(GetFills(), nobody)
+    lookups.order(CommandRefused("u", "1", "unknown_order", "gone", of_order=True, order_id="x"))
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        lookups.stop()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        gc.collect()
+    assert [str(warning.message) for warning in warned] == []
+
+
 async def test_a_refused_amend_is_a_rejected_order_whoever_refuses_it(serve, join):
     server = await serve(commands_per_second_max=1)
     ann = await join(server, feed="none")
@@ -80,3 +115,9 @@ async def test_a_refused_amend_is_a_rejected_order_whoever_refuses_it(serve, joi
     assert [(r["event"], r["status"], r["code"]) for r in replies] == [
         *(("order", "rejected", "unknown_order"), ("order", "rejected", "rate_limited")),
     ]
+
+
+async def test_a_list_of_fills_of_no_security_is_refused(serve, join):
+    ann = await join(await serve(PastStore()), feed="none")
+    refused = await ann.ask({"op": "fills", "ref": "1", "security": ""})
+    assert refused["code"] == "unknown_security"

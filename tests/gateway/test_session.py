@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import random
+import re
 
 import pytest
 from aiohttp import WSMessage, WSMsgType
@@ -574,3 +575,11 @@ async def test_an_opening_larger_than_the_outbox_bound_does_not_make_a_reader_sl
     late = await join(server)
     assert len((await late.next())["aggOrderBook"]["bid"]) == 10_000
     assert [f["event"] for f in await late.sync()] == ["trades"]
+
+
+async def test_nobody_draws_the_id_of_a_past_user(serve, join):
+    """It would show the orders and fills of that user: 13 of 32 signs are 65 bits."""
+    server = await serve()
+    drawn = {(await join(server, feed="none")).user_id for _ in range(20)}
+    assert len(drawn) == 20
+    assert all(re.fullmatch("user#[a-km-np-z2-9]{13}", user_id) for user_id in drawn)

@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 import pytest
-from trading import T0, Floor, ask, bid, by_total, delete_all, market, orders, restarted, stop
+from trading import (
+    T0,
+    Floor,
+    ask,
+    bid,
+    by_total,
+    delete_all,
+    market,
+    orders,
+    refusal,
+    restarted,
+    stop,
+)
 
 from fastbook_server.values.events import FillReport, OrderFilled, OrderReport, OrderTriggered
+from fastbook_wire.commands import Add, NewOrder
 
 
 def triggered(floor: Floor, user_id: str, command) -> list[int]:
@@ -154,6 +167,63 @@ def test_a_waiting_stop_order_expires_too():
 )
 def test_a_time_that_makes_no_sense_is_refused(terms):
     assert Floor().code("ann", bid(10, 1, **terms)) == "invalid_order"
+
+
+# ---- fields that contradict each other -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fields", "code", "message"),
+    [
+        ({"exec_type": "stop", "amount": 1}, "invalid_price", "triggerPrice: a stop order needs"),
+        (
+            {"exec_type": "stopLimit", "amount": 1, "price": 10},
+            *("invalid_price", "triggerPrice: a stopLimit order needs one"),
+        ),
+        (
+            {"exec_type": "stopLimit", "amount": 1, "trigger_price": 10},
+            *("invalid_price", "price: a stopLimit order needs one"),
+        ),
+        (
+            {"exec_type": "limit", "amount": 1, "price": 10, "trigger_price": 10},
+            *("invalid_order", "triggerPrice: a limit order takes none"),
+        ),
+        (
+            {"exec_type": "market", "amount": 1, "trigger_price": 10},
+            *("invalid_order", "triggerPrice: a market order takes none"),
+        ),
+        (
+            {"exec_type": "market", "amount": 1, "total": 10},
+            *("invalid_order", "total: expected instead of amount, got both"),
+        ),
+        (
+            {"exec_type": "limit", "total": 10, "price": 10},
+            *("invalid_order", "total: a limit order takes an amount"),
+        ),
+        (
+            {"exec_type": "stop", "total": 10, "trigger_price": 10},
+            *("invalid_order", "total: a stop order takes an amount"),
+        ),
+        (
+            {"exec_type": "market", "total": 10, "time_in_force": "fok"},
+            *("invalid_order", "timeInForce: an order by total is always ioc"),
+        ),
+        (
+            {"exec_type": "market", "total": -1},
+            *("invalid_amount", "total: expected a positive number, got -1"),
+        ),
+        ({"exec_type": "market", "total": 0.5}, "invalid_amount", "total: 0.5 does not pay for"),
+        ({"exec_type": "market", "total": 1e30}, "invalid_amount", "total: 1e+30 is too large"),
+        (
+            {"exec_type": "stop", "amount": 1, "trigger_price": 10, "display": 1},
+            *("invalid_order", "display: a stop order never rests"),
+        ),
+    ],
+)
+def test_fields_that_contradict_each_other_are_refused_by_name(fields, code, message):
+    refused = Floor().do("ann", Add(order=NewOrder(type="bid", security="COIN", **fields)))
+    got_code, got_message = refusal(refused[0])
+    assert (len(refused), got_code, got_message[: len(message)]) == (1, code, message)
 
 
 # ---- icebergs ------------------------------------------------------------------------------------

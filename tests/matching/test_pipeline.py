@@ -13,7 +13,7 @@ from fastbook_server.channels.order_channel import Unavailable
 from fastbook_server.channels.trade_channel import CommittedBatch
 from fastbook_server.matching import pipeline as pipeline_module
 from fastbook_server.matching.exchange import Exchange
-from fastbook_server.matching.pipeline import Pipeline
+from fastbook_server.matching.pipeline import EXPIRY_CHECK_S, Pipeline
 from fastbook_server.store import StoreBroken, StoreFenced, StoreUnavailable
 
 
@@ -458,7 +458,7 @@ async def test_idle_marks_come_at_whole_seconds_and_after_a_minute_at_whole_minu
         "there was an order: marks come at seconds again"
     )
     await line.stop()
-    line.clock.advance(100)
+    line.clock.advance(EXPIRY_CHECK_S)
     assert line.clock.pending == 0
 
 
@@ -483,4 +483,16 @@ async def test_an_order_expires_by_the_clock_though_nobody_sends_anything(line):
         ("gone", 3, 0, 1, 1, "expired", "book", 1),
         ("gone", 4, 0, 2, 1, "expired", "book", 0),
     ]
+    await line.stop()
+
+
+async def test_an_order_expires_soon_after_the_clock_was_set_forward(line):
+    line.pipeline.submit("ann", bid(10, 1, "g", expire_time=T0 + 3_600_000))
+    line.store.answer()
+    await line.store.attempts(1)
+    line.clock.stamp_ms = T0 + 3_600_000
+    line.clock.advance(EXPIRY_CHECK_S)
+    line.store.answer()
+    await settle()
+    assert [e[5] for batch in line.published for e in batch if e[0] == "gone"] == ["expired"]
     await line.stop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
@@ -178,6 +179,16 @@ async def test_a_pid_that_was_given_to_somebody_else_is_no_obstacle(open_folder)
         stranger.wait()
 
 
+def working_in(folder):
+    """Return the ids of processes whose working folder lies in `folder`, where /proc tells it."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # gone, or a zombie
+            if (process / "cwd").readlink().is_relative_to(folder):
+                found.append(process.name)
+    return found
+
+
 async def test_a_half_made_cluster_is_made_anew(open_folder, monkeypatch):
     """initdb was killed at some moment: what it left is thrown away."""
     leftover = open_folder / "pgdata.new-half"
@@ -194,6 +205,7 @@ async def test_a_half_made_cluster_is_made_anew(open_folder, monkeypatch):
         patch.setattr(supervisor, "_ended", killed)
         with pytest.raises(EmbeddedError, match="initdb failed"):
             await postgres.start()
+    assert working_in(open_folder) == []
     assert not (open_folder / "pgdata").exists()
     assert await one(await postgres.start(), "SELECT 1") == 1
     await postgres.stop()

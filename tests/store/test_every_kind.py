@@ -113,7 +113,7 @@ async def test_every_ended_order_is_told_by_its_id_as_it_ended(make_postgres, ds
     last = {e.order.id: e for e in journal.floor.events if isinstance(e, OrderReport)}
     open_ids = {p.order.id for p in journal.floor.exchange.markets["COIN"].open.values()}
     history = store.history(past.instruments)
-    for order_id in list(last.keys() - open_ids)[::7]:
+    for order_id in sorted(last.keys() - open_ids):
         found, told = await history.order(order_id), last[order_id]
         assert (found.order, found.status, found.remaining, found.notional, found.reason) == (
             *(told.order, told.status, told.remaining, told.notional, told.reason),

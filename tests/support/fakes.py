@@ -15,7 +15,14 @@ from fastbook_server.values.candles import Candle
 from fastbook_server.values.clock import LoopClock
 from fastbook_server.values.events import Traded
 from fastbook_server.values.instruments import Instrument, InstrumentSpec
-from fastbook_server.values.persisted import Batch, FillSpan, OwnFill, Recovered, StoredFill
+from fastbook_server.values.persisted import (
+    Batch,
+    ClientOrder,
+    FillSpan,
+    OwnFill,
+    Recovered,
+    StoredFill,
+)
 from fastbook_wire.words import Interval
 
 T0 = 1_767_225_600_000
@@ -239,6 +246,11 @@ class PastStore(MemoryStore):
             """See `History.own_fills`."""
             await self._asked()
             return await self._history.own_fills(user_id, security, span)
+
+        async def order(self, order_id: str) -> ClientOrder | None:
+            """See `History.order`."""
+            await self._asked()
+            return await self._history.order(order_id)
 
         async def close(self) -> None:
             """See `History.close`."""

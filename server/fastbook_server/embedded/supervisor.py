@@ -15,6 +15,7 @@ runs as the user `postgres` or `nobody`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import fcntl
 import logging
@@ -46,6 +47,7 @@ log = logging.getLogger(__name__)
 SOCKET_PATH_MAX = 106
 """The longest path of a Unix socket on Linux, in bytes; the check leaves room for macOS, 103."""
 LOG_BYTES_MAX = 16 * 2**20
+KILL_PATIENCE_S = 5.0
 STOP_STEPS = ((signal.SIGINT, 60), (signal.SIGQUIT, 10), (signal.SIGKILL, 10))
 SETTINGS = {
     "listen_addresses": "",
@@ -195,9 +197,8 @@ class EmbeddedPostgres:
             try:
                 await _ended(process, self._start_timeout_s)
             finally:
-                if process.poll() is None:
-                    process.kill()
-                    process.wait()
+                if process.poll() != 0:
+                    await _kill_session(process)
             if process.returncode != 0:
                 raise EmbeddedError(f"initdb failed:\n{self._log_tail(start)}")
         os.rename(unfinished, self._pgdata)
@@ -391,6 +392,20 @@ async def _ended(process: subprocess.Popen[bytes], patience_s: float) -> None:
     deadline = time.monotonic() + patience_s
     while process.poll() is None and time.monotonic() < deadline:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
+
+
+async def _kill_session(process: subprocess.Popen[bytes]) -> None:
+    """Kill a process that leads a session, and all that it started, and see them gone.
+
+    The backend that initdb feeds outlives it for a moment, and still writes into its folder.
+    """
+    deadline = time.monotonic() + KILL_PATIENCE_S
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # none left: one or the other
+        while time.monotonic() < deadline:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.poll()
+            await asyncio.sleep(0.01)
+    process.wait()
 
 
 def _is_postmaster(pid: int, pgdata: Path) -> bool:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Protocol
 
 from fastbook_server.channels.order_channel import OVERLOADED_RETRY_MS, Matcher
 from fastbook_server.gateway import encode
@@ -17,6 +18,10 @@ from fastbook_wire.words import Code
 
 LOOKUPS_MAX = 32
 """Questions of one connection that may wait for their answers; beyond: overloaded."""
+
+
+_LookUp = Callable[[], Awaitable[bytes]]
+"""Makes the answer; called by its task, since a task may be cancelled before it begins."""
 
 
 class Asker(Protocol):
@@ -50,34 +55,29 @@ class Lookups:
 
     def order(self, refused: CommandRefused) -> None:
         """Answer a request for an order that the matcher does not remember."""
-        self._start(self._order(refused), refused.ref, of_order=True)
+        self._start(partial(self._order, refused), refused.ref, of_order=True)
 
     def fills(self, command: GetFills, instrument: Instrument) -> None:
         """Answer a request for the user's own fills; all that were told are in the answer."""
-        self._start(self._fills(command, instrument), command.ref, of_order=False)
+        self._start(partial(self._fills, command, instrument), command.ref, of_order=False)
 
     def stop(self) -> None:
         """Answer nothing more."""
         for task in self._running:
             task.cancel()
 
-    def _start(
-        self, work: Coroutine[Any, Any, bytes], ref: str | int | None, *, of_order: bool
-    ) -> None:
+    def _start(self, look_up: _LookUp, ref: str | int | None, *, of_order: bool) -> None:
         if len(self._running) >= LOOKUPS_MAX:
-            work.close()
             message = f"{LOOKUPS_MAX} questions wait for the database already"
             self._refuse(ref, Code.OVERLOADED, message, of_order=of_order)
             return
-        task = asyncio.create_task(self._answer(work, ref, of_order=of_order))
+        task = asyncio.create_task(self._answer(look_up, ref, of_order=of_order))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
-    async def _answer(
-        self, work: Coroutine[Any, Any, bytes], ref: str | int | None, *, of_order: bool
-    ) -> None:
+    async def _answer(self, look_up: _LookUp, ref: str | int | None, *, of_order: bool) -> None:
         try:
-            payload = await work
+            payload = await look_up()
         except HistoryOverloaded as error:
             self._refuse(ref, Code.OVERLOADED, str(error), of_order=of_order)
         except (StoreError, TimeoutError):
@@ -94,6 +94,7 @@ class Lookups:
 
     async def _order(self, refused: CommandRefused) -> bytes:
         assert refused.order_id is not None, "only such refusals are looked up"
+        await self._all_is_stored()
         found = await self._history.order(refused.order_id)
         if found is None or found.order.user_id != self._asker.user_id:
             raise _Unknown(refused.message)
@@ -101,11 +102,15 @@ class Lookups:
 
     async def _fills(self, command: GetFills, instrument: Instrument) -> bytes:
         span = FillSpan(since=command.since, before=command.before, limit=command.limit)
-        async with asyncio.timeout(ANSWER_S_MAX):
-            await self._matcher.stored()
+        await self._all_is_stored()
         user_id, security = self._asker.user_id, instrument.security
         found, more = await self._history.own_fills(user_id, security, span)
         return encode.own_fills(command.ref, instrument, found, more=more)
+
+    async def _all_is_stored(self) -> None:
+        """Wait until the history knows all that has been told; TimeoutError if that takes long."""
+        async with asyncio.timeout(ANSWER_S_MAX):
+            await self._matcher.stored()
 
 
 class _Unknown(Exception):

@@ -320,7 +320,7 @@ class Session:
         self._lookups.order(refused)
 
     def _list_fills(self, command: GetFills) -> None:
-        security = command.security or self.security
+        security = self.security if command.security is None else command.security
         if self._known(security, command):
             self._lookups.fills(command, self._feeds.instrument(security))
 

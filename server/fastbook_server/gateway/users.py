@@ -30,6 +30,8 @@ from fastbook_server.values.persisted import CancelRule
 log = logging.getLogger(__name__)
 
 _ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  # 32 signs that cannot be mistaken for each other
+SUFFIX_SIGNS = 13
+"""Of a user id: 65 bits, so that nobody draws the id of a past user, whose fills are kept."""
 SUBMIT_RETRY_S = 1.0
 
 
@@ -277,4 +279,4 @@ def _send_each(connection: UserConnection, payloads: Iterator[bytes], orders: in
 
 
 def _random_suffix() -> str:
-    return "".join(secrets.choice(_ALPHABET) for _ in range(8))
+    return "".join(secrets.choice(_ALPHABET) for _ in range(SUFFIX_SIGNS))

@@ -45,6 +45,9 @@ STALL_S = 1.0
 IDLE_CHECK_S = 5.0
 """When idle, an empty batch checks this often that the database is there and still ours."""
 
+EXPIRY_CHECK_S = 1.0
+"""So often it is looked whether orders have expired: a timer misses that the clock was set."""
+
 MARK_MS = 1_000
 MARK_IDLE_MS = 60_000
 """Idle marks are published at whole seconds, after a minute of silence at whole minutes: that is
@@ -71,9 +74,9 @@ class _Pending:
         self.commands += 1
         for event in events:
             if type(event) in PRIVATE:
-                self.reports.append(event)  # type: ignore[arg-type]
+                self.reports.append(event)  # type: ignore[arg-type]  # PRIVATE holds its types
             else:
-                self.stored.append(event)  # type: ignore[arg-type]
+                self.stored.append(event)  # type: ignore[arg-type]  # all other types
                 if type(event) is CancelRuleChanged:
                     self.cancel_rules.append(event)
 
@@ -210,7 +213,7 @@ class Pipeline:
             self._expiry_at.cancel()
             self._expiry_at = None
         if next_ms is not None:
-            delay_s = max(0, next_ms - self._clock.now_ms()) / 1_000
+            delay_s = min(max(0, next_ms - self._clock.now_ms()) / 1_000, EXPIRY_CHECK_S)
             self._expiry_at = self._clock.call_later(delay_s, self._expire)
 
     def _expire(self) -> None:
@@ -386,7 +389,7 @@ class Pipeline:
                 number=self._batch_no,
                 settled_ms=self._settled_ms(),
                 stored_ms=self._stored_ms(),
-                orders=orders,  # type: ignore[arg-type]
+                orders=orders,  # type: ignore[arg-type]  # the others have been left out
                 trades=trades,
                 reports=tuple(pending.reports),
                 cancel_rules=tuple(pending.cancel_rules),

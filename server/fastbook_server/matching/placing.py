@@ -18,6 +18,7 @@ from fastbook_server.values.events import (
     OrderHeld,
     OrderTriggered,
 )
+from fastbook_wire.words import Code
 
 Ref = str | int | None
 
@@ -93,8 +94,9 @@ class Placing:
         execution = Execution(market, self._open_orders, progress, time_ms, first_n=1)
         try:
             execution.fold(market.enter(order, owner.number), self._epoch)
-        except RuleBroken:  # other orders have filled its level meanwhile
-            execution.cancel_all_of_it("level_full")
+        except RuleBroken as refused:  # it would cross, or others have filled its level meanwhile
+            crosses = refused.code == Code.POST_ONLY_WOULD_CROSS
+            execution.cancel_all_of_it("post_only" if crosses else "level_full")
         if not progress.is_open:
             self._open_orders.left(market, progress, time_ms)
         return events + execution.told(progress.report(ref))

@@ -96,8 +96,10 @@ class SecurityBook:
     def _checked(self, call: _BookCall, *arguments: int) -> list[fastbook.Event]:
         try:
             events = call(*arguments)
-        except ValueError as error:  # terms are checked: only the sum of a level can overflow
-            raise RuleBroken(Code.INVALID_AMOUNT, f"amount: {error}") from None
+        except ValueError:  # terms are checked: only the sum of a level can overflow
+            most = self.instrument.lot.number(LEVEL_QUANTITY_MAX)
+            message = f"amount: a level holds at most {most!r}, and this one has no room for it"
+            raise RuleBroken(Code.INVALID_AMOUNT, message) from None
         if events and events[0].kind == fastbook.EVENT_REJECT:
             raise RuleBroken(
                 Code.POST_ONLY_WOULD_CROSS, "the order is postOnly and would trade at once"

@@ -108,13 +108,14 @@ WHERE o.id = ANY($1::uuid[]) AND o.time >= $2 AND o.time < $3
 def _order(
     row: asyncpg.Record, instrument: Instrument, price: int | None, quantity: int, **given: Any
 ) -> Order:
+    # The enums of the schema are the words of the wire: hence the ignored types.
     return Order(
         id=row["id"],
         seq=row["seq"],
         time_ms=row["time"],
         user_id=intern(row["user_id"]),
         instrument=instrument,
-        side=intern(row["type"]),  # type: ignore[arg-type]  # the schema's enums are the wire's words
+        side=intern(row["type"]),  # type: ignore[arg-type]
         exec_type=intern(row["exec_type"]),  # type: ignore[arg-type]
         price=price,
         quantity=quantity,

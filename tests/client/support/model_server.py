@@ -51,7 +51,7 @@ class ModelServer:
         self.way.append((command, frame))
 
     def view(self, order_id: str) -> OrderFrame:
-        return OrderFrame(status=self.status[order_id], order=self.orders[order_id])  # type: ignore[arg-type]
+        return OrderFrame(status=self.status[order_id], order=self.orders[order_id])  # type: ignore[arg-type]  # a str
 
     @property
     def open(self) -> dict[str, OrderView]:

@@ -7,6 +7,7 @@ ALTER TYPE time_in_force ADD VALUE IF NOT EXISTS 'gtt';
 ALTER TYPE self_trade ADD VALUE IF NOT EXISTS 'decrement';
 ALTER TYPE cancel_reason ADD VALUE IF NOT EXISTS 'total';
 ALTER TYPE cancel_reason ADD VALUE IF NOT EXISTS 'level_full';
+ALTER TYPE cancel_reason ADD VALUE IF NOT EXISTS 'post_only';
 CREATE TYPE change_cause AS ENUM ('user', 'self_trade', 'trigger');
 
 -- budget is what a market order may trade for, in ticks x lots; its amount then is what that paid
