@@ -220,13 +220,9 @@ async def read_client_orders(
 def _client_order(
     order: Order, filled: int, notional: int, reason: Reason | None, ended_ms: int | None
 ) -> ClientOrder:
-    remaining = order.quantity - filled
-    status: Status = "filled"
-    if reason is not None:
-        status = "cancelled"
-    elif remaining:
-        status = "partiallyFilled" if filled else "open"
-    return ClientOrder(order, status, remaining, notional, reason, ended_ms)
+    """Return an order that has ended: for `reason`, or because it was filled."""
+    status: Status = "filled" if reason is None else "cancelled"
+    return ClientOrder(order, status, order.quantity - filled, notional, reason, ended_ms)
 
 
 async def read_order(
@@ -234,21 +230,26 @@ async def read_order(
 ) -> ClientOrder | None:
     """Return an order of these instruments that was accepted at `time_ms`, or None.
 
-    Searches windows of growing length from its placement on until its end is found: O(commands of
-    the security while it was open). An order that is still open is read from ``open_orders``.
+    O(commands of the security while it was open), or O(1) if it still is.
     """
     row = await connection.fetchrow(READ_ORDER, order_id, time_ms)
     if row is None or row["security"] not in instruments:
         return None
     records = await connection.fetch(READ_OPEN_ORDER, order_id)
     for resting in open_orders_of(records, instruments):
-        status: Status = "partiallyFilled" if resting.notional else "open"
-        return ClientOrder(resting.order, status, resting.remaining, resting.notional, None)
-    order = _order_of_numbers(row, instruments)
+        return ClientOrder(resting.order, resting.status, resting.remaining, resting.notional, None)
+    return await _read_end(connection, _order_of_numbers(row, instruments))
+
+
+async def _read_end(connection: Reader, order: Order) -> ClientOrder | None:
+    """Return an order, given as it was placed, as it ended; None if that has been dropped.
+
+    Searches windows of growing length, from its placement on.
+    """
     security, filled, notional, reason = order.instrument.security, 0, 0, None
-    low, last = order.seq, await connection.fetchval(LAST_SEQ, order.instrument.security)
+    low, last = order.seq, await connection.fetchval(LAST_SEQ, security)
     length = SEQS_FIRST
-    while low <= last and reason is None and filled != order.quantity:
+    while low <= last:
         high = min(low + length - 1, last)
         days = await days_of_seqs(connection, security, low, high)
         arguments = ([order.id], security, low, high, *days)
@@ -257,8 +258,11 @@ async def read_order(
             filled, notional = filled + int(row["filled"]), notional + int(row["notional"])
         for row in await connection.fetch(READ_ENDED, *arguments):
             reason = row["reason"]
+        # Not asked before the first window: an order by total may be for no lots, yet cancelled.
+        if reason is not None or filled == order.quantity:
+            return _client_order(order, filled, notional, reason, None)
         low, length = high + 1, length * WINDOW_GROWTH
-    return _client_order(order, filled, notional, reason, None)
+    return None
 
 
 async def read_trades(
