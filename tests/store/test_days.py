@@ -128,7 +128,7 @@ async def test_every_scan_of_the_history_is_bounded_in_time_and_finds_by_index(
 ):
     await make_postgres(dsn).open(specs, 0)
     query, arguments = QUERIES[name]
-    await sql.execute(f"SET enable_seqscan = off; {PLAN_WITH_VALUES}")
+    await sql.execute(f"SET enable_seqscan = off; SET {PLAN_WITH_VALUES}")
     lines = await sql.fetch(f"EXPLAIN (COSTS off) {query}", *arguments)
     plan = "\n".join(line[0] for line in lines)
     assert "Seq Scan" not in plan, plan

@@ -10,8 +10,8 @@ import asyncpg
 import pytest
 
 from fastbook_server.store import StoreBroken, StoreUnavailable
+from fastbook_server.store.days import DAY_MS
 from fastbook_server.store.history import TIMEOUT_S
-from fastbook_server.store.timescale_policies import DAY_MS
 from fastbook_server.values.candles import CandleSeries
 from fastbook_server.values.events import OrderAccepted, OrderCancelled, OrderFilled, Traded
 from fastbook_server.values.persisted import FillSpan, OwnFill, StoredFill

@@ -20,13 +20,13 @@ from every_kind import EveryKind
 from trading import SPECS, Floor
 
 from fastbook_server.store.connection import LOCK_KEY, SCHEMA, Timescale, connect
-from fastbook_server.store.days import PLAN_WITH_VALUES
+from fastbook_server.store.days import DAY_MS, PLAN_WITH_VALUES
 from fastbook_server.store.history import PostgresHistory
 from fastbook_server.store.memory import MemoryStore
 from fastbook_server.store.migrations import load_migrations, migrate
 from fastbook_server.store.postgres import HAS_CANDLES, PostgresStore
 from fastbook_server.store.recovery import claim, recover
-from fastbook_server.store.timescale_policies import COMPRESSED, DAY_MS, HYPERTABLES, apply_policies
+from fastbook_server.store.timescale_policies import COMPRESSED, HYPERTABLES, apply_policies
 from fastbook_server.values.candles import CandleSeries
 from fastbook_server.values.events import PRIVATE, OrderFilled
 from fastbook_server.values.persisted import Batch, FillSpan, Recovered
@@ -372,7 +372,7 @@ async def test_a_page_of_the_history_plans_few_of_its_chunks(real, specs, flow, 
     monkeypatch.setattr("fastbook_server.store.order_rows.SEQS_FIRST", 10)  # days are short here
     exchange = Exchange(real, specs, flow)
     await exchange.open(COMMUNITY)
-    await real.execute(PLAN_WITH_VALUES)
+    await real.execute(f"SET {PLAN_WITH_VALUES}")
     memory = MemoryStore()
     memory.data.token_key = b""
     await memory.open(specs, 0)

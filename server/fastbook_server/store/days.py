@@ -23,25 +23,25 @@ INT64_MAX = 2**63 - 1
 WINDOW_GROWTH = 4
 """How many times longer each next window of a search is, while those searched held too little."""
 
-PLAN_WITH_VALUES = "SET plan_cache_mode = force_custom_plan"
-"""Let PostgreSQL know the bounds when it plans, however often a statement has run."""
+PLAN_WITH_VALUES = "plan_cache_mode = force_custom_plan"
+"""The setting that lets PostgreSQL plan with the bounds, however often a statement has run."""
 
-# $2 and $3: the first and the last of them.
-DAYS_OF_SEQS = """
+# $2 and $3: the first and the last seq, or fill.
+DAYS_OF_SEQS = f"""
 SELECT coalesce((
     SELECT time FROM days WHERE security = $1 AND seq <= $2 ORDER BY seq DESC LIMIT 1
 ), 0), coalesce((
     SELECT time FROM days WHERE security = $1 AND seq > $3 ORDER BY seq LIMIT 1
-), 9223372036854775807)
+), {INT64_MAX})
 """
 # Several days may have begun after the same fill.
-DAYS_OF_FILLS = """
+DAYS_OF_FILLS = f"""
 SELECT coalesce((
     SELECT time FROM days WHERE security = $1 AND fill_id < $2
     ORDER BY fill_id DESC, time DESC LIMIT 1
 ), 0), coalesce((
     SELECT time FROM days WHERE security = $1 AND fill_id >= $3 ORDER BY fill_id, time LIMIT 1
-), 9223372036854775807)
+), {INT64_MAX})
 """
 FILL_IDS = """
 SELECT (SELECT min(fill_id) + 1 FROM days WHERE security = $1), fill_id

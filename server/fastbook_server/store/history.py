@@ -46,7 +46,7 @@ _UUID = re.compile(
 
 # Index scans even with stale planner statistics; read only.
 SETTINGS = f"""{SESSION_SETTINGS}
-{PLAN_WITH_VALUES};
+SET {PLAN_WITH_VALUES};
 SET default_transaction_read_only = on;
 SET statement_timeout = {int(TIMEOUT_S * 1000)};
 SET lock_timeout = {int(TIMEOUT_S * 1000)};

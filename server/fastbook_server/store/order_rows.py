@@ -70,8 +70,7 @@ FROM unnest($1::uuid[]) AS wanted (id) JOIN cancellations AS c ON c.order_id = w
 WHERE {WHEN}
 """
 READ_CHANGES = f"""
-SELECT c.order_id::text AS id, c.price_ticks, c.quantity_lots, c.client_order_id,
-       c.client_order_id_before
+SELECT c.order_id::text AS id, c.price_ticks, c.quantity_lots, c.client_order_id
 FROM unnest($1::uuid[]) AS wanted (id) JOIN order_changes AS c ON c.order_id = wanted.id
 WHERE {WHEN} AND c.cause <> 'trigger'
 ORDER BY c.seq, c.n
@@ -274,8 +273,8 @@ async def read_trades(
 ) -> list[Traded]:
     """Return the newest `limit` trades with seq < `before_seq`, oldest first.
 
-    Searches windows of days back in time, the first of which has at least `limit` fills if it is
-    whole. A trade whose order has been dropped from the history is left out.
+    Searches windows of growing length back in time, of whole days. A trade whose order has been
+    dropped from the history is left out.
     """
     found: list[asyncpg.Record] = []
     placed: dict[str, asyncpg.Record] = {}

@@ -83,7 +83,7 @@ ADD_CANDLES = """, candled AS (
 )"""
 MOVE_STATE_ONLY = MOVE_STATE.format(also="")
 MOVE_STATE_AND_CANDLES = MOVE_STATE.format(also=ADD_CANDLES)
-# After MOVE_STATE. Who comes second on a day changes nothing.
+# After MOVE_STATE. A day that has begun stays as it is.
 BEGIN_DAYS = """
 INSERT INTO days (security, time, seq, fill_id)
 SELECT new.security, new.time, new.seq, coalesce(new.fill_id, m.fill_id)

@@ -165,7 +165,7 @@ async def recover(connection: Connection, ours: Claim, last_trades: int) -> Reco
     instruments = {instrument.security: instrument for instrument in ours.instruments}
     names = list(instruments)
     async with connection.transaction(isolation="repeatable_read", readonly=True):
-        await connection.execute(PLAN_WITH_VALUES.replace("SET", "SET LOCAL"))
+        await connection.execute(f"SET LOCAL {PLAN_WITH_VALUES}")
         markets = await connection.fetch(READ_MARKETS)
         ours_only = [row for row in markets if row["security"] in instruments]
         open_orders: list[OpenOrder] = []

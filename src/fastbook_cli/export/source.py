@@ -32,7 +32,7 @@ SET enable_hashjoin = off;
 SET enable_nestloop = off;
 SET cursor_tuple_fraction = 0.0001;
 SET jit = off;
-{PLAN_WITH_VALUES}
+SET {PLAN_WITH_VALUES}
 """
 
 
