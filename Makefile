@@ -56,7 +56,8 @@ lint: $(VENV)/.with-test,lint extensions ## check style, spelling, types, stubs,
 	$(BIN)/python tools/lint/eslint.py
 	$(BIN)/mypy
 	$(BIN)/mypy $(filter-out examples/test_% examples/conftest.py,$(wildcard examples/*.py))
-	MYPYPATH=src $(BIN)/python -m mypy.stubtest --concise fastbook._book fastbook._depth
+	MYPYPATH=src:server $(BIN)/python -m mypy.stubtest --concise fastbook._book fastbook._depth \
+	fastbook_server.gateway._frames
 	$(BIN)/python -m pytest -q tests/test_layers.py tests/test_tidy.py
 
 .PHONY: format
@@ -99,7 +100,8 @@ clean: ## remove what was built, except virtual environments
 	rm -rf build dist src/*.egg-info server/*.egg-info *.egg-info
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
 	rm -f server/fastbook_server/gateway/web/vendor/lightweight-charts.mjs
-	rm -f src/fastbook/*.so src/fastbook/*.c src/fastbook/*.html $(wildcard .venv*/.with-*)
+	find src server \( -name '*.so' -o -name '*.c' -o -name '*.html' -not -path '*/web/*' \) -delete
+	rm -f $(wildcard .venv*/.with-*)
 	find src server tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: distclean
@@ -127,7 +129,7 @@ $(VENV)/.with-%: $(VENV)/.created pyproject.toml setup.py
 # Compile again what has changed since.
 .PHONY: extensions
 extensions:
-	@changed=$$(find src setup.py \( -name '*.p[yx][xd]' -o -name setup.py \) \
+	@changed=$$(find src server setup.py \( -name '*.p[yx][xd]' -o -name setup.py \) \
 	-newer $(VENV)/.compiled); \
 	if [ -n "$$changed" ]; then \
 	echo "compiling: changed" $$changed && $(BIN)/python setup.py -q build_ext --inplace && \

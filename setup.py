@@ -18,11 +18,11 @@ import assets
 SHARED = sorted(glob("src/fastbook/*.pxd"))
 
 
-def extension(name: str) -> Extension:
-    """Return the extension module ``fastbook.<name>``; any header's change compiles it again."""
+def extension(root: str, name: str) -> Extension:
+    """Return the extension module `name` of `root`; any header's change compiles it again."""
     return Extension(
-        f"fastbook.{name}",
-        [f"src/fastbook/{name}.pyx"],
+        name,
+        [f"{root}/{name.replace('.', '/')}.pyx"],
         depends=SHARED,
         extra_compile_args=["-O3", "-g0"],
     )
@@ -56,6 +56,10 @@ class SdistWithPage(sdist):
 
 
 setup(
-    ext_modules=[extension("_book"), extension("_depth")],
+    ext_modules=[
+        extension("src", "fastbook._book"),
+        extension("src", "fastbook._depth"),
+        extension("server", "fastbook_server.gateway._frames"),
+    ],
     cmdclass={"build_py": BuildWithPage, "sdist": SdistWithPage},
 )

@@ -19,6 +19,15 @@ from multiprocessing import Pool
 from tests.engine.test_bulk import COMMANDS, FLOWS, Flow, compare
 
 
+def compare_one(flow: Flow) -> int:
+    """Compare the books over a flow, which is named by whatever goes wrong."""
+    try:
+        return compare(flow)
+    except Exception as error:
+        error.add_note(f"flow {flow.name}, seed {flow.seed}")
+        raise
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.compare")
     parser.add_argument("commands", type=int, nargs="?", default=100_000_000)
@@ -30,7 +39,7 @@ def main() -> None:
     flows: list[Flow] = [replace(FLOWS[i % len(FLOWS)], seed=next(seeds)) for i in range(runs)]
     fills, begun = 0, time.monotonic()
     with Pool(arguments.processes) as pool:
-        for done, found in enumerate(pool.imap_unordered(compare, flows), 1):
+        for done, found in enumerate(pool.imap_unordered(compare_one, flows), 1):
             fills += found
             if done % 8 == 0 or done == runs:
                 minutes = (time.monotonic() - begun) / 60

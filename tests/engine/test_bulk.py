@@ -146,9 +146,11 @@ def freeze_some(flow: Flow, random: np.random.Generator, made: Commands) -> None
     chosen &= made["op"] == OP_LIMIT
     made["flags"][chosen] |= FLAG_DISPLAY
     made["new_order_id"][chosen] = (made["quantity"] // parts)[chosen]
-    # An iceberg keeps its display when it is replaced; it would be filled in endless slices.
-    endless = (made["op"] == OP_REPLACE) & (made["quantity"] > 10 * flow.quantity)
-    made["quantity"][endless & (flow.icebergs > 0)] = flow.quantity
+    # These would be filled in endless slices: an iceberg keeps its display when it is replaced, and
+    # one of the wrong flags above is right for a limit order, whose display is then its new id.
+    shows_id = (made["op"] == OP_LIMIT) & (made["flags"] == FLAG_DISPLAY) & ~chosen
+    endless = ((made["op"] == OP_REPLACE) | shows_id) & (made["quantity"] > 10 * flow.quantity)
+    made["quantity"][endless & (shows_id | (flow.icebergs > 0))] = flow.quantity
     wrong = chosen & (random.random(COMMANDS) < flow.broken)
     made["new_order_id"][wrong] = random.choice([-1, -(2**63), 2**63 - 1], int(wrong.sum()))
     made["tif"][chosen & (random.random(COMMANDS) < 0.9)] = 0

@@ -180,6 +180,9 @@ class FloodedSocket:
         self.left -= 1
         return self.frame
 
+    def deliver_to(self, take: object) -> None:
+        """Hand on nothing: all frames are waiting already."""
+
     async def drained(self) -> None:
         """Return at once, as nothing waits."""
 

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from fastbook_server.gateway.websocket import FRAGMENTS_MAX
+from fastbook_server.gateway._frames import FRAGMENTS_MAX
 from peers import order
 
 CONTINUATION, TEXT, CLOSE, PING, PONG = 0, 1, 8, 9, 10

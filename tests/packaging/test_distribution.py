@@ -84,15 +84,15 @@ def test_wheel_holds_the_import_packages_and_nothing_else(wheel: Path) -> None:
 
 def test_wheel_holds_extensions_but_not_their_sources(wheel: Path) -> None:
     names = names_in(wheel)
-    engine = [n for n in names if n.startswith("fastbook/")]
-    assert [n for n in engine if n.endswith((".pyx", ".pxd", ".c", ".h", ".html"))] == []
-    for module in ("_book", "_depth"):
-        assert any(n.startswith(f"fastbook/{module}.") and n.endswith(".so") for n in names)
+    assert [n for n in names if n.endswith((".pyx", ".pxd", ".c", ".h"))] == []
+    for module in ("fastbook/_book", "fastbook/_depth", "fastbook_server/gateway/_frames"):
+        assert any(n.startswith(f"{module}.") and n.endswith(".so") for n in names)
 
 
 def test_wheel_holds_all_types_and_every_migration(wheel: Path) -> None:
     expected = {f"{name}/py.typed" for name in PACKAGES}
-    expected |= {f"fastbook/{p.name}" for p in (ROOT / "src/fastbook").glob("*.pyi")}
+    for folder in (ROOT / "src", ROOT / "server"):
+        expected |= {p.relative_to(folder).as_posix() for p in folder.rglob("*.pyi")}
     schema = ROOT / "server/fastbook_server/store/schema"
     expected |= {f"fastbook_server/store/schema/{p.name}" for p in schema.glob("*.sql")}
     assert any(name.endswith(".sql") for name in expected)
@@ -113,10 +113,13 @@ def test_sdist_holds_sources_but_nothing_compiled(sdist: Path) -> None:
         names = {name.partition("/")[2] for name in archive.getnames()}
     compiled = (".so", ".pyc", ".o")
     assert [
-        n for n in names if n.endswith(compiled) or (n.startswith("src/") and n[-2:] == ".c")
+        n
+        for n in names
+        if n.endswith(compiled) or (n.startswith(("src/", "server/")) and n[-2:] == ".c")
     ] == []
     expected = {"LICENSE", "Makefile", "tools/prerequisites", "README.md", "CHANGELOG.md"}
-    expected |= {f"src/fastbook/{p.name}" for p in (ROOT / "src/fastbook").glob("*.p[yx][xd]")}
+    for folder in (ROOT / "src", ROOT / "server"):
+        expected |= {p.relative_to(ROOT).as_posix() for p in folder.rglob("*.p[yx][xd]")}
     assert expected - names == set()
 
 

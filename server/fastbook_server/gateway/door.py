@@ -30,8 +30,8 @@ log = logging.getLogger(__name__)
 SEND_BUFFER_BYTES = 65_536
 """The kernel's buffer per connection: small, so that a stalled reader is noticed early."""
 
-HEARTBEAT_S = 30.0
-"""A connection that has been silent this long is pinged, and cut half as long after that."""
+HEARTBEAT_S = 10.0
+"""So often each connection is looked at: one that is silent is pinged, and cut if it stays so."""
 
 _QUERY = ("security", "resume", "cancelOnDisconnect", "feed")
 _CANCEL_WORDS: dict[str, int | None] = {"true": 0, "false": None}
@@ -79,6 +79,7 @@ class Door:
         self._per_address: Counter[str] = Counter()
         self._stopping = False
         self._empty = asyncio.Event()
+        self._heart: asyncio.TimerHandle | None = None  # sockets are silent in the machine's time
 
     @property
     def session_count(self) -> int:
@@ -117,14 +118,7 @@ class Door:
         cancel_on_disconnect_s: int | None,
         wants_feed: bool,
     ) -> web.StreamResponse:
-        ws = WebSocket(
-            autoclose=False,  # the session closes,
-            autoping=False,  # and answers pings, so that it can count them
-            compress=False,
-            decode_text=False,
-            heartbeat=HEARTBEAT_S,  # any data that arrives resets it
-            max_msg_size=self._options.frame_bytes_max + 1,
-        )
+        ws = WebSocket(self._options.frame_bytes_max)
         transport = await _shake_hands(ws, request)
         if transport is None:
             return web.Response()  # nobody will read it; aiohttp wants one
@@ -140,6 +134,8 @@ class Door:
             clock=self._clock,
         )
         self._sessions.add(session)
+        if self._heart is None:
+            self._heart = asyncio.get_running_loop().call_later(HEARTBEAT_S, self._beat)
         try:
             opening = await self._feeds.opening(security) if wants_feed else None
             user_id, resumed = self._users.connect(
@@ -159,6 +155,13 @@ class Door:
             if not self._sessions:
                 self._empty.set()
         return ws
+
+    def _beat(self) -> None:
+        self._heart = None
+        for session in tuple(self._sessions):
+            session.beat()
+        if self._sessions:
+            self._heart = asyncio.get_running_loop().call_later(HEARTBEAT_S, self._beat)
 
     def _welcome(self, user_id: str, security: str) -> bytes:
         return encode.welcome(

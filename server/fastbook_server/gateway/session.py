@@ -1,7 +1,8 @@
 """One connection: its frames in, its frames out, its limits, and no rule of trading.
 
 Frames are handled as they arrive, ``FRAMES_PER_TURN`` at a time, and each command is matched before
-the next is decoded. A reader that does not keep up loses states (books and the like) first, then
+the next is decoded: most at once (`Session.take`), those that must be waited for, and what follows
+them, by `Session.run`. A reader that does not keep up loses states (books and the like) first, then
 the connection.
 """
 
@@ -18,6 +19,7 @@ from aiohttp.http_websocket import WebSocketError
 from fastbook_server import metrics
 from fastbook_server.channels.order_channel import OVERLOADED_RETRY_MS, Matcher, Unavailable
 from fastbook_server.gateway import decode, encode, websocket_frames
+from fastbook_server.gateway._frames import TAKEN_PER_TURN
 from fastbook_server.gateway.decode import ProtocolError
 from fastbook_server.gateway.http.history_queue import HistoryQueue
 from fastbook_server.gateway.lookups import Lookups
@@ -33,6 +35,7 @@ from fastbook_wire.commands import (
     ExchangeCommand,
     GetFills,
     OfOneOrder,
+    OrderCommand,
     Orders,
     Ping,
     Subscribe,
@@ -58,7 +61,7 @@ CLOSE_RESUMED_ELSEWHERE = 4001
 CLOSE_SLOW_READER = 4008
 CLOSE_TOO_MANY_REFUSALS = 4029
 
-FRAMES_PER_TURN = 128
+FRAMES_PER_TURN = TAKEN_PER_TURN
 """Frames of any kind that one connection may have handled before the others get their turn."""
 
 CLOSE_TIMEOUT_S = 5.0
@@ -67,8 +70,14 @@ CLOSE_TIMEOUT_S = 5.0
 SLOW_CLOSE_TIMEOUT_S = 30.0
 """The same for a peer that was closed because it does not read: it may yet come back to it."""
 
+SILENT_BEATS_MAX = 2
+"""Beats of the door's heart after which a silent peer is pinged; at the next one it is cut off."""
+
 READ_CHECK_S = 0.005
 """Interval at which a connection is checked while it has yet to read what it asked for."""
+
+
+_Array = list[OrderCommand | ProtocolError]
 
 
 class SessionLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,6 +130,8 @@ class Session:
         )
         self._closing = False
         self._abort: Cancellable | None = None
+        self._receiving = False  # nothing is being handled
+        self._silent_beats = 0
 
     # ---- out ----------------------------------------------------------------------------------
 
@@ -173,15 +184,18 @@ class Session:
 
     async def run(self) -> None:
         """Handle frames until the connection ends."""
+        self._ws.deliver_to(self.take)
         handled = 0
         while True:
+            self._receiving = True
             message = await self._ws.receive()  # at once while frames are waiting
+            self._receiving = False
             kind = message.type
             if kind is WSMsgType.TEXT:
-                if not self._closing:  # else only the peer's close is awaited
-                    await self._handle(message.data)
                 while self._matcher.congested and not self._closing:
                     await self._matcher.progress()
+                if not self._closing:  # else only the peer's close is awaited
+                    await self._handle(message.data)
             elif kind is WSMsgType.PING or kind is WSMsgType.PONG:
                 self._handle_control(kind, message.data)
             elif kind is WSMsgType.BINARY:
@@ -192,6 +206,30 @@ class Session:
             handled += 1
             if handled % FRAMES_PER_TURN == 0:
                 await asyncio.sleep(0)
+
+    def take(self, data: bytes) -> bool:
+        """Handle a text frame at once; return False if `run` must, which may have to wait."""
+        if self._closing:
+            return True  # only the peer's close is awaited
+        if not self._receiving or self._matcher.congested:
+            return False
+        said = self._decoded(data)
+        if isinstance(said, Subscribe | Orders):
+            return False
+        self._handle_now(said)
+        return True
+
+    def beat(self) -> None:
+        """Ping a peer that has been silent for two beats, and cut it off at the third."""
+        if self._ws.has_heard():
+            self._silent_beats = 0
+            return
+        self._silent_beats += 1
+        if self._silent_beats == SILENT_BEATS_MAX:
+            self.send(websocket_frames.ping())
+        elif self._silent_beats > SILENT_BEATS_MAX:
+            log.debug("%s is silent: cut off", self.user_id)
+            self.cut_off()
 
     def _handle_control(self, kind: WSMsgType, payload: bytes) -> None:
         """Answer a ping, also beyond the rate: the peer would take us for dead."""
@@ -239,40 +277,51 @@ class Session:
         self._submit(Orders())
 
     async def _handle(self, data: bytes) -> None:
+        said = self._decoded(data)
+        if not isinstance(said, Subscribe | Orders):
+            self._handle_now(said)
+        elif self._admits(said):
+            if isinstance(said, Subscribe):
+                await self._subscribe(said)
+            else:
+                await self._until_read()  # the list before: each may be large
+                self._submit(said)
+
+    def _decoded(self, data: bytes) -> Command | _Array | ProtocolError | None:
+        """Return what a frame says; after a frame that is no text, close and return None."""
         if not data.isascii():
             try:
                 data.decode()
             except UnicodeDecodeError:
                 self.close(CLOSE_INVALID_TEXT, "expected UTF-8 text")
-                return
-        if data.lstrip()[:1] == b"[":
-            self._handle_array(data)
-        else:
-            await self._handle_command(_decoded(data))
+                return None
+        try:
+            if data.lstrip()[:1] == b"[":
+                return decode.decode_array(data)
+            return decode.decode(data)
+        except ProtocolError as error:
+            return error
 
-    async def _handle_command(self, command: Command | ProtocolError) -> None:
-        if not self._admits(command) or isinstance(command, ProtocolError):
-            return
+    def _handle_now(self, said: Command | _Array | ProtocolError | None) -> None:
+        """Handle what need not be waited for."""
+        if isinstance(said, list):
+            self._handle_array(said)
+        elif said is not None and self._admits(said) and not isinstance(said, ProtocolError):
+            self._handle_command(said)
+
+    def _handle_command(self, command: Command) -> None:
         if isinstance(command, Ping):
             self.send(websocket_frames.text(encode.pong(command.ref, self._clock.now_ms())))
         elif isinstance(command, GetFills):
             self._list_fills(command)
-        elif isinstance(command, Subscribe):
-            await self._subscribe(command)
         elif isinstance(command, Unsubscribe):
             self._unsubscribe(command)
         else:
-            if isinstance(command, Orders):
-                await self._until_read()  # the list before: each may be large
+            assert not isinstance(command, Subscribe), "it must be waited for"
             self._submit(command)
 
-    def _handle_array(self, data: bytes) -> None:
+    def _handle_array(self, commands: _Array) -> None:
         """Handle each command of an array as if it stood alone, but match them all at once."""
-        try:
-            commands = decode.decode_array(data)
-        except ProtocolError as error:
-            self._admits(error)
-            return
         admitted: list[ExchangeCommand] = []
         for command in commands:
             if self._closing:
@@ -397,10 +446,3 @@ class Session:
         metrics.REFUSED.labels(code).inc()
         payload = encode.refusal(ref, code, message, of_order=of_order, retry_after_ms=retry_ms)
         self.send(websocket_frames.text(payload))
-
-
-def _decoded(data: bytes) -> Command | ProtocolError:
-    try:
-        return decode.decode(data)
-    except ProtocolError as error:
-        return error

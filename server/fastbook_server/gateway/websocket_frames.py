@@ -1,18 +1,18 @@
-"""WebSocket framing (RFC 6455, section 5.2): a frame is built once and sent to any number."""
+"""The frames of a WebSocket that a server sends (RFC 6455): each is built once for all."""
 
 from __future__ import annotations
 
+from fastbook_server.gateway._frames import frame, text
+
+__all__ = ["CLOSE", "PING", "PONG", "TEXT", "close", "may_close_with", "ping", "pong", "text"]
+
 TEXT = 0x81  # FIN and opcode 1
 CLOSE = 0x88
+PING = 0x89
 PONG = 0x8A
 
 PROTOCOL_ERROR = 1002
 REASON_BYTES_MAX = 123
-
-
-def text(payload: bytes) -> bytes:
-    """Return an unmasked text frame, as a server sends it."""
-    return _header(TEXT, len(payload)) + payload
 
 
 def close(code: int | None, reason: str = "") -> bytes:
@@ -21,7 +21,7 @@ def close(code: int | None, reason: str = "") -> bytes:
     if code is not None:
         cut = reason.encode()[:REASON_BYTES_MAX].decode(errors="ignore")
         payload = code.to_bytes(2, "big") + cut.encode()
-    return _header(CLOSE, len(payload)) + payload
+    return frame(CLOSE, payload)
 
 
 def may_close_with(code: int) -> bool:
@@ -29,14 +29,11 @@ def may_close_with(code: int) -> bool:
     return 1000 <= code <= 1003 or 1007 <= code <= 1014 or 3000 <= code <= 4999
 
 
+def ping() -> bytes:
+    """Return a ping."""
+    return frame(PING, b"")
+
+
 def pong(payload: bytes) -> bytes:
     """Return the answer to a ping with this payload, at most 125 bytes long."""
-    return _header(PONG, len(payload)) + payload
-
-
-def _header(first: int, length: int) -> bytes:
-    if length < 126:
-        return bytes((first, length))
-    if length < 65_536:
-        return bytes((first, 126)) + length.to_bytes(2, "big")
-    return bytes((first, 127)) + length.to_bytes(8, "big")
+    return frame(PONG, bytes(payload))  # aiohttp's is a bytearray

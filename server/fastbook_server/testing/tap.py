@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal
 
 import msgspec
@@ -298,6 +298,9 @@ class TappedSocket:
             heard = self._wire.heard(message.data)
             if heard is not None:
                 return message if heard is message.data else WSMessage(WSMsgType.TEXT, heard, "")
+
+    def deliver_to(self, take: Callable[[bytes], bool]) -> None:
+        """Have each frame received: what the session takes at once would pass by the log."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._ws, name)

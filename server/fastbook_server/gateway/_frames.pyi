@@ -1,0 +1,43 @@
+"""WebSocket framing: frames out, and the quick way of frames in."""
+
+from collections.abc import Callable
+from typing import final
+
+from aiohttp._websocket.reader import WebSocketDataQueue
+from aiohttp.http_websocket import WebSocketReader
+
+FRAGMENTS_MAX: int
+TAKEN_PER_TURN: int
+
+def frame(first: int, payload: bytes) -> bytes:
+    """Return an unmasked frame that begins with the byte `first`: FIN and opcode."""
+
+def text(payload: bytes) -> bytes:
+    """Return a text frame, as a server sends it."""
+
+@final
+class FrameReader:
+    """Follows the frames of a client to their ends, and hands each on as a whole."""
+
+    heard: bool
+    """Whether anything has arrived since it was last set to False."""
+
+    def __init__(
+        self, reader: WebSocketReader, queue: WebSocketDataQueue, *, size_max: int
+    ) -> None:
+        """Stand in for aiohttp's `reader`, which fills `queue`.
+
+        A frame whose payload is larger than `size_max` bytes is not held until it is whole.
+        """
+
+    def deliver_to(self, take: Callable[[bytes], bool]) -> None:
+        """Hand whole text frames to `take` as they arrive, unless earlier ones wait in the queue.
+
+        `take` gets a payload; if it returns False, the frame goes to the queue.
+        """
+
+    def feed_data(self, data: bytes) -> tuple[bool, bytes]:
+        """Take the bytes that have arrived; return whether no more are wanted, and those left."""
+
+    def feed_eof(self) -> None:
+        """Pass on that nothing more will come."""

@@ -1,0 +1,210 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+# cython: initializedcheck=False, auto_pickle=False, autotestdict=False
+"""WebSocket framing (RFC 6455, section 5.2): frames out, and the quick way of frames in.
+
+A frame to a client is built once and sent to any number. Of the frames from a client, whole text
+frames go straight to whoever takes them, in the turn of the loop in which they arrive; all else
+goes to aiohttp's reader, whose queue keeps it until it is received.
+"""
+
+cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
+from libc.stdint cimport uint32_t, uint64_t
+from libc.string cimport memcpy
+
+from aiohttp.http_websocket import WebSocketError
+
+FRAGMENTS_MAX = 256
+"""Frames that may make up one message."""
+
+TAKEN_PER_TURN = 128
+"""Frames of one connection that are taken at once; the rest wait until others had their turn."""
+
+cdef int _FRAGMENTS_MAX = FRAGMENTS_MAX
+cdef int _TAKEN_PER_TURN = TAKEN_PER_TURN
+
+cdef int _PROTOCOL_ERROR = 1002
+cdef int _POLICY_VIOLATION = 1008
+
+cdef int _CONTINUATION = 0
+cdef int _TEXT = 0x81  # FIN and opcode 1
+cdef int _BINARY = 2  # the last opcode that carries data
+cdef Py_ssize_t _KEY = 4  # bytes of the mask
+cdef Py_ssize_t _INCOMPLETE = -1
+
+
+cpdef bytes frame(int first, bytes payload):
+    """Return an unmasked frame that begins with the byte `first`: FIN and opcode."""
+    cdef uint64_t length = len(payload)
+    cdef Py_ssize_t head = 2 if length < 126 else 4 if length < 65_536 else 10
+    cdef bytes built = PyBytes_FromStringAndSize(NULL, head + <Py_ssize_t>length)
+    cdef unsigned char* out = <unsigned char*>PyBytes_AS_STRING(built)
+    cdef Py_ssize_t at
+    out[0] = first
+    out[1] = length if head == 2 else 126 if head == 4 else 127
+    for at in range(head - 1, 1, -1):
+        out[at] = length & 0xFF
+        length >>= 8
+    memcpy(out + head, PyBytes_AS_STRING(payload), len(payload))
+    return built
+
+
+def text(bytes payload not None):
+    """Return a text frame, as a server sends it."""
+    return frame(_TEXT, payload)
+
+
+@cython.final
+cdef class FrameReader:
+    """Follows the frames of a client to their ends, and hands each on as a whole.
+
+    In place of `reader`, aiohttp's, to which it leaves all but the text frames that `take` has
+    taken. It looks for what that reader would miss: a client masks every frame (5.1), a message
+    begins only after the one before has ended (5.4) and has at most ``FRAGMENTS_MAX`` frames. What
+    is wrong ends the stream: the reader of `queue` gets a WebSocketError.
+
+    ``heard`` is set when anything arrives.
+    """
+
+    cdef public bint heard
+    cdef object _reader, _queue, _take
+    cdef Py_ssize_t _size_max  # of a payload that is held until it is whole
+    cdef bytearray _rest  # the beginning of a frame
+    cdef Py_ssize_t _wanted  # how long that must be to see more
+    cdef uint64_t _passing  # bytes of a frame too large to hold that are still to come
+    cdef int _fragments  # of the current message
+
+    def __init__(self, reader, queue, *, size_max):
+        self.heard = False
+        self._reader = reader
+        self._queue = queue
+        self._take = None
+        self._size_max = size_max
+        self._rest = bytearray()
+        self._wanted = 0
+        self._passing = 0
+        self._fragments = 0
+
+    def deliver_to(self, take):
+        """Hand whole text frames to `take` as they arrive, unless earlier ones wait in the queue.
+
+        `take` gets a payload; if it returns False, the frame goes to the queue.
+        """
+        self._take = take
+
+    def feed_data(self, data):
+        """Take the bytes that have arrived; return whether no more are wanted, and those left."""
+        self.heard = True
+        if not self._rest:
+            return self._feed(data)
+        self._rest += data
+        if len(self._rest) < self._wanted:
+            return False, b""
+        whole = bytes(self._rest)
+        self._rest.clear()
+        return self._feed(whole)
+
+    def feed_eof(self):
+        """Pass on that nothing more will come."""
+        self._reader.feed_eof()
+
+    cdef tuple _feed(self, bytes data):
+        cdef const unsigned char* p = <const unsigned char*>PyBytes_AS_STRING(data)
+        cdef Py_ssize_t end = len(data), at = 0, passed = 0, head
+        cdef uint64_t length = 0
+        cdef int turn = _TAKEN_PER_TURN
+        cdef bint direct = self._take is not None and not self._queue._buffer
+        if self._passing:
+            at = end if self._passing > <uint64_t>end else <Py_ssize_t>self._passing
+            self._passing -= at
+            direct = False
+        while True:
+            head = _head(p + at, end - at, &length)
+            if end - at >= 2:
+                wrong = self._wrong(p + at)
+                if wrong is not None:
+                    if at > passed:
+                        self._reader.feed_data(data[passed:at])
+                    self._queue.set_exception(wrong)
+                    return True, b""
+            if head == _INCOMPLETE:
+                self._wanted = end - at + 1
+                break
+            if length > <uint64_t>self._size_max:  # the reader will refuse it
+                self._count(p[at])
+                self._passing = length + <uint64_t>head - <uint64_t>(end - at)
+                at = end
+                break
+            if end - at < head + <Py_ssize_t>length:
+                self._wanted = head + <Py_ssize_t>length
+                break
+            if direct:
+                if p[at] == _TEXT and turn and self._take(_unmasked(p + at + head, length)):
+                    turn -= 1
+                    at += head + <Py_ssize_t>length
+                    passed = at
+                    continue
+                direct = False  # what comes later must not overtake it
+            self._count(p[at])
+            at += head + <Py_ssize_t>length
+        if at < end:
+            self._rest += data[at:]
+        if at > passed:
+            return self._reader.feed_data(data[passed:at])
+        return False, b""
+
+    cdef object _wrong(self, const unsigned char* p):
+        """Return why a frame that begins so is none for us, or None."""
+        cdef int opcode = p[0] & 0x0F
+        if not p[1] & 0x80:
+            return WebSocketError(_PROTOCOL_ERROR, "expected a masked frame, got an unmasked one")
+        if opcode > _BINARY:
+            return None
+        if opcode != _CONTINUATION and self._fragments:
+            return WebSocketError(_PROTOCOL_ERROR, "expected a continuation, got a new message")
+        if not p[0] & 0x80 and self._fragments + 1 >= _FRAGMENTS_MAX:
+            said = f"expected a message of at most {FRAGMENTS_MAX} frames, got more"
+            return WebSocketError(_POLICY_VIOLATION, said)
+        return None
+
+    cdef void _count(self, int first) noexcept:
+        """Count a frame of a message; control frames may come between."""
+        if first & 0x0F <= _BINARY:
+            self._fragments = 0 if first & 0x80 else self._fragments + 1
+
+
+cdef Py_ssize_t _head(const unsigned char* p, Py_ssize_t size, uint64_t* length) noexcept:
+    """Return how long a frame's header is, with its mask, and set the payload's length."""
+    cdef Py_ssize_t at, head
+    if size < 2:
+        return _INCOMPLETE
+    length[0] = p[1] & 0x7F
+    head = 2 if length[0] < 126 else 4 if length[0] == 126 else 10
+    if size < head:
+        return _INCOMPLETE
+    if head > 2:
+        length[0] = 0
+        for at in range(2, head):
+            length[0] = length[0] << 8 | p[at]
+    return head + _KEY
+
+
+cdef bytes _unmasked(const unsigned char* p, uint64_t length):
+    """Return the payload of `length` bytes at `p`, which its mask precedes."""
+    cdef bytes payload = PyBytes_FromStringAndSize(NULL, <Py_ssize_t>length)  # b"" is shared
+    cdef unsigned char* out = <unsigned char*>PyBytes_AS_STRING(payload)
+    cdef const unsigned char* key = p - _KEY
+    cdef uint64_t at = 0, word, wide
+    cdef uint32_t four
+    memcpy(out, p, length)
+    memcpy(&four, key, 4)
+    wide = <uint64_t>four << 32 | four
+    while at + 8 <= length:
+        memcpy(&word, out + at, 8)
+        word ^= wide
+        memcpy(out + at, &word, 8)
+        at += 8
+    while at < length:
+        out[at] ^= key[at & 3]
+        at += 1
+    return payload
