@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import msgspec
 import pytest
 from every_kind import EveryKind
 from fakes import T0
-from trading import SPECS, Floor
+from older_schema import undo_to
+from trading import HOUR_MS, SPECS, Floor
 
 from fastbook_server.store.memory import MemoryStore
 from fastbook_server.values.events import PRIVATE, OrderReport
 from fastbook_server.values.persisted import Batch
+from fastbook_wire.words import Status
 
 BATCHES, COMMANDS = 25, 40
 
 
 class Journal:
-    """A floor whose events are committed to stores, batch by batch."""
+    """A floor whose events are committed to stores, batch by batch, with a pause after each."""
 
-    def __init__(self, floor, flow, *stores):
+    def __init__(self, floor, flow, *stores, pause_ms=0):
         self.floor = floor
         self.flow = flow
         self.stores = stores
+        self.pause_ms = pause_ms
         self.number = 0
         self.books = {}
 
@@ -39,6 +44,7 @@ class Journal:
             await store.commit(store.prepare(batch))
         market = self.floor.exchange.markets["COIN"]
         self.books[market.seq] = market.book.depth()
+        self.floor.now_ms += self.pause_ms
 
 
 async def book_of(sql, query, *arguments):
@@ -104,18 +110,51 @@ def _plain(past):
     return fields
 
 
-async def test_every_ended_order_is_told_by_its_id_as_it_ended(make_postgres, dsn):
-    store = make_postgres(dsn)
+def told_last(floor):
+    """Return what was told last of every order, by id."""
+    return {
+        e.order.id: (e.order, e.status, e.remaining, e.notional, e.reason)
+        for e in floor.events
+        if isinstance(e, OrderReport)
+    }
+
+
+async def found(history, order_ids):
+    """Return the same, from the history."""
+    orders = [await history.order(order_id) for order_id in order_ids]
+    return {o.order.id: (o.order, o.status, o.remaining, o.notional, o.reason) for o in orders}
+
+
+@pytest.mark.parametrize(
+    ("seqs_first", "pause_ms"),
+    [(100, 0), (1, 0), (7, 12 * HOUR_MS)],
+    ids=["first window", "many windows", "many days"],
+)
+async def test_every_order_is_found_by_its_id_as_it_was_told_last(
+    make_store, monkeypatch, seqs_first, pause_ms
+):
+    monkeypatch.setattr("fastbook_server.store.order_rows.SEQS_FIRST", seqs_first)
+    store = make_store()
     past = await store.open(SPECS, 0)
-    journal = Journal(Floor(past), EveryKind(7), store)
+    journal = Journal(Floor(past), EveryKind(7), store, pause_ms=pause_ms)
     for _ in range(BATCHES):
         await journal.commit()
-    last = {e.order.id: e for e in journal.floor.events if isinstance(e, OrderReport)}
-    open_ids = {p.order.id for p in journal.floor.exchange.markets["COIN"].open.values()}
-    history = store.history(past.instruments)
-    for order_id in sorted(last.keys() - open_ids):
-        found, told = await history.order(order_id), last[order_id]
-        assert (found.order, found.status, found.remaining, found.notional, found.reason) == (
-            *(told.order, told.status, told.remaining, told.notional, told.reason),
-        )
+    told, history = told_last(journal.floor), store.history(past.instruments)
+    assert {state[1] for state in told.values()} == set(get_args(Status)) - {"triggered"}
+    assert await found(history, told) == told
+    await history.close()
+
+
+async def test_every_order_of_an_older_database_is_found(make_postgres, make_database, sql_of):
+    dsn = await make_database("postgres")
+    store = make_postgres(dsn)
+    past = await store.open(SPECS, 0)
+    journal = Journal(Floor(past), EveryKind(8), store, pause_ms=12 * HOUR_MS)
+    for _ in range(BATCHES):
+        await journal.commit()
+    await (await sql_of(dsn)).execute(undo_to(9))
+    again = make_postgres(dsn)
+    history = again.history((await again.open(SPECS, 0)).instruments)
+    told = told_last(journal.floor)
+    assert await found(history, told) == told
     await history.close()

@@ -10,8 +10,8 @@ import asyncpg
 import pytest
 
 from fastbook_server.store import StoreBroken, StoreUnavailable
+from fastbook_server.store.days import DAY_MS
 from fastbook_server.store.history import TIMEOUT_S
-from fastbook_server.store.timescale_policies import DAY_MS
 from fastbook_server.values.candles import CandleSeries
 from fastbook_server.values.events import OrderAccepted, OrderCancelled, OrderFilled, Traded
 from fastbook_server.values.persisted import FillSpan, OwnFill, StoredFill
@@ -96,8 +96,18 @@ async def test_a_period_begins_at_its_start_and_ends_before_its_end(make_store, 
     await history.close()
 
 
-async def test_trades_are_the_newest_before_a_seq_oldest_first(make_store, specs, flow):
-    source, history = await committed(make_store(), specs, flow)
+SPREAD = pytest.mark.parametrize(
+    ("step_ms", "pause_ms"),
+    [(7, 0), (DAY_MS // 30, 0), (60_000, 9 * DAY_MS)],
+    ids=["one day", "many days", "days apart"],
+)
+
+
+@SPREAD
+async def test_trades_are_the_newest_before_a_seq_oldest_first(
+    make_store, specs, flow, step_ms, pause_ms
+):
+    source, history = await committed(make_store(), specs, flow, step_ms=step_ms, pause_ms=pause_ms)
     for security in SECURITIES:
         every = [
             e
@@ -288,8 +298,12 @@ async def test_candles_are_found_by_index(make_postgres, make_database, sql_of, 
     await history.close()
 
 
-async def test_every_order_is_found_with_its_fills_and_its_end(make_store, specs, flow):
-    source, history = await committed(make_store(), specs, flow)
+@SPREAD
+async def test_every_order_is_found_with_its_fills_and_its_end(
+    make_store, specs, flow, step_ms, pause_ms, monkeypatch
+):
+    monkeypatch.setattr("fastbook_server.store.order_rows.SEQS_FIRST", 3)
+    source, history = await committed(make_store(), specs, flow, step_ms=step_ms, pause_ms=pause_ms)
     accepted, filled, notional, reasons = {}, Counter(), Counter(), {}
     for event in source.past:
         if isinstance(event, OrderAccepted):
@@ -346,10 +360,11 @@ def fills_of(source, security):
     ]
 
 
+@SPREAD
 async def test_fills_are_numbered_and_found_by_number_and_by_time_in_both_directions(
-    make_store, specs, flow
+    make_store, specs, flow, step_ms, pause_ms
 ):
-    source, history = await committed(make_store(), specs, flow, step_ms=2_000)
+    source, history = await committed(make_store(), specs, flow, step_ms=step_ms, pause_ms=pause_ms)
     pick = random.Random(1)
     for security in SECURITIES:
         fills = [stored(fill) for fill in fills_of(source, security)]
@@ -367,13 +382,15 @@ async def test_fills_are_numbered_and_found_by_number_and_by_time_in_both_direct
             )
             assert await history.fills(security, span) == span.of(fills), span
     assert await history.fills("NONE", FillSpan(limit=9)) == []
+    assert await history.fills("NONE", FillSpan(start_ms=0, end_ms=2**53, limit=9)) == []
     await history.close()
 
 
+@SPREAD
 async def test_ones_own_fills_are_those_of_all_ones_orders_a_fill_with_oneself_twice(
-    make_store, specs, flow
+    make_store, specs, flow, step_ms, pause_ms
 ):
-    source, history = await committed(make_store(), specs, flow)
+    source, history = await committed(make_store(), specs, flow, step_ms=step_ms, pause_ms=pause_ms)
     users = {order.user_id for order in (e.order for e in source.past if hasattr(e, "order"))}
     alone = 0
     for security in SECURITIES:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -19,15 +20,16 @@ from every_kind import EveryKind
 from trading import SPECS, Floor
 
 from fastbook_server.store.connection import LOCK_KEY, SCHEMA, Timescale, connect
+from fastbook_server.store.days import DAY_MS, PLAN_WITH_VALUES
 from fastbook_server.store.history import PostgresHistory
 from fastbook_server.store.memory import MemoryStore
 from fastbook_server.store.migrations import load_migrations, migrate
 from fastbook_server.store.postgres import HAS_CANDLES, PostgresStore
 from fastbook_server.store.recovery import claim, recover
-from fastbook_server.store.timescale_policies import COMPRESSED, DAY_MS, HYPERTABLES, apply_policies
+from fastbook_server.store.timescale_policies import COMPRESSED, HYPERTABLES, apply_policies
 from fastbook_server.values.candles import CandleSeries
 from fastbook_server.values.events import PRIVATE, OrderFilled
-from fastbook_server.values.persisted import Batch, Recovered
+from fastbook_server.values.persisted import Batch, FillSpan, Recovered
 from fastbook_wire.words import INTERVALS
 
 COMMUNITY = Timescale("2.23.0", "timescale")
@@ -334,3 +336,85 @@ async def test_candles_under_the_apache_licence_are_a_table(real, specs, flow, c
     await real.execute(f"CALL drop_history(0, '{json.dumps(config)}')")
     assert await real.fetchval("SELECT min(time) FROM fills") > past[0].order.time_ms
     await exchange.check_candles()
+
+
+SPAN_DAYS = 60
+CHUNK = re.compile(r"_hyper_\d+_(\d+)_chunk")
+
+
+class Explained:
+    """A connection that notes which chunks the plan of each query names."""
+
+    def __init__(self, connection):
+        self._connection = connection
+        self.chunks = set()
+
+    async def _explain(self, query, *arguments):
+        lines = await self._connection.fetch(f"EXPLAIN {query}", *arguments)
+        self.chunks |= {number for line in lines for number in CHUNK.findall(line[0])}
+
+    async def fetch(self, query, *arguments, **given):
+        await self._explain(query, *arguments)
+        return await self._connection.fetch(query, *arguments, **given)
+
+    async def fetchrow(self, query, *arguments, **given):
+        await self._explain(query, *arguments)
+        return await self._connection.fetchrow(query, *arguments, **given)
+
+    async def fetchval(self, query, *arguments, **given):
+        await self._explain(query, *arguments)
+        return await self._connection.fetchval(query, *arguments, **given)
+
+
+@pytest.mark.timeout(600)
+async def test_a_page_of_the_history_plans_few_of_its_chunks(real, specs, flow, monkeypatch):
+    """So does one order. Most of the chunks are compressed."""
+    monkeypatch.setattr("fastbook_server.store.order_rows.SEQS_FIRST", 10)  # days are short here
+    exchange = Exchange(real, specs, flow)
+    await exchange.open(COMMUNITY)
+    await real.execute(f"SET {PLAN_WITH_VALUES}")
+    memory = MemoryStore()
+    memory.data.token_key = b""
+    await memory.open(specs, 0)
+    for _ in range(SPAN_DAYS):
+        exchange.source.step_ms = 900
+        batch = exchange.source.batch(12)
+        await memory.commit(memory.prepare(batch))
+        await exchange.store._write(exchange.store._connection, exchange.store.prepare(batch))
+        exchange.source.time_ms += DAY_MS
+    await apply_policies(real, COMMUNITY, compress_after_days=3, retain_days=0)
+    for table in COMPRESSED:
+        await real.execute(
+            f"SELECT compress_chunk(c, true) FROM show_chunks('{table}',"
+            f" older_than => {exchange.source.time_ms - 3 * DAY_MS}::bigint) AS c"
+        )
+    assert await real.fetchval("SELECT count(*) FROM timescaledb_information.chunks") > 150
+    remembered = memory.history(exchange.history._instruments.values())
+    fills = await remembered.fills("BTC-USD", FillSpan(limit=10_000))
+    trades = await remembered.trades("BTC-USD", before_seq=None, limit=10_000)
+    assert len(fills) > 50
+    middle, trade = fills[len(fills) // 2], trades[len(trades) // 2]
+    span_ms = (middle.time_ms - DAY_MS, middle.time_ms + 1)
+    spans = {
+        "newest": FillSpan(limit=5),
+        "since": FillSpan(since=middle.fill_id, limit=5),
+        "before": FillSpan(before=middle.fill_id, limit=5),
+        "period": FillSpan(start_ms=span_ms[0], end_ms=span_ms[1], limit=5),
+    }
+    asked = {f"fills {name}": ("fills", ("BTC-USD", span), {}) for name, span in spans.items()}
+    own = ("user#1", "BTC-USD", FillSpan(before=middle.fill_id, limit=1))
+    asked |= {
+        "own fills": ("own_fills", own, {}),
+        "trades": ("trades", ("BTC-USD",), {"before_seq": None, "limit": 3}),
+        "older trades": ("trades", ("BTC-USD",), {"before_seq": trade.seq, "limit": 3}),
+        "order": ("order", (trade.order.id,), {}),
+    }
+    for name, (method, arguments, given) in asked.items():
+        explained = Explained(real)
+        exchange.history._only = explained
+        got = await getattr(exchange.history, method)(*arguments, **given)
+        expected = await getattr(remembered, method)(*arguments, **given)
+        assert got == expected, name
+        # Each compressed one is named twice, for trades those of three tables.
+        few = 90 if "trades" in name else 30
+        assert 0 < len(explained.chunks) < few, (name, len(explained.chunks))

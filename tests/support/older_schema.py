@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 _UNDO = {
+    10: "DROP TABLE days;",  # its functions are newer forms of older ones
     9: """
         DROP VIEW order_changes_as_numbers, agg_order_book, open_orders_as_numbers;
         DROP TABLE order_changes;

@@ -105,7 +105,7 @@ class Exchange:
                 order,
                 past.remaining,
                 past.notional,
-                "untriggered" if past.held else "open",
+                past.status,
                 slice=past.visible if order.display else 0,
             )
             progress.requeue(*past.queued)

@@ -24,10 +24,6 @@ class OrderProgress(msgspec.Struct, eq=False, gc=False):
     queued_seq: int = 0  # the command that gave it its place in the queue; 0: that which placed it
     queued_n: int = 0
 
-    def __post_init__(self) -> None:
-        if self.status == "open" and self.remaining < self.order.quantity:
-            self.status = "partiallyFilled"
-
     @property
     def is_open(self) -> bool:
         """Whether it may still trade."""

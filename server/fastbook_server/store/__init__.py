@@ -155,7 +155,7 @@ class History(Protocol):
         """
 
     async def order(self, order_id: str) -> ClientOrder | None:
-        """Return the state of an ended order, or None if no order has this id.
+        """Return the state of an order, open or ended, or None if no order has this id.
 
         The order's security need not be listed any more.
         """

@@ -16,8 +16,14 @@ import asyncpg
 
 from fastbook_server.store import ClientOrder, FillSpan, OwnFill, StoreBroken, StoredFill
 from fastbook_server.store.connection import SESSION_SETTINGS, store_error
-from fastbook_server.store.order_rows import READ_TRADES, read_order, trade_of
-from fastbook_server.store.recovery import SEQ_MAX
+from fastbook_server.store.days import (
+    INT64_MAX,
+    PLAN_WITH_VALUES,
+    WINDOW_GROWTH,
+    days_of_fills,
+    fill_ids,
+)
+from fastbook_server.store.order_rows import read_order, read_trades
 from fastbook_server.values import ids
 from fastbook_server.values.candles import Candle
 from fastbook_server.values.events import Traded
@@ -37,11 +43,10 @@ TIME_MAX = 2**47
 _UUID = re.compile(
     r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 )  # as we write it; SQL takes no other
-WINDOW_GROWTH = 8
-"""How many times longer each next window is, while those searched held too few candles."""
 
 # Index scans even with stale planner statistics; read only.
 SETTINGS = f"""{SESSION_SETTINGS}
+SET {PLAN_WITH_VALUES};
 SET default_transaction_read_only = on;
 SET statement_timeout = {int(TIMEOUT_S * 1000)};
 SET lock_timeout = {int(TIMEOUT_S * 1000)};
@@ -57,21 +62,25 @@ WHERE security = $1 AND time >= $2 AND time < $3 ORDER BY time {direction} LIMIT
 
 
 FILL_ID_AT = "SELECT fill_id_at($1, $2)"
+# $2 and $3: between which fill ids, both exclusive; $4: how many, $5 and $6: when.
 FILLS = """
 SELECT fill_id, seq, time, type, price_ticks, quantity_lots FROM fills
-WHERE security = $1 AND fill_id > $2 AND fill_id < $3 ORDER BY fill_id {direction} LIMIT $4
+WHERE security = $1 AND fill_id > $2 AND fill_id < $3 AND time >= $5 AND time < $6
+ORDER BY fill_id {direction} LIMIT $4
 """
-# $5: the user. A fill between two orders of one user is found on both sides, and counts once.
+# $7: the user. A fill between two orders of one user is found on both sides, and counts once.
 OWN_FILLS = """
 SELECT fill_id, seq, time, type, price_ticks, quantity_lots,
        taker_user_id, taker_order_id::text, maker_user_id, maker_order_id::text
 FROM (
     (SELECT * FROM fills
-     WHERE taker_user_id = $5 AND security = $1 AND fill_id > $2 AND fill_id < $3
+     WHERE taker_user_id = $7 AND security = $1 AND fill_id > $2 AND fill_id < $3
+       AND time >= $5 AND time < $6
      ORDER BY fill_id {direction} LIMIT $4)
     UNION
     (SELECT * FROM fills
-     WHERE maker_user_id = $5 AND security = $1 AND fill_id > $2 AND fill_id < $3
+     WHERE maker_user_id = $7 AND security = $1 AND fill_id > $2 AND fill_id < $3
+       AND time >= $5 AND time < $6
      ORDER BY fill_id {direction} LIMIT $4)
 ) AS f ORDER BY fill_id {direction} LIMIT $4
 """
@@ -91,12 +100,11 @@ class PostgresHistory:
         self, security: str, *, before_seq: int | None, limit: int
     ) -> Sequence[Traded]:
         """See `History.trades`."""
-        before = SEQ_MAX if before_seq is None else min(before_seq, SEQ_MAX)
+        before = INT64_MAX if before_seq is None else min(before_seq, INT64_MAX)
         if before <= 0 or limit <= 0:
             return []
         async with self._connection() as connection:
-            rows = await connection.fetch(READ_TRADES, security, limit, before)
-        return [trade_of(row, self._instruments) for row in rows]
+            return await read_trades(connection, security, before, limit, self._instruments)
 
     async def candles(
         self,
@@ -141,25 +149,45 @@ class PostgresHistory:
         return [_candle(row) for row in found]
 
     async def fills(self, security: str, span: FillSpan) -> Sequence[StoredFill]:
-        """See `History.fills`."""
-        async with self._connection() as connection:
-            low, high = await _bounds(connection, security, span)
-            query = FILLS.format(direction="ASC" if span.ascends else "DESC")
-            rows = await connection.fetch(query, security, low, high, span.limit)
-        return [_fill(row) for row in (rows if span.ascends else reversed(rows))]
+        """See `History.fills`. Fill ids have no gaps: the first window holds all of a page."""
+        rows = await self._fills(FILLS, security, span)
+        return [_fill(row) for row in rows]
 
     async def own_fills(self, user_id: str, security: str, span: FillSpan) -> Sequence[OwnFill]:
-        """See `History.own_fills`."""
-        async with self._connection() as connection:
-            low, high = await _bounds(connection, security, span)
-            query = OWN_FILLS.format(direction="ASC" if span.ascends else "DESC")
-            rows = await connection.fetch(query, security, low, high, span.limit, user_id)
+        """See `History.own_fills`. Searches windows of growing length."""
+        rows = await self._fills(OWN_FILLS, security, span, user_id)
         return [
             OwnFill(_fill(row), role, row[f"{role}_order_id"])
-            for row in (rows if span.ascends else reversed(rows))
+            for row in rows
             for role in _ROLES
             if row[f"{role}_user_id"] == user_id
         ]
+
+    async def _fills(
+        self, query: str, security: str, span: FillSpan, *arguments: str
+    ) -> list[asyncpg.Record]:
+        """Return the rows of a span, oldest first; the first window has ``limit`` fill ids."""
+        length = span.limit
+        query = query.format(direction="ASC" if span.ascends else "DESC")
+        found: list[asyncpg.Record] = []
+        async with self._connection() as connection:
+            low, high = await _bounds(connection, security, span)
+            while low + 1 < high and len(found) < span.limit:
+                after, before = (
+                    (low, min(high, low + length + 1))
+                    if span.ascends
+                    else (max(low, high - length - 1), high)
+                )
+                days = await days_of_fills(connection, security, after + 1, before - 1)
+                left = span.limit - len(found)
+                found += await connection.fetch(
+                    query, security, after, before, left, *days, *arguments
+                )
+                low, high = (before - 1, high) if span.ascends else (low, after + 1)
+                length *= WINDOW_GROWTH
+        if not span.ascends:
+            found.reverse()
+        return found
 
     async def order(self, order_id: str) -> ClientOrder | None:
         """See `History.order`. The id tells the time of the order, which bounds every query."""
@@ -203,8 +231,9 @@ class PostgresHistory:
 
 async def _bounds(connection: Connection, security: str, span: FillSpan) -> tuple[int, int]:
     """Return the fill ids, both exclusive, between which the fills of a span lie."""
-    low = 0 if span.since is None else min(span.since, SEQ_MAX)
-    high = SEQ_MAX if span.before is None else min(span.before, SEQ_MAX)
+    first, last = await fill_ids(connection, security)
+    low = first - 1 if span.since is None else max(first - 1, span.since)
+    high = last + 1 if span.before is None else min(last + 1, span.before)
     if span.start_ms is not None:
         low = max(low, await connection.fetchval(FILL_ID_AT, security, span.start_ms) - 1)
     if span.end_ms is not None:

@@ -373,7 +373,10 @@ class MemoryHistory:
                     reason = event.reason
         if order is None:
             return None
-        status: Status = "cancelled" if reason else "partiallyFilled" if remaining else "filled"
+        resting = self._data.open_orders.get(order_id)
+        status: Status = "filled" if reason is None else "cancelled"
+        if resting is not None:
+            order, status = resting.order, resting.status
         return ClientOrder(order, status, remaining, notional, reason)
 
     async def close(self) -> None:

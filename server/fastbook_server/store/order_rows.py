@@ -7,6 +7,15 @@ from sys import intern
 from typing import TYPE_CHECKING, Any
 
 from fastbook_server.store import ClientOrder, OpenOrder, StoreRefused, rows
+from fastbook_server.store.days import (
+    DAY_MS,
+    INT64_MAX,
+    WINDOW_GROWTH,
+    Days,
+    days_of_fills,
+    days_of_seqs,
+    last_fill_by_day,
+)
 from fastbook_server.values.events import Order, Traded, changed
 from fastbook_server.values.instruments import Instrument
 from fastbook_wire.words import Reason, Status
@@ -15,8 +24,11 @@ if TYPE_CHECKING:
     import asyncpg
 
     from fastbook_server.store.connection import Connection
+    from fastbook_server.store.days import Reader
 
 LONG_TIMEOUT_S = 900.0
+SEQS_FIRST = 100
+"""How many seqs the first window of a search for the end of an order has."""
 
 
 def _select(columns: Sequence[str], table: str) -> str:
@@ -38,51 +50,57 @@ JOIN orders AS o ON o.id = c.order_id AND o.time = c.time
 WHERE c.ended >= $1 AND o.time >= $3 AND o.security = ANY($2)
 ORDER BY c.ended, o.id
 """
-# Fills and cancellations of the orders $1 of one security. Both are hash joins over the security's
-# rows since the first of those orders.
-READ_FILLED = """
+# Fills, cancellations and changes of the orders $1 of one security, of which none has a seq or time
+# before $3 or $5, or one after $4 or from $6 on. All are joins over the security's rows of then.
+WHEN = "security = $2 AND seq >= $3 AND seq <= $4 AND time >= $5 AND time < $6"
+READ_FILLED = f"""
 SELECT f.id::text, sum(f.quantity_lots) AS filled,
        sum(f.price_ticks::numeric * f.quantity_lots) AS notional
 FROM unnest($1::uuid[]) AS wanted (id)
 JOIN (
-    SELECT maker_order_id AS id, price_ticks, quantity_lots
-    FROM fills WHERE security = $2 AND seq >= $3 AND time >= $4
+    SELECT maker_order_id AS id, price_ticks, quantity_lots FROM fills WHERE {WHEN}
     UNION ALL
-    SELECT taker_order_id, price_ticks, quantity_lots
-    FROM fills WHERE security = $2 AND seq >= $3 AND time >= $4
+    SELECT taker_order_id, price_ticks, quantity_lots FROM fills WHERE {WHEN}
 ) AS f ON f.id = wanted.id
 GROUP BY f.id
 """
-READ_ENDED = """
+READ_ENDED = f"""
 SELECT c.order_id::text AS id, c.reason
-FROM unnest($1::uuid[]) AS wanted (id)
-JOIN cancellations AS c ON c.order_id = wanted.id
-WHERE c.security = $2 AND c.seq >= $3 AND c.time >= $4
+FROM unnest($1::uuid[]) AS wanted (id) JOIN cancellations AS c ON c.order_id = wanted.id
+WHERE {WHEN}
+"""
+READ_CHANGES = f"""
+SELECT c.order_id::text AS id, c.price_ticks, c.quantity_lots, c.client_order_id
+FROM unnest($1::uuid[]) AS wanted (id) JOIN order_changes AS c ON c.order_id = wanted.id
+WHERE {WHEN} AND c.cause <> 'trigger'
+ORDER BY c.seq, c.n
 """
 READ_ORDER = f"""
 SELECT {_select(rows.ORDERS, "o")} FROM orders AS o WHERE o.id = $1::uuid AND o.time = $2
 """
-READ_TRADES = f"""
-SELECT {_select(rows.ORDERS, "o")},
-       t.id::text AS trade_id, t.seq AS trade_seq, t.time AS trade_time,
-       t.amount AS trade_amount, (
-           SELECT sum(f.price_ticks::numeric * f.quantity_lots) FROM fills AS f
-           WHERE f.security = t.security AND f.seq = t.seq AND f.time = t.time
-       ) AS notional
-FROM (
-    SELECT * FROM trades WHERE security = $1 AND seq < $3 ORDER BY seq DESC LIMIT $2
-) AS t
-JOIN orders AS o ON o.id = t.order_id AND o.time = id_time(t.order_id)
-ORDER BY t.seq
+READ_OPEN_ORDER = f"""
+SELECT {_select(rows.OPEN_ORDERS, "o")} FROM open_orders AS o WHERE o.id = $1::uuid
 """
-# What has changed of the orders $1 of one security, since the first of them.
-READ_CHANGES = """
-SELECT c.order_id::text AS id, c.price_ticks, c.quantity_lots, c.client_order_id,
-       c.client_order_id_before
-FROM unnest($1::uuid[]) AS wanted (id)
-JOIN order_changes AS c ON c.order_id = wanted.id
-WHERE c.security = $2 AND c.seq >= $3 AND c.time >= $4 AND c.cause <> 'trigger'
-ORDER BY c.seq, c.n
+LAST_SEQ = "SELECT seq FROM markets WHERE security = $1"
+# $2: how many, $3: before which seq, $4 and $5: when. Fills have the seq of their trade.
+READ_TRADES = """
+WITH t AS (
+    SELECT id, seq, time, amount, order_id FROM trades
+    WHERE security = $1 AND seq < $3 AND time >= $4 AND time < $5 ORDER BY seq DESC LIMIT $2
+)
+SELECT t.id::text AS trade_id, t.seq AS trade_seq, t.time AS trade_time,
+       t.amount AS trade_amount, t.order_id::text, id_time(t.order_id) AS order_time, f.notional
+FROM t LEFT JOIN (
+    SELECT seq, sum(price_ticks::numeric * quantity_lots) AS notional FROM fills
+    WHERE security = $1 AND time >= $4 AND time < $5
+      AND seq >= (SELECT min(seq) FROM t) AND seq <= (SELECT max(seq) FROM t)
+    GROUP BY seq
+) AS f ON f.seq = t.seq
+ORDER BY t.seq DESC
+"""
+READ_ORDERS = f"""
+SELECT {_select(rows.ORDERS, "o")} FROM orders AS o
+WHERE o.id = ANY($1::uuid[]) AND o.time >= $2 AND o.time < $3
 """
 
 
@@ -181,7 +199,9 @@ async def read_client_orders(
                 [order.id for order in of_one],
                 instrument.security,
                 min(order.seq for order in of_one),
+                INT64_MAX,
                 min(order.time_ms for order in of_one),
+                INT64_MAX,
             )
             for row in await connection.fetch(READ_FILLED, *arguments, timeout=LONG_TIMEOUT_S):
                 filled[row["id"]] = (int(row["filled"]), int(row["notional"]))
@@ -199,32 +219,99 @@ async def read_client_orders(
 def _client_order(
     order: Order, filled: int, notional: int, reason: Reason | None, ended_ms: int | None
 ) -> ClientOrder:
-    remaining = order.quantity - filled
-    status: Status = "filled"
-    if reason is not None:
-        status = "cancelled"
-    elif remaining:
-        status = "partiallyFilled" if filled else "open"
-    return ClientOrder(order, status, remaining, notional, reason, ended_ms)
+    """Return an order that has ended: for `reason`, or because it was filled."""
+    status: Status = "filled" if reason is None else "cancelled"
+    return ClientOrder(order, status, order.quantity - filled, notional, reason, ended_ms)
 
 
 async def read_order(
-    connection: Connection | asyncpg.pool.PoolConnectionProxy[asyncpg.Record],
-    order_id: str,
-    time_ms: int,
-    instruments: Mapping[str, Instrument],
+    connection: Reader, order_id: str, time_ms: int, instruments: Mapping[str, Instrument]
 ) -> ClientOrder | None:
-    """Return an ended order of these instruments that was accepted at `time_ms`, or None."""
+    """Return an order of these instruments that was accepted at `time_ms`, or None.
+
+    O(commands of the security while it was open), or O(1) if it still is.
+    """
     row = await connection.fetchrow(READ_ORDER, order_id, time_ms)
     if row is None or row["security"] not in instruments:
         return None
-    order = _order_of_numbers(row, instruments)
-    arguments = ([order.id], order.instrument.security, order.seq, time_ms)
-    (order,) = _with_changes([order], await connection.fetch(READ_CHANGES, *arguments))
-    filled = await connection.fetchrow(READ_FILLED, *arguments)
-    ended = await connection.fetchrow(READ_ENDED, *arguments)
-    sums = (int(filled["filled"]), int(filled["notional"])) if filled is not None else (0, 0)
-    return _client_order(order, *sums, ended["reason"] if ended is not None else None, None)
+    records = await connection.fetch(READ_OPEN_ORDER, order_id)
+    for resting in open_orders_of(records, instruments):
+        return ClientOrder(resting.order, resting.status, resting.remaining, resting.notional, None)
+    return await _read_end(connection, _order_of_numbers(row, instruments))
+
+
+async def _read_end(connection: Reader, order: Order) -> ClientOrder | None:
+    """Return an order, given as it was placed, as it ended; None if that has been dropped.
+
+    Searches windows of growing length, from its placement on.
+    """
+    security, filled, notional, reason = order.instrument.security, 0, 0, None
+    low, last = order.seq, await connection.fetchval(LAST_SEQ, security)
+    length = SEQS_FIRST
+    while low <= last:
+        high = min(low + length - 1, last)
+        days = await days_of_seqs(connection, security, low, high)
+        arguments = ([order.id], security, low, high, *days)
+        (order,) = _with_changes([order], await connection.fetch(READ_CHANGES, *arguments))
+        for row in await connection.fetch(READ_FILLED, *arguments):
+            filled, notional = filled + int(row["filled"]), notional + int(row["notional"])
+        for row in await connection.fetch(READ_ENDED, *arguments):
+            reason = row["reason"]
+        # Not asked before the first window: an order by total may be for no lots, yet cancelled.
+        if reason is not None or filled == order.quantity:
+            return _client_order(order, filled, notional, reason, None)
+        low, length = high + 1, length * WINDOW_GROWTH
+    return None
+
+
+async def read_trades(
+    connection: Reader,
+    security: str,
+    before_seq: int,
+    limit: int,
+    instruments: Mapping[str, Instrument],
+) -> list[Traded]:
+    """Return the newest `limit` trades with seq < `before_seq`, oldest first.
+
+    Searches windows of growing length back in time, of whole days. A trade whose order has been
+    dropped from the history is left out.
+    """
+    found: list[asyncpg.Record] = []
+    placed: dict[str, asyncpg.Record] = {}
+    last = await last_fill_by_day(connection, security, before_seq)
+    _, end_ms = await days_of_seqs(connection, security, before_seq, before_seq - 1)
+    length, start_ms = limit, end_ms
+    while start_ms and len(found) < limit:
+        start_ms, _ = await days_of_fills(connection, security, last - length + 1, last)
+        left = limit - len(found)
+        records = await connection.fetch(
+            READ_TRADES, security, left, before_seq, start_ms, end_ms, timeout=LONG_TIMEOUT_S
+        )
+        placed |= await _orders_of(connection, records, start_ms, end_ms)
+        found += records
+        end_ms, length = start_ms, length * WINDOW_GROWTH
+    return [
+        trade_of(trade, placed[trade["order_id"]], instruments)
+        for trade in reversed(found)
+        if trade["order_id"] in placed
+    ]
+
+
+async def _orders_of(
+    connection: Reader, trades: Sequence[asyncpg.Record], start_ms: int, end_ms: int
+) -> dict[str, asyncpg.Record]:
+    """Return by id the orders of these trades; of those placed before `start_ms` by days."""
+    by_days: dict[Days, list[str]] = {}
+    for trade in trades:
+        time_ms = trade["order_time"]
+        day_ms = time_ms - time_ms % DAY_MS
+        days = Days(start_ms, end_ms) if time_ms >= start_ms else Days(day_ms, day_ms + DAY_MS)
+        by_days.setdefault(days, []).append(trade["order_id"])
+    placed = {}
+    for days, order_ids in by_days.items():
+        for row in await connection.fetch(READ_ORDERS, order_ids, *days, timeout=LONG_TIMEOUT_S):
+            placed[row["id"]] = row
+    return placed
 
 
 def _with_changes(orders: Iterable[Order], changes: Sequence[asyncpg.Record]) -> list[Order]:
@@ -240,19 +327,22 @@ def _with_changes(orders: Iterable[Order], changes: Sequence[asyncpg.Record]) ->
     return list(current.values())
 
 
-def trade_of(row: asyncpg.Record, instruments: Mapping[str, Instrument]) -> Traded:
-    """Return the trade of a row of `READ_TRADES`.
+def trade_of(
+    trade: asyncpg.Record, placed: asyncpg.Record, instruments: Mapping[str, Instrument]
+) -> Traded:
+    """Return the trade of a row of `READ_TRADES` with its order's row of ``orders``.
 
     Raises:
         StoreRefused: the order or the trade is off its instrument's grid, or has no fills.
     """
-    order = _order_of_numbers(row, instruments)
-    quantity = order.instrument.lot.units(row["trade_amount"])
-    if quantity is None or row["notional"] is None:
+    order = _order_of_numbers(placed, instruments)
+    lot = order.instrument.lot
+    quantity = lot.units(trade["trade_amount"])
+    if quantity is None or trade["notional"] is None:
         raise StoreRefused(
-            f"trade {row['trade_id']}: expected a multiple of lot {order.instrument.lot.step} and "
-            f"fills, got amount {row['trade_amount']} and notional {row['notional']}"
+            f"trade {trade['trade_id']}: expected a multiple of lot {lot.step} and fills, "
+            f"got amount {trade['trade_amount']} and notional {trade['notional']}"
         )
-    notional = int(row["notional"])
-    seq, time_ms = row["trade_seq"], row["trade_time"]
-    return Traded(row["trade_id"], seq, time_ms, order, quantity, notional)
+    notional = int(trade["notional"])
+    seq, time_ms = trade["trade_seq"], trade["trade_time"]
+    return Traded(trade["trade_id"], seq, time_ms, order, quantity, notional)

@@ -31,6 +31,7 @@ from fastbook_server.store.connection import (
     detect_timescale,
     store_error,
 )
+from fastbook_server.store.days import DAY_MS
 from fastbook_server.store.delisting import cancel_all
 from fastbook_server.store.history import PostgresHistory
 from fastbook_server.store.migrations import migrate
@@ -82,6 +83,15 @@ ADD_CANDLES = """, candled AS (
 )"""
 MOVE_STATE_ONLY = MOVE_STATE.format(also="")
 MOVE_STATE_AND_CANDLES = MOVE_STATE.format(also=ADD_CANDLES)
+# After MOVE_STATE. A day that has begun stays as it is.
+BEGIN_DAYS = """
+INSERT INTO days (security, time, seq, fill_id)
+SELECT new.security, new.time, new.seq, coalesce(new.fill_id, m.fill_id)
+FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[])
+    AS new (security, time, seq, fill_id)
+JOIN markets AS m USING (security)
+ON CONFLICT (security, time) DO NOTHING
+"""
 CHANGE_OPEN_ORDERS = """
 UPDATE open_orders AS o SET remaining_lots = new.remaining, notional = new.notional
 FROM unnest($1::uuid[], $2::bigint[], $3::numeric[]) AS new (id, remaining, notional)
@@ -178,6 +188,7 @@ class PostgresStore:
         self._connection: Connection | None = None
         self._epoch = 0
         self._purged_ms = 0
+        self._days: dict[str, int] = {}  # the last day of each security that is in the table
         self._has_candles = True  # in a table that every batch keeps up to date
 
     async def open(
@@ -243,6 +254,7 @@ class PostgresStore:
         now_ms: int,
     ) -> Recovered:
         self._drop()
+        self._days = {}
         timescale = await detect_timescale(await self._connect())
         self._connection = connection = await self._connect()
         version = await connection.fetchval("SHOW server_version")
@@ -304,6 +316,9 @@ class PostgresStore:
         if not await self._move_state(connection, batch):
             await connection.execute("ROLLBACK")
             return
+        days = self._days_begun(batch)
+        if days:
+            await connection.execute(BEGIN_DAYS, *zip(*days, strict=True), timeout=timeout)
         if batch.gone:  # an order that changed comes in anew
             done = await connection.execute(DELETE_OPEN_ORDERS, batch.gone, timeout=timeout)
             _expect(done, "DELETE", len(batch.gone))
@@ -337,6 +352,14 @@ class PostgresStore:
         if securities := batch.checkpoints(self._checkpoint_every):
             await connection.execute(CHECKPOINT_BOOKS, securities, batch.time_ms, timeout=timeout)
         await connection.execute("COMMIT")
+        self._days |= {security: time_ms for security, time_ms, *_ in days}
+
+    def _days_begun(self, batch: rows.Rows) -> list[rows.DayRow]:
+        """Return the days of a batch that no earlier one of this store is known to have begun."""
+        today = batch.time_ms - batch.time_ms % DAY_MS
+        if all(self._days.get(security) == today for security in batch.seqs):
+            return []
+        return [day for day in batch.days() if self._days.get(day[0], -1) < day[1]]
 
     async def _move_state(self, connection: Connection, batch: rows.Rows) -> bool:
         """Advance the state to this batch and add its candles; False if that has already happened.

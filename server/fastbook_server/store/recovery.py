@@ -14,14 +14,14 @@ from fastbook_server.store import (
     Recovered,
     StoreRefused,
 )
+from fastbook_server.store.days import INT64_MAX, PLAN_WITH_VALUES
 from fastbook_server.store.delisting import check_left_out
 from fastbook_server.store.order_rows import (
     LONG_TIMEOUT_S,
     READ_OPEN_ORDERS,
-    READ_TRADES,
     open_orders_of,
     read_client_orders,
-    trade_of,
+    read_trades,
 )
 from fastbook_server.values.ids import EPOCH_MAX, INSTRUMENT_MAX
 from fastbook_server.values.instruments import Instrument, InstrumentSpec
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 BookLevel = tuple[str, str, int | None]
 
 CHUNK_ROWS = 10_000
-SEQ_MAX = 2**63 - 1
 
 
 READ_LEFT_OUT = """
@@ -166,6 +165,7 @@ async def recover(connection: Connection, ours: Claim, last_trades: int) -> Reco
     instruments = {instrument.security: instrument for instrument in ours.instruments}
     names = list(instruments)
     async with connection.transaction(isolation="repeatable_read", readonly=True):
+        await connection.execute(f"SET LOCAL {PLAN_WITH_VALUES}")
         markets = await connection.fetch(READ_MARKETS)
         ours_only = [row for row in markets if row["security"] in instruments]
         open_orders: list[OpenOrder] = []
@@ -180,12 +180,8 @@ async def recover(connection: Connection, ours: Claim, last_trades: int) -> Reco
         client_orders = await read_client_orders(connection, cutoff, known)
         rules = await connection.fetch(READ_CANCEL_RULES)
         trades = {
-            name: await connection.fetch(
-                READ_TRADES,
-                name,
-                last_trades or None,
-                SEQ_MAX,
-                timeout=LONG_TIMEOUT_S,
+            name: await read_trades(
+                connection, name, INT64_MAX, last_trades or INT64_MAX, instruments
             )
             for name in names
         }
@@ -198,10 +194,7 @@ async def recover(connection: Connection, ours: Claim, last_trades: int) -> Reco
         seqs={row["security"]: row["seq"] for row in ours_only},
         open_orders=tuple(open_orders),
         client_orders=tuple(client_orders),
-        last_trades={
-            name: tuple(trade_of(row, instruments) for row in records)
-            for name, records in trades.items()
-        },
+        last_trades={name: tuple(of_one) for name, of_one in trades.items()},
         fill_ids={row["security"]: row["fill_id"] for row in ours_only},
         last_prices={
             row["security"]: row["last_ticks"] for row in ours_only if row["last_ticks"] is not None

@@ -13,6 +13,7 @@ from typing import Any, assert_never
 import msgspec
 
 from fastbook_server.store import Batch
+from fastbook_server.store.days import DAY_MS
 from fastbook_server.values.candles import CandleSeries
 from fastbook_server.values.events import (
     CancelRuleChanged,
@@ -32,6 +33,9 @@ from fastbook_wire.words import INTERVALS
 Row = tuple[Any, ...]
 CandleRow = tuple[str, int, int, int, int, int, int, Decimal, int]
 """Security, interval_ms, time; open, high, low, close in ticks; volume in lots; trades."""
+DayRow = tuple[str, int, int, int | None]
+"""Security, start of the day, its first seq, and the number of the last fill before that; None: the
+last fill of all."""
 
 ORDERS = (
     "id", "time", "user_id", "security", "type", "exec_type", "amount", "price", "seq",
@@ -114,6 +118,28 @@ class Rows(msgspec.Struct, frozen=True):
             for security, (first, last) in self.seqs.items()
             if last // every > (first - 1) // every
         ]
+
+    def days(self) -> list[DayRow]:
+        """Return the days on which the commands of this batch happened. O(rows)."""
+        seqs: dict[tuple[str, int], int] = {}
+        for records, columns in (
+            (self.orders, ORDERS),
+            (self.cancellations, CANCELLATIONS),
+            (self.order_changes, ORDER_CHANGES),
+        ):
+            security_at, time_at, seq_at = (
+                columns.index(name) for name in ("security", "time", "seq")
+            )
+            for row in records:
+                day = (row[security_at], row[time_at] - row[time_at] % DAY_MS)
+                seqs[day] = min(row[seq_at], seqs.get(day, row[seq_at]))
+        found = []
+        for (security, day_ms), seq in sorted(seqs.items()):
+            later = (fill for fill in self.fills if fill[0] == security and fill[1] >= seq)
+            first = next(later, None)
+            before = None if first is None else first[FILLS.index("fill_id")] - 1
+            found.append((security, day_ms, seq, before))
+        return found
 
 
 def net(batch: Batch, *, candles: bool = True) -> Rows:

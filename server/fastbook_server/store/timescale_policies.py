@@ -11,13 +11,13 @@ import logging
 from typing import TYPE_CHECKING
 
 from fastbook_server.store.connection import LOCK_KEY, SCHEMA
+from fastbook_server.store.days import DAY_MS
 
 if TYPE_CHECKING:
     from fastbook_server.store.connection import Connection, Timescale
 
 log = logging.getLogger(__name__)
 
-DAY_MS = 86_400_000
 RETAIN_DAYS_MIN = 2
 """Recovery reads the last 24 hours, to recognise retried client order ids."""
 

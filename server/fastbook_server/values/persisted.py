@@ -33,6 +33,13 @@ class OpenOrder(msgspec.Struct, frozen=True, gc=False):
     visible: int
     held: bool = False
 
+    @property
+    def status(self) -> Status:
+        """What its user is told of it."""
+        if self.held:
+            return "untriggered"
+        return "open" if self.remaining == self.order.quantity else "partiallyFilled"
+
 
 def after_fill(maker: OpenOrder, fill: OrderFilled) -> OpenOrder:
     """Return an open order after a fill that it has survived."""

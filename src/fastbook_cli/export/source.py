@@ -11,16 +11,29 @@ from urllib.parse import quote
 import asyncpg
 
 from fastbook_cli.export.files import ExportError
-from fastbook_cli.export.tables import Selection, count, query
+from fastbook_cli.export.tables import Selection, Window, count, query, windows
 from fastbook_server.embedded.supervisor import EmbeddedPostgres
 from fastbook_server.store import StoreUnavailable
 from fastbook_server.store.connection import SCHEMA, store_error
+from fastbook_server.store.days import PLAN_WITH_VALUES
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]
 
 CHUNK_ROWS = 10_000
 CONNECT_TIMEOUT_S = 10.0
+
+# Rows are read by index, side by side where two tables are joined, instead of sorting all of them
+# first; and each plan is made for its window.
+SETTINGS = f"""
+SET search_path = "{SCHEMA}", public;
+SET enable_sort = off;
+SET enable_hashjoin = off;
+SET enable_nestloop = off;
+SET cursor_tuple_fraction = 0.0001;
+SET jit = off;
+SET {PLAN_WITH_VALUES}
+"""
 
 
 @contextlib.asynccontextmanager
@@ -72,7 +85,7 @@ class Source:
 
     async def check(self, securities: Sequence[str]) -> None:
         """Raise ExportError if the database has no fastbook schema or lacks a security."""
-        if await self._connection.fetchval("SELECT to_regclass('order_changes') IS NULL"):
+        if await self._connection.fetchval("SELECT to_regclass('days') IS NULL"):
             raise ExportError(
                 "expected a database with this version's schema, got another: "
                 "run fastbook serve on it once"
@@ -92,11 +105,23 @@ class Source:
         return found
 
     async def chunks(self, selection: Selection) -> AsyncIterator[list[asyncpg.Record]]:
-        """Yield the rows of a selection in order, ``CHUNK_ROWS`` at a time."""
-        statement, arguments = query(selection)
-        cursor = await self._connection.cursor(statement, *arguments)
-        while rows := await cursor.fetch(CHUNK_ROWS):
-            yield rows
+        """Yield the rows of a selection in order, at most ``CHUNK_ROWS`` at a time."""
+        async for window in self._windows(selection):
+            statement, arguments = query(selection, window)
+            cursor = await self._connection.cursor(statement, *arguments)
+            while rows := await cursor.fetch(CHUNK_ROWS):
+                yield rows
+
+    async def _windows(self, selection: Selection) -> AsyncIterator[Window | None]:
+        """Yield the windows of a selection; None if all of it is read at once."""
+        if selection.table == "candles":
+            yield None
+            return
+        statement, arguments = windows(selection)
+        for security, first, end, start_ms, end_ms in await self._connection.fetch(
+            statement, *arguments
+        ):
+            yield Window(security, (first, end), (start_ms, end_ms))
 
 
 _OF_DATABASE = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
@@ -120,11 +145,7 @@ async def read(dsn: str) -> AsyncIterator[Source]:
             raise meaning from error
         raise ExportError(f"the database cannot be used: {error}") from error
     try:
-        # Makes the planner read rows by index instead of sorting all of them first.
-        await connection.execute(
-            f'SET search_path = "{SCHEMA}", public; SET enable_sort = off;'
-            "SET enable_hashjoin = off; SET cursor_tuple_fraction = 0.0001; SET jit = off"
-        )
+        await connection.execute(SETTINGS)
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             yield Source(connection)
     except _OF_DATABASE as error:

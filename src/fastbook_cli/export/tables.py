@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
+from fastbook_server.store.days import DAY_MS, INT64_MAX
 from fastbook_wire.words import Interval
 
 Table = Literal["orders", "order_changes", "trades", "fills", "candles"]
@@ -48,18 +49,47 @@ def columns(selection: Selection) -> tuple[Column, ...]:
     )  # fmt: skip
 
 
-def query(selection: Selection) -> tuple[str, list[Any]]:
-    """Return the SELECT of a selection, which needs no sort, and its arguments."""
+class Window(msgspec.Struct, frozen=True):
+    """A part of one security's history: seqs and times from the first up to before the second."""
+
+    security: str
+    seqs: tuple[int, int]
+    times: tuple[int, int]
+
+
+def query(selection: Selection, window: Window | None) -> tuple[str, list[Any]]:
+    """Return the SELECT of a selection, which needs no sort, and its arguments.
+
+    All tables but candles are read window by window.
+    """
     listed = ", ".join(f"{column.sql} AS {column.name}" for column in columns(selection))
-    source, arguments = _source(selection)
-    order = ORDER[selection.table]
-    return f"SELECT {listed} {source} ORDER BY {order}", arguments
+    if window is None:
+        source, arguments = _source(selection)
+    else:
+        source, arguments = _within(selection, window)
+    return f"SELECT {listed} {source} ORDER BY {ORDER[selection.table]}", arguments
 
 
 def count(selection: Selection) -> tuple[str, list[Any]]:
     """Return the SELECT that counts the rows of a selection, and its arguments."""
     source, arguments = _source(selection)
     return f"SELECT count(*) {source}", arguments
+
+
+def windows(selection: Selection) -> tuple[str, list[Any]]:
+    """Return the SELECT of a `Window` for each day of a selection, in order, and its arguments."""
+    return WINDOWS, [list(selection.securities) or None, selection.start_ms, selection.end_ms]
+
+
+def _within(selection: Selection, window: Window) -> tuple[str, list[Any]]:
+    source = f"FROM {selection.table} AS x JOIN instruments AS i USING (security)"
+    if selection.table == "trades":
+        source += f" LEFT JOIN ({NOTIONALS}) AS f ON f.seq = x.seq"
+    return f"{source} WHERE {WITHIN.format('x')}", [
+        window.security,
+        *window.seqs,
+        *window.times,
+    ]
 
 
 def _source(selection: Selection) -> tuple[str, list[Any]]:
@@ -80,6 +110,26 @@ def _source(selection: Selection) -> tuple[str, list[Any]]:
     ), arguments
 
 
+WITHIN = "{0}.security = $1 AND {0}.seq >= $2 AND {0}.seq < $3 AND {0}.time >= $4 AND {0}.time < $5"
+# Of trades by the seq that their fills share with them; both are found in order of seq.
+NOTIONALS = (
+    "SELECT o.seq, sum(o.price_ticks::numeric * o.quantity_lots) AS notional"
+    f" FROM fills AS o WHERE {WITHIN.format('o')} GROUP BY o.seq"
+)
+# $1: securities or null, $2 and $3: the period, of which each may be null. Bounds of a day both in
+# seq, which finds rows by index, and in time, which spares TimescaleDB the other chunks.
+WINDOWS = f"""
+SELECT d.security, d.seq, d.seq_end,
+       greatest(d.time, $2::bigint) AS time, least(d.time + {DAY_MS}, $3::bigint) AS time_end
+FROM (
+    SELECT security, time, seq,
+           lead(seq, 1, {INT64_MAX}) OVER (PARTITION BY security ORDER BY time) AS seq_end
+    FROM days
+) AS d
+WHERE ($1::text[] IS NULL OR d.security = ANY($1))
+  AND ($2 IS NULL OR d.time + {DAY_MS} > $2) AND ($3 IS NULL OR d.time < $3)
+ORDER BY d.security, d.time
+"""
 ORDER: dict[Table, str] = {
     "orders": "x.security, x.seq",
     "order_changes": "x.security, x.seq, x.n",
@@ -159,10 +209,6 @@ TEXT: dict[Table, tuple[Fields, Fields]] = {
     ),
 }
 
-NOTIONAL = (
-    "(SELECT sum(f.price_ticks::numeric * f.quantity_lots) FROM fills AS f"
-    " WHERE f.security = x.security AND f.seq = x.seq AND f.time = x.time)"
-)
 PRICES = ("open", "high", "low", "close")
 
 NUMBERS: dict[Table, Fields] = {
@@ -182,7 +228,7 @@ NUMBERS: dict[Table, Fields] = {
     "trades": (
         ("price", "float", "x.avg_price"),
         ("amount", "float", "x.amount"),
-        ("total", "float", f"({NOTIONAL} * i.tick_size * i.lot_size)::double precision"),
+        ("total", "float", "(f.notional * i.tick_size * i.lot_size)::double precision"),
     ),
     "fills": (
         ("price", "float", "(x.price_ticks * i.tick_size)::double precision"),
@@ -214,7 +260,7 @@ INTEGERS: dict[Table, Fields] = {
     ),
     "trades": (
         ("quantity_lots", "int", "units(x.amount, i.lot_size)"),
-        ("notional", "big", NOTIONAL),
+        ("notional", "big", "f.notional"),
     ),
     "fills": (
         ("price_ticks", "int", "x.price_ticks"),

@@ -37,8 +37,8 @@ class Traded(NamedTuple):
     events: list[PublicEvent]
 
 
-async def trade(data_dir: Path) -> list[PublicEvent]:
-    """Make a new database and trade in it."""
+async def trade(data_dir: Path, step_ms: int = 700) -> list[PublicEvent]:
+    """Make a new database and trade in it, a command each `step_ms`."""
     postgres = EmbeddedPostgres(data_dir)
     try:
         store = PostgresStore(await postgres.start())
@@ -48,9 +48,9 @@ async def trade(data_dir: Path) -> list[PublicEvent]:
         every_kind = EveryKind(seed=7)
 
         async def execute(n: int, user_id: str, command: ExchangeCommand) -> None:
-            events = exchange.apply(user_id, command, T0 + 700 * n)
+            events = exchange.apply(user_id, command, T0 + step_ms * n)
             public = tuple(e for e in events if isinstance(e, PublicEvent))
-            await store.commit(store.prepare(Batch(n + 1, T0 + 700 * n, public)))
+            await store.commit(store.prepare(Batch(n + 1, T0 + step_ms * n, public)))
             past.extend(public)
 
         for n in range(COMMANDS):
@@ -64,7 +64,7 @@ async def trade(data_dir: Path) -> list[PublicEvent]:
             order.amount = round(order.amount, 4)
             await execute(n, f"user#{n % 3}", Add(order=order))
         for n in range(COMMANDS, COMMANDS + OF_EVERY_KIND):
-            every_kind.now_ms = T0 + 700 * n
+            every_kind.now_ms = T0 + step_ms * n
             await execute(n, *every_kind.next())
         await store.close()
         return past
@@ -77,6 +77,15 @@ def traded() -> Iterator[Traded]:
     folder = Path(tempfile.mkdtemp(prefix="fastbook-test-", dir="/tmp"))
     folder.chmod(0o755)
     yield Traded(folder, asyncio.run(trade(folder)))
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def traded_for_days() -> Iterator[Traded]:
+    """The same, over weeks: a command each three hours or so."""
+    folder = Path(tempfile.mkdtemp(prefix="fastbook-test-", dir="/tmp"))
+    folder.chmod(0o755)
+    yield Traded(folder, asyncio.run(trade(folder, 10_000_019)))
     shutil.rmtree(folder)
 
 

@@ -14,7 +14,10 @@ import asyncpg
 import pyarrow.parquet
 import pytest
 
+from fastbook_cli.export.source import SETTINGS, private_database, read
+from fastbook_cli.export.tables import TABLES, Selection, Window, query
 from fastbook_server.embedded.supervisor import EmbeddedPostgres
+from fastbook_server.store.days import DAY_MS
 from fastbook_server.values.events import (
     OrderAccepted,
     OrderAmended,
@@ -247,9 +250,11 @@ INSERT INTO instruments VALUES (4, 'MANY', '1', '1', 1, 1), (5, 'FEW', '1', '1',
 INSERT INTO fills
 SELECT name, s, 0, 1767225600000 + s, 'bid', 100, 1, gen_random_uuid(), 'user#maker',
        gen_random_uuid(), 'user#taker'
-FROM (VALUES ('MANY', {many}), ('FEW', {few})) AS v (name, rows), generate_series(1, rows) AS s
+FROM (VALUES ('MANY', {many}), ('FEW', {few})) AS v (name, rows), generate_series(1, rows) AS s;
+INSERT INTO days VALUES ('MANY', 1767225600000, 1, 0), ('FEW', 1767225600000, 1, 0)
 """
 UNDO = "DELETE FROM fastbook.fills WHERE security IN ('MANY', 'FEW');"
+UNDO += "DELETE FROM fastbook.days WHERE security IN ('MANY', 'FEW');"
 UNDO += "DELETE FROM fastbook.instruments WHERE number > 3"
 
 
@@ -319,17 +324,36 @@ async def test_a_signal_leaves_no_half_file(running, traded, tmp_path, number, c
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_the_plan_sorts_nothing(running):
-    from fastbook_cli.export.tables import TABLES, Selection, query
-
-    await running.execute(
-        "SET search_path = fastbook; SET enable_sort = off; SET enable_hashjoin = off;"
-        "SET cursor_tuple_fraction = 0.0001"
-    )
+async def test_the_plan_sorts_nothing_and_reads_a_day_by_index(running):
+    await running.execute(SETTINGS)
     for table in TABLES:
-        for securities in ((), ("MANY",), ("MANY", "FEW")):
-            text, arguments = query(Selection(table=table, securities=securities))
-            lines = await running.fetch(f"EXPLAIN (COSTS off) {text}", *arguments)
-            plan = "\n".join(line[0] for line in lines)
-            assert "Sort Key: x.security, x.seq" not in plan, plan
-            assert "Index Scan using" in plan, plan
+        window = None if table == "candles" else Window("MANY", (1, 9), (T0, T0 + 900))
+        text, arguments = query(Selection(table=table), window)
+        lines = await running.fetch(f"EXPLAIN (COSTS off) {text}", *arguments)
+        plan = "\n".join(line[0] for line in lines)
+        assert "Sort Key: x.security, x.seq" not in plan, plan
+        assert "Sort Key: x.seq" not in plan, plan
+        assert "Seq Scan on fills" not in plan, plan
+        assert "Index Scan using" in plan, plan
+        if table == "trades":
+            assert "Merge" in plan, plan
+            assert "SubPlan" not in plan, plan
+        if window is not None:
+            found = plan.count("(seq >= '1'::bigint) AND (seq < '9'::bigint) AND (\"time\" >= ")
+            assert found == (2 if table == "trades" else 1), plan
+
+
+async def test_many_days_are_what_happened_in_any_period(traded_for_days):
+    trades = [e for e in traded_for_days.events if isinstance(e, Traded)]
+    assert trades[-1].time_ms - trades[0].time_ms > 30 * DAY_MS
+    end = trades[-3].time_ms
+    async with private_database(traded_for_days.data_dir) as dsn, read(dsn) as source:
+        for start in (None, trades[9].time_ms, trades[9].time_ms + 1, end - 1):
+            selection = Selection(table="trades", start_ms=start, end_ms=end)
+            rows = [row async for chunk in source.chunks(selection) for row in chunk]
+            wanted = [t for t in trades if (start or 0) <= t.time_ms < end]
+            wanted.sort(key=lambda t: (t.order.instrument.security, t.seq))
+            assert [(row["id"], row["total"]) for row in rows] == [
+                (t.id, t.order.instrument.total(t.notional)) for t in wanted
+            ]
+            assert await source.count(selection) == len(rows)
