@@ -33,7 +33,7 @@ class Execution:
     """One order entering the book under the security's newest ``seq``.
 
     ``public`` collects the public events, ``own_fills`` the reports to its user about each fill,
-    ``reports`` those to others.
+    in a self-trade of both orders, ``reports`` all others that follow its new state.
     """
 
     def __init__(
@@ -126,7 +126,9 @@ class Execution:
             maker.requeue(self._seq, self._fills)
         fill = (market.fill_id, self._seq, self._time_ms, price, quantity)
         self.own_fills.append(taker.fill_report("taker", *fill))
-        self.reports.append(maker.fill_report("maker", *fill))
+        is_own = maker.order.user_id == taker.order.user_id
+        told = self.own_fills if is_own else self.reports
+        told.append(maker.fill_report("maker", *fill))
         self.public.append(
             OrderFilled(
                 market.fill_id,
