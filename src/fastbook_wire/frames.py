@@ -10,7 +10,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from fastbook_wire.grid import Grid, Rounding
+from fastbook_wire.grid import Grid, Number, Rounding
 from fastbook_wire.words import (
     Amount,
     Channel,
@@ -45,15 +45,25 @@ class InstrumentView(View):
     lot_size: float
     status: Literal["open", "halted"]
 
-    def price(self, value: float, rounding: Rounding = "nearest") -> float:
-        """Return `value` as a price that the server accepts: rounded to a multiple of the tick."""
-        grid = Grid.of(self.tick_size)
-        return grid.number(grid.rounded(value, rounding))
+    def price(self, value: Number, rounding: Rounding = "nearest") -> float:
+        """Return `value` as a price that the server accepts: a multiple of the tick.
 
-    def amount(self, value: float, rounding: Rounding = "down") -> float:
-        """Return `value` as an amount that the server accepts: rounded to a multiple of the lot."""
-        grid = Grid.of(self.lot_size)
-        return grid.number(grid.rounded(value, rounding))
+        It is rounded ``down``, ``up`` or to the ``nearest`` multiple. What is within a few units in
+        the last place of a multiple counts as that one, whatever the rounding.
+
+        Raises:
+            TypeError: `value` is no number.
+            ValueError: it is not finite, or not 1 to 2^52 ticks once rounded; or `rounding` is none
+                of the three words.
+        """
+        return Grid.of(self.tick_size).accepted("price", value, rounding)
+
+    def amount(self, value: Number, rounding: Rounding = "down") -> float:
+        """Return `value` as an amount that the server accepts: a multiple of the lot.
+
+        Like `price`, but rounded down by default: never more than was asked for.
+        """
+        return Grid.of(self.lot_size).accepted("amount", value, rounding)
 
 
 class OrderView(View, kw_only=True):

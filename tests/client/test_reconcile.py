@@ -18,7 +18,6 @@ from fastbook_wire.commands import Add, GetFills, NewOrder, Orders
 from fastbook_wire.frames import Error
 from fastbook_wire.words import Role
 
-
 Place = tuple[int, Role]
 
 
