@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from trading import (
     T0,
@@ -17,8 +19,17 @@ from trading import (
     stop,
 )
 
-from fastbook_server.values.events import FillReport, OrderFilled, OrderReport, OrderTriggered
+from fastbook_server.values.events import (
+    CommandRefused,
+    FillReport,
+    OrderFilled,
+    OrderReport,
+    OrderTriggered,
+)
 from fastbook_wire.commands import Add, NewOrder
+
+TOTAL_MAX = math.nextafter(2.0**63, 0)
+"""Of a security with a tick and a lot of 1."""
 
 
 def triggered(floor: Floor, user_id: str, command) -> list[int]:
@@ -209,11 +220,31 @@ def test_a_time_that_makes_no_sense_is_refused(terms):
             *("invalid_order", "timeInForce: an order by total is always ioc"),
         ),
         (
-            {"exec_type": "market", "total": -1},
-            *("invalid_amount", "total: expected a positive number, got -1"),
+            {"exec_type": "stopLimit", "amount": 1, "trigger_price": 10, "time_in_force": "gtc"},
+            *("invalid_price", "price: a stopLimit order needs one"),
         ),
-        ({"exec_type": "market", "total": 0.5}, "invalid_amount", "total: 0.5 does not pay for"),
-        ({"exec_type": "market", "total": 1e30}, "invalid_amount", "total: 1e+30 is too large"),
+        ({"exec_type": "market", "total": -1}, "invalid_amount", "total -1 is not positive"),
+        ({"exec_type": "market", "total": 0.5}, "invalid_amount", "total 0.5 does not pay for"),
+        *(
+            (
+                {"exec_type": "market", "total": total},
+                *("invalid_amount", f"total {total!r} is more than the largest, {TOTAL_MAX!r}"),
+            )
+            for total in (2.0**63, 1e30, 1e300, math.inf)
+        ),
+        (
+            {"exec_type": "market"},
+            *("invalid_amount", "amount: a market order needs one, or a total"),
+        ),
+        *(
+            (
+                {"exec_type": kind, "price": price, "trigger_price": trigger},
+                *("invalid_amount", f"amount: a {kind} order needs one"),
+            )
+            for kind, price, trigger in (
+                *(("limit", 10, None), ("stop", None, 10), ("stopLimit", 10, 10)),
+            )
+        ),
         (
             {"exec_type": "stop", "amount": 1, "trigger_price": 10, "display": 1},
             *("invalid_order", "display: a stop order never rests"),
@@ -224,6 +255,62 @@ def test_fields_that_contradict_each_other_are_refused_by_name(fields, code, mes
     refused = Floor().do("ann", Add(order=NewOrder(type="bid", security="COIN", **fields)))
     got_code, got_message = refusal(refused[0])
     assert (len(refused), got_code, got_message[: len(message)]) == (1, code, message)
+
+
+def test_the_largest_total_is_one_that_is_taken():
+    for security in ("COIN", "FINE"):
+        floor = Floor()
+        _, message = refusal(*floor.do("ann", by_total("bid", 1e300, security=security)))
+        most = float(message.split()[-1])
+        assert floor.brief("ann", by_total("bid", most, security=security))[-1][2] == (
+            "cancelled/no_liquidity"
+        )
+        above = by_total("bid", math.nextafter(most, math.inf), security=security)
+        assert floor.code("ann", above) == "invalid_amount"
+
+
+@pytest.mark.parametrize("exec_type", ["limit", "market", "stop", "stopLimit"])
+@pytest.mark.parametrize("time_in_force", [None, "gtc", "gtt", "ioc", "fok"])
+@pytest.mark.parametrize("expires", [False, True])
+def test_which_orders_may_expire(exec_type, time_in_force, expires):
+    """The rows `timeInForce` and `expireTime` of the document's table."""
+    has_price, is_stop = exec_type in ("limit", "stopLimit"), exec_type in ("stop", "stopLimit")
+    refused = floor_of_one(exec_type, time_in_force, expires)
+    if not has_price and exec_type == "market" and expires:
+        assert refused == "expireTime: a market order never rests"
+    elif not has_price and time_in_force in ("gtc", "gtt"):
+        assert refused == f"timeInForce: a {exec_type} order is ioc or fok, got {time_in_force}"
+    elif time_in_force == "gtt" and not expires:
+        assert refused == "expireTime: an order with timeInForce gtt needs one"
+    elif time_in_force == "gtc" and expires:
+        assert refused == "expireTime: expected timeInForce gtt, got gtc"
+    elif time_in_force in ("ioc", "fok") and expires and not is_stop:
+        assert refused == f"expireTime: a limit order that is {time_in_force} never rests"
+    else:
+        assert refused is None
+
+
+def floor_of_one(exec_type: str, time_in_force: str | None, expires: bool) -> str | None:
+    """Place an order; return why it is refused. One that waits and expires is gone in the end."""
+    floor = Floor()
+    order = NewOrder(
+        type="bid",
+        exec_type=exec_type,
+        amount=1,
+        price=10 if exec_type in ("limit", "stopLimit") else None,
+        trigger_price=10 if exec_type in ("stop", "stopLimit") else None,
+        time_in_force=time_in_force,
+        expire_time=T0 + 5_000 if expires else None,
+        security="COIN",
+    )
+    *_, last = floor.do("ann", Add(order=order))
+    if isinstance(last, CommandRefused):
+        return last.message
+    if expires:
+        floor.now_ms += 5_000
+        *_, last = floor.do("bob", orders())[:-1]
+        assert (last.status, last.reason) == ("cancelled", "expired")
+    return None
 
 
 # ---- icebergs ------------------------------------------------------------------------------------
@@ -345,3 +432,22 @@ def test_decrement_takes_the_smaller_from_both_and_trades_nothing():
         ("ann", "s", "open", 3, 4, 0),
         ("ann", None, "cancelled/self_trade", 1, 2, 0),
     ]
+
+
+def test_a_total_that_its_own_orders_used_up_ends_like_any_other_order():
+    floor = Floor()
+    floor.do("ann", ask(10, 5))
+    assert floor.brief("ann", by_total("bid", 30, "r", self_trade="decrement")) == [
+        ("accepted", 2),
+        ("amended", 2, 0, 1, 10, 2, 2, "self_trade", "stays"),
+        ("gone", 2, 1, 2, 0, "self_trade", "incoming"),
+        ("ann", "r", "cancelled/self_trade", 2, 0, 0),
+        ("ann", None, "open", 1, 2, 0),
+    ]
+    floor.do("bob", ask(11, 5))
+    (reply,) = [e for e in floor.told("ann", by_total("bid", 31, "s", self_trade="decrement"))
+                if e[1] == "s"]  # fmt: skip
+    assert reply[2:] == ("filled", 4, 0, 11)
+    (reply,) = [e for e in floor.told("ann", by_total("bid", 3, "t", self_trade="decrement"))
+                if e[1] == "t"]  # fmt: skip
+    assert reply[2:] == ("cancelled/total", 5, 0, 0)
