@@ -329,6 +329,7 @@ class Trading(ABC):
         not keep the others from being executed.
 
         Raises:
+            TypeError: something is no such command; nothing was sent.
             ValueError: no command, or more than 100; nothing was sent.
             NotConnected: the client is reconnecting; nothing was sent.
             ConnectionClosed: the connection has ended for good; nothing was sent.
