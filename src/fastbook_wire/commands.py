@@ -132,7 +132,8 @@ class CancelAfter(_Command, tag="cancelAfter"):
 class GetOrder(_Command, tag="order"):
     """Return the state of an order, open or ended, by exactly one of its two ids.
 
-    An ended order is known by its client order id for 24 hours, and by its id for ever.
+    An ended order is known by its client order id for 24 hours, and by its id for as long as the
+    server keeps its history (its setting ``retain_days``; for ever by default).
     """
 
     id: Id | None = None
@@ -147,7 +148,8 @@ class GetFills(_Command, tag="fills"):
     """List the user's own fills in a security, oldest first, from all its connections.
 
     With ``since`` the first ``limit`` fills with a larger ``fillId``; without it the last
-    ``limit``, or the last before ``before``. ``security`` defaults to the connection's.
+    ``limit``, or the last before ``before``. Both fills of a self-trade count as one.
+    ``security`` defaults to the connection's.
     """
 
     security: Security | None = None

@@ -6,9 +6,9 @@ field without a default is always present, as ``null`` if need be.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from fastbook_wire.grid import Grid, Number, Rounding
 from fastbook_wire.words import (
@@ -90,7 +90,10 @@ class OrderView(View, kw_only=True):
     trigger_price: Price | None = None
     display: Amount | None = None
     expire_time: TimeMs | None = None
-    total: Total | None = None
+    total: (
+        Annotated[float, Meta(description="The most that a market order by total may trade for.")]
+        | None
+    ) = None
     waits: bool = False
 
 
@@ -295,7 +298,9 @@ class Fill(Frame, OwnFillView, tag="fill", kw_only=True):
 
 
 class OrderFrame(Frame, tag="order", kw_only=True):
-    """An order's state or, with status ``rejected``, why an ``add`` or ``delete`` was refused.
+    """An order's state or, with status ``rejected``, why a command about one order was refused.
+
+    Those commands are ``add``, ``amend``, ``delete`` and ``order``.
 
     Replies carry the command's ``ref``; later changes of the order come without it. After a fill of
     a resting order ``last_price`` and ``last_amount`` repeat those of the ``fill`` before.
@@ -326,7 +331,10 @@ class OrdersFrame(Frame, tag="orders", kw_only=True):
 
 
 class OwnFills(Frame, tag="ownFills", kw_only=True):
-    """The reply to ``fills``; ``more`` is true if there are others in the direction asked for."""
+    """The reply to ``fills``; ``more`` is true if there are others in the direction asked for.
+
+    ``limit`` counts fill ids: a self-trade has two fills, and a page is never split between them.
+    """
 
     ref: Ref = None
     security: Security
@@ -378,7 +386,7 @@ class Pong(Frame, tag="pong", kw_only=True):
 class Error(Frame, tag="error", kw_only=True):
     """Why a frame was not a valid command, or why a command was refused.
 
-    A refused ``add`` or ``delete`` is answered by an ``order`` frame instead.
+    A refused ``add``, ``amend``, ``delete`` or ``order`` is answered by an ``order`` frame instead.
     """
 
     ref: Ref = None
