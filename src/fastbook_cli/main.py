@@ -217,6 +217,9 @@ def replay(file: Path, **options: Any) -> int:
 def connect(url: str, security: str | None, no_feed: bool) -> int:
     """Talk to a server by hand: print its frames, send the lines you type.
 
+    At the end of its input it waits for the replies and ends: echo '{"op":"orders"}' | fastbook
+    connect. To watch without typing, keep the input open: tail -f /dev/null | fastbook connect.
+
     URL is the WebSocket endpoint, by default ws://127.0.0.1:8080/ws. For example, type
 
     \b
