@@ -288,7 +288,8 @@ class Fill(Frame, OwnFillView, tag="fill", kw_only=True):
     """A fill of one of the user's orders, of which ``filled`` is the filled amount by now.
 
     A taker gets one per match before the reply to its command; a maker before the ``order`` frame
-    with the new state. ``time`` is that of the fill.
+    with the new state; a user who trades with himself gets both before the reply, the taker's
+    first. ``time`` is that of the fill.
     """
 
     security: Security
