@@ -4,12 +4,13 @@
 //
 //     node follower.mjs ws://127.0.0.1:8080/ws [SECURITY…]      default: every security
 //
+// An order without a security is for the first one given, by default the server's first.
 // A line on standard input is either a command as JSON, which is sent, or the word `state`, which
 // prints everything known as one JSON object on one line. SIGTERM and the end of the input print it
 // too, and end the program. Titles in quotation marks are those of docs/protocol.md.
 
 import { createInterface } from "node:readline";
-import { crc32 } from "node:zlib";
+import * as zlib from "node:zlib"; // an older Node has no crc32 to name here
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { Grid } from "./grid.mjs";
@@ -70,7 +71,7 @@ class Book {
         .map(([ticks, lots]) => `${ticks}:${lots}`)
         .join(","),
     );
-    if (frame.seq === this.seq && frame.checksum === crc32(text.join("|"))) {
+    if (frame.seq === this.seq && frame.checksum === zlib.crc32(text.join("|"))) {
       this.counts.verified += 1;
     } else {
       this.counts.wrong += 1;
@@ -200,6 +201,7 @@ class Follower {
   constructor(url, securities) {
     this.url = new URL(url);
     this.url.searchParams.set("feed", "none"); // we choose our channels ourselves
+    if (securities.length > 0) this.url.searchParams.set("security", securities[0]);
     this.wanted = securities;
     this.api = `${this.url.origin.replace(/^ws/, "http")}/api`;
     this.markets = new Map(); // security → { instrument, book, fills }
@@ -397,13 +399,30 @@ class Follower {
   }
 }
 
+// Only an object can be a command; the server says what is wrong with the others.
+function onLine(line) {
+  let command = null;
+  try {
+    command = JSON.parse(line);
+  } catch {
+    // no JSON
+  }
+  if (command?.constructor === Object) follower.send(command);
+  else if (line.trim() !== "") console.error(`expected a command as JSON or "state", got ${line}`);
+}
+
 const [url, ...securities] = process.argv.slice(2);
-if (url === undefined) fail("usage: node follower.mjs ws://127.0.0.1:8080/ws [SECURITY…]");
+if (globalThis.WebSocket === undefined || zlib.crc32 === undefined) {
+  fail("expected Node 22 or newer, or 20.15 with --experimental-websocket");
+}
+if (!/^wss?:/.test(url) || !URL.canParse(url)) {
+  fail("usage: node follower.mjs ws://127.0.0.1:8080/ws [SECURITY…]");
+}
 const follower = new Follower(url, securities);
 const print = (then) => process.stdout.write(`${JSON.stringify(follower.state())}\n`, then);
 const end = () => print(() => process.exit(0));
 process.once("SIGTERM", end);
 createInterface({ input: process.stdin })
-  .on("line", (line) => (line === "state" ? print() : follower.send(JSON.parse(line))))
+  .on("line", (line) => (line === "state" ? print() : onLine(line)))
   .on("close", end);
 follower.run().catch(fail);

@@ -1,5 +1,7 @@
 // Exact arithmetic with the numbers of the wire: docs/protocol.md, "Numbers", gives the rules.
 
+const UNITS_MAX = 2n ** 52n;
+
 export class Grid {
   // `step` is a tickSize or lotSize. String writes the shortest decimal that names this double,
   // and that is the step itself: 0.05 is 5 × 10^-2, 1e-8 is 1 × 10^-8.
@@ -24,16 +26,28 @@ export class Grid {
     return quotient <= 2 ** 50 ? quotient : Number(this.#nearest(number));
   }
 
-  // A wanted price or amount as a number that the server accepts. What is within 4 units in the
-  // last place of a multiple is that multiple: 100.01 + 0.01 goes "up" to 100.02, not to 100.03.
-  // The result is refused all the same if it is 0 or more than 2^52 steps.
+  // A wanted price or amount as a number that the server accepts: "down", "up" or to the "nearest"
+  // multiple. What is within 4 units in the last place of a multiple is that multiple:
+  // 100.01 + 0.01 goes "up" to 100.02, not to 100.03.
   round(wanted, rounding = "nearest") {
-    if (!(wanted >= 0 && wanted < 1e28)) throw new RangeError(`expected 0 to 1e28, got ${wanted}`);
+    if (typeof wanted !== "number") throw new TypeError(`expected a number, got ${wanted}`);
+    if (!["down", "up", "nearest"].includes(rounding)) {
+      throw new RangeError(`rounding: expected down, up or nearest, got ${rounding}`);
+    }
+    const units = wanted > 0 && wanted < 1e28 ? this.#rounded(wanted, rounding) : 0n;
+    if (units < 1n || units > UNITS_MAX) {
+      const most = this.number(UNITS_MAX);
+      throw new RangeError(`expected ${this.step} to ${most} once rounded, got ${wanted}`);
+    }
+    return this.number(units);
+  }
+
+  #rounded(wanted, rounding) {
     const nearest = this.#nearest(wanted);
-    const onGrid = this.number(nearest);
-    if (rounding === "nearest" || Math.abs(wanted - onGrid) <= 4 * ulp(wanted)) return onGrid;
+    const isOnGrid = Math.abs(wanted - this.number(nearest)) <= 4 * ulp(wanted);
+    if (rounding === "nearest" || isOnGrid) return nearest;
     const [n, d] = this.#ratio(wanted);
-    return this.number(rounding === "down" ? n / d : (n + d - 1n) / d);
+    return rounding === "down" ? n / d : (n + d - 1n) / d;
   }
 
   #nearest(number) {

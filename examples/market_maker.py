@@ -79,7 +79,11 @@ class MarketMaker:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit("usage: python market_maker.py http://127.0.0.1:8080 MID")
     try:
         asyncio.run(MarketMaker(sys.argv[1], mid=float(sys.argv[2])).run())
+    except (ValueError, fb.FastbookError) as error:
+        sys.exit(f"market_maker: {error}")
     except KeyboardInterrupt:
         sys.exit(130)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 import matplotlib
 
-from fastbook_client import Book, Depth, Trades, connect
+from fastbook_client import Book, Depth, FastbookError, Trades, connect
 
 matplotlib.use("Agg")  # writes to a file, opens no window
 import matplotlib.pyplot as plt
@@ -120,5 +120,7 @@ def main() -> None:
 if __name__ == "__main__":
     try:
         main()
+    except (ValueError, FastbookError) as error:
+        sys.exit(f"plot_session: {error}")
     except KeyboardInterrupt:
         sys.exit(130)

@@ -109,6 +109,17 @@ def test_no_class_has_the_name_of_another_unless_the_glossary_tells_them_apart()
     assert {name: paths for name, paths in shared.items() if name not in explained} == {}
 
 
+def test_a_type_checker_sees_the_names_of_a_module_that_imports_them_on_first_use():
+    """With a ``__getattr__`` that it sees, every name would be one of the module."""
+    seen = [
+        named(path)
+        for path in PYTHON
+        for node in tree_of(path).body
+        if isinstance(node, ast.FunctionDef) and node.name == "__getattr__"
+    ]
+    assert seen == []
+
+
 # ---- commits ------------------------------------------------------------------------------------
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 __version__: str
 """Looked up when it is asked for: pytest loads this package in every run, and files are slow."""
 
 
-def __getattr__(name: str) -> Any:
-    if name == "__version__":
-        from importlib.metadata import version
+if not TYPE_CHECKING:  # otherwise every name would be one of this module
 
-        return version("fastbook-exchange")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name: str) -> Any:
+        if name == "__version__":
+            from importlib.metadata import version
+
+            return version("fastbook-exchange")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -184,8 +184,8 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         int,
         Meta(ge=0, le=36_500),
         _about(
-            "Days after which TimescaleDB drops orders, trades, fills and cancellations (never "
-            "candles); 0 = never, else at least 2."
+            "Days after which TimescaleDB drops orders, their changes, trades, fills and "
+            "cancellations (never candles); 0 = never, else at least 2."
         ),
     ] = 0
 

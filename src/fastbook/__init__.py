@@ -98,10 +98,12 @@ def __dir__() -> list[str]:
     return __all__
 
 
-def __getattr__(name: str) -> object:
-    """Import the NumPy dtypes on first use."""
-    if name in ("COMMAND_DTYPE", "EVENT_DTYPE", "ORDER_DTYPE"):
-        from fastbook import _dtypes
+if not TYPE_CHECKING:  # otherwise every name would be one of this module
 
-        return getattr(_dtypes, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name: str) -> object:
+        """Import the NumPy dtypes on first use."""
+        if name in ("COMMAND_DTYPE", "EVENT_DTYPE", "ORDER_DTYPE"):
+            from fastbook import _dtypes
+
+            return getattr(_dtypes, name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

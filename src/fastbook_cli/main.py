@@ -217,6 +217,9 @@ def replay(file: Path, **options: Any) -> int:
 def connect(url: str, security: str | None, no_feed: bool) -> int:
     """Talk to a server by hand: print its frames, send the lines you type.
 
+    At the end of its input it waits for the replies and ends: echo '{"op":"orders"}' | fastbook
+    connect. To watch without typing, keep the input open: tail -f /dev/null | fastbook connect.
+
     URL is the WebSocket endpoint, by default ws://127.0.0.1:8080/ws. For example, type
 
     \b
@@ -228,8 +231,9 @@ def connect(url: str, security: str | None, no_feed: bool) -> int:
     {"op":"fills","since":0}
     {"op":"subscribe","security":"BTC-USD","channel":"fills"}
 
-    A frame without "ref" is no reply: "fill" tells each match of one of your orders, "order" its
-    new state. docs/protocol.md and /docs on the server list every command and frame.
+    Give a command a "ref", as in {"op":"orders","ref":1}, and its reply repeats it. What happens
+    to your orders later comes without: "fill" tells each match, "order" the new state.
+    docs/protocol.md and /docs on the server list every command and frame.
     """
     from fastbook_cli import connect as connect_
 

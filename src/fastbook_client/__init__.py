@@ -132,12 +132,14 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        return getattr(importlib.import_module(f"fastbook_client.{_HOME[name]}"), name)
-    if name in _FRAMES:
-        return getattr(importlib.import_module("fastbook_wire.frames"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:  # otherwise every name would be one of this module
+
+    def __getattr__(name: str) -> Any:
+        if name in _HOME:
+            return getattr(importlib.import_module(f"fastbook_client.{_HOME[name]}"), name)
+        if name in _FRAMES:
+            return getattr(importlib.import_module("fastbook_wire.frames"), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -6,21 +6,16 @@ it, or raises TypeError or ValueError, which say what was expected and what was 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from decimal import Decimal
-from fractions import Fraction
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any, Literal, TypeVar, get_args
 
+from fastbook_wire.grid import Number as Number
+from fastbook_wire.grid import finite
 from fastbook_wire.words import SideName
 
 AnySide = Literal["bid", "ask", "buy", "sell"]
 """A side: ``buy`` is an alias of ``bid``, ``sell`` of ``ask``."""
-Number = float | Decimal | Fraction
-"""A price or an amount: an int, a float, a Decimal or a Fraction. NumPy's numbers will do too."""
-
-_NUMBERS = (int, Decimal, Real)  # the abstract class last: it takes longest to ask
 _SIDES: Mapping[Any, SideName] = {"bid": "bid", "buy": "bid", "ask": "ask", "sell": "ask"}
 
 Word = TypeVar("Word", bound=str)
@@ -33,17 +28,7 @@ def side_of(value: AnySide) -> SideName:
     return _SIDES[value]
 
 
-def number(name: str, value: Number) -> float:
-    """Return the double nearest to a finite number; neither a text nor a bool is a number."""
-    if type(value) is not float and (isinstance(value, bool) or not isinstance(value, _NUMBERS)):
-        raise TypeError(f"{name}: expected a number, got {value!r}")
-    try:
-        double = float(value)
-    except OverflowError:
-        double = math.inf
-    if not math.isfinite(double):
-        raise ValueError(f"{name}: expected a finite number, got {value!r}")
-    return double
+number = finite
 
 
 def integer(name: str, value: int, least: int | None = None) -> int:

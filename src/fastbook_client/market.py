@@ -34,12 +34,13 @@ def connect(url: str, **options: Unpack[ConnectOptions]) -> Market:
     subscriptions, each a channel of `security` or a pair (channel, security).
 
     `resume` (None) is the ``resume_token`` of an earlier connection, whose user is resumed. Then
-    `fills_since` (None) may tell the last ``fill_id`` that the program has dealt with, by security:
-    the user's fills since then arrive as events, from the first fill where no id is given. With
-    `cancel_on_disconnect` (False) the server cancels this user's orders as soon as the connection
-    ends or, if it is a number, unless the client has reconnected within so many seconds; otherwise
-    they stay open. The server notices within 45 s that a network has gone silent; see
-    `Market.cancel_after`.
+    `fills_since` (None) may tell the last fill that the program has dealt with, by security, as a
+    pair (``fill_id``, ``role``): the user's fills since then arrive as events, from the first fill
+    where none is given. Of a self-trade, the maker's fill follows the taker's; an id without a role
+    stands for both. With `cancel_on_disconnect` (False) the server cancels this user's orders as
+    soon as the connection ends or, if it is a number, unless the client has reconnected within so
+    many seconds; otherwise they stay open. The server notices within 45 s that a network has gone
+    silent; see `Market.cancel_after`.
 
     `reconnect` (True): after a loss the client reconnects, as the same user if the server still
     knows it, and tells what was missed of the user's fills and orders. A `Backoff` sets the delays

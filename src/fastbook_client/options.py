@@ -10,7 +10,7 @@ from msgspec import Struct
 from fastbook_client import arguments
 from fastbook_client.backoff import Backoff
 from fastbook_client.connection import check_cancel_on_disconnect
-from fastbook_wire.words import Channel
+from fastbook_wire.words import Channel, Role
 
 QUEUE_MAX = 10_000
 CHECKSUMS_MISSED_MAX = 3
@@ -22,7 +22,7 @@ class ConnectOptions(TypedDict, total=False):
     security: str | None
     cancel_on_disconnect: bool | int
     resume: str | None
-    fills_since: Mapping[str, int] | None
+    fills_since: Mapping[str, int | tuple[int, Role]] | None
     feed: bool
     channels: Iterable[Channel | tuple[Channel, str]]
     reconnect: bool | Backoff
@@ -36,7 +36,7 @@ class Options(Struct, frozen=True, kw_only=True):
     security: str | None = None
     cancel_on_disconnect: bool | int = False
     resume: str | None = None
-    fills_since: Mapping[str, int] | None = None
+    fills_since: Mapping[str, tuple[int, Role]] | None = None
     feed: bool = True
     channels: tuple[tuple[Channel, str | None], ...] = ()
     reconnect: Backoff | None = Backoff()
@@ -71,7 +71,7 @@ def _checked(name: str, value: Any) -> Any:
             check_cancel_on_disconnect(given)
             return given
         case "fills_since":
-            return None if value is None else _fill_ids(value)
+            return None if value is None else _last_fills(value)
         case "feed":
             return arguments.flag(name, value)
         case "queue_max" | "checksums_missed_max":
@@ -85,13 +85,23 @@ def _checked(name: str, value: Any) -> Any:
     return Backoff() if value else None
 
 
-def _fill_ids(value: Any) -> dict[str, int]:
+def _last_fills(value: Any) -> dict[str, tuple[int, Role]]:
     if not isinstance(value, Mapping):
-        raise TypeError(f"fills_since: expected fill ids by security, got {value!r}")
-    return {
-        arguments.text("fills_since", security): arguments.integer("fills_since", fill_id, least=0)
-        for security, fill_id in value.items()
-    }
+        raise TypeError(f"fills_since: expected fills by security, got {value!r}")
+    return {arguments.text("fills_since", s): _last_fill(last) for s, last in value.items()}
+
+
+def _last_fill(value: Any) -> tuple[int, Role]:
+    """Return a fill by its id and role; both of a self-trade, if only the id is given."""
+    if not isinstance(value, tuple | list):  # JSON makes a list of a tuple
+        return arguments.integer("fills_since", value, least=0), "maker"
+    if len(value) != 2:
+        raise ValueError(f"fills_since: expected a pair (fill_id, role), got {value!r}")
+    fill_id, role = value
+    return (
+        arguments.integer("fills_since", fill_id, least=1),
+        arguments.word("fills_since", role, Role),
+    )
 
 
 def _channels(value: Any) -> tuple[tuple[Channel, str | None], ...]:

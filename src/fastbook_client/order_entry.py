@@ -38,6 +38,8 @@ class OrderEntry:
         """Send commands in one frame; see `fastbook_client.Market.submit`."""
         assert link.welcome is not None, "open_link() waits for it"
         user_id, security = link.welcome.user_id, link.welcome.security
+        if isinstance(commands, str) or not isinstance(commands, Iterable):
+            raise TypeError(f"commands: expected a list of commands, got {commands!r}")
         sent = [self._own(command, security) for command in commands]
         if not 1 <= len(sent) <= COMMANDS_PER_FRAME_MAX:
             raise ValueError(f"expected 1 to {COMMANDS_PER_FRAME_MAX} commands, got {len(sent)}")
@@ -58,6 +60,9 @@ class OrderEntry:
 
     def _own(self, command: NewOrder | OrderCommand, security: str) -> OrderCommand:
         """Return a copy of a command; an order gets what all orders of this client have."""
+        if not isinstance(command, NewOrder | OrderCommand):
+            names = ", ".join(kind.__name__ for kind in OrderCommand.__args__)
+            raise TypeError(f"commands: expected NewOrder, {names}, got {command!r}")
         if not isinstance(command, NewOrder | Add):
             return msgspec.structs.replace(command)
         order = command if isinstance(command, NewOrder) else command.order

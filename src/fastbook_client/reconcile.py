@@ -46,29 +46,26 @@ Steps = Generator[tuple[Command, ...], list[PrivateFrame], Result]
 
 
 class _Told:
-    """How far the fills of a security have been told, by role: a self-trade has two with one id.
+    """The last fill of a security that has been told, after all before it.
 
-    A command's fills are told first to the taker and then, in the same order, to the makers;
-    nothing of another command (another ``seq``) comes between.
+    They are told in the order of their ids; of the two of a self-trade, the taker's first.
     """
 
-    def __init__(self, through: int) -> None:
-        self._through: dict[Role, int] = {"taker": through, "maker": through}
-        self._seq: int | None = None
+    def __init__(self, fill_id: int, role: Role = "maker") -> None:
+        self._fill_id = fill_id
+        self._role = role
 
     @property
     def complete_through(self) -> int:
-        """The id of a fill up to which none is missing."""
-        return min(self._through.values())
+        """The id of a fill up to which none can be missing."""
+        return self._fill_id - (self._role == "taker")
 
     def has(self, fill: OwnFillView) -> bool:
-        return fill.fill_id <= self._through[fill.role]
+        told = self._fill_id, self._role == "maker"
+        return (fill.fill_id, fill.role == "maker") <= told
 
     def add(self, fill: OwnFillView) -> None:
-        if fill.seq != self._seq:  # all fills of the commands before have been told
-            self._seq = fill.seq
-            self._through = {"taker": fill.fill_id - 1, "maker": fill.fill_id - 1}
-        self._through[fill.role] = fill.fill_id
+        self._fill_id, self._role = fill.fill_id, fill.role
 
 
 class OwnEvents:
@@ -85,7 +82,7 @@ class OwnEvents:
         held_max: int,
         *,
         resumes: bool = False,
-        fills_since: Mapping[str, int] | None = None,
+        fills_since: Mapping[str, tuple[int, Role]] | None = None,
     ) -> None:
         self._emit = emit
         self._held_max = held_max
@@ -209,8 +206,8 @@ class OwnEvents:
     def _begin(self, securities: tuple[str, ...]) -> Steps[None]:
         """Find out where the fills of a user of an earlier program go on."""
         if self._fills_since is not None:
-            for security, fill_id in self._fills_since.items():
-                self._told.setdefault(security, _Told(fill_id))
+            for security, (fill_id, role) in self._fills_since.items():
+                self._told.setdefault(security, _Told(fill_id, role))
             self._traded.update(securities, self._fills_since)
             return
         self._traded.update(self._told)  # from an attempt that was cut off

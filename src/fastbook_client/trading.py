@@ -263,8 +263,9 @@ class Trading(ABC):
         """Return a page of this user's own fills, oldest first, from all its connections.
 
         With `since` these are the first `limit` fills with a larger ``fill_id``; without it the
-        last ones, or the last before `before`. ``more`` tells whether there are others in that
-        direction. Each fill also arrives as a `Fill` event, late if the connection was down.
+        last ones, or the last before `before`. Both fills of a self-trade count as one. ``more``
+        tells whether there are others in that direction. Each fill also arrives as a `Fill` event,
+        late if the connection was down.
         """
         command = GetFills(
             security=self._named(security),
@@ -284,7 +285,7 @@ class Trading(ABC):
         """Return the state of an order, open or ended.
 
         The order is named as in `cancel`. An ended order is known by its client order id for 24
-        hours, and by the server's id for ever.
+        hours, and by the server's id for as long as the server keeps its history.
 
         Raises:
             Rejected: ``unknown_order``: the user has placed no such order.
@@ -329,6 +330,7 @@ class Trading(ABC):
         not keep the others from being executed.
 
         Raises:
+            TypeError: something is no such command; nothing was sent.
             ValueError: no command, or more than 100; nothing was sent.
             NotConnected: the client is reconnecting; nothing was sent.
             ConnectionClosed: the connection has ended for good; nothing was sent.

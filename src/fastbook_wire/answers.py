@@ -55,7 +55,10 @@ class FillsAnswer(View, kw_only=True):
 
 
 class OwnFillsAnswer(View, kw_only=True):
-    """``/api/fills`` with a resume token as bearer: The fills of its user, paged like all."""
+    """``/api/fills`` with a resume token as bearer: The fills of its user, paged like all.
+
+    Both fills of a self-trade count as one of the ``limit``.
+    """
 
     security: Security
     fills: tuple[OwnFillView, ...]

@@ -32,12 +32,12 @@ class NewOrder(
 ):
     """The order that an ``add`` places; ``security`` defaults to the connection's.
 
-    A limit order needs a ``price``; a market order takes none, is ``ioc`` or ``fok`` and cannot be
-    ``post_only``. A market order may give a ``total`` in place of ``amount``: it trades whole lots
-    for at most that value. A ``stop`` waits for a fill at ``trigger_price`` or beyond and then is a
-    market order; a ``stopLimit`` then is a limit order. A limit order with ``display`` shows at
-    most so much at a time. With ``expire_time`` its remainder is cancelled then
-    (``time_in_force`` is ``gtt``).
+    An order needs an ``amount``; a market order may give a ``total`` instead, and trades whole lots
+    for at most that value. A limit order needs a ``price``; a market order takes none, is ``ioc``
+    or ``fok`` and cannot be ``post_only``. A ``stop`` waits for a fill at ``trigger_price`` or
+    beyond and then is a market order; a ``stopLimit`` then is a limit order. A limit order with
+    ``display`` shows at most so much at a time. What remains at ``expire_time`` is cancelled: of an
+    order with ``time_in_force`` ``gtt``, or of a stop order that still waits.
 
     ``post_only`` refuses the order if it would trade at once. ``client_order_id`` is
     unique per user for 24 hours, or longer while its order is open: sending the same order again
@@ -60,10 +60,6 @@ class NewOrder(
     post_only: bool = False
     client_order_id: ClientOrderId | None = None
     self_trade: SelfTradeName = "allow"
-
-    def __post_init__(self) -> None:
-        if self.amount is None and self.total is None:
-            raise ValueError("Object missing required field `amount`")
 
 
 class _Command(
@@ -136,7 +132,8 @@ class CancelAfter(_Command, tag="cancelAfter"):
 class GetOrder(_Command, tag="order"):
     """Return the state of an order, open or ended, by exactly one of its two ids.
 
-    An ended order is known by its client order id for 24 hours, and by its id for ever.
+    An ended order is known by its client order id for 24 hours, and by its id for as long as the
+    server keeps its history (its setting ``retain_days``; for ever by default).
     """
 
     id: Id | None = None
@@ -151,7 +148,8 @@ class GetFills(_Command, tag="fills"):
     """List the user's own fills in a security, oldest first, from all its connections.
 
     With ``since`` the first ``limit`` fills with a larger ``fillId``; without it the last
-    ``limit``, or the last before ``before``. ``security`` defaults to the connection's.
+    ``limit``, or the last before ``before``. Both fills of a self-trade count as one.
+    ``security`` defaults to the connection's.
     """
 
     security: Security | None = None

@@ -6,11 +6,11 @@ field without a default is always present, as ``null`` if need be.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
-from fastbook_wire.grid import Grid, Rounding
+from fastbook_wire.grid import Grid, Number, Rounding
 from fastbook_wire.words import (
     Amount,
     Channel,
@@ -45,15 +45,25 @@ class InstrumentView(View):
     lot_size: float
     status: Literal["open", "halted"]
 
-    def price(self, value: float, rounding: Rounding = "nearest") -> float:
-        """Return `value` as a price that the server accepts: rounded to a multiple of the tick."""
-        grid = Grid.of(self.tick_size)
-        return grid.number(grid.rounded(value, rounding))
+    def price(self, value: Number, rounding: Rounding = "nearest") -> float:
+        """Return `value` as a price that the server accepts: a multiple of the tick.
 
-    def amount(self, value: float, rounding: Rounding = "down") -> float:
-        """Return `value` as an amount that the server accepts: rounded to a multiple of the lot."""
-        grid = Grid.of(self.lot_size)
-        return grid.number(grid.rounded(value, rounding))
+        It is rounded ``down``, ``up`` or to the ``nearest`` multiple. What is within a few units in
+        the last place of a multiple counts as that one, whatever the rounding.
+
+        Raises:
+            TypeError: `value` is no number.
+            ValueError: it is not finite, or not 1 to 2^52 ticks once rounded; or `rounding` is none
+                of the three words.
+        """
+        return Grid.of(self.tick_size).accepted("price", value, rounding)
+
+    def amount(self, value: Number, rounding: Rounding = "down") -> float:
+        """Return `value` as an amount that the server accepts: a multiple of the lot.
+
+        Like `price`, but rounded down by default: never more than was asked for.
+        """
+        return Grid.of(self.lot_size).accepted("amount", value, rounding)
 
 
 class OrderView(View, kw_only=True):
@@ -80,7 +90,10 @@ class OrderView(View, kw_only=True):
     trigger_price: Price | None = None
     display: Amount | None = None
     expire_time: TimeMs | None = None
-    total: Total | None = None
+    total: (
+        Annotated[float, Meta(description="The most that a market order by total may trade for.")]
+        | None
+    ) = None
     waits: bool = False
 
 
@@ -275,7 +288,8 @@ class Fill(Frame, OwnFillView, tag="fill", kw_only=True):
     """A fill of one of the user's orders, of which ``filled`` is the filled amount by now.
 
     A taker gets one per match before the reply to its command; a maker before the ``order`` frame
-    with the new state. ``time`` is that of the fill.
+    with the new state; a user who trades with himself gets both before the reply, the taker's
+    first. ``time`` is that of the fill.
     """
 
     security: Security
@@ -285,7 +299,9 @@ class Fill(Frame, OwnFillView, tag="fill", kw_only=True):
 
 
 class OrderFrame(Frame, tag="order", kw_only=True):
-    """An order's state or, with status ``rejected``, why an ``add`` or ``delete`` was refused.
+    """An order's state or, with status ``rejected``, why a command about one order was refused.
+
+    Those commands are ``add``, ``amend``, ``delete`` and ``order``.
 
     Replies carry the command's ``ref``; later changes of the order come without it. After a fill of
     a resting order ``last_price`` and ``last_amount`` repeat those of the ``fill`` before.
@@ -316,7 +332,10 @@ class OrdersFrame(Frame, tag="orders", kw_only=True):
 
 
 class OwnFills(Frame, tag="ownFills", kw_only=True):
-    """The reply to ``fills``; ``more`` is true if there are others in the direction asked for."""
+    """The reply to ``fills``; ``more`` is true if there are others in the direction asked for.
+
+    ``limit`` counts fill ids: a self-trade has two fills, and a page is never split between them.
+    """
 
     ref: Ref = None
     security: Security
@@ -368,7 +387,7 @@ class Pong(Frame, tag="pong", kw_only=True):
 class Error(Frame, tag="error", kw_only=True):
     """Why a frame was not a valid command, or why a command was refused.
 
-    A refused ``add`` or ``delete`` is answered by an ``order`` frame instead.
+    A refused ``add``, ``amend``, ``delete`` or ``order`` is answered by an ``order`` frame instead.
     """
 
     ref: Ref = None

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import re
 from decimal import Decimal
-from typing import Literal
+from fractions import Fraction
+from numbers import Real
+from typing import Literal, get_args
 
 import msgspec
 
@@ -13,10 +15,32 @@ UNITS_MAX = 2**52
 """Largest number of ticks or lots; up to here every multiple has a double of its own."""
 
 Rounding = Literal["down", "up", "nearest"]
+Number = float | Decimal | Fraction
+"""A price or an amount: an int, a float, a Decimal or a Fraction. NumPy's numbers will do too."""
 
+_NUMBERS = (int, Decimal, Real)  # the abstract class last: it takes longest to ask
+_ROUNDINGS = get_args(Rounding)
 _ULPS = 4
 _DECIMAL = re.compile(r"([0-9]{1,40}\.?[0-9]{0,40}|\.[0-9]{1,40})([eE][+-]?[0-9]{1,3})?", re.ASCII)
 _NUMBER_BOUND = 1e28  # more than 2**52 steps of 1e12; less than overflows in `units`
+
+
+def finite(name: str, value: Number) -> float:
+    """Return the double nearest to a finite number, which the argument `name` is to be.
+
+    Raises:
+        TypeError: `value` is no number; neither a text nor a bool is one.
+        ValueError: it is not finite, or larger than every double.
+    """
+    if type(value) is not float and (isinstance(value, bool) or not isinstance(value, _NUMBERS)):
+        raise TypeError(f"{name}: expected a number, got {value!r}")
+    try:
+        double = float(value)
+    except OverflowError:
+        double = math.inf
+    if not math.isfinite(double):
+        raise ValueError(f"{name}: expected a finite number, got {value!r}")
+    return double
 
 
 class Grid(msgspec.Struct, frozen=True):
@@ -72,6 +96,21 @@ class Grid(msgspec.Struct, frozen=True):
         """Return the double nearest to `units` steps."""
         return units * self.numerator / self.denominator
 
+    def accepted(self, name: str, value: Number, rounding: Rounding) -> float:
+        """Return `value`, the argument `name`, rounded to a number that the server accepts.
+
+        Raises:
+            TypeError: `value` is no number.
+            ValueError: it is not finite, or rounds to less than a step or more than ``UNITS_MAX``;
+                or `rounding` is no such word.
+        """
+        double = finite(name, value)
+        units = self.rounded(double, rounding) if abs(double) < _NUMBER_BOUND else 0
+        if not 0 < units <= UNITS_MAX:
+            least, most = self.number(1), self.number(UNITS_MAX)
+            raise ValueError(f"{name}: expected {least!r} to {most!r} once rounded, got {value!r}")
+        return self.number(units)
+
     def nearest(self, value: float) -> int:
         """Return `value` as a number of steps, rounded to the nearest integer; never in doubles."""
         return self.rounded(value, "nearest")
@@ -83,8 +122,11 @@ class Grid(msgspec.Struct, frozen=True):
         the noise of ``100.01 + 0.01`` is not rounded up to another step.
 
         Raises:
+            ValueError: `rounding` is no such word.
             OverflowError: `value` is not finite, or larger than any grid's numbers.
         """
+        if rounding not in _ROUNDINGS:
+            raise ValueError(f"rounding: expected down, up or nearest, got {rounding!r}")
         if not -_NUMBER_BOUND < value < _NUMBER_BOUND:
             raise OverflowError(f"expected a number below {_NUMBER_BOUND:g}, got {value!r}")
         n, d = value.as_integer_ratio()

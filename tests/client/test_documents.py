@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import signal
 import sys
@@ -14,6 +15,7 @@ import pytest
 from client_servers import Line, small_server, until
 
 from fastbook_client import Market, connect
+from fastbook_wire.commands import NewOrder
 
 ROOT = Path(__file__).parents[2]
 SHOWN = "http://127.0.0.1:8080"
@@ -50,7 +52,7 @@ async def others(url: str) -> AsyncIterator[Market]:
         yield market
 
 
-async def started(code: str, url: str) -> asyncio.subprocess.Process:
+async def started(code: str) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-u", "-c", code),
         stdout=asyncio.subprocess.PIPE,
@@ -58,40 +60,87 @@ async def started(code: str, url: str) -> asyncio.subprocess.Process:
     )
 
 
+class Running:
+    """A program that prints lines."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    async def said(self) -> str:
+        """Return the next line that it prints."""
+        assert self._process.stdout is not None
+        async with asyncio.timeout(PATIENCE_S):
+            return (await self._process.stdout.readline()).decode()
+
+
+@contextlib.asynccontextmanager
+async def running(code: str) -> AsyncIterator[Running]:
+    process = await started(code)
+    try:
+        yield Running(process)
+    finally:
+        process.terminate()
+        await process.wait()
+
+
 async def test_the_bot_of_the_readme_makes_money(url: str, others: Market) -> None:
     code = talk_to_it()
     assert SHOWN in code
-    assert len(code.strip().splitlines()) <= 20, "it still fits on a screen"
-    bot = await started(code.replace(SHOWN, url), url)
-    assert bot.stdout is not None
-    try:
-        async with asyncio.timeout(PATIENCE_S):
-            for side in ("bid", "ask"):
-                assert f"type='{side}'" in (await bot.stdout.readline()).decode()
-            await others.market("ask", 1.5)  # the first of the queue, then the bot
-            line = (await bot.stdout.readline()).decode()
-            assert "type='ask'" in line
-            assert "price=100.02" in line
-            await others.market("bid", 0.5)
-            line = (await bot.stdout.readline()).decode()
-            assert "type='bid'" in line
-            assert "price=100.0," in line
-    finally:
-        bot.terminate()
-        await bot.wait()
+    assert len(code.strip().splitlines()) <= 30, "it still fits on a screen"
+    async with running(code.replace(SHOWN, url)) as bot:
+        for side in ("bid", "ask"):
+            assert f"type='{side}'" in await bot.said()
+        await others.market("ask", 1.5)  # the first of the queue, then the bot
+        assert "type='ask', exec_type='limit', price=100.02," in await bot.said()
+        await others.market("bid", 0.5)
+        assert "type='bid', exec_type='limit', price=100.0," in await bot.said()
+        # What its order meets is filled in its own reply, and no further event tells its state.
+        ask = NewOrder(type="ask", exec_type="market", amount=0.5)
+        meets = NewOrder(type="bid", exec_type="limit", price=100.02, amount=0.5)
+        await others.submit([ask, meets])
+        said = await bot.said()
+        assert "type='ask', exec_type='limit', price=100.02," in said
+        assert "status='filled'" in said
+        assert "type='bid', exec_type='limit', price=100.0," in await bot.said()
+
+
+async def test_the_bot_of_the_readme_waits_for_a_market(url: str) -> None:
+    async with running(talk_to_it().replace(SHOWN, url)) as bot, connect(url) as others:
+        await others.limit("bid", 99, 1)
+        await others.limit("ask", 101, 1)
+        assert "price=99.0," in await bot.said()
+        assert "price=101.0," in await bot.said()
+
+
+async def test_the_bot_of_the_readme_goes_on_when_its_line_is_cut(url: str, others: Market) -> None:
+    line = Line(url)
+    async with (
+        line.open() as through,
+        running(talk_to_it().replace(SHOWN, through)) as bot,
+    ):
+        for side in ("bid", "ask"):
+            assert f"type='{side}'" in await bot.said()
+        line.mute = True  # it is not told of its fill
+        await others.market("ask", 1.5)
+        line.cut()
+        line.mute = False
+        assert "type='ask', exec_type='limit', price=100.02," in await bot.said()
+        line.deaf, line.swallowed = True, 0  # what it sends then is lost
+        await others.market("bid", 0.5)
+        await until(lambda: line.swallowed > 0)
+        line.cut()
+        line.deaf = False
+        assert "type='bid', exec_type='limit', price=100.0," in await bot.said()
+        listed = (await others.api.book()).agg_order_book.bid
+        assert next(level.amount for level in listed if level.price == 100.0) == 0.5
 
 
 async def test_the_raw_form_in_the_protocol_prints_what_the_server_says(url: str) -> None:
     (code,) = blocks("docs/protocol.md")
-    raw = await started(code.replace(SHOWN.replace("http", "ws"), url.replace("http", "ws")), url)
-    assert raw.stdout is not None
-    try:
-        async with asyncio.timeout(PATIENCE_S):
-            while b'"ref":"1","status":"open"' not in await raw.stdout.readline():
-                pass
-    finally:
-        raw.terminate()
-        await raw.wait()
+    code = code.replace(SHOWN.replace("http", "ws"), url.replace("http", "ws"))
+    async with running(code) as raw, asyncio.timeout(PATIENCE_S):
+        while '"ref":"1","status":"open"' not in await raw.said():
+            pass
 
 
 async def interrupted(program: tuple[str, ...], line: Line) -> tuple[int | None, str]:

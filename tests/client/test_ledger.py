@@ -73,16 +73,18 @@ class ServerProcess:
 class Trader:
     """Places, changes and cancels orders at random, of every kind."""
 
-    def __init__(self, market: Market, seed: int, **options: Any) -> None:
+    def __init__(self, market: Market, seed: int) -> None:
         self.market = market
         self._chance = random.Random(seed)
-        self._options = options
         self._ids: list[str] = []
 
     async def act(self) -> OrderState | None:
         """Send one command; return the state of its order. Whatever may fail does nothing."""
         chance, market = self._chance, self.market
-        terms: dict[str, Any] = {"security": chance.choice("AB")} | self._options
+        terms: dict[str, Any] = {
+            "security": chance.choice("AB"),
+            "self_trade": chance.choice(("allow", "allow", "cancelOldest", "decrement")),
+        }
         side: Any = chance.choice(("bid", "ask"))
         price, amount = chance.randint(96, 104), chance.randint(1, 9)
         named = chance.choice(self._ids[-20:]) if self._ids else "none"
@@ -120,10 +122,9 @@ class Trader:
 class Bot:
     """A trader that knows what it holds from its events alone."""
 
-    def __init__(self, url: str, seed: int, **options: Any) -> None:
+    def __init__(self, url: str, seed: int) -> None:
         self._url = url
         self._seed = seed
-        self._options = options
         self.ledger = documented_ledger()
         self.fills: list[tuple[str, int, str]] = []
         self.lists = 0
@@ -144,7 +145,7 @@ class Bot:
         self.ledger.open, self.ledger.ended = set(), set()
         async with connect(self._url, feed=False, reconnect=FAST, **past) as self.market:
             self.token, self.user_id = self.market.resume_token, self.market.user_id
-            trader = Trader(self.market, self._seed, **self._options)
+            trader = Trader(self.market, self._seed)
             while True:
                 if self.acts and (state := await trader.act()) is not None:
                     self.ledger.note(state)
@@ -258,7 +259,6 @@ async def play(
     cuts: int,
     every: dict[int, Callable[[], Any]],
     restarts: int = 0,
-    **options: Any,
 ) -> Bot:
     """Trade while the line is cut; do the things of `every` so many cuts, each in its turn."""
     async with stage.line.open() as through, contextlib.AsyncExitStack() as stack:
@@ -269,7 +269,7 @@ async def play(
                 connect(url, feed=False, queue_max=0, reconnect=FAST)
             )
             tasks.append(asyncio.create_task(Trader(market, SEED + n).trade()))
-        bot = Bot(through, SEED, **options)
+        bot = Bot(through, SEED)
         running = asyncio.create_task(bot.run())
         rounds = 0
         while stage.cuts < cuts:
@@ -309,7 +309,7 @@ async def test_a_ledger_agrees_with_sql_after_cuts_and_a_kill(open_folder: Path)
             await stage.server.end(signal.SIGKILL)
             await stage.server.start()
 
-        bot = await play(stage, 12, {6: kill})
+        bot = await play(stage, 12, {6: kill}, restarts=4)
         assert len(bot.fills) > 20
         assert bot.lists > 5
 
@@ -329,7 +329,7 @@ async def test_a_ledger_agrees_with_sql_after_a_hundred_cuts(
         every: dict[int, Callable[[], Any]] = {20: restart}
         if durability == "commit":  # the other may forget what it has told
             every[25] = lambda: restart(signal.SIGKILL)
-            bot = await play(stage, 110, every, restarts=15, self_trade="cancelOldest")
+            bot = await play(stage, 110, every, restarts=15)
         else:
             bot = await play(stage, 110, every)
         print(f"\n{stage.cuts} cuts, {len(bot.fills):,} fills once each, {bot.lists} lists")

@@ -154,6 +154,21 @@ async def test_a_program_that_was_restarted_goes_on_where_it_was(line: Line) -> 
                 assert brief([resynced]) == [["a"]]
 
 
+async def test_a_program_that_stops_within_a_self_trade_is_told_the_rest_of_it(line: Line) -> None:
+    async with connect(line.target, feed=False) as before:
+        await before.limit("ask", 10, 1)
+        await before.limit("ask", 10, 1)
+        await before.market("bid", 2)
+        fills = [e async for e in before.events(timeout_s=1) if isinstance(e, Fill)]
+    roles = [(1, "taker"), (1, "maker"), (2, "taker"), (2, "maker")]
+    assert [(f.fill_id, f.role) for f in fills] == roles
+    for n, last in enumerate(fills, 1):
+        past = {"resume": before.resume_token, "fills_since": {"A": (last.fill_id, last.role)}}
+        async with connect(line.target, feed=False, **past) as after:
+            *told, _ = await _until_listed(after)
+            assert [(f.fill_id, f.role) for f in told if isinstance(f, Fill)] == roles[n:]
+
+
 async def _until_listed(market: Market) -> list[Event]:
     found = [await market.next(timeout_s=20)]
     while not isinstance(found[-1], Resynced):

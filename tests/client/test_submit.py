@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from fastbook_client import NotConnected, OrderState, Rejected, Unanswered, connect
-from fastbook_wire.commands import Add, Delete, DeleteAll, GetOrder, NewOrder
+from fastbook_wire.commands import Add, Delete, DeleteAll, GetOrder, NewOrder, Orders
 
 Serve = Callable[..., Any]
 
@@ -58,6 +58,15 @@ async def test_a_frame_has_1_to_100_commands(serve: Serve, count: int) -> None:
     async with connect(server.url, feed=False) as market:
         with pytest.raises(ValueError, match=f"expected 1 to 100 commands, got {count}"):
             await market.submit([limit("bid", 10.0)] * count)
+
+
+@pytest.mark.parametrize("commands", [5, "x", None, [1], [limit("bid", 10.0), "x"], [Orders()]])
+async def test_what_is_no_list_of_order_commands_is_refused(serve: Serve, commands: Any) -> None:
+    server = await serve()
+    async with connect(server.url, feed=False) as market:
+        with pytest.raises(TypeError, match=r"^commands: expected "):
+            await market.submit(commands)
+        assert await market.orders() == ()
 
 
 async def test_after_a_loss_each_is_unanswered_and_its_outcome_can_be_asked(

@@ -42,12 +42,12 @@ class Follower:
 
     async def state(self) -> Any:
         """Ask for its state."""
-        self._write(b"state")
+        self.type(b"state")
         return await self._printed()
 
     def send(self, command: ExchangeCommand) -> None:
         """Have it send a command, now or once it is connected."""
-        self._write(msgspec.json.encode(command))
+        self.type(msgspec.json.encode(command))
 
     async def terminated(self) -> Any:
         """End it by a signal; return the state that it prints then."""
@@ -64,7 +64,7 @@ class Follower:
                     await asyncio.sleep(0.05)
         return state
 
-    def _write(self, line: bytes) -> None:
+    def type(self, line: bytes) -> None:
         assert self._process.stdin is not None
         self._process.stdin.write(line + b"\n")
 
@@ -308,6 +308,24 @@ async def test_an_unanswered_order_is_sent_again_and_placed_once(fastbook_server
         state = await follower.until(lambda state: state["connections"] == 2 and is_quiet(state))
         assert [order["clientOrderId"] for order in state["orders"]] == ["mine"]
         assert len(fastbook_server.orders_of(state["userId"])) == 1
+
+
+@pytest.mark.fastbook(clock="runs", instruments=ALL)
+async def test_an_order_without_a_security_is_for_the_first_one_that_was_given(fastbook_server):
+    async with following(fastbook_server.port, "NICKEL") as follower:
+        follower.send(bid(99, "mine"))
+        state = await follower.until(lambda state: state["orders"])
+        assert [o["security"] for o in state["orders"]] == ["NICKEL"]
+
+
+@pytest.mark.fastbook(clock="runs")
+async def test_a_line_that_is_no_command_ends_nothing(fastbook_server):
+    async with following(fastbook_server.port) as follower:
+        for line in (b"buy 1", b"", b"5", b"null", b"[]", b'{"op":"nope"}', b"{"):
+            follower.type(line)
+        follower.send(bid(99, "mine"))
+        state = await follower.until(lambda state: state["orders"] and is_quiet(state))
+        assert [o["clientOrderId"] for o in state["orders"]] == ["mine"]
 
 
 @pytest.mark.fastbook(clock="runs", instruments=["CENT:0.01:0.0001"])

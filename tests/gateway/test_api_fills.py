@@ -45,6 +45,19 @@ async def test_fills_are_everybodys_or_with_a_token_ones_own(serve, join, web):
     ]
 
 
+async def test_a_page_is_never_split_between_the_two_fills_of_a_self_trade(serve, join, web):
+    server = await serve(PastStore())
+    ann = await join(server, feed="none")
+    for ref, side in enumerate(("ask", "bid", "ask", "bid")):
+        await ann.ask(order(side, 10, 1, str(ref)))
+    both = [(1, "taker"), (1, "maker")]
+    page = await ann.ask({"op": "fills", "ref": "f", "since": 0, "limit": 1})
+    assert ([(f["fillId"], f["role"]) for f in page["fills"]], page["more"]) == (both, True)
+    bearer = f"Bearer {ann.token}"
+    _, page, _ = await web(server).ask("fills?since=0&limit=1", Authorization=bearer)
+    assert ([(f["fillId"], f["role"]) for f in page["fills"]], page["more"]) == (both, True)
+
+
 @pytest.mark.parametrize("bearer", ["Bearer", "Bearer x", "Bearer x.y", "Basic abc", ""])
 async def test_a_bearer_that_is_no_token_is_refused(serve, web, bearer):
     status, answer, headers = await web(await serve(PastStore())).ask("fills", Authorization=bearer)

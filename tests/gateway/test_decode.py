@@ -167,8 +167,8 @@ def test_an_array_that_is_none_or_too_long_is_refused_whole(text, message):
         ('{"op":"add","ref":"r"}', "bad_frame", "r", "Object missing required field `order`"),
         (ORDER % "[]", "bad_frame", "r", "Expected `object`, got `array` - at `$.order`"),
         (
-            ORDER % '{"type":"bid","execType":"limit"}',
-            *("bad_frame", "r", "Object missing required field `amount` - at `$.order`"),
+            ORDER % '{"type":"bid","amount":1}',
+            *("bad_frame", "r", "Object missing required field `execType` - at `$.order`"),
         ),
         (
             ORDER % (LIMIT % ',"userId":"x"'),

@@ -19,6 +19,8 @@ from fakes import StampClock
 
 from fastbook_server.app import Server
 from fastbook_server.config import Config
+from fastbook_server.gateway import decode
+from fastbook_server.gateway.decode import ProtocolError
 from fastbook_server.gateway.http.documents import examples
 from fastbook_server.gateway.http.documents.asyncapi import REPLIES, asyncapi
 from fastbook_server.gateway.http.documents.examples import Step
@@ -27,14 +29,16 @@ from fastbook_server.gateway.http.documents.schemas import tag
 from fastbook_server.store.memory import MemoryStore
 from fastbook_server.values.instruments import InstrumentSpec
 from fastbook_wire import answers, commands, frames
-from fastbook_wire.words import Channel, Code
+from fastbook_wire.words import Channel, Code, Reason
 from peers import PATIENCE_S, Peer
 
 WRITE = "FASTBOOK_WRITE_EXAMPLES"
 """Set, the test writes what the server says into the examples instead of comparing it."""
 
 SPECS = tuple(map(InstrumentSpec.parse, ("BTC-USD:0.01:0.0001", "ETH-USD:0.01:0.001")))
-NAMES = {"maker": "user#k3v9x2m7", "taker": "user#b8w4q1z6"}
+NAMES = {"maker": "user#k3v9x2m7p4a6d", "taker": "user#b8w4q7z6r5e3h"}
+"""In the shape of those that the server makes; a test compares the shapes."""
+MAC = "0" * 43
 
 
 class Stage:
@@ -62,10 +66,10 @@ class Stage:
             peer = await Peer.greeted(ws)
             self._peers[step.who] = peer
             told[step.who] = [peer.welcome]
-            self._aliases |= {
-                peer.user_id: NAMES[step.who],
-                peer.token: f"{NAMES[step.who]}.{'0' * 32}",
-            }
+            name = NAMES[step.who]
+            token = f"{name.removeprefix('user#')}.{MAC}"
+            assert (len(name), len(token)) == (len(peer.user_id), len(peer.token))
+            self._aliases |= {peer.token: token, peer.user_id: name}
         elif isinstance(step.send, dict) and step.send["op"] == "fills":  # from the database
             told[step.who] = [await self._peers[step.who].ask(step.send)]
         else:
@@ -206,3 +210,16 @@ async def test_the_documents_are_served_without_anything_from_elsewhere(serve: A
 def test_the_protocol_page_knows_every_word(word: str) -> None:
     page = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text(encoding="utf-8")
     assert f"`{word}`" in page or f'"{word}"' in page
+
+
+def test_the_protocol_page_knows_every_reason_and_what_a_wrong_type_is_told() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text(encoding="utf-8")
+    commands_table = page.partition("\n| command | replies |")[2].partition("\n\n")[0]
+    of_incoming = {"no_liquidity", "total", "ioc", "fok", "self_trade", "post_only", "level_full"}
+    add = next(row for row in commands_table.splitlines() if '{"op":"add"' in row)
+    assert {word for word in Reason.__args__ if re.search(rf"\b{word}\b", add)} == of_incoming
+    assert {word for word in Reason.__args__ if not re.search(rf"\b{word}\b", page)} == set()
+    frame = '{"op":"add","order":{"type":"bid","execType":"limit","price":"1","amount":1}}'
+    with pytest.raises(ProtocolError) as refused:
+        decode.decode(frame.encode())
+    assert refused.value.message in page

@@ -16,8 +16,8 @@ FINE = Instrument(2, "FINE", Grid.parse("0.01"), Grid.parse("0.0001"), "halted")
 
 def test_welcome():
     frame = encode.welcome(
-        user_id="user#k3v9x2m7",
-        resume_token="k3v9x2m7.secret",
+        user_id="user#k3v9x2m7p4a6d",
+        resume_token="k3v9x2m7p4a6d.secret",
         security="FINE",
         instruments=[FINE],
         throttle_ms=100,
@@ -25,7 +25,7 @@ def test_welcome():
         time_ms=T0,
     )
     assert frame == (
-        b'{"event":"welcome","userId":"user#k3v9x2m7","resumeToken":"k3v9x2m7.secret",'
+        b'{"event":"welcome","userId":"user#k3v9x2m7p4a6d","resumeToken":"k3v9x2m7p4a6d.secret",'
         b'"security":"FINE","instruments":[{"security":"FINE","tickSize":0.01,"lotSize":0.0001,'
         b'"status":"halted"}],"throttleMs":100,"protocol":2,"epoch":3,"time":1767225600000}'
     )

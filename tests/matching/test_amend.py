@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from trading import HOUR_MS, Floor, amend, ask, bid, delete, restarted, stop
+from trading import HOUR_MS, Floor, amend, ask, bid, delete, refusal, restarted, stop
 
 from fastbook_server.values.events import OrderFilled, OrderReport, Traded
 from fastbook_wire.commands import GetOrder
@@ -108,6 +108,16 @@ def test_a_refused_amend_leaves_the_order_as_it_was(change, code):
     assert floor.code("ann", amend(client_order_id="a", **change)) == code
     assert floor.exchange.markets["COIN"].book.depth() == before
     assert makers(floor, bid(10, 1)) == [1]
+
+
+def test_a_new_client_order_id_that_is_taken_is_refused_by_its_field():
+    floor = two_asks()
+    order_id = floor.order_id("ann", ask(12, 1, client_order_id="c"))
+    (refused,) = floor.do("ann", amend(client_order_id="a", new_client_order_id="c"))
+    assert refusal(refused) == (
+        "duplicate_client_order_id",
+        f"newClientOrderId: 'c' names another order, {order_id}",
+    )
 
 
 def test_nobody_amends_the_orders_of_others():

@@ -550,12 +550,22 @@ def test_a_fill_says_its_own_time_and_seq_not_those_of_its_order():
     ]
 
 
-def test_who_trades_with_himself_is_told_both_sides_of_the_fill():
+def test_who_trades_with_himself_is_told_both_sides_of_each_fill_before_the_reply():
     floor = Floor()
     floor.do("ann", ask(10, 2))
-    assert [r[:3] for r in floor.told("ann", bid(10, 1, "r")) if r[1] in ("maker", "taker")] == [
+    floor.do("bob", ask(10, 1))
+    floor.do("ann", ask(11, 1))
+    assert [r[:3] for r in floor.told("ann", bid(11, 4, "r"))] == [
         ("ann", "taker", 1),
         ("ann", "maker", 1),
+        ("ann", "taker", 2),
+        ("ann", "taker", 3),
+        ("ann", "maker", 3),
+        ("ann", "r", "filled"),
+        ("ann", None, "filled"),
+        ("bob", "maker", 2),
+        ("bob", None, "filled"),
+        ("ann", None, "filled"),
     ]
 
 

@@ -12,13 +12,16 @@ from trading import (
     delete_all,
     market,
     orders,
-    refusal,
     restarted,
     stop,
 )
 
-from fastbook_server.values.events import FillReport, OrderFilled, OrderReport, OrderTriggered
-from fastbook_wire.commands import Add, NewOrder
+from fastbook_server.values.events import (
+    FillReport,
+    OrderFilled,
+    OrderReport,
+    OrderTriggered,
+)
 
 
 def triggered(floor: Floor, user_id: str, command) -> list[int]:
@@ -169,63 +172,6 @@ def test_a_time_that_makes_no_sense_is_refused(terms):
     assert Floor().code("ann", bid(10, 1, **terms)) == "invalid_order"
 
 
-# ---- fields that contradict each other -----------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("fields", "code", "message"),
-    [
-        ({"exec_type": "stop", "amount": 1}, "invalid_price", "triggerPrice: a stop order needs"),
-        (
-            {"exec_type": "stopLimit", "amount": 1, "price": 10},
-            *("invalid_price", "triggerPrice: a stopLimit order needs one"),
-        ),
-        (
-            {"exec_type": "stopLimit", "amount": 1, "trigger_price": 10},
-            *("invalid_price", "price: a stopLimit order needs one"),
-        ),
-        (
-            {"exec_type": "limit", "amount": 1, "price": 10, "trigger_price": 10},
-            *("invalid_order", "triggerPrice: a limit order takes none"),
-        ),
-        (
-            {"exec_type": "market", "amount": 1, "trigger_price": 10},
-            *("invalid_order", "triggerPrice: a market order takes none"),
-        ),
-        (
-            {"exec_type": "market", "amount": 1, "total": 10},
-            *("invalid_order", "total: expected instead of amount, got both"),
-        ),
-        (
-            {"exec_type": "limit", "total": 10, "price": 10},
-            *("invalid_order", "total: a limit order takes an amount"),
-        ),
-        (
-            {"exec_type": "stop", "total": 10, "trigger_price": 10},
-            *("invalid_order", "total: a stop order takes an amount"),
-        ),
-        (
-            {"exec_type": "market", "total": 10, "time_in_force": "fok"},
-            *("invalid_order", "timeInForce: an order by total is always ioc"),
-        ),
-        (
-            {"exec_type": "market", "total": -1},
-            *("invalid_amount", "total: expected a positive number, got -1"),
-        ),
-        ({"exec_type": "market", "total": 0.5}, "invalid_amount", "total: 0.5 does not pay for"),
-        ({"exec_type": "market", "total": 1e30}, "invalid_amount", "total: 1e+30 is too large"),
-        (
-            {"exec_type": "stop", "amount": 1, "trigger_price": 10, "display": 1},
-            *("invalid_order", "display: a stop order never rests"),
-        ),
-    ],
-)
-def test_fields_that_contradict_each_other_are_refused_by_name(fields, code, message):
-    refused = Floor().do("ann", Add(order=NewOrder(type="bid", security="COIN", **fields)))
-    got_code, got_message = refusal(refused[0])
-    assert (len(refused), got_code, got_message[: len(message)]) == (1, code, message)
-
-
 # ---- icebergs ------------------------------------------------------------------------------------
 
 
@@ -345,3 +291,22 @@ def test_decrement_takes_the_smaller_from_both_and_trades_nothing():
         ("ann", "s", "open", 3, 4, 0),
         ("ann", None, "cancelled/self_trade", 1, 2, 0),
     ]
+
+
+def test_a_total_that_its_own_orders_used_up_ends_like_any_other_order():
+    floor = Floor()
+    floor.do("ann", ask(10, 5))
+    assert floor.brief("ann", by_total("bid", 30, "r", self_trade="decrement")) == [
+        ("accepted", 2),
+        ("amended", 2, 0, 1, 10, 2, 2, "self_trade", "stays"),
+        ("gone", 2, 1, 2, 0, "self_trade", "incoming"),
+        ("ann", "r", "cancelled/self_trade", 2, 0, 0),
+        ("ann", None, "open", 1, 2, 0),
+    ]
+    floor.do("bob", ask(11, 5))
+    (reply,) = [e for e in floor.told("ann", by_total("bid", 31, "s", self_trade="decrement"))
+                if e[1] == "s"]  # fmt: skip
+    assert reply[2:] == ("filled", 4, 0, 11)
+    (reply,) = [e for e in floor.told("ann", by_total("bid", 3, "t", self_trade="decrement"))
+                if e[1] == "t"]  # fmt: skip
+    assert reply[2:] == ("cancelled/total", 5, 0, 0)

@@ -227,8 +227,8 @@ async def test_every_reply_of_every_command(serve, join):
         fill(1, 3, "taker", 9.0, 2.0, resting),
         reported("partiallyFilled", 2, shown=resting),
         fill(2, 4, "taker", 8.0, 1.0, took),
-        reported("filled", 3, shown=took),
         fill(2, 4, "maker", 8.0, 1.0, mine | {"filled": 1.0, "remaining": 1.0}),
+        reported("filled", 3, shown=took),
         reported(
             "partiallyFilled",
             lastPrice=8.0,

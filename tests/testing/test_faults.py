@@ -52,6 +52,35 @@ async def test_a_lost_ack_of_an_amend(fastbook_server, connect):
     fastbook_server.assert_open_orders(bot.user_id, [("bid", 91.0, 1.0)])
 
 
+@pytest.mark.parametrize(
+    ("op", "fields", "left"), [("deleteAll", {}, 0), ("cancelAfter", {"ms": 5_000}, 1)]
+)
+async def test_a_lost_ack_of_a_command_about_all_orders(fastbook_server, connect, op, fields, left):
+    bot = await connect(feed="none")
+    lost = fastbook_server.faults.lose_ack(op=op)
+
+    await bot.add("bid", 90.0, 1.0, "1")
+    await bot.until(ref="1")
+    await bot.send(op, "2", **fields)
+
+    assert await bot.until(ref="2") is None
+    assert lost.happened == 1
+    assert len(fastbook_server.orders_of(bot.user_id)) == left
+    fastbook_server.clock.advance(5)
+    fastbook_server.assert_no_open_orders(bot.user_id)
+
+
+def test_an_op_that_no_fault_would_ever_strike_is_refused(fastbook_server):
+    faults = fastbook_server.faults
+    for inject in (faults.lose_ack, faults.cut_after_ack):
+        for op in ("nope", "orders", "ping"):
+            with pytest.raises(ValueError, match=f"op: expected one of add, amend, .*, got '{op}'"):
+                inject(op=op)
+    with pytest.raises(ValueError, match=r"op: expected one of add, amend, delete, .*, got 'xx'"):
+        faults.refuse("halted", op="xx")
+    assert faults.active == []
+
+
 async def test_an_amend_is_refused_as_the_server_would(fastbook_server, connect):
     bot = await connect(feed="none")
     fastbook_server.faults.refuse("halted", op="amend")
@@ -301,7 +330,7 @@ async def test_an_invalid_fault_is_an_error_at_once(fastbook_server):
         faults.lose_ack(times=0)
     with pytest.raises(ValueError, match="seconds: expected more than 0"):
         faults.delay(0)
-    with pytest.raises(ValueError, match="event: expected trades, fills or depth"):
+    with pytest.raises(ValueError, match="event: expected one of trades, fills, depth, got"):
         faults.skip("ticker")
     with pytest.raises(ValueError, match="status: expected 400 to 599"):
         faults.refuse_connections(200)

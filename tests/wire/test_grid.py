@@ -10,8 +10,10 @@ import math
 import random
 import subprocess
 from collections.abc import Iterator
+from decimal import Decimal
 from fractions import Fraction
 from itertools import islice
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -19,7 +21,7 @@ from hypothesis import strategies as st
 from node import EXAMPLES, node
 
 from fastbook_wire.frames import InstrumentView
-from fastbook_wire.grid import UNITS_MAX, Grid
+from fastbook_wire.grid import UNITS_MAX, Grid, Rounding
 
 STEPS = ("1", "0.5", "0.25", "0.1", "0.05", "0.01", "0.0001", "1e-8", "5", "25", "2.5", "1e-12")
 grids = st.sampled_from(STEPS).map(Grid.parse)
@@ -65,6 +67,44 @@ def test_an_amount_is_rounded_down_unless_told_otherwise():
     assert instrument.amount(0.29991, "up") == 0.3
 
 
+@pytest.mark.parametrize(
+    ("value", "kind", "message"),
+    [
+        ("1", TypeError, "expected a number, got '1'"),
+        (None, TypeError, "expected a number, got None"),
+        (True, TypeError, "expected a number, got True"),
+        (math.nan, ValueError, "expected a finite number, got nan"),
+        (math.inf, ValueError, "expected a finite number, got inf"),
+        (Decimal("-inf"), ValueError, r"expected a finite number, got Decimal\('-Infinity'\)"),
+        (10**400, ValueError, "expected a finite number"),
+        (-1, ValueError, "expected 0.5 to 2251799813685248.0 once rounded, got -1"),
+        (0, ValueError, "once rounded, got 0"),
+        (0.1, ValueError, "once rounded, got 0.1"),
+        (2**51 + 1, ValueError, "expected 0.5 to 2251799813685248.0 once rounded"),
+        (1e300, ValueError, "expected 0.5 to 2251799813685248.0 once rounded, got 1e[+]300"),
+    ],
+)
+def test_what_rounds_to_no_price_and_no_amount_is_refused(value, kind, message):
+    instrument = InstrumentView("X", 0.5, 0.5, "open")
+    for name, rounded in (("price", instrument.price), ("amount", instrument.amount)):
+        with pytest.raises(kind, match=f"{name}: .*{message}"):
+            rounded(value, "down")
+
+
+def test_a_decimal_and_a_fraction_are_rounded_like_their_double():
+    instrument = InstrumentView("X", 0.01, 0.0001, "open")
+    assert instrument.price(Decimal("98.765"), "up") == 98.77
+    assert instrument.amount(Fraction(1, 3)) == 0.3333
+
+
+@pytest.mark.parametrize("rounding", ["Down", "floor", "", None])
+def test_any_other_word_for_the_rounding_is_refused(rounding):
+    instrument = InstrumentView("X", 0.5, 0.5, "open")
+    for rounded in (instrument.price, instrument.amount):
+        with pytest.raises(ValueError, match="rounding: expected down, up or nearest, got "):
+            rounded(1, rounding)
+
+
 @pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan, 1e28, -1e300])
 def test_what_is_no_number_of_a_grid_is_refused(value):
     with pytest.raises(OverflowError, match="expected a number below 1e"):
@@ -80,14 +120,21 @@ import { Grid } from "%s";
 for await (const line of createInterface({ input: process.stdin })) {
   const answers = JSON.parse(line).map(([step, steps, number, wanted]) => {
     const grid = new Grid(step);
-    const rounded = ["down", "up", "nearest"].map((rounding) => grid.round(wanted, rounding));
+    const rounded = ["down", "up", "nearest"].map((rounding) => {
+      try {
+        return grid.round(wanted, rounding);
+      } catch (refused) {
+        if (!(refused instanceof RangeError)) throw refused;
+        return refused.message;
+      }
+    });
     return [grid.units(number), grid.number(steps), rounded];
   });
   console.log(JSON.stringify(answers));
 }
 """
 CASES_A_LINE = 10_000
-ROUNDINGS = ("down", "up", "nearest")
+ROUNDINGS: tuple[Rounding, ...] = ("down", "up", "nearest")
 
 
 def random_grid(rng: random.Random) -> Grid:
@@ -118,17 +165,27 @@ def random_cases(seed: int) -> Iterator[tuple[Grid, int, float]]:
         yield grid, steps, wanted
 
 
-def asked_in_node(cases: list[tuple[Grid, int, float]]) -> list[list[object]]:
-    asked = [(float(grid.step), n, grid.number(n), wanted) for grid, n, wanted in cases]
-    starts = range(0, len(asked), CASES_A_LINE)
-    lines = "\n".join(json.dumps(asked[n : n + CASES_A_LINE]) for n in starts)
-    program = ASK % (EXAMPLES / "grid.mjs").as_uri()
+def run_in_node(program: str, lines: str = "") -> str:
+    program = program % (EXAMPLES / "grid.mjs").as_uri()
     command = [*node(), "--input-type=module", "--eval", program]
     done = subprocess.run(command, input=lines, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    return [
-        answer for line in done.stdout.splitlines() for answer in json.loads(line, parse_int=float)
-    ]
+    return done.stdout
+
+
+def asked_in_node(cases: list[tuple[Grid, int, float]]) -> list[list[Any]]:
+    asked = [(float(grid.step), n, grid.number(n), wanted) for grid, n, wanted in cases]
+    starts = range(0, len(asked), CASES_A_LINE)
+    lines = "\n".join(json.dumps(asked[n : n + CASES_A_LINE]) for n in starts)
+    answers = run_in_node(ASK, lines).splitlines()
+    return [answer for line in answers for answer in json.loads(line, parse_int=float)]
+
+
+def rounded_in_python(view: InstrumentView, wanted: float, rounding: Rounding) -> float | None:
+    try:
+        return view.price(wanted, rounding)
+    except ValueError:
+        return None
 
 
 @pytest.mark.parametrize(
@@ -141,11 +198,34 @@ def test_server_client_and_javascript_agree_on_every_number(count):
         number = grid.number(steps)
         client = Grid.of(float(grid.step))
         view = InstrumentView("X", float(grid.step), 1.0, "open")
-        rounded = [view.price(wanted, rounding) for rounding in ROUNDINGS]
+        rounded = [rounded_in_python(view, wanted, rounding) for rounding in ROUNDINGS]
+        answer[2] = [None if isinstance(n, str) and "once rounded" in n else n for n in answer[2]]
         assert answer == [steps, number, rounded], (grid, steps, wanted)
         assert grid.units(number) == client.nearest(number) == steps
         for price in rounded:
-            assert grid.units(price) is not None or not 0 < client.nearest(price) <= UNITS_MAX
+            assert price is None or grid.units(price) is not None
+
+
+REFUSED = """
+import { Grid } from "%s";
+for (const given of [["1"], [null], [NaN], [Infinity], [-1], [0.1], [1e300], [1, "floor"]]) {
+  try {
+    console.log(new Grid(0.5).round(...given));
+  } catch (refused) {
+    console.log(String(refused));
+  }
+}
+"""
+
+
+def test_javascript_refuses_what_is_no_number_of_the_grid_and_other_words():
+    bound = "RangeError: expected 0.5 to 2251799813685248 once rounded, got "
+    assert run_in_node(REFUSED).splitlines() == [
+        "TypeError: expected a number, got 1",
+        "TypeError: expected a number, got null",
+        *(f"{bound}{given}" for given in ("NaN", "Infinity", "-1", "0.1", "1e+300")),
+        "RangeError: rounding: expected down, up or nearest, got floor",
+    ]
 
 
 def test_a_quotient_of_doubles_is_not_exact_beyond_the_bound_that_javascript_observes():

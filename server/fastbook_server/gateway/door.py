@@ -185,16 +185,16 @@ class Door:
         for name in query:
             if name not in _QUERY:
                 message = f"expected the parameters {', '.join(_QUERY)}, got {name[:40]!r}"
-                return refusal(400, Code.BAD_FRAME, message)
+                return refusal(400, Code.BAD_REQUEST, message)
             if len(query.getall(name)) > 1:
-                return refusal(400, Code.BAD_FRAME, f"{name}: expected once, got it twice")
+                return refusal(400, Code.BAD_REQUEST, f"{name}: expected once, got it twice")
         feed = query.get("feed", "none")
         if feed.lower() != "none":
-            return refusal(400, Code.BAD_FRAME, f"feed: expected none, got {feed[:40]!r}")
+            return refusal(400, Code.BAD_REQUEST, f"feed: expected none, got {feed[:40]!r}")
         try:
             _seconds(query.get("cancelOnDisconnect", "false"))
         except ValueError as error:
-            return refusal(400, Code.BAD_FRAME, f"cancelOnDisconnect: {error}")
+            return refusal(400, Code.BAD_REQUEST, f"cancelOnDisconnect: {error}")
         origin = request.headers.get("Origin")
         if origin is not None:
             why = self._origins.why_refused(origin, request.host)

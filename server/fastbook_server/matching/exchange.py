@@ -288,7 +288,7 @@ class Exchange:
             self._owners.expire(time_ms)
             known = self._owners.client_order(user_id, new_name, time_ms)
             if known is not None and known is not progress:
-                raise duplicate(new_name, known.order)
+                raise duplicate(new_name, known.order, "newClientOrderId")
             if known is None:
                 self._owners.check_room(
                     user_id,

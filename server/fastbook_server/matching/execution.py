@@ -22,7 +22,6 @@ from fastbook_wire.words import Reason
 
 _REASONS: dict[int, Reason] = {
     fastbook.REASON_NO_LIQUIDITY: "no_liquidity",
-    fastbook.REASON_BUDGET: "total",
     fastbook.REASON_IOC: "ioc",
     fastbook.REASON_FOK: "fok",
     fastbook.REASON_SELF_TRADE: "self_trade",
@@ -33,7 +32,7 @@ class Execution:
     """One order entering the book under the security's newest ``seq``.
 
     ``public`` collects the public events, ``own_fills`` the reports to its user about each fill,
-    ``reports`` those to others.
+    in a self-trade of both orders, ``reports`` all others that follow its new state.
     """
 
     def __init__(
@@ -55,6 +54,7 @@ class Execution:
         self._time_ms = time_ms
         self._n = first_n  # of the next change or cancellation
         self._fills = self._quantity = self._notional = 0
+        self._own_orders_took = False  # some of the total, by decrement
 
     def fold(self, happened: list[fastbook.Event], epoch: int) -> None:
         """Take in what the book did, and sum up the fills as one trade."""
@@ -126,7 +126,9 @@ class Execution:
             maker.requeue(self._seq, self._fills)
         fill = (market.fill_id, self._seq, self._time_ms, price, quantity)
         self.own_fills.append(taker.fill_report("taker", *fill))
-        self.reports.append(maker.fill_report("maker", *fill))
+        is_own = maker.order.user_id == taker.order.user_id
+        told = self.own_fills if is_own else self.reports
+        told.append(maker.fill_report("maker", *fill))
         self.public.append(
             OrderFilled(
                 market.fill_id,
@@ -176,11 +178,18 @@ class Execution:
             self._decremented(taker, e, in_book=False)
         elif taker.order.budget is None:
             self._cancelled(taker, e, rested=False)
-        elif not e.quantity and (reason != fastbook.REASON_BUDGET or not self._fills):
-            self._cancelled(taker, e, rested=False)  # it could have paid for more, or for no lot
+        elif e.quantity:
+            self._own_orders_took = True
+        elif reason != fastbook.REASON_BUDGET:  # it could have paid for more
+            self._cancelled(taker, e, rested=False)
+        elif not self._fills:  # it paid for no lot
+            took = self._own_orders_took
+            self._cancelled(taker, e, rested=False, reason="self_trade" if took else "total")
 
-    def _cancelled(self, gone: OrderProgress, e: fastbook.Event, *, rested: bool) -> None:
-        reason = _REASONS[e.reason]
+    def _cancelled(
+        self, gone: OrderProgress, e: fastbook.Event, *, rested: bool, reason: Reason | None = None
+    ) -> None:
+        reason = reason or _REASONS[e.reason]
         shown = gone.visible if rested else 0
         where = (self._seq, self._next_n(), self._time_ms, gone.order, e.quantity)
         self.public.append(OrderCancelled(*where, reason, rested, e.level_quantity, shown))

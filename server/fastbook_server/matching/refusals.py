@@ -24,11 +24,11 @@ def overloaded(name: str, bound: int) -> RuleBroken:
     return RuleBroken(Code.OVERLOADED, f"{name} {bound} reached", OVERLOADED_RETRY_MS)
 
 
-def duplicate(client_order_id: str, other: Order) -> RuleBroken:
-    """Return the refusal of a client order id that names another order of its user."""
+def duplicate(client_order_id: str, other: Order, field: str = "clientOrderId") -> RuleBroken:
+    """Return the refusal of a client order id, in `field`, that names another of its user's."""
     return RuleBroken(
         Code.DUPLICATE_CLIENT_ORDER_ID,
-        f"clientOrderId: {client_order_id!r} names another order, {other.id}",
+        f"{field}: {client_order_id!r} names another order, {other.id}",
     )
 
 

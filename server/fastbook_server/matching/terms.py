@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from decimal import Decimal
 from typing import Any
 
@@ -20,7 +21,7 @@ SLICES_MAX = 100
 
 _PRICED = ("limit", "stopLimit")
 _STOPS = ("stop", "stopLimit")
-_TOTAL_BOUND = 1e40  # beyond any number of ticks x lots
+_BUDGET_MAX = 2**63 - 1  # ticks x lots; the book counts in 64 bits
 
 
 class RuleBroken(Exception):
@@ -89,13 +90,13 @@ class Terms(msgspec.Struct, frozen=True, gc=False, kw_only=True):
             RuleBroken: a number is off its grid or out of range, or fields contradict each other.
         """
         exec_type: ExecType = "market" if new.exec_type == "immediate" else new.exec_type
-        time_in_force = _time_in_force(new, exec_type)
         _check_fields(new, exec_type)
+        time_in_force = _time_in_force(new, exec_type)
         quantity = budget = 0
         if new.total is not None:
             budget = _budget(new, time_in_force, instrument)
         else:
-            assert new.amount is not None, "an order has an amount or a total"
+            assert new.amount is not None, "checked"
             quantity = amount_of("amount", new.amount, instrument)
         display = 0
         if new.display is not None:
@@ -150,18 +151,23 @@ def price_of(name: str, price: float, instrument: Instrument) -> int:
 
 
 def _time_in_force(new: NewOrder, exec_type: ExecType) -> TimeInForceName:
-    given = new.time_in_force
-    if new.price is None and exec_type != "limit":  # it matches at any price
+    """Return what happens when the order enters the book; a stop order may expire before that."""
+    given, expires = new.time_in_force, new.expire_time is not None
+    if exec_type not in _PRICED:
         if given not in (None, "ioc", "fok"):
             raise RuleBroken(
                 Code.INVALID_ORDER, f"timeInForce: a {exec_type} order is ioc or fok, got {given}"
             )
         return given or "ioc"
     if given is None:
-        return "gtc" if new.expire_time is None else "gtt"
-    if (given == "gtt") != (new.expire_time is not None):
+        return "gtt" if expires else "gtc"
+    if given == "gtt" and not expires:
+        raise RuleBroken(Code.INVALID_ORDER, "expireTime: an order with timeInForce gtt needs one")
+    if expires and given == "gtc":
+        raise RuleBroken(Code.INVALID_ORDER, "expireTime: expected timeInForce gtt, got gtc")
+    if expires and given != "gtt" and exec_type == "limit":
         raise RuleBroken(
-            Code.INVALID_ORDER, "expireTime: expected with timeInForce gtt, and with no other"
+            Code.INVALID_ORDER, f"expireTime: a limit order that is {given} never rests"
         )
     return given
 
@@ -177,6 +183,9 @@ def _check_fields(new: NewOrder, exec_type: ExecType) -> None:
         raise RuleBroken(Code.INVALID_PRICE, f"triggerPrice: a {exec_type} order needs one")
     if not needs_trigger and new.trigger_price is not None:
         raise RuleBroken(Code.INVALID_ORDER, f"triggerPrice: a {exec_type} order takes none")
+    if new.amount is None and new.total is None:
+        or_total = ", or a total" if exec_type == "market" else ""
+        raise RuleBroken(Code.INVALID_AMOUNT, f"amount: a {exec_type} order needs one{or_total}")
     if new.expire_time is not None and exec_type == "market":
         raise RuleBroken(Code.INVALID_ORDER, "expireTime: a market order never rests")
     if new.total is not None and new.amount is not None:
@@ -199,20 +208,34 @@ def _budget(new: NewOrder, time_in_force: TimeInForceName, instrument: Instrumen
     assert new.total is not None, "asked for"
     if time_in_force == "fok":
         raise RuleBroken(Code.INVALID_ORDER, "timeInForce: an order by total is always ioc")
-    tick, lot = instrument.tick, instrument.lot
-    if not 0 < new.total < _TOTAL_BOUND:
-        raise RuleBroken(Code.INVALID_AMOUNT, f"total: expected a positive number, got {new.total}")
-    numerator, denominator = Decimal(repr(new.total)).as_integer_ratio()
-    up, down = tick.numerator * lot.numerator, tick.denominator * lot.denominator
-    budget = numerator * down // (denominator * up)
-    if not 0 < budget < 2**63:
-        raise RuleBroken(
-            Code.INVALID_AMOUNT,
-            f"total: {new.total!r} does not pay for a lot at any price"
-            if not budget
-            else f"total: {new.total!r} is too large",
-        )
+    if not new.total > 0:
+        raise RuleBroken(Code.INVALID_AMOUNT, f"total {new.total!r} is not positive")
+    most = _total_max(instrument)
+    if new.total > most:
+        message = f"total {new.total!r} is more than the largest, {most!r}"
+        raise RuleBroken(Code.INVALID_AMOUNT, message)
+    budget = _ticks_times_lots(new.total, instrument)
+    if not budget:
+        message = f"total {new.total!r} does not pay for a lot at any price"
+        raise RuleBroken(Code.INVALID_AMOUNT, message)
     return budget
+
+
+def _total_max(instrument: Instrument) -> float:
+    """Return the largest total that the book can count."""
+    tick, lot = instrument.tick, instrument.lot
+    up, down = tick.numerator * lot.numerator, tick.denominator * lot.denominator
+    most = _BUDGET_MAX * up / down
+    while _ticks_times_lots(most, instrument) > _BUDGET_MAX:  # the double nearest to it is above
+        most = math.nextafter(most, 0.0)
+    return most
+
+
+def _ticks_times_lots(total: float, instrument: Instrument) -> int:
+    tick, lot = instrument.tick, instrument.lot
+    up, down = tick.numerator * lot.numerator, tick.denominator * lot.denominator
+    numerator, denominator = Decimal(repr(float(total))).as_integer_ratio()
+    return numerator * down // (denominator * up)
 
 
 def _off_grid(name: str, value: float, step_name: str, grid: Grid) -> str:

@@ -14,9 +14,11 @@ if TYPE_CHECKING:
 __all__ = ["FastbookServer"]
 
 
-def __getattr__(name: str) -> Any:
-    if name == "FastbookServer":
-        from fastbook_server.testing.server import FastbookServer
+if not TYPE_CHECKING:  # otherwise every name would be one of this module
 
-        return FastbookServer
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name: str) -> Any:
+        if name == "FastbookServer":
+            from fastbook_server.testing.server import FastbookServer
+
+            return FastbookServer
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Literal, TypeVar, get_args
 
+from fastbook_wire.commands import OPS
 from fastbook_wire.words import Code
 
 RETRY_AFTER_MS = 1_000
 PublicName = Literal["trades", "fills", "depth"]
 PUBLIC_NAMES: tuple[PublicName, ...] = get_args(PublicName)
 """Public frames in whose sequence a gap shows."""
-OrderOp = Literal["add", "amend", "delete"]
-ORDER_OPS: tuple[OrderOp, ...] = get_args(OrderOp)
+ChangingOp = Literal["add", "amend", "delete", "deleteAll", "cancelAfter"]
+CHANGING_OPS: tuple[ChangingOp, ...] = get_args(ChangingOp)
+"""Commands after whose loss a client cannot know whether they were executed."""
 
 
 class Fault:
@@ -54,15 +56,15 @@ class Fault:
 
 
 class LostAck(Fault):
-    """The connection is cut before the reply to an order."""
+    """The connection is cut before the reply to a command."""
 
-    op: OrderOp = "add"
+    op: ChangingOp = "add"
 
 
 class CutAfterAck(Fault):
-    """The connection is cut right after the reply to an order."""
+    """The connection is cut right after the reply to a command."""
 
-    op: OrderOp = "add"
+    op: ChangingOp = "add"
 
 
 class Refusal(Fault):
@@ -102,6 +104,13 @@ class NoEntry(Fault):
 
 
 F = TypeVar("F", bound=Fault)
+Word = TypeVar("Word", bound=str)
+
+
+def _one_of(name: str, word: Word, words: Sequence[str]) -> Word:
+    if word not in words:
+        raise ValueError(f"{name}: expected one of {', '.join(words)}, got {word!r}")
+    return word
 
 
 class Faults:
@@ -120,22 +129,29 @@ class Faults:
     # ---- for tests ----------------------------------------------------------------------------
 
     def lose_ack(
-        self, user_id: str | None = None, *, op: OrderOp = "add", times: int | None = 1
+        self, user_id: str | None = None, *, op: ChangingOp = "add", times: int | None = 1
     ) -> Fault:
-        """Execute the next order, then cut the connection before the reply.
+        """Execute the next order (or other `op`), then cut the connection before the reply.
 
         The client cannot know whether the order was placed. Refused orders are answered as usual.
+
+        Raises:
+            ValueError: `op` is none that changes something.
         """
         fault = LostAck(self, "lose_ack", user_id, times)
-        fault.op = op
+        fault.op = _one_of("op", op, CHANGING_OPS)
         return self._add(fault)
 
     def cut_after_ack(
-        self, user_id: str | None = None, *, op: OrderOp = "add", times: int | None = 1
+        self, user_id: str | None = None, *, op: ChangingOp = "add", times: int | None = 1
     ) -> Fault:
-        """Execute the next order, then cut the connection right after the reply."""
+        """Execute the next order (or other `op`), then cut the connection right after the reply.
+
+        Raises:
+            ValueError: `op` is none that changes something.
+        """
         fault = CutAfterAck(self, "cut_after_ack", user_id, times)
-        fault.op = op
+        fault.op = _one_of("op", op, CHANGING_OPS)
         return self._add(fault)
 
     def cut(self, user_id: str | None = None) -> int:
@@ -169,11 +185,11 @@ class Faults:
         unavailable) carry ``retryAfterMs``: 1000 unless another value is given.
 
         Raises:
-            ValueError: the wire has no such code.
+            ValueError: the wire has no such code, or no such op.
         """
-        codes = [c.value for c in Code]
-        if code not in codes:
-            raise ValueError(f"code: expected one of {', '.join(codes)}, got {code!r}")
+        _one_of("code", code, [c.value for c in Code])
+        if op is not None:
+            _one_of("op", op, OPS)
         if retry_after_ms is None and code in ("rate_limited", "overloaded", "unavailable"):
             retry_after_ms = RETRY_AFTER_MS
         fault = Refusal(self, "refuse", user_id, times)
@@ -193,10 +209,8 @@ class Faults:
         Raises:
             ValueError: in frames of this kind no gap would show.
         """
-        if event not in PUBLIC_NAMES:
-            raise ValueError(f"event: expected trades, fills or depth, got {event!r}")
         fault = Skip(self, f"skip {event}", user_id, times)
-        fault.event = event
+        fault.event = _one_of("event", event, PUBLIC_NAMES)
         return self._add(fault)
 
     def wrong_checksum(self, user_id: str | None = None, *, times: int | None = 1) -> Fault:

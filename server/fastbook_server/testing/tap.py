@@ -17,7 +17,7 @@ from aiohttp import WSMessage, WSMsgType, web
 from fastbook_server.gateway import encode, websocket_frames
 from fastbook_server.gateway.session import Session
 from fastbook_server.testing.faults import (
-    ORDER_OPS,
+    CHANGING_OPS,
     PUBLIC_NAMES,
     CutAfterAck,
     Delay,
@@ -35,6 +35,8 @@ from fastbook_wire.frames import PublicFrame
 Frame = dict[str, Any]
 PUBLIC = frozenset(str(frame.__struct_config__.tag) for frame in PublicFrame.__args__)
 ANSWERED_BY_ORDER = ("add", "amend", "delete", "order")
+ACKED_BY = {"deleteAll": "deletedAll", "cancelAfter": "cancelAfterSet"}
+"""What tells that a command was executed, if it is no ``order``."""
 OPENED_BY = {"book": "trades", "fills": "fills"}
 """Channels whose first frame looks like the live ones, and what that is."""
 AWAITED_MAX = 10_000
@@ -172,7 +174,7 @@ class Tap:
             return False
         refusal = self._faults.take(Refusal, self.user_id, lambda f: f.op in (None, op))
         if refusal is None:
-            if op in ORDER_OPS:
+            if op in CHANGING_OPS:
                 self._awaited.append((op, ref))
             return False
         self.note("fault", repr(refusal))
@@ -240,13 +242,16 @@ class Tap:
         return skip is not None
 
     def _acked(self, frame: Frame) -> str | None:
-        """Return the op that this frame acknowledges, or None if it is no ack of an order."""
-        if frame.get("event") not in ("order", "error") or "lastPrice" in frame:
+        """Return the op that this frame says was executed, or None if it is no such reply."""
+        event, ref = frame.get("event"), frame.get("ref")
+        if "lastPrice" in frame:
             return None
         for waiting in self._awaited:
-            if waiting[1] == frame.get("ref"):
+            op, awaited_ref = waiting
+            if awaited_ref == ref and event in ("error", ACKED_BY.get(op, "order")):
                 self._awaited.remove(waiting)
-                return waiting[0] if frame.get("status", "rejected") != "rejected" else None
+                is_refused = event == "error" or frame.get("status") == "rejected"
+                return None if is_refused else op
         return None
 
     def _delay_or_send(self, frame: bytes, is_public: bool) -> None:

@@ -70,14 +70,17 @@ class ModelServer:
         return order_id
 
     def match(self, security: str, taker: str | None, makers: list[tuple[str | None, int]]) -> None:
-        """Fill orders of the user (None: another's), and tell: the taker first, then the makers."""
+        """Fill orders of the user (None: another's), and tell: own fills, then the new states."""
         told: list[Any] = []
         for maker, lots in makers:
             self.fill_ids[security] += 1
             if taker is not None:
                 self.say(self._fill(security, taker, "taker", lots))
             if maker is not None:
-                told += [self._fill(security, maker, "maker", lots), self.view(maker)]
+                fill = self._fill(security, maker, "maker", lots)
+                if taker is not None:
+                    self.say(fill)
+                told += [self.view(maker)] if taker is not None else [fill, self.view(maker)]
         if taker is not None:
             order = self.orders[taker]
             add = Add(order=NewOrder(type="bid", exec_type="limit", amount=order.amount,
