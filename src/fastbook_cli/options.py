@@ -69,8 +69,18 @@ def with_settings(callback: Callback) -> Callback:
 
 
 def _setting_option(setting: Setting) -> Decorator:
-    """Return the option of a setting. It stays a text: ``config.load`` knows what is expected."""
+    """Return the option of a setting. It stays a text: ``config.load`` knows what is expected.
+
+    A setting that is on or off has two flags, ``--in-memory`` and ``--no-in-memory``.
+    """
     default = setting.default
+    if isinstance(default, bool):
+        return click.option(
+            f"{setting.flag}/--no-{setting.flag[2:]}",
+            setting.name,
+            default=None,
+            help=f"{setting.help}  [{setting.variable}; {'yes' if default else 'no'}]",
+        )
     if setting.many:
         default = " ".join(f"{i.security}:{i.tick.step}:{i.lot.step}" for i in default)
     shown = setting.variable if default in (None, "") else f"{setting.variable}; {default}"
