@@ -24,8 +24,9 @@ from typing import NamedTuple
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from benchmarks.server.processes import LoadError, NoLoadError, cores, pin, program
-from benchmarks.server.rows import ROWS, Figure, Pair, Row, Size
+from benchmarks.server.processes import LoadError, NoLoadError, cores, load_program, pin
+from benchmarks.server.row import Figure, Pair, Row, Size
+from benchmarks.server.rows import ROWS
 from benchmarks.tables import heading, put_part, table
 
 PAIRS = 7
@@ -73,7 +74,7 @@ def main() -> None:
     rows = [row for row in ROWS if row.name in (given.rows or names)]
     pairs, seconds = (1, min(1.0, given.seconds)) if given.quick else (given.pairs, given.seconds)
     try:
-        program()
+        load_program()
     except NoLoadError as error:
         sys.exit(f"bench_server: {error}")
     pin(0, cores().others)
@@ -146,7 +147,7 @@ def cells(result: Result) -> list[str]:
         return [row.what, f"not measured: {result.failure}", *[""] * 9]
     ours = [pair.ours for pair in result.pairs]
     base = [pair.base for pair in result.pairs if pair.base]
-    busiest = max((f.generator for f in (*ours, *base) if f.generator is not None), default=None)
+    busiest = max((f.busy for f in (*ours, *base) if f.busy is not None), default=None)
     sign = "≥" if row.more else "≤"
     suffix = "x" if base else f" {row.unit}"
     return [

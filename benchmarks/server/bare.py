@@ -45,7 +45,7 @@ class Fan:
                 self._send(message.data.count(b'"type":"bid"'))
             return ws
         transport = request.transport
-        assert isinstance(transport, asyncio.Transport), "it is open"
+        assert transport is not None, "it is open"
         self._readers.add(transport)
         async for _ in ws:
             pass

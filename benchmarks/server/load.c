@@ -8,10 +8,12 @@
  *
  *     open COUNT PATH FRAMES   connect all at once; done once each has FRAMES frames. PATH with
  *                              feed=none makes traders, any other readers
- *     flow LIVE TAKES MARKETS  each trader holds some LIVE orders; TAKES of 1,000 commands are
- *                              market orders for two of them; MARKETS securities S0, S1, ...
+ *     flow LIVE TAKES MARKETS FIRST
+ *                              from the trader FIRST on each holds some LIVE orders; TAKES of 1,000
+ *                              commands are market orders for two; MARKETS securities S0, S1, ...
  *     fill                     place what the traders lack of their LIVE orders
- *     run SECONDS DEPTH        closed loop: DEPTH commands of each trader are unanswered
+ *     run SECONDS DEPTH        closed loop: DEPTH commands of each trader are unanswered; ends when
+ *                              all are answered
  *     rate SECONDS RATE        open loop: RATE commands per second of all; waiting time counts from
  *                              the moment at which a command was due, sent late or not
  *     fan SECONDS BURST        the first trader makes BURST trades; once every reader has them, again
@@ -256,7 +258,7 @@ static void waited(uint64_t ns) {
     measured.waits[measured.count++] = ns;
 }
 
-/* An order that was filled, or was never accepted, leaves its slot, unless a later one is there. */
+/* An order that has ended leaves its slot, unless a later one is there. */
 static void gone(Connection* c, const uint8_t* text, size_t length) {
     const char* id = found(text, length, "\"clientOrderId\":\"s");
     char* rest;
@@ -296,7 +298,8 @@ static void on_text(Connection* c, const uint8_t* text, size_t length) {
         return;
     }
     const char* ref = found(text, length < 60 ? length : 60, "\"ref\":");
-    if (found(text, length < 80 ? length : 80, "\"status\":\"filled\"")) gone(c, text, length);
+    const char* status = found(text, length < 80 ? length : 80, "\"status\":\"");
+    if (status && (*status == 'f' || *status == 'c')) gone(c, text, length); /* filled, cancelled */
     if (ref) replied(c, ref, text, length);
 }
 
@@ -413,11 +416,11 @@ static void open_all(uint32_t count, const char* path, uint64_t frames) {
     for (uint32_t i = 0; i < net.readers; i++) net.all[net.reader[i]].trades = burst_trades;
 }
 
-static void set_flow(uint32_t live, uint32_t takes, uint32_t markets) {
+static void set_flow(uint32_t live, uint32_t takes, uint32_t markets, uint32_t first) {
     flow.live = live;
     flow.takes = takes;
     flow.markets = markets;
-    for (uint32_t i = 0; i < net.traders; i++) {
+    for (uint32_t i = first; i < net.traders; i++) {
         Connection* c = &net.all[net.trader[i]];
         c->slot_count = 2 * live + 16;
         c->slots = grown(NULL, c->slot_count * sizeof *c->slots);
@@ -447,8 +450,8 @@ static void fill(void) {
         lacking = false;
         for (uint32_t i = 0; i < net.traders; i++) {
             Connection* c = &net.all[net.trader[i]];
-            for (int n = 0; n < 64 && c->live < flow.live; n++) place(c, now());
-            lacking |= c->live < flow.live;
+            for (int n = 0; n < 64 && c->slots && c->live < flow.live; n++) place(c, now());
+            lacking |= c->slots && c->live < flow.live;
             flush(c);
         }
         drain();
@@ -464,6 +467,7 @@ static void closed_loop(double seconds, uint32_t in_flight) {
         flush(c);
     }
     while (now() < end) turn(100);
+    drain(); /* what is in flight counts, and burdens nobody else's measurement */
 }
 
 static void open_loop(double seconds, double rate) {
@@ -532,7 +536,7 @@ static double quantile_us(double share) {
 static void obey(char* line) {
     char word[16] = "", rest[LINE] = "", path[256];
     double seconds = 0;
-    uint32_t a = 0, b = 0, c = 0;
+    uint32_t a = 0, b = 0, c = 0, d = 0;
     uint64_t deliveries = 0, begun;
     double cpu = cpu_s();
     sscanf(line, "%15s %4095[^\n]", word, rest);
@@ -541,8 +545,8 @@ static void obey(char* line) {
     begun = now();
     if (!strcmp(word, "open") && sscanf(rest, "%u %255s %u", &a, path, &b) == 3) {
         open_all(a, path, b);
-    } else if (!strcmp(word, "flow") && sscanf(rest, "%u %u %u", &a, &b, &c) == 3) {
-        set_flow(a, b, c);
+    } else if (!strcmp(word, "flow") && sscanf(rest, "%u %u %u %u", &a, &b, &c, &d) == 4) {
+        set_flow(a, b, c, d);
     } else if (!strcmp(word, "fill")) {
         fill();
     } else if (!strcmp(word, "run") && sscanf(rest, "%lf %u", &seconds, &a) == 2) {
@@ -568,7 +572,6 @@ static void obey(char* line) {
            seconds, cpu, measured.replies, measured.refused, deliveries, quantile_us(.5), quantile_us(.9),
            quantile_us(.99), quantile_us(1));
     fflush(stdout);
-    if (depth) drain();
 }
 
 int main(int count, char** arguments) {

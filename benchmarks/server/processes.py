@@ -149,7 +149,7 @@ def bare(*options: str) -> Iterator[Server]:
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What the load generator did on one command; waiting times are in microseconds."""
+    """What a program did on one command; waiting times are in microseconds."""
 
     seconds: float
     cpu: float
@@ -167,17 +167,22 @@ class Answer(msgspec.Struct, frozen=True):
         return self.cpu / self.seconds
 
 
-class Load:
-    """A running ``load.c``, connected to one server."""
+class Program:
+    """A running program that answers each line with one: a load, or a bare loop of commits."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
 
+    @property
+    def cpu_s(self) -> float:
+        """The CPU time used so far, in seconds."""
+        return cpu_s(self._process.pid)
+
     def ask(self, command: str) -> Answer:
-        """Give a command, see ``load.c``; return its answer.
+        """Give a command, see ``load.c`` and ``commits.py``; return its answer.
 
         Raises:
-            LoadError: the generator has ended.
+            LoadError: the program has ended.
         """
         process = self._process
         assert process.stdin is not None
@@ -193,13 +198,29 @@ class Load:
         return msgspec.json.decode(line, type=Answer)
 
 
+@contextlib.contextmanager
+def program(command: list[str], allowed: frozenset[int]) -> Iterator[Program]:
+    """Run a program that answers lines, on these cores, until the end of the block."""
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+    )
+    pin(process.pid, allowed)
+    try:
+        yield Program(process)
+    finally:
+        with contextlib.suppress(BrokenPipeError, subprocess.TimeoutExpired):
+            process.communicate(timeout=STOP_S)  # at the end of its commands it ends
+        process.kill()
+        process.wait()
+
+
 @cache
 def _folder() -> tempfile.TemporaryDirectory[str]:
     return tempfile.TemporaryDirectory(prefix="fastbook-bench-")
 
 
 @cache
-def program() -> Path:
+def load_program() -> Path:
     """Return the compiled load generator.
 
     Raises:
@@ -213,20 +234,12 @@ def program() -> Path:
     return path
 
 
-@contextlib.contextmanager
-def load(server: Server, seed: int = 1) -> Iterator[Load]:
-    """Run a load generator for a server, on the core beside it, until the end of the block."""
-    process = subprocess.Popen(
-        [str(program()), str(server.port), str(seed)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    pin(process.pid, cores().others)
-    try:
-        yield Load(process)
-    finally:
-        with contextlib.suppress(BrokenPipeError):
-            process.communicate(timeout=STOP_S)  # at the end of its commands it ends
-        process.kill()
-        process.wait()
+def load(server: Server, seed: int = 1) -> contextlib.AbstractContextManager[Program]:
+    """Run a load for a server on the core beside it."""
+    return program([str(load_program()), str(server.port), str(seed)], cores().others)
+
+
+def commits(dsn: str, live: int) -> contextlib.AbstractContextManager[Program]:
+    """Run a bare loop of commits with some `live` open orders, in the place of a server."""
+    command = [sys.executable, "-m", "benchmarks.server.commits", dsn, str(live)]
+    return program(command, cores().server)

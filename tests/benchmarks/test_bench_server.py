@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from benchmarks.server.processes import NoLoadError, program
-from benchmarks.server.rows import ROWS, Row, Size
+from benchmarks.server.processes import NoLoadError, load_program
+from benchmarks.server.row import Row, Size
+from benchmarks.server.rows import ROWS
 
 TINY = Size(seconds=0.05, scale=0.02)
 
@@ -12,7 +13,7 @@ TINY = Size(seconds=0.05, scale=0.02)
 @pytest.fixture(scope="module", autouse=True)
 def _load() -> None:
     try:
-        program()
+        load_program()
     except NoLoadError as error:
         pytest.skip(f"server benchmarks: {error}")
 
