@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from fastbook_cli.bench.mix import Mix
 from fastbook_cli.sim.settings import BOUNDS, SimSettings
 from fastbook_server.config import SETTINGS, Setting, load
 
@@ -43,6 +44,27 @@ def pace(_: click.Context, __: click.Parameter, text: str) -> float | None:
     if not 0 < speed < float("inf"):
         raise click.BadParameter(f"expected max or a positive number, got {text!r}")
     return speed
+
+
+def steady_rate(_: click.Context, __: click.Parameter, text: str) -> float | None:
+    """Return a number of commands per second, None for ``max``."""
+    if text == "max":
+        return None
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = -1.0
+    if not 0.1 <= rate <= 1e6:
+        raise click.BadParameter(f"expected max or a number from 0.1 to 1,000,000, got {text!r}")
+    return rate
+
+
+def mix(_: click.Context, __: click.Parameter, text: str) -> Mix:
+    """Return the proportions of a bench's commands."""
+    try:
+        return Mix.parse(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 # ---- the server's settings --------------------------------------------------------------------
