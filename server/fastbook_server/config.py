@@ -187,7 +187,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             "Events that in-memory remembers to answer questions about the past; beyond, the "
             "oldest are forgotten."
         ),
-    ] = 100_000
+    ] = 10_000
 
     compress_after_days: Annotated[
         int,

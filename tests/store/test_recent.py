@@ -28,10 +28,10 @@ async def test_the_most_recent_events_are_remembered_and_older_ones_forgotten():
     whole = await after_fills(MemoryDatabase())
     recent = await after_fills(RecentDatabase(EVENTS_MAX))
     count = len(recent.data.events)
-    assert EVENTS_MAX <= count < 2 * EVENTS_MAX
+    assert EVENTS_MAX <= count <= EVENTS_MAX * 5 // 4
     assert recent.data.events == whole.data.events[-count:]
     trades = len(recent.data.trades[SECURITY])
-    assert EVENTS_MAX <= trades < 2 * EVENTS_MAX
+    assert EVENTS_MAX <= trades <= EVENTS_MAX * 5 // 4
     assert recent.data.trades[SECURITY] == whole.data.trades[SECURITY][-trades:]
     assert (len(whole.data.client_orders), len(recent.data.client_orders)) == (2 * FILLS, 0)
     assert (len(whole.data.order_ids), len(recent.data.order_ids)) == (2 * FILLS, 0)
@@ -61,7 +61,7 @@ async def test_open_orders_are_kept_however_old_they_are():
         events = tuple(e for e in floor.do("user#1", bid(10, 1)) if type(e) not in PRIVATE)
         await store.commit(store.prepare(Batch(n + 1, floor.now_ms, events)))
     assert len(store.data.open_orders) == 100
-    assert len(store.data.events) < 2 + 2
+    assert len(store.data.events) == 1
 
 
 async def test_no_two_share_the_key_of_their_tokens():

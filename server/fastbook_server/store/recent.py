@@ -15,7 +15,7 @@ class RecentDatabase(MemoryDatabase):
     """A `MemoryDatabase` of bounded size that no later start will ever open.
 
     It holds the open orders, and of everything else at least the `events_max` most recent events
-    and at most twice as many. Resume tokens are signed with a key of its own, so that no other
+    and at most a quarter more. Resume tokens are signed with a key of its own, so that no other
     server accepts them.
     """
 
@@ -24,7 +24,7 @@ class RecentDatabase(MemoryDatabase):
         self._events_max = events_max
 
     def apply(self, batch: Batch) -> None:
-        """Apply a batch, and forget what is too old. O(events of the batch), amortised."""
+        """Apply a batch, and forget what is too old."""
         super().apply(batch)
         self._forget(self.events)
         for trades in self.trades.values():
@@ -33,5 +33,5 @@ class RecentDatabase(MemoryDatabase):
         self.order_ids.clear()
 
     def _forget(self, kept: list[Any]) -> None:
-        if len(kept) >= 2 * self._events_max:
+        if len(kept) > self._events_max + self._events_max // 4:
             del kept[: -self._events_max]
