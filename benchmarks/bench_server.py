@@ -25,14 +25,17 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from benchmarks.server.processes import LoadError, NoLoadError, cores, load_program, pin
-from benchmarks.server.row import Figure, Pair, Row, Size
+from benchmarks.server.row import AbsentError, Figure, Pair, Row, Size
 from benchmarks.server.rows import ROWS
 from benchmarks.tables import heading, put_part, table
+from fastbook_server.embedded.supervisor import EmbeddedError
 
 PAIRS = 7
 SECONDS = 2.0
 BUSY_MAX = 0.9
 """Beyond this share of its core, the load may be what limits a rate."""
+STARVED_MAX = 0.05
+"""Beyond this share of the time without a core, other programs disturbed the measurement."""
 
 
 class Result(NamedTuple):
@@ -98,7 +101,7 @@ def measured(rows: Sequence[Row], pairs: int, size: Size) -> list[Result]:
                         got.append(measure())
                         advance(row.name, 1)
                 found.append(Result(row, got))
-            except (LoadError, OSError) as error:
+            except (AbsentError, EmbeddedError, LoadError, OSError) as error:
                 found.append(Result(row, got, str(error)))
                 advance(row.name, pairs - len(got))
     return found
@@ -137,11 +140,25 @@ def report(results: Sequence[Result], pairs: int, seconds: float) -> str:
     head = ["", "fastbook", "CPU", "against", "CPU", "ratio", "of CPU", "must", "aim", "reached"]
     head.append("load")
     lines = [cells(result) for result in results]
-    return f"{first}\n{how}\n\n{table(head, lines)}\n"
+    return f"{first}\n{how}{disturbed(results)}\n\n{table(head, lines)}\n"
+
+
+def disturbed(results: Sequence[Result]) -> str:
+    """Return a line that says how much other programs disturbed the servers, if they did."""
+    pairs = [pair for result in results for pair in result.pairs]
+    sides = [figure for pair in pairs for figure in pair if figure]
+    starved = [figure.starved for figure in sides if figure.starved is not None]
+    share = statistics.median(starved) if starved else 0.0
+    if share <= STARVED_MAX:
+        return ""
+    return (
+        f"\nFor {share:.0%} of the time, other programs had the core that a server wanted: "
+        "rates and waits could be better; CPU and its ratios hold."
+    )
 
 
 def cells(result: Result) -> list[str]:
-    """Return the cells of a row."""
+    """Return the cells of a row; one that could not be measured says why."""
     row = result.row
     if not result.pairs:
         return [row.what, f"not measured: {result.failure}", *[""] * 9]

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from benchmarks.server.databases import cluster
-from benchmarks.server.processes import Program, Server, commits, fastbook
+from benchmarks.server.processes import Answer, Program, Server, commits, fastbook
 from benchmarks.server.row import LIVE, Figure, Measure, Open, Pair, Side, Size, in_turns, side
 
 TRADERS = 16
@@ -41,8 +41,7 @@ def small_batches(size: Size) -> Iterator[Measure]:
         ours, bare = _sides(stack, size.of(64), size.of(LIVE), TAKES)
 
         def waits() -> Figure:
-            answer, cpu_us = ours.measured(f"run {size.seconds} 1")
-            return Figure(answer.p50 / 1_000, cpu_us, answer.busy)
+            return ours.measured(f"run {size.seconds} 1", lambda answer: answer.p50 / 1_000)
 
         def commit() -> Figure:
             answer = bare.ask(f"one {size.seconds} {size.of(64)}")
@@ -71,6 +70,10 @@ def at_half(percentile: str) -> Open:
     server commits at once under this load; in ms.
     """
 
+    def milliseconds(answer: Answer) -> float:
+        time_us: float = getattr(answer, percentile)
+        return time_us / 1_000
+
     @contextmanager
     def opened(size: Size) -> Iterator[Measure]:
         with ExitStack() as stack:
@@ -80,12 +83,11 @@ def at_half(percentile: str) -> Open:
 
             def measure() -> Pair:
                 before = batches(ours.server)
-                answer, cpu_us = ours.measured(rate)
+                waited = ours.measured(rate, milliseconds)
                 commands, count = (b - a for a, b in zip(before, batches(ours.server), strict=True))
                 committed = bare.ask(f"loop {size.seconds} {max(1, round(commands / count))}")
-                waited, took = (getattr(a, percentile) / 1_000 for a in (answer, committed))
-                cpu_of_bare = committed.cpu / committed.replies * 1e6
-                return Pair(Figure(waited, cpu_us, answer.busy), Figure(took, cpu_of_bare))
+                spent_us = committed.cpu / committed.replies * 1e6
+                return Pair(waited, Figure(milliseconds(committed), spent_us))
 
             yield measure
 

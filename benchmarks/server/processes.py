@@ -58,9 +58,18 @@ def pin(pid: int, allowed: frozenset[int]) -> None:
 
 def cpu_s(pid: int) -> float:
     """Return the CPU time that a process and its threads have used, in seconds."""
-    threads = Path(f"/proc/{pid}/task")
-    spent = (task / "schedstat" for task in threads.iterdir())
-    return sum(int(path.read_text().split()[0]) for path in spent) / 1e9
+    return sum(_schedule_ns(pid, 0)) / 1e9
+
+
+def starved_s(pid: int) -> float:
+    """Return for how long a process and its threads wanted a core and others had it."""
+    return sum(_schedule_ns(pid, 1)) / 1e9
+
+
+def _schedule_ns(pid: int, field: int) -> Iterator[int]:
+    """Yield a field of ``schedstat`` for each thread of a process."""
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        yield int((task / "schedstat").read_text().split()[field])
 
 
 def rss_bytes(pid: int) -> int:
@@ -84,6 +93,11 @@ class Server:
     def cpu_s(self) -> float:
         """The CPU time used so far, in seconds."""
         return cpu_s(self.pid)
+
+    @property
+    def starved_s(self) -> float:
+        """For how long it has wanted its core while others had it, in seconds."""
+        return starved_s(self.pid)
 
     @property
     def rss_bytes(self) -> int:
@@ -160,6 +174,11 @@ class Answer(msgspec.Struct, frozen=True):
     p90: float
     p99: float
     max: float
+
+    @property
+    def messages(self) -> int:
+        """The replies, or the deliveries to readers; at least 1."""
+        return max(1, self.replies or self.deliveries)
 
     @property
     def busy(self) -> float:

@@ -15,6 +15,10 @@ LIVE = 100
 """Open orders of each trader, where a row says nothing else."""
 
 
+class AbsentError(Exception):
+    """What a row needs is not installed."""
+
+
 class Size(NamedTuple):
     """How much a row measures: `seconds` of each window, and a share of its counts."""
 
@@ -29,13 +33,15 @@ class Size(NamedTuple):
 class Figure(NamedTuple):
     """One measurement of one side.
 
-    `cpu_us` is the CPU of the server per message, `busy` the share of its core that the load used;
+    `cpu_us` is the CPU of the server per message, `busy` the share of its core that the load used,
+    `starved` the share of the time in which the server wanted its core and other programs had it;
     None: not measured.
     """
 
     value: float
     cpu_us: float | None = None
     busy: float | None = None
+    starved: float | None = None
 
 
 class Pair(NamedTuple):
@@ -81,23 +87,23 @@ class Side(NamedTuple):
         self.load.ask(f"flow {live} {takes} {markets} {first}")
         self.load.ask("fill")
 
-    def measured(self, command: str) -> tuple[Answer, float]:
-        """Return the answer to a command, and the CPU us of the server per message."""
-        before = self.server.cpu_s
+    def measured(self, command: str, value: Callable[[Answer], float]) -> Figure:
+        """Return a value of the load's answer to a command, and what it took."""
+        before, starved = self.server.cpu_s, self.server.starved_s
         answer = self.load.ask(command)
-        spent = self.server.cpu_s - before
-        return answer, spent / max(1, answer.replies or answer.deliveries) * 1e6
+        spent_us = (self.server.cpu_s - before) / answer.messages * 1e6
+        starved = (self.server.starved_s - starved) / answer.seconds
+        return Figure(value(answer), spent_us, answer.busy, starved)
 
     def rate(self, command: str) -> Figure:
         """Return the messages per second while the load obeys a command."""
-        answer, cpu_us = self.measured(command)
-        count = answer.replies or answer.deliveries
-        return Figure(count / answer.seconds, cpu_us, answer.busy)
+        return self.measured(command, lambda answer: answer.messages / answer.seconds)
 
     def cpu(self, command: str) -> Figure:
         """Return the CPU us of the server per message while the load obeys a command."""
-        answer, cpu_us = self.measured(command)
-        return Figure(cpu_us, cpu_us, answer.busy)
+        figure = self.measured(command, lambda _: 0.0)
+        assert figure.cpu_us is not None, "just measured"
+        return figure._replace(value=figure.cpu_us)
 
 
 def side(stack: ExitStack, server: AbstractContextManager[Server]) -> Side:

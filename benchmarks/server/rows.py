@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.server import durable, market_data, orders, waits
+from benchmarks.server import durable, market_data, orders, peer, waits
 from benchmarks.server.row import Row
 
 MORE, LESS = True, False
@@ -141,5 +141,12 @@ ROWS = (
         "",
         *("ms", LESS, 10.0, 5.0),
         waits.beside(orders=2 * waits.ORDERS),
+    ),
+    Row(
+        "peer-matching-engine",
+        "durable, 64 x 1, beside what pip has besides",
+        "matching-engine, one HTTP request at a time",
+        *("/s", MORE, 1.0, 3.0),
+        peer.beside_matching_engine,
     ),
 )
