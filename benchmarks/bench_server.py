@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import operator
 import statistics
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -54,9 +55,11 @@ class Result(NamedTuple):
 
     def verdict(self) -> str:
         """Return whether the row reaches what it must, or even what it aims at."""
-        ratio, row = self.ratio(), self.row
-        better = (lambda bound: ratio >= bound) if row.more else (lambda bound: ratio <= bound)
-        return "aim" if better(row.aim) else "yes" if better(row.must) else "no"
+        better = operator.ge if self.row.more else operator.le
+        ratio = self.ratio()
+        if better(ratio, self.row.aim):
+            return "aim"
+        return "yes" if better(ratio, self.row.must) else "no"
 
 
 def main() -> None:

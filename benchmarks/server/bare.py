@@ -66,8 +66,7 @@ async def serve(kind: str, event: str = "") -> None:
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0, backlog=1024)
     await site.start()
-    assert site._server is not None, "it is listening"
-    print(f"ready http://127.0.0.1:{site._server.sockets[0].getsockname()[1]}", flush=True)
+    print(f"ready http://127.0.0.1:{runner.addresses[0][1]}", flush=True)
     await asyncio.Event().wait()
 
 

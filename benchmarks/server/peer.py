@@ -55,7 +55,7 @@ def matching_engine() -> Iterator[Server]:
         pin(process.pid, cores().server)
         try:
             _wait_for(port)
-            yield Server(process, f"http://127.0.0.1:{port}")
+            yield Server(process.pid, f"http://127.0.0.1:{port}")
         finally:
             process.terminate()
             process.wait()

@@ -84,8 +84,8 @@ def rss_bytes(pid: int) -> int:
 class Server:
     """A server process that has said ``ready URL``."""
 
-    def __init__(self, process: subprocess.Popen[str], url: str) -> None:
-        self.pid = process.pid
+    def __init__(self, pid: int, url: str) -> None:
+        self.pid = pid
         self.url = url
         self.port = int(url.rpartition(":")[2])
 
@@ -126,7 +126,7 @@ def running(*module_and_options: str) -> Iterator[Server]:
         line = process.stdout.readline()
         if not line.startswith("ready "):
             raise LoadError(f"{module_and_options[0]} did not start")
-        yield Server(process, line.removeprefix("ready ").strip())
+        yield Server(process.pid, line.removeprefix("ready ").strip())
     finally:
         process.terminate()
         try:
