@@ -19,7 +19,7 @@ PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadgroup
 
 .PHONY: help
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: $(VENV)/.with-embedded extensions page ## start a server with traders and a live view (fastbook demo)
@@ -68,6 +68,10 @@ format: $(VENV)/.with-test,lint ## format the sources
 .PHONY: bench
 bench: $(VENV)/.with-test,bench extensions ## measure the speed; prints tables
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+.PHONY: bench-server
+bench-server: $(VENV)/.with-test,bench extensions page ## measure the server beside bare baselines
+	@$(BIN)/python -m benchmarks.bench_server $(ARGS)
 
 .PHONY: compare
 compare: $(VENV)/.with-test extensions ## compare the engine with the plain-Python book over 100 million commands

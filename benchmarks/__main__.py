@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import subprocess
 import sys
 import tempfile
-from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -18,9 +15,8 @@ import numpy as np
 from benchmarks import measure
 from benchmarks.flows import Flow, flow
 from benchmarks.peers import PEERS
+from benchmarks.tables import heading, put_part, table
 from fastbook import OrderBook, reference
-
-RESULTS = Path(__file__).with_name("RESULTS.md")
 
 
 def main() -> None:
@@ -33,7 +29,9 @@ def main() -> None:
     for each in flows:
         measure.check(each)
     sections = [
-        heading(),
+        heading("make bench", changed=len(sys.argv) > 1, libraries=f"NumPy {np.__version__}")
+        + "\nCPU time of one thread; median of interleaved rounds. "
+        "A checksum proves that all engines make the same trades.",
         flow_tables(flows, arguments.rounds),
         properties(*flows),
         operations(),
@@ -42,31 +40,7 @@ def main() -> None:
         sections.append(peer_table())
     text = "\n\n".join(sections) + "\n"
     print(text)
-    RESULTS.write_text(text)
-
-
-def table(head: list[str], rows: list[list[str]]) -> str:
-    """Return a Markdown table; every column but the first is aligned right."""
-    rule = ["---", *("--:" for _ in head[1:])]
-    return "\n".join("| " + " | ".join(row) + " |" for row in [head, rule, *rows])
-
-
-def heading() -> str:
-    processor = platform.processor() or platform.machine()
-    if os.path.exists("/proc/cpuinfo"):
-        with open("/proc/cpuinfo") as lines:
-            names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-        processor = names[0] if names else processor
-    made = f"{datetime.now(UTC):%Y-%m-%d}"
-    command = "make bench" if len(sys.argv) == 1 else "make bench ARGS=..."
-    return (
-        f"# What `{command}` measured\n\n"
-        f"{made}, {processor}, {os.cpu_count()} cores, {platform.system()}; "
-        f"Python {measure.python_version()}, NumPy {np.__version__}, "
-        f"fastbook {version('fastbook-exchange')}.\n"
-        "CPU time of one thread; median of interleaved rounds. "
-        "A checksum proves that all engines make the same trades."
-    )
+    put_part("make bench", text)
 
 
 def flow_tables(flows: list[Flow], rounds: int) -> str:

@@ -215,4 +215,5 @@ def gateway_settings(config: Config) -> GatewaySettings:
         resume_grace_s=config.resume_grace_s,
         withdraw_all=config.on_close == "cancel",
         cors_origins=config.cors_origins,
+        in_memory=config.in_memory,
     )

@@ -48,6 +48,13 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             "postgresql://… of a server to use instead of the private one; uses TimescaleDB there."
         ),
     ] = None
+    in_memory: Annotated[
+        bool,
+        _about(
+            "Use no database: everything is forgotten when the server stops. For tests, classes "
+            "and quick trials."
+        ),
+    ] = False
     instruments: Annotated[
         tuple[InstrumentSpec, ...],
         _about("SECURITY:TICK:LOT to trade, such as BTC-USD:0.01:0.0001; repeatable."),
@@ -174,6 +181,13 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     store_checkpoint_every: Annotated[
         Count, _about("Commands on a security between two checkpoints of book_at().")
     ] = 100_000
+    in_memory_events_max: Annotated[
+        Count,
+        _about(
+            "Events that in-memory remembers to answer questions about the past; beyond, the "
+            "oldest are forgotten."
+        ),
+    ] = 10_000
 
     compress_after_days: Annotated[
         int,
@@ -204,6 +218,8 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
                 f"batch_commands_max {self.batch_commands_max} is more than "
                 f"inbox_commands_max {self.inbox_commands_max}"
             )
+        if self.in_memory:
+            self._check_in_memory()
         if self.retain_days == 1:  # a start reads the orders and fills of the last 24 hours
             raise ValueError("retain_days: expected 0 or at least 2, got 1")
         if 0 < self.retain_days <= self.compress_after_days:
@@ -211,6 +227,24 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
                 f"compress_after_days {self.compress_after_days} is not less than retain_days "
                 f"{self.retain_days}: nothing would ever be compressed"
             )
+
+    def _check_in_memory(self) -> None:
+        """Refuse what only a database can do, or is about one."""
+        for name in OF_A_DATABASE:
+            value = getattr(self, name)
+            if value != _DEFAULTS[name]:
+                shown = ", ".join(value) if isinstance(value, tuple) else value
+                raise ValueError(
+                    f"{name}: expected none beside in_memory, which uses no database, got {shown}"
+                )
+
+
+OF_A_DATABASE = (
+    *("data_dir", "database_url", "delist"),
+    *("store_checkpoint_every", "compress_after_days", "retain_days"),
+)
+"""The settings without a meaning for a server that keeps nothing."""
+_DEFAULTS = {f.name: f.default for f in msgspec.structs.fields(Config)}
 
 
 class Setting(Struct, frozen=True):

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -17,7 +17,10 @@ from fastbook_server.embedded.supervisor import EmbeddedPostgres, default_data_d
 from fastbook_server.gateway.door import Door
 from fastbook_server.gateway.listener import SPARE_CONNECTIONS, check_address
 from fastbook_server.gateway.operator import Operator
+from fastbook_server.store import Store
+from fastbook_server.store.memory import MemoryStore
 from fastbook_server.store.postgres import PostgresStore
+from fastbook_server.store.recent import RecentDatabase
 
 log = logging.getLogger(__name__)
 
@@ -52,37 +55,65 @@ async def serve(
     stop = _signals()
     await check_address(config.host, config.port)
     connections_max = _allow_connections(config.sessions_max)
-    postgres: EmbeddedPostgres | None = None
-    dsn = config.database_url
     try:
-        if dsn is None:
-            folder = Path(config.data_dir) if config.data_dir is not None else default_data_dir()
-            postgres = EmbeddedPostgres(folder)
-            dsn = await _unless_stopped(stop, postgres.start())
-        store = PostgresStore(
-            dsn,
-            checkpoint_every=config.store_checkpoint_every,
-            compress_after_days=config.compress_after_days,
-            retain_days=config.retain_days,
-        )
-        server = await _unless_stopped(
-            stop,
-            Server.start(
-                config, store, connections_max=connections_max, door=door, operator=operator
-            ),
-        )
-        try:
-            log.info("data in %s: %s", store.database, _where(config, dsn))
-            async with company(server):
-                code = await _until_stopped(server, stop)
-        finally:
-            committed = await server.stop()
-        return code if committed else 1
+        async with _store(config, stop) as (store, where):
+            server = await _unless_stopped(
+                stop,
+                Server.start(
+                    config, store, connections_max=connections_max, door=door, operator=operator
+                ),
+            )
+            try:
+                if isinstance(store, PostgresStore):
+                    log.info("data in %s: %s", store.database, where)
+                else:
+                    log.warning("data in memory: %s", where)
+                async with company(server):
+                    code = await _until_stopped(server, stop)
+            finally:
+                committed = await server.stop()
+            return code if committed else 1
     except StoppedError as stopped:
         return stopped.code
-    finally:
-        if postgres is not None:
+
+
+@contextlib.asynccontextmanager
+async def _store(config: Config, stop: asyncio.Future[int]) -> AsyncIterator[tuple[Store, str]]:
+    """Yield the store that the settings name, and how its data can be reached.
+
+    A private PostgreSQL runs as long as it is used.
+
+    Raises:
+        StoppedError: a signal arrived before the private PostgreSQL was up.
+        EmbeddedError: it cannot be started.
+    """
+    if config.in_memory:
+        yield (
+            MemoryStore(RecentDatabase(config.in_memory_events_max)),
+            "nothing is kept, every order and trade is lost when the server stops",
+        )
+    elif config.database_url is not None:
+        parts = urlsplit(config.database_url)  # whatever it says, no password
+        where = f"{parts.hostname or 'local'}{parts.path}"
+        yield _postgres_store(config, config.database_url), where
+    else:
+        folder = Path(config.data_dir) if config.data_dir is not None else default_data_dir()
+        postgres = EmbeddedPostgres(folder)
+        try:
+            dsn = await _unless_stopped(stop, postgres.start())
+            socket_folder = unquote(dsn.partition("host=")[2])
+            yield _postgres_store(config, dsn), f"psql -h {socket_folder} -U postgres postgres"
+        finally:
             await postgres.stop()
+
+
+def _postgres_store(config: Config, dsn: str) -> PostgresStore:
+    return PostgresStore(
+        dsn,
+        checkpoint_every=config.store_checkpoint_every,
+        compress_after_days=config.compress_after_days,
+        retain_days=config.retain_days,
+    )
 
 
 def _signals() -> asyncio.Future[int]:
@@ -157,12 +188,3 @@ def _allow_connections(sessions_max: int) -> int:
         *(soft, allowed, sessions_max),
     )
     return allowed
-
-
-def _where(config: Config, dsn: str) -> str:
-    """Return how to reach the data, without any password."""
-    if config.database_url is not None:
-        parts = urlsplit(dsn)
-        return f"{parts.hostname or 'local'}{parts.path}"
-    folder = unquote(dsn.partition("host=")[2])
-    return f"psql -h {folder} -U postgres postgres"

@@ -15,9 +15,17 @@ from typing import Any, NoReturn
 
 import click
 
+from fastbook_cli.bench.mix import Mix
 from fastbook_cli.errors import CommandError, server_ending, server_errors
 from fastbook_cli.export.command import export_command
-from fastbook_cli.options import pace, server_url, with_settings, with_sim_settings
+from fastbook_cli.options import (
+    mix,
+    pace,
+    server_url,
+    steady_rate,
+    with_settings,
+    with_sim_settings,
+)
 from fastbook_cli.output import log_to_stderr
 from fastbook_cli.sim.settings import SimSettings
 from fastbook_server import __version__
@@ -271,6 +279,103 @@ def top(url: str, security: str | None, depth: int, once: bool, as_json: bool) -
     if once or as_json or not (sys.stdout.isatty() and sys.stdin.isatty()):
         return run_loop(top_.print_out(options, once=once, as_json=as_json))
     return run_loop(top_.run(options))
+
+
+@cli.command()
+@click.option(
+    "--url",
+    callback=server_url,
+    metavar="URL",
+    default="http://127.0.0.1:8080",
+    show_default=True,
+    help="Server to measure: http://HOST:PORT or ws://HOST:PORT/ws.",
+)
+@click.option("--security", metavar="NAME", help="Security to trade; default: the first.")
+@click.option(
+    "--rate",
+    callback=steady_rate,
+    default="1000",
+    show_default=True,
+    metavar="max|NUMBER",
+    help="Commands per second, all connections together; max: as many as are answered.",
+)
+@click.option(
+    "--connections",
+    type=click.IntRange(1, 10_000),
+    default=10,
+    show_default=True,
+    help="Connections that take turns; each is a user of its own.",
+)
+@click.option(
+    "--in-flight",
+    type=click.IntRange(1, 10_000),
+    default=100,
+    show_default=True,
+    help="Most unanswered commands per connection.",
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0.1, 86_400),
+    default=10.0,
+    show_default=True,
+    help="How long to measure.",
+)
+@click.option(
+    "--warm-up",
+    type=click.FloatRange(0, 3_600),
+    default=1.0,
+    show_default=True,
+    help="Seconds before, which do not count.",
+)
+@click.option(
+    "--mix",
+    callback=mix,
+    default=Mix().text(),
+    show_default=True,
+    metavar="KIND=WEIGHT,…",
+    help="What to send: place (limit orders that rest), cancel, amend, take (market orders).",
+)
+@click.option(
+    "--open-orders",
+    type=click.IntRange(1, 100_000),
+    default=100,
+    show_default=True,
+    help="Most open orders of each connection.",
+)
+@click.option("--seed", type=click.INT, default=1, show_default=True, help="Seed of the commands.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
+def bench(as_json: bool, **options: Any) -> int:
+    """Measure how fast a server answers at a given rate.
+
+    Commands are due at even intervals, however slowly the server answers, and a command's wait
+    counts from the moment it was due, even if it could only be sent later. So a pause of the server
+    shows in the wait of every command that was due meanwhile. (A client that first waits for its
+    answer would send nothing in the pause, and count it once: "coordinated omission".)
+
+    \b
+        fastbook serve --in-memory
+        fastbook bench                               1,000 commands per second for 10 s
+        fastbook bench --rate 8000 --connections 50  more, from more users
+        fastbook bench --rate max --in-flight 64     the most the server answers
+        fastbook bench --mix place=1,take=1 --json | jq .waits.all.p99
+
+    First find the most that it answers, then the waits at half of that: near the most they grow
+    without bound and say little. With --rate max a command is sent as soon as another is answered,
+    and its wait counts from there.
+
+    The report also says how busy this program was, and whether it, not the server, was the limit.
+    Measured from the server's own machine, both share its cores.
+
+    The orders rest within 50 ticks of the middle of the book and trade with whatever else is there:
+    use a server of your own. At the end, or on Ctrl-C, they are cancelled; if this program is
+    killed, the server cancels them.
+    """
+    from rich.console import Console
+
+    from fastbook_cli.bench import run as bench_run
+
+    settings = bench_run.BenchOptions(**options)
+    return run_loop(bench_run.run(settings, Console(stderr=True), as_json=as_json))
 
 
 def run_loop(command: Coroutine[Any, Any, int]) -> int:

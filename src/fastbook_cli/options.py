@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from fastbook_cli.bench.mix import Mix
 from fastbook_cli.sim.settings import BOUNDS, SimSettings
 from fastbook_server.config import SETTINGS, Setting, load
 
@@ -45,6 +46,27 @@ def pace(_: click.Context, __: click.Parameter, text: str) -> float | None:
     return speed
 
 
+def steady_rate(_: click.Context, __: click.Parameter, text: str) -> float | None:
+    """Return a number of commands per second, None for ``max``."""
+    if text == "max":
+        return None
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = -1.0
+    if not 0.1 <= rate <= 1e6:
+        raise click.BadParameter(f"expected max or a number from 0.1 to 1,000,000, got {text!r}")
+    return rate
+
+
+def mix(_: click.Context, __: click.Parameter, text: str) -> Mix:
+    """Return the proportions of a bench's commands."""
+    try:
+        return Mix.parse(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
 # ---- the server's settings --------------------------------------------------------------------
 
 
@@ -69,8 +91,18 @@ def with_settings(callback: Callback) -> Callback:
 
 
 def _setting_option(setting: Setting) -> Decorator:
-    """Return the option of a setting. It stays a text: ``config.load`` knows what is expected."""
+    """Return the option of a setting. It stays a text: ``config.load`` knows what is expected.
+
+    A setting that is on or off has two flags, ``--in-memory`` and ``--no-in-memory``.
+    """
     default = setting.default
+    if isinstance(default, bool):
+        return click.option(
+            f"{setting.flag}/--no-{setting.flag[2:]}",
+            setting.name,
+            default=None,
+            help=f"{setting.help}  [{setting.variable}; {'yes' if default else 'no'}]",
+        )
     if setting.many:
         default = " ".join(f"{i.security}:{i.tick.step}:{i.lot.step}" for i in default)
     shown = setting.variable if default in (None, "") else f"{setting.variable}; {default}"

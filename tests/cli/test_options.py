@@ -49,7 +49,10 @@ def test_the_help_of_a_setting_names_its_variable_and_its_default(setting: Setti
     assert isinstance(option, click.Option)
     assert option.opts == [setting.flag]
     assert str(option.help).startswith(f"{setting.help}  [{setting.variable}")
-    if isinstance(setting.default, int | float):
+    if isinstance(setting.default, bool):
+        assert option.secondary_opts == [f"--no-{setting.flag[2:]}"]
+        assert str(option.help).endswith("; no]")
+    elif isinstance(setting.default, int | float):
         assert str(option.help).endswith(f"; {setting.default}]")
 
 

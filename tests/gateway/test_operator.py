@@ -38,12 +38,20 @@ async def test_what_operators_ask_for(serve, join):
     assert (await get(server, "/healthz"))[0] == 200
     assert await get(server, "/readyz") == (200, '{"status": "ready"}')
     assert (await get(server, "/version"))[1] == (
-        '{"version": "' + __version__ + '", "protocol": 2, "epoch": 1}'
+        '{"version": "' + __version__ + '", "protocol": 2, "epoch": 1, "inMemory": false}'
     )
-    assert f"ws://127.0.0.1:{server.port}/ws" in (await get(server, "/"))[1]
+    _, about = await get(server, "/")
+    assert f"ws://127.0.0.1:{server.port}/ws" in about
+    assert "in memory" not in about
     _, figures = await get(server, "/metrics")
     assert "fastbook_sessions 1.0" in figures
     assert 'fastbook_refused_total{code="invalid_price"}' in figures
+
+
+async def test_a_server_that_keeps_nothing_says_so(serve):
+    server = await serve(in_memory=True)
+    assert json.loads((await get(server, "/version"))[1])["inMemory"] is True
+    assert "in memory: everything is lost when the server stops" in (await get(server, "/"))[1]
 
 
 async def test_readiness_goes_with_the_database(serve, join):

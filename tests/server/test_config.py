@@ -91,6 +91,7 @@ def test_instruments_come_as_texts_words_or_tables(toml):
         ({"instruments": ("A:x:1",)}, {}, "--instrument: tick of A: expected a decimal number"),
         ({"instruments": ("A:1:1", "A:2:2")}, {}, "instruments: A is given twice"),
         ({"batch_commands_max": "9", "inbox_commands_max": "8"}, {}, "batch_commands_max 9 is"),
+        ({"in_memory": "perhaps"}, {}, "--in-memory: Expected `bool`, got `str` ('perhaps')"),
         ({"retain_days": "1"}, {}, "retain_days: expected 0 or at least 2, got 1"),
         ({"retain_days": "7", "compress_after_days": "7"}, {}, "compress_after_days 7 is not less"),
     ],
@@ -100,6 +101,29 @@ def test_a_wrong_setting_is_named_with_its_source(flags, environment, message):
         load(flags, environment)
     assert str(caught.value)[: len(message)] == message
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"data_dir": "/mine"},
+        {"database_url": "postgresql://db/x"},
+        {"delist": ("OLD-USD",)},
+        {"store_checkpoint_every": "7"},
+        {"compress_after_days": "3"},
+        {"retain_days": "30"},
+    ],
+    ids=list,
+)
+def test_a_server_in_memory_takes_no_setting_of_a_database(given):
+    ((name, value),) = given.items()
+    load(given, {})
+    with pytest.raises(ConfigError) as caught:
+        load(given, {"FASTBOOK_IN_MEMORY": "true"})
+    got = "OLD-USD" if name == "delist" else value
+    assert str(caught.value) == (
+        f"{name}: expected none beside in_memory, which uses no database, got {got}"
+    )
 
 
 @pytest.mark.parametrize(
@@ -138,11 +162,12 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
 
 
 def test_every_setting_has_a_flag_a_variable_and_a_help_text():
-    named = [(s.flag, s.variable, bool(s.help)) for s in SETTINGS[:5]]
+    named = [(s.flag, s.variable, bool(s.help)) for s in SETTINGS[:6]]
     assert named == [
         ("--host", "FASTBOOK_HOST", True),
         ("--port", "FASTBOOK_PORT", True),
         ("--data-dir", "FASTBOOK_DATA_DIR", True),
         ("--database-url", "FASTBOOK_DATABASE_URL", True),
+        ("--in-memory", "FASTBOOK_IN_MEMORY", True),
         ("--instrument", "FASTBOOK_INSTRUMENT", True),
     ]

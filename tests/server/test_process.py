@@ -109,6 +109,34 @@ async def test_sigterm_commits_closes_with_1001_and_exits_0(start, join):
     assert (await back.ask({"op": "deleteAll", "ref": "d"}))["count"] == 51
 
 
+async def test_in_memory_nothing_is_kept_and_that_is_said(join, tmp_path):
+    async def run() -> tuple[dict, str, int]:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "fastbook_cli", "serve", "--port", "0", "--in-memory"),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={k: v for k, v in os.environ.items() if not k.startswith("FASTBOOK_")}
+            | {"HOME": str(tmp_path)},
+        )
+        url = (await process.stdout.readline()).decode().removeprefix("ready ").strip()
+        server = Process(process, url)
+        ann = await join(server, **({"resume": tokens[-1]} if tokens else {}))
+        seen = await ann.ask({"op": "orders", "ref": "o"})
+        assert (await ann.ask(order("bid", 10, 1, "a")))["status"] == "open"
+        tokens.append(ann.token)
+        process.send_signal(signal.SIGTERM)
+        _, said = await asyncio.gather(ann.close_code(), process.stderr.read())
+        return seen, said.decode(), await server.end()
+
+    tokens: list[str] = []
+    runs = [await run(), await run()]
+    assert [(seen["orders"], code) for seen, _, code in runs] == [([], 0), ([], 0)]
+    for _, said, _ in runs:
+        (line,) = (each for each in said.splitlines() if "WARNING" in each)
+        assert "data in memory: nothing is kept" in line
+    assert list(tmp_path.iterdir()) == []
+
+
 async def test_the_first_signal_after_ready_is_heeded(start):
     codes = []
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -46,6 +46,13 @@ async def test_a_server_without_a_simulation_shows_no_panel_and_no_error(stage: 
     assert await page.evaluate("() => document.getElementById('local-panel').hidden")
 
 
+async def test_the_page_says_when_nothing_is_kept(stage_of: Any) -> None:
+    pages = [await (await stage_of(in_memory=kept)).open() for kept in (False, True)]
+    await until(pages[1], "() => !document.getElementById('in-memory').hidden")
+    await says(pages[1], "in-memory", "kept in memory only")
+    assert await pages[0].evaluate("() => document.getElementById('in-memory').hidden")
+
+
 async def test_a_slider_keeps_the_value_it_was_set_to(stage: Any) -> None:
     page = await stage.open()
     again = await page.evaluate(

@@ -13,11 +13,14 @@ from fastbook_server.gateway.http.refusal import refusal
 from fastbook_server.values.instruments import Instrument
 from fastbook_wire.words import PROTOCOL, Code
 
+IN_MEMORY = "kept       in memory: everything is lost when the server stops\n"
+
 
 class Operator:
     """Answers plain requests about the server itself, and those for paths that do not exist.
 
-    `sessions` returns how many connections are open.
+    `sessions` returns how many connections are open; `in_memory` says that no database keeps what
+    happens.
     """
 
     def __init__(
@@ -27,11 +30,13 @@ class Operator:
         epoch: int,
         matcher: Matcher,
         sessions: Callable[[], int],
+        in_memory: bool,
     ) -> None:
         self._securities = ", ".join(i.security for i in instruments)
         self._epoch = epoch
         self._matcher = matcher
         self._sessions = sessions
+        self._in_memory = in_memory
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes, which include the trading page and a last resort for every path."""
@@ -54,6 +59,7 @@ class Operator:
             f"WebSocket  {ws}\nHTTP       {api}instruments, book, trades, candles, ticker\n"
             f"trading    {self._securities}\n"
             "also       /docs /healthz /readyz /metrics /version\n"
+            f"{IN_MEMORY if self._in_memory else ''}"
         )
 
     async def healthz(self, _request: web.Request) -> web.Response:
@@ -76,9 +82,14 @@ class Operator:
         )
 
     async def version(self, _request: web.Request) -> web.Response:
-        """Return the versions of the program and of the wire, and the epoch."""
+        """Return the versions of the program and of the wire, the epoch, and what is kept."""
         return web.json_response(
-            {"version": __version__, "protocol": PROTOCOL, "epoch": self._epoch}
+            {
+                "version": __version__,
+                "protocol": PROTOCOL,
+                "epoch": self._epoch,
+                "inMemory": self._in_memory,
+            }
         )
 
     async def nowhere(self, request: web.Request) -> web.Response:

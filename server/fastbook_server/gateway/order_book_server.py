@@ -34,6 +34,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     resume_grace_s: float
     withdraw_all: bool  # when their connection ends, whether they ask for it or not
     cors_origins: tuple[str, ...]
+    in_memory: bool  # no database keeps what happens
 
 
 class OrderBookServer:
@@ -101,6 +102,7 @@ class OrderBookServer:
             epoch=recovered.epoch,
             matcher=matcher,
             sessions=lambda: self.door.session_count,
+            in_memory=settings.in_memory,
         )
 
     def on_batch(self, batch: CommittedBatch) -> None:

@@ -19,7 +19,7 @@ DEFAULTS: dict[str, Any] = {"throttle_ms": 0}
 """Defaults that differ from ``fastbook serve``: no throttle, because time stands still."""
 
 NOT_OURS = (
-    *("host", "port", "data_dir", "database_url", "log_level"),
+    *("host", "port", "data_dir", "database_url", "in_memory", "in_memory_events_max", "log_level"),
     *("store_checkpoint_every", "compress_after_days", "retain_days"),
 )
 NOT_OURS_WHY = "a test's server listens on a free port of 127.0.0.1 and keeps its data in memory"

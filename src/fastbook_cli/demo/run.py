@@ -49,8 +49,8 @@ class DemoError(CommandError):
 
 
 def with_own_data(config: Config, name: str = "fastbook-demo") -> Config:
-    """Return `config` with a data folder of the demo's own, unless it names one or a database."""
-    if config.data_dir is not None or config.database_url is not None:
+    """Return `config` with a data folder of the demo's own, unless it says where data goes."""
+    if config.in_memory or config.data_dir is not None or config.database_url is not None:
         return config
     folder = default_data_dir().with_name(name)
     return msgspec.structs.replace(config, data_dir=str(folder))

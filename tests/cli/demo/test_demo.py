@@ -255,6 +255,8 @@ def test_own_data_folder_unless_told(monkeypatch: pytest.MonkeyPatch) -> None:
     assert demo.with_own_data(Config(data_dir="/mine")).data_dir == "/mine"
     elsewhere = Config(database_url="postgresql://localhost/x")
     assert demo.with_own_data(elsewhere) == elsewhere
+    nowhere = Config(in_memory=True)
+    assert demo.with_own_data(nowhere) == nowhere
 
 
 async def test_of_several_failures_the_first_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -130,7 +130,18 @@ function start() {
   byId("as-new").addEventListener("click", () => connection.restart({ asNew: true }));
   listenToKeys({ ticket, blotter, show });
   connection.open();
-  openPanel();
+  aboutServer();
+}
+
+/** Show what the server says about itself; asking causes no error if it offers no simulation. */
+async function aboutServer() {
+  try {
+    const { sim, inMemory } = await (await fetch("/version")).json();
+    byId("in-memory").hidden = !inMemory;
+    if (sim) await openPanel(sim);
+  } catch {
+    // The server is unreachable right now: the page works without that.
+  }
 }
 
 start();

@@ -9,15 +9,9 @@ const TURNS = [
   { name: "volatility", title: "Volatility", unit: "% per day" },
 ];
 
-/** Show the panel if the server offers a simulation; asking causes no error if it does not. */
-export async function openPanel() {
-  try {
-    const answer = await fetch("/version");
-    const { sim } = await answer.json();
-    if (sim) await new Panel(sim).open();
-  } catch {
-    // The server is unreachable right now: the page works without the panel.
-  }
+/** Show the panel of the simulation at this path of the server. */
+export async function openPanel(path) {
+  await new Panel(path).open();
 }
 
 /** Return a value's slider position. Sliders are logarithmic: 1 to 10 is as far as 10 to 100. */

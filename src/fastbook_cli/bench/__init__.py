@@ -1,0 +1,1 @@
+"""``fastbook bench``: how fast a server answers at a given rate."""

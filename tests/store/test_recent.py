@@ -1,0 +1,69 @@
+"""A database that keeps nothing: the recent past, in bounded memory."""
+
+from __future__ import annotations
+
+from trading import PRIVATE, SPECS, Floor, ask, bid
+
+from fastbook_server.store.memory import MemoryDatabase, MemoryStore
+from fastbook_server.store.recent import RecentDatabase
+from fastbook_server.values.persisted import Batch, FillSpan
+
+FILLS = 200
+EVENTS_MAX = 30
+SECURITY = SPECS[0].security
+
+
+async def after_fills(database: MemoryDatabase) -> MemoryStore:
+    """Return a store after FILLS fills of one lot each, one batch per command."""
+    store, floor = MemoryStore(database), Floor()
+    await store.open(SPECS, 0)
+    for n in range(2 * FILLS):
+        command = (bid if n % 2 else ask)(10, 1, client_order_id=f"mine-{n}")
+        events = tuple(e for e in floor.do("user#1", command) if type(e) not in PRIVATE)
+        await store.commit(store.prepare(Batch(n + 1, floor.now_ms, events)))
+    return store
+
+
+async def test_the_most_recent_events_are_remembered_and_older_ones_forgotten():
+    whole = await after_fills(MemoryDatabase())
+    recent = await after_fills(RecentDatabase(EVENTS_MAX))
+    count = len(recent.data.events)
+    assert EVENTS_MAX <= count <= EVENTS_MAX * 5 // 4
+    assert recent.data.events == whole.data.events[-count:]
+    trades = len(recent.data.trades[SECURITY])
+    assert EVENTS_MAX <= trades <= EVENTS_MAX * 5 // 4
+    assert recent.data.trades[SECURITY] == whole.data.trades[SECURITY][-trades:]
+    assert (len(whole.data.client_orders), len(recent.data.client_orders)) == (2 * FILLS, 0)
+    assert (len(whole.data.order_ids), len(recent.data.order_ids)) == (2 * FILLS, 0)
+
+
+async def test_questions_about_the_recent_past_are_answered():
+    histories = [
+        (await after_fills(database)).history(())
+        for database in (MemoryDatabase(), RecentDatabase(EVENTS_MAX))
+    ]
+    whole, recent = [
+        (
+            await history.trades(SECURITY, before_seq=None, limit=5),
+            await history.fills(SECURITY, FillSpan(limit=5)),
+            await history.own_fills("user#1", SECURITY, FillSpan(limit=5)),
+        )
+        for history in histories
+    ]
+    assert [len(found) for found in whole] == [5, 5, 10]
+    assert recent == whole
+
+
+async def test_open_orders_are_kept_however_old_they_are():
+    store, floor = MemoryStore(RecentDatabase(1)), Floor()
+    await store.open(SPECS, 0)
+    for n in range(100):
+        events = tuple(e for e in floor.do("user#1", bid(10, 1)) if type(e) not in PRIVATE)
+        await store.commit(store.prepare(Batch(n + 1, floor.now_ms, events)))
+    assert len(store.data.open_orders) == 100
+    assert len(store.data.events) == 1
+
+
+async def test_no_two_share_the_key_of_their_tokens():
+    keys = {RecentDatabase(1).token_key for _ in range(10)}
+    assert (len(keys), {len(key) for key in keys}) == (10, {32})
