@@ -150,6 +150,8 @@ async def interrupted(program: tuple[str, ...], line: Line) -> tuple[int | None,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,
         env={"PATH": "", "PYTHONPATH": ":".join(filter(None, sys.path))},
+        # As a terminal starts it; what runs in the background of a shell inherits "ignore".
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     async with asyncio.timeout(PATIENCE_S):
         try:

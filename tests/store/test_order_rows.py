@@ -127,7 +127,7 @@ ENDS = {
             ("ann", ask(100, 5)),
             ("ann", by_total("bid", 200, client_order_id=it, self_trade="decrement")),
         ],
-        ("cancelled", "total", 0, 0, 0),
+        ("cancelled", "self_trade", 0, 0, 0),
     ),
     "not filled at once": (
         lambda it: [
