@@ -39,7 +39,7 @@ def connect(url: str, **options: Unpack[ConnectOptions]) -> Market:
     where none is given. Of a self-trade, the maker's fill follows the taker's; an id without a role
     stands for both. With `cancel_on_disconnect` (False) the server cancels this user's orders as
     soon as the connection ends or, if it is a number, unless the client has reconnected within so
-    many seconds; otherwise they stay open. The server notices within 45 s that a network has gone
+    many seconds; otherwise they stay open. The server notices within 40 s that a network has gone
     silent; see `Market.cancel_after`.
 
     `reconnect` (True): after a loss the client reconnects, as the same user if the server still

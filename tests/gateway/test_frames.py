@@ -71,7 +71,7 @@ def test_a_frame_is_its_header_and_its_payload(payload):
 
 def test_text_without_bytes_is_refused():
     with pytest.raises(TypeError):
-        websocket_frames.text(None)  # type: ignore[arg-type]
+        websocket_frames.text(None)  # type: ignore[arg-type]  # that is what is refused
 
 
 @given(

@@ -172,6 +172,12 @@ class FloodedSocket:
     def __init__(self, frame: WSMessage, count: int) -> None:
         self.frame = frame
         self.left = count
+        self.heard = False
+
+    def has_heard(self) -> bool:
+        """Return what a test has set, once."""
+        heard, self.heard = self.heard, False
+        return heard
 
     async def receive(self) -> WSMessage:
         """Return at once, as aiohttp does while frames are waiting."""
@@ -195,6 +201,7 @@ class Everything:
 
     def __init__(self) -> None:
         self.writes: list[bytes] = []
+        self.aborted = False
 
     def write(self, data: bytes) -> None:
         self.writes.append(data)
@@ -208,7 +215,8 @@ class Everything:
     def close(self) -> None:
         """Do nothing."""
 
-    abort = close
+    def abort(self) -> None:
+        self.aborted = True
 
 
 def session_on(ws: FloodedSocket) -> tuple[Session, Everything]:
@@ -282,6 +290,35 @@ async def test_a_session_that_closes_is_never_behind(monkeypatch):
     assert not session.send_state(b"")
     session.close(1001, "the server is stopping")
     assert session.send_state(b"")
+
+
+@pytest.mark.parametrize(
+    ("beats", "pings", "aborted"),
+    [
+        ([False], 0, False),
+        ([False, False], 1, False),
+        ([False, False, False], 1, True),
+        ([False, True, False], 0, False),
+        ([False, False, True, False, False], 2, False),
+    ],
+)
+async def test_who_is_silent_is_pinged_and_cut_off_if_it_stays_so(beats, pings, aborted):
+    ws = FloodedSocket(WSMessage(WSMsgType.TEXT, b"{}", ""), 0)
+    session, transport = session_on(ws)
+    for heard in beats:
+        ws.heard = heard
+        session.beat()
+        await asyncio.sleep(0)
+    assert transport.writes == [websocket_frames.ping()] * pings
+    assert transport.aborted == aborted
+
+
+async def test_a_slow_reader_that_is_being_closed_has_its_time_though_it_is_silent():
+    session, transport = session_on(FloodedSocket(WSMessage(WSMsgType.TEXT, b"{}", ""), 0))
+    session.close(4008, "too slow")
+    for _ in range(5):
+        session.beat()
+    assert not transport.aborted
 
 
 async def test_a_close_that_is_answered_leaves_no_timer(serve, raw):

@@ -167,14 +167,17 @@ cdef class FrameReader:
             return WebSocketError(_POLICY_VIOLATION, said)
         return None
 
-    cdef void _count(self, int first) noexcept:
+    cdef void _count(self, int first) noexcept:  # it only counts: nothing to raise
         """Count a frame of a message; control frames may come between."""
         if first & 0x0F <= _BINARY:
             self._fragments = 0 if first & 0x80 else self._fragments + 1
 
 
 cdef Py_ssize_t _head(const unsigned char* p, Py_ssize_t size, uint64_t* length) noexcept:
-    """Return how long a frame's header is, with its mask, and set the payload's length."""
+    """Return how long a frame's header is, with its mask, and set the payload's length.
+
+    Or return ``_INCOMPLETE``, which is no error: more bytes will come.
+    """
     cdef Py_ssize_t at, head
     if size < 2:
         return _INCOMPLETE

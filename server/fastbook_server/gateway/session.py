@@ -220,7 +220,12 @@ class Session:
         return True
 
     def beat(self) -> None:
-        """Ping a peer that has been silent for two beats, and cut it off at the third."""
+        """Ping a peer that has been silent for two beats, and cut it off at the third.
+
+        One that is being closed has a deadline of its own.
+        """
+        if self._closing:
+            return
         if self._ws.has_heard():
             self._silent_beats = 0
             return

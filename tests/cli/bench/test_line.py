@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import random
-from typing import Any
+from typing import Any, cast
 
 from fastbook_cli.bench.line import Line
 from fastbook_cli.bench.mix import Mix
 from fastbook_cli.bench.trader import Band, BenchTrader
+from fastbook_client.connection import Connection
 from fastbook_wire.frames import InstrumentView
 
 BAND = Band(InstrumentView(security="COIN", tick_size=1, lot_size=1, status="open"), 1_000)
@@ -27,7 +28,8 @@ class Wire:
 def line_on(wire: Wire, *, in_flight: int, paced: bool = True) -> Line:
     trader = BenchTrader(BAND, Mix.parse("take=1"), 10, random.Random(1))
     trader.counting = True
-    return Line(wire, trader, in_flight=in_flight, paced=paced)  # type: ignore[arg-type]
+    connection = cast(Connection, wire)
+    return Line(connection, trader, in_flight=in_flight, paced=paced)
 
 
 def answer(line: Line, ref: int, now_s: float = 0.0) -> None:
