@@ -34,6 +34,9 @@ class ProtocolError(Exception):
         self.ref = ref
 
 
+Array = list[OrderCommand | ProtocolError]
+Said = Command | Array | ProtocolError
+
 _decoder: msgspec.json.Decoder[Command] = msgspec.json.Decoder(Command)
 _array_decoder = msgspec.json.Decoder(list[Raw])
 _PATH = " - at `$"
@@ -44,6 +47,14 @@ class _OnlyRef(Struct):
 
 
 _ref_decoder = msgspec.json.Decoder(_OnlyRef)
+
+
+def said(frame: bytes) -> Said:
+    """Return what a text frame says: a command, the commands of an array, or why it is neither."""
+    try:
+        return decode_array(frame) if frame.lstrip()[:1] == b"[" else decode(frame)
+    except ProtocolError as error:
+        return error
 
 
 def decode(frame: bytes) -> Command:
@@ -68,7 +79,7 @@ def decode(frame: bytes) -> Command:
         raise ProtocolError(Code.BAD_FRAME, "Expected a flat object, got deep nesting") from None
 
 
-def decode_array(frame: bytes) -> list[OrderCommand | ProtocolError]:
+def decode_array(frame: bytes) -> Array:
     """Return the order commands in the array of a text frame, each or why it is none.
 
     Raises:

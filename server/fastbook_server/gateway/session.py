@@ -20,7 +20,7 @@ from fastbook_server import metrics
 from fastbook_server.channels.order_channel import OVERLOADED_RETRY_MS, Matcher, Unavailable
 from fastbook_server.gateway import decode, encode, websocket_frames
 from fastbook_server.gateway._frames import TAKEN_PER_TURN
-from fastbook_server.gateway.decode import ProtocolError
+from fastbook_server.gateway.decode import Array, ProtocolError, Said
 from fastbook_server.gateway.http.history_queue import HistoryQueue
 from fastbook_server.gateway.lookups import Lookups
 from fastbook_server.gateway.outbox import Outbox
@@ -35,7 +35,6 @@ from fastbook_wire.commands import (
     ExchangeCommand,
     GetFills,
     OfOneOrder,
-    OrderCommand,
     Orders,
     Ping,
     Subscribe,
@@ -75,9 +74,6 @@ SILENT_BEATS_MAX = 2
 
 READ_CHECK_S = 0.005
 """Interval at which a connection is checked while it has yet to read what it asked for."""
-
-
-_Array = list[OrderCommand | ProtocolError]
 
 
 class SessionLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -292,7 +288,7 @@ class Session:
                 await self._until_read()  # the list before: each may be large
                 self._submit(said)
 
-    def _decoded(self, data: bytes) -> Command | _Array | ProtocolError | None:
+    def _decoded(self, data: bytes) -> Said | None:
         """Return what a frame says; after a frame that is no text, close and return None."""
         if not data.isascii():
             try:
@@ -300,14 +296,9 @@ class Session:
             except UnicodeDecodeError:
                 self.close(CLOSE_INVALID_TEXT, "expected UTF-8 text")
                 return None
-        try:
-            if data.lstrip()[:1] == b"[":
-                return decode.decode_array(data)
-            return decode.decode(data)
-        except ProtocolError as error:
-            return error
+        return decode.said(data)
 
-    def _handle_now(self, said: Command | _Array | ProtocolError | None) -> None:
+    def _handle_now(self, said: Said | None) -> None:
         """Handle what need not be waited for."""
         if isinstance(said, list):
             self._handle_array(said)
@@ -325,7 +316,7 @@ class Session:
             assert not isinstance(command, Subscribe), "it must be waited for"
             self._submit(command)
 
-    def _handle_array(self, commands: _Array) -> None:
+    def _handle_array(self, commands: Array) -> None:
         """Handle each command of an array as if it stood alone, but match them all at once."""
         admitted: list[ExchangeCommand] = []
         for command in commands:
