@@ -14,6 +14,7 @@ from fastbook_server.gateway import websocket_frames
 from fastbook_server.gateway._frames import FRAGMENTS_MAX, TAKEN_PER_TURN, FrameReader
 
 CONTINUATION, TEXT, BINARY, PING = 0, 1, 2, 9
+PING_UNMASKED = b"\x89\x00"
 SIZE_MAX = 70_000
 
 
@@ -35,6 +36,9 @@ class Peer:
 
             def pause_reading(self):
                 self._reading_paused = True
+
+            def resume_reading(self):
+                self._reading_paused = False
 
         self.queue = WebSocketDataQueue(Protocol(), 2**16, loop=None)
         reader = WebSocketReader(self.queue, SIZE_MAX + 1, compress=False, decode_text=False)
@@ -160,10 +164,21 @@ def test_what_a_client_must_not_send_ends_the_stream_at_its_header(piece):
 @pytest.mark.parametrize("length", [SIZE_MAX + 1, 2**40, 2**63 - 1])
 def test_a_frame_too_large_to_hold_is_refused_by_its_header(length):
     peer = Peer()
-    ended = peer.feed(b"\x81\xff" + length.to_bytes(8, "big") + b"mask" + b"begin")
-    while not ended:
-        ended = peer.feed(b"x" * 1_000)
-    assert "exceeds limit" in _end(peer) or "too big" in _end(peer).lower()
+    assert peer.feed(b"\x81\xff" + length.to_bytes(8, "big") + b"mask" + b"begin")
+    assert "exceeds limit" in _end(peer)
+
+
+async def test_a_frame_too_large_is_refused_as_such_also_by_a_reader_that_is_full():
+    """What follows its header is no frame, and could look like one that is wrong."""
+    peer = Peer(takes=lambda _: False)
+    for _ in range(3):
+        assert not peer.feed(masked(b"x" * SIZE_MAX))
+    too_large = b"\x81\xff" + (SIZE_MAX + 1).to_bytes(8, "big") + b"mask"
+    assert [peer.feed(data) for data in (too_large, PING_UNMASKED, b"\x00" * 100)] == [False] * 3
+    assert peer.queue.exception() is None
+    for _ in range(3):
+        await peer.queue.read()
+    assert "exceeds limit" in _end(peer)
 
 
 def test_whether_a_peer_was_heard():

@@ -73,6 +73,17 @@ async def test_a_store_that_takes_over_changes_no_day(make_postgres, dsn, sql, s
     assert [tuple(row) for row in await sql.fetch(DAYS)] == days_of(events)
 
 
+async def test_a_store_writes_a_day_once(make_postgres, dsn, specs, flow):
+    store = make_postgres(dsn)
+    source = flow(await store.open(specs, 0), step_ms=1)
+    written = []
+    store._connection.add_query_logger(lambda record: written.append(record.query))
+    for _ in range(3):
+        await store.commit(store.prepare(source.batch(400)))
+    assert len(written) > 3
+    assert sum("INSERT INTO days" in query for query in written) == 1
+
+
 async def test_an_older_database_gets_its_days(make_postgres, make_database, sql_of, specs, flow):
     dsn = await make_database("postgres")
     source = await spread(make_postgres(dsn), specs, flow)

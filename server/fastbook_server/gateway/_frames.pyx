@@ -117,7 +117,6 @@ cdef class FrameReader:
         if self._passing:
             at = end if self._passing > <uint64_t>end else <Py_ssize_t>self._passing
             self._passing -= at
-            direct = False
         while True:
             head = _head(p + at, end - at, &length)
             if end - at >= 2:
@@ -130,7 +129,7 @@ cdef class FrameReader:
             if head == _INCOMPLETE:
                 self._wanted = end - at + 1
                 break
-            if length > <uint64_t>self._size_max:  # the reader will refuse it
+            if length > <uint64_t>self._size_max:  # the reader refuses it, later if it is full
                 self._count(p[at])
                 self._passing = length + <uint64_t>head - <uint64_t>(end - at)
                 at = end
