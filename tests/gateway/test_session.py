@@ -365,6 +365,65 @@ async def test_who_does_not_read_the_answers_to_its_pings_is_closed(serve, join,
     assert (frame[0], int.from_bytes(frame[1][:2], "big")) == (CLOSE, 4008)
 
 
+# ---- at once, or in turn -------------------------------------------------------------------------
+
+
+async def test_what_need_not_be_waited_for_is_handled_as_it_arrives(serve, raw, monkeypatch):
+    async def waits_its_turn(self, data):
+        raise AssertionError(f"{data} went through the queue")
+
+    peer = await raw(await serve(), "/ws?feed=none")
+    await peer.event()
+    monkeypatch.setattr(Session, "_handle", waits_its_turn)
+    for ref in range(3):
+        peer.text({"op": "ping", "ref": ref})
+        assert (await peer.event())["ref"] == ref
+    peer.text([order("bid", 10, 1, "a"), order("bid", 10, 1, "b")])
+    assert [(await peer.event())["ref"] for _ in "ab"] == ["a", "b"]
+
+
+async def test_nothing_overtakes_what_is_waited_for(serve, raw, monkeypatch):
+    server = await serve()
+    peer = await raw(server, "/ws?feed=none")
+    await peer.event()
+    feeds, asked, may_open = server.gateway.feeds, asyncio.Event(), asyncio.Event()
+    opening = feeds.opening
+
+    async def late(*arguments):
+        asked.set()
+        await may_open.wait()
+        return await opening(*arguments)
+
+    monkeypatch.setattr(feeds, "opening", late)
+    peer.text({"op": "subscribe", "security": "COIN", "channel": "book", "ref": "1"})
+    await asked.wait()
+    asking, handed_on = session_of(server, peer), []
+    take = asking.take
+    asking._ws.deliver_to(lambda data: handed_on.append(take(data)) or handed_on[-1])
+    peer.text({"op": "ping", "ref": "2"})
+    await until(lambda: handed_on)
+    may_open.set()
+    events = [await peer.event() for _ in range(4)]
+    assert [e["event"] for e in events] == ["subscribed", "aggOrderBook", "trades", "pong"]
+
+
+async def test_a_list_of_orders_waits_until_the_last_one_is_read(serve, raw, monkeypatch):
+    server = await serve()
+    peer = await raw(server, "/ws?feed=none")
+    await peer.event()
+    may_read, asked = asyncio.Event(), asyncio.Event()
+
+    async def until_read(self):
+        asked.set()
+        await may_read.wait()
+
+    monkeypatch.setattr(Session, "_until_read", until_read)
+    peer.text({"op": "orders", "ref": "1"})
+    await asked.wait()
+    may_read.set()
+    assert (await peer.event())["ref"] == "1"
+
+
 # ---- bounds --------------------------------------------------------------------------------------
 
 
