@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent / "tools/web"))
 import assets
 
 SHARED = sorted(glob("src/fastbook/*.pxd"))
+HEADERS = sorted(glob("server/fastbook_server/**/*.pxd", recursive=True))
 
 
 def extension(root: str, name: str) -> Extension:
@@ -26,6 +27,28 @@ def extension(root: str, name: str) -> Extension:
         depends=SHARED,
         extra_compile_args=["-O3", "-g0"],
     )
+
+
+# Plain Python whose classes and functions have C types in a header of the same name: it runs
+# compiled, and, from its source, as the reference.
+TYPED = {
+    "annotation_typing": False,  # an int of a signature has any size; the header says which do not
+    "overflowcheck": True,
+    "auto_pickle": False,
+    "language_level": 3,
+}
+
+def typed(name: str) -> Extension:
+    """Return the extension module of a Python module of the server that has a header."""
+    path = f"server/{name.replace('.', '/')}"
+    module = Extension(
+        name,
+        [f"{path}.py"],
+        depends=[*SHARED, *HEADERS],
+        extra_compile_args=["-O2", "-g0", "-Wno-array-bounds"],
+    )
+    module.cython_directives = TYPED
+    return module
 
 
 def complete_the_page() -> None:
@@ -60,6 +83,7 @@ setup(
         extension("src", "fastbook._book"),
         extension("src", "fastbook._depth"),
         extension("server", "fastbook_server.gateway._frames"),
+        *(typed(header[len("server/") : -len(".pxd")].replace("/", ".")) for header in HEADERS),
     ],
     cmdclass={"build_py": BuildWithPage, "sdist": SdistWithPage},
 )

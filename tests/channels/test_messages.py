@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from typing import get_args
 
 import msgspec
@@ -91,7 +92,7 @@ def test_an_order_stands_once_however_many_events_it_is_part_of():
 @pytest.mark.parametrize("notional", [2**63 - 1, 2**63, 2**104, -(2**63) - 1])
 def test_integers_of_any_size_come_back_equal(notional):
     events = [
-        msgspec.structs.replace(e, notional=notional) if isinstance(e, Traded) else e
+        replace(e, notional=notional) if isinstance(e, Traded) else e
         for e in one_of_each_kind()
     ]
     batch = batch_of(events, T0)

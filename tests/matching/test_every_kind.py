@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 
-import msgspec
 import pytest
 from every_kind import WEIGHTS, EveryKind
 from fakes import T0
@@ -38,7 +37,7 @@ def run(floor: Floor, seed: int, commands: int = COMMANDS) -> Floor:
 def test_both_books_cause_the_same_events(seed):
     one = run(Floor(), seed)
     other = run(Floor(book_type=fastbook.reference.OrderBook), seed)
-    assert msgspec.msgpack.encode(one.events) == msgspec.msgpack.encode(other.events)
+    assert repr(one.events) == repr(other.events)
     for floor in (one, other):
         floor.exchange.markets["COIN"].book.check_invariants()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
-import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from trading import (
@@ -193,7 +192,7 @@ def test_the_same_commands_give_the_same_bytes_whichever_book_matches(script):
         play(Floor(), script),
         play(Floor(book_type=fastbook.reference.OrderBook), script),
     ]
-    one, again, by_reference = (msgspec.msgpack.encode(events) for events in runs)
+    one, again, by_reference = map(repr, runs)
     assert one == again == by_reference
 
 

@@ -9,7 +9,8 @@ travel as decimal text.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, get_args, get_type_hints
+from dataclasses import fields
+from typing import Any, get_args
 
 import msgspec
 
@@ -31,7 +32,8 @@ VERSION = 1
 _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
 _KINDS: tuple[type[Any], ...] = get_args(ExchangeEvent)
 _KIND_OF = {kind: n for n, kind in enumerate(_KINDS)}
-_ORDER_FIELDS = Order.__struct_fields__
+_NAMES = {kind: tuple(field.name for field in fields(kind)) for kind in (Order, *_KINDS)}
+_ORDER_FIELDS = _NAMES[Order]
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -95,7 +97,7 @@ def decode_batch(data: bytes, instruments: Mapping[int, Instrument]) -> Committe
         version, number, settled_ms, stored_ms, rows, packed = _batch.decode(data)
         _check_version(version)
         orders = [_order(row, instruments) for row in rows]
-        events = [_unpack(_KINDS[kind], fields, orders) for kind, *fields in packed]
+        events = [_unpack(_KINDS[kind], values, orders) for kind, *values in packed]
     except (msgspec.DecodeError, LookupError, TypeError, ValueError) as error:
         raise MessageError(f"expected a committed batch: {error!r}") from None
     return CommittedBatch(
@@ -132,8 +134,8 @@ class _OrderTable:
         return known
 
 
-def _pack(event: msgspec.Struct, index: Callable[[Order], int]) -> Iterable[Any]:
-    for name in event.__struct_fields__:
+def _pack(event: ExchangeEvent, index: Callable[[Order], int]) -> Iterable[Any]:
+    for name in _NAMES[type(event)]:
         value = getattr(event, name)
         if type(value) is Order:
             yield index(value)
@@ -153,32 +155,35 @@ class _Reading:
     """How the fields of one kind of event are read back."""
 
     def __init__(self, kind: type[Any]) -> None:
-        hints = get_type_hints(kind)
-        names = kind.__struct_fields__
-        self.count = len(names)
-        self.orders = [n for n, name in enumerate(names) if hints[name] is Order]
-        self.integers = [n for n, name in enumerate(names) if hints[name] is int]
-        self.reports = [n for n, name in enumerate(names) if hints[name] == tuple[OrderReport, ...]]
+        types = [field.type for field in fields(kind)]  # as written in the source
+        self.count = len(types)
+        self.orders = _where(types, "Order")
+        self.integers = _where(types, "int")
+        self.reports = _where(types, "tuple[OrderReport, ...]")
+
+
+def _where(types: list[Any], wanted: str) -> list[int]:
+    return [n for n, name in enumerate(types) if name == wanted]
 
 
 _READINGS = {kind: _Reading(kind) for kind in _KINDS}
 
 
-def _unpack(kind: type[Any], fields: list[Any], orders: list[Order]) -> Any:
+def _unpack(kind: type[Any], values: list[Any], orders: list[Order]) -> Any:
     reading = _READINGS[kind]
-    if len(fields) != reading.count:
-        raise ValueError(f"{kind.__name__}: expected {reading.count} fields, got {len(fields)}")
+    if len(values) != reading.count:
+        raise ValueError(f"{kind.__name__}: expected {reading.count} fields, got {len(values)}")
     for n in reading.orders:
-        fields[n] = orders[fields[n]]
+        values[n] = orders[values[n]]
     for n in reading.integers:
-        fields[n] = int(fields[n])
+        values[n] = int(values[n])
     for n in reading.reports:
-        fields[n] = tuple(_unpack(OrderReport, report, orders) for report in fields[n])
-    return kind(*fields)
+        values[n] = tuple(_unpack(OrderReport, report, orders) for report in values[n])
+    return kind(*values)
 
 
 def _order(row: list[Any], instruments: Mapping[int, Instrument]) -> Order:
-    fields = dict(zip(_ORDER_FIELDS, row, strict=True))
-    fields["instrument"] = instruments[fields["instrument"]]
-    fields["former_client_order_ids"] = tuple(fields["former_client_order_ids"])
-    return Order(**fields)
+    values = dict(zip(_ORDER_FIELDS, row, strict=True))
+    values["instrument"] = instruments[values["instrument"]]
+    values["former_client_order_ids"] = tuple(values["former_client_order_ids"])
+    return Order(**values)

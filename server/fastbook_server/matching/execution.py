@@ -124,17 +124,18 @@ class Execution:
         refilled = maker.fill(price, quantity)
         if refilled:
             maker.requeue(self._seq, self._fills)
-        fill = (market.fill_id, self._seq, self._time_ms, price, quantity)
-        self.own_fills.append(taker.fill_report("taker", *fill))
+        number, seq, time_ms = market.fill_id, self._seq, self._time_ms
+        taken = taker.fill_report("taker", number, seq, time_ms, price, quantity)
+        self.own_fills.append(taken)
         is_own = maker.order.user_id == taker.order.user_id
         told = self.own_fills if is_own else self.reports
-        told.append(maker.fill_report("maker", *fill))
+        told.append(maker.fill_report("maker", number, seq, time_ms, price, quantity))
         self.public.append(
             OrderFilled(
-                market.fill_id,
-                self._seq,
+                number,
+                seq,
                 self._fills,
-                self._time_ms,
+                time_ms,
                 taker.order,
                 maker.order,
                 price,
@@ -158,8 +159,16 @@ class Execution:
     def _rest(self, e: fastbook.Event) -> None:
         taker = self._taker
         taker.rest(self._seq)
-        state = (taker.remaining, taker.notional, e.level_quantity, self._seq, taker.visible)
-        self.public.append(OrderRested(taker.order, *state))
+        self.public.append(
+            OrderRested(
+                taker.order,
+                taker.remaining,
+                taker.notional,
+                e.level_quantity,
+                self._seq,
+                taker.visible,
+            )
+        )
 
     def _cancel_maker(self, e: fastbook.Event) -> None:
         maker = self._market.open[e.order_id]

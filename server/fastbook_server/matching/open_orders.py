@@ -52,5 +52,15 @@ class OpenOrders:
             level = market.book.cancel(order.seq).level_quantity
         progress.cancel(reason)
         self.left(market, progress, time_ms)
-        where = (market.seq, n, time_ms, order, progress.remaining)
-        return OrderCancelled(*where, reason, not held, level, shown, held)
+        return OrderCancelled(
+            market.seq,
+            n,
+            time_ms,
+            order,
+            progress.remaining,
+            reason,
+            not held,
+            level,
+            shown,
+            held,
+        )

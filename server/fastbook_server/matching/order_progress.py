@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-import msgspec
+from dataclasses import dataclass
+
+import cython
 
 from fastbook_server.values.events import FillReport, Order, OrderReport
 from fastbook_wire.words import Reason, Role, Status
 
 
-class OrderProgress(msgspec.Struct, eq=False, gc=False):
+@cython.freelist(1024)
+@cython.no_gc
+@dataclass(eq=False)
+@cython.cclass
+class OrderProgress:
     """What changes about an order: kept while it is open, longer if it has a client order id.
 
     There can be millions, and none is part of a cycle, so the garbage collector skips them.

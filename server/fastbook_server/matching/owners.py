@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import OrderedDict
 from collections.abc import Iterable
 
 from fastbook_server.matching.order_progress import OrderProgress
@@ -39,7 +39,7 @@ class Owners:
         # once its id names a newer order. OrderedDict: a plain dict finds its oldest entry slowly.
         self._ended: OrderedDict[_Key, OrderProgress] = OrderedDict()
         self._ended_of: dict[str, OrderedDict[_Key, None]] = {}
-        self._remembered: Counter[str] = Counter()  # by user
+        self._remembered: dict[str, int] = {}  # how many, by user
 
     def owner(self, user_id: str) -> Owner:
         """Return the owner of this user id; a new one if the user has no open order."""
@@ -100,7 +100,7 @@ class Owners:
         if key in self._client_orders:
             self._forget(key)  # the id may be reused after its 24 h
         self._client_orders[key] = progress
-        self._remembered[key[0]] += 1
+        self._remembered[key[0]] = self.remembered(key[0]) + 1
         if progress.ended_ms is not None:
             self._let_end(key, progress)
 
@@ -117,7 +117,7 @@ class Owners:
 
     def remembered(self, user_id: str) -> int:
         """Return how many client order ids of the user are remembered."""
-        return self._remembered[user_id]
+        return self._remembered.get(user_id, 0)
 
     def remembered_total(self) -> int:
         """Return how many client order ids are remembered, over all users."""
@@ -129,7 +129,7 @@ class Owners:
         Raises:
             RuleBroken: all client order ids are those of open orders.
         """
-        if self._remembered[user_id] >= of_user_max and user_id not in self._ended_of:
+        if self.remembered(user_id) >= of_user_max and user_id not in self._ended_of:
             raise overloaded("client_order_ids_max", of_user_max)
         if len(self._client_orders) >= total_max and not self._ended:
             raise overloaded("client_order_ids_total_max", total_max)
@@ -140,7 +140,7 @@ class Owners:
         Open orders are never forgotten, so their number must be bounded elsewhere. Beyond the total
         the user's own ids go first: nobody uses up what others rely on while ids of theirs remain.
         """
-        while self._remembered[user_id] >= of_user_max and self._forget_oldest_of(user_id):
+        while self.remembered(user_id) >= of_user_max and self._forget_oldest_of(user_id):
             pass
         while len(self._client_orders) >= total_max and self._ended:
             if not self._forget_oldest_of(user_id):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import msgspec
+from dataclasses import replace
 
 import fastbook
 from fastbook_server.matching.execution import Execution
@@ -127,5 +127,5 @@ class Placing:
 def _set_quantity(progress: OrderProgress, happened: list[fastbook.Event]) -> None:
     """Let an order by total be for the lots that its total paid for."""
     quantity = sum(e.quantity for e in happened if e.kind == fastbook.EVENT_FILL)
-    progress.order = msgspec.structs.replace(progress.order, quantity=quantity)
+    progress.order = replace(progress.order, quantity=quantity)
     progress.remaining = quantity

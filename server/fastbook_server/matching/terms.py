@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-import msgspec
+import cython
 
 from fastbook_server.values.events import Order
 from fastbook_server.values.instruments import Instrument
@@ -34,7 +35,11 @@ class RuleBroken(Exception):
         self.retry_after_ms = retry_after_ms
 
 
-class Terms(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+@cython.freelist(8)
+@cython.no_gc
+@dataclass(frozen=True, kw_only=True)
+@cython.cclass
+class Terms:
     """The terms of an order in ticks and lots; a retry must repeat them exactly.
 
     ``price`` is None for an order that matches at any price. With a ``budget``, in ticks x lots,
@@ -123,8 +128,8 @@ class Terms(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 def amount_of(name: str, amount: float, instrument: Instrument) -> int:
     """Return an amount in lots; RuleBroken if it is off the grid or out of range."""
-    quantity = instrument.lot.units(amount)
-    if quantity is None:
+    quantity = instrument.amount.units(amount)
+    if not quantity:
         message = _off_grid(name, amount, "lotSize", instrument.lot)
         raise RuleBroken(Code.INVALID_AMOUNT, message)
     return quantity
@@ -144,8 +149,8 @@ def check_display(display: int, quantity: int, instrument: Instrument) -> None:
 
 def price_of(name: str, price: float, instrument: Instrument) -> int:
     """Return a price in ticks; RuleBroken if it is off the grid or out of range."""
-    ticks = instrument.tick.units(price)
-    if ticks is None:
+    ticks = instrument.price.units(price)
+    if not ticks:
         raise RuleBroken(Code.INVALID_PRICE, _off_grid(name, price, "tickSize", instrument.tick))
     return ticks
 

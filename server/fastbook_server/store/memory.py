@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
 from typing import assert_never
 
 import msgspec
@@ -226,7 +227,7 @@ class MemoryStore:
             fill_ids={name: data.fill_ids.get(name, 0) for name in names},
             last_prices={n: price for n, price in data.last_prices.items() if n in names},
             unlisted=tuple(
-                msgspec.structs.replace(instrument, status="halted")
+                replace(instrument, status="halted")
                 for name, instrument in data.instruments.items()
                 if name not in names
             ),

@@ -7,9 +7,10 @@ times in Unix milliseconds.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
-import msgspec
+import cython
 
 from fastbook_server.values.instruments import Instrument
 from fastbook_wire.words import (
@@ -23,7 +24,11 @@ from fastbook_wire.words import (
 )
 
 
-class Order(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+@cython.freelist(1024)
+@cython.no_gc
+@dataclass(frozen=True, kw_only=True)
+@cython.cclass
+class Order:
     """An accepted order and its terms, as of its last change.
 
     ``seq`` is the number of the command that placed it, and its number in the engine's book.
@@ -73,7 +78,7 @@ def changed(
     if client_order_id is not None and client_order_id != before:
         others = tuple(name for name in order.client_order_ids if name != client_order_id)
         former, before = others, client_order_id
-    return msgspec.structs.replace(
+    return replace(
         order,
         price=price,
         quantity=quantity,
@@ -87,13 +92,21 @@ def changed(
 # ---- public: rows, books, trades --------------------------------------------------------------
 
 
-class OrderAccepted(msgspec.Struct, frozen=True, gc=False):
+@cython.freelist(1024)
+@cython.no_gc
+@dataclass(frozen=True)
+@cython.cclass
+class OrderAccepted:
     """A new order was accepted and took its ``seq``; its effects follow in the same list."""
 
     order: Order
 
 
-class OrderFilled(msgspec.Struct, frozen=True, gc=False):
+@cython.freelist(1024)
+@cython.no_gc
+@dataclass(frozen=True)
+@cython.cclass
+class OrderFilled:
     """One match of a taker with a maker, at the maker's price.
 
     ``fill_id`` counts the fills of the security without gaps, from 1; ``n`` those of one ``seq``.
@@ -115,7 +128,11 @@ class OrderFilled(msgspec.Struct, frozen=True, gc=False):
     refilled: bool = False  # the maker, an iceberg, shows a new slice, behind the others
 
 
-class OrderRested(msgspec.Struct, frozen=True, gc=False):
+@cython.freelist(1024)
+@cython.no_gc
+@dataclass(frozen=True)
+@cython.cclass
+class OrderRested:
     """The unfilled remainder of an incoming order entered the book, of which ``visible`` shows."""
 
     order: Order
@@ -126,13 +143,21 @@ class OrderRested(msgspec.Struct, frozen=True, gc=False):
     visible: int
 
 
-class OrderHeld(msgspec.Struct, frozen=True, gc=False):
+@cython.freelist(1024)
+@cython.no_gc
+@dataclass(frozen=True)
+@cython.cclass
+class OrderHeld:
     """A new stop order waits for its trigger."""
 
     order: Order
 
 
-class OrderTriggered(msgspec.Struct, frozen=True, gc=False):
+@cython.freelist(1024)
+@cython.no_gc
+@dataclass(frozen=True)
+@cython.cclass
+class OrderTriggered:
     """A stop order was triggered and takes effect under a ``seq`` of its own; effects follow."""
 
     seq: int
@@ -140,7 +165,11 @@ class OrderTriggered(msgspec.Struct, frozen=True, gc=False):
     order: Order
 
 
-class OrderAmended(msgspec.Struct, frozen=True, gc=False):
+@cython.freelist(1024)
+@cython.no_gc
+@dataclass(frozen=True)
+@cython.cclass
+class OrderAmended:
     """An order was changed: ``before`` and ``order`` are its terms before and after.
 
     With ``stays`` it keeps its place in the queue, where ``visible`` shows now (``shown`` before).
@@ -167,7 +196,11 @@ class OrderAmended(msgspec.Struct, frozen=True, gc=False):
     queued_n: int
 
 
-class OrderCancelled(msgspec.Struct, frozen=True, gc=False):
+@cython.freelist(1024)
+@cython.no_gc
+@dataclass(frozen=True)
+@cython.cclass
+class OrderCancelled:
     """``quantity`` of an order ended without a fill.
 
     With ``rested`` the order left the book, where ``shown`` lots of it showed, and
@@ -187,7 +220,11 @@ class OrderCancelled(msgspec.Struct, frozen=True, gc=False):
     held: bool = False
 
 
-class Traded(msgspec.Struct, frozen=True, gc=False):
+@cython.freelist(1024)
+@cython.no_gc
+@dataclass(frozen=True)
+@cython.cclass
+class Traded:
     """The public trade: all fills of one incoming order."""
 
     id: str
@@ -201,7 +238,11 @@ class Traded(msgspec.Struct, frozen=True, gc=False):
 # ---- stored, but told to nobody ----------------------------------------------------------------
 
 
-class CancelRuleChanged(msgspec.Struct, frozen=True, gc=False):
+@cython.freelist(1024)
+@cython.no_gc
+@dataclass(frozen=True)
+@cython.cclass
+class CancelRuleChanged:
     """When a user's orders are to be cancelled unasked, from now on; None: never.
 
     ``after_disconnect_s`` counts from the end of the user's connection; ``deadline_ms`` is a time
@@ -216,7 +257,11 @@ class CancelRuleChanged(msgspec.Struct, frozen=True, gc=False):
 # ---- private: to one user ---------------------------------------------------------------------
 
 
-class OrderReport(msgspec.Struct, frozen=True, gc=False):
+@cython.freelist(1024)
+@cython.no_gc
+@dataclass(frozen=True)
+@cython.cclass
+class OrderReport:
     """An order's state after a command; with ``ref`` it is the reply to that command.
 
     ``last_price`` and ``last_quantity`` are set in the report that follows a fill of a maker.
@@ -233,7 +278,11 @@ class OrderReport(msgspec.Struct, frozen=True, gc=False):
     last_quantity: int | None = None
 
 
-class FillReport(msgspec.Struct, frozen=True, gc=False):
+@cython.freelist(1024)
+@cython.no_gc
+@dataclass(frozen=True)
+@cython.cclass
+class FillReport:
     """One fill as one of its two orders saw it; ``filled`` is the order's, this fill included.
 
     A taker's fills come before the reply to its command, a maker's before the order's new state.
@@ -250,7 +299,11 @@ class FillReport(msgspec.Struct, frozen=True, gc=False):
     filled: int
 
 
-class CommandRefused(msgspec.Struct, frozen=True, gc=False):
+@cython.freelist(1024)
+@cython.no_gc
+@dataclass(frozen=True)
+@cython.cclass
+class CommandRefused:
     """A command broke a rule; nothing changed. ``code`` is a `fastbook_wire.words.Code`.
 
     ``of_order`` marks commands about one order (add, delete). ``retry_after_ms`` is set where
@@ -266,7 +319,11 @@ class CommandRefused(msgspec.Struct, frozen=True, gc=False):
     order_id: str | None = None  # asked for, and perhaps known to the database
 
 
-class OrdersListed(msgspec.Struct, frozen=True, gc=False):
+@cython.freelist(1024)
+@cython.no_gc
+@dataclass(frozen=True)
+@cython.cclass
+class OrdersListed:
     """The open orders of a user, oldest first."""
 
     user_id: str
@@ -274,7 +331,11 @@ class OrdersListed(msgspec.Struct, frozen=True, gc=False):
     reports: tuple[OrderReport, ...]
 
 
-class AllDeleted(msgspec.Struct, frozen=True, gc=False):
+@cython.freelist(1024)
+@cython.no_gc
+@dataclass(frozen=True)
+@cython.cclass
+class AllDeleted:
     """``count`` orders of a user were cancelled at once; their reports follow."""
 
     user_id: str
@@ -282,7 +343,11 @@ class AllDeleted(msgspec.Struct, frozen=True, gc=False):
     count: int
 
 
-class CancelScheduled(msgspec.Struct, frozen=True, gc=False):
+@cython.freelist(1024)
+@cython.no_gc
+@dataclass(frozen=True)
+@cython.cclass
+class CancelScheduled:
     """A user's deadline as of ``time_ms``, after which all orders of the user are cancelled."""
 
     user_id: str

@@ -37,15 +37,13 @@ class Id(NamedTuple):
 
 def encode(time_ms: int, epoch: int, seq: int, instrument: int, kind: Kind) -> str:
     """Return the id of these parts as a UUID text of 36 characters."""
-    free = epoch << 54 | seq << 14 | instrument << 2 | kind
-    digits = "%032x" % (
-        (time_ms & 0xFFFF_FFFF_FFFF) << 80
-        | 0x7 << 76
-        | (free >> 62) << 64
-        | 0b10 << 62
-        | free & 0x3FFF_FFFF_FFFF_FFFF
+    version = 0x7000 | epoch >> 8
+    variant = 0x8000 | (epoch & 0xFF) << 6 | seq >> 34
+    rest = (seq & 0x3_FFFF_FFFF) << 14 | instrument << 2 | kind
+    return (
+        f"{time_ms >> 16 & 0xFFFF_FFFF:08x}-{time_ms & 0xFFFF:04x}-{version:04x}-{variant:04x}"
+        f"-{rest:012x}"
     )
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def decode(text: str) -> Id | None:

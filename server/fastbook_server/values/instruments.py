@@ -3,17 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 import msgspec
 
 from fastbook_wire.grid import Grid
 
+_INTEGER_MAX = 2**53
+"""Every integer up to here is a double."""
 
-class Instrument(msgspec.Struct, frozen=True):
+
+class Scale:
+    """The numbers of a grid, without its detours: for what is converted with every order."""
+
+    def __init__(self, grid: Grid) -> None:
+        self._grid = grid
+        self._numerator = self._denominator = 1
+        # Up to here numerator and denominator are doubles, and their quotient is rounded once.
+        self._exact_max = 0
+        if max(grid.numerator, grid.denominator) <= _INTEGER_MAX:
+            self._numerator, self._denominator = grid.numerator, grid.denominator
+            self._exact_max = _INTEGER_MAX // grid.numerator
+
+    def number(self, units: int) -> float:
+        """Return the double nearest to `units` steps, not negative."""
+        if units <= self._exact_max:
+            return units * self._numerator / self._denominator
+        return self._grid.number(units)
+
+    def units(self, value: float) -> int:
+        """Return `value` as a number of steps; 0 if it is off the grid, see `Grid.units`."""
+        steps = value * self._denominator / self._numerator
+        if 0.5 <= steps < self._exact_max:
+            guess = int(steps + 0.5)
+            if guess * self._numerator / self._denominator == value:
+                return guess
+        return self._grid.units(value) or 0
+
+
+@dataclass
+class Instrument:
     """A tradable security and the grids of its prices and amounts.
 
-    ``number`` is assigned by the database once and never changes; it is part of every id.
+    ``number`` is assigned by the database once and never changes; it is part of every id. ``price``
+    and ``amount`` convert between ticks or lots and the numbers of the wire.
     """
 
     number: int
@@ -21,6 +55,11 @@ class Instrument(msgspec.Struct, frozen=True):
     tick: Grid
     lot: Grid
     status: Literal["open", "halted"] = "open"
+    price: Scale = field(init=False, repr=False, compare=False)
+    amount: Scale = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        self.price, self.amount = Scale(self.tick), Scale(self.lot)
 
     def total(self, notional: int) -> float:
         """Return price x amount for a notional in ticks x lots: exact, rounded to a double once."""

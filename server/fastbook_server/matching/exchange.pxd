@@ -1,0 +1,42 @@
+# `exchange.py` in C types.
+
+cimport cython
+from libc.stdint cimport int64_t
+
+from fastbook_server.matching.open_orders cimport OpenOrders
+from fastbook_server.matching.order_progress cimport OrderProgress
+from fastbook_server.matching.owners cimport Owners
+from fastbook_server.matching.placing cimport Placing
+from fastbook_server.matching.security_book cimport SecurityBook
+from fastbook_server.matching.terms cimport Terms
+from fastbook_server.values.events cimport Order
+
+
+@cython.final
+cdef class Exchange:
+    cdef object __weakref__
+    cdef int64_t _epoch
+    cdef object _limits
+    cdef public dict markets
+    cdef str _default
+    cdef dict _by_number
+    cdef readonly Owners _owners
+    cdef OpenOrders _open_orders
+    cdef Placing _placing
+    cdef object _cancel_rules
+
+    cpdef list apply(self, str user_id, command, int64_t time_ms)
+    cdef list _apply(self, str user_id, command, int64_t time_ms)
+    cdef SecurityBook _market(self, str security)
+    @cython.locals(market=SecurityBook, terms=Terms, known=OrderProgress, order=Order,
+                   progress=OrderProgress, events=list)
+    cdef list _add(self, str user_id, command, int64_t time_ms)
+    cdef _remember(self, OrderProgress progress, str client_order_id, int64_t time_ms)
+    cdef _check_limits(self, str user_id, Terms terms, SecurityBook market, int64_t time_ms)
+    cdef Order _order(
+        self, str user_id, Terms terms, str client_order_id, SecurityBook market, int64_t time_ms)
+    @cython.locals(state=OrderProgress, market=SecurityBook)
+    cdef list _delete(self, str user_id, command, int64_t time_ms)
+    cdef OrderProgress _find(self, str user_id, command, int64_t time_ms)
+    @cython.locals(market=SecurityBook, found=OrderProgress)
+    cdef OrderProgress _known(self, str user_id, command, int64_t time_ms)

@@ -1,0 +1,20 @@
+# `security_book.py` in C types.
+
+cimport cython
+from libc.stdint cimport int64_t
+
+from fastbook_server.matching.order_progress cimport OrderProgress
+from fastbook_server.values.events cimport Order
+from fastbook_server.values.instruments cimport Instrument
+
+
+@cython.final
+cdef class SecurityBook:
+    cdef public Instrument instrument
+    cdef public int64_t seq, fill_id
+    cdef public object book
+    cdef public dict open
+    cdef public object stops
+
+    cpdef list enter(self, Order order, int64_t owner)
+    cpdef int64_t advance(self) except -1

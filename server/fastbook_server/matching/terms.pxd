@@ -1,0 +1,25 @@
+# `terms.py` in C types.
+
+cimport cython
+from libc.stdint cimport int64_t
+
+from fastbook_server.values.instruments cimport Instrument
+
+
+@cython.final
+cdef class Terms:
+    cdef readonly str side, exec_type
+    cdef readonly object price
+    cdef readonly int64_t quantity
+    cdef readonly str time_in_force
+    cdef readonly bint post_only
+    cdef readonly str self_trade
+    cdef readonly object trigger_price
+    cdef readonly int64_t display
+    cdef readonly object expire_ms, budget
+
+
+cpdef int64_t amount_of(str name, amount, Instrument instrument) except -1
+cpdef int64_t price_of(str name, price, Instrument instrument) except -1
+cdef str _time_in_force(new, str exec_type)
+cdef _check_fields(new, str exec_type)
