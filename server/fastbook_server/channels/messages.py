@@ -98,7 +98,7 @@ def decode_batch(data: bytes, instruments: Mapping[int, Instrument]) -> Committe
         _check_version(version)
         orders = [_order(row, instruments) for row in rows]
         events = [_unpack(_KINDS[kind], values, orders) for kind, *values in packed]
-    except (msgspec.DecodeError, LookupError, TypeError, ValueError) as error:
+    except (msgspec.DecodeError, LookupError, TypeError, ValueError, OverflowError) as error:
         raise MessageError(f"expected a committed batch: {error!r}") from None
     return CommittedBatch(
         number=number,

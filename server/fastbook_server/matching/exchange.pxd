@@ -3,27 +3,30 @@
 cimport cython
 from libc.stdint cimport int64_t
 
+from fastbook_server.matching.cancel_rules cimport CancelRules
 from fastbook_server.matching.open_orders cimport OpenOrders
 from fastbook_server.matching.order_progress cimport OrderProgress
 from fastbook_server.matching.owners cimport Owners
 from fastbook_server.matching.placing cimport Placing
 from fastbook_server.matching.security_book cimport SecurityBook
-from fastbook_server.matching.terms cimport Terms
+from fastbook_server.matching.terms cimport Terms, checked
 from fastbook_server.values.events cimport Order
+from fastbook_server.values.ids cimport encode
 
 
 @cython.final
 cdef class Exchange:
     cdef object __weakref__
     cdef int64_t _epoch
-    cdef object _limits
+    cdef int64_t _open_orders_max, _open_orders_total_max
+    cdef int64_t _client_order_ids_max, _client_order_ids_total_max
     cdef public dict markets
     cdef str _default
     cdef dict _by_number
     cdef readonly Owners _owners
     cdef OpenOrders _open_orders
     cdef Placing _placing
-    cdef object _cancel_rules
+    cdef CancelRules _cancel_rules
 
     cpdef list apply(self, str user_id, command, int64_t time_ms)
     cdef list _apply(self, str user_id, command, int64_t time_ms)
@@ -33,6 +36,7 @@ cdef class Exchange:
     cdef list _add(self, str user_id, command, int64_t time_ms)
     cdef _remember(self, OrderProgress progress, str client_order_id, int64_t time_ms)
     cdef _check_limits(self, str user_id, Terms terms, SecurityBook market, int64_t time_ms)
+    @cython.locals(number=int64_t, seq=int64_t)
     cdef Order _order(
         self, str user_id, Terms terms, str client_order_id, SecurityBook market, int64_t time_ms)
     @cython.locals(state=OrderProgress, market=SecurityBook)

@@ -27,8 +27,7 @@ from fastbook_server.matching.owners import Owners
 from fastbook_server.matching.placing import Placing
 from fastbook_server.matching.refusals import duplicate, overloaded, retried, unknown_order
 from fastbook_server.matching.security_book import LEVEL_QUANTITY_MAX, SecurityBook
-from fastbook_server.matching.terms import RuleBroken, Terms
-from fastbook_server.values import ids
+from fastbook_server.matching.terms import RuleBroken, Terms, checked
 from fastbook_server.values.events import (
     AllDeleted,
     CancelScheduled,
@@ -38,6 +37,7 @@ from fastbook_server.values.events import (
     OrderCancelled,
     OrdersListed,
 )
+from fastbook_server.values.ids import Kind, decode, encode
 from fastbook_server.values.instruments import default_security
 from fastbook_server.values.persisted import Recovered
 from fastbook_wire.commands import (
@@ -52,6 +52,8 @@ from fastbook_wire.commands import (
     Orders,
 )
 from fastbook_wire.words import Code, Reason, SideName
+
+_ORDER = int(Kind.ORDER)
 
 
 class ExchangeLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,7 +79,10 @@ class Exchange:
         book_type: type[fastbook.OrderBook] = fastbook.OrderBook,
     ) -> None:
         self._epoch = recovered.epoch
-        self._limits = limits
+        self._open_orders_max = limits.open_orders_max
+        self._open_orders_total_max = limits.open_orders_total_max
+        self._client_order_ids_max = limits.client_order_ids_max
+        self._client_order_ids_total_max = limits.client_order_ids_total_max
         self.markets = {
             i.security: SecurityBook(
                 i,
@@ -200,7 +205,7 @@ class Exchange:
     def _add(self, user_id: str, command: Add, time_ms: int) -> list[ExchangeEvent]:
         new = command.order
         market = self._market(new.security)
-        terms = Terms.check(new, market.instrument)
+        terms = checked(new, market.instrument)
         if new.client_order_id is not None:
             self._owners.expire(time_ms)
             known = self._owners.client_order(user_id, new.client_order_id, time_ms)
@@ -222,8 +227,8 @@ class Exchange:
         """Remember an order by a new client order id; the oldest ended ones make room for it."""
         self._owners.make_room(
             progress.order.user_id,
-            of_user_max=self._limits.client_order_ids_max,
-            total_max=self._limits.client_order_ids_total_max,
+            self._client_order_ids_max,
+            self._client_order_ids_total_max,
         )
         self._owners.remember(progress, client_order_id)
         if not progress.is_open:
@@ -236,13 +241,12 @@ class Exchange:
                 Code.INVALID_ORDER,
                 f"expireTime: expected a time after {time_ms}, got {terms.expire_ms}",
             )
-        owners, limits = self._owners, self._limits
         if terms.may_rest:
-            if owners.open_count(user_id) >= limits.open_orders_max:
-                message = f"open_orders_max: {limits.open_orders_max} orders are open"
+            if self._owners.open_count(user_id) >= self._open_orders_max:
+                message = f"open_orders_max: {self._open_orders_max} orders are open"
                 raise RuleBroken(Code.TOO_MANY_ORDERS, message)
-            if owners.open_total() >= limits.open_orders_total_max:
-                raise overloaded("open_orders_total_max", limits.open_orders_total_max)
+            if self._owners.open_total() >= self._open_orders_total_max:
+                raise overloaded("open_orders_total_max", self._open_orders_total_max)
 
     def _order(
         self,
@@ -255,21 +259,24 @@ class Exchange:
         """Return the order that takes the security's next ``seq``, if it is accepted."""
         number, seq = market.instrument.number, market.seq + 1
         return Order(
-            id=ids.encode(time_ms, self._epoch, seq, number, ids.Kind.ORDER),
-            seq=seq,
-            time_ms=time_ms,
-            user_id=user_id,
-            instrument=market.instrument,
-            side=terms.side,
-            exec_type=terms.exec_type,
-            price=terms.price,
-            quantity=terms.quantity,
-            time_in_force=terms.time_in_force,
-            post_only=terms.post_only,
-            self_trade=terms.self_trade,
-            client_order_id=client_order_id,
-            withdraw_on_close=self._cancel_rules.cancels_on_disconnect(user_id),
-            **terms.special,
+            encode(time_ms, self._epoch, seq, number, _ORDER),
+            seq,
+            time_ms,
+            user_id,
+            market.instrument,
+            terms.side,
+            terms.exec_type,
+            terms.price,
+            terms.quantity,
+            terms.time_in_force,
+            terms.post_only,
+            terms.self_trade,
+            client_order_id,
+            self._cancel_rules.cancels_on_disconnect(user_id),
+            terms.trigger_price,
+            terms.display,
+            terms.expire_ms,
+            terms.budget,
         )
 
     # ---- amend --------------------------------------------------------------------------------
@@ -292,8 +299,8 @@ class Exchange:
             if known is None:
                 self._owners.check_room(
                     user_id,
-                    of_user_max=self._limits.client_order_ids_max,
-                    total_max=self._limits.client_order_ids_total_max,
+                    of_user_max=self._client_order_ids_max,
+                    total_max=self._client_order_ids_total_max,
                 )
         if after is before:
             return [progress.report(command.ref)]
@@ -334,7 +341,7 @@ class Exchange:
     ) -> OrderProgress | None:
         if command.client_order_id is not None:
             return self._owners.client_order(user_id, command.client_order_id, time_ms)
-        claim = ids.decode(command.id or "")
+        claim = decode(command.id or "")
         market = self._by_number.get(claim.instrument) if claim is not None else None
         if claim is None or market is None:
             return None

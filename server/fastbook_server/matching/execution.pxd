@@ -9,6 +9,9 @@ from fastbook_server.matching.security_book cimport SecurityBook
 from fastbook_server.values.events cimport Order, OrderReport
 
 
+cdef int _FILL, _REST, _CANCEL, _REDUCE, _DISCARD
+
+
 @cython.final
 cdef class Execution:
     cdef public list public, own_fills, reports
@@ -19,7 +22,7 @@ cdef class Execution:
     cdef object _notional
     cdef bint _own_orders_took
 
-    @cython.locals(number=int64_t, order=Order)
+    @cython.locals(number=int64_t, order=Order, kind=int)
     cpdef fold(self, list happened, int64_t epoch)
     cpdef list told(self, OrderReport state)
     @cython.locals(market=SecurityBook, taker=OrderProgress, maker=OrderProgress, number=int64_t, seq=int64_t, time_ms=int64_t,

@@ -20,6 +20,12 @@ from fastbook_server.values.events import (
 )
 from fastbook_wire.words import Reason
 
+_FILL = fastbook.EVENT_FILL
+_REST = fastbook.EVENT_REST
+_CANCEL = fastbook.EVENT_CANCEL
+_REDUCE = fastbook.EVENT_REDUCE
+_DISCARD = fastbook.EVENT_DISCARD
+
 _REASONS: dict[int, Reason] = {
     fastbook.REASON_NO_LIQUIDITY: "no_liquidity",
     fastbook.REASON_IOC: "ioc",
@@ -41,7 +47,6 @@ class Execution:
         open_orders: OpenOrders,
         taker: OrderProgress,
         time_ms: int,
-        *,
         first_n: int = 0,
     ) -> None:
         self.public: list[ExchangeEvent] = []
@@ -59,19 +64,18 @@ class Execution:
     def fold(self, happened: list[fastbook.Event], epoch: int) -> None:
         """Take in what the book did, and sum up the fills as one trade."""
         for e in happened:
-            match e.kind:
-                case fastbook.EVENT_FILL:
-                    self._fill(e)
-                case fastbook.EVENT_REST:
-                    self._rest(e)
-                case fastbook.EVENT_CANCEL:
-                    self._cancel_maker(e)
-                case fastbook.EVENT_REDUCE:
-                    self._reduce_maker(e)
-                case fastbook.EVENT_DISCARD:
-                    self._discard(e)
-                case kind:
-                    raise AssertionError(f"not an effect of an incoming order: {kind}")
+            kind = e.kind
+            if kind == _FILL:
+                self._fill(e)
+            elif kind == _REST:
+                self._rest(e)
+            elif kind == _CANCEL:
+                self._cancel_maker(e)
+            elif kind == _REDUCE:
+                self._reduce_maker(e)
+            else:
+                assert kind == _DISCARD, "no other is an effect of an incoming order"
+                self._discard(e)
         if self._fills:
             number = self._market.instrument.number
             trade_id = ids.encode(self._time_ms, epoch, self._seq, number, ids.Kind.TRADE)

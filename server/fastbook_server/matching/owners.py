@@ -38,6 +38,7 @@ class Owners:
         # The ended ones in the order of their ends, over all users and by user. An entry is void
         # once its id names a newer order. OrderedDict: a plain dict finds its oldest entry slowly.
         self._ended: OrderedDict[_Key, OrderProgress] = OrderedDict()
+        self._none_old_until_ms = 0
         self._ended_of: dict[str, OrderedDict[_Key, None]] = {}
         self._remembered: dict[str, int] = {}  # how many, by user
 
@@ -107,13 +108,19 @@ class Owners:
     def ended(self, progress: OrderProgress, time_ms: int) -> None:
         """Let the 24 hours of an order's client order ids begin; harmless for an order without."""
         progress.ended_ms = time_ms
-        for client_order_id in progress.order.client_order_ids:
-            self._let_end((progress.order.user_id, client_order_id), progress)
+        order = progress.order
+        if order.client_order_id is not None:
+            self._let_end((order.user_id, order.client_order_id), progress)
+        for client_order_id in order.former_client_order_ids:
+            self._let_end((order.user_id, client_order_id), progress)
 
     def _let_end(self, key: _Key, progress: OrderProgress) -> None:
         if self._client_orders.get(key) is progress:
             self._ended[key] = progress
-            self._ended_of.setdefault(key[0], OrderedDict())[key] = None
+            of_user = self._ended_of.get(key[0])
+            if of_user is None:
+                of_user = self._ended_of[key[0]] = OrderedDict()
+            of_user[key] = None
 
     def remembered(self, user_id: str) -> int:
         """Return how many client order ids of the user are remembered."""
@@ -134,7 +141,7 @@ class Owners:
         if len(self._client_orders) >= total_max and not self._ended:
             raise overloaded("client_order_ids_total_max", total_max)
 
-    def make_room(self, user_id: str, *, of_user_max: int, total_max: int) -> None:
+    def make_room(self, user_id: str, of_user_max: int, total_max: int) -> None:
         """Forget ended orders, oldest first, until one more client order id keeps both bounds.
 
         Open orders are never forgotten, so their number must be bounded elsewhere. Beyond the total
@@ -151,11 +158,17 @@ class Owners:
 
         Only the two oldest are examined, which spreads the cost over the incoming orders.
         """
+        if time_ms <= self._none_old_until_ms:
+            return
         for _ in range(2):
-            oldest = next(iter(self._ended.items()), None)
-            if oldest is None or not _is_old(oldest[1], time_ms):
+            key = next(iter(self._ended), None)
+            if key is None:
                 return
-            self._forget(oldest[0])
+            oldest = self._ended[key]
+            if not _is_old(oldest, time_ms):
+                self._none_old_until_ms = (oldest.ended_ms or 0) + CLIENT_ORDERS_KEPT_MS
+                return
+            self._forget(key)
 
     def _forget_oldest_of(self, user_id: str) -> bool:
         ended = self._ended_of.get(user_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastbook_server.channels.order_channel import OVERLOADED_RETRY_MS
 from fastbook_server.matching.order_progress import OrderProgress
-from fastbook_server.matching.terms import RuleBroken, Terms
+from fastbook_server.matching.terms import RuleBroken, Terms, terms_of
 from fastbook_server.values.events import Order
 from fastbook_server.values.instruments import Instrument
 from fastbook_wire.commands import Amend, Delete, GetOrder
@@ -41,6 +41,6 @@ def retried(
         RuleBroken: the client order id was used for an order with other terms.
     """
     order = known.order
-    if order.instrument.security != instrument.security or Terms.of(order) != terms:
+    if order.instrument.security != instrument.security or terms_of(order) != terms:
         raise duplicate(client_order_id, order)
     return known

@@ -4,6 +4,7 @@ cimport cython
 from libc.stdint cimport int64_t
 
 from fastbook_server.matching.order_progress cimport OrderProgress
+from fastbook_server.matching.stops cimport Stops
 from fastbook_server.values.events cimport Order
 from fastbook_server.values.instruments cimport Instrument
 
@@ -14,7 +15,10 @@ cdef class SecurityBook:
     cdef public int64_t seq, fill_id
     cdef public object book
     cdef public dict open
-    cdef public object stops
+    cdef public Stops stops
 
     cpdef list enter(self, Order order, int64_t owner)
     cpdef int64_t advance(self) except -1
+
+
+cdef list _accepted(list events)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import fastbook
 from fastbook_server.matching.order_progress import OrderProgress
 from fastbook_server.matching.stops import Stops
@@ -13,22 +11,22 @@ from fastbook_server.values.instruments import Instrument
 from fastbook_wire.grid import UNITS_MAX
 from fastbook_wire.words import Code
 
-_BookCall = Callable[..., list[fastbook.Event]]
-
-_SIDES = {"bid": fastbook.Side.BID, "ask": fastbook.Side.ASK}
-_TIMES_IN_FORCE = {
+_SIDES: dict[str, int] = {"bid": fastbook.Side.BID, "ask": fastbook.Side.ASK}
+_TIMES_IN_FORCE: dict[str, int] = {
     "gtc": fastbook.TimeInForce.GTC,
     "gtt": fastbook.TimeInForce.GTC,
     "ioc": fastbook.TimeInForce.IOC,
     "fok": fastbook.TimeInForce.FOK,
 }
-_SELF_TRADE = {
+_SELF_TRADE: dict[str, int] = {
     "allow": fastbook.SelfTrade.ALLOW,
     "cancelNewest": fastbook.SelfTrade.CANCEL_NEWEST,
     "cancelOldest": fastbook.SelfTrade.CANCEL_OLDEST,
     "cancelBoth": fastbook.SelfTrade.CANCEL_BOTH,
     "decrement": fastbook.SelfTrade.DECREMENT,
 }
+_REJECT = fastbook.EVENT_REJECT
+
 LEVEL_QUANTITY_MAX = UNITS_MAX
 """The most lots at one price of one side: a double must carry the sum to the lot."""
 
@@ -63,16 +61,20 @@ class SecurityBook:
         """
         side, mode = _SIDES[order.side], _SELF_TRADE[order.self_trade]
         tif, number = _TIMES_IN_FORCE[order.time_in_force], order.seq
-        if order.price is not None:
-            return self._checked(
-                self.book.add,
-                *(number, side, order.price, order.quantity, tif, order.post_only, owner, mode),
-                order.display,
-            )
-        quantity, budget = order.quantity, 0
-        if order.budget is not None:
-            quantity, budget = 0, order.budget
-        return self._checked(self.book.market, number, side, quantity, owner, mode, tif, budget)
+        price, quantity, budget = order.price, order.quantity, 0
+        try:
+            if price is not None:
+                post_only, display = order.post_only, order.display
+                return _accepted(
+                    self.book.add(
+                        number, side, price, quantity, tif, post_only, owner, mode, display
+                    )
+                )
+            if order.budget is not None:
+                quantity, budget = 0, order.budget
+            return _accepted(self.book.market(number, side, quantity, owner, mode, tif, budget))
+        except ValueError:
+            raise self._no_room() from None
 
     def replace(self, order: Order, remaining: int) -> list[fastbook.Event]:
         """Give a resting order the price and self-trade mode of `order`, and so many open lots.
@@ -81,10 +83,13 @@ class SecurityBook:
         """
         mode = _SELF_TRADE[order.self_trade]
         assert order.price is not None, "a market order never rests"
-        events = self._checked(
-            self.book.replace,
-            *(order.seq, order.seq, order.price, remaining, order.post_only, mode),
-        )
+        number, price, post_only = order.seq, order.price, order.post_only
+        try:
+            events = _accepted(
+                self.book.replace(number, number, price, remaining, post_only, mode)
+            )
+        except ValueError:
+            raise self._no_room() from None
         if order.display and events[-1].kind == fastbook.EVENT_REST:
             # A book keeps no more of a display than the quantity, which may have grown again since.
             resting = self.book.get(order.seq)
@@ -93,18 +98,11 @@ class SecurityBook:
             events[-1] = self._rest(order, resting.quantity, resting.owner)
         return events
 
-    def _checked(self, call: _BookCall, *arguments: int) -> list[fastbook.Event]:
-        try:
-            events = call(*arguments)
-        except ValueError:  # terms are checked: only the sum of a level can overflow
-            most = self.instrument.lot.number(LEVEL_QUANTITY_MAX)
-            message = f"amount: a level holds at most {most!r}, and this one has no room for it"
-            raise RuleBroken(Code.INVALID_AMOUNT, message) from None
-        if events and events[0].kind == fastbook.EVENT_REJECT:
-            raise RuleBroken(
-                Code.POST_ONLY_WOULD_CROSS, "the order is postOnly and would trade at once"
-            )
-        return events
+    def _no_room(self) -> RuleBroken:
+        """Return the refusal behind a ValueError: of checked terms, only a level's sum overflows."""
+        most = self.instrument.lot.number(LEVEL_QUANTITY_MAX)
+        message = f"amount: a level holds at most {most!r}, and this one has no room for it"
+        return RuleBroken(Code.INVALID_AMOUNT, message)
 
     def advance(self) -> int:
         """Count one more command that changed the security; return its ``seq``."""
@@ -125,3 +123,12 @@ class SecurityBook:
         display = min(order.display, remaining)
         side, number = _SIDES[order.side], order.seq
         return self.book.rest(number, side, order.price, remaining, owner, display, visible)
+
+
+def _accepted(events: list[fastbook.Event]) -> list[fastbook.Event]:
+    """Return what the book did, unless it refused a post-only order."""
+    if events and events[0].kind == _REJECT:
+        raise RuleBroken(
+            Code.POST_ONLY_WOULD_CROSS, "the order is postOnly and would trade at once"
+        )
+    return events

@@ -47,8 +47,10 @@ class Stops:
     def filled(self, price: int) -> None:
         """Note a fill; the orders that it triggers join ``triggered``."""
         self.last_price = price
-        if not self._waiting:
-            return
+        if self._waiting:
+            self._trigger(price)
+
+    def _trigger(self, price: int) -> None:
         met = []
         for side, sign in _SIGNS.items():
             keys = self._keys[side]

@@ -3,6 +3,7 @@
 cimport cython
 from libc.stdint cimport int64_t
 
+from fastbook_server.values.events cimport Order
 from fastbook_server.values.instruments cimport Instrument
 
 
@@ -19,7 +20,11 @@ cdef class Terms:
     cdef readonly object expire_ms, budget
 
 
+cpdef Terms terms_of(Order order)
+@cython.locals(quantity=int64_t, display=int64_t)
+cpdef Terms checked(new, Instrument instrument)
 cpdef int64_t amount_of(str name, amount, Instrument instrument) except -1
 cpdef int64_t price_of(str name, price, Instrument instrument) except -1
 cdef str _time_in_force(new, str exec_type)
-cdef _check_fields(new, str exec_type)
+@cython.locals(needs_price=bint, needs_trigger=bint)
+cdef _check_fields(new, str exec_type, price, trigger, amount)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
 
 import cython
 
@@ -15,8 +14,6 @@ from fastbook_wire.commands import NewOrder
 from fastbook_wire.grid import UNITS_MAX, Grid
 from fastbook_wire.words import Code, ExecType, SelfTradeName, SideName, TimeInForceName
 
-_SPECIAL = ("trigger_price", "display", "expire_ms", "budget")
-_NOT_SPECIAL = (None, 0, None, None)
 SLICES_MAX = 100
 """The most slices of an iceberg: each is a fill of its own, and one order may take them all."""
 
@@ -37,7 +34,7 @@ class RuleBroken(Exception):
 
 @cython.freelist(8)
 @cython.no_gc
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 @cython.cclass
 class Terms:
     """The terms of an order in ticks and lots; a retry must repeat them exactly.
@@ -59,71 +56,61 @@ class Terms:
     budget: int | None = None
 
     @property
-    def special(self) -> dict[str, Any]:
-        """The terms that only a stop order, an iceberg, one that expires or one by total has."""
-        given = (self.trigger_price, self.display, self.expire_ms, self.budget)
-        return {} if given == _NOT_SPECIAL else dict(zip(_SPECIAL, given, strict=True))
-
-    @property
     def may_rest(self) -> bool:
         """Whether the order may stay open."""
         return self.time_in_force in ("gtc", "gtt") or self.trigger_price is not None
 
-    @classmethod
-    def of(cls, order: Order) -> Terms:
-        """Return the terms with which an accepted order was placed."""
-        quantity = order.quantity if order.placed_quantity is None else order.placed_quantity
-        return cls(
-            side=order.side,
-            exec_type=order.exec_type,
-            price=order.price if order.placed_price is None else order.placed_price,
-            quantity=quantity if order.budget is None else 0,
-            time_in_force=order.time_in_force,
-            post_only=order.post_only,
-            self_trade=order.self_trade,
-            trigger_price=order.trigger_price,
-            display=order.display,
-            expire_ms=order.expire_ms,
-            budget=order.budget,
-        )
 
-    @classmethod
-    def check(cls, new: NewOrder, instrument: Instrument) -> Terms:
-        """Return the terms of a new order after checking them.
+def terms_of(order: Order) -> Terms:
+    """Return the terms with which an accepted order was placed."""
+    quantity = order.quantity if order.placed_quantity is None else order.placed_quantity
+    return Terms(
+        order.side,
+        order.exec_type,
+        order.price if order.placed_price is None else order.placed_price,
+        quantity if order.budget is None else 0,
+        order.time_in_force,
+        order.post_only,
+        order.self_trade,
+        order.trigger_price,
+        order.display,
+        order.expire_ms,
+        order.budget,
+    )
 
-        Raises:
-            RuleBroken: a number is off its grid or out of range, or fields contradict each other.
-        """
-        exec_type: ExecType = "market" if new.exec_type == "immediate" else new.exec_type
-        _check_fields(new, exec_type)
-        time_in_force = _time_in_force(new, exec_type)
-        quantity = budget = 0
-        if new.total is not None:
-            budget = _budget(new, time_in_force, instrument)
-        else:
-            assert new.amount is not None, "checked"
-            quantity = amount_of("amount", new.amount, instrument)
-        display = 0
-        if new.display is not None:
-            display = amount_of("display", new.display, instrument)
-            check_display(display, quantity, instrument)
-        price = None if new.price is None else price_of("price", new.price, instrument)
-        trigger = new.trigger_price
-        return cls(
-            side=new.type,
-            exec_type=exec_type,
-            price=price,
-            quantity=quantity,
-            time_in_force=time_in_force,
-            post_only=new.post_only,
-            self_trade=new.self_trade,
-            trigger_price=None
-            if trigger is None
-            else price_of("triggerPrice", trigger, instrument),
-            display=display,
-            expire_ms=new.expire_time,
-            budget=budget or None,
-        )
+
+def checked(new: NewOrder, instrument: Instrument) -> Terms:
+    """Return the terms of a new order after checking them.
+
+    Raises:
+        RuleBroken: a number is off its grid or out of range, or fields contradict each other.
+    """
+    exec_type: ExecType = "market" if new.exec_type == "immediate" else new.exec_type
+    price, trigger, amount = new.price, new.trigger_price, new.amount
+    _check_fields(new, exec_type, price, trigger, amount)
+    time_in_force = _time_in_force(new, exec_type)
+    quantity = display = 0
+    budget = None
+    if amount is None:
+        budget = _budget(new, time_in_force, instrument)
+    else:
+        quantity = amount_of("amount", amount, instrument)
+    if new.display is not None:
+        display = amount_of("display", new.display, instrument)
+        check_display(display, quantity, instrument)
+    return Terms(
+        new.type,
+        exec_type,
+        None if price is None else price_of("price", price, instrument),
+        quantity,
+        time_in_force,
+        new.post_only,
+        new.self_trade,
+        None if trigger is None else price_of("triggerPrice", trigger, instrument),
+        display,
+        new.expire_time,
+        budget,
+    )
 
 
 def amount_of(name: str, amount: float, instrument: Instrument) -> int:
@@ -177,35 +164,48 @@ def _time_in_force(new: NewOrder, exec_type: ExecType) -> TimeInForceName:
     return given
 
 
-def _check_fields(new: NewOrder, exec_type: ExecType) -> None:
+def _check_fields(
+    new: NewOrder,
+    exec_type: ExecType,
+    price: float | None,
+    trigger: float | None,
+    amount: float | None,
+) -> None:
     """Raise RuleBroken if fields contradict the kind of order."""
     needs_price, needs_trigger = exec_type in _PRICED, exec_type in _STOPS
-    if needs_price and new.price is None:
+    if needs_price and price is None:
         raise RuleBroken(Code.INVALID_PRICE, f"price: a {exec_type} order needs one")
-    if not needs_price and new.price is not None:
+    if not needs_price and price is not None:
         raise RuleBroken(Code.INVALID_ORDER, f"price: a {exec_type} order takes none")
-    if needs_trigger and new.trigger_price is None:
+    if needs_trigger and trigger is None:
         raise RuleBroken(Code.INVALID_PRICE, f"triggerPrice: a {exec_type} order needs one")
-    if not needs_trigger and new.trigger_price is not None:
+    if not needs_trigger and trigger is not None:
         raise RuleBroken(Code.INVALID_ORDER, f"triggerPrice: a {exec_type} order takes none")
-    if new.amount is None and new.total is None:
+    total = new.total
+    if amount is None and total is None:
         or_total = ", or a total" if exec_type == "market" else ""
         raise RuleBroken(Code.INVALID_AMOUNT, f"amount: a {exec_type} order needs one{or_total}")
     if new.expire_time is not None and exec_type == "market":
         raise RuleBroken(Code.INVALID_ORDER, "expireTime: a market order never rests")
-    if new.total is not None and new.amount is not None:
+    if total is not None and amount is not None:
         raise RuleBroken(Code.INVALID_ORDER, "total: expected instead of amount, got both")
-    if new.total is not None and exec_type != "market":
+    if total is not None and exec_type != "market":
         raise RuleBroken(Code.INVALID_ORDER, f"total: a {exec_type} order takes an amount")
-    may_rest = needs_price and new.time_in_force in (None, "gtc", "gtt")
-    for name, given in (("postOnly", new.post_only), ("display", new.display is not None)):
-        if given and not needs_price:
-            raise RuleBroken(Code.INVALID_ORDER, f"{name}: a {exec_type} order never rests")
-        if given and not may_rest:
-            raise RuleBroken(
-                Code.INVALID_ORDER,
-                f"{name}: expected timeInForce gtc or gtt, got {new.time_in_force}",
-            )
+    if new.post_only:
+        _check_rests("postOnly", new, exec_type)
+    if new.display is not None:
+        _check_rests("display", new, exec_type)
+
+
+def _check_rests(name: str, new: NewOrder, exec_type: ExecType) -> None:
+    """Raise RuleBroken if an order never rests, and so cannot have the field `name`."""
+    if exec_type not in _PRICED:
+        raise RuleBroken(Code.INVALID_ORDER, f"{name}: a {exec_type} order never rests")
+    if new.time_in_force not in (None, "gtc", "gtt"):
+        raise RuleBroken(
+            Code.INVALID_ORDER,
+            f"{name}: expected timeInForce gtc or gtt, got {new.time_in_force}",
+        )
 
 
 def _budget(new: NewOrder, time_in_force: TimeInForceName, instrument: Instrument) -> int:

@@ -26,7 +26,7 @@ from fastbook_wire.words import (
 
 @cython.freelist(1024)
 @cython.no_gc
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 @cython.cclass
 class Order:
     """An accepted order and its terms, as of its last change.

@@ -39,9 +39,9 @@ def encode(time_ms: int, epoch: int, seq: int, instrument: int, kind: Kind) -> s
     """Return the id of these parts as a UUID text of 36 characters."""
     version = 0x7000 | epoch >> 8
     variant = 0x8000 | (epoch & 0xFF) << 6 | seq >> 34
-    rest = (seq & 0x3_FFFF_FFFF) << 14 | instrument << 2 | kind
+    rest = (seq - (seq >> 34 << 34)) << 14 | instrument << 2 | kind
     return (
-        f"{time_ms >> 16 & 0xFFFF_FFFF:08x}-{time_ms & 0xFFFF:04x}-{version:04x}-{variant:04x}"
+        f"{time_ms >> 16:08x}-{time_ms & 0xFFFF:04x}-{version:04x}-{variant:04x}"
         f"-{rest:012x}"
     )
 
