@@ -18,19 +18,11 @@ from fastbook_server import metrics
 from fastbook_server.channels.channel import Channel
 from fastbook_server.channels.order_channel import GatewayCommand, Unavailable
 from fastbook_server.channels.trade_channel import CommittedBatch
+from fastbook_server.matching.collected import Collected
 from fastbook_server.matching.exchange import Exchange
 from fastbook_server.store import Store, StoreUnavailable
 from fastbook_server.values.clock import Cancellable, Clock
-from fastbook_server.values.events import (
-    PRIVATE,
-    CancelRuleChanged,
-    CommandRefused,
-    ExchangeEvent,
-    OrdersListed,
-    PrivateEvent,
-    StoredEvent,
-    Traded,
-)
+from fastbook_server.values.events import ExchangeEvent, StoredEvent
 from fastbook_server.values.persisted import Batch, Durability
 from fastbook_wire.commands import ExchangeCommand
 from fastbook_wire.words import Code
@@ -52,33 +44,6 @@ MARK_MS = 1_000
 MARK_IDLE_MS = 60_000
 """Idle marks are published at whole seconds, after a minute of silence at whole minutes: that is
 when candles end and when a minute leaves the ticker's last 24 hours."""
-
-
-class _Pending:
-    """A batch that is being collected."""
-
-    __slots__ = ("cancel_rules", "commands", "reports", "since_ms", "stored", "weight")
-
-    def __init__(self) -> None:
-        self.commands = 0
-        self.since_ms = 0  # the stamp of the first command
-        self.stored: list[StoredEvent] = []
-        self.cancel_rules: list[CancelRuleChanged] = []
-        self.reports: list[PrivateEvent] = []
-        self.weight = 0
-
-    def add(self, events: list[ExchangeEvent], time_ms: int) -> None:
-        """Add what one command caused."""
-        if not self.commands:
-            self.since_ms = time_ms
-        self.commands += 1
-        for event in events:
-            if type(event) in PRIVATE:
-                self.reports.append(event)  # type: ignore[arg-type]  # PRIVATE holds its types
-            else:
-                self.stored.append(event)  # type: ignore[arg-type]  # all other types
-                if type(event) is CancelRuleChanged:
-                    self.cancel_rules.append(event)
 
 
 class Pipeline:
@@ -115,9 +80,9 @@ class Pipeline:
         self._inbox_commands_max = inbox_commands_max
         self._uncommitted_events_max = uncommitted_events_max
         self._idle_check_s = idle_check_s
-        self._collecting = _Pending()
-        self._closed: deque[_Pending] = deque()
-        self._in_flight: _Pending | None = None
+        self._collecting = Collected()
+        self._closed: deque[Collected] = deque()
+        self._in_flight: Collected | None = None
         self._commands = 0  # matched, not yet committed
         self._submitted = 0  # matched since the start
         self._events = 0
@@ -126,8 +91,9 @@ class Pipeline:
         self._stopping = False
         self._bug: Exception | None = None
         self._wake = asyncio.Event()
+        self._woken = False
         self._progress = asyncio.Event()
-        self._unpublished = _Pending()  # relaxed only
+        self._unpublished = Collected()  # relaxed only
         self._publish_at: Cancellable | None = None
         self._told = (0, 0)  # the settled and the stored time of the last message
         self._told_at_s = clock.time()  # when the last message with events was sent
@@ -179,35 +145,34 @@ class Pipeline:
             )
         self._tick()
         applied = [self._apply(user_id, command) for command in commands]
-        self._collect(applied)
-
-    def _collect(self, applied: list[list[ExchangeEvent]]) -> None:
-        """Add what commands caused to the batch that is being collected."""
-        batch = self._collecting
         for events in applied:
-            batch.add(events, self._time_ms)
-            # A list of orders is one event, as heavy as what it carries.
-            weight = len(events)
-            weight += sum(len(e.reports) for e in events if type(e) is OrdersListed)
-            batch.weight += weight
-            self._events += weight
-            if self._relaxed:
-                self._unpublished.add(events, self._time_ms)
-        self._commands += len(applied)
-        self._submitted += len(applied)
-        if batch.commands >= self._batch_commands_max:
-            self._closed.append(batch)
-            self._collecting = _Pending()
+            self._collect(events)
+        self._collected()
+
+    def _collect(self, events: list[ExchangeEvent]) -> None:
+        """Add what a command caused to the batch that is being collected."""
+        self._events += self._collecting.add(events, self._time_ms)
+        if self._relaxed:
+            self._unpublished.add(events, self._time_ms)
+        self._commands += 1
+        self._submitted += 1
+
+    def _collected(self) -> None:
+        """Let what has been collected be committed, told and, in time, expire."""
+        if self._collecting.commands >= self._batch_commands_max:
+            self._closed.append(self._collecting)
+            self._collecting = Collected()
         if self._relaxed and self._publish_at is None:
             self._publish_at = self._clock.call_later(0, self._publish_relaxed)
-        self._wake.set()
-        self._watch_expiries()
+        if not self._woken:
+            self._woken = True
+            self._wake.set()
+        if self.exchange.next_expiry_ms != self._expiry_ms:
+            self._watch_expiries()
 
     def _watch_expiries(self) -> None:
-        """Set the timer for the next order that expires, if that is another one now."""
+        """Set the timer for the next order that expires."""
         next_ms = self.exchange.next_expiry_ms
-        if next_ms == self._expiry_ms:
-            return
         self._expiry_ms = next_ms
         if self._expiry_at is not None:
             self._expiry_at.cancel()
@@ -228,8 +193,10 @@ class Pipeline:
             self._fail("expiring orders", error)
             return
         if events:
-            self._collect([events])
-        self._watch_expiries()
+            self._collect(events)
+            self._collected()
+        else:
+            self._watch_expiries()
 
     def _fail(self, doing: object, error: Exception) -> None:
         """Stop after a bug of ours: with books half changed only a rebuild from SQL is right."""
@@ -289,6 +256,7 @@ class Pipeline:
         while True:
             await self._until_woken()
             self._wake.clear()
+            self._woken = False
             while (batch := self._next_batch()) is not None:
                 self._in_flight = batch
                 await self._commit(batch)
@@ -324,16 +292,16 @@ class Pipeline:
         """How many commands have been matched but are not durable yet."""
         return self._commands
 
-    def _next_batch(self) -> _Pending | None:
+    def _next_batch(self) -> Collected | None:
         if self._closed:
             return self._closed.popleft()
         batch = self._collecting
         if not batch.commands:
             return None
-        self._collecting = _Pending()
+        self._collecting = Collected()
         return batch
 
-    async def _commit(self, pending: _Pending) -> None:
+    async def _commit(self, pending: Collected) -> None:
         if pending.stored:  # else refusals and lists only: all before them is durable
             await self._write(tuple(pending.stored))
             metrics.BATCH_COMMANDS.observe(pending.commands)
@@ -367,19 +335,14 @@ class Pipeline:
 
     def _publish_relaxed(self) -> None:
         self._publish_at = None
-        pending, self._unpublished = self._unpublished, _Pending()
+        pending, self._unpublished = self._unpublished, Collected()
         if pending.commands:
             self._publish(pending)
 
-    def _publish(self, pending: _Pending) -> None:
+    def _publish(self, pending: Collected) -> None:
         """Publish the events of commands, and how far time is settled."""
-        for report in pending.reports:
-            if type(report) is CommandRefused:
-                metrics.REFUSED.labels(report.code).inc()
-        trades = tuple(e for e in pending.stored if type(e) is Traded)
-        orders = tuple(pending.stored)
-        if trades or pending.cancel_rules:
-            orders = tuple(e for e in orders if type(e) not in (Traded, CancelRuleChanged))
+        for refused in pending.refused:
+            metrics.REFUSED.labels(refused.code).inc()
         self._told_at_s = self._clock.time()
         if self._mark_every_ms != MARK_MS:
             self._mark_every_ms = MARK_MS
@@ -389,8 +352,8 @@ class Pipeline:
                 number=self._batch_no,
                 settled_ms=self._settled_ms(),
                 stored_ms=self._stored_ms(),
-                orders=orders,  # type: ignore[arg-type]  # the others have been left out
-                trades=trades,
+                orders=tuple(pending.orders),
+                trades=tuple(pending.trades),
                 reports=tuple(pending.reports),
                 cancel_rules=tuple(pending.cancel_rules),
             )
