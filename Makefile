@@ -43,7 +43,7 @@ COVERED := tests/values tests/channels tests/matching tests/store tests/server
 .PHONY: coverage
 coverage: $(VENV)/.with-test extensions ## fail where too few branches of the server's core are tested
 	@rm -rf $(COVERAGE) && mkdir -p $(COVERAGE)
-	@$(BIN)/python -m coverage run -m pytest -n auto --maxprocesses 8 --dist loadgroup $(wildcard $(COVERED))
+	@FASTBOOK_FROM_SOURCE=1 $(BIN)/python -m coverage run -m pytest -n auto --maxprocesses 8 --dist loadgroup $(wildcard $(COVERED))
 	@$(BIN)/python -m coverage combine -q
 	@$(BIN)/python -m coverage json -q -o $(COVERAGE)/report.json
 	@$(BIN)/python tools/coverage_gate.py $(COVERAGE)/report.json
@@ -130,10 +130,11 @@ $(VENV)/.with-%: $(VENV)/.created pyproject.toml setup.py
 	@$(PIP) install -q --no-build-isolation -e '.[$*]'
 	@touch $@ $(VENV)/.compiled
 
-# Compile again what has changed since.
+# Compile again what has changed since. Modules with a header of C types are compiled from .py.
+TYPED = $(patsubst %.pxd,%.py,$(shell find server -name '*.pxd'))
 .PHONY: extensions
 extensions:
-	@changed=$$(find src server setup.py \( -name '*.p[yx][xd]' -o -name setup.py \) \
+	@changed=$$(find $(TYPED) $$(find src server -name '*.p[yx][xd]') setup.py \
 	-newer $(VENV)/.compiled); \
 	if [ -n "$$changed" ]; then \
 	echo "compiling: changed" $$changed && $(BIN)/python setup.py -q build_ext --inplace && \

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from fastbook_server import from_source
+
 __version__: str
 """Looked up when it is asked for: pytest loads this package in every run, and files are slow."""
 
@@ -16,3 +18,7 @@ if not TYPE_CHECKING:  # otherwise every name would be one of this module
 
             return version("fastbook-exchange")
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+if from_source.is_wanted():
+    from_source.install()

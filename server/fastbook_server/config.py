@@ -75,7 +75,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = "commit"
     engine: Annotated[
         Engine,
-        _about("cython: the fast book. reference: the same rules in plain Python, to check it by."),
+        _about("cython: compiled. reference: book and rules in plain Python, to check that by."),
     ] = "cython"
     throttle_ms: Annotated[
         int, Meta(ge=0, le=60_000), _about("Minimum interval between two book frames, in ms.")

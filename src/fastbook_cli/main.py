@@ -28,7 +28,7 @@ from fastbook_cli.options import (
 )
 from fastbook_cli.output import log_to_stderr
 from fastbook_cli.sim.settings import SimSettings
-from fastbook_server import __version__
+from fastbook_server import __version__, from_source
 from fastbook_server.config import Config
 
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
@@ -56,6 +56,8 @@ def serve(config: Config) -> int:
 
     Prints "ready http://HOST:PORT" once the server accepts connections.
     """
+    if config.engine == "reference":
+        from_source.run_again()
     from fastbook_server import app, process
 
     @contextlib.asynccontextmanager

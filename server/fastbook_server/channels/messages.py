@@ -32,7 +32,8 @@ VERSION = 1
 _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
 _KINDS: tuple[type[Any], ...] = get_args(ExchangeEvent)
 _KIND_OF = {kind: n for n, kind in enumerate(_KINDS)}
-_NAMES = {kind: tuple(field.name for field in fields(kind)) for kind in (Order, *_KINDS)}
+_RECORDS: tuple[type[Any], ...] = (Order, *_KINDS)
+_NAMES = {kind: tuple(field.name for field in fields(kind)) for kind in _RECORDS}
 _ORDER_FIELDS = _NAMES[Order]
 
 _encode = msgspec.msgpack.Encoder().encode

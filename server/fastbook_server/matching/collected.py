@@ -43,9 +43,7 @@ class Collected:
         self.commands += 1
         weight = len(events)
         for event in events:
-            if isinstance(event, OrderReport):
-                self.reports.append(event)
-            elif isinstance(event, FillReport):
+            if isinstance(event, OrderReport | FillReport):
                 self.reports.append(event)
             elif isinstance(event, Traded):
                 self.stored.append(event)
@@ -54,8 +52,8 @@ class Collected:
                 self.stored.append(event)
                 self.cancel_rules.append(event)
             elif type(event) not in PRIVATE:
-                self.stored.append(event)
-                self.orders.append(event)  # type: ignore[arg-type]  # the others come before
+                self.stored.append(event)  # type: ignore[arg-type]  # what is not private
+                self.orders.append(event)  # type: ignore[arg-type]  # and none of those before
             else:
                 weight += self._add_answer(event)  # type: ignore[arg-type]  # as PRIVATE says
         self.weight += weight

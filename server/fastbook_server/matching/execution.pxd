@@ -25,7 +25,8 @@ cdef class Execution:
     @cython.locals(number=int64_t, order=Order, kind=int)
     cpdef fold(self, list happened, int64_t epoch)
     cpdef list told(self, OrderReport state)
-    @cython.locals(market=SecurityBook, taker=OrderProgress, maker=OrderProgress, number=int64_t, seq=int64_t, time_ms=int64_t,
+    @cython.locals(market=SecurityBook, taker=OrderProgress, maker=OrderProgress,
+                   number=int64_t, seq=int64_t, time_ms=int64_t,
                    refilled=bint, is_own=bint, told=list)
     cdef _fill(self, e)
     @cython.locals(taker=OrderProgress)

@@ -85,9 +85,7 @@ class SecurityBook:
         assert order.price is not None, "a market order never rests"
         number, price, post_only = order.seq, order.price, order.post_only
         try:
-            events = _accepted(
-                self.book.replace(number, number, price, remaining, post_only, mode)
-            )
+            events = _accepted(self.book.replace(number, number, price, remaining, post_only, mode))
         except ValueError:
             raise self._no_room() from None
         if order.display and events[-1].kind == fastbook.EVENT_REST:
@@ -99,7 +97,7 @@ class SecurityBook:
         return events
 
     def _no_room(self) -> RuleBroken:
-        """Return the refusal behind a ValueError: of checked terms, only a level's sum overflows."""
+        """Return the refusal of an order for which the sum of a level has no room."""
         most = self.instrument.lot.number(LEVEL_QUANTITY_MAX)
         message = f"amount: a level holds at most {most!r}, and this one has no room for it"
         return RuleBroken(Code.INVALID_AMOUNT, message)

@@ -35,15 +35,12 @@ class Id(NamedTuple):
     kind: int
 
 
-def encode(time_ms: int, epoch: int, seq: int, instrument: int, kind: Kind) -> str:
+def encode(time_ms: int, epoch: int, seq: int, instrument: int, kind: int) -> str:
     """Return the id of these parts as a UUID text of 36 characters."""
     version = 0x7000 | epoch >> 8
     variant = 0x8000 | (epoch & 0xFF) << 6 | seq >> 34
     rest = (seq - (seq >> 34 << 34)) << 14 | instrument << 2 | kind
-    return (
-        f"{time_ms >> 16:08x}-{time_ms & 0xFFFF:04x}-{version:04x}-{variant:04x}"
-        f"-{rest:012x}"
-    )
+    return f"{time_ms >> 16:08x}-{time_ms & 0xFFFF:04x}-{version:04x}-{variant:04x}-{rest:012x}"
 
 
 def decode(text: str) -> Id | None:
