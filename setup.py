@@ -17,14 +17,16 @@ import assets
 
 SHARED = sorted(glob("src/fastbook/*.pxd"))
 HEADERS = sorted(glob("server/fastbook_server/**/*.pxd", recursive=True))
+WITH_SOURCE = [header for header in HEADERS if Path(header).with_suffix(".py").exists()]
 
 
 def extension(root: str, name: str) -> Extension:
     """Return the extension module `name` of `root`; any header's change compiles it again."""
+    path = f"{root}/{name.replace('.', '/')}"
     return Extension(
         name,
-        [f"{root}/{name.replace('.', '/')}.pyx"],
-        depends=SHARED,
+        [f"{path}.pyx"],
+        depends=[*SHARED, *glob(f"{path}.pxd")],
         extra_compile_args=["-O3", "-g0"],
     )
 
@@ -84,7 +86,8 @@ setup(
         extension("src", "fastbook._book"),
         extension("src", "fastbook._depth"),
         extension("server", "fastbook_server.gateway._frames"),
-        *(typed(header[len("server/") : -len(".pxd")].replace("/", ".")) for header in HEADERS),
+        extension("server", "fastbook_server.gateway._json"),
+        *(typed(header[len("server/") : -len(".pxd")].replace("/", ".")) for header in WITH_SOURCE),
     ],
     cmdclass={"build_py": BuildWithPage, "sdist": SdistWithPage},
 )

@@ -56,8 +56,8 @@ PURE = ("values", "channels", "wire")
 PURE_MODULES = {
     *("matching.cancel_rules", "matching.exchange", "matching.order_progress", "matching.owners"),
     *("matching.refusals", "matching.security_book", "matching.terms", "store.delisting"),
-    *("gateway.decode", "gateway.encode", "gateway.websocket_frames", "gateway.market_views"),
-    *("gateway.trade_stats", "gateway.http.answers", "store.rows"),
+    *("gateway.decode", "gateway.encode", "gateway.reports", "gateway.websocket_frames"),
+    *("gateway.market_views", "gateway.trade_stats", "gateway.http.answers", "store.rows"),
 }
 PURE_LIBRARIES = {
     *(

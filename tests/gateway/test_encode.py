@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from trading import T0, Floor, ask, bid, delete, market
 
-from fastbook_server.gateway import encode, websocket_frames
+from fastbook_server.gateway import encode, reports, websocket_frames
 from fastbook_server.values.events import AllDeleted, CommandRefused, OrderReport, OrdersListed
 from fastbook_server.values.instruments import Instrument
 from fastbook_wire.grid import Grid
@@ -44,12 +44,12 @@ def test_trades():
     floor.do("bob", ask(100.5, 2, security="FINE"))
     floor.do("bob", ask(101, 2, security="FINE"))
     trade = floor.do("ann", bid(101, 4, security="FINE"))[3]
-    assert encode.trades("FINE", 3, 1, [trade]).decode() == (
+    assert reports.trades("FINE", 3, 1, [trade]).decode() == (
         '{"event":"trades","security":"FINE","seq":3,"prevSeq":1,"trades":[{"id":"ID","seq":3,'
         '"userId":"ann","security":"FINE","type":"bid","time":1767225600000,"price":100.75,'
         '"amount":4.0,"total":403.0}]}'.replace("ID", trade.id)
     )
-    assert encode.trades("FINE", 3, None, []) == (
+    assert reports.trades("FINE", 3, None, []) == (
         b'{"event":"trades","security":"FINE","seq":3,"prevSeq":null,"trades":[]}'
     )
 
@@ -104,8 +104,8 @@ def test_lists_and_counts():
     assert listed(None) == ['{"event":"orders","orders":[]}']
 
 
-def listed(ref, *reports) -> list[str]:
-    return [page.decode() for page in encode.orders(OrdersListed("ann", ref, reports))]
+def listed(ref, *listed) -> list[str]:
+    return [page.decode() for page in reports.orders(OrdersListed("ann", ref, listed))]
 
 
 @pytest.mark.parametrize("count", [499, 500, 501, 1_000, 1_001])

@@ -10,8 +10,8 @@ from trading import recovered as market_of
 
 from fastbook_server.channels.order_channel import Connected, Forget, Unavailable, Withdraw
 from fastbook_server.gateway.dead_man_switches import DeadManSwitches
-from fastbook_server.gateway.encode import ORDER_BYTES
 from fastbook_server.gateway.open_order_counts import OpenOrderCounts
+from fastbook_server.gateway.reports import ORDER_BYTES
 from fastbook_server.gateway.users import TokenMaker, Users
 from fastbook_server.values.events import OrderRested
 from fastbook_server.values.persisted import CancelRule, OpenOrder

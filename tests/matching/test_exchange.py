@@ -21,7 +21,7 @@ from trading import (
     restarted,
 )
 
-from fastbook_server.gateway import encode
+from fastbook_server.gateway import encode, reports
 from fastbook_server.values.events import (
     CommandRefused,
     FillReport,
@@ -516,7 +516,7 @@ def test_average_prices_and_totals_are_exact():
     happened = floor.do("ann", bid(0.2, 0.3, security="FINE"))
     trade = next(e for e in happened if isinstance(e, Traded))
     reply = next(e for e in happened if isinstance(e, OrderReport))
-    frame = as_json(encode.trades("FINE", 3, None, [trade]))["trades"][0]
+    frame = as_json(reports.trades("FINE", 3, None, [trade]))["trades"][0]
     assert [frame[k] for k in ("price", "amount", "total")] == [0.5 / 3, 0.3, 0.05]
     assert as_json(encode.private(reply))["order"]["avgPrice"] == 0.5 / 3
 

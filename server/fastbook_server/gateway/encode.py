@@ -6,11 +6,12 @@ of one frame; a frame for many clients is encoded once and shared.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 from msgspec import Raw
 
+from fastbook_server.gateway import reports
 from fastbook_server.values.candles import Candle
 from fastbook_server.values.events import (
     AllDeleted,
@@ -20,6 +21,7 @@ from fastbook_server.values.events import (
     Order,
     OrderReport,
     OrdersListed,
+    PrivateEvent,
     Traded,
 )
 from fastbook_server.values.instruments import Instrument
@@ -32,14 +34,12 @@ from fastbook_wire.frames import (
     DeletedAll,
     Depth,
     Error,
-    Fill,
     Fills,
     FillView,
     Frame,
     InstrumentView,
     LevelChange,
     OrderFrame,
-    OrdersFrame,
     OrderView,
     OwnFills,
     OwnFillView,
@@ -47,7 +47,6 @@ from fastbook_wire.frames import (
     Subscribed,
     Ticker,
     TickerView,
-    Trades,
     TradeView,
     Unsubscribed,
     View,
@@ -71,12 +70,6 @@ class _AggOrderBook(Frame, tag="aggOrderBook", kw_only=True):
     time: int
     agg_order_book: BookRowsJson
 
-
-ORDERS_PER_FRAME = 500
-"""Orders in a page of a list: one takes a few milliseconds to encode, and far less than 1 MB."""
-
-ORDER_BYTES = 250
-"""About how large an order is on the wire."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -120,12 +113,6 @@ def agg_order_book(security: str, seq: int, time_ms: int, asks: bytes, bids: byt
     """Return an ``aggOrderBook`` frame; `asks` and `bids` are JSON arrays, best first."""
     rows = BookRowsJson(Raw(asks), Raw(bids))
     return _encode(_AggOrderBook(security=security, seq=seq, time=time_ms, agg_order_book=rows))
-
-
-def trades(security: str, seq: int, prev_seq: int | None, trades_: Sequence[Traded]) -> bytes:
-    """Return a ``trades`` frame."""
-    views = tuple(map(trade_view, trades_))
-    return _encode(Trades(security=security, seq=seq, prev_seq=prev_seq, trades=views))
 
 
 def trade_view(trade: Traded) -> TradeView:
@@ -235,15 +222,11 @@ def ticker(view: TickerView) -> bytes:
     return _encode(Ticker(**msgspec.structs.asdict(view)))
 
 
-def private(
-    event: OrderReport | FillReport | CommandRefused | AllDeleted | CancelScheduled,
-) -> bytes:
-    """Return the frame of a reply or a report; for a list of orders see `orders`."""
+def private(event: PrivateEvent) -> bytes:
+    """Return the frame of a reply or a report; for a list of orders see `reports.orders`."""
     match event:
-        case OrderReport():
-            return _encode(_report(event))
-        case FillReport():
-            return _encode(_fill(event))
+        case OrderReport() | FillReport():
+            return reports.payload(event)
         case CommandRefused():
             return refusal(
                 event.ref,
@@ -258,56 +241,14 @@ def private(
             return _encode(
                 CancelAfterSet(ref=event.ref, time=event.time_ms, trigger_time=event.deadline_ms)
             )
-
-
-def orders(listed: OrdersListed) -> Iterator[bytes]:
-    """Return the pages of a list, each encoded when it is asked for."""
-    count = len(listed.reports)
-    for start in range(0, max(count, 1), ORDERS_PER_FRAME):
-        end = start + ORDERS_PER_FRAME
-        views = tuple(map(_reported, listed.reports[start:end]))
-        yield _encode(OrdersFrame(ref=listed.ref, orders=views, more=end < count))
+        case OrdersListed():
+            raise TypeError("expected one report, got a list of orders")
 
 
 def order_found(ref: str | int | None, found: ClientOrder) -> bytes:
     """Return the reply to ``order`` for an order from the history."""
     view = order_view(found.order, found.remaining, found.notional)
     return _encode(OrderFrame(ref=ref, status=found.status, reason=found.reason, order=view))
-
-
-def _report(report: OrderReport) -> OrderFrame:
-    frame = OrderFrame(
-        ref=report.ref, status=report.status, reason=report.reason, order=_reported(report)
-    )
-    if report.last_price is not None and report.last_quantity is not None:
-        instrument = report.order.instrument
-        frame.last_price = instrument.tick.number(report.last_price)
-        frame.last_amount = instrument.lot.number(report.last_quantity)
-    return frame
-
-
-def _fill(report: FillReport) -> Fill:
-    order = report.order
-    tick, lot = order.instrument.tick, order.instrument.lot
-    return Fill(
-        security=order.instrument.security,
-        fill_id=report.fill_id,
-        seq=report.seq,
-        time=report.time_ms,
-        type=order.side,
-        price=tick.number(report.price),
-        amount=lot.number(report.quantity),
-        order_id=order.id,
-        role=report.role,
-        filled=lot.number(report.filled),
-        remaining=lot.number(order.quantity - report.filled),
-        client_order_id=order.client_order_id,
-    )
-
-
-def _reported(report: OrderReport) -> OrderView:
-    waits = report.status == "untriggered"
-    return order_view(report.order, report.remaining, report.notional, waits=waits)
 
 
 def order_view(order: Order, remaining: int, notional: int, *, waits: bool = False) -> OrderView:

@@ -13,7 +13,7 @@ from typing import assert_never
 import msgspec
 
 import fastbook
-from fastbook_server.gateway import encode
+from fastbook_server.gateway import encode, reports
 from fastbook_server.gateway.trade_stats import TradeStats
 from fastbook_server.values.candles import Candle
 from fastbook_server.values.events import (
@@ -86,21 +86,29 @@ class SecurityView:
         self.stats = stats
         self.watermarks = watermarks
         self.records_changes = False
-        self._changed: dict[tuple[fastbook.Side, int], int] = {}  # the quantities before
+        self._changed_asks: dict[int, int] = {}  # the quantities before, by price
+        self._changed_bids: dict[int, int] = {}
         self._new_fills: list[StoredFill] | None = None  # None: nobody takes them
         self._rows_max = rows_max
 
     def record_changes(self, wanted: bool) -> None:
         """Start or stop recording changed levels; either way forget those recorded so far."""
-        self._changed.clear()
+        self._changed_asks.clear()
+        self._changed_bids.clear()
         self.records_changes = wanted
 
     def record_fills(self, wanted: bool) -> None:
         """Start or stop recording fills for `take_fills`."""
         self._new_fills = [] if wanted else None
 
+    def advance(self, seq: int, time_ms: int) -> None:
+        """Follow a command that has changed the security."""
+        self.seq = seq
+        self.time_ms = time_ms
+
     def add_fill(self, event: OrderFilled) -> None:
-        """Add a new fill."""
+        """Add a new fill to the last ones and to the statistics."""
+        self.stats.add(event.time_ms, event.price, event.quantity, event.n == 0)
         fill = StoredFill(
             event.fill_id, event.seq, event.time_ms, event.taker.side, event.price, event.quantity
         )
@@ -115,8 +123,10 @@ class SecurityView:
 
     def set_level(self, side: fastbook.Side, price: int, quantity: int) -> None:
         """Set the quantity of a price level in lots; 0 removes it."""
-        if self.records_changes and (side, price) not in self._changed:
-            self._changed[side, price] = self.depth.get(side, price)
+        if self.records_changes:
+            changed = self._changed_asks if side is ASK else self._changed_bids
+            if price not in changed:
+                changed[price] = self.depth.get(side, price)
         self.depth.set(side, price, quantity)
 
     def take_changes(self) -> tuple[Levels, Levels]:
@@ -125,14 +135,15 @@ class SecurityView:
         Each is (price in ticks, quantity in lots). A level that has its old quantity again has not
         changed.
         """
-        asks: Levels = []
-        bids: Levels = []
-        for (side, price), before in self._changed.items():
-            now = self.depth.get(side, price)
-            if now != before:
-                (asks if side is ASK else bids).append((price, now))
-        self._changed.clear()
+        asks = self._taken(ASK, self._changed_asks)
+        bids = self._taken(BID, self._changed_bids)
         return sorted(asks), sorted(bids, reverse=True)
+
+    def _taken(self, side: fastbook.Side, changed: dict[int, int]) -> Levels:
+        get = self.depth.get
+        levels = [(p, now) for p, before in changed.items() if (now := get(side, p)) != before]
+        changed.clear()
+        return levels
 
     def ticker(self) -> TickerView:
         """Return the 24 hours before the settled time, and the best prices."""
@@ -169,11 +180,13 @@ class SecurityView:
 
     def last_trades_frame(self) -> bytes:
         """Return the opening ``trades`` frame: the last n trades, with the ``seq`` of the book."""
-        return encode.trades(self.instrument.security, self.seq, None, self.trades)
+        return reports.trades(self.instrument.security, self.seq, None, self.trades)
 
     def add_trades(self, trades: Sequence[Traded]) -> bytes:
         """Append new trades; return their live frame."""
-        frame = encode.trades(self.instrument.security, trades[-1].seq, self.last_trade_seq, trades)
+        frame = reports.trades(
+            self.instrument.security, trades[-1].seq, self.last_trade_seq, trades
+        )
         self.trades.extend(trades)
         self.last_trade_seq = trades[-1].seq
         return frame
@@ -223,44 +236,43 @@ class MarketViews:
         changed: set[str] = set()
         for event in events:
             match event:
-                case OrderAccepted(order):
-                    view = self.views[order.instrument.security]
-                    view.seq, view.time_ms = order.seq, order.time_ms
-                case OrderFilled():
-                    security, price = event.taker.instrument.security, event.price
-                    view = self.views[security]
-                    maker_side = _SIDES[event.maker.side]
-                    view.set_level(maker_side, price, event.level_quantity)
-                    view.add_fill(event)
-                    view.stats.add(event.time_ms, price, event.quantity, event.n == 0)
-                    changed.add(security)
-                case OrderRested(order):
-                    changed.add(self._level(order, event.level_quantity))
-                case OrderTriggered(order=order):
-                    view = self.views[order.instrument.security]
-                    view.seq, view.time_ms = event.seq, event.time_ms
-                case OrderAmended():
-                    view = self.views[event.order.instrument.security]
-                    view.seq, view.time_ms = event.seq, event.time_ms
-                    if event.in_book and (not event.stays or event.shown != event.visible):
-                        changed.add(self._level(event.before, event.level_quantity))
-                case OrderCancelled(order=order):
-                    view = self.views[order.instrument.security]
-                    view.seq, view.time_ms = event.seq, event.time_ms
-                    if event.rested:
-                        changed.add(self._level(order, event.level_quantity))
+                case OrderAccepted() as accepted:
+                    order = accepted.order
+                    self._view(order).advance(order.seq, order.time_ms)
+                case OrderRested() as rested:
+                    changed.add(self._level(rested.order, rested.level_quantity))
+                case OrderCancelled() as cancelled:
+                    order = cancelled.order
+                    self._view(order).advance(cancelled.seq, cancelled.time_ms)
+                    if cancelled.rested:
+                        changed.add(self._level(order, cancelled.level_quantity))
+                case OrderFilled() as filled:
+                    order = filled.maker
+                    view = self._view(order)
+                    view.set_level(_SIDES[order.side], filled.price, filled.level_quantity)
+                    view.add_fill(filled)
+                    changed.add(order.instrument.security)
+                case OrderTriggered() as triggered:
+                    self._view(triggered.order).advance(triggered.seq, triggered.time_ms)
+                case OrderAmended() as amended:
+                    self._view(amended.order).advance(amended.seq, amended.time_ms)
+                    moved = not amended.stays or amended.shown != amended.visible
+                    if amended.in_book and moved:
+                        changed.add(self._level(amended.before, amended.level_quantity))
                 case OrderHeld():
                     pass
                 case _:
                     assert_never(event)
         return changed
 
+    def _view(self, order: Order) -> SecurityView:
+        return self.views[order.instrument.security]
+
     def _level(self, order: Order, quantity: int) -> str:
         """Set what shows at the price of an order; return the security."""
         assert order.price is not None, "a market order never rests"
-        security = order.instrument.security
-        self.views[security].set_level(_SIDES[order.side], order.price, quantity)
-        return security
+        self._view(order).set_level(_SIDES[order.side], order.price, quantity)
+        return order.instrument.security
 
     def on_trades(self, trades: Sequence[Traded]) -> list[tuple[str, int, bytes]]:
         """Apply the trades of a batch.

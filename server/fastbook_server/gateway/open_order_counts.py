@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import assert_never
 
@@ -23,7 +22,9 @@ class OpenOrderCounts:
     """The users who have orders in any book. `recovered` are the open orders at the start."""
 
     def __init__(self, recovered: Iterable[OpenOrder] = ()) -> None:
-        self._counts = Counter(resting.order.user_id for resting in recovered)
+        self._counts: dict[str, int] = {}
+        for resting in recovered:
+            self._began(resting.order.user_id)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._counts)
@@ -35,25 +36,32 @@ class OpenOrderCounts:
         """Count the orders that a batch has opened and ended."""
         for event in events:
             match event:
-                case OrderRested(order) | OrderHeld(order):
-                    self._counts[order.user_id] += 1
-                case OrderTriggered(order=order):  # it enters the book, and may come to rest
-                    self._ended(order.user_id)
-                case OrderAmended(order=order):
-                    if event.in_book and not event.stays:  # so does this one
-                        self._ended(order.user_id)
-                case OrderFilled(maker=maker):
-                    if not event.maker_remaining:
-                        self._ended(maker.user_id)
-                case OrderCancelled(order=order):
-                    if event.rested or event.held:
-                        self._ended(order.user_id)
                 case OrderAccepted():
                     pass
+                case OrderRested() as rested:
+                    self._began(rested.order.user_id)
+                case OrderCancelled() as cancelled:
+                    if cancelled.rested or cancelled.held:
+                        self._ended(cancelled.order.user_id)
+                case OrderFilled() as filled:
+                    if not filled.maker_remaining:
+                        self._ended(filled.maker.user_id)
+                case OrderHeld() as held:
+                    self._began(held.order.user_id)
+                case OrderTriggered() as triggered:  # it enters the book, and may come to rest
+                    self._ended(triggered.order.user_id)
+                case OrderAmended() as amended:
+                    if amended.in_book and not amended.stays:  # so does this one
+                        self._ended(amended.order.user_id)
                 case _:
                     assert_never(event)
 
+    def _began(self, user_id: str) -> None:
+        self._counts[user_id] = self._counts.get(user_id, 0) + 1
+
     def _ended(self, user_id: str) -> None:
-        self._counts[user_id] -= 1
-        if not self._counts[user_id]:
+        count = self._counts[user_id] - 1
+        if count:
+            self._counts[user_id] = count
+        else:
             del self._counts[user_id]

@@ -20,11 +20,17 @@ from fastbook_server.channels.order_channel import (
     Withdraw,
 )
 from fastbook_server.channels.trade_channel import CommittedBatch
-from fastbook_server.gateway import encode, websocket_frames
+from fastbook_server.gateway import encode, reports, websocket_frames
 from fastbook_server.gateway.dead_man_switches import DeadManSwitches
 from fastbook_server.gateway.open_order_counts import OpenOrderCounts
 from fastbook_server.values.clock import Cancellable, Timers
-from fastbook_server.values.events import AllDeleted, CommandRefused, OrderReport, OrdersListed
+from fastbook_server.values.events import (
+    AllDeleted,
+    CommandRefused,
+    FillReport,
+    OrderReport,
+    OrdersListed,
+)
 from fastbook_server.values.persisted import CancelRule
 
 log = logging.getLogger(__name__)
@@ -73,8 +79,6 @@ class TokenMaker:
 
 
 class _User:
-    __slots__ = ("connection", "grace", "withdraw_after_s", "withdrawal")
-
     def __init__(self) -> None:
         self.connection: UserConnection | None = None
         self.withdraw_after_s: float | None = None  # from the end of the connection
@@ -188,22 +192,24 @@ class Users:
         """Send each report to its user's connection, if there is one."""
         self._open_orders.follow(batch.orders)
         self._switches.follow(batch.cancel_rules)
-        reports = iter(batch.reports)
-        for report in reports:
+        told = iter(batch.reports)
+        for report in told:
             user = self._users.get(report.user_id)
-            if user is None or user.connection is None:
+            connection = None if user is None else user.connection
+            if connection is None:
                 continue
-            if isinstance(report, OrdersListed):
-                _send_each(user.connection, encode.orders(report), len(report.reports))
-                continue
-            if isinstance(report, CommandRefused) and report.order_id is not None:
-                user.connection.look_up(report)
-                continue
-            user.connection.send(websocket_frames.text(encode.private(report)))
-            if isinstance(report, AllDeleted):
-                following = itertools.islice(reports, report.count)
-                cancelled = [r for r in following if isinstance(r, OrderReport)]
-                _send_each(user.connection, map(encode.private, cancelled), len(cancelled))
+            if isinstance(report, (OrderReport, FillReport)):
+                connection.send(reports.frame(report))
+            elif isinstance(report, OrdersListed):
+                _send_each(connection, reports.orders(report), len(report.reports))
+            elif isinstance(report, CommandRefused) and report.order_id is not None:
+                connection.look_up(report)
+            else:
+                connection.send(websocket_frames.text(encode.private(report)))
+                if isinstance(report, AllDeleted):
+                    following = itertools.islice(told, report.count)
+                    cancelled = [r for r in following if isinstance(r, OrderReport)]
+                    _send_each(connection, map(encode.private, cancelled), len(cancelled))
 
     def stop(self) -> None:
         """Cancel all timers."""
@@ -271,8 +277,8 @@ class Users:
 def _send_each(connection: UserConnection, payloads: Iterator[bytes], orders: int) -> None:
     """Send frames about so many orders: at once, or as they are read if they are many."""
     frames = map(websocket_frames.text, payloads)
-    if orders > encode.ORDERS_PER_FRAME:
-        connection.send_later(frames, orders * encode.ORDER_BYTES)
+    if orders > reports.ORDERS_PER_FRAME:
+        connection.send_later(frames, orders * reports.ORDER_BYTES)
     else:
         for frame in frames:
             connection.send(frame)

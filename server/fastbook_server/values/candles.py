@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
-import msgspec
 
-
-class Candle(msgspec.Struct, gc=False):
+@dataclass
+class Candle:
     """One bucket in which something traded; prices in ticks, ``volume`` in lots.
 
     ``start_ms`` is a multiple of the interval. ``trades`` counts the incoming orders that traded,
@@ -74,7 +74,7 @@ class CandleSeries:
             candle = self.candles[-1]
             candle.merge(part)
         else:
-            candle = msgspec.structs.replace(part, start_ms=start_ms)
+            candle = replace(part, start_ms=start_ms)
             self._begin(candle)
         return candle
 

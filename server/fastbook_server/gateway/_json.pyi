@@ -1,0 +1,31 @@
+"""JSON written into one buffer, byte for byte as msgspec writes it, framed where it stands."""
+
+from typing import final
+
+@final
+class Writer:
+    """A buffer for one payload at a time; ``key`` is what stands before a value."""
+
+    def clear(self) -> int:
+        """Begin a payload."""
+
+    def put(self, text: bytes) -> int:
+        """Write JSON as it is."""
+
+    def text(self, key: bytes, value: str) -> int:
+        """Write a text, in quotes."""
+
+    def integer(self, key: bytes, value: int) -> int:
+        """Write an integer."""
+
+    def number(self, key: bytes, value: float) -> int:
+        """Write the shortest decimal whose nearest double is `value`."""
+
+    def any(self, key: bytes, value: str | int | None) -> int:
+        """Write a text, an integer of any size, or None as null."""
+
+    def payload(self) -> bytes:
+        """Return what has been written since `clear`."""
+
+    def frame(self) -> bytes:
+        """Return the same as a whole text frame, as a server sends it."""

@@ -1,0 +1,167 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+# cython: initializedcheck=False, auto_pickle=False, autotestdict=False
+"""JSON written into one buffer, byte for byte as msgspec writes it, framed where it stands.
+
+For what is said most: what is rare, such as a text that needs escapes, msgspec encodes.
+"""
+
+cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
+from cpython.mem cimport PyMem_Free, PyMem_Realloc
+from cpython.unicode cimport PyUnicode_GET_LENGTH
+from libc.stdint cimport int64_t, uint64_t
+from libc.string cimport memcpy
+
+import msgspec
+
+cdef extern from "Python.h":
+    bint PyUnicode_IS_COMPACT_ASCII(object text)
+    const char* PyUnicode_AsUTF8(object text) except NULL
+
+cdef enum:
+    HEADER = 10  # the most bytes before a payload: opcode, 127 and a length of eight
+    DIGITS = 20  # of an integer, with its sign
+    ROOM = 1024  # at first
+
+cdef int TEXT = 0x81  # FIN and opcode 1
+
+# From the first to the last, the shortest form of a double with up to 15 digits has no exponent.
+cdef double PLAIN_MIN = 1e-5
+cdef double PLAIN_MAX = 1e15
+
+cdef double[16] POWERS  # of ten
+POWERS[0] = 1.0
+cdef int _n
+for _n in range(1, 16):
+    POWERS[_n] = POWERS[_n - 1] * 10.0
+
+cdef object _encode = msgspec.json.Encoder().encode
+
+
+@cython.final
+cdef class Writer:
+    """A buffer for one payload at a time; ``key`` is what stands before a value."""
+
+    def __cinit__(self):
+        self._bytes = NULL
+        self._room = 0
+        self._end = HEADER
+        self._reserve(ROOM)
+
+    def __dealloc__(self):
+        PyMem_Free(self._bytes)
+
+    cpdef int clear(self) except -1:
+        """Begin a payload."""
+        self._end = HEADER
+        return 0
+
+    cpdef int put(self, bytes text) except -1:
+        """Write JSON as it is."""
+        return self._copy(PyBytes_AS_STRING(text), PyBytes_GET_SIZE(text))
+
+    cpdef int text(self, bytes key, str value) except -1:
+        """Write a text, in quotes."""
+        cdef Py_ssize_t length, at
+        cdef const char* text
+        cdef unsigned char sign
+        self.put(key)
+        if value is None or not PyUnicode_IS_COMPACT_ASCII(value):
+            return self.put(_encode(value))
+        length = PyUnicode_GET_LENGTH(value)
+        text = PyUnicode_AsUTF8(value)
+        for at in range(length):
+            sign = text[at]
+            if sign < c" " or sign == c'"' or sign == c"\\":
+                return self.put(_encode(value))
+        self._reserve(length + 2)
+        self._bytes[self._end] = c'"'
+        memcpy(self._bytes + self._end + 1, text, length)
+        self._end += length + 2
+        self._bytes[self._end - 1] = c'"'
+        return 0
+
+    cpdef int integer(self, bytes key, int64_t value) except -1:
+        """Write an integer."""
+        self.put(key)
+        return self._decimal(value, 0)
+
+    cpdef int number(self, bytes key, double value) except -1:
+        """Write the shortest decimal whose nearest double is `value`."""
+        cdef double power
+        cdef int64_t units
+        cdef int decimals = 0
+        self.put(key)
+        # A decimal of at most 15 digits is the only one of its length near its double. To see
+        # whether `value` has one, both operands of the division are exact.
+        if PLAIN_MIN <= value < PLAIN_MAX:
+            while decimals < 16 and value * POWERS[decimals] < PLAIN_MAX:
+                power = POWERS[decimals]
+                units = <int64_t>(value * power + 0.5)
+                if <double>units / power == value:
+                    self._decimal(units, decimals)
+                    return 0 if decimals else self._copy(".0", 2)
+                decimals += 1
+        return self.put(_encode(value))
+
+    cpdef int any(self, bytes key, value) except -1:
+        """Write a text, an integer of any size, or None as null."""
+        if type(value) is str:
+            return self.text(key, value)
+        if type(value) is int and -(10**18) < value < 10**18:
+            return self.integer(key, value)
+        self.put(key)
+        return self.put(_encode(value))
+
+    cpdef bytes payload(self):
+        """Return what has been written since `clear`."""
+        return PyBytes_FromStringAndSize(self._bytes + HEADER, self._end - HEADER)
+
+    cpdef bytes frame(self):
+        """Return the same as a whole text frame, as a server sends it."""
+        cdef uint64_t length = <uint64_t>(self._end - HEADER)
+        cdef int head = 2 if length < 126 else 4 if length < 65_536 else 10
+        cdef unsigned char* out = <unsigned char*>self._bytes + HEADER - head
+        cdef int at
+        out[0] = TEXT
+        out[1] = length if head == 2 else 126 if head == 4 else 127
+        for at in range(head - 1, 1, -1):
+            out[at] = length & 0xFF
+            length >>= 8
+        return PyBytes_FromStringAndSize(<char*>out, self._end - HEADER + head)
+
+    cdef int _reserve(self, Py_ssize_t count) except -1:
+        cdef Py_ssize_t room
+        cdef char* grown
+        if self._end + count > self._room:
+            room = 2 * (self._end + count)
+            grown = <char*>PyMem_Realloc(self._bytes, room)
+            if grown is NULL:
+                raise MemoryError
+            self._bytes, self._room = grown, room
+        return 0
+
+    cdef int _copy(self, const char* text, Py_ssize_t count) except -1:
+        self._reserve(count)
+        memcpy(self._bytes + self._end, text, count)
+        self._end += count
+        return 0
+
+    cdef int _decimal(self, int64_t units, int decimals) except -1:
+        """Write `units` with a point before so many digits; not both negative and with a point."""
+        cdef char[DIGITS + 2] text
+        cdef uint64_t left = <uint64_t>units if units >= 0 else 0 - <uint64_t>units
+        cdef Py_ssize_t at = DIGITS + 2
+        cdef int written = 0
+        while left or written <= decimals:
+            if decimals and written == decimals:
+                at -= 1
+                text[at] = c"."
+            at -= 1
+            text[at] = <char>(c"0" + left % 10)
+            left //= 10
+            written += 1
+        if units < 0:
+            at -= 1
+            text[at] = c"-"
+        return self._copy(&text[at], DIGITS + 2 - at)

@@ -1,0 +1,30 @@
+# `users.py` in C types.
+
+cimport cython
+
+from fastbook_server.gateway.open_order_counts cimport OpenOrderCounts
+from fastbook_server.values.events cimport (
+    AllDeleted,
+    CommandRefused,
+    FillReport,
+    OrderReport,
+    OrdersListed,
+)
+
+
+cdef class _User:
+    cdef public object connection, withdraw_after_s, withdrawal, grace
+
+
+cdef class Users:
+    cdef object _tokens, _timers, _grace_s, _submit, _switches, _new_suffix, _all_in_grace_until
+    cdef bint _withdraw_all
+    cdef readonly OpenOrderCounts _open_orders
+    cdef readonly dict _users
+    cdef dict _untold
+
+    cpdef announce(self, str user_id)
+    @cython.locals(user=_User)
+    cpdef disconnect(self, str user_id, connection)
+    @cython.locals(user=_User)
+    cpdef on_batch(self, batch)
