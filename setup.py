@@ -38,6 +38,7 @@ TYPED = {
     "language_level": 3,
 }
 
+
 def typed(name: str) -> Extension:
     """Return the extension module of a Python module of the server that has a header."""
     path = f"server/{name.replace('.', '/')}"

@@ -92,8 +92,7 @@ def test_an_order_stands_once_however_many_events_it_is_part_of():
 @pytest.mark.parametrize("notional", [2**63 - 1, 2**63, 2**104, -(2**63) - 1])
 def test_integers_of_any_size_come_back_equal(notional):
     events = [
-        replace(e, notional=notional) if isinstance(e, Traded) else e
-        for e in one_of_each_kind()
+        replace(e, notional=notional) if isinstance(e, Traded) else e for e in one_of_each_kind()
     ]
     batch = batch_of(events, T0)
     assert decode_batch(encode_batch(batch), INSTRUMENTS) == batch
