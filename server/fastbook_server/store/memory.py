@@ -20,7 +20,6 @@ from fastbook_server.store import (
     CancelRule,
     ClientOrder,
     FillSpan,
-    OpenOrder,
     OwnFill,
     Recovered,
     StoredFill,
@@ -43,7 +42,7 @@ from fastbook_server.values.events import (
     Traded,
 )
 from fastbook_server.values.instruments import Instrument, InstrumentSpec
-from fastbook_server.values.persisted import after_fill
+from fastbook_server.values.persisted import OpenOrder, after_fill
 from fastbook_wire.words import INTERVALS, Interval, Reason, Role, Status
 
 
@@ -68,42 +67,39 @@ class MemoryDatabase:
 
     def apply(self, batch: Batch) -> None:
         """Apply a batch. It must be the next one: `MemoryStore.commit` checks that."""
+        self.events.extend(batch.events)
         for event in batch.events:
-            self.events.append(event)
-            match event:
-                case OrderAccepted(order):
-                    self.seqs[order.instrument.security] = order.seq
-                    self._keep(order)
-                case OrderFilled():
-                    self._filled(event)
-                case OrderRested(order):
-                    queued = (event.seq, 0)
-                    self.open_orders[order.id] = OpenOrder(
-                        order, event.remaining, event.notional, queued, event.visible
-                    )
-                case OrderHeld(order):
-                    queued = (order.seq, 0)
-                    self.open_orders[order.id] = OpenOrder(
-                        order, order.quantity, 0, queued, 0, held=True
-                    )
-                case OrderTriggered(order=order):
-                    self.seqs[order.instrument.security] = event.seq
-                    del self.open_orders[order.id]
-                case OrderAmended():
-                    self._amended(event)
-                case OrderCancelled():
-                    self.seqs[event.order.instrument.security] = event.seq
-                    self._cancel(event)
-                case Traded():
-                    self.trades.setdefault(event.order.instrument.security, []).append(event)
-                case CancelRuleChanged(user_id, after_disconnect_s, deadline_ms):
-                    self.cancel_rules[user_id] = CancelRule(after_disconnect_s, deadline_ms)
-                    if self.cancel_rules[user_id] == CancelRule():
-                        del self.cancel_rules[user_id]
-                case _:
-                    assert_never(event)
+            self._apply(event)
         self.batch_no = batch.number
         self.time_ms = batch.time_ms
+
+    def _apply(self, event: StoredEvent) -> None:
+        match event:
+            case OrderAccepted():
+                self._accepted(event)
+            case OrderRested():
+                self._rested(event)
+            case OrderCancelled():
+                self._cancelled(event)
+            case OrderFilled():
+                self._filled(event)
+            case Traded():
+                self._traded(event)
+            case OrderAmended():
+                self._amended(event)
+            case OrderHeld():
+                self._held(event)
+            case OrderTriggered():
+                self._triggered(event)
+            case CancelRuleChanged():
+                self._cancel_rule_changed(event)
+            case _:
+                assert_never(event)
+
+    def _accepted(self, event: OrderAccepted) -> None:
+        order = event.order
+        self.seqs[order.instrument.security] = order.seq
+        self._keep(order)
 
     def _keep(self, order: Order) -> None:
         """Keep the state of an order with client order ids, also under a new one."""
@@ -118,22 +114,41 @@ class MemoryDatabase:
             self.order_ids |= {(order.user_id, n): order.id for n in order.client_order_ids}
 
     def _filled(self, fill: OrderFilled) -> None:
-        security = fill.taker.instrument.security
+        security, maker = fill.taker.instrument.security, fill.maker
         self.fill_ids[security], self.last_prices[security] = fill.fill_id, fill.price
-        maker = self.open_orders.pop(fill.maker.id)
         if fill.maker_remaining:
-            self.open_orders[fill.maker.id] = after_fill(maker, fill)
-        for order in (fill.maker, fill.taker):
-            known = self.client_orders.get(order.id)
-            if known is not None:
-                left = known.remaining - fill.quantity
-                self.client_orders[order.id] = msgspec.structs.replace(
-                    known,
-                    status="partiallyFilled" if left else "filled",
-                    remaining=left,
-                    notional=known.notional + fill.price * fill.quantity,
-                    ended_ms=None if left else fill.time_ms,
-                )
+            self.open_orders[maker.id] = after_fill(self.open_orders[maker.id], fill)
+        else:
+            del self.open_orders[maker.id]
+        if self.client_orders:
+            self._fill(maker, fill)
+            self._fill(fill.taker, fill)
+
+    def _fill(self, order: Order, fill: OrderFilled) -> None:
+        known = self.client_orders.get(order.id)
+        if known is not None:
+            left = known.remaining - fill.quantity
+            price, quantity = fill.price, fill.quantity
+            self.client_orders[order.id] = msgspec.structs.replace(
+                known,
+                status="partiallyFilled" if left else "filled",
+                remaining=left,
+                notional=known.notional + price * quantity,
+                ended_ms=None if left else fill.time_ms,
+            )
+
+    def _rested(self, event: OrderRested) -> None:
+        self.open_orders[event.order.id] = OpenOrder(
+            event.order, event.remaining, event.notional, (event.seq, 0), event.visible, False
+        )
+
+    def _held(self, event: OrderHeld) -> None:
+        order = event.order
+        self.open_orders[order.id] = OpenOrder(order, order.quantity, 0, (order.seq, 0), 0, True)
+
+    def _triggered(self, event: OrderTriggered) -> None:
+        self.seqs[event.order.instrument.security] = event.seq
+        del self.open_orders[event.order.id]
 
     def _amended(self, event: OrderAmended) -> None:
         order = event.order
@@ -147,11 +162,12 @@ class MemoryDatabase:
                 event.notional,
                 (event.queued_seq, event.queued_n),
                 event.visible,
-                held=not event.in_book,
+                not event.in_book,
             )
 
-    def _cancel(self, event: OrderCancelled) -> None:
+    def _cancelled(self, event: OrderCancelled) -> None:
         order = event.order
+        self.seqs[order.instrument.security] = event.seq
         if event.rested or event.held:
             del self.open_orders[order.id]
         known = self.client_orders.get(order.id)
@@ -159,6 +175,20 @@ class MemoryDatabase:
             self.client_orders[order.id] = msgspec.structs.replace(
                 known, status="cancelled", reason=event.reason, ended_ms=event.time_ms
             )
+
+    def _traded(self, event: Traded) -> None:
+        security = event.order.instrument.security
+        trades = self.trades.get(security)
+        if trades is None:
+            trades = self.trades[security] = []
+        trades.append(event)
+
+    def _cancel_rule_changed(self, event: CancelRuleChanged) -> None:
+        rule = CancelRule(event.after_disconnect_s, event.deadline_ms)
+        if rule == CancelRule():
+            self.cancel_rules.pop(event.user_id, None)
+        else:
+            self.cancel_rules[event.user_id] = rule
 
 
 class MemoryStore:

@@ -7,6 +7,7 @@ from typing import Any
 
 from fastbook_server.store import Batch
 from fastbook_server.store.memory import MemoryDatabase
+from fastbook_server.values.events import Order
 
 TOKEN_KEY_BYTES = 32
 
@@ -20,17 +21,18 @@ class RecentDatabase(MemoryDatabase):
     """
 
     def __init__(self, events_max: int) -> None:
-        super().__init__(secrets.token_bytes(TOKEN_KEY_BYTES))
+        MemoryDatabase.__init__(self, secrets.token_bytes(TOKEN_KEY_BYTES))
         self._events_max = events_max
 
     def apply(self, batch: Batch) -> None:
         """Apply a batch, and forget what is too old."""
-        super().apply(batch)
+        MemoryDatabase.apply(self, batch)
         self._forget(self.events)
         for trades in self.trades.values():
             self._forget(trades)
-        self.client_orders.clear()  # the exchange knows them; only a start reads them here
-        self.order_ids.clear()
+
+    def _keep(self, order: Order) -> None:
+        """Keep nothing: the exchange knows client order ids; only a start would read them here."""
 
     def _forget(self, kept: list[Any]) -> None:
         if len(kept) > self._events_max + self._events_max // 4:

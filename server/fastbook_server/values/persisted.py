@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
+import cython
 import msgspec
 
 from fastbook_server.values.events import Order, OrderFilled, StoredEvent, Traded
@@ -18,7 +20,11 @@ CLIENT_ORDERS_KEPT_MS = 24 * 3_600_000
 """How long the client order id of an ended order is remembered."""
 
 
-class OpenOrder(msgspec.Struct, frozen=True, gc=False):
+@cython.freelist(1024)
+@cython.no_gc
+@dataclass(frozen=True)
+@cython.cclass
+class OpenOrder:
     """An open order as recovered: its remaining lots, and the notional of its fills so far.
 
     ``queued`` tells its place among those of its level: the ``seq`` and ``n`` at which it, or its
@@ -49,6 +55,7 @@ def after_fill(maker: OpenOrder, fill: OrderFilled) -> OpenOrder:
         fill.maker_notional,
         (fill.seq, fill.n) if fill.refilled else maker.queued,
         fill.maker_visible,
+        False,
     )
 
 
