@@ -27,7 +27,7 @@ TESTS = [path for path in PYTHON if path.is_relative_to(ROOT / "tests")]
 
 LINES_MAX = 450
 LARGER = {
-    "_book.pyx": 900,  # each call has its arguments, its errors and its documents there
+    "_book.pyx": 920,  # each call has its arguments, its errors and its documents there
     ".pyx": 800,  # typed code says each field again, and an include would hide it
     ".pxd": 800,
     "reference.py": 800,  # the whole plain book is one thing to read

@@ -304,6 +304,9 @@ class OrderBook:
         The levels are collected up front, so the book may change during the iteration.
         """
 
+    def level(self, side: int, price: int) -> int:
+        """Return the visible lots at a price, 0 if nothing rests there. O(1)."""
+
     def orders_at(self, side: int, price: int) -> list[Order]:
         """Return the orders at a price, in the order in which they will trade; perhaps none."""
 

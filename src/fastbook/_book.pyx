@@ -705,6 +705,15 @@ with price-time priority.
         self.begin()
         return iter(self.side_depth(side_index, UINT64_MAX))
 
+    def level(self, side, price):
+        """Return the visible lots at a price, 0 if nothing rests there. O(1)."""
+        cdef int side_index = to_side(side)
+        cdef int64_t ticks = to_id(price, "price")
+        self.begin()
+        if ticks <= 0:
+            return 0
+        return level_total(&self.book.ladder, side_index, key_of(side_index, ticks))
+
     def orders_at(self, side, price):
         """Return the orders at a price, in the order in which they will trade; perhaps none."""
         cdef int side_index = to_side(side)

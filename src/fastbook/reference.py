@@ -596,6 +596,10 @@ class OrderBook:
         """Iterate over the levels of a side as (price, total), best price first."""
         return iter(self.depth()[check_side(side)])
 
+    def level(self, side: int, price: int) -> int:
+        """Return the visible lots at a price, 0 if nothing rests there."""
+        return self._sides[check_side(side)].total(as_int("price", price))
+
     def orders_at(self, side: int, price: int) -> list[Order]:
         """Return the orders at a price, in the order in which they will trade."""
         levels = self._sides[check_side(side)]

@@ -142,6 +142,11 @@ class BothBooks(RuleBasedStateMachine):
                 same = order.order_id
                 self.both(lambda book: book.replace(same, same, price, quantity))
 
+    @rule(side=sides, price=st.one_of(prices, st.integers(-1, 0), st.just(2**63)))
+    def ask_for_a_level(self, side: int, price: int) -> None:
+        total = dict(self.oracle.levels(side)).get(price, 0)
+        assert self.book.level(side, price) == self.oracle.level(side, price) == total
+
     @rule()
     def store_and_load(self) -> None:
         self.book = pickle.loads(pickle.dumps(self.book))

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from engine_events import Book
 
 from fastbook import COMMAND_DTYPE, FLAG_DISPLAY, OP_LIMIT, ORDER_DTYPE, OrderBook
 
@@ -104,6 +105,30 @@ def test_levels_and_the_orders_at_one_of_them() -> None:
     assert list(book.levels(1)) == [(105, 7)]
     assert [order.order_id for order in book.orders_at(0, 100)] == [2, 3]
     assert book.orders_at(1, 100) == book.orders_at(0, 99) == book.orders_at(0, -5) == []
+
+
+def test_a_level_is_what_shows_at_one_price_of_one_side(book: Book) -> None:
+    book.add(1, 1, 100, 8, display=3)
+    book.add(2, 1, 100, 5)
+    book.add(3, 0, 99, 4)
+
+    assert [book.level(1, 100), book.level(0, 99)] == [8, 4]
+    assert [book.level(*where) for where in ((0, 100), (1, 99), (1, 101))] == [0, 0, 0]
+    assert [book.level(1, price) for price in (0, -1, 2**63, -(2**64))] == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("side", "price", "error", "message"),
+    [
+        (2, 100, ValueError, "^side: .*, got 2$"),
+        (0, 1.5, TypeError, "^price: expected an int, got float$"),
+    ],
+)
+def test_only_a_side_and_an_integer_name_a_level(
+    book: Book, side: int, price: Any, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        book.level(side, price)
 
 
 NAMES = ("order_id", "price", "quantity", "side", "display", "hidden")
