@@ -17,6 +17,7 @@ from fastbook._ladder cimport *
 from fastbook._matching cimport *
 from fastbook._memory cimport *
 from fastbook._orders cimport *
+from fastbook._pages cimport *
 
 
 cdef enum:
@@ -42,7 +43,7 @@ cdef inline void neighbours_load(Book* book, Command* c, uint32_t slot) noexcept
     cdef RestingOrder* order = &book.orders[slot]
     cdef int side = c.side & 1
     cdef uint64_t key = key_of(side, c.price)
-    cdef uint32_t page = ladder.sides[side].cache[(key >> PAGE_BITS) & (CACHE_PAGES - 1)]
+    cdef uint32_t page = page_guess(ladder, side, key >> PAGE_BITS)
     cdef uint32_t level = page << PAGE_BITS | <uint32_t>(key & PAGE_MASK)
     hint_store(&book.orders[order.prev])
     hint_store(&book.orders[order.next])

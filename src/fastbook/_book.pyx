@@ -31,6 +31,7 @@ from fastbook._invariants cimport check_book
 from fastbook._matching cimport *
 from fastbook._memory cimport *
 from fastbook._orders cimport *
+from fastbook._pages cimport *
 from fastbook._restore cimport *
 
 from fastbook import _errors

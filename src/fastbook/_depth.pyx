@@ -18,6 +18,8 @@ from libc.string cimport memcpy, strlen
 
 from fastbook._arguments cimport to_count, to_id, to_int64, to_side
 from fastbook._ladder cimport *
+from fastbook._memory cimport count_leading_zeros
+from fastbook._pages cimport *
 
 from math import gcd
 

@@ -32,7 +32,6 @@ cdef extern from *:
     }
     """
     uint32_t hash_tag(uint64_t id) noexcept nogil
-    int count_trailing_zeros64 "__builtin_ctzll"(uint64_t word) noexcept nogil  # word != 0
 
 
 cdef enum:

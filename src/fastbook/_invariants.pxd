@@ -7,6 +7,7 @@ from fastbook._idmap cimport *
 from fastbook._ladder cimport *
 from fastbook._matching cimport *
 from fastbook._orders cimport *
+from fastbook._pages cimport *
 
 
 cdef inline int expect(bint holds, str what, object where, object got) except -1:
@@ -15,9 +16,17 @@ cdef inline int expect(bint holds, str what, object where, object got) except -1
     return 0
 
 
+# What a walk through a book has met.
+cdef struct Met:
+    uint64_t pages
+    uint64_t nodes
+    uint64_t levels
+    uint64_t orders
+
+
 cdef inline int check_book(Book* book) except -1:
     """Check everything. O(orders + size of the id ring)."""
-    cdef uint64_t pages = 0, orders = 0
+    cdef Met met = Met(0, 0, 0, 0)
     cdef int side
     cdef uint64_t bid = book.ladder.sides[BID].best_key
     cdef uint64_t ask = book.ladder.sides[ASK].best_key
@@ -26,60 +35,95 @@ cdef inline int check_book(Book* book) except -1:
     if bid != UINT64_MAX and ask != UINT64_MAX:
         expect(bid_price < ask_price, "crossed", bid_price, ask_price)
     for side in range(2):
-        pages += check_side(book, side, &orders)
-    expect(orders == book.live, "orders in the levels", book.live, orders)
-    check_pools(book, pages)
+        met.levels = 0
+        check_window(book, side, &met)
+        check_list(book, side, &met)
+        expect(met.levels == book.ladder.sides[side].count, "count of levels", side, met.levels)
+        check_order(&book.ladder, side)
+    expect(met.orders == book.live, "orders in the levels", book.live, met.orders)
+    check_pools(book, &met)
     check_ids(book)
     return 0
 
 
-cdef inline uint64_t check_side(
-    Book* book, int side_index, uint64_t* orders
-) except? 0xFFFFFFFFFFFFFFFFU:
-    """Check the pages and levels of a side, count into `orders`, return the number of pages."""
+cdef inline int check_window(Book* book, int side, Met* met) except -1:
+    """Check the pages of a side that are in its window."""
+    cdef PageWindow* window = &book.ladder.sides[side].window
+    cdef uint64_t place, number
+    cdef uint32_t page
+    cdef bint used
+    for place in range(WINDOW_PAGES):
+        page = window.pages[place]
+        used = (window.used[place >> 6] >> (place & 63)) & 1
+        expect(used == (page != 0), "bit of place in the window", place, used)
+        if place & 63 == 0:
+            used = (window.words >> (place >> 6)) & 1
+            expect(used == (window.used[place >> 6] != 0), "bit of 64 places", place, used)
+        if page != 0:
+            number = book.ladder.pages[page].number
+            expect(number == window.first + place, "page in the window", place, number)
+            check_page(book, side, page, met)
+    return 0
+
+
+cdef inline int check_list(Book* book, int side_index, Met* met) except -1:
+    """Check the pages of a side that are beyond its window: their list and their tree."""
     cdef Ladder* ladder = &book.ladder
     cdef LadderSide* side = &ladder.sides[side_index]
     cdef uint32_t page_index = side.first_page
+    cdef uint32_t before = 0, worse = 0, found
     cdef Page* page
-    cdef uint32_t before = 0
-    cdef uint64_t pages = 0, levels = 0
-    cdef uint32_t level, found
-    cdef int i, offset
-    cdef bint used
     expect((side.root == 0) == (page_index == 0), "page tree and list", side_index, side.root)
-    level = page_first_level(ladder, page_index) if page_index != 0 else 0
-    expect(side.best == level, "best level", level, side.best)
-    expect(
-        side.best_key == (level_key(ladder, level) if level != 0 else UINT64_MAX),
-        "best key", level, side.best_key,
-    )
+    met.nodes -= page_index != 0  # a tree has one node fewer than pages
     while page_index != 0:
         page = &ladder.pages[page_index]
-        pages += 1
         expect(page.prev == before, "page link back", page_index, page.prev)
-        expect(page.side == <uint32_t>side_index, "side of page", page_index, page.side)
         expect(
             before == 0 or ladder.pages[before].number < page.number,
             "page order", before, page_index,
         )
-        found = page_search(ladder, side_index, page.number)
+        expect(
+            page.number - side.window.first >= WINDOW_PAGES, "page beyond", page_index, page.number
+        )
+        found = tree_find(ladder, side, page.number)
         expect(found == page_index, "page in the tree", page_index, found)
-        expect(0 < page.used < 1 << PAGE_LEVELS, "page bitmap", page_index, page.used)
-        for offset in range(PAGE_LEVELS):
-            level = page_index << PAGE_BITS | offset
-            used = (page.used >> offset) & 1
-            levels += used
-            orders[0] += check_level(book, level, used)
+        if worse == 0 and page.number > side.window.first:
+            worse = page_index
+        met.nodes += 1
+        check_page(book, side_index, page_index, met)
         before = page_index
         page_index = page.next
-    expect(levels == side.count, "count of levels", side.count, levels)
-    for i in range(CACHE_PAGES):
-        if side.cache[i] != 0:
-            page = &ladder.pages[side.cache[i]]
-            found = page_search(ladder, side_index, page.number)
-            expect(found == side.cache[i], "cached page in the tree", side.cache[i], found)
-            expect(page.number % CACHE_PAGES == <uint64_t>i, "place of cached page", i, page.number)
-    return pages
+    return expect(side.worse_page == worse, "page after the window", worse, side.worse_page)
+
+
+cdef inline int check_page(Book* book, int side, uint32_t page_index, Met* met) except -1:
+    """Check a page and its levels."""
+    cdef Page* page = &book.ladder.pages[page_index]
+    cdef uint32_t offset
+    cdef bint used
+    met.pages += 1
+    expect(page.side == <uint32_t>side, "side of page", page_index, page.side)
+    expect(0 < page.used < 1 << PAGE_LEVELS, "page bitmap", page_index, page.used)
+    for offset in range(PAGE_LEVELS):
+        used = (page.used >> offset) & 1
+        met.levels += used
+        met.orders += check_level(book, page_index << PAGE_BITS | offset, used)
+    return 0
+
+
+cdef inline int check_order(Ladder* ladder, int side_index) except -1:
+    """Check that all levels of a side come one after the other, best first."""
+    cdef LadderSide* side = &ladder.sides[side_index]
+    cdef uint32_t level = side.best
+    cdef uint64_t key = level_key(ladder, level) if level != 0 else UINT64_MAX
+    cdef uint64_t levels = 0
+    expect(side.best_key == key, "best key", key, side.best_key)
+    while level != 0:
+        levels += 1
+        level = level_next(ladder, level)
+        expect(level == 0 or level_key(ladder, level) > key, "order of levels", key, level)
+        key = level_key(ladder, level)
+    return expect(levels == side.count, "levels, best first", side.count, levels)
 
 
 cdef inline uint64_t check_level(Book* book, uint32_t index, bint used) except? 0xFFFFFFFFFFFFFFFFU:
@@ -129,12 +173,11 @@ cdef inline int check_quantity(Book* book, RestingOrder* order) except -1:
     return expect(iceberg.hidden >= 0, "hidden lots of order", order.id, iceberg.hidden)
 
 
-cdef inline int check_pools(Book* book, uint64_t pages) except -1:
+cdef inline int check_pools(Book* book, Met* met) except -1:
     """Check that every unused slot, page and node is in its free list."""
-    cdef uint64_t free_orders = 0, free_pages = 0, free_nodes = 0, nodes = pages
+    cdef uint64_t free_orders = 0, free_pages = 0, free_nodes = 0
     cdef uint64_t icebergs = book.icebergs.count + (book.icebergs.top != 0)
     cdef uint32_t i = book.free_order
-    cdef int side
     while i != 0 and free_orders <= book.orders_top:
         free_orders += 1
         i = book.orders[i].next
@@ -145,14 +188,16 @@ cdef inline int check_pools(Book* book, uint64_t pages) except -1:
     while i != 0 and free_pages <= book.ladder.pages_top:
         free_pages += 1
         i = book.ladder.pages[i].next
-    expect(book.ladder.pages_top - 1 == pages + free_pages, "free pages", pages, free_pages)
+    expect(
+        book.ladder.pages_top - 1 == met.pages + free_pages, "free pages", met.pages, free_pages
+    )
     i = book.ladder.free_node
     while i != 0 and free_nodes <= book.ladder.nodes_top:
         free_nodes += 1
         i = book.ladder.nodes[i].child[0]
-    for side in range(2):
-        nodes -= book.ladder.sides[side].root != 0
-    expect(book.ladder.nodes_top - 1 == nodes + free_nodes, "free nodes", nodes, free_nodes)
+    expect(
+        book.ladder.nodes_top - 1 == met.nodes + free_nodes, "free nodes", met.nodes, free_nodes
+    )
     i = book.icebergs.free
     while i != 0 and icebergs <= book.icebergs.top:
         icebergs += 1

@@ -12,6 +12,7 @@ from fastbook._idmap cimport *
 from fastbook._ladder cimport *
 from fastbook._memory cimport *
 from fastbook._orders cimport *
+from fastbook._pages cimport *
 
 
 # The numbers of _types.py as C constants; a test keeps the two equal.

@@ -5,6 +5,8 @@ TLB; with pages of 2 MiB few do. Small arrays come from the C library. So do all
 FASTBOOK_PLAIN_MEMORY is defined, because AddressSanitizer only knows the bounds of those.
 """
 
+from libc.stdint cimport uint32_t, uint64_t
+
 
 cdef extern from *:
     """
@@ -102,3 +104,10 @@ cdef extern from *:
     # Safe with any address.
     void hint_load(const void* address) noexcept nogil
     void hint_store(const void* address) noexcept nogil
+
+
+# The bits of a word that is not 0.
+cdef extern from *:
+    int count_trailing_zeros "__builtin_ctz"(uint32_t word) noexcept nogil
+    int count_trailing_zeros64 "__builtin_ctzll"(uint64_t word) noexcept nogil
+    int count_leading_zeros "__builtin_clzll"(uint64_t word) noexcept nogil

@@ -11,6 +11,7 @@ from fastbook._icebergs cimport *
 from fastbook._idmap cimport *
 from fastbook._ladder cimport *
 from fastbook._memory cimport *
+from fastbook._pages cimport *
 
 
 cdef enum:

@@ -13,6 +13,7 @@ from fastbook._ladder cimport *
 from fastbook._matching cimport *
 from fastbook._memory cimport *
 from fastbook._orders cimport *
+from fastbook._pages cimport *
 
 
 cdef enum:

@@ -1,8 +1,8 @@
-"""Nearly three million random commands: every event of the Cython book equals the plain book's.
+"""Three million random commands: every event of the Cython book equals the plain book's.
 
 Batches and scalar calls are both compared with it, each on a book of its own.
 
-There are eleven flows of 250,000 commands, which several processes can share; the first is quick,
+There are twelve flows of 250,000 commands, which several processes can share; the first is quick,
 the others slow. A failure is reproduced by the name and seed of its flow.
 `python -m benchmarks.compare` runs 100 million.
 """
@@ -71,6 +71,7 @@ FLOWS = (
     Flow("deep", 10, shares=(0.72, 0.18, 0.07, 0.03), spread=3000),
     Flow("deep_sparse_ids", 11, shares=(0.72, 0.18, 0.07, 0.03), spread=3000, id_step=10**12 + 39),
     Flow("crash_through_10000_levels", 9, spread=200, ladder=12_000, sweeps=5e-4),
+    Flow("leaps", 12, spread=3000, swing=2_000_000, middle=2**40, far=0.02, icebergs=0),
     Flow("alone", 8, owners=2, shares=(0.55, 0.20, 0.15, 0.10), spread=10),
 )
 
