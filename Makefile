@@ -9,6 +9,7 @@
 SHELL := /bin/sh
 
 ARGS ?=
+HARNESS ?=
 VERSION = $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 VENV := .venv$(if $(PYTHON),-$(VERSION))
 BIN := $(VENV)/bin
@@ -68,6 +69,10 @@ format: $(VENV)/.with-test,lint ## format the sources
 .PHONY: bench
 bench: $(VENV)/.with-test,bench extensions ## measure the speed; prints tables
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+.PHONY: bench-public
+bench-public: $(VENV)/.with-test,bench ## measure the engine in a public benchmark, checked out at HARNESS=DIR
+	@$(BIN)/python -m benchmarks.bench_public $(HARNESS) $(ARGS)
 
 .PHONY: bench-server
 bench-server: $(VENV)/.with-test,bench extensions page ## measure the server beside bare baselines
