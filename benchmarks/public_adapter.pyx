@@ -97,9 +97,10 @@ cdef inline void report_events(uint64_t sequence) noexcept nogil:
         event += 1
 
 
-cdef inline int execute(Command* command) noexcept nogil:
+cdef inline bint events_forget() noexcept nogil:
+    """Drop the events of the last command and make room for those of the next."""
     events.next = events.items
-    return book_apply(&book, command, 0, &events)
+    return events_reserve(&events)
 
 
 cdef public void engine_init(
@@ -123,7 +124,6 @@ cdef public void engine_flush() noexcept nogil:
 cdef public void engine_on_new_order(const new_order_t* order) noexcept nogil:
     cdef Command command
     memset(&command, 0, sizeof(Command))
-    command.op = OP_LIMIT
     command.side = order.side
     command.tif = TIF_IOC if order.ioc else TIF_GTC
     command.order_id = order.order_id
@@ -133,7 +133,7 @@ cdef public void engine_on_new_order(const new_order_t* order) noexcept nogil:
         ME_ORDER_ACK, order.sequence_number, order.side, order.order_id, order.price_ticks,
         order.quantity, 0, 0,
     )
-    if execute(&command) == DONE:
+    if events_forget() and apply_limit(&book, &command, 0, &events, False) == DONE:
         report_events(order.sequence_number)
 
 
@@ -141,9 +141,8 @@ cdef public void engine_on_cancel(const cancel_t* cancel) noexcept nogil:
     cdef Command command
     cdef EventRecord* event
     memset(&command, 0, sizeof(Command))
-    command.op = OP_CANCEL
     command.order_id = cancel.order_id
-    if execute(&command) == DONE:
+    if events_forget() and apply_cancel(&book, &command, 0, &events, False) == DONE:
         event = events.items
         report(
             ME_CANCEL_ACK, cancel.sequence_number, event.head >> 8 & 255, cancel.order_id,
@@ -156,12 +155,11 @@ cdef public void engine_on_cancel(const cancel_t* cancel) noexcept nogil:
 cdef public void engine_on_modify(const modify_t* modify) noexcept nogil:
     cdef Command command
     memset(&command, 0, sizeof(Command))
-    command.op = OP_REPLACE
     command.order_id = modify.order_id
     command.new_order_id = modify.order_id
     command.price = modify.new_price_ticks
     command.quantity = modify.new_quantity
-    if execute(&command) == DONE:
+    if events_forget() and apply_replace(&book, &command, 0, &events, False) == DONE:
         report(
             ME_MODIFY_ACK, modify.sequence_number, events.items.head >> 8 & 255, modify.order_id,
             modify.new_price_ticks, modify.new_quantity, 0, 0,

@@ -37,6 +37,7 @@ cdef extern from *:
 cdef enum:
     RING_MIN = 1024
     HASH_MIN = 64
+    HASH_ROOM = 4  # entries per id, at least: with fewer, most searches meet another id first
     RING_SIZE_MAX = 1 << 30
     SCAN_PER_INSERT = 4  # ids that a slide may scan per id inserted since the last slide
 
@@ -58,7 +59,7 @@ cdef struct IdMap:
     uint64_t dense  # ids in the ring
     uint64_t credit  # ids inserted since the ring last slid
     uint64_t* hash  # tag << 32 | slot; 0 is empty
-    uint64_t hash_size  # a power of two, at least twice `sparse`
+    uint64_t hash_size  # a power of two, at least HASH_ROOM times `sparse`
     uint64_t sparse  # ids in the hash
     uint64_t sparse_high  # no id in the hash is larger
     int hash_shift  # tag >> hash_shift is the home of an entry
@@ -85,7 +86,7 @@ cdef inline uint32_t hash_find(IdMap* ids, const RestingOrder* orders, uint64_t 
     cdef uint32_t tag = hash_tag(id)
     cdef uint64_t at = tag >> ids.hash_shift
     cdef uint64_t entry = ids.hash[at]
-    # Terminates, because at least half of the entries are empty.
+    # Terminates, because most entries are empty.
     while entry != 0:
         if entry >> 32 == tag and orders[<uint32_t>entry].id == <int64_t>id:
             return <uint32_t>entry
@@ -137,9 +138,9 @@ cdef inline bint hash_reserve(IdMap* ids, uint64_t more) noexcept nogil:
     cdef uint64_t* old = ids.hash
     cdef uint64_t* grown
     cdef uint64_t i
-    if hint_likely((ids.sparse + more) * 2 <= size):
+    if hint_likely((ids.sparse + more) * HASH_ROOM <= size):
         return True
-    while (ids.sparse + more) * 2 > size:
+    while (ids.sparse + more) * HASH_ROOM > size:
         size *= 2
     grown = <uint64_t*>memory_zeroed(size * sizeof(uint64_t))
     if grown == NULL:

@@ -220,6 +220,6 @@ cdef inline int check_ids(Book* book) except -1:
             expect(id <= ids.sparse_high, "largest id of the hash", ids.sparse_high, id)
     expect(dense == ids.dense, "ids in the ring", ids.dense, dense)
     expect(sparse == ids.sparse, "ids in the hash", ids.sparse, sparse)
-    expect(sparse * 2 <= ids.hash_size, "room of the hash", ids.hash_size, sparse)
+    expect(sparse * HASH_ROOM <= ids.hash_size, "room of the hash", ids.hash_size, sparse)
     expect(dense + sparse == book.live, "ids in the map", book.live, dense + sparse)
     return 0
