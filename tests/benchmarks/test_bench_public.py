@@ -5,25 +5,24 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from benchmarks.bench_public import OURS, ROOT, engines, report
+from benchmarks.bench_public import OURS, ROOT, Figure, engines, report
 
 
 def test_the_slowest_scenario_ranks_an_engine():
-    rates = {
-        (OURS, "static"): 6.0,
-        (OURS, "normal"): 5.0,
-        ("CppTrader", "static"): 9.0,
-        ("CppTrader", "normal"): 2.5,
+    figures = {
+        OURS: {"static": Figure(6.0, 30.0), "normal": Figure(5.0, 40.0)},
+        "CppTrader": {"static": Figure(9.0, 20.0), "normal": Figure(2.5, 60.0)},
     }
 
-    assert report(rates, [OURS, "CppTrader"], ["static", "normal"]) == (
-        "| million messages/s | **fastbook** | CppTrader |\n"
-        "| --- | --: | --: |\n"
-        "| static | 6.00 | 9.00 |\n"
-        "| normal | 5.00 | 2.50 |\n"
-        "| slowest | 5.00 | 2.50 |\n"
+    assert report(figures) == (
+        "|  | **fastbook**, M/s | ns CPU | CppTrader, M/s | ns CPU |\n"
+        "| --- | --: | --: | --: | --: |\n"
+        "| static | 6.00 | 30.0 | 9.00 | 20.0 |\n"
+        "| normal | 5.00 | 40.0 | 2.50 | 60.0 |\n"
+        "| slowest | 5.00 | 40.0 | 2.50 | 60.0 |\n"
         "\n"
-        "By the slowest scenario fastbook is number 1 of 2, 2.00 times as fast as CppTrader.\n"
+        "By the slowest scenario fastbook is number 1 of 2, "
+        "2.00 times as fast as CppTrader (1.50 by CPU time).\n"
     )
 
 
