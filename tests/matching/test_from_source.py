@@ -15,7 +15,8 @@ import fastbook_server
 from fastbook_server import from_source
 from fastbook_server.matching import exchange
 
-TYPED = sorted(Path(fastbook_server.__path__[0]).rglob("*.pxd"))
+HEADERS = sorted(Path(fastbook_server.__path__[0]).rglob("*.pxd"))
+TYPED = [path for path in HEADERS if not path.with_suffix(".pyx").exists()]
 COMMANDS = 4_000
 
 

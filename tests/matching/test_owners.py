@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from trading import HOUR_MS, T0, Floor, ask, bid, delete, delete_all, market
+from trading import HOUR_MS, T0, Floor, amend, ask, bid, delete, delete_all, market, restarted
 
 
 def test_a_retry_is_answered_with_the_state_and_never_executed_twice():
@@ -190,3 +190,13 @@ def test_old_ids_of_open_orders_do_not_keep_others_from_being_forgotten():
     for name in "hijkl":
         floor.do("ann", market("bid", 5, client_order_id=name))
     assert floor.exchange._owners.remembered_total() == len("ab" + "hijkl")
+
+
+def test_an_order_named_after_its_first_fill_is_remembered_when_it_has_ended():
+    floor = Floor()
+    order_id = floor.order_id("ann", bid(10, 3))
+    floor.do("bob", market("ask", 1))
+    floor.do("ann", amend(id=order_id, new_client_order_id="a"))
+    floor.do("bob", market("ask", 2))
+    for each in (floor, restarted(floor)):
+        assert each.code("ann", bid(9, 1, client_order_id="a")) == "duplicate_client_order_id"

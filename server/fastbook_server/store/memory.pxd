@@ -30,7 +30,7 @@ cdef class MemoryDatabase:
     cdef _apply(self, event)
     @cython.locals(order=Order)
     cdef _accepted(self, OrderAccepted event)
-    cdef _keep(self, Order order)
+    cdef _keep(self, Order order, int64_t remaining, notional)
     @cython.locals(maker=Order, security=str)
     cdef _filled(self, OrderFilled fill)
     @cython.locals(price=object, quantity=object)

@@ -99,19 +99,16 @@ class MemoryDatabase:
     def _accepted(self, event: OrderAccepted) -> None:
         order = event.order
         self.seqs[order.instrument.security] = order.seq
-        self._keep(order)
+        self._keep(order, order.quantity, 0)
 
-    def _keep(self, order: Order) -> None:
-        """Keep the state of an order with client order ids, also under a new one."""
-        known = self.client_orders.get(order.id)
-        if known is None and order.client_order_id is not None:
-            known = ClientOrder(order, "open", order.quantity, 0, None)
-        if known is not None:
-            remaining = known.remaining + order.quantity - known.order.quantity
-            self.client_orders[order.id] = msgspec.structs.replace(
-                known, order=order, remaining=remaining
-            )
-            self.order_ids |= {(order.user_id, n): order.id for n in order.client_order_ids}
+    def _keep(self, order: Order, remaining: int, notional: int) -> None:
+        """Keep the state of an open order with client order ids, also under a new one."""
+        if order.client_order_id is None:
+            return
+        status: Status = "open" if remaining == order.quantity else "partiallyFilled"
+        self.client_orders[order.id] = ClientOrder(order, status, remaining, notional, None)
+        for name in order.client_order_ids:
+            self.order_ids[order.user_id, name] = order.id
 
     def _filled(self, fill: OrderFilled) -> None:
         security, maker = fill.taker.instrument.security, fill.maker
@@ -153,7 +150,7 @@ class MemoryDatabase:
     def _amended(self, event: OrderAmended) -> None:
         order = event.order
         self.seqs[order.instrument.security] = event.seq
-        self._keep(order)
+        self._keep(order, event.remaining, event.notional)
         was_open = self.open_orders.pop(order.id, None) is not None
         if was_open and (event.stays or not event.in_book):
             self.open_orders[order.id] = OpenOrder(

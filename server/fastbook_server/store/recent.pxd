@@ -1,5 +1,7 @@
 # `recent.py` in C types.
 
+from libc.stdint cimport int64_t
+
 from fastbook_server.store.memory cimport MemoryDatabase
 from fastbook_server.values.events cimport Order
 
@@ -8,5 +10,5 @@ cdef class RecentDatabase(MemoryDatabase):
     cdef Py_ssize_t _events_max
 
     cpdef apply(self, batch)
-    cdef _keep(self, Order order)
+    cdef _keep(self, Order order, int64_t remaining, notional)
     cdef _forget(self, list kept)

@@ -31,7 +31,7 @@ class RecentDatabase(MemoryDatabase):
         for trades in self.trades.values():
             self._forget(trades)
 
-    def _keep(self, order: Order) -> None:
+    def _keep(self, order: Order, remaining: int, notional: int) -> None:
         """Keep nothing: the exchange knows client order ids; only a start would read them here."""
 
     def _forget(self, kept: list[Any]) -> None:
