@@ -136,7 +136,7 @@ $(VENV)/.with-%: $(VENV)/.created pyproject.toml setup.py
 	@touch $@ $(VENV)/.compiled
 
 # Compile again what has changed since. Modules with a header of C types are compiled from .py.
-TYPED = $(patsubst %.pxd,%.py,$(shell find server -name '*.pxd'))
+TYPED = $(wildcard $(patsubst %.pxd,%.py,$(shell find server -name "*.pxd")))
 .PHONY: extensions
 extensions:
 	@changed=$$(find $(TYPED) $$(find src server -name '*.p[yx][xd]') setup.py \
