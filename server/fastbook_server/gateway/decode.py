@@ -5,6 +5,7 @@ Whether the rules of the market allow a well-formed command is for the exchange 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import get_args
 
 import msgspec
@@ -37,7 +38,7 @@ class ProtocolError(Exception):
 Array = list[OrderCommand | ProtocolError]
 Said = Command | Array | ProtocolError
 
-_decoder: msgspec.json.Decoder[Command] = msgspec.json.Decoder(Command)
+_decode: Callable[[bytes], Command] = msgspec.json.Decoder(Command).decode
 _array_decoder = msgspec.json.Decoder(list[Raw])
 _PATH = " - at `$"
 
@@ -52,7 +53,9 @@ _ref_decoder = msgspec.json.Decoder(_OnlyRef)
 def said(frame: bytes) -> Said:
     """Return what a text frame says: a command, the commands of an array, or why it is neither."""
     try:
-        return decode_array(frame) if frame.lstrip()[:1] == b"[" else decode(frame)
+        if frame.startswith(b"{") or not frame.lstrip().startswith(b"["):
+            return decode(frame)
+        return decode_array(frame)
     except ProtocolError as error:
         return error
 
@@ -64,7 +67,7 @@ def decode(frame: bytes) -> Command:
         ProtocolError: the payload is not a command; the message names the path of the field.
     """
     try:
-        return _decoder.decode(frame)
+        return _decode(frame)
     except msgspec.ValidationError as error:
         message, code = str(error), Code.BAD_FRAME
         if message.startswith("Invalid value ") and message.endswith("`$.op`"):
