@@ -61,6 +61,10 @@ ORDER = '{"op":"add","ref":"r","order":%s}'
         ),
         ('{"op":"delete","ref":"3","id":"0198"}', Delete(ref="3", id="0198")),
         ('{"op":"delete","clientOrderId":"mine-7"}', Delete(client_order_id="mine-7")),
+        (
+            '{"op":"delete","clientOrderId":"\\u00e9\\"\\\\"}',
+            Delete(client_order_id='é"\\'),
+        ),
         ('{"op":"deleteAll","ref":"5","security":"X"}', DeleteAll(ref="5", security="X")),
         ('{"op":"deleteAll"}', DeleteAll()),
         ('{"op":"cancelAfter","ref":"9","ms":60000}', CancelAfter(ref="9", ms=60_000)),
@@ -79,6 +83,7 @@ def test_every_command_of_the_protocol(text, command):
 
 OPS = f"Expected one of {', '.join(commands.OPS)}, got "
 IN_ARRAY = f"Expected one of {', '.join(commands.ORDER_OPS)} in an array, got "
+REGEX = r"Expected `str` matching regex '^[^\\x00-\\x1f\\x7f]+\\Z' - at "
 LIMIT = '{"type":"bid","execType":"limit","price":1,"amount":1%s}'
 
 
@@ -162,7 +167,19 @@ def test_an_array_that_is_none_or_too_long_is_refused_whole(text, message):
         ),
         (
             '{"op":"delete","ref":"r","clientOrderId":"a\\u0000"}',
-            *("bad_frame", "r", "Expected `str` matching regex"),
+            *("bad_frame", "r", REGEX + "`$.clientOrderId`"),
+        ),
+        (
+            '{"op":"order","ref":"r","clientOrderId":"\x7f"}',
+            *("bad_frame", "r", REGEX + "`$.clientOrderId`"),
+        ),
+        (
+            '{"op":"amend","ref":"r","clientOrderId":"\\t","price":1}',
+            *("bad_frame", "r", REGEX + "`$.clientOrderId`"),
+        ),
+        (
+            '{"op":"amend","ref":"r","id":"a","newClientOrderId":"\\u007f"}',
+            *("bad_frame", "r", REGEX + "`$.newClientOrderId`"),
         ),
         ('{"op":"add","ref":"r"}', "bad_frame", "r", "Object missing required field `order`"),
         (ORDER % "[]", "bad_frame", "r", "Expected `object`, got `array` - at `$.order`"),
@@ -221,7 +238,7 @@ def test_an_array_that_is_none_or_too_long_is_refused_whole(text, message):
         ),
         (
             ORDER % (LIMIT % ',"clientOrderId":"a\\nb"'),
-            *("bad_frame", "r", "Expected `str` matching regex"),
+            *("bad_frame", "r", REGEX + "`$.order.clientOrderId`"),
         ),
         (
             ORDER % (LIMIT % ',"timeInForce":"day"'),

@@ -27,7 +27,7 @@ class Watched:
         batch = batch_of(events, T0)
         changed = self.data.on_orders(batch.orders)
         frames = self.data.on_trades(batch.trades)
-        return changed, [(security, seq, as_json(frame)) for security, seq, frame in frames]
+        return changed, [(security, trades, as_json(frame)) for security, trades, frame in frames]
 
     def book(self):
         """Return the book frame of COIN."""

@@ -8,7 +8,7 @@ import contextlib
 import pytest
 from fakes import FakeClock, settle
 
-from fastbook_server.gateway.outbox import BURST_BYTES_PER_S, WRITE_BYTES_MAX, Outbox
+from fastbook_server.gateway.outbox import BURST_BYTES_PER_S, WRITE_BYTES_MAX, Outbox, Turn
 from peers import Closed, order
 
 MB = 1_048_576
@@ -53,13 +53,14 @@ class Pipe:
 class Stage:
     """An outbox of at most ``BYTES_MAX`` over such a pipe."""
 
-    def __init__(self) -> None:
+    def __init__(self, turn: Turn | None = None) -> None:
         self.pipe, self.clock = Pipe(), FakeClock()
         self.overflows = 0
         self.outbox = Outbox(
             self.pipe,
             self.pipe.drained,
             self.clock,
+            turn=turn or Turn(),
             bytes_max=BYTES_MAX,
             on_overflow=self.overflow,
         )
@@ -208,6 +209,18 @@ async def test_nothing_is_written_to_a_connection_that_is_gone(stage, attribute)
     stage.pipe.unsent = 0
     await settle()
     assert stage.pipe.written == []
+
+
+async def test_an_outbox_that_fails_keeps_none_of_the_others_from_sending():
+    turn, errors = Turn(), []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, what: errors.append(what))
+    stages = [Stage(turn) for _ in range(3)]
+    stages[0].pipe.write = None
+    for each in (*stages, stages[2]):
+        each.outbox.put(b"a")
+    await settle()
+    assert [each.pipe.written for each in stages] == [[], [b"a"], [b"aa"]]
+    assert [str(error["exception"]) for error in errors] == ["'NoneType' object is not callable"]
 
 
 # ---- over real sockets ---------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from fakes import FakeClock
 
 from fastbook_server import metrics
 from fastbook_server.gateway import session, websocket_frames
+from fastbook_server.gateway.outbox import Turn
 from fastbook_server.gateway.session import FRAMES_PER_TURN, Session, SessionLimits
 from fastbook_server.values.clock import LoopClock
 from fastbook_wire.words import Code
@@ -239,6 +240,7 @@ def session_on(ws: FloodedSocket) -> tuple[Session, Everything]:
         history=all_else,
         limits=limits,
         clock=LoopClock(),
+        turn=Turn(),
     )
     return flooded, all_else
 
@@ -369,12 +371,14 @@ async def test_who_does_not_read_the_answers_to_its_pings_is_closed(serve, join,
 
 
 async def test_what_need_not_be_waited_for_is_handled_as_it_arrives(serve, raw, monkeypatch):
-    async def waits_its_turn(self, data):
-        raise AssertionError(f"{data} went through the queue")
+    class Impatient(Session):
+        async def _handle(self, data):
+            raise AssertionError(f"{data} went through the queue")
 
-    peer = await raw(await serve(), "/ws?feed=none")
+    server = await serve()
+    monkeypatch.setattr(server.gateway.door, "session_type", Impatient)
+    peer = await raw(server, "/ws?feed=none")
     await peer.event()
-    monkeypatch.setattr(Session, "_handle", waits_its_turn)
     for ref in range(3):
         peer.text({"op": "ping", "ref": ref})
         assert (await peer.event())["ref"] == ref
@@ -408,16 +412,17 @@ async def test_nothing_overtakes_what_is_waited_for(serve, raw, monkeypatch):
 
 
 async def test_a_list_of_orders_waits_until_the_last_one_is_read(serve, raw, monkeypatch):
-    server = await serve()
-    peer = await raw(server, "/ws?feed=none")
-    await peer.event()
     may_read, asked = asyncio.Event(), asyncio.Event()
 
-    async def until_read(self):
-        asked.set()
-        await may_read.wait()
+    class Patient(Session):
+        async def _until_read(self):
+            asked.set()
+            await may_read.wait()
 
-    monkeypatch.setattr(Session, "_until_read", until_read)
+    server = await serve()
+    monkeypatch.setattr(server.gateway.door, "session_type", Patient)
+    peer = await raw(server, "/ws?feed=none")
+    await peer.event()
     peer.text({"op": "orders", "ref": "1"})
     await asked.wait()
     may_read.set()

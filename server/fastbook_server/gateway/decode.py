@@ -5,17 +5,24 @@ Whether the rules of the market allow a well-formed command is for the exchange 
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from typing import get_args
 
 import msgspec
 from msgspec import Raw, Struct
 
 from fastbook_wire.commands import (
+    CLIENT_ORDER_ID_PATTERN,
     COMMANDS_PER_FRAME_MAX,
     OPS,
     ORDER_OPS,
+    Add,
+    Amend,
     Command,
+    Delete,
     ExecTypeGiven,
+    GetOrder,
     OrderCommand,
     Ref,
 )
@@ -37,7 +44,7 @@ class ProtocolError(Exception):
 Array = list[OrderCommand | ProtocolError]
 Said = Command | Array | ProtocolError
 
-_decoder: msgspec.json.Decoder[Command] = msgspec.json.Decoder(Command)
+_decode: Callable[[bytes], Command] = msgspec.json.Decoder(Command).decode
 _array_decoder = msgspec.json.Decoder(list[Raw])
 _PATH = " - at `$"
 
@@ -52,7 +59,9 @@ _ref_decoder = msgspec.json.Decoder(_OnlyRef)
 def said(frame: bytes) -> Said:
     """Return what a text frame says: a command, the commands of an array, or why it is neither."""
     try:
-        return decode_array(frame) if frame.lstrip()[:1] == b"[" else decode(frame)
+        if frame.startswith(b"{") or not frame.lstrip().startswith(b"["):
+            return decode(frame)
+        return decode_array(frame)
     except ProtocolError as error:
         return error
 
@@ -64,7 +73,7 @@ def decode(frame: bytes) -> Command:
         ProtocolError: the payload is not a command; the message names the path of the field.
     """
     try:
-        return _decoder.decode(frame)
+        command = _decode(frame)
     except msgspec.ValidationError as error:
         message, code = str(error), Code.BAD_FRAME
         if message.startswith("Invalid value ") and message.endswith("`$.op`"):
@@ -77,6 +86,9 @@ def decode(frame: bytes) -> Command:
         raise ProtocolError(Code.BAD_FRAME, str(error)) from None
     except RecursionError:
         raise ProtocolError(Code.BAD_FRAME, "Expected a flat object, got deep nesting") from None
+    if b"\\" in frame or b"\x7f" in frame:  # else there is no control character in any text
+        _check_client_order_ids(command)
+    return command
 
 
 def decode_array(frame: bytes) -> Array:
@@ -109,6 +121,24 @@ def _element(payload: bytes, at: int) -> OrderCommand | ProtocolError:
     op = command.__struct_config__.tag
     message = f"Expected one of {', '.join(ORDER_OPS)} in an array, got '{op}'{_PATH}[{at}].op`"
     return ProtocolError(Code.BAD_FRAME, message, command.ref)
+
+
+def _check_client_order_ids(command: Command) -> None:
+    if isinstance(command, Add):
+        given = {"order.clientOrderId": command.order.client_order_id}
+    elif isinstance(command, Delete | GetOrder):
+        given = {"clientOrderId": command.client_order_id}
+    elif isinstance(command, Amend):
+        given = {
+            "clientOrderId": command.client_order_id,
+            "newClientOrderId": command.new_client_order_id,
+        }
+    else:
+        return
+    for path, name in given.items():
+        if name is not None and not re.search(CLIENT_ORDER_ID_PATTERN, name):
+            message = f"Expected `str` matching regex {CLIENT_ORDER_ID_PATTERN!r}{_PATH}.{path}`"
+            raise ProtocolError(Code.BAD_FRAME, message, command.ref)
 
 
 def _shortened(message: str) -> str:

@@ -18,6 +18,7 @@ from fastbook_server.gateway.feeds import Feeds
 from fastbook_server.gateway.http.history_queue import HistoryQueue
 from fastbook_server.gateway.http.refusal import refusal
 from fastbook_server.gateway.origins import Origins
+from fastbook_server.gateway.outbox import Turn
 from fastbook_server.gateway.session import CLOSE_GOING_AWAY, Session, SessionLimits
 from fastbook_server.gateway.users import Users
 from fastbook_server.gateway.websocket import WebSocket
@@ -75,6 +76,7 @@ class Door:
         self._options = options
         self._origins = Origins(options.host, options.allowed_origins)
         self._clock = clock
+        self._turn = Turn()
         self._sessions: set[Session] = set()
         self._per_address: Counter[str] = Counter()
         self._stopping = False
@@ -132,6 +134,7 @@ class Door:
             history=self._history,
             limits=self._options.limits,
             clock=self._clock,
+            turn=self._turn,
         )
         self._sessions.add(session)
         if self._heart is None:

@@ -274,15 +274,15 @@ class MarketViews:
         self._view(order).set_level(_SIDES[order.side], order.price, quantity)
         return order.instrument.security
 
-    def on_trades(self, trades: Sequence[Traded]) -> list[tuple[str, int, bytes]]:
+    def on_trades(self, trades: Sequence[Traded]) -> list[tuple[str, Sequence[Traded], bytes]]:
         """Apply the trades of a batch.
 
-        Returns ``(security, last seq, payload of the trades frame)`` per security that traded.
+        Returns ``(security, its trades, payload of the trades frame)`` per security that traded.
         """
         by_security: dict[str, list[Traded]] = {}
         for trade in trades:
             by_security.setdefault(trade.order.instrument.security, []).append(trade)
         return [
-            (security, batch[-1].seq, self.views[security].add_trades(batch))
+            (security, batch, self.views[security].add_trades(batch))
             for security, batch in by_security.items()
         ]

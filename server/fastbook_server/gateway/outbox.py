@@ -37,6 +37,28 @@ class _Later:
         return frame, freed
 
 
+class Turn:
+    """The outboxes that send what they were given, once, at the end of this turn of the loop."""
+
+    def __init__(self) -> None:
+        self._ready: deque[Outbox] = deque()
+
+    def add(self, outbox: Outbox) -> None:
+        """Let `outbox` send at the end of this turn, after those that were added before."""
+        if not self._ready:
+            asyncio.get_running_loop().call_soon(self._end)
+        self._ready.append(outbox)
+
+    def _end(self) -> None:
+        ready = self._ready
+        try:
+            while ready:
+                ready.popleft().flush()
+        finally:
+            if ready:  # that one has failed, and the others know nothing of it
+                asyncio.get_running_loop().call_soon(self._end)
+
+
 class Outbox:
     """The frames of one reader that its transport has not been given yet.
 
@@ -51,6 +73,7 @@ class Outbox:
         drained: Callable[[], Awaitable[None]],
         timers: Timers,
         *,
+        turn: Turn,
         bytes_max: int,
         on_overflow: Callable[[], None],
     ) -> None:
@@ -59,11 +82,11 @@ class Outbox:
         self._timers = timers
         self._bytes_max = bytes_max
         self._on_overflow = on_overflow
-        self._loop = asyncio.get_running_loop()
+        self._turn = turn
         self._fresh: list[bytes] = []  # of this turn
         self._held: deque[bytes | _Later] = deque()  # of earlier turns
         self._held_bytes = 0
-        self._flushing = False
+        self._awaits_end = False  # of the turn
         self._pump: asyncio.Task[None] | None = None
         self._burst_bytes = 0
         self._burst_s = 0.0
@@ -81,9 +104,9 @@ class Outbox:
     def put(self, frame: bytes) -> None:
         """Queue a frame; it leaves at the end of this turn, unless the reader is behind."""
         self._fresh.append(frame)
-        if not self._flushing:
-            self._flushing = True
-            self._loop.call_soon(self._flush)
+        if not self._awaits_end:
+            self._awaits_end = True
+            self._turn.add(self)
 
     def put_later(self, frames: Iterator[bytes], size: int) -> None:
         """Queue frames that are built one by one as the reader takes them.
@@ -118,8 +141,9 @@ class Outbox:
         if self._pump is not None:
             self._pump.cancel()
 
-    def _flush(self) -> None:
-        self._flushing = False
+    def flush(self) -> None:
+        """Send what this turn has put in, or keep it for a reader that is behind."""
+        self._awaits_end = False
         if not self._fresh:
             return
         backlog = self._transport.get_write_buffer_size() + self._held_bytes
@@ -150,7 +174,7 @@ class Outbox:
         self._held_bytes += sum(map(len, self._fresh))
         self._fresh.clear()
         if self._pump is None or self._pump.done():
-            self._pump = self._loop.create_task(self._send_held())
+            self._pump = asyncio.get_running_loop().create_task(self._send_held())
 
     async def _send_held(self) -> None:
         try:

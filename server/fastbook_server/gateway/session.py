@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import msgspec
 from aiohttp import WSMsgType
@@ -46,12 +46,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from fastbook_server.gateway.feeds import Feeds
+    from fastbook_server.gateway.outbox import Turn
     from fastbook_server.gateway.snapshots import Opening
     from fastbook_server.gateway.users import Users
     from fastbook_server.gateway.websocket import WebSocket
     from fastbook_server.values.clock import Cancellable, Clock
 
 log = logging.getLogger(__name__)
+
+_EXCHANGE_COMMANDS = frozenset(get_args(ExchangeCommand))
+_CANCELS = (Delete, DeleteAll)
+_WAITED_FOR = (Subscribe, Orders)  # each may send much at once
 
 CLOSE_GOING_AWAY = 1001
 CLOSE_UNSUPPORTED_DATA = 1003
@@ -102,6 +107,7 @@ class Session:
         history: HistoryQueue,
         limits: SessionLimits,
         clock: Clock,
+        turn: Turn,
     ) -> None:
         self.user_id = ""
         self.security = security
@@ -121,6 +127,7 @@ class Session:
             transport,
             ws.drained,
             clock,
+            turn=turn,
             bytes_max=limits.outbox_bytes_max,
             on_overflow=self._overflow,
         )
@@ -191,7 +198,7 @@ class Session:
                 while self._matcher.congested and not self._closing:
                     await self._matcher.progress()
                 if not self._closing:  # else only the peer's close is awaited
-                    await self._handle(message.data)
+                    await self._handle(bytes(message.data))
             elif kind is WSMsgType.PING or kind is WSMsgType.PONG:
                 self._handle_control(kind, message.data)
             elif kind is WSMsgType.BINARY:
@@ -210,7 +217,7 @@ class Session:
         if not self._receiving or self._matcher.congested:
             return False
         said = self._decoded(data)
-        if isinstance(said, Subscribe | Orders):
+        if type(said) in _WAITED_FOR:
             return False
         self._handle_now(said)
         return True
@@ -275,7 +282,7 @@ class Session:
 
     def list_orders(self) -> None:
         """Send the user's open orders without being asked."""
-        self._submit(Orders())
+        self._submit((Orders(),))
 
     async def _handle(self, data: bytes) -> None:
         said = self._decoded(data)
@@ -286,7 +293,7 @@ class Session:
                 await self._subscribe(said)
             else:
                 await self._until_read()  # the list before: each may be large
-                self._submit(said)
+                self._submit((said,))
 
     def _decoded(self, data: bytes) -> Said | None:
         """Return what a frame says; after a frame that is no text, close and return None."""
@@ -302,42 +309,41 @@ class Session:
         """Handle what need not be waited for."""
         if isinstance(said, list):
             self._handle_array(said)
-        elif said is not None and self._admits(said) and not isinstance(said, ProtocolError):
-            self._handle_command(said)
+        elif said is not None and self._admits(said):
+            self._handle_command(said)  # type: ignore[arg-type]  # no error was admitted
 
     def _handle_command(self, command: Command) -> None:
-        if isinstance(command, Ping):
+        if type(command) in _EXCHANGE_COMMANDS:
+            self._submit((command,))  # type: ignore[arg-type]  # the set holds its types
+        elif isinstance(command, Ping):
             self.send(websocket_frames.text(encode.pong(command.ref, self._clock.now_ms())))
         elif isinstance(command, GetFills):
             self._list_fills(command)
-        elif isinstance(command, Unsubscribe):
-            self._unsubscribe(command)
         else:
-            assert not isinstance(command, Subscribe), "it must be waited for"
-            self._submit(command)
+            assert isinstance(command, Unsubscribe), "all others must be waited for"
+            self._unsubscribe(command)
 
-    def _handle_array(self, commands: Array) -> None:
+    def _handle_array(self, said: Array) -> None:
         """Handle each command of an array as if it stood alone, but match them all at once."""
         admitted: list[ExchangeCommand] = []
-        for command in commands:
+        for command in said:
             if self._closing:
                 break
             if self._admits(command) and not isinstance(command, ProtocolError):
                 admitted.append(command)
         if admitted:
-            self._submit(*admitted)
+            self._submit(tuple(admitted))
 
-    def _admits(self, command: Command | ProtocolError) -> bool:
+    def _admits(self, said: Command | ProtocolError) -> bool:
         """Charge a command to the rate; refuse it if it is none, or one too many."""
         wait_ms = self._rate.take()
-        if wait_ms and isinstance(command, Delete | DeleteAll):  # who is over it may still get out
+        if wait_ms and type(said) in _CANCELS:  # who is over it may still get out
             wait_ms = min(wait_ms, self._cancel_reserve.take())
         if wait_ms:
-            limit = self._limits.commands_per_second_max
-            message = f"commands_per_second_max {limit} reached"
-            self._refuse(command, Code.RATE_LIMITED, message, wait_ms)
-        elif isinstance(command, ProtocolError):
-            self._refuse(command, command.code, command.message)
+            why = f"commands_per_second_max {self._limits.commands_per_second_max} reached"
+            self._refuse(said, Code.RATE_LIMITED, why, wait_ms)
+        elif isinstance(said, ProtocolError):
+            self._refuse(said, said.code, said.message)
         else:
             return True
         self._count_refusal()
@@ -349,9 +355,9 @@ class Session:
             limit = self._limits.refusals_per_second_max
             self.close(CLOSE_TOO_MANY_REFUSALS, f"refusals_per_second_max {limit} reached")
 
-    def _submit(self, *commands: ExchangeCommand) -> None:
+    def _submit(self, commands: tuple[ExchangeCommand, ...]) -> None:
         for command in commands:
-            if isinstance(command, Add) and command.order.security is None:
+            if type(command) is Add and command.order.security is None:
                 command.order.security = self.security
         try:
             self._users.announce(self.user_id)

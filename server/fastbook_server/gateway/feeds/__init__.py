@@ -104,10 +104,9 @@ class Feeds:
         marks = self._views.watermarks
         marks.settled_ms, marks.stored_ms = batch.settled_ms, batch.stored_ms
         changed = self._views.on_orders(batch.orders)
-        for trade in batch.trades:
-            metrics.TRADES.labels(trade.order.instrument.security).inc()
-        for security, seq, payload in self._views.on_trades(batch.trades):
-            self._books[security].publish_trades(seq, payload)
+        for security, trades, payload in self._views.on_trades(batch.trades):
+            metrics.TRADES.labels(security).inc(len(trades))
+            self._books[security].publish_trades(trades[-1].seq, payload)
         for security in changed:
             active = self._active[security]
             idle = [feed for feed in active if not feed.book_changed()]
