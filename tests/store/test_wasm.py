@@ -62,23 +62,6 @@ async def real(wasm_dsn):
     connection.terminate()  # it does not answer a goodbye
 
 
-class WithoutCopy:
-    """A connection whose COPY is many INSERTs."""
-
-    def __init__(self, connection):
-        self._connection = connection
-
-    def __getattr__(self, name):
-        return getattr(self._connection, name)
-
-    async def copy_records_to_table(self, table, *, schema_name, columns, records, **given):
-        places = ", ".join(f"${n}" for n in range(1, len(columns) + 1))
-        names = ", ".join(columns)
-        insert = f"INSERT INTO {schema_name}.{table} ({names}) VALUES ({places})"
-        for record in records:
-            await self._connection.execute(insert, *record, **given)
-
-
 @pytest.mark.timeout(300)
 async def test_every_statement_of_the_store(real, specs, flow):
     schema = {"schema": SCHEMA, "lock_key": LOCK_KEY, "timescale": COMMUNITY}
@@ -88,7 +71,8 @@ async def test_every_statement_of_the_store(real, specs, flow):
 
     claimed = await claim(real, specs)
     store = PostgresStore("", checkpoint_every=20)
-    store._connection, store._epoch = WithoutCopy(real), claimed.epoch
+    store._connection, store._epoch = real, claimed.epoch
+    await store._prepare_commits(real)
     store._has_candles = await real.fetchval(HAS_CANDLES)
     memory = MemoryStore()
     memory.data.token_key = claimed.token_key
@@ -130,7 +114,8 @@ async def test_orders_of_every_kind(real):
     await migrate(real, schema=SCHEMA, lock_key=LOCK_KEY, timescale=COMMUNITY)
     claimed = await claim(real, SPECS)
     store = PostgresStore("", checkpoint_every=70)
-    store._connection, store._epoch = WithoutCopy(real), claimed.epoch
+    store._connection, store._epoch = real, claimed.epoch
+    await store._prepare_commits(real)
     store._has_candles = await real.fetchval(HAS_CANDLES)
     floor, flow = Floor(await recover(real, claimed, 0)), EveryKind(1)
     for number in range(1, 9):
@@ -186,7 +171,8 @@ class Exchange:
         past = await recover(self.real, claimed, 0)
         self.source = self._flow(past, seed=5)
         self.store = PostgresStore("", checkpoint_every=1_000)
-        self.store._connection, self.store._epoch = WithoutCopy(self.real), claimed.epoch
+        self.store._connection, self.store._epoch = self.real, claimed.epoch
+        await self.store._prepare_commits(self.real)
         self.store._has_candles = await self.real.fetchval(HAS_CANDLES)
         self.history = OnOneLine(self.real, claimed.instruments)
 
