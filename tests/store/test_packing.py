@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastbook_server.store.packing import Column, Part, for_copy
+from fastbook_server.store.packing import Field, Part, for_copy
 
 TYPES = {
     "uuid": "uuid",
@@ -51,7 +51,7 @@ def table(embedded_dsn):
 @settings(deadline=None, max_examples=60)
 def test_what_is_copied_is_read_back(table, rows):
     runner, connection = table
-    part = Part("rows", 0, 0, [Column(name, name, 0) for name in TYPES])
+    part = Part("rows", 0, 0, [Field(name, name, 0) for name in TYPES])
 
     async def there_and_back():
         await connection.execute("TRUNCATE every_type")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from fastbook_server.store.connection import SCHEMA, Connection
-from fastbook_server.store.packing import Column, Layout, Part, as_value, for_copy
+from fastbook_server.store.packing import Field, Layout, Part, as_value, for_copy
 from fastbook_server.store.rows import Rows
 
 COPIED = {
@@ -116,15 +116,20 @@ COMMIT_BATCH_ALONE = COMMIT_BATCH.replace("{also}", "")
 COMMIT_BATCH_AND_CANDLES = COMMIT_BATCH.replace("{also}", ADD_CANDLES)
 
 
+def new_rows(batch: Rows) -> int:
+    """Return how many rows a batch adds to the tables that may be copied."""
+    return sum(len(getattr(batch, name)) for name in COPIED)
+
+
 async def read_layout(connection: Connection) -> Layout:
     """Return how this database reads batches, and let the connection send them as they are."""
     await connection.set_builtin_type_codec(
         "batch", schema=SCHEMA, codec_name="bytea", format="binary"
     )
-    columns: dict[tuple[str, int, int], list[Column]] = {}
+    columns: dict[tuple[str, int, int], list[Field]] = {}
     for row in await connection.fetch(READ_LAYOUT):
         part = (row["part"], row["array_oid"], row["element_oid"])
-        columns.setdefault(part, []).append(Column(row["name"], row["type"], row["oid"]))
+        columns.setdefault(part, []).append(Field(row["name"], row["type"], row["oid"]))
     return Layout(Part(*part, of_part) for part, of_part in columns.items())
 
 

@@ -7,7 +7,7 @@ cdef int BOOL, INT4, INT8, FLOAT8, NUMERIC, TEXT, UUID, TEXT_ARRAY
 
 
 @cython.final
-cdef class Column:
+cdef class Field:
     cdef readonly str name
     cdef readonly int kind
     cdef readonly int64_t oid
@@ -28,11 +28,11 @@ cdef class Packer:
 
     cpdef written(self)
     cpdef begin(self, int64_t fields)
-    @cython.locals(start=Py_ssize_t, column=Column)
+    @cython.locals(start=Py_ssize_t, column=Field)
     cpdef array(self, Part part, list rows)
-    @cython.locals(columns=list, column=Column, row=tuple, n=Py_ssize_t)
+    @cython.locals(columns=list, column=Field, row=tuple, n=Py_ssize_t)
     cpdef copy(self, Part part, list rows)
-    @cython.locals(columns=list, column=Column, start=Py_ssize_t, n=Py_ssize_t)
+    @cython.locals(columns=list, column=Field, start=Py_ssize_t, n=Py_ssize_t)
     cdef _row(self, Part part, tuple row)
     @cython.locals(end=Py_ssize_t)
     cdef _set_length(self, Py_ssize_t start)

@@ -39,8 +39,8 @@ KINDS = {
 TEXT_OID = 25
 
 
-class Column:
-    """A column of a kind of row: its type by our number, and by that of the database."""
+class Field:
+    """A field of a kind of row: its type by our number, and by that of the database."""
 
     def __init__(self, name: str, type_name: str, oid: int) -> None:
         self.name = name
@@ -55,7 +55,7 @@ class Part:
     """
 
     def __init__(
-        self, name: str, array_oid: int, element_oid: int, columns: Sequence[Column]
+        self, name: str, array_oid: int, element_oid: int, columns: Sequence[Field]
     ) -> None:
         self.name = name
         self.array_oid = array_oid

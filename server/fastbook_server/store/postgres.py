@@ -22,7 +22,7 @@ from fastbook_server.store import (
     StoreRefused,
     rows,
 )
-from fastbook_server.store.batches import apply, read_layout
+from fastbook_server.store.batches import apply, new_rows, read_layout
 from fastbook_server.store.connection import (
     LOCK_KEY,
     SCHEMA,
@@ -257,7 +257,7 @@ class PostgresStore:
         Raises:
             StoreFenced: the state is not that of the batch before.
         """
-        copies = batch.inserted > self._at_once_max
+        copies = new_rows(batch) > self._at_once_max
         days = self._days_begun(batch)
         securities = batch.checkpoints(self._checkpoint_every)
         purges = batch.time_ms - self._purged_ms >= PURGE_EVERY_MS

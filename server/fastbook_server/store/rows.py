@@ -110,12 +110,6 @@ class Rows(msgspec.Struct, frozen=True):
         return sum(len(rows) for rows in every if isinstance(rows, list))
 
     @property
-    def inserted(self) -> int:
-        """How many rows the batch adds to the history and the open orders."""
-        every = (self.orders, self.trades, self.fills, self.cancellations, self.order_changes)
-        return sum(map(len, every)) + len(self.opened)
-
-    @property
     def markets(self) -> list[tuple[str, int, int | None, int | None]]:
         """The last (seq, fill_id, price) of each security; None: nothing was filled."""
         nothing = (None, None)
