@@ -111,10 +111,12 @@ def candles(fills):
 
 
 @pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGQUIT])
+@pytest.mark.parametrize("at_once_max", [0, 500])
 async def test_the_postmaster_is_killed_in_the_middle_of_commits(
-    postgres, store, specs, flow, sql_of, sign
+    postgres, make_postgres, specs, flow, sql_of, sign, at_once_max
 ):
     """Its supervisor starts it again; every batch is retried until its outcome is known."""
+    store = make_postgres(postgres.dsn, connect_timeout_s=2, at_once_max=at_once_max)
     source = flow(await store.open(specs, 0))
     killed, tries, batches = 0, 0, 0
     while killed < 6 or tries == batches:
@@ -217,14 +219,25 @@ async def line_that_breaks(dsn, word, answered):
 
 
 @pytest.mark.parametrize("answered", [False, True])
-@pytest.mark.parametrize("word", [b"BEGIN", b"engine_state", b"COPY ", b"COMMIT"])
+@pytest.mark.parametrize(
+    ("at_once_max", "word"),
+    [
+        (0, b"BEGIN"),
+        (0, b"engine_state"),
+        (0, b"COPY "),
+        (0, b"COMMIT"),
+        (500, b"engine_state"),
+        (500, b"BTC-USD"),
+    ],
+)
 async def test_the_line_breaks_while_a_batch_is_committed(
-    make_database, make_postgres, specs, flow, sql_of, word, answered
+    make_database, make_postgres, specs, flow, sql_of, at_once_max, word, answered
 ):
-    """At COMMIT, answered or not: the client cannot know, and the retry finds out."""
+    """At COMMIT or in the only statement: the client cannot know, and the retry finds out."""
     dsn = await make_database("postgres")
-    store = make_postgres(dsn)
+    store = make_postgres(dsn, at_once_max=at_once_max)
     source = flow(await store.open(specs, 0))
+    await store.commit(store.prepare(source.batch()))  # begins the day
     async with line_that_breaks(dsn, word, answered) as (line, broken):
         store._dsn = line
         store._drop()
@@ -244,7 +257,7 @@ async def test_a_frozen_server_within_a_transaction_does_not_keep_its_successor(
     source = flow(await frozen.open(specs, 0))
     await frozen._connection.execute("BEGIN")
     prepared = frozen.prepare(source.batch())
-    assert await frozen._move_state(frozen._connection, prepared)
+    assert await frozen._apply(frozen._connection, prepared, copies=False)
     past = await make_postgres(dsn).open(specs, 0)
     assert (past.epoch, past.batch_no) == (2, 0)
     with pytest.raises(StoreUnavailable):

@@ -9,15 +9,13 @@ import pytest
 
 from fastbook_server.embedded import binaries, supervisor
 from fastbook_server.embedded.supervisor import EmbeddedPostgres
-from fastbook_server.store import connection, postgres
+from fastbook_server.store import batches, connection, postgres
 from fastbook_server.store.connection import connect, detect_timescale
 
 COMMITTED = (
-    postgres.MOVE_STATE_AND_CANDLES,
-    postgres.MOVE_STATE_ONLY,
-    postgres.CHANGE_OPEN_ORDERS,
-    postgres.DELETE_OPEN_ORDERS,
-    postgres.KEEP_CLIENT_ORDERS,
+    batches.COMMIT_BATCH_AND_CANDLES,
+    batches.COMMIT_BATCH_ALONE,
+    postgres.BEGIN_DAYS,
     postgres.PURGE_CLIENT_ORDERS,
     postgres.CHECKPOINT_BOOKS,
 )

@@ -13,17 +13,20 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from uuid import UUID
 
 import asyncpg
 import pytest
 from every_kind import EveryKind
 from trading import SPECS, Floor
 
+from fastbook_server.store.batches import read_layout
 from fastbook_server.store.connection import LOCK_KEY, SCHEMA, Timescale, connect
 from fastbook_server.store.days import DAY_MS, PLAN_WITH_VALUES
 from fastbook_server.store.history import PostgresHistory
 from fastbook_server.store.memory import MemoryStore
 from fastbook_server.store.migrations import load_migrations, migrate
+from fastbook_server.store.packing import Field, Part, for_copy
 from fastbook_server.store.postgres import HAS_CANDLES, PostgresStore
 from fastbook_server.store.recovery import claim, recover
 from fastbook_server.store.timescale_policies import COMPRESSED, HYPERTABLES, apply_policies
@@ -58,12 +61,12 @@ def wasm_dsn():
 async def real(wasm_dsn):
     """The one connection that there can be."""
     connection = await connect(wasm_dsn, connect_timeout_s=60, command_timeout_s=120)
-    yield connection
+    yield WithoutCopy(connection)
     connection.terminate()  # it does not answer a goodbye
 
 
 class WithoutCopy:
-    """A connection whose COPY is many INSERTs."""
+    """A connection whose COPY out is a SELECT; there is no COPY in."""
 
     def __init__(self, connection):
         self._connection = connection
@@ -71,12 +74,18 @@ class WithoutCopy:
     def __getattr__(self, name):
         return getattr(self._connection, name)
 
-    async def copy_records_to_table(self, table, *, schema_name, columns, records, **given):
-        places = ", ".join(f"${n}" for n in range(1, len(columns) + 1))
-        names = ", ".join(columns)
-        insert = f"INSERT INTO {schema_name}.{table} ({names}) VALUES ({places})"
-        for record in records:
-            await self._connection.execute(insert, *record, **given)
+    async def copy_from_query(self, query, *arguments, output, format, timeout):  # noqa: ASYNC109
+        assert format == "binary"
+        statement = await self._connection.prepare(query, timeout=timeout)
+        columns = [
+            Field(a.name, "_text" if a.type.name == "text[]" else a.type.name, 0)
+            for a in statement.get_attributes()
+        ]
+        rows = [
+            tuple(str(value) if isinstance(value, UUID) else value for value in row)
+            for row in await statement.fetch(*arguments, timeout=timeout)
+        ]
+        await output(bytes(for_copy(Part("rows", 0, 0, columns), rows)))
 
 
 @pytest.mark.timeout(300)
@@ -88,7 +97,8 @@ async def test_every_statement_of_the_store(real, specs, flow):
 
     claimed = await claim(real, specs)
     store = PostgresStore("", checkpoint_every=20)
-    store._connection, store._epoch = WithoutCopy(real), claimed.epoch
+    store._connection, store._epoch = real, claimed.epoch
+    store._layout = await read_layout(real)
     store._has_candles = await real.fetchval(HAS_CANDLES)
     memory = MemoryStore()
     memory.data.token_key = claimed.token_key
@@ -130,7 +140,8 @@ async def test_orders_of_every_kind(real):
     await migrate(real, schema=SCHEMA, lock_key=LOCK_KEY, timescale=COMMUNITY)
     claimed = await claim(real, SPECS)
     store = PostgresStore("", checkpoint_every=70)
-    store._connection, store._epoch = WithoutCopy(real), claimed.epoch
+    store._connection, store._epoch = real, claimed.epoch
+    store._layout = await read_layout(real)
     store._has_candles = await real.fetchval(HAS_CANDLES)
     floor, flow = Floor(await recover(real, claimed, 0)), EveryKind(1)
     for number in range(1, 9):
@@ -186,7 +197,8 @@ class Exchange:
         past = await recover(self.real, claimed, 0)
         self.source = self._flow(past, seed=5)
         self.store = PostgresStore("", checkpoint_every=1_000)
-        self.store._connection, self.store._epoch = WithoutCopy(self.real), claimed.epoch
+        self.store._connection, self.store._epoch = self.real, claimed.epoch
+        self.store._layout = await read_layout(self.real)
         self.store._has_candles = await self.real.fetchval(HAS_CANDLES)
         self.history = OnOneLine(self.real, claimed.instruments)
 

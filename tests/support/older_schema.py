@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 _UNDO = {
+    11: """
+        DROP FUNCTION expect;
+        DROP DOMAIN batch;
+        DROP TYPE batch_parts, moved_market, changed_order, changed_iceberg, ended_client_order,
+            added_candle;
+    """,
     10: "DROP TABLE days;",  # its functions are newer forms of older ones
     9: """
         DROP VIEW order_changes_as_numbers, agg_order_book, open_orders_as_numbers;

@@ -31,6 +31,7 @@ IDLE_IN_TRANSACTION_MS_MAX = 30_000
 SESSION_SETTINGS = f"""
 SET search_path = "{SCHEMA}", public;
 SET jit = off;
+SET default_transaction_isolation = 'read committed';
 """
 
 # SQLSTATE classes and codes after which a retry can succeed. Classes: connection, transaction

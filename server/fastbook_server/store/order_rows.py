@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from sys import intern
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from fastbook_server.store.days import (
     days_of_seqs,
     last_fill_by_day,
 )
+from fastbook_server.store.open_orders import OpenOrderReader
 from fastbook_server.values.events import Order, Traded, changed
 from fastbook_server.values.instruments import Instrument
 from fastbook_wire.words import Reason, Status
@@ -38,9 +39,9 @@ def _select(columns: Sequence[str], table: str) -> str:
     )
 
 
-READ_OPEN_ORDERS = f"""
-SELECT {_select(rows.OPEN_ORDERS, "o")} FROM open_orders AS o WHERE o.security = ANY($1)
-"""
+READ_OPEN_ORDERS = f"SELECT {', '.join(rows.OPEN_ORDERS)} FROM open_orders"
+OF_SECURITIES = "WHERE security = ANY($1)"
+WITH_ID = "WHERE id = $1::uuid"
 OLDEST_CLIENT_ORDER = "SELECT min(time) FROM client_orders WHERE ended >= $1"
 # The ended orders; $3, the time of the oldest, keeps the planner out of older chunks.
 READ_CLIENT_ORDERS = f"""
@@ -78,9 +79,6 @@ ORDER BY c.seq, c.n
 READ_ORDER = f"""
 SELECT {_select(rows.ORDERS, "o")} FROM orders AS o WHERE o.id = $1::uuid AND o.time = $2
 """
-READ_OPEN_ORDER = f"""
-SELECT {_select(rows.OPEN_ORDERS, "o")} FROM open_orders AS o WHERE o.id = $1::uuid
-"""
 LAST_SEQ = "SELECT seq FROM markets WHERE security = $1"
 # $2: how many, $3: before which seq, $4 and $5: when. Fills have the seq of their trade.
 READ_TRADES = """
@@ -104,9 +102,18 @@ WHERE o.id = ANY($1::uuid[]) AND o.time >= $2 AND o.time < $3
 """
 
 
-def _order(
-    row: asyncpg.Record, instrument: Instrument, price: int | None, quantity: int, **given: Any
-) -> Order:
+def _order_of_numbers(row: asyncpg.Record, instruments: Mapping[str, Instrument]) -> Order:
+    """Return the order of a row of ``orders``, whose price and amount are doubles."""
+    instrument = instruments[row["security"]]
+    tick, lot = instrument.tick, instrument.lot
+    price = None if row["price"] is None else tick.units(row["price"])
+    quantity = lot.units(row["amount"]) if row["amount"] else 0  # a total may pay for nothing
+    if quantity is None or (price is None and row["price"] is not None):
+        raise StoreRefused(
+            f"order {row['id']}: expected multiples of tick {instrument.tick.step} and lot "
+            f"{instrument.lot.step}, got price {row['price']} and amount {row['amount']}"
+        )
+    trigger, display = row["trigger_price"], row["display"]
     # The enums of the schema are the words of the wire: hence the ignored types.
     return Order(
         id=row["id"],
@@ -124,55 +131,29 @@ def _order(
         client_order_id=row["client_order_id"],
         withdraw_on_close=row["withdraw_on_close"],
         expire_ms=row["expire_time"],
-        **given,
-    )
-
-
-def _order_of_numbers(row: asyncpg.Record, instruments: Mapping[str, Instrument]) -> Order:
-    """Return the order of a row of ``orders``, whose price and amount are doubles."""
-    instrument = instruments[row["security"]]
-    tick, lot = instrument.tick, instrument.lot
-    price = None if row["price"] is None else tick.units(row["price"])
-    quantity = lot.units(row["amount"]) if row["amount"] else 0  # a total may pay for nothing
-    if quantity is None or (price is None and row["price"] is not None):
-        raise StoreRefused(
-            f"order {row['id']}: expected multiples of tick {instrument.tick.step} and lot "
-            f"{instrument.lot.step}, got price {row['price']} and amount {row['amount']}"
-        )
-    trigger, display = row["trigger_price"], row["display"]
-    return _order(
-        row,
-        instrument,
-        price,
-        quantity,
         trigger_price=None if trigger is None else tick.nearest(trigger),
         display=0 if display is None else lot.nearest(display),
         budget=row["budget"],
     )
 
 
-def open_orders_of(
-    records: Sequence[asyncpg.Record], instruments: Mapping[str, Instrument]
-) -> Iterator[OpenOrder]:
-    """Yield the open orders of rows of `READ_OPEN_ORDERS`."""
-    for row in records:
-        instrument = instruments[row["security"]]
-        order = _order(
-            row,
-            instrument,
-            row["price_ticks"],
-            row["quantity_lots"],
-            trigger_price=row["trigger_ticks"],
-            display=row["display_lots"] or 0,
-            placed_price=row["placed_price_ticks"],
-            placed_quantity=row["placed_quantity_lots"],
-            former_client_order_ids=tuple(row["former_client_order_ids"] or ()),
-        )
-        remaining, visible, held = row["remaining_lots"], row["visible_lots"], row["held"]
-        if visible is None:
-            visible = 0 if held else remaining
-        queued = (row["queued_seq"] or row["seq"], row["queued_n"] or 0)
-        yield OpenOrder(order, remaining, int(row["notional"] or 0), queued, visible, held)
+async def read_open_orders(
+    connection: Reader, where: str, wanted: Any, instruments: Mapping[str, Instrument]
+) -> list[OpenOrder]:
+    """Return the open orders that meet a condition, `OF_SECURITIES` or `WITH_ID`, in no order."""
+    reader = OpenOrderReader(instruments)
+
+    async def take(data: bytes | bytearray) -> None:
+        reader.feed(data)
+
+    await connection.copy_from_query(
+        f"{READ_OPEN_ORDERS} {where}",
+        wanted,
+        output=take,
+        format="binary",
+        timeout=LONG_TIMEOUT_S,
+    )
+    return reader.found
 
 
 async def read_client_orders(
@@ -234,8 +215,7 @@ async def read_order(
     row = await connection.fetchrow(READ_ORDER, order_id, time_ms)
     if row is None or row["security"] not in instruments:
         return None
-    records = await connection.fetch(READ_OPEN_ORDER, order_id)
-    for resting in open_orders_of(records, instruments):
+    for resting in await read_open_orders(connection, WITH_ID, order_id, instruments):
         return ClientOrder(resting.order, resting.status, resting.remaining, resting.notional, None)
     return await _read_end(connection, _order_of_numbers(row, instruments))
 

@@ -1,7 +1,7 @@
 """The production store: PostgreSQL, with TimescaleDB where available.
 
-One connection, one transaction per batch. The order of statements matters: the first one updates
-the row of ``engine_state``, and with it takes the lock that a successor waits for.
+One connection, one transaction per batch: a single statement, or, for large batches and those that
+come with more work, several around it; see `batches`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from fastbook_server.store import (
     StoreRefused,
     rows,
 )
+from fastbook_server.store.batches import apply, new_rows, read_layout
 from fastbook_server.store.connection import (
     LOCK_KEY,
     SCHEMA,
@@ -35,6 +36,7 @@ from fastbook_server.store.days import DAY_MS
 from fastbook_server.store.delisting import cancel_all
 from fastbook_server.store.history import PostgresHistory
 from fastbook_server.store.migrations import migrate
+from fastbook_server.store.packing import Layout
 from fastbook_server.store.recovery import READ_MARKETS, Claim, claim, read_orphans, recover
 from fastbook_server.store.timescale_policies import HYPERTABLES, apply_policies
 from fastbook_server.values.instruments import Instrument, InstrumentSpec
@@ -47,43 +49,12 @@ ROW_S = 0.000_2
 """Time that a commit has for each of its rows, some ten times what one takes: one command may end
 all open orders, and its batch must come through at last."""
 
+AT_ONCE_MAX = 500
+"""How many new rows a batch may have that is committed in one statement; more of them are copied.
+Measured: at some 1,000 rows both ways take as long."""
+
 HAS_CANDLES = "SELECT to_regclass('candles') IS NOT NULL"
-# $1: epoch, $2: batch number, $3: time, $4 to $7: securities, their last seqs, and the numbers and
-# prices of their last fills (null: none in this batch). Nothing happens unless the batch is next.
-MOVE_STATE = """
-WITH state AS (
-    UPDATE engine_state SET batch_no = $2, time = $3
-    WHERE epoch = $1 AND batch_no = $2 - 1 RETURNING true
-), moved AS (
-    UPDATE markets AS m SET
-        seq = new.seq, fill_id = coalesce(new.fill_id, m.fill_id),
-        last_ticks = coalesce(new.last_ticks, m.last_ticks)
-    FROM unnest($4::text[], $5::bigint[], $6::bigint[], $7::bigint[])
-        AS new (security, seq, fill_id, last_ticks), state
-    WHERE m.security = new.security RETURNING true
-){also}
-SELECT (SELECT count(*) FROM state), (SELECT count(*) FROM moved)
-"""
-# $8 …: the columns of the batch's candles, in the same round trip.
-ADD_CANDLES = """, candled AS (
-    INSERT INTO candles AS c (
-        security, interval_ms, time,
-        open_ticks, high_ticks, low_ticks, close_ticks, volume_lots, trades
-    )
-    SELECT new.* FROM unnest(
-        $8::text[], $9::integer[], $10::bigint[],
-        $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[], $15::numeric[], $16::bigint[]
-    ) AS new, state
-    ON CONFLICT (security, interval_ms, time) DO UPDATE SET
-        high_ticks = greatest(c.high_ticks, excluded.high_ticks),
-        low_ticks = least(c.low_ticks, excluded.low_ticks),
-        close_ticks = excluded.close_ticks,
-        volume_lots = c.volume_lots + excluded.volume_lots,
-        trades = c.trades + excluded.trades
-)"""
-MOVE_STATE_ONLY = MOVE_STATE.format(also="")
-MOVE_STATE_AND_CANDLES = MOVE_STATE.format(also=ADD_CANDLES)
-# After MOVE_STATE. A day that has begun stays as it is.
+# After the batch. A day that has begun stays as it is.
 BEGIN_DAYS = """
 INSERT INTO days (security, time, seq, fill_id)
 SELECT new.security, new.time, new.seq, coalesce(new.fill_id, m.fill_id)
@@ -91,48 +62,6 @@ FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[])
     AS new (security, time, seq, fill_id)
 JOIN markets AS m USING (security)
 ON CONFLICT (security, time) DO NOTHING
-"""
-CHANGE_OPEN_ORDERS = """
-UPDATE open_orders AS o SET remaining_lots = new.remaining, notional = new.notional
-FROM unnest($1::uuid[], $2::bigint[], $3::numeric[]) AS new (id, remaining, notional)
-WHERE o.id = new.id
-"""
-# Null: the slice has its old place in the queue.
-CHANGE_ICEBERGS = """
-UPDATE open_orders AS o SET
-    remaining_lots = new.remaining, notional = new.notional, visible_lots = new.visible,
-    queued_seq = coalesce(new.seq, o.queued_seq), queued_n = coalesce(new.n, o.queued_n)
-FROM unnest($1::uuid[], $2::bigint[], $3::numeric[], $4::bigint[], $5::bigint[], $6::integer[])
-    AS new (id, remaining, notional, visible, seq, n)
-WHERE o.id = new.id
-"""
-DELETE_OPEN_ORDERS = """
-DELETE FROM open_orders AS o USING unnest($1::uuid[]) AS gone (id) WHERE o.id = gone.id
-"""
-KEEP_CLIENT_ORDERS = """
-INSERT INTO client_orders (user_id, client_order_id, order_id, time, ended)
-SELECT * FROM unnest($1::text[], $2::text[], $3::uuid[], $4::bigint[], $5::bigint[])
-ON CONFLICT (user_id, client_order_id) DO UPDATE
-SET order_id = excluded.order_id, time = excluded.time, ended = excluded.ended
-"""
-END_CLIENT_ORDERS = """
-UPDATE client_orders AS c SET ended = new.ended
-FROM unnest($1::text[], $2::text[], $3::uuid[], $4::bigint[])
-     AS new (user_id, client_order_id, order_id, ended)
-WHERE c.user_id = new.user_id AND c.client_order_id = new.client_order_id
-  AND c.order_id = new.order_id
-"""
-CHANGE_CANCEL_RULES = """
-WITH new AS (
-    SELECT * FROM unnest($1::text[], $2::integer[], $3::bigint[])
-        AS n (user_id, after_disconnect_s, deadline)
-), gone AS (
-    DELETE FROM cancel_rules AS c USING new
-    WHERE c.user_id = new.user_id AND coalesce(new.after_disconnect_s, new.deadline) IS NULL
-)
-INSERT INTO cancel_rules SELECT * FROM new WHERE coalesce(after_disconnect_s, deadline) IS NOT NULL
-ON CONFLICT (user_id) DO UPDATE
-SET after_disconnect_s = excluded.after_disconnect_s, deadline = excluded.deadline
 """
 PURGE_CLIENT_ORDERS = """
 DELETE FROM client_orders WHERE (user_id, client_order_id) IN (
@@ -154,8 +83,11 @@ LEFT JOIN (
 WHERE m.security = ANY($1)
 GROUP BY m.security, m.seq
 """
-# Find rows by key even with stale planner statistics.
-TUNE = "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off"
+# Find rows by key even with stale planner statistics, and plan a statement once.
+TUNE = """
+SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;
+SET plan_cache_mode = force_generic_plan
+"""
 
 
 class PostgresStore:
@@ -165,7 +97,8 @@ class PostgresStore:
     (0: never); it costs about as much as summing the security's open orders in SQL. For
     `compress_after_days` and `retain_days` see `apply_policies`. A commit, and any other statement
     but those of migration and recovery, takes at most `command_timeout_s`, and a commit `ROW_S`
-    longer for each row. Once open, `database` names the database and its version for people.
+    longer for each row. A batch of at most `at_once_max` new rows is committed in one statement.
+    Once open, `database` names the database and its version for people.
     """
 
     def __init__(
@@ -177,6 +110,7 @@ class PostgresStore:
         retain_days: int = 0,
         connect_timeout_s: float = 5.0,
         command_timeout_s: float = 30.0,
+        at_once_max: int = AT_ONCE_MAX,
     ) -> None:
         self.database = "PostgreSQL"
         self._dsn = dsn
@@ -185,7 +119,9 @@ class PostgresStore:
         self._retain_days = retain_days
         self._connect_timeout_s = connect_timeout_s
         self._command_timeout_s = command_timeout_s
+        self._at_once_max = at_once_max
         self._connection: Connection | None = None
+        self._layout = Layout(())
         self._epoch = 0
         self._purged_ms = 0
         self._days: dict[str, int] = {}  # the last day of each security that is in the table
@@ -221,7 +157,7 @@ class PostgresStore:
         try:
             if self._connection is None:
                 self._connection = await self._connect()
-                await self._connection.execute(TUNE)
+                await self._prepare_commits(self._connection)
             async with asyncio.timeout(self._commit_timeout_s(prepared)):
                 await self._write(self._connection, prepared)
         except BaseException as error:
@@ -281,7 +217,7 @@ class PostgresStore:
         if orphans:
             claimed = await self._delist(connection, claimed, orphans, now_ms)
         recovered = await recover(connection, claimed, last_trades)
-        await connection.execute(TUNE)
+        await self._prepare_commits(connection)
         return recovered
 
     async def _delist(
@@ -291,6 +227,7 @@ class PostgresStore:
         time_ms = max(claimed.time_ms, now_ms)
         seqs = {row["security"]: row["seq"] for row in await connection.fetch(READ_MARKETS)}
         batch = Batch(claimed.batch_no + 1, time_ms, cancel_all(orphans, seqs, time_ms))
+        self._layout = await read_layout(connection)
         await self._write(connection, rows.net(batch))
         log.info("delisted: %d open orders are cancelled", len(orphans))
         return claimed._replace(batch_no=batch.number, time_ms=time_ms)
@@ -302,6 +239,10 @@ class PostgresStore:
             command_timeout_s=self._command_timeout_s,
         )
 
+    async def _prepare_commits(self, connection: Connection) -> None:
+        await connection.execute(TUNE)
+        self._layout = await read_layout(connection)
+
     def _drop(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
@@ -311,48 +252,38 @@ class PostgresStore:
         return self._command_timeout_s + ROW_S * batch.size
 
     async def _write(self, connection: Connection, batch: rows.Rows) -> None:
-        timeout = self._commit_timeout_s(batch)
-        await connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
-        if not await self._move_state(connection, batch):
-            await connection.execute("ROLLBACK")
-            return
+        """Commit a batch in the way that suits its size.
+
+        Raises:
+            StoreFenced: the state is not that of the batch before.
+        """
+        copies = new_rows(batch) > self._at_once_max
         days = self._days_begun(batch)
+        securities = batch.checkpoints(self._checkpoint_every)
+        purges = batch.time_ms - self._purged_ms >= PURGE_EVERY_MS
+        if not (copies or days or securities or purges):
+            if not await self._apply(connection, batch, copies=False):
+                await self._check_committed(connection, batch)
+            return
+        await connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
+        if not await self._apply(connection, batch, copies=copies):
+            await connection.execute("ROLLBACK")
+            await self._check_committed(connection, batch)
+            return
+        timeout_s = self._commit_timeout_s(batch)
         if days:
-            await connection.execute(BEGIN_DAYS, *zip(*days, strict=True), timeout=timeout)
-        if batch.gone:  # an order that changed comes in anew
-            done = await connection.execute(DELETE_OPEN_ORDERS, batch.gone, timeout=timeout)
-            _expect(done, "DELETE", len(batch.gone))
-        for table, columns, records in (
-            ("orders", rows.ORDERS, batch.orders),
-            ("trades", rows.TRADES, batch.trades),
-            ("fills", rows.FILLS, batch.fills),
-            ("cancellations", rows.CANCELLATIONS, batch.cancellations),
-            ("order_changes", rows.ORDER_CHANGES, batch.order_changes),
-            ("open_orders", rows.OPEN_ORDERS, batch.opened),
-        ):
-            if records:
-                await connection.copy_records_to_table(
-                    table, schema_name=SCHEMA, columns=columns, records=records, timeout=timeout
-                )
-        if batch.changed:
-            ids, remaining, notional = zip(*batch.changed, strict=True)
-            done = await connection.execute(
-                CHANGE_OPEN_ORDERS, ids, remaining, notional, timeout=timeout
-            )
-            _expect(done, "UPDATE", len(ids))
-        if batch.sliced:
-            done = await connection.execute(
-                CHANGE_ICEBERGS, *zip(*batch.sliced, strict=True), timeout=timeout
-            )
-            _expect(done, "UPDATE", len(batch.sliced))
-        await self._keep_client_orders(connection, batch)
-        if batch.cancel_rules:
-            rules = zip(*batch.cancel_rules, strict=True)
-            await connection.execute(CHANGE_CANCEL_RULES, *rules, timeout=timeout)
-        if securities := batch.checkpoints(self._checkpoint_every):
-            await connection.execute(CHECKPOINT_BOOKS, securities, batch.time_ms, timeout=timeout)
+            await connection.execute(BEGIN_DAYS, *zip(*days, strict=True), timeout=timeout_s)
+        if purges:
+            await self._purge_client_orders(connection, batch)
+        if securities:
+            await connection.execute(CHECKPOINT_BOOKS, securities, batch.time_ms, timeout=timeout_s)
         await connection.execute("COMMIT")
         self._days |= {security: time_ms for security, time_ms, *_ in days}
+
+    async def _apply(self, connection: Connection, batch: rows.Rows, *, copies: bool) -> bool:
+        timeout_s = self._commit_timeout_s(batch)
+        of_batch = (connection, self._layout, self._epoch, batch)
+        return await apply(*of_batch, copies=copies, timeout_s=timeout_s)
 
     def _days_begun(self, batch: rows.Rows) -> list[rows.DayRow]:
         """Return the days of a batch that no earlier one of this store is known to have begun."""
@@ -361,53 +292,24 @@ class PostgresStore:
             return []
         return [day for day in batch.days() if self._days.get(day[0], -1) < day[1]]
 
-    async def _move_state(self, connection: Connection, batch: rows.Rows) -> bool:
-        """Advance the state to this batch and add its candles; False if that has already happened.
+    async def _check_committed(self, connection: Connection, batch: rows.Rows) -> None:
+        """Check that the state is already that of a batch, whose commit was not answered.
 
         Raises:
-            StoreFenced: the state is not that of the batch before.
-            StoreBroken: ``markets`` lacks a security of the batch.
+            StoreFenced: it is another.
         """
-        lasts = [last for _, last in batch.seqs.values()]
-        fills = [batch.last_fills.get(security, (None, None)) for security in batch.seqs]
-        moved = await connection.fetchrow(
-            MOVE_STATE_AND_CANDLES if batch.candles else MOVE_STATE_ONLY,
-            *(self._epoch, batch.number, batch.time_ms, list(batch.seqs), lasts),
-            *(list(column) for column in zip(*fills, strict=True)) if fills else ([], []),
-            *zip(*batch.candles, strict=True),
-            timeout=self._commit_timeout_s(batch),
-        )
-        assert moved is not None, "a SELECT of two counts returns one row"
-        if moved[0] == 1:
-            if moved[1] != len(lasts):
-                raise StoreBroken(f"markets: expected {list(batch.seqs)}, got {moved[1]} of them")
-            return True
         state = await connection.fetchrow("SELECT epoch, batch_no FROM engine_state")
         if state is not None and tuple(state) == (self._epoch, batch.number):
-            return False
+            return
         raise StoreFenced(
             "another server has taken over this database: "
             f"expected epoch {self._epoch} and batch {batch.number - 1} in engine_state, got "
             + (f"epoch {state[0]} and batch {state[1]}" if state else "no row")
         )
 
-    async def _keep_client_orders(self, connection: Connection, batch: rows.Rows) -> None:
-        """Write new and ended client order ids; once per `PURGE_EVERY_MS` delete expired ones."""
-        timeout = self._commit_timeout_s(batch)
-        if batch.client_orders:
-            columns = zip(*batch.client_orders, strict=True)
-            await connection.execute(KEEP_CLIENT_ORDERS, *columns, timeout=timeout)
-        if batch.ended_client_orders:
-            columns = zip(*batch.ended_client_orders, strict=True)
-            await connection.execute(END_CLIENT_ORDERS, *columns, timeout=timeout)
-        if batch.time_ms - self._purged_ms >= PURGE_EVERY_MS:
-            done = await connection.execute(
-                PURGE_CLIENT_ORDERS, batch.time_ms - CLIENT_ORDERS_KEPT_MS, PURGE_ROWS_MAX
-            )
-            if done != f"DELETE {PURGE_ROWS_MAX}":
-                self._purged_ms = batch.time_ms
-
-
-def _expect(done: str, what: str, count: int) -> None:
-    if done != f"{what} {count}":
-        raise StoreBroken(f"open_orders: expected {what} {count}, got {done}")
+    async def _purge_client_orders(self, connection: Connection, batch: rows.Rows) -> None:
+        """Delete expired client order ids; again with the next batch if there were too many."""
+        expired_ms = batch.time_ms - CLIENT_ORDERS_KEPT_MS
+        done = await connection.execute(PURGE_CLIENT_ORDERS, expired_ms, PURGE_ROWS_MAX)
+        if done != f"DELETE {PURGE_ROWS_MAX}":
+            self._purged_ms = batch.time_ms

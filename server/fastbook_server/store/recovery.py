@@ -16,11 +16,12 @@ from fastbook_server.store import (
 )
 from fastbook_server.store.days import INT64_MAX, PLAN_WITH_VALUES
 from fastbook_server.store.delisting import check_left_out
+from fastbook_server.store.open_orders import BookLevel, levels_of
 from fastbook_server.store.order_rows import (
     LONG_TIMEOUT_S,
-    READ_OPEN_ORDERS,
-    open_orders_of,
+    OF_SECURITIES,
     read_client_orders,
+    read_open_orders,
     read_trades,
 )
 from fastbook_server.values.ids import EPOCH_MAX, INSTRUMENT_MAX
@@ -31,11 +32,6 @@ if TYPE_CHECKING:
     import asyncpg
 
     from fastbook_server.store.connection import Connection
-
-BookLevel = tuple[str, str, int | None]
-
-CHUNK_ROWS = 10_000
-
 
 READ_LEFT_OUT = """
 SELECT security, count(*) AS orders, min(id::text) AS oldest
@@ -149,8 +145,9 @@ def _unlisted(row: asyncpg.Record) -> Instrument:
 async def read_orphans(connection: Connection, ours: Claim) -> list[OpenOrder]:
     """Return the open orders of instruments that are no longer listed."""
     unlisted = {instrument.security: instrument for instrument in ours.unlisted}
-    records = await connection.fetch(READ_OPEN_ORDERS, list(unlisted), timeout=LONG_TIMEOUT_S)
-    return list(open_orders_of(records, unlisted))
+    if not unlisted:
+        return []
+    return await read_open_orders(connection, OF_SECURITIES, list(unlisted), unlisted)
 
 
 async def recover(connection: Connection, ours: Claim, last_trades: int) -> Recovered:
@@ -168,10 +165,7 @@ async def recover(connection: Connection, ours: Claim, last_trades: int) -> Reco
         await connection.execute(f"SET LOCAL {PLAN_WITH_VALUES}")
         markets = await connection.fetch(READ_MARKETS)
         ours_only = [row for row in markets if row["security"] in instruments]
-        open_orders: list[OpenOrder] = []
-        cursor = await connection.cursor(READ_OPEN_ORDERS, names)
-        while records := await cursor.fetch(CHUNK_ROWS, timeout=LONG_TIMEOUT_S):
-            open_orders.extend(open_orders_of(records, instruments))
+        open_orders = await read_open_orders(connection, OF_SECURITIES, names, instruments)
         open_orders.sort(key=lambda open_order: open_order.queued)  # almost sorted already
         books = await connection.fetch(READ_BOOKS, timeout=LONG_TIMEOUT_S)
         _check_books(open_orders, [row for row in books if row["security"] in instruments])
@@ -206,13 +200,8 @@ async def recover(connection: Connection, ours: Claim, last_trades: int) -> Reco
     )
 
 
-def _check_books(open_orders: Sequence[OpenOrder], books: Sequence[asyncpg.Record]) -> None:
-    rebuilt: dict[BookLevel, int] = {}
-    for resting in open_orders:
-        order = resting.order
-        level = (order.instrument.security, order.side, order.price)
-        if not resting.held:
-            rebuilt[level] = rebuilt.get(level, 0) + resting.visible
+def _check_books(open_orders: list[OpenOrder], books: Sequence[asyncpg.Record]) -> None:
+    rebuilt = levels_of(open_orders)
     seen: dict[BookLevel, int] = {
         (row["security"], row["type"], row["price_ticks"]): int(row["quantity_lots"])
         for row in books

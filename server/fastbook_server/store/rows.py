@@ -7,7 +7,6 @@ times is updated once. Pure: each row is a tuple in the order of its table's col
 from __future__ import annotations
 
 from collections.abc import Iterator
-from decimal import Decimal
 from typing import Any, assert_never
 
 import msgspec
@@ -25,13 +24,14 @@ from fastbook_server.values.events import (
     OrderHeld,
     OrderRested,
     OrderTriggered,
+    StoredEvent,
     Traded,
 )
 from fastbook_server.values.persisted import OpenOrder, after_fill
 from fastbook_wire.words import INTERVALS
 
 Row = tuple[Any, ...]
-CandleRow = tuple[str, int, int, int, int, int, int, Decimal, int]
+CandleRow = tuple[str, int, int, int, int, int, int, int, int]
 """Security, interval_ms, time; open, high, low, close in ticks; volume in lots; trades."""
 DayRow = tuple[str, int, int, int | None]
 """Security, start of the day, its first seq, and the number of the last fill before that; None: the
@@ -93,8 +93,8 @@ class Rows(msgspec.Struct, frozen=True):
     cancellations: list[Row]
     order_changes: list[Row]
     opened: list[Row]
-    changed: list[tuple[str, int, Decimal]]
-    sliced: list[tuple[str, int, Decimal, int, int | None, int | None]]
+    changed: list[tuple[str, int, int]]
+    sliced: list[tuple[str, int, int, int, int | None, int | None]]
     gone: list[str]
     client_orders: list[tuple[str, str, str, int, int | None]]
     ended_client_orders: list[tuple[str, str, str, int]]
@@ -108,6 +108,15 @@ class Rows(msgspec.Struct, frozen=True):
         """How many rows the batch writes, changes or deletes."""
         every = (getattr(self, name) for name in self.__struct_fields__)
         return sum(len(rows) for rows in every if isinstance(rows, list))
+
+    @property
+    def markets(self) -> list[tuple[str, int, int | None, int | None]]:
+        """The last (seq, fill_id, price) of each security; None: nothing was filled."""
+        nothing = (None, None)
+        return [
+            (security, last, *self.last_fills.get(security, nothing))
+            for security, (_, last) in self.seqs.items()
+        ]
 
     def checkpoints(self, every: int) -> list[str]:
         """Return the securities whose seq passed a multiple of `every` in this batch (0: none)."""
@@ -147,53 +156,9 @@ def net(batch: Batch, *, candles: bool = True) -> Rows:
 
     `candles` tells whether to compute candles. O(events).
     """
-    net = _Net(candles)
-    for event in batch.events:
-        match event:
-            case OrderAccepted():
-                net.accepted(event)
-            case OrderFilled():
-                net.filled(event)
-            case OrderRested():
-                net.rested(event)
-            case OrderHeld():
-                net.held(event)
-            case OrderTriggered():
-                net.triggered(event)
-            case OrderAmended():
-                net.amended(event)
-            case OrderCancelled():
-                net.cancelled(event)
-            case Traded():
-                net.traded(event)
-            case CancelRuleChanged(user_id, after_disconnect_s, deadline_ms):
-                net.cancel_rules[user_id] = (user_id, after_disconnect_s, deadline_ms)
-            case _:
-                assert_never(event)
-    return Rows(
-        number=batch.number,
-        time_ms=batch.time_ms,
-        orders=net.orders,
-        trades=net.trades,
-        fills=net.fills,
-        cancellations=net.cancellations,
-        order_changes=net.order_changes,
-        opened=[_open_order(resting) for resting in net.opened.values()],
-        changed=[(key, left, Decimal(cost)) for key, (left, cost) in net.changed.items()],
-        sliced=[
-            (key, left, Decimal(cost), visible, seq, n)
-            for key, (left, cost, visible, seq, n) in net.sliced.items()
-        ],
-        gone=net.gone,
-        client_orders=list(net.client_orders.values()),
-        ended_client_orders=net.ended_client_orders,
-        seqs=net.seqs,
-        last_fills=net.last_fills,
-        candles=[
-            row for security, of_one in net.seconds.items() for row in _candles(security, of_one)
-        ],
-        cancel_rules=list(net.cancel_rules.values()),
-    )
+    collected = _Net(candles)
+    collected.take(batch.events)
+    return collected.rows(batch)
 
 
 class _Net:
@@ -214,33 +179,87 @@ class _Net:
         self.gone: list[str] = []
         self.client_orders: dict[tuple[str, str], tuple[str, str, str, int, int | None]] = {}
         self.ended_client_orders: list[tuple[str, str, str, int]] = []
-        self.seqs: dict[str, tuple[int, int]] = {}
+        self.first_seqs: dict[str, int] = {}
+        self.last_seqs: dict[str, int] = {}
         self.last_fills: dict[str, tuple[int, int]] = {}
         self.cancel_rules: dict[str, tuple[str, int | None, int | None]] = {}
 
-    def accepted(self, event: OrderAccepted) -> None:
+    def take(self, events: tuple[StoredEvent, ...]) -> None:
+        """Add what events leave of rows."""
+        for event in events:
+            match event:
+                case OrderAccepted():
+                    self._accepted(event)
+                case OrderRested():
+                    self._rested(event)
+                case OrderCancelled():
+                    self._cancelled(event)
+                case OrderFilled():
+                    self._filled(event)
+                case Traded():
+                    self._traded(event)
+                case OrderAmended():
+                    self._amended(event)
+                case OrderHeld():
+                    self._held(event)
+                case OrderTriggered():
+                    self._triggered(event)
+                case CancelRuleChanged():
+                    self._cancel_rule_changed(event)
+                case _:
+                    assert_never(event)
+
+    def rows(self, batch: Batch) -> Rows:
+        """Return the rows of all that was taken, as those of `batch`."""
+        return Rows(
+            number=batch.number,
+            time_ms=batch.time_ms,
+            orders=self.orders,
+            trades=self.trades,
+            fills=self.fills,
+            cancellations=self.cancellations,
+            order_changes=self.order_changes,
+            opened=[_open_order(resting) for resting in self.opened.values()],
+            changed=[(key, left, cost) for key, (left, cost) in self.changed.items()],
+            sliced=[(key, *state) for key, state in self.sliced.items()],
+            gone=self.gone,
+            client_orders=list(self.client_orders.values()),
+            ended_client_orders=[
+                ended for ended in self.ended_client_orders if ended[:2] not in self.client_orders
+            ],
+            seqs={name: (first, self.last_seqs[name]) for name, first in self.first_seqs.items()},
+            last_fills=self.last_fills,
+            candles=[
+                row
+                for security, of_one in self.seconds.items()
+                for row in _candles(security, of_one)
+            ],
+            cancel_rules=list(self.cancel_rules.values()),
+        )
+
+    def _accepted(self, event: OrderAccepted) -> None:
         order, trigger = event.order, event.order.trigger_price
         instrument = order.instrument
         self.orders.append(
             (
                 order.id, order.time_ms, order.user_id, instrument.security, order.side,
-                order.exec_type, instrument.lot.number(order.quantity),
-                None if order.price is None else instrument.tick.number(order.price),
+                order.exec_type, instrument.amount.number(order.quantity),
+                None if order.price is None else instrument.price.number(order.price),
                 order.seq, order.time_in_force, order.post_only, order.self_trade,
                 order.client_order_id, order.withdraw_on_close,
-                None if trigger is None else instrument.tick.number(trigger),
-                instrument.lot.number(order.display) if order.display else None,
+                None if trigger is None else instrument.price.number(trigger),
+                instrument.amount.number(order.display) if order.display else None,
                 order.expire_ms, order.budget, None,
             )
         )  # fmt: skip
         self._enters(order, self.orders)
         self._reached(instrument.security, order.seq)
         if order.client_order_id is not None:
-            key = (order.user_id, order.client_order_id)
-            self.client_orders[key] = (*key, order.id, order.time_ms, None)
+            self._named(order)
 
-    def filled(self, event: OrderFilled) -> None:
-        maker, taker, security = event.maker, event.taker, event.taker.instrument.security
+    def _filled(self, event: OrderFilled) -> None:
+        maker, taker = event.maker, event.taker
+        security = taker.instrument.security
         self.fills.append(
             (
                 security, event.seq, event.n, event.time_ms, taker.side, event.price,
@@ -259,8 +278,8 @@ class _Net:
         if event.maker_remaining == 0:
             self._left(maker.id)
             self._ended(maker, event.time_ms)
-        elif maker.id in self.opened:
-            self.opened[maker.id] = after_fill(self.opened[maker.id], event)
+        elif (open_order := self.opened.get(maker.id)) is not None:
+            self.opened[maker.id] = after_fill(open_order, event)
         elif maker.display:
             place = (event.seq, event.n) if event.refilled else self.sliced.get(maker.id, _OLD)[3:]
             sums = (event.maker_remaining, event.maker_notional, event.maker_visible)
@@ -268,37 +287,34 @@ class _Net:
         else:
             self.changed[maker.id] = (event.maker_remaining, event.maker_notional)
 
-    def rested(self, event: OrderRested) -> None:
+    def _rested(self, event: OrderRested) -> None:
         order = event.order
         self.opened[order.id] = OpenOrder(
-            order, event.remaining, event.notional, (event.seq, 0), event.visible
+            order, event.remaining, event.notional, (event.seq, 0), event.visible, False
         )
         if order.display:
             rows, index = self._entering.pop(order.id)
             rows[index] = (*rows[index][:-1], event.remaining - event.visible or None)
 
-    def held(self, event: OrderHeld) -> None:
+    def _held(self, event: OrderHeld) -> None:
         order = event.order
-        self.opened[order.id] = OpenOrder(order, order.quantity, 0, (order.seq, 0), 0, held=True)
+        self.opened[order.id] = OpenOrder(order, order.quantity, 0, (order.seq, 0), 0, True)
 
-    def triggered(self, event: OrderTriggered) -> None:
+    def _triggered(self, event: OrderTriggered) -> None:
         order = event.order
         self._left(order.id)
-        where = (event.seq, 0, event.time_ms)
-        self._changed(where, order, order, "trigger", 0, order.quantity)
+        self._changed(event.seq, 0, event.time_ms, order, order, "trigger", 0, order.quantity)
         self._enters(order, self.order_changes)
 
-    def amended(self, event: OrderAmended) -> None:
+    def _amended(self, event: OrderAmended) -> None:
         order, before, key = event.order, event.before, event.order.id
         left, came = event.shown, event.visible if event.stays else event.remaining
         if not event.in_book:
             left = before.quantity - order.quantity if event.cause == "self_trade" else 0
             came = 0
-        where = (event.seq, event.n, event.time_ms)
-        self._changed(where, order, before, event.cause, left, came)
+        self._changed(event.seq, event.n, event.time_ms, order, before, event.cause, left, came)
         if order.client_order_id is not None and order.client_order_id != before.client_order_id:
-            name = (order.user_id, order.client_order_id)
-            self.client_orders[name] = (*name, order.id, order.time_ms, None)
+            self._named(order)
         if event.cause == "self_trade" and not event.in_book:
             return  # it has not come to rest yet
         self._left(key)
@@ -317,25 +333,27 @@ class _Net:
 
     def _changed(
         self,
-        where: tuple[int, int, int],
+        seq: int,
+        n: int,
+        time_ms: int,
         order: Order,
         before: Order,
         cause: str,
         left: int,
         came: int,
     ) -> None:
-        """Add a change at (seq, n, time): lots left the old level, and lots came to the new one."""
+        """Add a change: lots left the old level, and lots came to the new one."""
         security = order.instrument.security
         self.order_changes.append(
             (
-                security, *where, order.id, order.user_id, order.side, cause,
+                security, seq, n, time_ms, order.id, order.user_id, order.side, cause,
                 before.price, before.quantity, before.client_order_id,
                 order.price, order.quantity, order.client_order_id, left, came, None,
             )
         )  # fmt: skip
-        self._reached(security, where[0])
+        self._reached(security, seq)
 
-    def cancelled(self, event: OrderCancelled) -> None:
+    def _cancelled(self, event: OrderCancelled) -> None:
         order = event.order
         security = order.instrument.security
         self.cancellations.append(
@@ -350,27 +368,42 @@ class _Net:
         if event.rested or event.held:
             self._left(order.id)
 
-    def traded(self, event: Traded) -> None:
+    def _traded(self, event: Traded) -> None:
         order = event.order
         instrument = order.instrument
         self.trades.append(
             (
                 event.id, event.time_ms, order.user_id, instrument.security, order.side,
-                instrument.lot.number(event.quantity),
+                instrument.amount.number(event.quantity),
                 instrument.average(event.notional, event.quantity),
                 order.id, event.seq,
             )
         )  # fmt: skip
 
+    def _cancel_rule_changed(self, event: CancelRuleChanged) -> None:
+        row = (event.user_id, event.after_disconnect_s, event.deadline_ms)
+        self.cancel_rules[event.user_id] = row
+
+    def _named(self, order: Order) -> None:
+        """Keep the client order id of an order that has just got it."""
+        user_id, name = order.user_id, order.client_order_id
+        assert name is not None, "asked before"
+        self.client_orders[user_id, name] = (user_id, name, order.id, order.time_ms, None)
+
     def _ended(self, order: Order, time_ms: int) -> None:
         """Let the 24 hours of an order's client order ids begin."""
-        for name in order.client_order_ids:
-            key = (order.user_id, name)
-            known = self.client_orders.get(key)
-            if known is not None and known[2] == order.id:
-                self.client_orders[key] = (*known[:4], time_ms)
-            else:
-                self.ended_client_orders.append((*key, order.id, time_ms))
+        if order.client_order_id is not None:
+            self._name_ended(order, order.client_order_id, time_ms)
+        for name in order.former_client_order_ids:
+            self._name_ended(order, name, time_ms)
+
+    def _name_ended(self, order: Order, name: str, time_ms: int) -> None:
+        key = (order.user_id, name)
+        known = self.client_orders.get(key)
+        if known is not None and known[2] == order.id:
+            self.client_orders[key] = (order.user_id, name, order.id, known[3], time_ms)
+        else:
+            self.ended_client_orders.append((order.user_id, name, order.id, time_ms))
 
     def _left(self, order_id: str) -> None:
         if self.opened.pop(order_id, None) is None:
@@ -379,8 +412,9 @@ class _Net:
             self.gone.append(order_id)
 
     def _reached(self, security: str, seq: int) -> None:
-        first, last = self.seqs.get(security, (seq, seq))
-        self.seqs[security] = (first, max(last, seq))
+        if security not in self.first_seqs:
+            self.first_seqs[security] = seq
+        self.last_seqs[security] = seq
 
 
 def _candles(security: str, seconds: CandleSeries) -> Iterator[CandleRow]:
@@ -395,16 +429,16 @@ def _candles(security: str, seconds: CandleSeries) -> Iterator[CandleRow]:
         for c in candles:  # a single candle differs between intervals only in its start
             yield (
                 security, interval_ms, c.start_ms - c.start_ms % interval_ms,
-                c.open, c.high, c.low, c.close, Decimal(c.volume), c.trades,
+                c.open, c.high, c.low, c.close, c.volume, c.trades,
             )  # fmt: skip
 
 
 def _open_order(open_order: OpenOrder) -> Row:
-    order, notional = open_order.order, open_order.notional
+    order = open_order.order
     return (
         order.id, order.time_ms, order.user_id, order.instrument.security, order.side,
         order.price, order.quantity, open_order.remaining,
-        Decimal(notional) if notional else None,
+        open_order.notional or None,
         order.seq, order.time_in_force, order.post_only, order.self_trade,
         order.client_order_id, order.withdraw_on_close, order.exec_type, open_order.held,
         order.trigger_price, order.display or None,
