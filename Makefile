@@ -99,6 +99,18 @@ sanitize: $(VENV)/.with-test ## run the engine's tests under sanitizers
 build: $(VENV)/.with-test ## make the source distribution and the wheel, in dist/
 	$(BIN)/python -m build $(ARGS)
 
+# Made in an environment that holds only what goes into it. What it needs of the machine that runs
+# it, its glibc above all, is that of the machine that makes it.
+.PHONY: binary
+binary: ## make the server in one file, dist/fastbook, for machines without Python
+	@$(MAKE) --no-print-directory VENV=build/binary/venv$(if $(PYTHON),-$(VERSION)) one-file
+
+.PHONY: one-file
+one-file: $(VENV)/.bootloader $(VENV)/.with-binary extensions page
+	@$(BIN)/python -m PyInstaller --noconfirm --log-level WARN --distpath dist \
+	--workpath build/binary tools/binary/fastbook.spec $(ARGS)
+	@ls -lh dist/fastbook
+
 .PHONY: clean
 clean: ## remove what was built, except virtual environments
 	rm -rf build dist src/*.egg-info server/*.egg-info *.egg-info
@@ -129,6 +141,11 @@ $(VENV)/.with-%: $(VENV)/.created pyproject.toml setup.py
 	@$(PIP) install -q -r $(VENV)/build-requirements.txt
 	@$(PIP) install -q --no-build-isolation -e '.[$*]'
 	@touch $@ $(VENV)/.compiled
+
+# The program that unpacks the one file, compiled so that it needs no library but glibc's.
+$(VENV)/.bootloader: $(VENV)/.created
+	@PYI_STATIC_ZLIB=1 $(PIP) install -q --no-binary pyinstaller pyinstaller
+	@touch $@
 
 # Compile again what has changed since.
 .PHONY: extensions
