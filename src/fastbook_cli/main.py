@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 import click
 
-from fastbook_cli import program
+from fastbook_cli import installation, program
 from fastbook_cli.bench.mix import Mix
 from fastbook_cli.errors import CommandError, server_ending, server_errors
 from fastbook_cli.export.command import export_command
@@ -44,6 +44,8 @@ def cli() -> None:
     Start with "fastbook demo": it runs a server on a private PostgreSQL, lets a simulated market
     trade on it, and shows the market in this terminal.
     """
+    if warning := installation.check():
+        click.echo(f"fastbook: {warning}", err=True)
 
 
 @cli.command()

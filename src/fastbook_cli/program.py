@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 
-from fastbook_server.embedded.bundle import bundled
+from fastbook_server.embedded.bundle import bundled, is_one_file
 
 
 def command() -> list[str]:
     """Return the words that start another process of this program, before its arguments."""
-    if getattr(sys, "frozen", False):  # the one-file executable
+    if is_one_file():
         return [sys.executable]
     return [sys.executable, "-m", "fastbook_cli"]
 

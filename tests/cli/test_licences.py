@@ -43,6 +43,5 @@ def test_the_one_file_says_what_is_inside_and_starts_itself(tmp_path, monkeypatc
     assert program.command() == [sys.executable, "-m", "fastbook_cli"]
     (tmp_path / "built-for.txt").write_text("for Linux\n", encoding="utf-8")
     monkeypatch.setattr(sys, "_MEIPASS", str(tmp_path), raising=False)
-    monkeypatch.setattr(sys, "frozen", True, raising=False)
     assert program.version_message() == "fastbook %(version)s\nfor Linux"
     assert program.command() == [sys.executable]

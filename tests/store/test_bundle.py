@@ -19,7 +19,6 @@ def carry(tmp_path, monkeypatch):
     carried = tmp_path / "carried"
     carried.mkdir()
     monkeypatch.setattr(sys, "_MEIPASS", str(carried), raising=False)
-    monkeypatch.setattr(sys, "frozen", True, raising=False)
 
     def carry(version):
         for old in carried.iterdir():

