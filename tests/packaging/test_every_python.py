@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import urllib.request
 from pathlib import Path
 
 import pytest
-from distributions import Distributions, run, serve
+from distributions import Distributions, run
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.xdist_group("packaging"),
     pytest.mark.timeout(600),
 ]
+SMOKE = Path(__file__).parent / "smoke.py"
 VERSIONS = ("3.11", "3.12", "3.13", "3.14")
 
 
@@ -48,12 +48,7 @@ def test_it_is_built_installed_used_and_removed(
     run(*pip, "install", "-q", "--find-links", dist.folder, wheel, cwd=tmp_path)
     assert run(*pip, "check", cwd=tmp_path) == "No broken requirements found.\n"
 
-    engine = "import fastbook; b = fastbook.OrderBook(); print(len(b.add(1, 0, 100, 5)))"
-    assert run(env / "bin/python", "-I", "-c", engine, cwd=tmp_path) == "1\n"
-    for url in serve(env / "bin/python", tmp_path):
-        page = urllib.request.Request(url, headers={"Accept": "text/html"})
-        with urllib.request.urlopen(page, timeout=20) as answer:
-            assert b"<title>" in answer.read()
+    assert run(env / "bin/python", "-I", SMOKE, cwd=tmp_path).endswith("work\n")
 
     assert ours(env) != []
     run(*pip, "uninstall", "-q", "-y", "fastbook-exchange", "fastbook-client", cwd=tmp_path)
