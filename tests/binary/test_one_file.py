@@ -19,12 +19,7 @@ import pytest
 import fastbook_server
 from fastbook_client import sync
 
-# They share a root and data folders.
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.xdist_group("binary"),
-    pytest.mark.timeout(180),
-]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 PATIENCE_S = 20
 RECORDING = """id,timestamp,price,volume,action,direction
 1,1000,100.0,2,created,ask
