@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import tarfile
 
@@ -51,6 +52,19 @@ def test_it_is_unpacked_once(carry, tmp_path):
     (placed / "postgres").write_text("as it was left")
     assert place_binaries(None, data, None) == placed
     assert (placed / "postgres").read_text() == "as it was left"
+
+
+def test_postgresqls_account_may_enter_it_whatever_the_umask(carry, tmp_path):
+    carry("18.6.3")
+    before = os.umask(0o077)
+    try:
+        placed = place_binaries(None, tmp_path, None)
+    finally:
+        os.umask(before)
+    folders = [
+        p for p in (placed / "postgres").parents if p.is_relative_to(tmp_path / "postgresql-18.6.3")
+    ]
+    assert [p.stat().st_mode & 0o777 for p in folders] == [0o755] * 4
 
 
 def test_a_new_version_replaces_the_old_one(carry, tmp_path):

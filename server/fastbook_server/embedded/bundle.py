@@ -44,6 +44,8 @@ def unpack(packed: Path, data_dir: Path) -> Path:
             if hasattr(tarfile, "data_filter"):  # before Python 3.11.4 there is none
                 tar.extraction_filter = tarfile.data_filter
             tar.extractall(unfinished)
+        for folder in (unfinished, *(p for p in unfinished.rglob("*") if p.is_dir())):
+            folder.chmod(0o755)  # for the account that runs it; the archive says it of files
         os.sync()  # after a power cut, what has the final name is whole
         unfinished.replace(target)
         for other in data_dir.glob("postgresql-*"):
