@@ -101,12 +101,25 @@ sanitize: $(VENV)/.with-test ## run the engine's tests under sanitizers
 	--deselect tests/engine/test_batch.py::test_without_memory_the_book_stays_whole $(ARGS)
 
 .PHONY: build
-build: $(VENV)/.with-test ## make the source distribution and the wheel, in dist/
-	$(BIN)/python -m build $(ARGS)
+build: $(VENV)/.with-test ## make the source distributions and wheels of server and client, in dist/
+	$(BIN)/python -m build --outdir dist $(ARGS) client
+	$(BIN)/python -m build --outdir dist $(ARGS)
+
+# Made in an environment that holds only what goes into it. What it needs of the machine that runs
+# it, its glibc above all, is that of the machine that makes it.
+.PHONY: binary
+binary: ## make the server in one file, dist/fastbook, for machines without Python
+	@$(MAKE) --no-print-directory VENV=build/binary/venv$(if $(PYTHON),-$(VERSION)) one-file
+
+.PHONY: one-file
+one-file: $(VENV)/.bootloader $(VENV)/.with-binary extensions page
+	@$(BIN)/python -m PyInstaller --noconfirm --log-level WARN --distpath dist \
+	--workpath build/binary tools/binary/fastbook.spec $(ARGS)
+	@ls -lh dist/fastbook
 
 .PHONY: clean
 clean: ## remove what was built, except virtual environments
-	rm -rf build dist src/*.egg-info server/*.egg-info *.egg-info
+	rm -rf build dist client/build src/*.egg-info server/*.egg-info *.egg-info
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
 	rm -f server/fastbook_server/gateway/web/vendor/lightweight-charts.mjs
 	find src server \( -name '*.so' -o -name '*.c' -o -name '*.html' -not -path '*/web/*' \) -delete
@@ -124,16 +137,24 @@ $(VENV)/.created: tools/prerequisites
 	echo "creating $(VENV) with $$($$python --version)" && "$$python" -m venv $(VENV)
 	@touch $@
 
+# The client, editable; a source distribution of the server does not hold it, and gets it from PyPI.
+CLIENT := $(wildcard client/pyproject.toml)
+
 # The package with some of its extras, editable. Compiles the extensions too.
-$(VENV)/.with-%: $(VENV)/.created pyproject.toml setup.py
+$(VENV)/.with-%: $(VENV)/.created pyproject.toml setup.py $(CLIENT)
 	@echo "installing fastbook-exchange[$*] into $(VENV): a minute or two"
 	@$(BIN)/python -c 'import tomllib; \
 	print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
 	> $(VENV)/build-requirements.txt
 	@$(BIN)/python tools/web/assets.py --requires >> $(VENV)/build-requirements.txt
 	@$(PIP) install -q -r $(VENV)/build-requirements.txt
-	@$(PIP) install -q --no-build-isolation -e '.[$*]'
+	@$(PIP) install -q --no-build-isolation $(if $(CLIENT),-e ./client) -e '.[$*]'
 	@touch $@ $(VENV)/.compiled
+
+# The program that unpacks the one file, compiled so that it needs no library but glibc's.
+$(VENV)/.bootloader: $(VENV)/.created
+	@PYI_STATIC_ZLIB=1 $(PIP) install -q --no-binary pyinstaller pyinstaller
+	@touch $@
 
 # Compile again what has changed since. Modules with a header of C types are compiled from .py.
 TYPED = $(wildcard $(patsubst %.pxd,%.py,$(shell find server -name "*.pxd")))

@@ -1,4 +1,6 @@
-"""Build the extension modules and the trading page; all else is declared in pyproject.toml.
+"""Build the extension modules, the trading page and the README that PyPI shows.
+
+All else is declared in pyproject.toml.
 
 Plain ``Extension``s on the ``.pyx``: setuptools calls Cython itself and keeps the sources in the
 sdist, which ``cythonize()`` here would not.
@@ -12,8 +14,10 @@ from setuptools import Extension, setup
 from setuptools.command.build_py import build_py
 from setuptools.command.sdist import sdist
 
+sys.path.insert(0, str(Path(__file__).parent / "tools"))
 sys.path.insert(0, str(Path(__file__).parent / "tools/web"))
 import assets
+import pypi_readme
 
 SHARED = sorted(glob("src/fastbook/*.pxd"))
 HEADERS = sorted(glob("server/fastbook_server/**/*.pxd", recursive=True))
@@ -82,6 +86,8 @@ class SdistWithPage(sdist):
 
 
 setup(
+    long_description=pypi_readme.text(),
+    long_description_content_type="text/markdown",
     ext_modules=[
         extension("src", "fastbook._book"),
         extension("src", "fastbook._depth"),

@@ -1,6 +1,6 @@
 """Record a market for a while, then plot its price, spread and depth.
 
-    pip install fastbook-exchange matplotlib
+    pip install fastbook-client matplotlib
     fastbook demo                                  # or any other server, in another terminal
     python examples/plot_session.py --seconds 60
 

@@ -44,7 +44,7 @@ ONLY_IN = {
     "aiohttp": {"gateway", "client", "testing", "cli.sim.http_control"},
     "aiocache": {"gateway.cache"},
     "asyncpg": {"store", "cli.export.source"},
-    "click": {"cli.main", "cli.options", "cli.export.command"},
+    "click": {"cli.main", "cli.options", "cli.export.command", "cli.licences"},
     "prometheus_client": {"metrics"},
     "pyarrow": {"cli.export.files"},
     "rich": {"cli"},

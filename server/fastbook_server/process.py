@@ -28,6 +28,9 @@ T = TypeVar("T")
 
 OWN_FILES = 128
 """Open files other than connections: the database, logs, libraries."""
+ECHO_S = 0.2
+"""How long the echoes of a signal last: a terminal sends Ctrl-C to every process of a command, and
+a parent such as make or the launcher of the one-file executable passes on its own."""
 
 
 class StoppedError(Exception):
@@ -119,17 +122,20 @@ def _postgres_store(config: Config, dsn: str) -> PostgresStore:
 def _signals() -> asyncio.Future[int]:
     """Return a future that the first signal resolves with the exit code it asks for.
 
-    Each further signal cancels whatever the process still waits for.
+    Each further signal, but for echoes, cancels whatever the process still waits for.
     """
     loop = asyncio.get_running_loop()
     stop: asyncio.Future[int] = loop.create_future()
     life = asyncio.current_task()
     assert life is not None, "called from a coroutine"
+    echoes_until = 0.0
 
     def on_signal(code: int) -> None:
+        nonlocal echoes_until
         if not stop.done():
             stop.set_result(code)
-        else:
+            echoes_until = loop.time() + ECHO_S
+        elif loop.time() > echoes_until:
             life.cancel()
 
     for number, code in ((signal.SIGTERM, 0), (signal.SIGINT, 130)):

@@ -40,10 +40,12 @@ def server_errors() -> dict[type[Exception], Ending]:
     """
     from fastbook_server.config import ConfigError
     from fastbook_server.embedded.supervisor import EmbeddedError
+    from fastbook_server.gateway.aiohttp_seam import AiohttpError
     from fastbook_server.gateway.listener import ListenError
     from fastbook_server.store import StoreError, StoreRefused, StoreUnavailable
 
     return {
+        AiohttpError: Ending(1),
         ConfigError: Ending(2),
         StoreRefused: Ending(2),
         StoreUnavailable: Ending(1, "the database cannot be reached: "),

@@ -15,9 +15,11 @@ from typing import Any, NoReturn
 
 import click
 
+from fastbook_cli import installation, program
 from fastbook_cli.bench.mix import Mix
 from fastbook_cli.errors import CommandError, server_ending, server_errors
 from fastbook_cli.export.command import export_command
+from fastbook_cli.licences import licences_command
 from fastbook_cli.options import (
     mix,
     pace,
@@ -35,13 +37,15 @@ FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__, message="fastbook %(version)s")
+@click.version_option(__version__, message=program.version_message())
 def cli() -> None:
     """An exchange server: a Cython order book behind one WebSocket endpoint.
 
     Start with "fastbook demo": it runs a server on a private PostgreSQL, lets a simulated market
     trade on it, and shows the market in this terminal.
     """
+    if warning := installation.check():
+        click.echo(f"fastbook: {warning}", err=True)
 
 
 @cli.command()
@@ -415,6 +419,7 @@ async def _until_sigterm(command: Coroutine[Any, Any, int]) -> int:
 
 
 cli.add_command(export_command(run_loop))
+cli.add_command(licences_command)
 
 
 def main() -> None:

@@ -12,7 +12,11 @@ EXIT_CODES = {signal.SIGTERM: 0, signal.SIGINT: 130}
 
 @contextlib.contextmanager
 def stop_signals() -> Iterator[asyncio.Future[int]]:
-    """Yield a future that the first signal resolves with the exit code it asks for."""
+    """Yield a future that the first signal resolves with the exit code it asks for.
+
+    After that signal there is only the end, which further ones do not disturb: Ctrl-C may come
+    twice, from the terminal and from a parent that passes it on.
+    """
     loop = asyncio.get_running_loop()
     stop: asyncio.Future[int] = loop.create_future()
 
@@ -25,5 +29,6 @@ def stop_signals() -> Iterator[asyncio.Future[int]]:
     try:
         yield stop
     finally:
-        for number in EXIT_CODES:
-            loop.remove_signal_handler(number)
+        if not stop.done():
+            for number in EXIT_CODES:
+                loop.remove_signal_handler(number)

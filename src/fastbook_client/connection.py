@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 import random
 from collections.abc import AsyncIterator, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import msgspec
@@ -38,7 +39,16 @@ _decode_welcome = msgspec.json.Decoder(Welcome).decode
 _decode_error = msgspec.json.Decoder(ErrorAnswer).decode
 
 
-class _Socket(aiohttp.ClientWebSocketResponse[Any]):
+if TYPE_CHECKING:
+    _Response = aiohttp.ClientWebSocketResponse[Any]
+else:
+    _Response = aiohttp.ClientWebSocketResponse  # before aiohttp 3.14 it is not generic
+_CAN_LEAVE_BYTES = "decode_text" in inspect.signature(aiohttp.ClientSession.ws_connect).parameters
+"""Whether aiohttp can hand on text as the bytes that arrived, as it does from 3.14 on."""
+_AS_BYTES: dict[str, Any] = {"decode_text": False} if _CAN_LEAVE_BYTES else {}
+
+
+class _Socket(_Response):
     """aiohttp's WebSocket with its transport exposed, so that many frames can be one write."""
 
     def __init__(self, reader: Any, writer: Any, *args: Any, **kwargs: Any) -> None:
@@ -109,13 +119,16 @@ class Connection:
         """
         message = await self._ws.receive()
         if message.type is aiohttp.WSMsgType.TEXT:
-            data: bytes = message.data
-            return data
+            return _bytes(message.data)
         raise _closed(self._ws, message)
 
     async def close(self) -> None:
         """Close the connection with a WebSocket close handshake."""
         await self._ws.close()
+
+
+def _bytes(text: bytes | str) -> bytes:
+    return text if isinstance(text, bytes) else text.encode()
 
 
 def masked_text(payload: bytes) -> bytes:
@@ -181,7 +194,7 @@ async def dial(
         if first.type is not aiohttp.WSMsgType.TEXT:
             raise _closed(ws, first)
         try:
-            connection = Connection(ws, first.data)
+            connection = Connection(ws, _bytes(first.data))
         except msgspec.MsgspecError as error:
             raise ConnectError(f"not a fastbook server: {error}") from None
         yield connection
@@ -196,7 +209,7 @@ async def _open(
             endpoint.ws,
             params=query,
             max_msg_size=FRAME_BYTES_MAX,
-            decode_text=False,
+            **_AS_BYTES,
             compress=0,
             heartbeat=HEARTBEAT_S,
             timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_TIMEOUT_S),

@@ -39,7 +39,7 @@ def installed(library: Library | None = None) -> Library:
         return name
     missing = " or ".join(_PREFERRED) if library is None else library
     extra = library or "polars"
-    raise ImportError(f"{missing} is not installed: pip install 'fastbook-exchange[{extra}]'")
+    raise ImportError(f"{missing} is not installed: pip install 'fastbook-client[{extra}]'")
 
 
 def table_of(

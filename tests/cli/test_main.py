@@ -21,7 +21,7 @@ from fastbook_cli.errors import CommandError, Ending, server_ending, server_erro
 from fastbook_server import config
 from fastbook_server.app import Server
 from fastbook_server.config import Config
-from fastbook_server.gateway import listener
+from fastbook_server.gateway import aiohttp_seam, listener
 from fastbook_server.store import StoreFenced
 from fastbook_server.store.memory import MemoryStore
 
@@ -54,7 +54,7 @@ def descendants(kind: type[CommandError]) -> Iterator[type[CommandError]]:
 
 OWN = exceptions_in(*modules_of(fastbook_cli))
 OF_THE_SERVER = exceptions_in(
-    *(config, listener),
+    *(config, aiohttp_seam, listener),
     *modules_of(fastbook_server.store),
     *modules_of(fastbook_server.embedded),
 )

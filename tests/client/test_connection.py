@@ -8,7 +8,7 @@ import json
 import pytest
 from client_servers import SECURITY, scripted_server, small_server
 
-from fastbook_client import connect
+from fastbook_client import connect, connection
 from fastbook_client.connection import dial, masked_text
 from fastbook_client.endpoint import Endpoint
 from fastbook_client.errors import ConnectError, ConnectionClosed, Refused
@@ -46,6 +46,15 @@ async def test_many_commands_in_one_write_are_answered_one_by_one() -> None:
         client.send_many(commands)
         await client.send({"op": "ping", "ref": "last"})
         assert [(await client.receive())["ref"] for _ in range(501)] == [*range(500), "last"]
+
+
+async def test_frames_are_bytes_also_beside_an_aiohttp_that_decodes_them(monkeypatch) -> None:
+    monkeypatch.setattr(connection, "_AS_BYTES", {})  # as before 3.14
+    async with small_server() as url, dial(url, security=SECURITY, feed=False) as client:
+        assert client.welcome.user_id == client.user_id
+        await client.send({"op": "ping", "ref": "é"})
+        assert json.loads(await client.receive_bytes())["ref"] == "é"
+        assert isinstance(client.opened_by, bytes)
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,7 @@ async def test_a_table_of_fills_has_the_newest_or_the_first_from_somewhere_on() 
 
 def test_without_the_library_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pandas", None)
-    with pytest.raises(ImportError, match=r"pip install 'fastbook-exchange\[pandas\]'"):
+    with pytest.raises(ImportError, match=r"pip install 'fastbook-client\[pandas\]'"):
         tables.table_of(TradeView, [TRADE], "pandas")
     monkeypatch.setitem(sys.modules, "polars", None)
     with pytest.raises(ImportError, match="polars or pandas is not installed"):

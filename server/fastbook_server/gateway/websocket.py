@@ -3,24 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import aiohttp
 from aiohttp import web
-from aiohttp._websocket.reader import WebSocketDataQueue
-from aiohttp.http_websocket import WebSocketWriter
-from aiohttp.web_protocol import RequestHandler
 
+from fastbook_server.gateway import aiohttp_seam
 from fastbook_server.gateway._frames import FrameReader
 
-if not (
-    {"_message_tail", "_payload_parser"} <= set(RequestHandler.__slots__)
-    and hasattr(web.WebSocketResponse, "_post_start")
-    and hasattr(WebSocketDataQueue, "_buffer")
-):
-    raise ImportError(
-        f"aiohttp {aiohttp.__version__} keeps the reader of a WebSocket elsewhere than 3.14 does"
-    )
+if TYPE_CHECKING:
+    from aiohttp.http_websocket import WebSocketWriter
+
+aiohttp_seam.check()
 
 
 class WebSocket(web.WebSocketResponse[Literal[False]]):

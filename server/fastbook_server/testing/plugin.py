@@ -49,6 +49,10 @@ def fastbook_server(
 ) -> Generator[FastbookServer]:
     """A fresh exchange server on a free port, controlled by this test."""
     from fastbook_server.config import ConfigError
+    from fastbook_server.gateway import aiohttp_seam
+
+    if unfit := aiohttp_seam.complaint():
+        pytest.fail(unfit, pytrace=False)
     from fastbook_server.testing.server import FastbookServer
     from fastbook_server.testing.settings import settle
 

@@ -6,11 +6,11 @@ import asyncio
 import contextlib
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
+from fastbook_cli import program
 from fastbook_cli.replay.order_outcomes import ReplayError
 
 STOP_TIMEOUT_S = 30.0
@@ -70,8 +70,8 @@ def _scratch_folder() -> Iterator[Path]:
 async def _spawn(data_dir: Path, options: tuple[str, ...], log: Path) -> asyncio.subprocess.Process:
     with log.open("wb") as stderr:
         return await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "fastbook_cli", "serve", "--port", "0", "--data-dir", str(data_dir)),
+            *program.command(),
+            *("serve", "--port", "0", "--data-dir", str(data_dir)),
             *options,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
