@@ -4,12 +4,16 @@ cimport cython
 from libc.stdint cimport int64_t
 
 
+cdef enum:
+    SMALL = 512  # bytes that a writer has without asking for memory: most reports fit
+
+
 @cython.final
 cdef class Writer:
     cdef char* _bytes
     cdef Py_ssize_t _end, _room
+    cdef char[SMALL] _small
 
-    cpdef int clear(self) except -1
     cpdef int put(self, bytes text) except -1
     cpdef int text(self, bytes key, str value) except -1
     cpdef int integer(self, bytes key, int64_t value) except -1

@@ -1,13 +1,10 @@
-"""JSON written into one buffer, byte for byte as msgspec writes it, framed where it stands."""
+"""JSON written into a buffer, byte for byte as msgspec writes it, and framed where it stands."""
 
 from typing import final
 
 @final
 class Writer:
-    """A buffer for one payload at a time; ``key`` is what stands before a value."""
-
-    def clear(self) -> int:
-        """Begin a payload."""
+    """The JSON of one payload; ``key`` is what stands before a value."""
 
     def put(self, text: bytes) -> int:
         """Write JSON as it is."""
@@ -25,7 +22,7 @@ class Writer:
         """Write a text, an integer of any size, or None as null."""
 
     def payload(self) -> bytes:
-        """Return what has been written since `clear`."""
+        """Return what has been written."""
 
     def frame(self) -> bytes:
         """Return the same as a whole text frame, as a server sends it."""

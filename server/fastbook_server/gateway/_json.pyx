@@ -1,13 +1,13 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 # cython: initializedcheck=False, auto_pickle=False, autotestdict=False
-"""JSON written into one buffer, byte for byte as msgspec writes it, framed where it stands.
+"""JSON written into a buffer, byte for byte as msgspec writes it, and framed where it stands.
 
 For what is said most: what is rare, such as a text that needs escapes, msgspec encodes.
 """
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.mem cimport PyMem_Free, PyMem_Realloc
+from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from cpython.unicode cimport PyUnicode_GET_LENGTH
 from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcpy
@@ -21,7 +21,6 @@ cdef extern from "Python.h":
 cdef enum:
     HEADER = 10  # the most bytes before a payload: opcode, 127 and a length of eight
     DIGITS = 20  # of an integer, with its sign
-    ROOM = 1024  # at first
 
 cdef int TEXT = 0x81  # FIN and opcode 1
 
@@ -39,22 +38,18 @@ cdef object _encode = msgspec.json.Encoder().encode
 
 
 @cython.final
+@cython.freelist(8)
 cdef class Writer:
-    """A buffer for one payload at a time; ``key`` is what stands before a value."""
+    """The JSON of one payload; ``key`` is what stands before a value."""
 
     def __cinit__(self):
-        self._bytes = NULL
-        self._room = 0
+        self._bytes = self._small
+        self._room = SMALL
         self._end = HEADER
-        self._reserve(ROOM)
 
     def __dealloc__(self):
-        PyMem_Free(self._bytes)
-
-    cpdef int clear(self) except -1:
-        """Begin a payload."""
-        self._end = HEADER
-        return 0
+        if self._bytes != self._small:
+            PyMem_Free(self._bytes)
 
     cpdef int put(self, bytes text) except -1:
         """Write JSON as it is."""
@@ -114,7 +109,7 @@ cdef class Writer:
         return self.put(_encode(value))
 
     cpdef bytes payload(self):
-        """Return what has been written since `clear`."""
+        """Return what has been written."""
         return PyBytes_FromStringAndSize(self._bytes + HEADER, self._end - HEADER)
 
     cpdef bytes frame(self):
@@ -131,14 +126,21 @@ cdef class Writer:
         return PyBytes_FromStringAndSize(<char*>out, self._end - HEADER + head)
 
     cdef int _reserve(self, Py_ssize_t count) except -1:
+        """Make room for so many more bytes."""
         cdef Py_ssize_t room
         cdef char* grown
-        if self._end + count > self._room:
-            room = 2 * (self._end + count)
+        if self._end + count <= self._room:
+            return 0
+        room = 2 * (self._end + count)
+        if self._bytes == self._small:
+            grown = <char*>PyMem_Malloc(room)
+            if grown is not NULL:
+                memcpy(grown, self._small, self._end)
+        else:
             grown = <char*>PyMem_Realloc(self._bytes, room)
-            if grown is NULL:
-                raise MemoryError
-            self._bytes, self._room = grown, room
+        if grown is NULL:
+            raise MemoryError
+        self._bytes, self._room = grown, room
         return 0
 
     cdef int _copy(self, const char* text, Py_ssize_t count) except -1:

@@ -7,21 +7,19 @@ from fastbook_server.gateway._json cimport Writer
 from fastbook_server.values.events cimport FillReport, Order, OrderReport, OrdersListed, Traded
 from fastbook_server.values.instruments cimport Instrument, Scale
 
-cdef Writer _out
-
 cpdef bytes payload(event)
 cpdef bytes frame(event)
-@cython.locals(before=bytes)
+@cython.locals(out=Writer, between=bytes)
 cpdef bytes trades(str security, int64_t seq, prev_seq, trades_)
-@cython.locals(count=int64_t, at=int64_t, end=int64_t, report=OrderReport)
+@cython.locals(out=Writer, between=bytes, end=int64_t, report=OrderReport)
 cdef bytes _page(OrdersListed listed, int64_t start)
-@cython.locals(order=Order)
-cdef _write(event)
+@cython.locals(out=Writer)
+cdef Writer _written(event)
 @cython.locals(instrument=Instrument)
-cdef _write_report(OrderReport report)
+cdef _write_report(Writer out, OrderReport report)
 @cython.locals(order=Order, price=Scale, amount=Scale)
-cdef _write_fill(FillReport report)
+cdef _write_fill(Writer out, FillReport report)
 @cython.locals(instrument=Instrument, price=Scale, amount=Scale, filled=int64_t)
-cdef _write_order(Order order, int64_t remaining, notional, bint waits)
+cdef _write_order(Writer out, Order order, int64_t remaining, notional, bint waits)
 @cython.locals(order=Order, instrument=Instrument)
-cdef _write_trade(Traded trade)
+cdef _write_trade(Writer out, Traded trade)

@@ -17,19 +17,15 @@ ORDERS_PER_FRAME = 500
 ORDER_BYTES = 250
 """About how large an order is on the wire."""
 
-_out = Writer()
-
 
 def payload(event: OrderReport | FillReport) -> bytes:
     """Return the payload of a report's frame."""
-    _write(event)
-    return _out.payload()
+    return _written(event).payload()
 
 
 def frame(event: OrderReport | FillReport) -> bytes:
     """Return a report as a whole text frame."""
-    _write(event)
-    return _out.frame()
+    return _written(event).frame()
 
 
 def orders(listed: OrdersListed) -> Iterator[bytes]:
@@ -39,127 +35,127 @@ def orders(listed: OrdersListed) -> Iterator[bytes]:
 
 
 def _page(listed: OrdersListed, start: int) -> bytes:
-    count = len(listed.reports)
-    end = min(start + ORDERS_PER_FRAME, count)
-    _out.clear()
-    _out.put(b'{"event":"orders"')
+    end = start + ORDERS_PER_FRAME
+    out = Writer()
+    out.put(b'{"event":"orders"')
     if listed.ref is not None:
-        _out.any(b',"ref":', listed.ref)
-    _out.put(b',"orders":[')
-    for at in range(start, end):
-        report = listed.reports[at]
-        if at > start:
-            _out.put(b",")
+        out.any(b',"ref":', listed.ref)
+    out.put(b',"orders":[')
+    between = b""
+    for report in listed.reports[start:end]:
+        out.put(between)
         waits = report.status == "untriggered"
-        _write_order(report.order, report.remaining, report.notional, waits)
-    _out.put(b'],"more":true}' if end < count else b"]}")
-    return _out.payload()
+        _write_order(out, report.order, report.remaining, report.notional, waits)
+        between = b","
+    out.put(b'],"more":true}' if end < len(listed.reports) else b"]}")
+    return out.payload()
 
 
 def trades(security: str, seq: int, prev_seq: int | None, trades_: Sequence[Traded]) -> bytes:
     """Return the payload of a ``trades`` frame."""
-    _out.clear()
-    _out.text(b'{"event":"trades","security":', security)
-    _out.integer(b',"seq":', seq)
-    _out.any(b',"prevSeq":', prev_seq)
-    _out.put(b',"trades":')
-    before = b"["
+    out = Writer()
+    out.text(b'{"event":"trades","security":', security)
+    out.integer(b',"seq":', seq)
+    out.any(b',"prevSeq":', prev_seq)
+    out.put(b',"trades":[')
+    between = b""
     for trade in trades_:
-        _out.put(before)
-        _write_trade(trade)
-        before = b","
-    _out.put(b"]}" if trades_ else b"[]}")
-    return _out.payload()
+        out.put(between)
+        _write_trade(out, trade)
+        between = b","
+    out.put(b"]}")
+    return out.payload()
 
 
-def _write(event: OrderReport | FillReport) -> None:
-    _out.clear()
+def _written(event: OrderReport | FillReport) -> Writer:
+    out = Writer()
     if isinstance(event, OrderReport):
-        _write_report(event)
+        _write_report(out, event)
     else:
-        _write_fill(event)
+        _write_fill(out, event)
+    return out
 
 
-def _write_report(report: OrderReport) -> None:
-    _out.put(b'{"event":"order"')
+def _write_report(out: Writer, report: OrderReport) -> None:
+    out.put(b'{"event":"order"')
     if report.ref is not None:
-        _out.any(b',"ref":', report.ref)
-    _out.text(b',"status":', report.status)
+        out.any(b',"ref":', report.ref)
+    out.text(b',"status":', report.status)
     if report.reason is not None:
-        _out.text(b',"reason":', report.reason)
+        out.text(b',"reason":', report.reason)
     if report.last_price is not None and report.last_quantity is not None:
         instrument = report.order.instrument
-        _out.number(b',"lastPrice":', instrument.price.number(report.last_price))
-        _out.number(b',"lastAmount":', instrument.amount.number(report.last_quantity))
-    _out.put(b',"order":')
+        out.number(b',"lastPrice":', instrument.price.number(report.last_price))
+        out.number(b',"lastAmount":', instrument.amount.number(report.last_quantity))
+    out.put(b',"order":')
     waits = report.status == "untriggered"
-    _write_order(report.order, report.remaining, report.notional, waits)
-    _out.put(b"}")
+    _write_order(out, report.order, report.remaining, report.notional, waits)
+    out.put(b"}")
 
 
-def _write_fill(report: FillReport) -> None:
+def _write_fill(out: Writer, report: FillReport) -> None:
     order = report.order
     price, amount = order.instrument.price, order.instrument.amount
-    _out.integer(b'{"event":"fill","fillId":', report.fill_id)
-    _out.integer(b',"seq":', report.seq)
-    _out.integer(b',"time":', report.time_ms)
-    _out.text(b',"type":', order.side)
-    _out.number(b',"price":', price.number(report.price))
-    _out.number(b',"amount":', amount.number(report.quantity))
-    _out.text(b',"orderId":', order.id)
-    _out.text(b',"role":', report.role)
-    _out.text(b',"security":', order.instrument.security)
-    _out.number(b',"filled":', amount.number(report.filled))
-    _out.number(b',"remaining":', amount.number(order.quantity - report.filled))
+    out.integer(b'{"event":"fill","fillId":', report.fill_id)
+    out.integer(b',"seq":', report.seq)
+    out.integer(b',"time":', report.time_ms)
+    out.text(b',"type":', order.side)
+    out.number(b',"price":', price.number(report.price))
+    out.number(b',"amount":', amount.number(report.quantity))
+    out.text(b',"orderId":', order.id)
+    out.text(b',"role":', report.role)
+    out.text(b',"security":', order.instrument.security)
+    out.number(b',"filled":', amount.number(report.filled))
+    out.number(b',"remaining":', amount.number(order.quantity - report.filled))
     if order.client_order_id is not None:
-        _out.text(b',"clientOrderId":', order.client_order_id)
-    _out.put(b"}")
+        out.text(b',"clientOrderId":', order.client_order_id)
+    out.put(b"}")
 
 
-def _write_order(order: Order, remaining: int, notional: int, waits: bool) -> None:
+def _write_order(out: Writer, order: Order, remaining: int, notional: int, waits: bool) -> None:
     """Write an order; `notional` is that of its fills."""
     instrument, filled = order.instrument, order.quantity - remaining
     price, amount = instrument.price, instrument.amount
-    _out.text(b'{"id":', order.id)
-    _out.integer(b',"time":', order.time_ms)
-    _out.text(b',"userId":', order.user_id)
-    _out.text(b',"security":', instrument.security)
-    _out.text(b',"type":', order.side)
-    _out.text(b',"execType":', order.exec_type)
+    out.text(b'{"id":', order.id)
+    out.integer(b',"time":', order.time_ms)
+    out.text(b',"userId":', order.user_id)
+    out.text(b',"security":', instrument.security)
+    out.text(b',"type":', order.side)
+    out.text(b',"execType":', order.exec_type)
     if order.price is None:
-        _out.put(b',"price":null')
+        out.put(b',"price":null')
     else:
-        _out.number(b',"price":', price.number(order.price))
-    _out.number(b',"amount":', amount.number(order.quantity))
-    _out.number(b',"filled":', amount.number(filled))
-    _out.number(b',"remaining":', amount.number(remaining))
+        out.number(b',"price":', price.number(order.price))
+    out.number(b',"amount":', amount.number(order.quantity))
+    out.number(b',"filled":', amount.number(filled))
+    out.number(b',"remaining":', amount.number(remaining))
     if filled:
-        _out.number(b',"avgPrice":', instrument.average(notional, filled))
+        out.number(b',"avgPrice":', instrument.average(notional, filled))
     else:
-        _out.put(b',"avgPrice":null')
+        out.put(b',"avgPrice":null')
     if order.client_order_id is not None:
-        _out.text(b',"clientOrderId":', order.client_order_id)
+        out.text(b',"clientOrderId":', order.client_order_id)
     if order.trigger_price is not None:
-        _out.number(b',"triggerPrice":', price.number(order.trigger_price))
+        out.number(b',"triggerPrice":', price.number(order.trigger_price))
     if order.display:
-        _out.number(b',"display":', amount.number(order.display))
+        out.number(b',"display":', amount.number(order.display))
     if order.expire_ms is not None:
-        _out.integer(b',"expireTime":', order.expire_ms)
+        out.integer(b',"expireTime":', order.expire_ms)
     if order.budget is not None:
-        _out.number(b',"total":', instrument.total(order.budget))
-    _out.put(b',"waits":true}' if waits else b"}")
+        out.number(b',"total":', instrument.total(order.budget))
+    out.put(b',"waits":true}' if waits else b"}")
 
 
-def _write_trade(trade: Traded) -> None:
+def _write_trade(out: Writer, trade: Traded) -> None:
     order = trade.order
     instrument = order.instrument
-    _out.text(b'{"id":', trade.id)
-    _out.integer(b',"seq":', trade.seq)
-    _out.text(b',"userId":', order.user_id)
-    _out.text(b',"security":', instrument.security)
-    _out.text(b',"type":', order.side)
-    _out.integer(b',"time":', trade.time_ms)
-    _out.number(b',"price":', instrument.average(trade.notional, trade.quantity))
-    _out.number(b',"amount":', instrument.amount.number(trade.quantity))
-    _out.number(b',"total":', instrument.total(trade.notional))
-    _out.put(b"}")
+    out.text(b'{"id":', trade.id)
+    out.integer(b',"seq":', trade.seq)
+    out.text(b',"userId":', order.user_id)
+    out.text(b',"security":', instrument.security)
+    out.text(b',"type":', order.side)
+    out.integer(b',"time":', trade.time_ms)
+    out.number(b',"price":', instrument.average(trade.notional, trade.quantity))
+    out.number(b',"amount":', instrument.amount.number(trade.quantity))
+    out.number(b',"total":', instrument.total(trade.notional))
+    out.put(b"}")

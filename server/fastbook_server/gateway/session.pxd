@@ -17,7 +17,7 @@ cdef class Session:
     cdef set _subscriptions
     cdef Outbox _outbox
     cdef readonly bint _closing
-    cdef public bint _receiving
+    cdef bint _receiving
     cdef int64_t _silent_beats
 
     cpdef send(self, bytes frame)
