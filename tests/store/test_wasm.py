@@ -210,15 +210,17 @@ class Exchange:
             await self.store._write(self.store._connection, prepared)  # it is already in
 
     async def add_patient_makers(self, count):
-        """Commit orders too large to be filled; who withdraws some at random will not get all."""
-        events = []
+        """Commit orders too large to be filled; who withdraws some at random will not get all.
+
+        One by one: the WASM build does not survive long messages.
+        """
         for price in range(1, count + 1):
-            events += self.source.add(
+            events = self.source.add(
                 self.source.instruments[0], side="bid", exec_type="limit", price=price,
                 quantity=2**50, time_in_force="gtc", user_id="patient",
             )  # fmt: skip
-        prepared = self.store.prepare(self.source.close_batch(events))
-        await self.store._write(self.store._connection, prepared)
+            prepared = self.store.prepare(self.source.close_batch(events))
+            await self.store._write(self.store._connection, prepared)
 
     async def check_candles(self):
         for security in self.source.seqs:
@@ -376,6 +378,10 @@ class Explained:
     async def fetchval(self, query, *arguments, **given):
         await self._explain(query, *arguments)
         return await self._connection.fetchval(query, *arguments, **given)
+
+    async def copy_from_query(self, query, *arguments, **given):
+        await self._explain(query, *arguments)
+        return await self._connection.copy_from_query(query, *arguments, **given)
 
 
 @pytest.mark.timeout(600)
