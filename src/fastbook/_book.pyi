@@ -2,8 +2,9 @@
 
 Units: prices are integer ticks and quantities integer lots, both 64-bit.
 Complexity: n is the number of fills and self-trade cancels that a command causes. The number of
-orders and levels does not matter, except that a page of 16 neighbouring prices which is not in the
-cache is found in at most 59 steps.
+orders and levels does not matter, except that a page of 16 neighbouring prices which is not among
+the 65,536 around the market is found in at most 59 steps. Each of these also pays for up to eight
+pages that change places when the market has moved.
 """
 
 from collections.abc import Iterator

@@ -19,7 +19,7 @@ class Depth:
         """
 
     def set(self, side: int, price: int, quantity: int) -> None:
-        """Set the quantity at a price; 0 removes the price. O(1): at most 59 steps.
+        """Set the quantity at a price; 0 removes the price. O(1) on average.
 
         Raises:
             ValueError: `side` is not 0 or 1, `price` not in 1 .. 2**63 - 1 or `quantity` not in

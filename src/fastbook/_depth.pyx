@@ -250,7 +250,7 @@ cdef class Depth:
         PyMem_Free(self.rows)
 
     def set(self, side, price, quantity):
-        """Set the quantity at a price; 0 removes the price. O(1): at most 59 steps.
+        """Set the quantity at a price; 0 removes the price. O(1) on average.
 
         Raises:
             ValueError: `side` is not 0 or 1, `price` not in 1 .. 2**63 - 1 or `quantity` not in

@@ -14,7 +14,7 @@ beyond it, if the best price is no longer in its first half. Its pages then move
 those around the best price from the tree: at most eight moves per search. No page changes its
 index.
 
-Index 0 means "none" everywhere (pages and nodes start at 1).
+The windows of both sides take 34 KB. Index 0 means "none" everywhere (pages and nodes start at 1).
 """
 
 from libc.stdint cimport UINT64_MAX, int64_t, uint32_t, uint64_t
