@@ -2,25 +2,70 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import deque
 from collections.abc import Iterable
 
 from fastbook_server.matching.order_progress import OrderProgress
 from fastbook_server.matching.refusals import overloaded
 from fastbook_server.values.persisted import CLIENT_ORDERS_KEPT_MS
 
-_Key = tuple[str, str]  # user id and client order id
+VOID_MAX = 64
+"""Entries of forgotten ids are dropped once they are this many and more than half of all."""
+
+
+class Remembered:
+    """A client order id of a user, and the order that it names."""
+
+    __slots__ = ("has_ended", "is_forgotten", "name", "progress", "user_id")
+
+    def __init__(self, user_id: str, name: str, progress: OrderProgress) -> None:
+        self.user_id = user_id
+        self.name = name
+        self.progress = progress
+        self.has_ended = False
+        self.is_forgotten = False
+
+
+class Ended:
+    """Client order ids of ended orders, in the order of their ends."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._entries: deque[Remembered] = deque()  # some of them forgotten
+
+    def add(self, remembered: Remembered) -> None:
+        """Add an id whose order has just ended."""
+        self.count += 1
+        self._entries.append(remembered)
+
+    def forgotten(self) -> None:
+        """Note that one of the ids has been forgotten."""
+        self.count -= 1
+        void = len(self._entries) - self.count
+        if void > VOID_MAX and void > self.count:
+            self._entries = deque(e for e in self._entries if not e.is_forgotten)
+
+    def oldest(self) -> Remembered | None:
+        """Return the id that has been in it for longest."""
+        while self._entries and self._entries[0].is_forgotten:
+            self._entries.popleft()
+        return self._entries[0] if self._entries else None
 
 
 class Owner:
-    """A user with open orders: the orders by id, and the user's owner number in the books."""
+    """A user with orders: the open ones by id, and all that are known by client order id.
 
-    __slots__ = ("number", "open", "user_id")
+    ``number`` is the owner's in the books; 0: none, for there is no open order.
+    """
 
-    def __init__(self, user_id: str, number: int) -> None:
+    __slots__ = ("ended", "names", "number", "open", "user_id")
+
+    def __init__(self, user_id: str) -> None:
         self.user_id = user_id
-        self.number = number
+        self.number = 0
         self.open: dict[str, OrderProgress] = {}
+        self.names: dict[str, Remembered] = {}
+        self.ended = Ended()
 
 
 class Owners:
@@ -34,30 +79,38 @@ class Owners:
         self._free_numbers: list[int] = []
         self._numbers = 0
         self._open = 0
-        self._client_orders: dict[_Key, OrderProgress] = {}
-        # The ended ones in the order of their ends, over all users and by user. An entry is void
-        # once its id names a newer order. OrderedDict: a plain dict finds its oldest entry slowly.
-        self._ended: OrderedDict[_Key, OrderProgress] = OrderedDict()
+        self._remembered = 0
+        self._ended = Ended()  # of all users
         self._none_old_until_ms = 0
-        self._ended_of: dict[str, OrderedDict[_Key, None]] = {}
-        self._remembered: dict[str, int] = {}  # how many, by user
 
     def owner(self, user_id: str) -> Owner:
-        """Return the owner of this user id; a new one if the user has no open order."""
-        owner = self._owners.get(user_id)
-        if owner is None:
+        """Return the owner of this user id, who has a number now."""
+        owner = self._any_owner(user_id)
+        if not owner.number:
             if self._free_numbers:
-                number = self._free_numbers.pop()
+                owner.number = self._free_numbers.pop()
             else:
                 self._numbers += 1
-                number = self._numbers
-            owner = self._owners[user_id] = Owner(user_id, number)
+                owner.number = self._numbers
+        return owner
+
+    def _any_owner(self, user_id: str) -> Owner:
+        owner = self._owners.get(user_id)
+        if owner is None:
+            owner = self._owners[user_id] = Owner(user_id)
         return owner
 
     def release_if_idle(self, owner: Owner) -> None:
         """Free the number of an owner without open orders; harmless when repeated."""
-        if not owner.open and self._owners.pop(owner.user_id, None) is not None:
-            self._free_numbers.append(owner.number)
+        if not owner.open:
+            if owner.number:
+                self._free_numbers.append(owner.number)
+                owner.number = 0
+            self._drop_if_done(owner)
+
+    def _drop_if_done(self, owner: Owner) -> None:
+        if not (owner.number or owner.names):
+            self._owners.pop(owner.user_id, None)
 
     def opened(self, owner: Owner, progress: OrderProgress) -> None:
         """Add an order that came to rest."""
@@ -77,7 +130,7 @@ class Owners:
         if owner is None:
             return []
         # Ids sort by age, over all securities and restarts.
-        return sorted(owner.open.values(), key=lambda progress: progress.order.id)
+        return [owner.open[order_id] for order_id in sorted(owner.open)]
 
     def open_count(self, user_id: str) -> int:
         """Return how many open orders the user has."""
@@ -92,43 +145,53 @@ class Owners:
         self, user_id: str, client_order_id: str, time_ms: int
     ) -> OrderProgress | None:
         """Return the order with this id, open or ended; an ended one is remembered for 24 h."""
-        progress = self._client_orders.get((user_id, client_order_id))
-        return None if progress is None or _is_old(progress, time_ms) else progress
+        owner = self._owners.get(user_id)
+        known = None if owner is None else owner.names.get(client_order_id)
+        return None if known is None or _is_old(known.progress, time_ms) else known.progress
 
     def remember(self, progress: OrderProgress, client_order_id: str) -> None:
         """Remember an order by one of its client order ids; call `ended` when it ends."""
-        key = progress.order.user_id, client_order_id
-        if key in self._client_orders:
-            self._forget(key)  # the id may be reused after its 24 h
-        self._client_orders[key] = progress
-        self._remembered[key[0]] = self.remembered(key[0]) + 1
+        user_id = progress.order.user_id
+        owner = self._any_owner(user_id)
+        known = owner.names.get(client_order_id)
+        if known is not None:
+            self._forget(owner, known)  # the id may be reused after its 24 h
+            owner = self._any_owner(user_id)
+        known = Remembered(user_id, client_order_id, progress)
+        owner.names[client_order_id] = known
+        self._remembered += 1
         if progress.ended_ms is not None:
-            self._let_end(key, progress)
+            self._let_end(owner, known)
 
     def ended(self, progress: OrderProgress, time_ms: int) -> None:
         """Let the 24 hours of an order's client order ids begin; harmless for an order without."""
         progress.ended_ms = time_ms
         order = progress.order
-        if order.client_order_id is not None:
-            self._let_end((order.user_id, order.client_order_id), progress)
-        for client_order_id in order.former_client_order_ids:
-            self._let_end((order.user_id, client_order_id), progress)
+        owner = self._owners.get(order.user_id)
+        if owner is not None and order.client_order_id is not None:
+            self._let_name_end(owner, progress, order.client_order_id)
+            for client_order_id in order.former_client_order_ids:
+                self._let_name_end(owner, progress, client_order_id)
 
-    def _let_end(self, key: _Key, progress: OrderProgress) -> None:
-        if self._client_orders.get(key) is progress:
-            self._ended[key] = progress
-            of_user = self._ended_of.get(key[0])
-            if of_user is None:
-                of_user = self._ended_of[key[0]] = OrderedDict()
-            of_user[key] = None
+    def _let_name_end(self, owner: Owner, progress: OrderProgress, client_order_id: str) -> None:
+        known = owner.names.get(client_order_id)
+        if known is not None and known.progress is progress:
+            self._let_end(owner, known)
+
+    def _let_end(self, owner: Owner, known: Remembered) -> None:
+        if not known.has_ended:
+            known.has_ended = True
+            self._ended.add(known)
+            owner.ended.add(known)
 
     def remembered(self, user_id: str) -> int:
         """Return how many client order ids of the user are remembered."""
-        return self._remembered.get(user_id, 0)
+        owner = self._owners.get(user_id)
+        return len(owner.names) if owner is not None else 0
 
     def remembered_total(self) -> int:
         """Return how many client order ids are remembered, over all users."""
-        return len(self._client_orders)
+        return self._remembered
 
     def check_room(self, user_id: str, *, of_user_max: int, total_max: int) -> None:
         """Check that `make_room` could make room for one more client order id.
@@ -136,9 +199,10 @@ class Owners:
         Raises:
             RuleBroken: all client order ids are those of open orders.
         """
-        if self.remembered(user_id) >= of_user_max and user_id not in self._ended_of:
+        owner = self._owners.get(user_id)
+        if owner is not None and len(owner.names) >= of_user_max and not owner.ended.count:
             raise overloaded("client_order_ids_max", of_user_max)
-        if len(self._client_orders) >= total_max and not self._ended:
+        if self._remembered >= total_max and not self._ended.count:
             raise overloaded("client_order_ids_total_max", total_max)
 
     def make_room(self, user_id: str, of_user_max: int, total_max: int) -> None:
@@ -149,9 +213,9 @@ class Owners:
         """
         while self.remembered(user_id) >= of_user_max and self._forget_oldest_of(user_id):
             pass
-        while len(self._client_orders) >= total_max and self._ended:
+        while self._remembered >= total_max and self._ended.count:
             if not self._forget_oldest_of(user_id):
-                self._forget(next(iter(self._ended)))
+                self._forget_oldest()
 
     def expire(self, time_ms: int) -> None:
         """Forget client order ids whose order ended more than 24 h ago.
@@ -161,32 +225,36 @@ class Owners:
         if time_ms <= self._none_old_until_ms:
             return
         for _ in range(2):
-            key = next(iter(self._ended), None)
-            if key is None:
+            oldest = self._ended.oldest()
+            if oldest is None:
                 return
-            oldest = self._ended[key]
-            if not _is_old(oldest, time_ms):
-                self._none_old_until_ms = (oldest.ended_ms or 0) + CLIENT_ORDERS_KEPT_MS
+            if not _is_old(oldest.progress, time_ms):
+                ended_ms = oldest.progress.ended_ms or 0
+                self._none_old_until_ms = ended_ms + CLIENT_ORDERS_KEPT_MS
                 return
-            self._forget(key)
+            self._forget_oldest()
 
     def _forget_oldest_of(self, user_id: str) -> bool:
-        ended = self._ended_of.get(user_id)
-        if not ended:
+        owner = self._owners.get(user_id)
+        oldest = None if owner is None else owner.ended.oldest()
+        if owner is None or oldest is None:
             return False
-        self._forget(next(iter(ended)))
+        self._forget(owner, oldest)
         return True
 
-    def _forget(self, key: _Key) -> None:
-        del self._client_orders[key]
-        if self._ended.pop(key, None) is not None:
-            of_user = self._ended_of[key[0]]
-            del of_user[key]
-            if not of_user:
-                del self._ended_of[key[0]]
-        self._remembered[key[0]] -= 1
-        if not self._remembered[key[0]]:
-            del self._remembered[key[0]]
+    def _forget_oldest(self) -> None:
+        oldest = self._ended.oldest()
+        if oldest is not None:
+            self._forget(self._owners[oldest.user_id], oldest)
+
+    def _forget(self, owner: Owner, known: Remembered) -> None:
+        del owner.names[known.name]
+        self._remembered -= 1
+        known.is_forgotten = True
+        if known.has_ended:
+            self._ended.forgotten()
+            owner.ended.forgotten()
+        self._drop_if_done(owner)
 
 
 def _is_old(progress: OrderProgress, time_ms: int) -> bool:
