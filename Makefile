@@ -106,14 +106,15 @@ build: $(VENV)/.with-test ## make the source distributions and wheels of server 
 	$(BIN)/python -m build --outdir dist $(ARGS)
 
 # Made in an environment that holds only what goes into it. What it needs of the machine that runs
-# it, its glibc above all, is that of the machine that makes it.
+# it, its glibc above all, is that of the machine that makes it. (-P: what an earlier build has left
+# in this folder would be taken for the distribution's metadata.)
 .PHONY: binary
 binary: ## make the server in one file, dist/fastbook, for machines without Python
 	@$(MAKE) --no-print-directory VENV=build/binary/venv$(if $(PYTHON),-$(VERSION)) one-file
 
 .PHONY: one-file
 one-file: $(VENV)/.bootloader $(VENV)/.with-binary extensions page
-	@$(BIN)/python -m PyInstaller --noconfirm --log-level WARN --distpath dist \
+	@$(BIN)/python -P -m PyInstaller --noconfirm --log-level WARN --distpath dist \
 	--workpath build/binary tools/binary/fastbook.spec $(ARGS)
 	@ls -lh dist/fastbook
 

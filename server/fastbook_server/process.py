@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 OWN_FILES = 128
 """Open files other than connections: the database, logs, libraries."""
-ECHO_S = 0.2
+ECHO_S = 1.0
 """How long the echoes of a signal last: a terminal sends Ctrl-C to every process of a command, and
 a parent such as make or the launcher of the one-file executable passes on its own."""
 

@@ -31,8 +31,10 @@ def text() -> str:
 def license_files(of: Distribution) -> Iterator[str]:
     """Yield the texts of a distribution's files that speak of its licence, or else its name."""
     found = False
+    of_sources = set(of.metadata.get_all("License-File") or ())  # where nothing is installed
     for path in of.files or ():
-        if ".dist-info" in path.parts[0] and path.name.upper().startswith(WORDS):
+        is_named = ".dist-info" in path.parts[0] or str(path) in of_sources
+        if is_named and path.name.upper().startswith(WORDS):
             found = True
             yield path.read_text(encoding="utf-8")
     if not found:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+from importlib.metadata import PathDistribution
 
 from click.testing import CliRunner
 
 from fastbook_cli import program
-from fastbook_cli.licences import joined
+from fastbook_cli.licences import joined, license_files
 from fastbook_cli.main import cli
 
 
@@ -23,6 +24,17 @@ def test_it_prints_our_licence_and_the_chart_librarys():
     assert "Apache License" in said
     assert "TradingView Lightweight Charts" in said
     assert said.endswith("each has its own licence.\n")
+
+
+def test_a_tree_in_which_a_build_has_left_its_metadata_will_do(tmp_path):
+    metadata = tmp_path / "it.egg-info"
+    metadata.mkdir()
+    (metadata / "PKG-INFO").write_text("Metadata-Version: 2.4\nName: it\nLicense-File: a/LICENSE\n")
+    (metadata / "SOURCES.txt").write_text("a/LICENSE\ntests/LICENSE\nREADME.md\n")
+    for name in ("a", "tests"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "LICENSE").write_text(f"of {name}")
+    assert list(license_files(PathDistribution(metadata))) == ["of a"]
 
 
 def test_in_the_one_file_it_prints_those_of_everything_inside(tmp_path, monkeypatch):

@@ -236,6 +236,15 @@ async def test_why_it_did_not_start_is_said(open_folder, monkeypatch):
     await postgres.stop()
 
 
+async def test_a_folder_that_cannot_be_made_is_named_with_the_reason(open_folder):
+    (open_folder / "file").touch()
+    postgres = EmbeddedPostgres(open_folder / "file/data")
+    with pytest.raises(
+        EmbeddedError, match=r"file/data cannot be made \(Not a directory\): choose"
+    ):
+        await postgres.start()
+
+
 async def test_data_of_another_version_is_refused(open_folder):
     postgres = EmbeddedPostgres(open_folder)
     await postgres.start()

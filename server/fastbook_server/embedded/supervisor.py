@@ -162,7 +162,12 @@ class EmbeddedPostgres:
 
     def _claim_folder(self) -> None:
         root = os.geteuid() == 0
-        self.data_dir.mkdir(mode=0o755 if root else 0o700, parents=True, exist_ok=True)
+        try:
+            self.data_dir.mkdir(mode=0o755 if root else 0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise EmbeddedError(
+                f"{self.data_dir} cannot be made ({error.strerror}): choose another data folder"
+            ) from None
         self._account = choose_account(self._pgdata) if root else None
         if self._account and (closed := closed_to(self._account, self.data_dir)):
             raise EmbeddedError(
