@@ -6,8 +6,8 @@ _UNDO = {
     11: """
         DROP FUNCTION expect;
         DROP DOMAIN batch;
-        DROP TYPE batch_parts, moved_market, changed_order, changed_iceberg, ended_client_order,
-            added_candle;
+        DROP TYPE batch_parts, moved_market, changed_order, changed_iceberg, added_candle;
+        ALTER TABLE client_orders ALTER COLUMN ended DROP NOT NULL;
     """,
     10: "DROP TABLE days;",  # its functions are newer forms of older ones
     9: """

@@ -49,9 +49,10 @@ ROW_S = 0.000_2
 """Time that a commit has for each of its rows, some ten times what one takes: one command may end
 all open orders, and its batch must come through at last."""
 
-AT_ONCE_MAX = 500
+AT_ONCE_MAX = 2_000
 """How many new rows a batch may have that is committed in one statement; more of them are copied.
-Measured: at some 1,000 rows both ways take as long."""
+Measured with 200,000 open orders: one statement is ahead up to 1,000 rows, and never behind by much,
+but its rows are in memory at once."""
 
 HAS_CANDLES = "SELECT to_regclass('candles') IS NOT NULL"
 # After the batch. A day that has begun stays as it is.
