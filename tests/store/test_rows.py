@@ -249,16 +249,6 @@ def test_a_remainder_that_never_rested_deletes_nothing():
     assert got.gone == []
 
 
-def test_a_client_order_id_that_ends_twice_is_kept_once():
-    first = order(1, user_id="a", client_order_id="x")
-    second = order(2, user_id="a", client_order_id="x")
-    other = order(3, user_id="b", client_order_id="x")
-    got = rows(*(cancelled(4 + n, o, 10) for n, o in enumerate((first, second, other))))
-    assert got.client_orders == [
-        *(("a", "x", second.id, 1_002, 1_005), ("b", "x", other.id, 1_003, 1_006)),
-    ]
-
-
 def test_a_client_order_id_is_kept_from_the_end_of_its_order_on():
     old, gone, here = (order(n, user_id="a", client_order_id=f"x{n}") for n in (1, 2, 3))
     stays = order(7, user_id="a", client_order_id="x7")

@@ -77,8 +77,8 @@ class Rows(msgspec.Struct, frozen=True):
     ``opened`` are rows of ``open_orders``; ``changed`` holds (id, remaining, notional) of orders
     that were in it before the batch, ``sliced`` the same of icebergs with (visible, queued_seq or
     None for its old place, queued_n), ``gone`` the ids of those that left it or come in anew.
-    ``client_orders`` has the newest (user_id, client_order_id, order_id, time, ended) of each
-    client order id whose order ended, ``seqs`` the first and last seq of each security,
+    ``client_orders`` has (user_id, client_order_id, order_id, time, ended) of each client order id
+    whose order ended, ``seqs`` the first and last seq of each security,
     ``last_fills`` the number and price of its last fill. ``candles`` is what this batch adds to
     each bucket, ``cancel_rules`` the newest (user_id, after_disconnect_s, deadline) of users whose
     rule changed. Quantities are in lots,
@@ -383,9 +383,9 @@ class _Net:
             self._name_ended(order, name, time_ms)
 
     def _name_ended(self, order: Order, name: str, time_ms: int) -> None:
-        self.client_orders[order.user_id, name] = (
-            order.user_id, name, order.id, order.time_ms, time_ms,
-        )  # fmt: skip
+        # An order may end twice: filled, and then cancelled with nothing left.
+        row = (order.user_id, name, order.id, order.time_ms, time_ms)
+        self.client_orders[order.id, name] = row
 
     def _left(self, order_id: str) -> None:
         if self.opened.pop(order_id, None) is None:
