@@ -208,7 +208,7 @@ def test_an_older_order_that_is_amended_comes_in_anew_and_what_was_before_is_kep
             10_050, 4, "y", 10, 4, None,
         )
     ]  # fmt: skip
-    assert got.client_orders == [("user#1", "y", old.id, 1_001, None)]
+    assert got.client_orders == []
     assert got.seqs == {"BTC-USD": (5, 5)}
 
 
@@ -218,8 +218,9 @@ def test_an_order_that_is_amended_and_ends_leaves_once_with_all_its_names():
     taker = order(6, "ask")
     got = rows(first, rested(first.order), OrderAccepted(taker), filled(taker, first.order, 10, 0))
     assert (got.opened, got.gone) == ([], [old.id])
-    assert got.client_orders == [("user#1", "y", old.id, 1_001, 1_006)]
-    assert got.ended_client_orders == [("user#1", "x", old.id, 1_006)]
+    assert got.client_orders == [
+        ("user#1", "y", old.id, 1_001, 1_006), ("user#1", "x", old.id, 1_001, 1_006),
+    ]  # fmt: skip
 
 
 def test_an_older_order_is_updated_once_with_its_last_state():
@@ -248,18 +249,9 @@ def test_a_remainder_that_never_rested_deletes_nothing():
     assert got.gone == []
 
 
-def test_a_client_order_id_that_comes_twice_is_kept_once():
-    first = order(1, user_id="a", client_order_id="x")
-    second = order(2, user_id="a", client_order_id="x")
-    other = order(3, user_id="b", client_order_id="x")
-    got = rows(*(OrderAccepted(o) for o in (first, second, other)))
-    assert got.client_orders == [
-        *(("a", "x", second.id, 1_002, None), ("b", "x", other.id, 1_003, None)),
-    ]
-
-
-def test_the_end_of_an_order_is_kept_with_its_client_order_id():
+def test_a_client_order_id_is_kept_from_the_end_of_its_order_on():
     old, gone, here = (order(n, user_id="a", client_order_id=f"x{n}") for n in (1, 2, 3))
+    stays = order(7, user_id="a", client_order_id="x7")
     taker = order(4, user_id="b", quantity=old.quantity, client_order_id="y")
     got = rows(
         *(OrderAccepted(o) for o in (here, taker)),
@@ -267,12 +259,15 @@ def test_the_end_of_an_order_is_kept_with_its_client_order_id():
         Traded("t", 4, taker.time_ms, taker, taker.quantity, 1),
         cancelled(5, gone, 10),
         cancelled(6, here, 10),
+        OrderAccepted(stays),
+        rested(stays),
     )
     assert got.client_orders == [
-        ("a", "x3", here.id, here.time_ms, 1_006),
         ("b", "y", taker.id, taker.time_ms, taker.time_ms),
+        ("a", "x1", old.id, old.time_ms, 1_004),
+        ("a", "x2", gone.id, gone.time_ms, 1_005),
+        ("a", "x3", here.id, here.time_ms, 1_006),
     ]
-    assert got.ended_client_orders == [("a", "x1", old.id, 1_004), ("a", "x2", gone.id, 1_005)]
 
 
 def test_the_seqs_run_from_the_first_to_the_last_command():

@@ -6,8 +6,11 @@ _UNDO = {
     11: """
         DROP FUNCTION expect;
         DROP DOMAIN batch;
-        DROP TYPE batch_parts, moved_market, changed_order, changed_iceberg, ended_client_order,
-            added_candle;
+        DROP TYPE batch_parts, moved_market, changed_order, changed_iceberg, added_candle;
+        ALTER TABLE client_orders DROP CONSTRAINT client_orders_pkey;
+        ALTER TABLE client_orders ALTER COLUMN ended DROP NOT NULL;
+        ALTER TABLE client_orders ADD PRIMARY KEY (user_id, client_order_id);
+        CREATE INDEX client_orders_ended ON client_orders (ended) WHERE ended IS NOT NULL;
     """,
     10: "DROP TABLE days;",  # its functions are newer forms of older ones
     9: """

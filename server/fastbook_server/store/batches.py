@@ -74,15 +74,8 @@ WITH state AS (
 ), opened AS (  -- an order that has changed is deleted first, then comes in anew
     INSERT INTO open_orders
     SELECT new.* FROM state, (SELECT count(*) FROM deleted) AS done, unnest(($4).opened) AS new
-), named AS (
+), new_client_orders AS (
     INSERT INTO client_orders SELECT new.* FROM state, unnest(($4).client_orders) AS new
-    ON CONFLICT (user_id, client_order_id) DO UPDATE
-    SET order_id = excluded.order_id, time = excluded.time, ended = excluded.ended
-), ended AS (
-    UPDATE client_orders AS c SET ended = new.ended
-    FROM state, unnest(($4).ended_client_orders) AS new
-    WHERE c.user_id = new.user_id AND c.client_order_id = new.client_order_id
-      AND c.order_id = new.order_id
 ), rules AS (
     INSERT INTO cancel_rules SELECT new.* FROM state, unnest(($4).cancel_rules) AS new
     WHERE coalesce(new.after_disconnect_s, new.deadline) IS NOT NULL

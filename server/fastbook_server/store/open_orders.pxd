@@ -28,9 +28,10 @@ cdef class OpenOrderReader:
     cdef _integer_or_none(self)
     @cython.locals(data=cython.p_uchar, at=Py_ssize_t, n=Py_ssize_t, value=int64_t)
     cdef int64_t _signed(self, Py_ssize_t size) except? -1
-    @cython.locals(size=Py_ssize_t, start=Py_ssize_t)
+    @cython.locals(data=cython.p_char, size=Py_ssize_t, start=Py_ssize_t, end=Py_ssize_t)
     cdef str _text(self)
-    @cython.locals(size=Py_ssize_t, start=Py_ssize_t, encoded=bytes)
+    @cython.locals(data=cython.p_char, size=Py_ssize_t, start=Py_ssize_t, end=Py_ssize_t,
+                   encoded=bytes)
     cdef str _shared_text(self)
     @cython.locals(data=cython.p_uchar, at=Py_ssize_t, to=Py_ssize_t, n=Py_ssize_t,
                    text=bytearray)

@@ -135,17 +135,19 @@ class OpenOrderReader:
         size = self._signed(4)
         if size < 0:
             return None
-        start, self._at = self._at, self._at + size
-        return self._data[start : start + size].decode()
+        data, start = self._data, self._at
+        self._at = end = start + size
+        return data[start:end].decode("utf-8")
 
     def _shared_text(self) -> str:
         """Read a text that is not null and that other rows have, too: once for all of them."""
         size = self._signed(4)
-        start, self._at = self._at, self._at + size
-        encoded = self._data[start : start + size]
+        data, start = self._data, self._at
+        self._at = end = start + size
+        encoded = data[start:end]
         text = self._texts.get(encoded)
         if text is None:
-            text = self._texts[encoded] = encoded.decode()
+            text = self._texts[encoded] = encoded.decode("utf-8")
         return text
 
     def _uuid(self) -> str:
@@ -159,7 +161,7 @@ class OpenOrderReader:
             text[to + 1] = _HEX[data[at + n] & 15]
             to += 2
         self._at = at + 16
-        return text.decode()
+        return text.decode("ascii")
 
     def _numeric(self) -> int:
         """Read a whole number, or null as 0."""

@@ -49,9 +49,10 @@ ROW_S = 0.000_2
 """Time that a commit has for each of its rows, some ten times what one takes: one command may end
 all open orders, and its batch must come through at last."""
 
-AT_ONCE_MAX = 500
+AT_ONCE_MAX = 2_000
 """How many new rows a batch may have that is committed in one statement; more of them are copied.
-Measured: at some 1,000 rows both ways take as long."""
+Measured with 200,000 open orders: one statement is ahead up to some 1,000 rows, then both are
+alike, but all the rows of a statement are in memory at once."""
 
 HAS_CANDLES = "SELECT to_regclass('candles') IS NOT NULL"
 # After the batch. A day that has begun stays as it is.
@@ -64,8 +65,9 @@ JOIN markets AS m USING (security)
 ON CONFLICT (security, time) DO NOTHING
 """
 PURGE_CLIENT_ORDERS = """
-DELETE FROM client_orders WHERE (user_id, client_order_id) IN (
-    SELECT user_id, client_order_id FROM client_orders WHERE ended < $1 ORDER BY ended LIMIT $2
+DELETE FROM client_orders WHERE (ended, order_id, client_order_id) IN (
+    SELECT ended, order_id, client_order_id FROM client_orders
+    WHERE ended < $1 ORDER BY ended LIMIT $2
 )
 """
 CHECKPOINT_BOOKS = """

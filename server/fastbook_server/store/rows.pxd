@@ -27,7 +27,6 @@ cdef class _Net:
     cdef dict opened, changed, sliced, _entering
     cdef list gone
     cdef dict client_orders
-    cdef list ended_client_orders
     cdef dict first_seqs, last_seqs, last_fills, cancel_rules
 
     cpdef take(self, tuple events)
@@ -54,10 +53,7 @@ cdef class _Net:
     @cython.locals(order=Order, instrument=Instrument)
     cdef _traded(self, Traded event)
     cdef _cancel_rule_changed(self, CancelRuleChanged event)
-    @cython.locals(user_id=str, name=str)
-    cdef _named(self, Order order)
     cdef _ended(self, Order order, int64_t time_ms)
-    @cython.locals(key=tuple, known=tuple)
     cdef _name_ended(self, Order order, str name, int64_t time_ms)
     cdef _left(self, str order_id)
     cdef _reached(self, str security, int64_t seq)

@@ -77,11 +77,11 @@ class Rows(msgspec.Struct, frozen=True):
     ``opened`` are rows of ``open_orders``; ``changed`` holds (id, remaining, notional) of orders
     that were in it before the batch, ``sliced`` the same of icebergs with (visible, queued_seq or
     None for its old place, queued_n), ``gone`` the ids of those that left it or come in anew.
-    ``client_orders`` has the newest (user_id, client_order_id, order_id, time, ended) of each new
-    client order id, ``ended_client_orders`` (user_id, client_order_id, order_id, ended) of earlier
-    ones, ``seqs`` the first and last seq of each security, ``last_fills`` the number and price of
-    its last fill. ``candles`` is what this batch adds to each bucket, ``cancel_rules`` the newest
-    (user_id, after_disconnect_s, deadline) of users whose rule changed. Quantities are in lots,
+    ``client_orders`` has (user_id, client_order_id, order_id, time, ended) of each client order id
+    whose order ended, ``seqs`` the first and last seq of each security,
+    ``last_fills`` the number and price of its last fill. ``candles`` is what this batch adds to
+    each bucket, ``cancel_rules`` the newest (user_id, after_disconnect_s, deadline) of users whose
+    rule changed. Quantities are in lots,
     notionals in ticks x lots, times in Unix milliseconds.
     """
 
@@ -96,8 +96,7 @@ class Rows(msgspec.Struct, frozen=True):
     changed: list[tuple[str, int, int]]
     sliced: list[tuple[str, int, int, int, int | None, int | None]]
     gone: list[str]
-    client_orders: list[tuple[str, str, str, int, int | None]]
-    ended_client_orders: list[tuple[str, str, str, int]]
+    client_orders: list[tuple[str, str, str, int, int]]
     seqs: dict[str, tuple[int, int]]
     last_fills: dict[str, tuple[int, int]]
     candles: list[CandleRow]
@@ -177,8 +176,7 @@ class _Net:
         self.sliced: dict[str, tuple[int, int, int, int | None, int | None]] = {}
         self._entering: dict[str, tuple[list[Row], int]] = {}  # icebergs: where their rows are
         self.gone: list[str] = []
-        self.client_orders: dict[tuple[str, str], tuple[str, str, str, int, int | None]] = {}
-        self.ended_client_orders: list[tuple[str, str, str, int]] = []
+        self.client_orders: dict[tuple[str, str], tuple[str, str, str, int, int]] = {}
         self.first_seqs: dict[str, int] = {}
         self.last_seqs: dict[str, int] = {}
         self.last_fills: dict[str, tuple[int, int]] = {}
@@ -224,9 +222,6 @@ class _Net:
             sliced=[(key, *state) for key, state in self.sliced.items()],
             gone=self.gone,
             client_orders=list(self.client_orders.values()),
-            ended_client_orders=[
-                ended for ended in self.ended_client_orders if ended[:2] not in self.client_orders
-            ],
             seqs={name: (first, self.last_seqs[name]) for name, first in self.first_seqs.items()},
             last_fills=self.last_fills,
             candles=[
@@ -254,8 +249,6 @@ class _Net:
         )  # fmt: skip
         self._enters(order, self.orders)
         self._reached(instrument.security, order.seq)
-        if order.client_order_id is not None:
-            self._named(order)
 
     def _filled(self, event: OrderFilled) -> None:
         maker, taker = event.maker, event.taker
@@ -313,8 +306,6 @@ class _Net:
             left = before.quantity - order.quantity if event.cause == "self_trade" else 0
             came = 0
         self._changed(event.seq, event.n, event.time_ms, order, before, event.cause, left, came)
-        if order.client_order_id is not None and order.client_order_id != before.client_order_id:
-            self._named(order)
         if event.cause == "self_trade" and not event.in_book:
             return  # it has not come to rest yet
         self._left(key)
@@ -384,12 +375,6 @@ class _Net:
         row = (event.user_id, event.after_disconnect_s, event.deadline_ms)
         self.cancel_rules[event.user_id] = row
 
-    def _named(self, order: Order) -> None:
-        """Keep the client order id of an order that has just got it."""
-        user_id, name = order.user_id, order.client_order_id
-        assert name is not None, "asked before"
-        self.client_orders[user_id, name] = (user_id, name, order.id, order.time_ms, None)
-
     def _ended(self, order: Order, time_ms: int) -> None:
         """Let the 24 hours of an order's client order ids begin."""
         if order.client_order_id is not None:
@@ -398,12 +383,9 @@ class _Net:
             self._name_ended(order, name, time_ms)
 
     def _name_ended(self, order: Order, name: str, time_ms: int) -> None:
-        key = (order.user_id, name)
-        known = self.client_orders.get(key)
-        if known is not None and known[2] == order.id:
-            self.client_orders[key] = (order.user_id, name, order.id, known[3], time_ms)
-        else:
-            self.ended_client_orders.append((order.user_id, name, order.id, time_ms))
+        # An order may end twice: filled, and then cancelled with nothing left.
+        row = (order.user_id, name, order.id, order.time_ms, time_ms)
+        self.client_orders[order.id, name] = row
 
     def _left(self, order_id: str) -> None:
         if self.opened.pop(order_id, None) is None:
