@@ -15,6 +15,8 @@ from fastbook_cli.demo.run import RECORDED, for_recordings
 from fastbook_cli.replay.recording import read
 from fastbook_server.app import Server
 from fastbook_server.config import Config
+from fastbook_server.gateway.session import Session
+from fastbook_server.gateway.snapshots import Opening
 from fastbook_server.store.memory import MemoryDatabase, MemoryStore
 from fastbook_server.values.instruments import InstrumentSpec
 
@@ -68,14 +70,13 @@ async def test_rounds_follow_each_other_until_the_end(tmp_path: Path) -> None:
 async def test_rounds_without_orders_do_not_race(tmp_path: Path) -> None:
     async with playing(tmp_path, once=False, rows=ROWS.partition("\n")[0]) as (server, task):
         users: set[str] = set()
-        connect = server.gateway.users.connect
 
-        def count(*args: Any, **named: Any) -> Any:
-            found = connect(*args, **named)
-            users.add(found[0])
-            return found
+        class Seen(Session):
+            def open(self, user_id: str, welcome: bytes, opening: Opening | None) -> None:
+                users.add(user_id)
+                super().open(user_id, welcome, opening)
 
-        server.gateway.users.connect = count  # type: ignore[method-assign]
+        server.gateway.door.session_type = Seen
         await asyncio.wait((task,), timeout=0.5)
         assert not task.done()
         assert len(users) <= 1
