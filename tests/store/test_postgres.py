@@ -337,6 +337,16 @@ async def test_commits_are_synchronous_whatever_the_database_says(make_postgres,
     assert await store._connection.fetchval("SHOW synchronous_commit") == "on"
 
 
+async def test_commits_see_what_is_committed_whatever_the_database_says(
+    make_postgres, dsn, sql, specs
+):
+    name = await sql.fetchval("SELECT current_database()")
+    await sql.execute(f"ALTER DATABASE {name} SET default_transaction_isolation = serializable")
+    store = make_postgres(dsn)
+    await store.open(specs, 0)
+    assert await store._connection.fetchval("SHOW transaction_isolation") == "read committed"
+
+
 RETRIED = [
     "08006",
     "40001",
