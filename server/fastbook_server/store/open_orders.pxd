@@ -17,7 +17,8 @@ cdef class OpenOrderReader:
 
     @cython.locals(skipped=Py_ssize_t)
     cpdef feed(self, data)
-    @cython.locals(size=Py_ssize_t, start=Py_ssize_t, left=int64_t, complete=bint)
+    @cython.locals(size=Py_ssize_t, start=Py_ssize_t, left=int64_t, length=int64_t,
+                   complete=bint)
     cdef bint _has_row(self) except -1
     @cython.locals(order=Order, instrument=Instrument, time_ms=int64_t, quantity=int64_t,
                    remaining=int64_t, seq=int64_t, post_only=bint, withdraw_on_close=bint,

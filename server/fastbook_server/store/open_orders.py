@@ -49,7 +49,8 @@ class OpenOrderReader:
         while complete and left:
             complete = self._at + 4 <= size
             if complete:
-                self._at += max(0, self._signed(4))
+                length = self._signed(4)  # which moves on itself
+                self._at += max(0, length)
                 left -= 1
         complete = complete and self._at <= size
         self._at = start
