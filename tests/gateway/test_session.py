@@ -441,7 +441,7 @@ async def test_every_refusal_is_counted_once(serve, join):
     await peer.send({"op": "subscribe", "ref": 1, "security": "NOPE"})
     await peer.send({"op": "unsubscribe", "ref": 2, "security": "NOPE"})
     await peer.send({"op": "subscribe", "ref": 3, "security": "FINE"})
-    await peer.send(order("bid", 0, 1, 4))
+    await peer.ask(order("bid", 0, 1, 4))
     await peer.ask({"op": "ping", "ref": 5})
     counted = {code: refused(code) - before[code] for code in Code}
     assert {code: count for code, count in counted.items() if count} == {

@@ -28,6 +28,7 @@ from trading import (
 import fastbook.reference
 from fastbook_server.channels.order_channel import CancelDue, Connected, Withdraw
 from fastbook_server.gateway.market_views import MarketViews
+from fastbook_server.matching.steps import finished
 from fastbook_server.values import ids
 from fastbook_server.values.events import (
     PUBLIC,
@@ -321,7 +322,7 @@ def test_the_public_view_is_the_book_with_only_what_shows(script):
 def test_no_order_lives_beyond_its_time_and_none_waits_beyond_its_trigger(script):
     floor = Floor()
     play(floor, script)
-    floor.exchange.expire(floor.now_ms)
+    finished(floor.exchange.expire(floor.now_ms))
     for market_ in floor.exchange.markets.values():
         for progress in market_.open.values():
             order = progress.order

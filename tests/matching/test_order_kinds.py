@@ -16,6 +16,7 @@ from trading import (
     stop,
 )
 
+from fastbook_server.matching.steps import finished
 from fastbook_server.values.events import (
     FillReport,
     OrderFilled,
@@ -153,7 +154,7 @@ def test_a_waiting_stop_order_expires_too():
     floor = Floor()
     floor.do("ann", stop("bid", 10, 5, expire_time=T0 + 10))
     floor.now_ms = T0 + 10
-    assert [type(e).__name__ for e in floor.exchange.expire(T0 + 10)] == [
+    assert [type(e).__name__ for e in finished(floor.exchange.expire(T0 + 10))] == [
         *("OrderCancelled", "OrderReport"),
     ]
     assert floor.told("ann", orders("o")) == [("ann", "o", "orders", [])]

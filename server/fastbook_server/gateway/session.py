@@ -56,6 +56,7 @@ log = logging.getLogger(__name__)
 
 _EXCHANGE_COMMANDS = frozenset(get_args(ExchangeCommand))
 _CANCELS = (Delete, DeleteAll)
+_PING = b'"ping"'
 _WAITED_FOR = (Subscribe, Orders)  # each may send much at once
 
 CLOSE_GOING_AWAY = 1001
@@ -214,9 +215,11 @@ class Session:
         """Handle a text frame at once; return False if `run` must, which may have to wait."""
         if self._closing:
             return True  # only the peer's close is awaited
-        if not self._receiving or self._matcher.congested:
+        if not self._receiving or (self._matcher.congested and _PING not in data):
             return False
         said = self._decoded(data)
+        if type(said) is not Ping and self._matcher.congested:
+            return False
         if type(said) in _WAITED_FOR:
             return False
         self._handle_now(said)

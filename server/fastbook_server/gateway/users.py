@@ -5,10 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import itertools
 import logging
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from fastbook_server import metrics
@@ -25,17 +24,20 @@ from fastbook_server.gateway.dead_man_switches import DeadManSwitches
 from fastbook_server.gateway.open_order_counts import OpenOrderCounts
 from fastbook_server.values.clock import Cancellable, Timers
 from fastbook_server.values.events import (
-    AllDeleted,
     CommandRefused,
     FillReport,
     OrderReport,
     OrdersListed,
+    PrivateEvent,
 )
 from fastbook_server.values.persisted import CancelRule
 
 log = logging.getLogger(__name__)
 
 _ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  # 32 signs that cannot be mistaken for each other
+AT_ONCE_MAX = 2_000
+"""Reports that are sent at once: a millisecond's work."""
+
 SUFFIX_SIGNS = 13
 """Of a user id: 65 bits, so that nobody draws the id of a past user, whose fills are kept."""
 SUBMIT_RETRY_S = 1.0
@@ -192,24 +194,49 @@ class Users:
         """Send each report to its user's connection, if there is one."""
         self._open_orders.follow(batch.orders)
         self._switches.follow(batch.cancel_rules)
-        told = iter(batch.reports)
+        if len(batch.reports) > AT_ONCE_MAX:
+            self._report_many(batch.reports)
+            return
+        for report in batch.reports:
+            self._report(report)
+
+    def _report(self, report: PrivateEvent) -> None:
+        connection = self._connection(report.user_id)
+        if connection is None:
+            return
+        if isinstance(report, (OrderReport, FillReport)):
+            connection.send(reports.frame(report))
+        elif isinstance(report, OrdersListed):
+            pages = map(websocket_frames.text, reports.orders(report))
+            _send_each(connection, pages, len(report.reports))
+        elif isinstance(report, CommandRefused) and report.order_id is not None:
+            connection.look_up(report)
+        else:
+            connection.send(websocket_frames.text(encode.private(report)))
+
+    def _report_many(self, told: Sequence[PrivateEvent]) -> None:
+        """Send many reports, of which those of one user may be built as they are read."""
+        runs: dict[str, list[OrderReport | FillReport]] = {}
         for report in told:
-            user = self._users.get(report.user_id)
-            connection = None if user is None else user.connection
-            if connection is None:
-                continue
             if isinstance(report, (OrderReport, FillReport)):
-                connection.send(reports.frame(report))
-            elif isinstance(report, OrdersListed):
-                _send_each(connection, reports.orders(report), len(report.reports))
-            elif isinstance(report, CommandRefused) and report.order_id is not None:
-                connection.look_up(report)
+                run = runs.get(report.user_id)
+                if run is None:
+                    run = runs[report.user_id] = []
+                run.append(report)
             else:
-                connection.send(websocket_frames.text(encode.private(report)))
-                if isinstance(report, AllDeleted):
-                    following = itertools.islice(told, report.count)
-                    cancelled = [r for r in following if isinstance(r, OrderReport)]
-                    _send_each(connection, map(encode.private, cancelled), len(cancelled))
+                self._report_run(report.user_id, runs.pop(report.user_id, []))
+                self._report(report)
+        for user_id, run in runs.items():
+            self._report_run(user_id, run)
+
+    def _report_run(self, user_id: str, run: list[OrderReport | FillReport]) -> None:
+        connection = self._connection(user_id)
+        if connection is not None:
+            _send_each(connection, map(reports.frame, run), len(run))
+
+    def _connection(self, user_id: str) -> UserConnection | None:
+        user = self._users.get(user_id)
+        return None if user is None else user.connection
 
     def stop(self) -> None:
         """Cancel all timers."""
@@ -274,9 +301,8 @@ class Users:
                 self._tell(user_id, Forget())
 
 
-def _send_each(connection: UserConnection, payloads: Iterator[bytes], orders: int) -> None:
+def _send_each(connection: UserConnection, frames: Iterator[bytes], orders: int) -> None:
     """Send frames about so many orders: at once, or as they are read if they are many."""
-    frames = map(websocket_frames.text, payloads)
     if orders > reports.ORDERS_PER_FRAME:
         connection.send_later(frames, orders * reports.ORDER_BYTES)
     else:

@@ -4,6 +4,7 @@ cimport cython
 from libc.stdint cimport int64_t
 
 from fastbook_server.matching.cancel_rules cimport CancelRules
+from fastbook_server.matching.execution cimport Execution
 from fastbook_server.matching.open_orders cimport OpenOrders
 from fastbook_server.matching.order_progress cimport OrderProgress
 from fastbook_server.matching.owners cimport Owners
@@ -29,11 +30,12 @@ cdef class Exchange:
     cdef CancelRules _cancel_rules
 
     cpdef list apply(self, str user_id, command, int64_t time_ms)
-    cdef list _apply(self, str user_id, command, int64_t time_ms)
+    cpdef begin(self, str user_id, command, int64_t time_ms)
+    cdef _begin(self, str user_id, command, int64_t time_ms)
     cdef SecurityBook _market(self, str security)
     @cython.locals(market=SecurityBook, terms=Terms, known=OrderProgress, order=Order,
-                   progress=OrderProgress, events=list)
-    cdef list _add(self, str user_id, command, int64_t time_ms)
+                   progress=OrderProgress, entering=Execution, events=list)
+    cdef _add(self, str user_id, command, int64_t time_ms)
     cdef _remember(self, OrderProgress progress, str client_order_id, int64_t time_ms)
     cdef _check_limits(self, str user_id, Terms terms, SecurityBook market, int64_t time_ms)
     @cython.locals(number=int64_t, seq=int64_t)

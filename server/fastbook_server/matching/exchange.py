@@ -21,20 +21,22 @@ from fastbook_server.channels.order_channel import (
 )
 from fastbook_server.matching.amending import amended
 from fastbook_server.matching.cancel_rules import CancelRules
+from fastbook_server.matching.execution import Execution
 from fastbook_server.matching.open_orders import OpenOrders
 from fastbook_server.matching.order_progress import OrderProgress
 from fastbook_server.matching.owners import Owners
-from fastbook_server.matching.placing import Placing
+from fastbook_server.matching.placing import Placing, Ref
 from fastbook_server.matching.refusals import duplicate, overloaded, retried, unknown_order
 from fastbook_server.matching.security_book import LEVEL_QUANTITY_MAX, SecurityBook
+from fastbook_server.matching.steps import PORTION, Steps, finished
 from fastbook_server.matching.terms import RuleBroken, Terms, checked
 from fastbook_server.values.events import (
     AllDeleted,
+    CancelRuleChanged,
     CancelScheduled,
     CommandRefused,
     ExchangeEvent,
     Order,
-    OrderCancelled,
     OrdersListed,
 )
 from fastbook_server.values.ids import Kind, decode, encode
@@ -139,22 +141,48 @@ class Exchange:
         Orders that expire until then end first. `time_ms` must not go back from call to call. A
         refused command changes nothing and takes no ``seq``.
         """
-        expired = self.expire(time_ms) if self._open_orders.expiries else []
-        return expired + self._apply(user_id, command, time_ms)
+        return finished(self.begin(user_id, command, time_ms))
+
+    def begin(
+        self, user_id: str, command: ExchangeCommand | GatewayCommand, time_ms: int
+    ) -> list[ExchangeEvent] | Steps:
+        """Like `apply`, but return what takes long as steps, which return the events at their end.
+
+        Until they have been taken, nothing else may be asked of the exchange.
+        """
+        if self._open_orders.expiries:
+            due = self._open_orders.expiries.take_due(time_ms)
+            if due:
+                return self._expiring(due, user_id, command, time_ms)
+        return self._begin(user_id, command, time_ms)
+
+    def _expiring(
+        self,
+        due: list[OrderProgress],
+        user_id: str,
+        command: ExchangeCommand | GatewayCommand,
+        time_ms: int,
+    ) -> Steps:
+        """Let orders expire, and then a command happen."""
+        expired = yield from self._cancelling(due, time_ms, "expired")
+        begun = self._begin(user_id, command, time_ms)
+        if not isinstance(begun, list):
+            begun = yield from begun
+        return expired + begun
 
     @property
     def next_expiry_ms(self) -> int | None:
         """The time until which `expire` finds nothing to do; None: for ever."""
         return self._open_orders.expiries.next_ms
 
-    def expire(self, time_ms: int) -> list[ExchangeEvent]:
-        """End the orders that expire until `time_ms`; return what happens."""
+    def expire(self, time_ms: int) -> Steps:
+        """End the orders that expire until `time_ms`; the steps return what happens."""
         due = self._open_orders.expiries.take_due(time_ms)
-        return self._cancel(due, time_ms, "expired") if due else []
+        return self._cancelling(due, time_ms, "expired")
 
-    def _apply(
+    def _begin(
         self, user_id: str, command: ExchangeCommand | GatewayCommand, time_ms: int
-    ) -> list[ExchangeEvent]:
+    ) -> list[ExchangeEvent] | Steps:
         try:
             match command:
                 case Add():
@@ -202,7 +230,7 @@ class Exchange:
 
     # ---- add ----------------------------------------------------------------------------------
 
-    def _add(self, user_id: str, command: Add, time_ms: int) -> list[ExchangeEvent]:
+    def _add(self, user_id: str, command: Add, time_ms: int) -> list[ExchangeEvent] | Steps:
         new = command.order
         market = self._market(new.security)
         terms = checked(new, market.instrument)
@@ -215,13 +243,54 @@ class Exchange:
         self._check_limits(user_id, terms, market, time_ms)
         order = self._order(user_id, terms, new.client_order_id, market, time_ms)
         progress = OrderProgress(order, order.quantity)
-        if order.trigger_price is None:
-            events = self._placing.enter(market, progress, time_ms, command.ref)
-        else:
-            events = self._placing.hold(market, progress, order.trigger_price, time_ms, command.ref)
+        if order.trigger_price is not None:
+            return self._holding(market, progress, order.trigger_price, time_ms, command.ref)
+        entering = self._placing.enter(market, progress, time_ms)
+        if entering.takes_long():
+            return self._adding(market, progress, entering, time_ms, command.ref)
+        entering.fold()
+        events = self._placing.entered(market, progress, entering, command.ref)
         if order.client_order_id is not None:
             self._remember(progress, order.client_order_id, time_ms)
-        return events + self._placing.run_triggered(market, time_ms)
+        if market.stops.triggered:
+            return self._then_triggered(events, market, time_ms)
+        return events
+
+    def _adding(
+        self,
+        market: SecurityBook,
+        progress: OrderProgress,
+        entering: Execution,
+        time_ms: int,
+        ref: Ref,
+    ) -> Steps:
+        """Let an order happen that has met many others."""
+        while entering.fold(PORTION):
+            yield
+        events = self._placing.entered(market, progress, entering, ref)
+        if progress.order.client_order_id is not None:
+            self._remember(progress, progress.order.client_order_id, time_ms)
+        return (yield from self._then_triggered(events, market, time_ms))
+
+    def _holding(
+        self,
+        market: SecurityBook,
+        progress: OrderProgress,
+        trigger_price: int,
+        time_ms: int,
+        ref: Ref,
+    ) -> Steps:
+        """Let a stop order wait, or happen if it need not."""
+        events = yield from self._placing.hold(market, progress, trigger_price, time_ms, ref)
+        if progress.order.client_order_id is not None:
+            self._remember(progress, progress.order.client_order_id, time_ms)
+        return (yield from self._then_triggered(events, market, time_ms))
+
+    def _then_triggered(
+        self, events: list[ExchangeEvent], market: SecurityBook, time_ms: int
+    ) -> Steps:
+        """Let the stop orders that were triggered follow what triggered them."""
+        return events + (yield from self._placing.run_triggered(market, time_ms))
 
     def _remember(self, progress: OrderProgress, client_order_id: str, time_ms: int) -> None:
         """Remember an order by a new client order id; the oldest ended ones make room for it."""
@@ -281,7 +350,7 @@ class Exchange:
 
     # ---- amend --------------------------------------------------------------------------------
 
-    def _amend(self, user_id: str, command: Amend, time_ms: int) -> list[ExchangeEvent]:
+    def _amend(self, user_id: str, command: Amend, time_ms: int) -> list[ExchangeEvent] | Steps:
         progress = self._find(user_id, command, time_ms)
         before = progress.order
         market = self.markets[before.instrument.security]
@@ -308,10 +377,25 @@ class Exchange:
             market.advance()
             gone = self._open_orders.cancel(market, progress, 0, time_ms, "amend")
             return [gone, progress.report(command.ref)]
-        events = self._placing.change(market, progress, after, time_ms, command.ref)
-        if new_name is not None and new_name != before.client_order_id:
+        changing = self._placing.change(market, progress, after, time_ms)
+        return self._changing(market, progress, changing, new_name, time_ms, command.ref)
+
+    def _changing(
+        self,
+        market: SecurityBook,
+        progress: OrderProgress,
+        changing: Execution,
+        new_name: str | None,
+        time_ms: int,
+        ref: Ref,
+    ) -> Steps:
+        """Let an order that has changed happen anew, and be called `new_name` too."""
+        while changing.fold(PORTION):
+            yield
+        events = self._placing.changed(market, progress, changing, time_ms, ref)
+        if new_name is not None:
             self._remember(progress, new_name, time_ms)
-        return events + self._placing.run_triggered(market, time_ms)
+        return (yield from self._then_triggered(events, market, time_ms))
 
     # ---- delete -------------------------------------------------------------------------------
 
@@ -349,12 +433,17 @@ class Exchange:
         is_it = found is not None and (found.order.id, found.order.user_id) == (command.id, user_id)
         return found if is_it else None
 
-    def _delete_all(self, user_id: str, command: DeleteAll, time_ms: int) -> list[ExchangeEvent]:
+    def _delete_all(self, user_id: str, command: DeleteAll, time_ms: int) -> Steps:
         markets = list(self.markets.values())
         if command.security is not None:
             markets = [self._market(command.security)]
-        events = self._cancel_all(user_id, markets, time_ms, "user", command.type)
-        count = sum(isinstance(e, OrderCancelled) for e in events)
+        return self._deleting(user_id, markets, command, time_ms)
+
+    def _deleting(
+        self, user_id: str, markets: list[SecurityBook], command: DeleteAll, time_ms: int
+    ) -> Steps:
+        events = yield from self._cancelling_all(user_id, markets, time_ms, "user", command.type)
+        count = len(events) // 2  # a cancellation and a report of each
         return [AllDeleted(user_id, command.ref, count), *events]
 
     # ---- cancelled unasked --------------------------------------------------------------------
@@ -368,36 +457,36 @@ class Exchange:
 
     def _of_gateway(
         self, user_id: str, command: GatewayCommand, time_ms: int
-    ) -> list[ExchangeEvent]:
+    ) -> list[ExchangeEvent] | Steps:
         rules, markets = self._cancel_rules, list(self.markets.values())
         match command:
             case Connected():
                 return [*rules.choose(user_id, command.cancel_on_disconnect_s)]
             case Withdraw():
-                gone = self._cancel_all(user_id, markets, time_ms, "disconnect")
-                return [*rules.choose(user_id, None), *gone]
+                gone = self._cancelling_all(user_id, markets, time_ms, "disconnect")
+                return _after(rules.choose(user_id, None), gone)
             case CancelDue():
                 if not rules.is_due(user_id, time_ms):
                     return []
-                gone = self._cancel_all(user_id, markets, time_ms, "cancel_after")
-                return [*rules.set_deadline(user_id, None), *gone]
+                gone = self._cancelling_all(user_id, markets, time_ms, "cancel_after")
+                return _after(rules.set_deadline(user_id, None), gone)
             case Forget():
                 return [] if self._owners.open_count(user_id) else [*rules.drop(user_id)]
 
-    def _cancel_all(
+    def _cancelling_all(
         self,
         user_id: str,
         markets: list[SecurityBook],
         time_ms: int,
         reason: Reason,
         side: SideName | None = None,
-    ) -> list[ExchangeEvent]:
+    ) -> Steps:
         """Cancel the user's orders in these books, under one ``seq`` per security that changes.
 
         With `side`, only the orders of this side are cancelled.
         """
         securities = {market.instrument.security for market in markets}
-        return self._cancel(
+        return self._cancelling(
             [
                 progress
                 for progress in self._owners.open_orders(user_id)
@@ -408,9 +497,9 @@ class Exchange:
             reason,
         )
 
-    def _cancel(
+    def _cancelling(
         self, all_of_them: Iterable[OrderProgress], time_ms: int, reason: Reason
-    ) -> list[ExchangeEvent]:
+    ) -> Steps:
         """Cancel open orders, under one ``seq`` per security."""
         events: list[ExchangeEvent] = []
         reports: list[ExchangeEvent] = []
@@ -423,7 +512,14 @@ class Exchange:
             for n, progress in enumerate(of_one):
                 events.append(self._open_orders.cancel(market, progress, n, time_ms, reason))
                 reports.append(progress.report())
+                if n % PORTION == PORTION - 1:
+                    yield
         return events + reports
+
+
+def _after(changed: list[CancelRuleChanged], gone: Steps) -> Steps:
+    """Let orders be cancelled after a rule has changed."""
+    return [*changed, *(yield from gone)]
 
 
 def _check_not_halted(market: SecurityBook) -> None:

@@ -7,6 +7,7 @@ from fastbook_server.matching.open_orders cimport OpenOrders
 from fastbook_server.matching.order_progress cimport OrderProgress
 from fastbook_server.matching.security_book cimport SecurityBook
 from fastbook_server.values.events cimport Order, OrderReport
+from fastbook_server.values.ids cimport encode
 
 
 cdef int _FILL, _REST, _CANCEL, _REDUCE, _DISCARD
@@ -21,9 +22,16 @@ cdef class Execution:
     cdef int64_t _seq, _time_ms, _n, _fills, _quantity
     cdef object _notional
     cdef bint _own_orders_took
+    cdef list _happened
+    cdef Py_ssize_t _folded
+    cdef int64_t _epoch
 
-    @cython.locals(number=int64_t, order=Order, kind=int)
-    cpdef fold(self, list happened, int64_t epoch)
+    cpdef bint takes_long(self) except -1
+    cpdef begin(self, list happened, int64_t epoch)
+    @cython.locals(kind=int, happened=list, start=Py_ssize_t, end=Py_ssize_t)
+    cpdef bint fold(self, Py_ssize_t count=*) except -1
+    @cython.locals(order=Order)
+    cdef _sum_up(self)
     cpdef list told(self, OrderReport state)
     @cython.locals(market=SecurityBook, taker=OrderProgress, maker=OrderProgress,
                    number=int64_t, seq=int64_t, time_ms=int64_t,

@@ -6,7 +6,7 @@ import fastbook
 from fastbook_server.matching.open_orders import OpenOrders
 from fastbook_server.matching.order_progress import OrderProgress
 from fastbook_server.matching.security_book import SecurityBook
-from fastbook_server.values import ids
+from fastbook_server.matching.steps import PORTION
 from fastbook_server.values.events import (
     ExchangeEvent,
     Order,
@@ -18,7 +18,10 @@ from fastbook_server.values.events import (
     Traded,
     changed,
 )
+from fastbook_server.values.ids import Kind, encode
 from fastbook_wire.words import Reason
+
+_TRADE = int(Kind.TRADE)
 
 _FILL = fastbook.EVENT_FILL
 _REST = fastbook.EVENT_REST
@@ -60,10 +63,27 @@ class Execution:
         self._n = first_n  # of the next change or cancellation
         self._fills = self._quantity = self._notional = 0
         self._own_orders_took = False  # some of the total, by decrement
+        self._happened: list[fastbook.Event] = []
+        self._folded = 0  # how much of it has been taken in
+        self._epoch = 0
 
-    def fold(self, happened: list[fastbook.Event], epoch: int) -> None:
-        """Take in what the book did, and sum up the fills as one trade."""
-        for e in happened:
+    def begin(self, happened: list[fastbook.Event], epoch: int) -> None:
+        """Be told what the book did, for `fold` to take it in."""
+        self._happened, self._epoch = happened, epoch
+
+    def takes_long(self) -> bool:
+        """Whether to take in all of it at once would keep others waiting."""
+        return len(self._happened) > PORTION
+
+    def fold(self, count: int = 0) -> bool:
+        """Take in so much more of what the book did (0: all); return whether something is left.
+
+        In the end the fills are summed up as one trade.
+        """
+        happened, start = self._happened, self._folded
+        end = min(start + count, len(happened)) if count else len(happened)
+        self._folded = end
+        for e in happened if not start and end == len(happened) else happened[start:end]:
             kind = e.kind
             if kind == _FILL:
                 self._fill(e)
@@ -76,12 +96,17 @@ class Execution:
             else:
                 assert kind == _DISCARD, "no other is an effect of an incoming order"
                 self._discard(e)
+        if end < len(happened):
+            return True
         if self._fills:
-            number = self._market.instrument.number
-            trade_id = ids.encode(self._time_ms, epoch, self._seq, number, ids.Kind.TRADE)
-            sums = (self._quantity, self._notional)
-            order = self._taker.order
-            self.public.append(Traded(trade_id, self._seq, self._time_ms, order, *sums))
+            self._sum_up()
+        return False
+
+    def _sum_up(self) -> None:
+        number, order = self._market.instrument.number, self._taker.order
+        trade_id = encode(self._time_ms, self._epoch, self._seq, number, _TRADE)
+        sums = (self._quantity, self._notional)
+        self.public.append(Traded(trade_id, self._seq, self._time_ms, order, *sums))
 
     def amended(
         self, before: Order, happened: list[fastbook.Event], *, shown: int, stays: bool

@@ -25,9 +25,14 @@ cdef class Pipeline:
     cdef double _told_at_s
     cdef object _mark_at, _expiry_ms, _expiry_at
     cdef int64_t _mark_every_ms
+    cdef object _steps
+    cdef int64_t _steps_ms
+    cdef object _waiting
 
     cdef _collect(self, list events)
     cdef _collected(self)
     @cython.locals(now=int64_t)
     cpdef int64_t _tick(self) except -1
-    cdef list _apply(self, str user_id, command)
+    cdef _match(self, str user_id, tuple commands)
+    cdef list _begin(self, str user_id, command)
+    cdef list _first_step(self, steps)

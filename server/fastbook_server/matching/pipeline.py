@@ -11,6 +11,7 @@ A batch is retried unchanged until its outcome is known: never rolled back, neve
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 
@@ -20,6 +21,7 @@ from fastbook_server.channels.order_channel import GatewayCommand, Unavailable
 from fastbook_server.channels.trade_channel import CommittedBatch
 from fastbook_server.matching.collected import Collected
 from fastbook_server.matching.exchange import Exchange
+from fastbook_server.matching.steps import Steps
 from fastbook_server.store import Store, StoreUnavailable
 from fastbook_server.values.clock import Cancellable, Clock
 from fastbook_server.values.events import ExchangeEvent, StoredEvent
@@ -28,6 +30,8 @@ from fastbook_wire.commands import ExchangeCommand
 from fastbook_wire.words import Code
 
 log = logging.getLogger(__name__)
+
+_Commands = tuple[ExchangeCommand | GatewayCommand, ...]
 
 RETRY_DELAY_FIRST_S = 0.05
 RETRY_DELAY_MAX_S = 2.0
@@ -101,6 +105,9 @@ class Pipeline:
         self._expiry_ms: int | None = None  # the next, for which the timer is set
         self._expiry_at: Cancellable | None = None
         self._mark_every_ms = MARK_MS
+        self._steps: Steps | None = None  # of the command that is happening
+        self._steps_ms = 0  # its stamp
+        self._waiting: deque[tuple[str, _Commands] | None] = deque()  # until then; None: expiries
 
     # ---- taking commands ----------------------------------------------------------------------
 
@@ -114,7 +121,8 @@ class Pipeline:
     @property
     def congested(self) -> bool:
         """Whether a sender should wait for ``progress`` before it sends more."""
-        return self._commands >= self._inbox_commands_max and self.available
+        busy = self._steps is not None or self._commands >= self._inbox_commands_max
+        return busy and self.available
 
     async def progress(self) -> None:
         """Wait until a batch has been committed, or long enough to check again."""
@@ -124,12 +132,15 @@ class Pipeline:
 
     async def stored(self) -> None:
         """Wait until all that has been submitted is durable."""
-        wanted = self._submitted
+        waiting = [self._steps, *(c for w in self._waiting if w is not None for c in w[1])]
+        wanted = self._submitted + sum(command is not None for command in waiting)
         while self._submitted - self._commands < wanted:
             await self.progress()
 
     def submit(self, user_id: str, *commands: ExchangeCommand | GatewayCommand) -> None:
-        """Match commands now, as part of one batch; their events are published once durable.
+        """Match commands, as part of one batch; their events are published once durable.
+
+        It is done at once, unless a command that takes long is happening: then once that has ended.
 
         Raises:
             Unavailable: the bound of uncommitted events is met, or the server is stopping.
@@ -143,11 +154,67 @@ class Pipeline:
                 f"uncommitted_events_max {self._uncommitted_events_max} reached",
                 1_000,
             )
+        if self._steps is None:
+            self._match(user_id, commands)
+        else:
+            self._waiting.append((user_id, commands))
+
+    def _match(self, user_id: str, commands: _Commands) -> None:
+        """Match commands now, up to one that takes long."""
         self._tick()
-        applied = [self._apply(user_id, command) for command in commands]
-        for events in applied:
+        for n, command in enumerate(commands):
+            events = self._begin(user_id, command)
+            if events is None:
+                if n + 1 < len(commands):
+                    self._waiting.appendleft((user_id, commands[n + 1 :]))
+                break
             self._collect(events)
         self._collected()
+
+    def _begin(
+        self, user_id: str, command: ExchangeCommand | GatewayCommand
+    ) -> list[ExchangeEvent] | None:
+        """Apply a command; return None if it takes long: then it goes on, step by step."""
+        try:
+            begun = self.exchange.begin(user_id, command, self._time_ms)
+            return begun if isinstance(begun, list) else self._first_step(begun)
+        except Exception as error:
+            self._fail(command, error)
+            raise Unavailable(Code.UNAVAILABLE, "the server is stopping", 1_000) from error
+
+    def _first_step(self, steps: Steps) -> list[ExchangeEvent] | None:
+        """Take the first step, which most often is the last; return the events if it was."""
+        try:
+            next(steps)
+        except StopIteration as end:
+            events: list[ExchangeEvent] = end.value
+            return events
+        self._steps, self._steps_ms = steps, self._time_ms
+        self._clock.call_later(0, self._step)
+        return None
+
+    def _step(self) -> None:
+        """Take the next step; after the last one do what has waited for it."""
+        assert self._steps is not None, "something is happening"
+        try:
+            next(self._steps)
+        except StopIteration as end:
+            self._steps = None
+            self._collect(end.value)
+            self._collected()
+        except Exception as error:  # noqa: BLE001 (passed on by `run`)
+            self._steps = None
+            self._waiting.clear()
+            self._fail("a step", error)
+        else:
+            self._clock.call_later(0, self._step)
+        with contextlib.suppress(Unavailable):  # the server is stopping, after a bug
+            while self._waiting and self._steps is None:
+                waiting = self._waiting.popleft()
+                if waiting is None:
+                    self._expire()
+                else:
+                    self._match(waiting[0], waiting[1])
 
     def _collect(self, events: list[ExchangeEvent]) -> None:
         """Add what a command caused to the batch that is being collected."""
@@ -186,9 +253,12 @@ class Pipeline:
         self._expiry_at = self._expiry_ms = None
         if self._stopping:
             return
+        if self._steps is not None:
+            self._waiting.append(None)
+            return
         self._tick()
         try:
-            events = self.exchange.expire(self._time_ms)
+            events = self._first_step(self.exchange.expire(self._time_ms))
         except Exception as error:  # noqa: BLE001 (passed on by `run`)
             self._fail("expiring orders", error)
             return
@@ -216,22 +286,15 @@ class Pipeline:
         for batch in (self._in_flight, *self._closed, self._collecting):
             if batch is not None and batch.commands:
                 return batch.since_ms
-        return self._tick()
+        return self._steps_ms if self._steps is not None else self._tick()
 
     def _settled_ms(self) -> int:
         """Like `_stored_ms`, for events that are not published."""
         if not self._relaxed:
             return self._stored_ms()
-        return self._unpublished.since_ms if self._unpublished.commands else self._tick()
-
-    def _apply(
-        self, user_id: str, command: ExchangeCommand | GatewayCommand
-    ) -> list[ExchangeEvent]:
-        try:
-            return self.exchange.apply(user_id, command, self._time_ms)
-        except Exception as error:
-            self._fail(command, error)
-            raise Unavailable(Code.UNAVAILABLE, "the server is stopping", 1_000) from error
+        if self._unpublished.commands:
+            return self._unpublished.since_ms
+        return self._steps_ms if self._steps is not None else self._tick()
 
     # ---- committing ---------------------------------------------------------------------------
 
@@ -257,21 +320,36 @@ class Pipeline:
             await self._until_woken()
             self._wake.clear()
             self._woken = False
-            while (batch := self._next_batch()) is not None:
-                self._in_flight = batch
-                await self._commit(batch)
-                self._in_flight = None
-                self._commands -= batch.commands
-                self._events -= batch.weight
-                if not self._relaxed:
-                    self._publish(batch)
-                self._progress.set()
-                self._progress.clear()
-            if self._stopping:
+            await self._commit_all()
+            if self._stopping and self._steps is None:
                 self._publish_relaxed()
                 if self._bug is not None:
                     raise self._bug
                 return
+
+    async def _commit_all(self) -> None:
+        """Commit what has been collected; a batch is published beside the commit of the next."""
+        beside: asyncio.Task[None] | None = None
+        self._in_flight = batch = self._next_batch()
+        try:
+            while batch is not None:
+                await (self._commit(batch) if beside is None else beside)
+                number = self._batch_no
+                self._commands -= batch.commands
+                self._events -= batch.weight
+                self._in_flight = following = self._next_batch()
+                beside = None
+                if following is not None:
+                    beside = asyncio.ensure_future(self._commit(following))
+                    await asyncio.sleep(0)  # the database has its work before we do ours
+                if not self._relaxed:
+                    self._publish(batch, number)
+                self._progress.set()
+                self._progress.clear()
+                batch = following
+        finally:
+            if beside is not None:
+                beside.cancel()  # which does nothing once it is done
 
     async def _until_woken(self) -> None:
         """Wait for commands; now and then check that the database is still there and still ours."""
@@ -337,9 +415,9 @@ class Pipeline:
         self._publish_at = None
         pending, self._unpublished = self._unpublished, Collected()
         if pending.commands:
-            self._publish(pending)
+            self._publish(pending, self._batch_no)
 
-    def _publish(self, pending: Collected) -> None:
+    def _publish(self, pending: Collected, number: int) -> None:
         """Publish the events of commands, and how far time is settled."""
         for refused in pending.refused:
             metrics.REFUSED.labels(refused.code).inc()
@@ -349,7 +427,7 @@ class Pipeline:
             self._set_mark()
         self._tell(
             CommittedBatch(
-                number=self._batch_no,
+                number=number,
                 settled_ms=self._settled_ms(),
                 stored_ms=self._stored_ms(),
                 orders=tuple(pending.orders),

@@ -17,7 +17,8 @@ cdef class Placing:
     cdef Owners _owners
     cdef OpenOrders _open_orders
 
-    @cython.locals(owner=Owner, execution=Execution)
-    cpdef list enter(
-        self, SecurityBook market, OrderProgress progress, int64_t time_ms, ref)
-    cpdef list run_triggered(self, SecurityBook market, int64_t time_ms)
+    @cython.locals(owner=Owner, execution=Execution, order=Order)
+    cpdef Execution enter(self, SecurityBook market, OrderProgress progress, int64_t time_ms)
+    @cython.locals(owner=Owner)
+    cpdef list entered(
+        self, SecurityBook market, OrderProgress progress, Execution execution, ref)

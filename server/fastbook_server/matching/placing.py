@@ -10,6 +10,7 @@ from fastbook_server.matching.open_orders import OpenOrders
 from fastbook_server.matching.order_progress import OrderProgress
 from fastbook_server.matching.owners import Owners
 from fastbook_server.matching.security_book import SecurityBook
+from fastbook_server.matching.steps import PORTION, Steps
 from fastbook_server.matching.terms import RuleBroken
 from fastbook_server.values.events import (
     ExchangeEvent,
@@ -31,26 +32,32 @@ class Placing:
         self._owners = owners
         self._open_orders = open_orders
 
-    def enter(
-        self, market: SecurityBook, progress: OrderProgress, time_ms: int, ref: Ref
-    ) -> list[ExchangeEvent]:
-        """Let a new order match and rest."""
-        owner = self._owners.owner(progress.order.user_id)
+    def enter(self, market: SecurityBook, progress: OrderProgress, time_ms: int) -> Execution:
+        """Let a new order match; what comes of it is to be folded, and then `entered`."""
+        order = progress.order
+        owner = self._owners.owner(order.user_id)
         try:
-            happened = market.enter(progress.order, owner.number)
+            happened = market.enter(order, owner.number)
         except RuleBroken:
             self._owners.release_if_idle(owner)
             raise
         market.advance()
-        if progress.order.budget is not None:
+        if order.budget is not None:
             _set_quantity(progress, happened)
-        accepted = OrderAccepted(progress.order)
         execution = Execution(market, self._open_orders, progress, time_ms)
-        execution.fold(happened, self._epoch)
+        execution.public.append(OrderAccepted(progress.order))
+        execution.begin(happened, self._epoch)
+        return execution
+
+    def entered(
+        self, market: SecurityBook, progress: OrderProgress, execution: Execution, ref: Ref
+    ) -> list[ExchangeEvent]:
+        """Let the new order rest, if it does; return all that happened, with the reply to `ref`."""
+        owner = self._owners.owner(progress.order.user_id)
         if progress.is_open:
             self._open_orders.came(market, owner, progress)
         self._owners.release_if_idle(owner)
-        return [accepted, *execution.told(progress.report(ref))]
+        return execution.told(progress.report(ref))
 
     def hold(
         self,
@@ -59,7 +66,7 @@ class Placing:
         trigger_price: int,
         time_ms: int,
         ref: Ref,
-    ) -> list[ExchangeEvent]:
+    ) -> Steps:
         """Let a new stop order wait, unless the last fill triggers it at once."""
         order = progress.order
         progress.status = "untriggered"
@@ -69,21 +76,25 @@ class Placing:
         market.stops.hold(progress)
         if market.stops.meets(order.side, trigger_price):
             market.stops.release(progress)
-            return events + self._trigger(market, progress, time_ms, ref)
+            return events + (yield from self._trigger(market, progress, time_ms, ref))
         return [*events, progress.report(ref)]
 
-    def run_triggered(self, market: SecurityBook, time_ms: int) -> list[ExchangeEvent]:
+    def run_triggered(self, market: SecurityBook, time_ms: int) -> Steps:
         """Let all triggered stop orders take effect, one by one, and those that they trigger."""
         events: list[ExchangeEvent] = []
+        told = 0
         while market.stops.triggered:
             progress = market.stops.triggered.popleft()
             market.advance()
-            events += self._trigger(market, progress, time_ms, None)
+            events += yield from self._trigger(market, progress, time_ms, None)
+            if len(events) - told > PORTION:
+                told = len(events)
+                yield
         return events
 
     def _trigger(
         self, market: SecurityBook, progress: OrderProgress, time_ms: int, ref: Ref
-    ) -> list[ExchangeEvent]:
+    ) -> Steps:
         """Let a stop order take effect under the security's newest ``seq``."""
         order = progress.order
         progress.status = "triggered"
@@ -93,18 +104,26 @@ class Placing:
         # The trigger is the first change under this seq.
         execution = Execution(market, self._open_orders, progress, time_ms, first_n=1)
         try:
-            execution.fold(market.enter(order, owner.number), self._epoch)
+            execution.begin(market.enter(order, owner.number), self._epoch)
         except RuleBroken as refused:  # it would cross, or others have filled its level meanwhile
             crosses = refused.code == Code.POST_ONLY_WOULD_CROSS
             execution.cancel_all_of_it("post_only" if crosses else "level_full")
+        while execution.fold(PORTION):
+            yield
         if not progress.is_open:
             self._open_orders.left(market, progress, time_ms)
         return events + execution.told(progress.report(ref))
 
     def change(
-        self, market: SecurityBook, progress: OrderProgress, after: Order, time_ms: int, ref: Ref
-    ) -> list[ExchangeEvent]:
-        """Give an open order other terms; without a larger quantity it keeps its place."""
+        self, market: SecurityBook, progress: OrderProgress, after: Order, time_ms: int
+    ) -> Execution:
+        """Give an open order other terms; without a larger quantity it keeps its place.
+
+        What comes of it is to be folded, and then `changed`.
+
+        Raises:
+            RuleBroken: it is refused, and nothing has changed.
+        """
         before, shown = progress.order, 0 if progress.is_held else progress.visible
         stays = after.price == before.price and after.quantity <= before.quantity
         happened: list[fastbook.Event] = []
@@ -118,9 +137,20 @@ class Placing:
         execution.amended(before, happened, shown=shown, stays=stays)
         if not stays and not progress.is_held:
             progress.slice = 0  # it shows nothing until it rests again
-            execution.fold(happened[1:], self._epoch)
-            if not progress.is_open:
-                self._open_orders.left(market, progress, time_ms)
+            execution.begin(happened[1:], self._epoch)
+        return execution
+
+    def changed(
+        self,
+        market: SecurityBook,
+        progress: OrderProgress,
+        execution: Execution,
+        time_ms: int,
+        ref: Ref,
+    ) -> list[ExchangeEvent]:
+        """Return all that happened to a changed order, with the reply to `ref`."""
+        if not progress.is_open:
+            self._open_orders.left(market, progress, time_ms)
         return execution.told(progress.report(ref))
 
 

@@ -26,7 +26,8 @@ cdef class MemoryDatabase:
     cdef public dict open_orders, client_orders, order_ids, trades, fill_ids, last_prices
     cdef public dict cancel_rules
 
-    cpdef apply(self, batch)
+    cpdef take(self, tuple events)
+    cpdef end(self, batch)
     cdef _apply(self, event)
     @cython.locals(order=Order)
     cdef _accepted(self, OrderAccepted event)

@@ -27,6 +27,7 @@ from fastbook_server.store import (
     StoreRefused,
 )
 from fastbook_server.store.delisting import cancel_all, check_left_out
+from fastbook_server.store.large_batches import is_large, portions
 from fastbook_server.values.candles import Candle, CandleSeries
 from fastbook_server.values.events import (
     CancelRuleChanged,
@@ -67,9 +68,17 @@ class MemoryDatabase:
 
     def apply(self, batch: Batch) -> None:
         """Apply a batch. It must be the next one: `MemoryStore.commit` checks that."""
-        self.events.extend(batch.events)
-        for event in batch.events:
+        self.take(batch.events)
+        self.end(batch)
+
+    def take(self, events: tuple[StoredEvent, ...]) -> None:
+        """Apply some events of a batch, which must be followed by the others and `end`."""
+        self.events.extend(events)
+        for event in events:
             self._apply(event)
+
+    def end(self, batch: Batch) -> None:
+        """Note a batch whose events have been applied."""
         self.batch_no = batch.number
         self.time_ms = batch.time_ms
 
@@ -272,7 +281,7 @@ class MemoryStore:
         await self._free.wait()
         error, applied = self._failures.pop(0) if self._failures else (None, True)
         if error is None or applied:
-            self._apply_once(prepared)
+            await self._apply_once(prepared)
         if error is not None:
             raise error()
 
@@ -283,7 +292,8 @@ class MemoryStore:
     async def close(self) -> None:
         """Do nothing: there is no connection to release."""
 
-    def _apply_once(self, batch: Batch) -> None:
+    async def _apply_once(self, batch: Batch) -> None:
+        """Apply a batch, a large one in portions; others have their turn in between."""
         data = self.data
         if (self._epoch, batch.number) == (data.epoch, data.batch_no):
             return
@@ -293,7 +303,11 @@ class MemoryStore:
                 f"expected epoch {self._epoch} and batch {batch.number - 1}, got epoch "
                 f"{data.epoch} and batch {data.batch_no}"
             )
-        data.apply(batch)
+        for events in portions(batch):
+            data.take(events)
+            if is_large(batch):
+                await asyncio.sleep(0)
+        data.end(batch)
 
     def _orphans(self, names: Collection[str], delist: Collection[str]) -> list[OpenOrder]:
         """Return the open orders of other securities; StoreRefused if `delist` lacks one."""

@@ -35,6 +35,7 @@ from fastbook_server.store.connection import (
 from fastbook_server.store.days import DAY_MS
 from fastbook_server.store.delisting import cancel_all
 from fastbook_server.store.history import PostgresHistory
+from fastbook_server.store.large_batches import LargeBatch, is_large
 from fastbook_server.store.migrations import migrate
 from fastbook_server.store.packing import Layout
 from fastbook_server.store.recovery import READ_MARKETS, Claim, claim, read_orphans, recover
@@ -150,11 +151,18 @@ class PostgresStore:
             raise meaning from error
 
     def prepare(self, batch: Batch) -> object:
-        """Return the batch's netted rows, with candles if the opened database keeps a table."""
+        """Return the batch's netted rows, with candles if the opened database keeps a table.
+
+        Of a large batch they are found when it is committed.
+        """
+        if is_large(batch):
+            return LargeBatch(batch, candles=self._has_candles)
         return rows.net(batch, candles=self._has_candles)
 
     async def commit(self, prepared: object) -> None:
         """See `Store.commit`. A cancelled commit may have taken effect: call it again."""
+        if isinstance(prepared, LargeBatch):
+            prepared = await prepared.rows()
         assert isinstance(prepared, rows.Rows), f"expected a prepared batch, got {prepared!r}"
         try:
             if self._connection is None:

@@ -9,6 +9,6 @@ from fastbook_server.values.events cimport Order
 cdef class RecentDatabase(MemoryDatabase):
     cdef Py_ssize_t _events_max
 
-    cpdef apply(self, batch)
+    cpdef end(self, batch)
     cdef _keep(self, Order order, int64_t remaining, notional)
     cdef _forget(self, list kept)

@@ -24,9 +24,9 @@ class RecentDatabase(MemoryDatabase):
         MemoryDatabase.__init__(self, secrets.token_bytes(TOKEN_KEY_BYTES))
         self._events_max = events_max
 
-    def apply(self, batch: Batch) -> None:
-        """Apply a batch, and forget what is too old."""
-        MemoryDatabase.apply(self, batch)
+    def end(self, batch: Batch) -> None:
+        """Note a batch whose events have been applied, and forget what is too old."""
+        MemoryDatabase.end(self, batch)
         self._forget(self.events)
         for trades in self.trades.values():
             self._forget(trades)

@@ -20,7 +20,7 @@ from fastbook_server.values.persisted cimport OpenOrder, after_fill
 
 
 @cython.final
-cdef class _Net:
+cdef class Net:
     cdef bint counts_candles
     cdef dict seconds
     cdef list orders, trades, fills, cancellations, order_changes

@@ -155,12 +155,12 @@ def net(batch: Batch, *, candles: bool = True) -> Rows:
 
     `candles` tells whether to compute candles. O(events).
     """
-    collected = _Net(candles)
+    collected = Net(candles)
     collected.take(batch.events)
     return collected.rows(batch)
 
 
-class _Net:
+class Net:
     """The rows so far, with one method per kind of event."""
 
     def __init__(self, candles: bool) -> None:

@@ -1,0 +1,25 @@
+"""Work that takes long, in steps: between two of them others have their turn."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+from fastbook_server.values.events import ExchangeEvent
+
+PORTION = 1_000
+"""Orders of which one step takes care: a millisecond or two."""
+
+Steps = Generator[None, None, list[ExchangeEvent]]
+"""Steps of what a command causes; they return its events."""
+
+
+def finished(begun: list[ExchangeEvent] | Steps) -> list[ExchangeEvent]:
+    """Return the events of a command, after all of its steps."""
+    if isinstance(begun, list):
+        return begun
+    while True:
+        try:
+            next(begun)
+        except StopIteration as end:
+            events: list[ExchangeEvent] = end.value
+            return events
