@@ -21,7 +21,8 @@ from fastbook_server.gateway.listener import SPARE_CONNECTIONS, Listener
 from fastbook_server.gateway.operator import Operator
 from fastbook_server.gateway.order_book_server import GatewaySettings, OrderBookServer
 from fastbook_server.gateway.session import SessionLimits
-from fastbook_server.matching.exchange import Exchange, ExchangeLimits
+from fastbook_server.matching.exchange import Exchange
+from fastbook_server.matching.limits import ExchangeLimits
 from fastbook_server.matching.pipeline import Pipeline
 from fastbook_server.store import Store
 from fastbook_server.values.clock import Clock, LoopClock

@@ -2,86 +2,14 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
-from fakes import T0, FakeClock, FakeReader
+from fakes import T0
 from hall import batch_of
-from trading import Floor, bid, cancel_after, delete_all, market, open_order, orders
-from trading import recovered as market_of
+from lobby import GRACE_S, KEY, Lobby
+from trading import Floor, bid, cancel_after, market, orders
 
-from fastbook_server.channels.order_channel import Connected, Forget, Unavailable, Withdraw
-from fastbook_server.gateway import reports
-from fastbook_server.gateway.dead_man_switches import DeadManSwitches
-from fastbook_server.gateway.open_order_counts import OpenOrderCounts
-from fastbook_server.gateway.reports import ORDER_BYTES
-from fastbook_server.gateway.users import AT_ONCE_MAX, TokenMaker, Users
-from fastbook_server.values.events import FillReport, OrderReport, OrderRested
-from fastbook_server.values.persisted import CancelRule, OpenOrder
-from fastbook_wire.words import Code
-
-KEY = bytes(range(32))
-GRACE_S = 60.0
-
-
-class Lobby:
-    """Users with everything that they need in the test's hands.
-
-    `recovered` tells of each user with an open order at the start after how many seconds it is
-    cancelled; ``told`` is what the matcher was given, and ``withdrawn`` whose orders it cancelled.
-    """
-
-    def __init__(self, recovered=None, *, withdraw_all=False, suffixes=None, deadlines=()) -> None:
-        self.timers = FakeClock()
-        self.told: list[tuple[str, object]] = []
-        self.available = True
-        rules = {u: CancelRule(s) for u, s in (recovered or {}).items() if s is not None}
-        rules |= {u: CancelRule(None, deadline_ms) for u, deadline_ms in deadlines}
-        self.floor = Floor(market_of(cancel_rules=rules))
-        resting = [self._rested(user_id) for user_id in recovered or {}]
-        names = iter(suffixes or (f"n{n}" for n in range(100)))
-        self.users = Users(
-            TokenMaker(KEY),
-            self.timers,
-            grace_s=GRACE_S,
-            submit=self.submit,
-            open_orders=OpenOrderCounts(resting),
-            switches=DeadManSwitches(self.timers, self.submit, rules),
-            recovered=rules,
-            withdraw_all=withdraw_all,
-            new_suffix=lambda: next(names),
-        )
-
-    @property
-    def withdrawn(self) -> list[str]:
-        return [user_id for user_id, command in self.told if command == Withdraw()]
-
-    def _rested(self, user_id: str) -> OpenOrder:
-        events = self.floor.do(user_id, bid(1, 1))
-        (rested,) = (e for e in events if isinstance(e, OrderRested))
-        return open_order(rested)
-
-    def place(self, user_id: str) -> None:
-        """Let a user have one more open order."""
-        self.submit(user_id, bid(1, 1))
-
-    def submit(self, user_id: str, command: object) -> None:
-        """Apply and publish a command, unless the matcher is not available."""
-        if not self.available:
-            raise Unavailable(Code.UNAVAILABLE, "away", 1_000)
-        self.floor.now_ms = self.timers.now_ms()
-        self.told.append((user_id, command))
-        self.users.on_batch(batch_of(self.floor.do(user_id, command), T0))
-
-    def connect(self, resume=None, *, cancel=None):
-        """Return the new connection, its user id, and whether it was resumed."""
-        reader = FakeReader()
-        return (reader, *self.users.connect(reader, resume, cancel_on_disconnect_s=cancel))
-
-    def lose(self, reader, user_id: str) -> None:
-        """End a connection, and let what is to happen at once happen."""
-        self.users.disconnect(user_id, reader)
-        self.timers.advance(0)
+from fastbook_server.channels.order_channel import Connected, Forget, Unavailable
+from fastbook_server.gateway.users import TokenMaker
 
 
 def test_a_new_connection_is_a_new_user():
@@ -404,41 +332,6 @@ def test_private_events_reach_their_user_alone():
         ("orders", "3", None),
         ("order", "5", "rejected"),
     ]
-
-
-def test_many_orders_are_reported_as_they_are_read():
-    lobby = Lobby()
-    ann, ann_id, _ = lobby.connect()
-    floor = Floor()
-    count = AT_ONCE_MAX
-    for n in range(1, count + 1):
-        lobby.users.on_batch(batch_of(floor.do(ann_id, bid(n, 1)), T0))
-    ann.take()
-    events = [*floor.do(ann_id, orders("1")), *floor.do(ann_id, delete_all("2"))]
-    events += floor.do(ann_id, orders("3"))
-    lobby.users.on_batch(batch_of(events, T0))
-    frames = ann.take()
-    assert [(f.get("ref"), len(f["orders"])) for f in frames if f["event"] == "orders"] == [
-        *[("1", 500)] * (count // 500),
-        ("3", 0),
-    ]
-    deleted, cancelled = frames[count // 500], frames[count // 500 + 1 : -1]
-    assert (deleted["ref"], deleted["count"]) == ("2", count)
-    assert [f["order"]["price"] for f in cancelled] == list(range(1, count + 1))
-    assert ann.later == [count * ORDER_BYTES] * 2
-
-
-def test_reports_of_many_users_come_to_each_in_order():
-    lobby = Lobby()
-    floor, users, events = Floor(), [lobby.connect() for _ in range(3)], []
-    for n in range(AT_ONCE_MAX):
-        events += floor.do(users[n % 3][1], bid(5, 1) if n % 4 else market("ask", 1))
-    lobby.users.on_batch(batch_of(events, T0))
-    for user, user_id, _ in users:
-        own = [e for e in events if isinstance(e, OrderReport | FillReport)]
-        own = [e for e in own if e.user_id == user_id]
-        assert user.take() == [json.loads(reports.payload(e)) for e in own]
-        assert user.later
 
 
 def test_nothing_happens_to_anybody_after_the_stop():

@@ -11,7 +11,8 @@ from fakes import T0
 import fastbook
 from fastbook_server.channels.order_channel import GatewayCommand
 from fastbook_server.gateway import decode
-from fastbook_server.matching.exchange import Exchange, ExchangeLimits
+from fastbook_server.matching.exchange import Exchange
+from fastbook_server.matching.limits import ExchangeLimits
 from fastbook_server.store.memory import MemoryStore
 from fastbook_server.values.events import (
     PRIVATE,

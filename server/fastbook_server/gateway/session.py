@@ -56,7 +56,6 @@ log = logging.getLogger(__name__)
 
 _EXCHANGE_COMMANDS = frozenset(get_args(ExchangeCommand))
 _CANCELS = (Delete, DeleteAll)
-_PING = b'"ping"'
 _WAITED_FOR = (Subscribe, Orders)  # each may send much at once
 
 CLOSE_GOING_AWAY = 1001
@@ -215,21 +214,17 @@ class Session:
         """Handle a text frame at once; return False if `run` must, which may have to wait."""
         if self._closing:
             return True  # only the peer's close is awaited
-        if not self._receiving or (self._matcher.congested and _PING not in data):
+        waits = self._matcher.congested  # then only a ping is answered
+        if not self._receiving or (waits and b'"ping"' not in data):
             return False
         said = self._decoded(data)
-        if type(said) is not Ping and self._matcher.congested:
-            return False
-        if type(said) in _WAITED_FOR:
+        if type(said) in _WAITED_FOR or (waits and type(said) is not Ping):
             return False
         self._handle_now(said)
         return True
 
     def beat(self) -> None:
-        """Ping a peer that has been silent for two beats, and cut it off at the third.
-
-        One that is being closed has a deadline of its own.
-        """
+        """Ping a peer silent for two beats; cut it off at the third, unless it is being closed."""
         if self._closing:
             return
         if self._ws.has_heard():

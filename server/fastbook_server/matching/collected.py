@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fastbook_server.channels.trade_channel import CommittedBatch
 from fastbook_server.values.events import (
     PRIVATE,
     CancelRuleChanged,
@@ -58,6 +59,18 @@ class Collected:
                 weight += self._add_answer(event)  # type: ignore[arg-type]  # as PRIVATE says
         self.weight += weight
         return weight
+
+    def committed(self, number: int, settled_ms: int, stored_ms: int) -> CommittedBatch:
+        """Return what gateways are told of it, once it is durable."""
+        return CommittedBatch(
+            number=number,
+            settled_ms=settled_ms,
+            stored_ms=stored_ms,
+            orders=tuple(self.orders),
+            trades=tuple(self.trades),
+            reports=tuple(self.reports),
+            cancel_rules=tuple(self.cancel_rules),
+        )
 
     def _add_answer(self, event: PrivateEvent) -> int:
         """Add what only its user hears of; return what it weighs more than one event."""

@@ -5,6 +5,7 @@ from libc.stdint cimport int64_t
 
 from fastbook_server.matching.cancel_rules cimport CancelRules
 from fastbook_server.matching.execution cimport Execution
+from fastbook_server.matching.known_orders cimport KnownOrders
 from fastbook_server.matching.open_orders cimport OpenOrders
 from fastbook_server.matching.order_progress cimport OrderProgress
 from fastbook_server.matching.owners cimport Owners
@@ -23,7 +24,7 @@ cdef class Exchange:
     cdef int64_t _client_order_ids_max, _client_order_ids_total_max
     cdef public dict markets
     cdef str _default
-    cdef dict _by_number
+    cdef KnownOrders _known
     cdef readonly Owners _owners
     cdef OpenOrders _open_orders
     cdef Placing _placing
@@ -43,6 +44,3 @@ cdef class Exchange:
         self, str user_id, Terms terms, str client_order_id, SecurityBook market, int64_t time_ms)
     @cython.locals(state=OrderProgress, market=SecurityBook)
     cdef list _delete(self, str user_id, command, int64_t time_ms)
-    cdef OrderProgress _find(self, str user_id, command, int64_t time_ms)
-    @cython.locals(market=SecurityBook, found=OrderProgress)
-    cdef OrderProgress _known(self, str user_id, command, int64_t time_ms)

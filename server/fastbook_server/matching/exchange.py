@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import msgspec
-
 import fastbook
 from fastbook_server.channels.order_channel import (
     CancelDue,
@@ -21,12 +19,16 @@ from fastbook_server.channels.order_channel import (
 )
 from fastbook_server.matching.amending import amended
 from fastbook_server.matching.cancel_rules import CancelRules
+from fastbook_server.matching.cancelling import cancelling
 from fastbook_server.matching.execution import Execution
+from fastbook_server.matching.known_orders import KnownOrders
+from fastbook_server.matching.limits import ExchangeLimits
 from fastbook_server.matching.open_orders import OpenOrders
 from fastbook_server.matching.order_progress import OrderProgress
 from fastbook_server.matching.owners import Owners
 from fastbook_server.matching.placing import Placing, Ref
-from fastbook_server.matching.refusals import duplicate, overloaded, retried, unknown_order
+from fastbook_server.matching.refusals import duplicate, overloaded, retried
+from fastbook_server.matching.restoring import restore
 from fastbook_server.matching.security_book import LEVEL_QUANTITY_MAX, SecurityBook
 from fastbook_server.matching.steps import PORTION, Steps, finished
 from fastbook_server.matching.terms import RuleBroken, Terms, checked
@@ -39,7 +41,7 @@ from fastbook_server.values.events import (
     Order,
     OrdersListed,
 )
-from fastbook_server.values.ids import Kind, decode, encode
+from fastbook_server.values.ids import Kind, encode
 from fastbook_server.values.instruments import default_security
 from fastbook_server.values.persisted import Recovered
 from fastbook_wire.commands import (
@@ -56,15 +58,6 @@ from fastbook_wire.commands import (
 from fastbook_wire.words import Code, Reason, SideName
 
 _ORDER = int(Kind.ORDER)
-
-
-class ExchangeLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """The bounds of the market, per user and over all users."""
-
-    open_orders_max: int = 200_000
-    open_orders_total_max: int = 2_000_000
-    client_order_ids_max: int = 500_000
-    client_order_ids_total_max: int = 5_000_000
 
 
 class Exchange:
@@ -96,42 +89,12 @@ class Exchange:
             for i in recovered.instruments
         }
         self._default = default_security(recovered.instruments)
-        self._by_number = {m.instrument.number: m for m in self.markets.values()}
         self._owners = Owners()
+        self._known = KnownOrders(self.markets.values(), self._owners)
         self._open_orders = OpenOrders(self._owners)
         self._placing = Placing(self._epoch, self._owners, self._open_orders)
         self._cancel_rules = CancelRules(recovered.cancel_rules)
-        self._restore(recovered)
-
-    def _restore(self, recovered: Recovered) -> None:
-        known: dict[str, OrderProgress] = {}
-        for past in recovered.open_orders:
-            order = past.order
-            market = self.markets[order.instrument.security]
-            progress = known[order.id] = OrderProgress(
-                order,
-                past.remaining,
-                past.notional,
-                past.status,
-                slice=past.visible if order.display else 0,
-            )
-            progress.requeue(*past.queued)
-            owner = self._owners.owner(order.user_id)
-            market.restore(progress, owner.number)
-            self._open_orders.came(market, owner, progress)
-        for gone in recovered.client_orders:
-            if gone.order.id not in known:
-                known[gone.order.id] = OrderProgress(
-                    gone.order,
-                    gone.remaining,
-                    gone.notional,
-                    gone.status,
-                    gone.reason,
-                    gone.ended_ms,
-                )
-        for progress in known.values():
-            for name in progress.order.client_order_ids:
-                self._owners.remember(progress, name)
+        restore(recovered, self.markets, self._owners, self._open_orders)
 
     def apply(
         self, user_id: str, command: ExchangeCommand | GatewayCommand, time_ms: int
@@ -194,7 +157,7 @@ class Exchange:
                 case DeleteAll():
                     return self._delete_all(user_id, command, time_ms)
                 case GetOrder():
-                    return [self._lookup(user_id, command, time_ms).report(command.ref)]
+                    return [self._known.remembered(user_id, command, time_ms).report(command.ref)]
                 case Orders():
                     reports = tuple(p.report() for p in self._owners.open_orders(user_id))
                     return [OrdersListed(user_id, command.ref, reports)]
@@ -351,7 +314,7 @@ class Exchange:
     # ---- amend --------------------------------------------------------------------------------
 
     def _amend(self, user_id: str, command: Amend, time_ms: int) -> list[ExchangeEvent] | Steps:
-        progress = self._find(user_id, command, time_ms)
+        progress = self._known.open(user_id, command, time_ms)
         before = progress.order
         market = self.markets[before.instrument.security]
         _check_not_halted(market)
@@ -400,38 +363,11 @@ class Exchange:
     # ---- delete -------------------------------------------------------------------------------
 
     def _delete(self, user_id: str, command: Delete, time_ms: int) -> list[ExchangeEvent]:
-        state = self._find(user_id, command, time_ms)
+        state = self._known.open(user_id, command, time_ms)
         market = self.markets[state.order.instrument.security]
         market.advance()
         event = self._open_orders.cancel(market, state, 0, time_ms, "user")
         return [event, state.report(command.ref)]
-
-    def _find(self, user_id: str, command: Amend | Delete, time_ms: int) -> OrderProgress:
-        """Return the user's open order. Whether an id exists is not revealed to other users."""
-        found = self._known(user_id, command, time_ms)
-        if found is None or not found.is_open:
-            raise unknown_order("open order", command)
-        return found
-
-    def _lookup(self, user_id: str, command: GetOrder, time_ms: int) -> OrderProgress:
-        """Return the user's order, open or ended, as far as it is remembered here."""
-        found = self._known(user_id, command, time_ms)
-        if found is None:
-            raise unknown_order("order", command)
-        return found
-
-    def _known(
-        self, user_id: str, command: Amend | Delete | GetOrder, time_ms: int
-    ) -> OrderProgress | None:
-        if command.client_order_id is not None:
-            return self._owners.client_order(user_id, command.client_order_id, time_ms)
-        claim = decode(command.id or "")
-        market = self._by_number.get(claim.instrument) if claim is not None else None
-        if claim is None or market is None:
-            return None
-        found = market.open.get(claim.seq)
-        is_it = found is not None and (found.order.id, found.order.user_id) == (command.id, user_id)
-        return found if is_it else None
 
     def _delete_all(self, user_id: str, command: DeleteAll, time_ms: int) -> Steps:
         markets = list(self.markets.values())
@@ -473,6 +409,9 @@ class Exchange:
             case Forget():
                 return [] if self._owners.open_count(user_id) else [*rules.drop(user_id)]
 
+    def _cancelling(self, orders: Iterable[OrderProgress], time_ms: int, reason: Reason) -> Steps:
+        return cancelling(orders, self.markets, self._open_orders, time_ms, reason)
+
     def _cancelling_all(
         self,
         user_id: str,
@@ -496,25 +435,6 @@ class Exchange:
             time_ms,
             reason,
         )
-
-    def _cancelling(
-        self, all_of_them: Iterable[OrderProgress], time_ms: int, reason: Reason
-    ) -> Steps:
-        """Cancel open orders, under one ``seq`` per security."""
-        events: list[ExchangeEvent] = []
-        reports: list[ExchangeEvent] = []
-        by_security: dict[str, list[OrderProgress]] = {}
-        for progress in all_of_them:
-            by_security.setdefault(progress.order.instrument.security, []).append(progress)
-        for security, of_one in by_security.items():
-            market = self.markets[security]
-            market.advance()
-            for n, progress in enumerate(of_one):
-                events.append(self._open_orders.cancel(market, progress, n, time_ms, reason))
-                reports.append(progress.report())
-                if n % PORTION == PORTION - 1:
-                    yield
-        return events + reports
 
 
 def _after(changed: list[CancelRuleChanged], gone: Steps) -> Steps:

@@ -239,8 +239,7 @@ class Pipeline:
 
     def _watch_expiries(self) -> None:
         """Set the timer for the next order that expires."""
-        next_ms = self.exchange.next_expiry_ms
-        self._expiry_ms = next_ms
+        self._expiry_ms = next_ms = self.exchange.next_expiry_ms
         if self._expiry_at is not None:
             self._expiry_at.cancel()
             self._expiry_at = None
@@ -265,8 +264,7 @@ class Pipeline:
         if events:
             self._collect(events)
             self._collected()
-        else:
-            self._watch_expiries()
+        self._watch_expiries()
 
     def _fail(self, doing: object, error: Exception) -> None:
         """Stop after a bug of ours: with books half changed only a rebuild from SQL is right."""
@@ -425,17 +423,7 @@ class Pipeline:
         if self._mark_every_ms != MARK_MS:
             self._mark_every_ms = MARK_MS
             self._set_mark()
-        self._tell(
-            CommittedBatch(
-                number=number,
-                settled_ms=self._settled_ms(),
-                stored_ms=self._stored_ms(),
-                orders=tuple(pending.orders),
-                trades=tuple(pending.trades),
-                reports=tuple(pending.reports),
-                cancel_rules=tuple(pending.cancel_rules),
-            )
-        )
+        self._tell(pending.committed(number, self._settled_ms(), self._stored_ms()))
 
     def _mark(self) -> None:
         """Publish an idle mark if the settled time has moved, and set the timer of the next."""

@@ -1,0 +1,98 @@
+"""What takes long is done in steps: others have their turn in between, and nothing overtakes."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from fakes import settle
+from line import Line
+from trading import T0, ask, bid, delete_all
+
+from fastbook_server.channels.order_channel import Unavailable
+from fastbook_server.matching import cancelling
+from fastbook_server.matching.pipeline import EXPIRY_CHECK_S
+
+
+@pytest.fixture
+async def line():
+    line = Line()
+    yield line
+    line.running.cancel()
+
+
+@pytest.fixture
+def busy(line, monkeypatch):
+    """A line on which `deleteAll` of ann's ten orders has taken its first step of three orders."""
+    monkeypatch.setattr(cancelling, "PORTION", 3)
+    line.add(*map(str, range(10)))
+    line.pipeline.submit("ann", delete_all("all"))
+    return line
+
+
+async def test_between_two_steps_others_have_their_turn(busy):
+    assert busy.pipeline.congested
+    assert busy.pipeline.available
+    assert len(busy.exchange.markets["COIN"].book) == 7
+    busy.clock.advance(0)
+    assert not busy.pipeline.congested
+    await busy.stop()
+    events = [event for batch in busy.published for event in batch]
+    assert [e[3] for e in events if e[0] == "gone"] == list(range(1, 11))
+    assert ("all", "deletedAll", 10) in [event[1:] for event in events]
+
+
+async def test_what_comes_meanwhile_follows_in_its_order(busy):
+    busy.pipeline.submit("bob", ask(10, 1, "1"), delete_all("2"))
+    busy.pipeline.submit("bob", ask(11, 1, "3"))
+    stored = asyncio.ensure_future(busy.pipeline.stored())
+    await settle()
+    assert busy.exchange.markets["COIN"].seq == 11  # the ten orders and their cancellation
+    busy.clock.advance(0)
+    assert busy.exchange.markets["COIN"].seq == 14
+    assert not stored.done()
+    await busy.stop()
+    await stored
+    refs = [e[1] for batch in busy.published for e in batch if e[0] in ("ann", "bob") and e[1]]
+    assert refs[-4:] == ["all", "1", "2", "3"]
+
+
+async def test_a_stop_waits_for_the_last_step(busy):
+    busy.pipeline.submit("bob", ask(10, 1, "later"))
+    busy.pipeline.stop()
+    await busy.store.attempts(1)
+    busy.store.answer()
+    await settle()
+    assert not busy.running.done()
+    busy.clock.advance(0)
+    await busy.stop()
+    assert ("bob", "later") in [event[:2] for event in busy.published[-1]]
+
+
+async def test_until_its_last_step_no_time_is_settled_beyond_it(busy):
+    await busy.store.attempts(1)
+    busy.store.answer()
+    await settle()
+    busy.clock.stamp_ms += 5_000
+    busy.clock.advance(5)
+    assert busy.told[-1].settled_ms == busy.told[-1].stored_ms == T0
+
+
+async def test_orders_expire_after_what_takes_long(busy):
+    busy.clock.advance(0)
+    busy.pipeline.submit("bob", bid(5, 1, "1", time_in_force="gtt", expire_time=T0 + 1))
+    busy.pipeline.submit("ann", *(bid(9, 1) for _ in range(9)), delete_all("again"))
+    busy.clock.stamp_ms += 10
+    busy.clock.advance(EXPIRY_CHECK_S)
+    await busy.stop()
+    reasons = [e[5] for batch in busy.published for e in batch if e[0] == "gone"]
+    assert reasons == ["user"] * 19 + ["expired"]
+
+
+async def test_a_mistake_in_a_later_step_stops_the_server(busy):
+    busy.exchange.markets["COIN"].book.cancel(10)  # the exchange does not know of it
+    busy.clock.advance(0)
+    with pytest.raises(Unavailable):
+        busy.add("more")
+    with pytest.raises(KeyError):
+        await busy.stop()
