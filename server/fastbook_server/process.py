@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -66,6 +67,8 @@ async def serve(
                     config, store, connections_max=connections_max, door=door, operator=operator
                 ),
             )
+            gc.collect()
+            gc.freeze()  # no search for garbage looks at the recovered orders again
             try:
                 if isinstance(store, PostgresStore):
                     log.info("data in %s: %s", store.database, where)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from trading import HOUR_MS, T0, Floor, amend, ask, bid, delete, delete_all, market, restarted
 
+from fastbook_wire.commands import GetOrder
+
 
 def test_a_retry_is_answered_with_the_state_and_never_executed_twice():
     floor = Floor()
@@ -200,3 +202,13 @@ def test_an_order_named_after_its_first_fill_is_remembered_when_it_has_ended():
     floor.do("bob", market("ask", 2))
     for each in (floor, restarted(floor)):
         assert each.code("ann", bid(9, 1, client_order_id="a")) == "duplicate_client_order_id"
+
+
+def test_an_id_that_was_forgotten_early_and_came_again_names_the_newer_order():
+    floor = Floor(client_order_ids_max=1)
+    for price, name in ((10, "a"), (9, "b"), (8, "a")):
+        floor.do("ann", delete_all())
+        floor.do("ann", bid(price, 1, client_order_id=name))
+    for each in (floor, restarted(floor)):
+        (found,) = each.do("ann", GetOrder(client_order_id="a"))
+        assert found.order.price == 8

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 
+import cython
+
 from fastbook_server.matching.order_progress import OrderProgress
 from fastbook_server.matching.refusals import overloaded
 from fastbook_server.values.persisted import CLIENT_ORDERS_KEPT_MS
@@ -13,6 +15,8 @@ VOID_MAX = 64
 """Entries of forgotten ids are dropped once they are this many and more than half of all."""
 
 
+@cython.no_gc
+@cython.cclass
 class Remembered:
     """A client order id of a user, and the order that it names."""
 

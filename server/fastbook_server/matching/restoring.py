@@ -15,32 +15,29 @@ def restore(
     owners: Owners,
     open_orders: OpenOrders,
 ) -> None:
-    """Let the recovered orders rest or wait, and remember those that have client order ids."""
-    known: dict[str, OrderProgress] = {}
+    """Let the recovered orders rest or wait, and remember those that have client order ids.
+
+    The ended ones first: an id that came again names the newer order.
+    """
+    open_ids = {past.order.id for past in recovered.open_orders}
+    for gone in recovered.client_orders:
+        order = gone.order
+        if order.id not in open_ids:
+            progress = OrderProgress(
+                order, gone.remaining, gone.notional, gone.status, gone.reason, gone.ended_ms
+            )
+            for name in order.client_order_ids:
+                owners.remember(progress, name)
     for past in recovered.open_orders:
         order = past.order
         market = markets[order.instrument.security]
-        progress = known[order.id] = OrderProgress(
-            order,
-            past.remaining,
-            past.notional,
-            past.status,
-            slice=past.visible if order.display else 0,
+        slice_ = past.visible if order.display else 0
+        progress = OrderProgress(
+            order, past.remaining, past.notional, past.status, None, None, slice_
         )
-        progress.requeue(*past.queued)
+        progress.requeue(past.queued[0], past.queued[1])
         owner = owners.owner(order.user_id)
         market.restore(progress, owner.number)
         open_orders.came(market, owner, progress)
-    for gone in recovered.client_orders:
-        if gone.order.id not in known:
-            known[gone.order.id] = OrderProgress(
-                gone.order,
-                gone.remaining,
-                gone.notional,
-                gone.status,
-                gone.reason,
-                gone.ended_ms,
-            )
-    for progress in known.values():
-        for name in progress.order.client_order_ids:
+        for name in order.client_order_ids:
             owners.remember(progress, name)
