@@ -7,10 +7,11 @@ import asyncio
 import pytest
 from fakes import settle
 from line import Line
-from trading import T0, ask, bid, delete_all
+from trading import T0, Floor, amend, ask, bid, delete_all, market, orders, stop
 
 from fastbook_server.channels.order_channel import Unavailable
-from fastbook_server.matching import cancelling
+from fastbook_server.matching import cancelling, execution, listing, placing
+from fastbook_server.matching import exchange as exchange_module
 from fastbook_server.matching.pipeline import EXPIRY_CHECK_S
 
 
@@ -96,3 +97,36 @@ async def test_a_mistake_in_a_later_step_stops_the_server(busy):
         busy.add("more")
     with pytest.raises(KeyError):
         await busy.stop()
+
+
+@pytest.mark.parametrize(
+    ("user", "command", "least"),
+    [
+        ("ann", orders("1"), 4),
+        ("ann", delete_all("1"), 4),
+        ("cat", market("ask", 12, "1"), 4),
+        ("cat", ask(5, 12, "1"), 4),
+        ("bob", amend("1", client_order_id="resting", price=5.0), 4),
+        ("cat", market("ask", 1, "1"), 4),
+    ],
+)
+def test_whatever_meets_many_orders_takes_as_many_steps(monkeypatch, user, command, least):
+    for module in (cancelling, exchange_module, execution, listing, placing):
+        monkeypatch.setattr(module, "PORTION", 3)
+    floor, other = Floor(), Floor()
+    for each in (floor, other):
+        each.do("bob", ask(20, 12, client_order_id="resting"))
+        for _ in range(12):
+            each.do("bob", stop("ask", 10, 1))
+            each.do("ann", bid(10, 1))
+    steps, count = floor.exchange.begin(user, command, floor.now_ms), 0
+    assert not isinstance(steps, list)
+    events = None
+    while events is None:
+        count += 1
+        try:
+            next(steps)
+        except StopIteration as end:
+            events = end.value
+    assert count > least
+    assert repr(events) == repr(other.do(user, command))

@@ -23,6 +23,7 @@ from fastbook_server.matching.cancelling import cancelling
 from fastbook_server.matching.execution import Execution
 from fastbook_server.matching.known_orders import KnownOrders
 from fastbook_server.matching.limits import ExchangeLimits
+from fastbook_server.matching.listing import listing
 from fastbook_server.matching.open_orders import OpenOrders
 from fastbook_server.matching.order_progress import OrderProgress
 from fastbook_server.matching.owners import Owners
@@ -39,7 +40,6 @@ from fastbook_server.values.events import (
     CommandRefused,
     ExchangeEvent,
     Order,
-    OrdersListed,
 )
 from fastbook_server.values.ids import Kind, encode
 from fastbook_server.values.instruments import default_security
@@ -159,8 +159,7 @@ class Exchange:
                 case GetOrder():
                     return [self._known.remembered(user_id, command, time_ms).report(command.ref)]
                 case Orders():
-                    reports = tuple(p.report() for p in self._owners.open_orders(user_id))
-                    return [OrdersListed(user_id, command.ref, reports)]
+                    return listing(self._owners, user_id, command.ref)
                 case CancelAfter():
                     return self._cancel_after(user_id, command, time_ms)
                 case _:
