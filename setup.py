@@ -6,11 +6,15 @@ Plain ``Extension``s on the ``.pyx``: setuptools calls Cython itself and keeps t
 sdist, which ``cythonize()`` here would not.
 """
 
+import os
 import sys
+import threading
 from glob import glob
 from pathlib import Path
 
+from Cython.Build import cythonize
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
 from setuptools.command.build_py import build_py
 from setuptools.command.sdist import sdist
 
@@ -58,6 +62,28 @@ def typed(name: str) -> Extension:
     return module
 
 
+class BuildOnAllCores(build_ext):
+    """Compiles several modules at once: C beside Cython, which serves one thread at a time."""
+
+    translating = threading.Lock()
+
+    def finalize_options(self) -> None:
+        """Use every core, unless another number is asked for."""
+        super().finalize_options()
+        if self.parallel is None:
+            self.parallel = os.cpu_count()
+
+    def build_extension(self, ext: Extension) -> None:
+        """Translate a module to C, then compile it."""
+        with self.translating:
+            directives = getattr(ext, "cython_directives", {})
+            (translated,) = cythonize(
+                ext, compiler_directives=directives, force=self.force, quiet=True
+            )
+        ext.sources = translated.sources
+        super().build_extension(ext)
+
+
 def complete_the_page() -> None:
     """Build what the trading page lacks, or end the build: nothing is made without its page."""
     try:
@@ -95,5 +121,5 @@ setup(
         extension("server", "fastbook_server.gateway._json"),
         *(typed(header[len("server/") : -len(".pxd")].replace("/", ".")) for header in WITH_SOURCE),
     ],
-    cmdclass={"build_py": BuildWithPage, "sdist": SdistWithPage},
+    cmdclass={"build_py": BuildWithPage, "build_ext": BuildOnAllCores, "sdist": SdistWithPage},
 )

@@ -436,3 +436,16 @@ async def test_an_order_expires_soon_after_the_clock_was_set_forward(line):
     await settle()
     assert [e[5] for batch in line.published for e in batch if e[0] == "gone"] == ["expired"]
     await line.stop()
+
+
+async def test_a_batch_bears_the_stamp_of_its_newest_command_not_of_later_ones():
+    """A checkpoint of the book bears it too, and what is stamped earlier is not looked at."""
+    line = Line(batch_commands_max=1)
+    for now_ms in (T0, T0 + 5, T0 + 9):
+        line.clock.stamp_ms = now_ms
+        line.add("1")
+    line.store.answer()
+    line.store.answer()
+    await line.store.attempts(3)
+    await line.stop()
+    assert [batch.time_ms for batch in line.store.prepared] == [T0, T0 + 5, T0 + 9]

@@ -10,7 +10,7 @@ from fastbook_server.values.events cimport (
 
 @cython.final
 cdef class Collected:
-    cdef readonly int64_t commands, since_ms, weight
+    cdef readonly int64_t commands, since_ms, until_ms, weight
     cdef readonly list stored, orders, trades, reports, refused, cancel_rules
 
     @cython.locals(weight=int64_t)

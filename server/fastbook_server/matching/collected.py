@@ -19,7 +19,7 @@ from fastbook_server.values.events import (
 
 
 class Collected:
-    """A batch that is being collected: `commands` of them, the first one stamped `since_ms`.
+    """A batch that is being collected: `commands`, stamped from `since_ms` to `until_ms`.
 
     ``stored`` holds all events for the store, in order; of these ``orders``, ``trades`` and
     ``cancel_rules`` are for gateways, as are the ``reports``. ``weight`` is how many events there
@@ -29,6 +29,7 @@ class Collected:
     def __init__(self) -> None:
         self.commands = 0
         self.since_ms = 0
+        self.until_ms = 0
         self.weight = 0
         self.stored: list[StoredEvent] = []
         self.orders: list[OrderEvent] = []
@@ -41,6 +42,7 @@ class Collected:
         """Add what one command caused; return its weight."""
         if not self.commands:
             self.since_ms = time_ms
+        self.until_ms = time_ms
         self.commands += 1
         weight = len(events)
         for event in events:

@@ -356,7 +356,7 @@ class Pipeline:
                 async with asyncio.timeout(self._idle_check_s):
                     await self._wake.wait()
             except TimeoutError:
-                await self._write(())
+                await self._write((), self._stored_ms())
 
     def stop(self) -> None:
         """Refuse further commands; ``run`` returns once those already taken are committed."""
@@ -379,13 +379,13 @@ class Pipeline:
 
     async def _commit(self, pending: Collected) -> None:
         if pending.stored:  # else refusals and lists only: all before them is durable
-            await self._write(tuple(pending.stored))
+            await self._write(tuple(pending.stored), pending.until_ms)
             metrics.BATCH_COMMANDS.observe(pending.commands)
         metrics.COMMANDS.inc(pending.commands)
 
-    async def _write(self, events: tuple[StoredEvent, ...]) -> None:
-        """Make the next batch durable, however long it takes."""
-        batch = Batch(self._batch_no + 1, self._time_ms, events)
+    async def _write(self, events: tuple[StoredEvent, ...], time_ms: int) -> None:
+        """Make the next batch durable, however long it takes; no later event is stamped earlier."""
+        batch = Batch(self._batch_no + 1, time_ms, events)
         prepared = self._store.prepare(batch)
         self._commit_since = started = self._clock.time()
         delay = RETRY_DELAY_FIRST_S
