@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import subprocess
+from decimal import Decimal
 from pathlib import Path
 from uuid import UUID
 
@@ -65,6 +66,13 @@ async def real(wasm_dsn):
     connection.terminate()  # it does not answer a goodbye
 
 
+def _packed(value):
+    """Return a value as our rows have it."""
+    if isinstance(value, UUID):
+        return str(value)
+    return int(value) if isinstance(value, Decimal) else value
+
+
 class WithoutCopy:
     """A connection whose COPY out is a SELECT; there is no COPY in."""
 
@@ -82,8 +90,7 @@ class WithoutCopy:
             for a in statement.get_attributes()
         ]
         rows = [
-            tuple(str(value) if isinstance(value, UUID) else value for value in row)
-            for row in await statement.fetch(*arguments, timeout=timeout)
+            tuple(map(_packed, row)) for row in await statement.fetch(*arguments, timeout=timeout)
         ]
         await output(bytes(for_copy(Part("rows", 0, 0, columns), rows)))
 
