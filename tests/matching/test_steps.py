@@ -72,11 +72,21 @@ async def test_a_stop_waits_for_the_last_step(busy):
 
 async def test_until_its_last_step_no_time_is_settled_beyond_it(busy):
     await busy.store.attempts(1)
+    busy.clock.stamp_ms += 5_000
     busy.store.answer()
     await settle()
-    busy.clock.stamp_ms += 5_000
-    busy.clock.advance(5)
     assert busy.told[-1].settled_ms == busy.told[-1].stored_ms == T0
+
+
+async def test_what_follows_it_in_an_array_is_not_lost(busy):
+    busy.clock.advance(0)
+    busy.add(*map(str, range(20, 30)))
+    busy.pipeline.submit("ann", delete_all("first"), bid(3, 1, "second"), bid(4, 1, "third"))
+    busy.pipeline.submit("bob", bid(5, 1, "fourth"))
+    busy.clock.advance(0)
+    await busy.stop()
+    refs = [e[1] for batch in busy.published for e in batch if e[0] in ("ann", "bob") and e[1]]
+    assert refs[-4:] == ["first", "second", "third", "fourth"]
 
 
 async def test_orders_expire_after_what_takes_long(busy):

@@ -107,7 +107,7 @@ class Pipeline:
         self._mark_every_ms = MARK_MS
         self._steps: Steps | None = None  # of the command that is happening
         self._steps_ms = 0  # its stamp
-        self._waiting: deque[tuple[str, _Commands] | None] = deque()  # until then; None: expiries
+        self._waiting: deque[tuple[str, _Commands]] = deque()  # until then
 
     # ---- taking commands ----------------------------------------------------------------------
 
@@ -132,8 +132,8 @@ class Pipeline:
 
     async def stored(self) -> None:
         """Wait until all that has been submitted is durable."""
-        waiting = [self._steps, *(c for w in self._waiting if w is not None for c in w[1])]
-        wanted = self._submitted + sum(command is not None for command in waiting)
+        waiting = sum(len(commands) for _, commands in self._waiting)
+        wanted = self._submitted + waiting + (self._steps is not None)
         while self._submitted - self._commands < wanted:
             await self.progress()
 
@@ -210,11 +210,8 @@ class Pipeline:
             self._clock.call_later(0, self._step)
         with contextlib.suppress(Unavailable):  # the server is stopping, after a bug
             while self._waiting and self._steps is None:
-                waiting = self._waiting.popleft()
-                if waiting is None:
-                    self._expire()
-                else:
-                    self._match(waiting[0], waiting[1])
+                user_id, commands = self._waiting.popleft()
+                self._match(user_id, commands)
 
     def _collect(self, events: list[ExchangeEvent]) -> None:
         """Add what a command caused to the batch that is being collected."""
@@ -250,10 +247,7 @@ class Pipeline:
     def _expire(self) -> None:
         """Let the orders end whose time has come; a timer may fire a little early."""
         self._expiry_at = self._expiry_ms = None
-        if self._stopping:
-            return
-        if self._steps is not None:
-            self._waiting.append(None)
+        if self._stopping or self._steps is not None:  # what is collected next sets the timer
             return
         self._tick()
         try:
