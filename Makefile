@@ -15,8 +15,11 @@ VENV := .venv$(if $(PYTHON),-$(VERSION))
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-# One process per core up to eight; tests that share something costly share a process.
-PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadgroup
+# Three processes for two cores, up to eight: a third of the time a test waits, for a database or a
+# browser. Tests that share something costly share a process.
+CORES := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+IN_PROCESSES := -n $(shell echo $$(($(CORES) + $(CORES) / 2))) --maxprocesses 8 --dist loadgroup
+PYTEST := $(BIN)/python -m pytest --durations 15 --durations-min 5 $(IN_PROCESSES)
 
 .PHONY: help
 help: ## list these targets
@@ -37,14 +40,15 @@ test-slow: $(VENV)/.with-test extensions page ## run the tests that "make test" 
 .PHONY: test-all
 test-all: test test-slow ## run all tests: the quick ones, then the slow ones
 
-# The databases that tests start are this run's own; what they call in other processes counts too.
+# The slow tests are not run again for it. The databases that tests start are this run's own; what
+# they call in other processes counts too.
 COVERAGE := build/coverage
 COVERED := tests/values tests/channels tests/matching tests/store tests/server
 
 .PHONY: coverage
 coverage: $(VENV)/.with-test extensions ## fail where too few branches of the server's core are tested
 	@rm -rf $(COVERAGE) && mkdir -p $(COVERAGE)
-	@FASTBOOK_FROM_SOURCE=1 $(BIN)/python -m coverage run -m pytest -n auto --maxprocesses 8 --dist loadgroup $(wildcard $(COVERED))
+	@FASTBOOK_FROM_SOURCE=1 $(BIN)/python -m coverage run -m pytest $(IN_PROCESSES) -m "not slow" $(wildcard $(COVERED))
 	@$(BIN)/python -m coverage combine -q
 	@$(BIN)/python -m coverage json -q -o $(COVERAGE)/report.json
 	@$(BIN)/python tools/coverage_gate.py $(COVERAGE)/report.json
@@ -60,6 +64,10 @@ lint: $(VENV)/.with-test,lint extensions ## check style, spelling, types, stubs,
 	MYPYPATH=src:server $(BIN)/python -m mypy.stubtest --concise fastbook._book fastbook._depth \
 	fastbook_server.gateway._frames
 	$(BIN)/python -m pytest -q tests/test_layers.py tests/test_tidy.py
+
+.PHONY: docs
+docs: $(VENV)/.with-test,lint extensions ## build the documentation site, build/site; warnings are errors
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict $(ARGS)
 
 .PHONY: format
 format: $(VENV)/.with-test,lint ## format the sources
@@ -78,9 +86,21 @@ bench-public: $(VENV)/.with-test,bench ## measure the engine in a public benchma
 bench-server: $(VENV)/.with-test,bench extensions page ## measure the server beside bare baselines
 	@$(BIN)/python -m benchmarks.bench_server $(ARGS)
 
+.PHONY: bench-database
+bench-database: $(VENV)/.with-test,bench extensions ## measure the store under volume and over years: ARGS="--orders N --url URL"
+	@$(BIN)/python -m benchmarks.bench_database $(ARGS)
+
+.PHONY: bench-cluster
+bench-cluster: $(VENV)/.with-test,bench extensions ## measure a cluster beside one process: ARGS="--pairs N --rate N"
+	@$(BIN)/python -m benchmarks.bench_cluster $(ARGS)
+
 .PHONY: compare
 compare: $(VENV)/.with-test extensions ## compare the engine with the plain-Python book over 100 million commands
 	@$(BIN)/python -m benchmarks.compare $(ARGS)
+
+.PHONY: replays
+replays: $(VENV)/.with-test extensions ## replay recorded markets and compare with their venues: ARGS="FILE ITCH_FILE=SYMBOL"
+	@$(BIN)/python tools/replays.py $(ARGS)
 
 # Address- and UBSanitizer on the engine alone: Python is not built for them. They meet each access
 # beyond an array and each undefined operation; the tests that count bytes would count theirs.
@@ -124,7 +144,7 @@ clean: ## remove what was built, except virtual environments
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
 	rm -f server/fastbook_server/gateway/web/vendor/lightweight-charts.mjs
 	find src server \( -name '*.so' -o -name '*.c' -o -name '*.html' -not -path '*/web/*' \) -delete
-	rm -f $(wildcard .venv*/.with-*)
+	rm -f $(wildcard .venv*/.with-* .venv*/.installed)
 	find src server tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: distclean
@@ -141,7 +161,8 @@ $(VENV)/.created: tools/prerequisites
 # The client, editable; a source distribution of the server does not hold it, and gets it from PyPI.
 CLIENT := $(wildcard client/pyproject.toml)
 
-# The package with some of its extras, editable. Compiles the extensions too.
+# The package with some of its extras, editable. The first time that compiles the extensions too;
+# later there are only other extras to add.
 $(VENV)/.with-%: $(VENV)/.created pyproject.toml setup.py $(CLIENT)
 	@echo "installing fastbook-exchange[$*] into $(VENV): a minute or two"
 	@$(BIN)/python -c 'import tomllib; \
@@ -149,8 +170,11 @@ $(VENV)/.with-%: $(VENV)/.created pyproject.toml setup.py $(CLIENT)
 	> $(VENV)/build-requirements.txt
 	@$(BIN)/python tools/web/assets.py --requires >> $(VENV)/build-requirements.txt
 	@$(PIP) install -q -r $(VENV)/build-requirements.txt
-	@$(PIP) install -q --no-build-isolation $(if $(CLIENT),-e ./client) -e '.[$*]'
-	@touch $@ $(VENV)/.compiled
+	@if [ -z "$$(find pyproject.toml setup.py $(CLIENT) -newer $(VENV)/.installed 2>&1)" ]; then \
+	$(PIP) install -q 'fastbook-exchange[$*]'; else \
+	$(PIP) install -q --no-build-isolation $(if $(CLIENT),-e ./client) -e '.[$*]' && \
+	touch $(VENV)/.installed $(VENV)/.compiled; fi
+	@touch $@
 
 # The program that unpacks the one file, compiled so that it needs no library but glibc's.
 $(VENV)/.bootloader: $(VENV)/.created

@@ -11,7 +11,13 @@ from importlib.metadata import version
 from pathlib import Path
 
 RESULTS = Path(__file__).with_name("RESULTS.md")
-COMMANDS = ("make bench", "make bench-public", "make bench-server")
+COMMANDS = (
+    "make bench",
+    "make bench-public",
+    "make bench-server",
+    "make bench-database",
+    "make bench-cluster",
+)
 """Whose parts the file has, in this order."""
 
 

@@ -6,6 +6,7 @@ Fixtures here start what needs to be stopped again. Everything runs on uvloop, a
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import os
 import shutil
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +22,7 @@ import hypothesis
 import pytest
 
 if TYPE_CHECKING:
-    from fastbook_cli.replay.recording import Action
+    from fastbook_cli.replay.actions import Action
 
 sys.path.insert(0, str(Path(__file__).parent / "support"))
 
@@ -114,13 +116,41 @@ async def raw() -> AsyncIterator[Callable[..., Any]]:
         peer.writer.close()
 
 
-@pytest.fixture
-def open_folder() -> Iterator[Path]:
-    """A temporary folder that the account of PostgreSQL may enter (pytest's own are closed)."""
+@contextlib.contextmanager
+def _open_folder() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="fastbook-test-", dir="/tmp"))
     folder.chmod(0o755)
     yield folder
     shutil.rmtree(folder)
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A temporary folder that the account of PostgreSQL may enter (pytest's own are closed)."""
+    with _open_folder() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def empty_cluster() -> Iterator[Path]:
+    """A folder with a cluster of PostgreSQL that nobody has used: initdb takes a second or more."""
+    from fastbook_server.embedded.supervisor import EmbeddedPostgres
+
+    async def make(folder: Path) -> None:
+        postgres = EmbeddedPostgres(folder)
+        await postgres.start()
+        await postgres.stop()
+
+    with _open_folder() as folder, ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, make(folder)).result()
+        yield folder
+
+
+@pytest.fixture
+def cluster_folder(open_folder: Path, empty_cluster: Path) -> Path:
+    """An open folder with a copy of that cluster."""
+    subprocess.run(["cp", "-a", empty_cluster / "pgdata", open_folder], check=True)
+    return open_folder
 
 
 @pytest.fixture(scope="session")
@@ -157,6 +187,6 @@ def _download() -> str:
 @pytest.fixture(scope="session")
 def captured(capture: Path) -> list[Action]:
     """The actions of that recording."""
-    from fastbook_cli.replay.recording import read
+    from fastbook_cli.replay.recording import Recording
 
-    return read(capture)
+    return list(Recording.open(capture).actions())

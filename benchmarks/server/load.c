@@ -4,7 +4,7 @@
  *
  * Reads a command per line and answers each with a line of JSON. Between commands it goes on reading
  * what the server sends. Every answer has "seconds", "cpu" (its own CPU seconds), "replies" and
- * "refused"; times are in microseconds.
+ * "refused"; times are in microseconds, those of commands that were refused left out.
  *
  *     open COUNT PATH FRAMES   connect all at once; done once each has FRAMES frames. PATH with
  *                              feed=none makes traders, any other readers
@@ -41,8 +41,10 @@
 #include <unistd.h>
 
 enum { EVENTS = 1024, CHUNK = 1 << 16, STAMPS = 1 << 14, SIDE_PRICES = 5000, LINE = 4096 };
+#define NO_SLOT UINT32_MAX
 enum { STDIN_KEY = UINT32_MAX, TIMER_KEY = UINT32_MAX - 1 };
 #define SECOND 1000000000ull
+#define TICK 1000000ull /* an open loop sends what is due this often: what leaves together costs less */
 
 typedef struct {
     uint8_t* bytes;
@@ -56,6 +58,7 @@ typedef struct {
     uint64_t frames, trades;
     uint64_t sent, answered;   /* commands; the ref of one is its number */
     uint64_t* due;             /* when the commands that are unanswered were due, by ref % STAMPS */
+    uint32_t* placed;          /* the slots of those that are orders, else NO_SLOT; likewise */
     uint32_t *slots, *free;    /* client order ids are "s<slot>g<generation>" */
     uint32_t *generations, slot_count, live; /* slots[0..live) hold orders, places[slot] says where */
     uint32_t* places;
@@ -166,6 +169,7 @@ static void frame(Connection* c, int op, const char* text, size_t length) {
 }
 
 static void numbered(Connection* c, const char* text, int length, uint64_t due) {
+    c->placed[c->sent % STAMPS] = NO_SLOT;
     c->due[c->sent++ % STAMPS] = due;
     frame(c, 1, text, (size_t)length);
 }
@@ -187,6 +191,11 @@ static void place(Connection* c, uint64_t due) {
     c->places[slot] = c->live;
     c->slots[c->live++] = slot;
     numbered(c, text, n, due);
+    c->placed[(c->sent - 1) % STAMPS] = slot;
+}
+
+static bool holds(const Connection* c, uint32_t slot) {
+    return slot < c->slot_count && c->places[slot] < c->live && c->slots[c->places[slot]] == slot;
 }
 
 static void leave(Connection* c, uint32_t slot) {
@@ -265,9 +274,7 @@ static void gone(Connection* c, const uint8_t* text, size_t length) {
     if (!id) return;
     uint32_t slot = (uint32_t)strtoul(id, &rest, 10);
     uint32_t generation = (uint32_t)strtoul(rest + 1, NULL, 10);
-    if (slot < c->slot_count && c->generations[slot] == generation && c->places[slot] < c->live &&
-        c->slots[c->places[slot]] == slot)
-        leave(c, slot);
+    if (holds(c, slot) && c->generations[slot] == generation) leave(c, slot);
 }
 
 static void replied(Connection* c, const char* ref, const uint8_t* text, size_t length) {
@@ -278,8 +285,13 @@ static void replied(Connection* c, const char* ref, const uint8_t* text, size_t 
     uint64_t number = strtoull(ref, NULL, 10), t = now();
     c->answered++;
     measured.replies++;
-    if (measured.on) waited(t - c->due[number % STAMPS]);
-    if (found(text, length, "\"code\":")) measured.refused++;
+    if (found(text, length, "\"code\":")) {
+        const uint32_t slot = c->placed[number % STAMPS];
+        if (holds(c, slot)) leave(c, slot);
+        measured.refused++;
+    } else if (measured.on) {
+        waited(t - c->due[number % STAMPS]);
+    }
     if (pinging)
         ping(c);
     else if (depth)
@@ -390,7 +402,10 @@ static void connect_one(Connection* c, const char* path) {
                     path, port);
     memcpy(room_in(&c->out, (size_t)n), text, (size_t)n);
     c->out.end += (size_t)n;
-    if (!c->reads_market) c->due = grown(NULL, STAMPS * sizeof *c->due);
+    if (!c->reads_market) {
+        c->due = grown(NULL, STAMPS * sizeof *c->due);
+        c->placed = grown(NULL, STAMPS * sizeof *c->placed);
+    }
     flush(c);
 }
 
@@ -478,9 +493,9 @@ static void open_loop(double seconds, double rate) {
             Connection* c = &net.all[net.trader[n % net.traders]];
             if (c->sent - c->answered >= STAMPS) fail("the server cannot follow this rate");
             next_command(c, due);
-            flush(c);
         }
-        uint64_t left = due > t ? due - t : 1;
+        for (uint32_t i = 0; i < net.traders; i++) flush(&net.all[net.trader[i]]);
+        uint64_t left = due > t + TICK ? due - t : TICK;
         struct itimerspec when = {.it_value = {(time_t)(left / SECOND), (long)(left % SECOND)}};
         timerfd_settime(timer, 0, &when, NULL);
         turn(-1);

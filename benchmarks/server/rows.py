@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.server import durable, market_data, orders, peer, waits
+from benchmarks.server import durable, market_data, orders, overload, peer, waits
 from benchmarks.server.row import Row
 
 MORE, LESS = True, False
@@ -64,6 +64,20 @@ ROWS = (
         "bare transaction of the same size",
         *("ms", LESS, 3.0, 2.0),
         durable.at_half("p90"),
+    ),
+    Row(
+        "overload-rate",
+        "durable, offered 3 times its peak: commands accepted",
+        "its peak, 16 x 64",
+        *("/s", MORE, 0.9, 1.0),
+        overload.at_three_times(overload.accepted_rate),
+    ),
+    Row(
+        "overload-p90",
+        "the same: p90 of the report to accepted commands",
+        "the p90 at its peak",
+        *("ms", LESS, 2.0, 1.5),
+        overload.at_three_times(overload.accepted_p90_ms),
     ),
     Row(
         "fan-1",

@@ -14,23 +14,32 @@ import fastbook
 from fastbook import reference
 from fastbook_server.channels.channel import Channel
 from fastbook_server.channels.trade_channel import CommittedBatch
-from fastbook_server.config import Config, Engine
+from fastbook_server.config import Config, ConfigError, Engine
+from fastbook_server.dialects.binance.dialect import BinanceDialect, DialectSettings
+from fastbook_server.gateway.admission import AdmissionOptions
 from fastbook_server.gateway.door import Door, DoorOptions
 from fastbook_server.gateway.http.history_queue import HistoryQueue, recent
-from fastbook_server.gateway.listener import SPARE_CONNECTIONS, Listener
+from fastbook_server.gateway.leaderboard import Leaderboard
+from fastbook_server.gateway.listener import SPARE_CONNECTIONS, Listener, url_of
+from fastbook_server.gateway.market_views import Past
 from fastbook_server.gateway.operator import Operator
 from fastbook_server.gateway.order_book_server import GatewaySettings, OrderBookServer
-from fastbook_server.gateway.session import SessionLimits
+from fastbook_server.gateway.per_address import PerAddress
+from fastbook_server.gateway.session_limits import SessionLimits
+from fastbook_server.gateway.upkeep import UpkeepWatch
 from fastbook_server.matching.exchange import Exchange
 from fastbook_server.matching.limits import ExchangeLimits
-from fastbook_server.matching.pipeline import Pipeline
-from fastbook_server.store import Store
+from fastbook_server.matching.pipeline import IDLE_CHECK_S, Pipeline
+from fastbook_server.store import BatchStore, History, Store
 from fastbook_server.values.clock import Clock, LoopClock
+from fastbook_server.values.instruments import Instrument
 from fastbook_server.values.persisted import Recovered
 
 log = logging.getLogger(__name__)
 
 CLOSE_TIMEOUT_S = 2.0
+PAST_TIMEOUT_S = 900.0
+"""For each query of a start: where candles are not aggregated yet, it may read a year of fills."""
 BOOKS: dict[Engine, type[fastbook.OrderBook]] = {
     "cython": fastbook.OrderBook,
     "reference": cast("type[fastbook.OrderBook]", reference.OrderBook),  # the same calls and events
@@ -49,8 +58,10 @@ class Server:
         batches: Channel[CommittedBatch],
         gateway: OrderBookServer,
         history: HistoryQueue,
+        upkeep: UpkeepWatch,
         listener: Listener,
         port: int,
+        dialect: BinanceDialect | None = None,
     ) -> None:
         self.host = config.host
         self.port = port
@@ -58,9 +69,12 @@ class Server:
         self.batches = batches
         self.gateway = gateway
         self._shutdown_s = config.shutdown_s
+        self._tells_durable = config.durability == "commit"
         self._store = store
         self._history = history
+        self._upkeep = upkeep
         self._listener = listener
+        self.dialect = dialect
         self._committer = asyncio.create_task(pipeline.run(), name="committer")
 
     @classmethod
@@ -89,43 +103,45 @@ class Server:
             recovered = await _recover(config, store, clock)
             reader = store.history((*recovered.instruments, *recovered.unlisted))
             undo.push_async_callback(reader.close)
-            past = await recent(
-                reader,
-                recovered.instruments,
-                candles=config.last_candles,
-                fills=config.last_trades,
-            )
-            history = HistoryQueue(
-                reader,
-                queries_max=config.history_queries_max,
-                waiting_max=config.history_waiting_max,
-            )
+            upkeep = UpkeepWatch(reader, clock.time)
+            undo.callback(upkeep.stop)
+            await upkeep.look()
+            past = await _past(config, store, recovered)
+            history = _history(config, reader)
             batches: Channel[CommittedBatch] = Channel()
-            pipeline = _matching_server(config, recovered, store, batches, clock)
-            settings = gateway_settings(config)
+            pipeline = matching_server(config, recovered, store, batches, clock)
+            leaderboard = await _leaderboard(config, recovered, reader)
             gateway = OrderBookServer(
                 recovered,
                 past,
                 matcher=pipeline,
                 history=history,
                 clock=clock,
-                settings=settings,
+                settings=gateway_settings(config),
                 door=door,
                 operator=operator,
+                leaderboard=leaderboard,
+                upkeep=upkeep.latest,
             )
             batches.subscribe(gateway.on_batch)
-            listener = Listener(
-                gateway.routes(), connections_max or config.sessions_max + SPARE_CONNECTIONS
-            )
-            port = await listener.start(config.host, config.port)
+            if leaderboard is not None:
+                batches.subscribe(leaderboard.on_batch)
+            dialect = _dialect(config, recovered, past, pipeline, history, store, clock)
+            if dialect is not None:
+                batches.subscribe(dialect.on_batch)
+                undo.push_async_callback(dialect.stop)
+                await dialect.start()
+            entrance = listener(config, gateway, dialect, connections_max)
+            port = await entrance.start(config.host, config.port)
             undo.pop_all()  # it runs: from here on `stop` ends it
-        return cls(config, store, pipeline, batches, gateway, history, listener, port)
+        return cls(
+            config, store, pipeline, batches, gateway, history, upkeep, entrance, port, dialect
+        )
 
     @property
     def url(self) -> str:
         """``http://HOST:PORT`` of this server."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}"
+        return url_of(self.host, self.port)
 
     async def failed(self) -> None:
         """Wait for the end of the committer.
@@ -136,20 +152,36 @@ class Server:
         await asyncio.shield(self._committer)
 
     async def stop(self) -> bool:
-        """Refuse orders, commit what was taken, close sockets; return whether all is committed."""
+        """Refuse orders, commit what was taken, close sockets; return whether nothing is lost.
+
+        What could not be committed in time is lost only if clients were told of it: not if they see
+        what is durable alone, and the committer has not failed.
+        """
         self.gateway.door.refuse_new()
         self.pipeline.stop()
-        done, _ = await asyncio.wait((self._committer,), timeout=self._shutdown_s)
-        committed = bool(done) and self._committer.exception() is None
+        done = await self._ended()
+        committed = done and self._committer.exception() is None
         if not committed:
             left = self.pipeline.uncommitted_commands
             log.error("stopped with %d commands neither acknowledged nor stored", left)
         self._committer.cancel()
         await self.gateway.close(CLOSE_TIMEOUT_S)
+        if self.dialect is not None:
+            await self.dialect.stop()
         await self._listener.stop()
+        self._upkeep.stop()
         await self._history.close()
         await self._store.close()
-        return committed
+        return committed or (self._tells_durable and not done)
+
+    async def _ended(self) -> bool:
+        """Wait for the committer; return False once nothing has become durable for some time."""
+        left = None
+        while left != (left := self.pipeline.uncommitted_commands):
+            done, _ = await asyncio.wait((self._committer,), timeout=self._shutdown_s)
+            if done:
+                return True
+        return False
 
 
 async def _recover(config: Config, store: Store, clock: Clock) -> Recovered:
@@ -159,18 +191,104 @@ async def _recover(config: Config, store: Store, clock: Clock) -> Recovered:
     ahead_s = (recovered.time_ms - clock.now_ms()) / 1_000
     if ahead_s > CLOCK_AHEAD_S:
         log.warning("the last order is %.0f s ahead of the clock: time stands still", ahead_s)
+    recovered = as_halted(recovered)
     if not recovered.time_ms:  # a new database: its empty books are as of now
         recovered = msgspec.structs.replace(recovered, time_ms=clock.now_ms())
     return recovered
 
 
-def _matching_server(
+def as_halted(recovered: Recovered) -> Recovered:
+    """Return it with the instruments halted that the operator has halted."""
+    halted = tuple(
+        Instrument(i.number, i.security, i.tick, i.lot, "halted")
+        if i.security in recovered.halted
+        else i
+        for i in recovered.instruments
+    )
+    return msgspec.structs.replace(recovered, instruments=halted)
+
+
+async def _past(config: Config, store: Store, recovered: Recovered) -> Past:
+    """Return the last candles and fills, however long it takes the database to make them."""
+    patient = store.history(recovered.instruments, timeout_s=PAST_TIMEOUT_S)
+    try:
+        return await recent(
+            patient,
+            recovered.instruments,
+            candles=config.last_candles,
+            fills=config.last_trades,
+        )
+    finally:
+        await patient.close()
+
+
+async def _leaderboard(
+    config: Config, recovered: Recovered, history: History
+) -> Leaderboard | None:
+    if not config.leaderboard:
+        return None
+    return Leaderboard(recovered.instruments, await history.holdings(), recovered.last_prices)
+
+
+def _history(config: Config, reader: History) -> HistoryQueue:
+    queries_max, waiting_max = config.history_queries_max, config.history_waiting_max
+    return HistoryQueue(reader, queries_max=queries_max, waiting_max=waiting_max)
+
+
+def _dialect(
     config: Config,
     recovered: Recovered,
+    past: Past,
+    matcher: Pipeline,
+    history: HistoryQueue,
     store: Store,
+    clock: Clock,
+) -> BinanceDialect | None:
+    if not config.binance:
+        return None
+    try:
+        return BinanceDialect(
+            recovered,
+            past,
+            matcher=matcher,
+            history=history,
+            accounts=store.account_book(),
+            clock=clock,
+            settings=DialectSettings(
+                limited=config.binance_limits == "venue",
+                trusted_proxies=config.trusted_proxies,
+            ),
+        )
+    except ValueError as error:
+        raise ConfigError(f"binance: {error}") from None
+
+
+def listener(
+    config: Config,
+    gateway: OrderBookServer,
+    dialect: BinanceDialect | None,
+    connections_max: int | None,
+) -> Listener:
+    """Return what listens for the order book server, and for the dialect if there is one."""
+    routes = [*gateway.routes(), *(dialect.routes() if dialect is not None else ())]
+    connections_max = connections_max or config.sessions_max + SPARE_CONNECTIONS
+    sessions_max = config.sessions_per_address_max
+    per_address = PerAddress(
+        gateway.proxies, sessions_max=sessions_max, connections_max=connections_max
+    )
+    return Listener(routes, connections_max, per_address)
+
+
+def matching_server(
+    config: Config,
+    recovered: Recovered,
+    store: BatchStore,
     batches: Channel[CommittedBatch],
     clock: Clock,
+    *,
+    idle_check_s: float = IDLE_CHECK_S,
 ) -> Pipeline:
+    """Return the matcher of these settings, which makes batches durable in `store`."""
     limits = ExchangeLimits(
         open_orders_max=config.open_orders_max,
         open_orders_total_max=config.open_orders_total_max,
@@ -178,7 +296,12 @@ def _matching_server(
         client_order_ids_total_max=config.client_order_ids_total_max,
     )
     return Pipeline(
-        Exchange(recovered, limits=limits, book_type=BOOKS[config.engine]),
+        Exchange(
+            recovered,
+            limits=limits,
+            book_type=BOOKS[config.engine],
+            accounts=config.binance,
+        ),
         store,
         batches,
         batch_no=recovered.batch_no,
@@ -188,6 +311,7 @@ def _matching_server(
         batch_commands_max=config.batch_commands_max,
         inbox_commands_max=config.inbox_commands_max,
         uncommitted_events_max=config.uncommitted_events_max,
+        idle_check_s=idle_check_s,
     )
 
 
@@ -203,12 +327,15 @@ def gateway_settings(config: Config) -> GatewaySettings:
                 outbox_bytes_soft=config.outbox_bytes_soft,
                 outbox_bytes_max=config.outbox_bytes_max,
             ),
-            host=config.host,
+            admission=AdmissionOptions(
+                host=config.host,
+                allowed_origins=config.allowed_origins,
+                token=config.token,
+                sessions_max=config.sessions_max,
+                sessions_per_address_max=config.sessions_per_address_max,
+            ),
             throttle_ms=config.throttle_ms,
             frame_bytes_max=config.frame_bytes_max,
-            sessions_max=config.sessions_max,
-            sessions_per_address_max=config.sessions_per_address_max,
-            allowed_origins=config.allowed_origins,
         ),
         depth=config.depth,
         last_trades=config.last_trades,
@@ -216,5 +343,8 @@ def gateway_settings(config: Config) -> GatewaySettings:
         resume_grace_s=config.resume_grace_s,
         withdraw_all=config.on_close == "cancel",
         cors_origins=config.cors_origins,
+        trusted_proxies=config.trusted_proxies,
+        admin_token=config.admin_token,
         in_memory=config.in_memory,
+        binance=config.binance,
     )

@@ -16,12 +16,16 @@ from msgspec import Meta, Struct
 
 from fastbook_server.values.instruments import InstrumentSpec
 from fastbook_server.values.persisted import Durability
+from fastbook_server.values.plain_words import wanted
 
 Count = Annotated[int, Meta(ge=1, le=10**12)]
 Text = Annotated[str, Meta(min_length=1)]
+Secret = Annotated[str, Meta(pattern=r"^[!-~]{16,200}$")]
+SECRET_SIGNS = "16 to 200 ASCII signs without spaces"
 Engine = Literal["cython", "reference"]
 OnClose = Literal["keep", "cancel"]
 LogLevel = Literal["debug", "info", "warning", "error"]
+LogFormat = Literal["text", "json"]
 
 
 class ConfigError(Exception):
@@ -112,7 +116,52 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             "repeatable."
         ),
     ] = ()
+    standby: Annotated[
+        bool,
+        _about(
+            "Wait while another server lives on the database, and take over when it dies; needs "
+            "--database-url."
+        ),
+    ] = False
+    trusted_proxies: Annotated[
+        tuple[str, ...],
+        _about(
+            "Address or network of a reverse proxy, such as 127.0.0.1 or 10.0.0.0/8, whose "
+            "X-Forwarded-For, -Proto, -Host and -Prefix are believed; repeatable."
+        ),
+    ] = ()
+    token: Annotated[
+        Secret | None,
+        _about(
+            "Secret that clients must present to send commands; without it they may only watch. "
+            "Best given as FASTBOOK_TOKEN: other users see flags."
+        ),
+    ] = None
+    admin_token: Annotated[
+        Secret | None,
+        _about(
+            "Secret of the operator, for fastbook admin and /admin; without it there is no /admin. "
+            "Best given as FASTBOOK_ADMIN_TOKEN."
+        ),
+    ] = None
+    binance: Annotated[
+        bool,
+        _about("Speak Binance's spot API too, at /binance, to the accounts of fastbook accounts."),
+    ] = False
+    binance_limits: Annotated[
+        Literal["venue", "off"], _about("Limits of bots' requests and orders, and of their age.")
+    ] = "venue"
+    leaderboard: Annotated[
+        bool,
+        _about(
+            "Rank users by profit, for all to see: on the trading page, at /api/leaderboard. For "
+            "classes and games."
+        ),
+    ] = False
     log_level: Annotated[LogLevel, _about("What to log to stderr.")] = "info"
+    log_format: Annotated[
+        LogFormat, _about("text: lines for people. json: one JSON object per line, for programs.")
+    ] = "text"
 
     frame_bytes_max: Annotated[Count, _about("Largest frame a client may send; beyond: 1009.")] = (
         65_536
@@ -155,9 +204,14 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Count, _about("Subscriptions of one connection; beyond: overloaded.")
     ] = 100
     inbox_commands_max: Annotated[
-        Count, _about("Commands not yet durable; beyond, clients are read more slowly.")
-    ] = 4_000
-    batch_commands_max: Annotated[Count, _about("Commands per database transaction.")] = 2_000
+        Count,
+        _about(
+            "Commands not yet durable, of which a connection may hold as many as there is room "
+            "left; beyond, orders are overloaded, or a connection that holds many is read more "
+            "slowly."
+        ),
+    ] = 1_600
+    batch_commands_max: Annotated[Count, _about("Commands per database transaction.")] = 800
     uncommitted_events_max: Annotated[
         Count, _about("Events waiting for a database that is away; beyond: unavailable.")
     ] = 200_000
@@ -176,8 +230,8 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     shutdown_s: Annotated[
         float,
         Meta(ge=0, le=3_600),
-        _about("How long a shutdown waits for the database, in seconds."),
-    ] = 10.0
+        _about("How long a shutdown waits for a database that commits nothing, in seconds."),
+    ] = 3.0
     store_checkpoint_every: Annotated[
         Count, _about("Commands on a security between two checkpoints of book_at().")
     ] = 100_000
@@ -220,6 +274,8 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             )
         if self.in_memory:
             self._check_in_memory()
+        if self.standby and self.database_url is None:
+            raise ValueError("standby: expected database_url beside it, got none")
         if self.retain_days == 1:  # a start reads the orders and fills of the last 24 hours
             raise ValueError("retain_days: expected 0 or at least 2, got 1")
         if 0 < self.retain_days <= self.compress_after_days:
@@ -259,8 +315,21 @@ class Setting(Struct, frozen=True):
     @property
     def flag(self) -> str:
         """``--sessions-max``; the flag of a list names one element: ``--instrument``."""
-        name = self.name.removesuffix("s") if self.many else self.name
+        name = self.name
+        if self.many:
+            name = f"{name[:-3]}y" if name.endswith("ies") else name.removesuffix("s")
         return "--" + name.replace("_", "-")
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The words that it may be; none if it is not a word of a list."""
+        found = get_args(get_args(self.type)[0])
+        return found if found and all(isinstance(choice, str) for choice in found) else ()
+
+    @property
+    def is_secret(self) -> bool:
+        """Whether the value must not be shown."""
+        return self.name in ("token", "admin_token")
 
     @property
     def variable(self) -> str:
@@ -306,6 +375,22 @@ def load(
         raise ConfigError(str(error)) from None
 
 
+def sources(
+    flags: Mapping[str, Any], environment: Mapping[str, str], file: Path | None = None
+) -> dict[str, str]:
+    """Return where `load` takes each setting from that is not left at its default."""
+    in_file = _read_toml(file) if file is not None else {}
+    found: dict[str, str] = {}
+    for setting in SETTINGS:
+        if setting.name in flags:
+            found[setting.name] = setting.flag
+        elif environment.get(setting.variable):
+            found[setting.name] = setting.variable
+        elif setting.name in in_file:
+            found[setting.name] = str(file)
+    return found
+
+
 def _read_toml(file: Path) -> dict[str, Any]:
     try:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
@@ -326,12 +411,13 @@ def _value(setting: Setting, given: Any, source: str) -> Any:
     try:
         return msgspec.convert(given, setting.type, strict=not isinstance(given, str))
     except msgspec.ValidationError as error:
-        choices = get_args(get_args(setting.type)[0])
-        if isinstance(given, str) and all(isinstance(c, str) for c in choices) and choices:
-            expected = f"expected one of {', '.join(choices)}, got {given!r}"
+        if isinstance(given, str) and setting.choices:
+            expected = f"expected one of {', '.join(setting.choices)}, got {given!r}"
             raise ConfigError(f"{source}: {expected}") from None
-        shown = f" ({given!r})" if isinstance(given, str | int | float) else ""
-        raise ConfigError(f"{source}: {error}{shown}") from None
+        if setting.is_secret:
+            expected = f"expected {SECRET_SIGNS}, got something else"
+            raise ConfigError(f"{source}: {expected}") from None
+        raise ConfigError(f"{source}: expected {wanted(str(error))}, got {given!r}") from None
 
 
 def _listed(given: Any, source: str) -> list[Any]:

@@ -6,40 +6,34 @@ import asyncio
 import contextlib
 import gc
 import logging
-import signal
+import os
 from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from fastbook_server import __version__, from_source, metrics
 from fastbook_server.app import Server
-from fastbook_server.config import Config
+from fastbook_server.config import Config, ConfigError
 from fastbook_server.embedded.supervisor import EmbeddedPostgres, default_data_dir
 from fastbook_server.gateway.door import Door
 from fastbook_server.gateway.listener import SPARE_CONNECTIONS, check_address
 from fastbook_server.gateway.operator import Operator
+from fastbook_server.gateway.origins import is_loopback
+from fastbook_server.gateway.proxies import Proxies
+from fastbook_server.loop_lag import LoopLag
+from fastbook_server.service_manager import ServiceManager
+from fastbook_server.stop_signals import StoppedError, stop_signal, unless_stopped
 from fastbook_server.store import Store
+from fastbook_server.store.leadership import Leadership
 from fastbook_server.store.memory import MemoryStore
 from fastbook_server.store.postgres import PostgresStore
 from fastbook_server.store.recent import RecentDatabase
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
 OWN_FILES = 128
 """Open files other than connections: the database, logs, libraries."""
-ECHO_S = 1.0
-"""How long the echoes of a signal last: a terminal sends Ctrl-C to every process of a command, and
-a parent such as make or the launcher of the one-file executable passes on its own."""
-
-
-class StoppedError(Exception):
-    """A signal arrived before the server was ready; ``code`` is the exit code it asks for."""
-
-    def __init__(self, code: int) -> None:
-        super().__init__(f"stopped with {code}")
-        self.code = code
 
 
 async def serve(
@@ -48,25 +42,37 @@ async def serve(
     *,
     door: Callable[..., Door] = Door,
     operator: Callable[..., Operator] = Operator,
+    before: Callable[[Store], Coroutine[Any, Any, None]] | None = None,
 ) -> int:
     """Run a server until a signal or a failure; returns the exit code of the process.
 
-    `company` is entered once the server is ready and its signal handlers are installed, and left
-    before it stops; `door` and `operator` make those of the server. Exit codes: 0 after SIGTERM,
-    130 after SIGINT, 1 if the database is lost for good or not everything could be committed. A
-    second signal stops at once.
+    `before` is called with the store before the server recovers from it. `company` is entered once
+    the server is ready and its signal handlers are installed, and left before it stops; `door` and
+    `operator` make those of the server. Exit codes: 0 after SIGTERM, 130 after SIGINT, 1 if the
+    database is lost for good or not everything could be committed. A second signal stops at once.
+
+    Raises:
+        ConfigError: a trusted proxy is no address.
     """
-    stop = _signals()
+    if nonsense := Proxies(config.trusted_proxies).nonsense:
+        expected = "expected an address or a network such as 10.0.0.0/8"
+        raise ConfigError(f"trusted_proxies: {expected}, got {nonsense[0]!r}")
+    manager = ServiceManager.of(os.environ)
+    stop = stop_signal()
     await check_address(config.host, config.port)
     connections_max = _allow_connections(config.sessions_max)
     try:
-        async with _store(config, stop) as (store, where):
-            server = await _unless_stopped(
+        async with _store(config, stop) as (store, where), _led(config, stop, manager):
+            if before is not None:
+                await unless_stopped(stop, before(store))
+            server = await unless_stopped(
                 stop,
                 Server.start(
                     config, store, connections_max=connections_max, door=door, operator=operator
                 ),
             )
+            lag = LoopLag()
+            metrics.describe_build(__version__, compiled=not from_source.is_wanted())
             gc.collect()
             gc.freeze()  # no search for garbage looks at the recovered orders again
             try:
@@ -74,13 +80,47 @@ async def serve(
                     log.info("data in %s: %s", store.database, where)
                 else:
                     log.warning("data in memory: %s", where)
+                _say_who_may_trade(config, server.port)
                 async with company(server):
+                    manager.ready(f"serving at {server.url}")
                     code = await _until_stopped(server, stop)
             finally:
+                manager.stopping()
+                lag.stop()
                 committed = await server.stop()
             return code if committed else 1
     except StoppedError as stopped:
         return stopped.code
+
+
+@contextlib.asynccontextmanager
+async def _led(
+    config: Config, stop: asyncio.Future[int], manager: ServiceManager
+) -> AsyncIterator[None]:
+    """Hold the lock that says that a server lives on this database; a standby waits for it first.
+
+    Raises:
+        StoppedError: a signal arrived before the lock was free.
+    """
+    if config.database_url is None:  # the folder of a private one has a lock of its own
+        yield
+        return
+    async with Leadership(config.database_url) as leadership:
+        if config.standby:
+            manager.ready("standing by")
+            await unless_stopped(stop, leadership.stand_by())
+        leadership.keep()
+        yield
+
+
+def _say_who_may_trade(config: Config, port: int) -> None:
+    """Log one line if others than this machine reach the server, and no token keeps them out."""
+    if config.token is None and not is_loopback(config.host):
+        log.warning(
+            "listening on %s: whoever reaches port %d may trade; --token, a firewall or "
+            "--host 127.0.0.1 behind a proxy keeps strangers out",
+            *(config.host, port),
+        )
 
 
 @contextlib.asynccontextmanager
@@ -106,7 +146,7 @@ async def _store(config: Config, stop: asyncio.Future[int]) -> AsyncIterator[tup
         folder = Path(config.data_dir) if config.data_dir is not None else default_data_dir()
         postgres = EmbeddedPostgres(folder)
         try:
-            dsn = await _unless_stopped(stop, postgres.start())
+            dsn = await unless_stopped(stop, postgres.start())
             socket_folder = unquote(dsn.partition("host=")[2])
             yield _postgres_store(config, dsn), f"psql -h {socket_folder} -U postgres postgres"
         finally:
@@ -120,48 +160,6 @@ def _postgres_store(config: Config, dsn: str) -> PostgresStore:
         compress_after_days=config.compress_after_days,
         retain_days=config.retain_days,
     )
-
-
-def _signals() -> asyncio.Future[int]:
-    """Return a future that the first signal resolves with the exit code it asks for.
-
-    Each further signal, but for echoes, cancels whatever the process still waits for.
-    """
-    loop = asyncio.get_running_loop()
-    stop: asyncio.Future[int] = loop.create_future()
-    life = asyncio.current_task()
-    assert life is not None, "called from a coroutine"
-    echoes_until = 0.0
-
-    def on_signal(code: int) -> None:
-        nonlocal echoes_until
-        if not stop.done():
-            stop.set_result(code)
-            echoes_until = loop.time() + ECHO_S
-        elif loop.time() > echoes_until:
-            life.cancel()
-
-    for number, code in ((signal.SIGTERM, 0), (signal.SIGINT, 130)):
-        loop.add_signal_handler(number, on_signal, code)
-    return stop
-
-
-async def _unless_stopped(stop: asyncio.Future[int], step: Coroutine[Any, Any, T]) -> T:
-    """Return the result of a start-up step.
-
-    Raises:
-        StoppedError: a signal arrived first; the step has been cancelled.
-    """
-    task = asyncio.ensure_future(step)
-    try:
-        await asyncio.wait((task, stop), return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            task.cancel()
-            await asyncio.wait((task,))
-            raise StoppedError(stop.result())
-        return task.result()
-    finally:
-        task.cancel()
 
 
 async def _until_stopped(server: Server, stop: asyncio.Future[int]) -> int:

@@ -38,6 +38,7 @@ def server_errors() -> dict[type[Exception], Ending]:
 
     A function, because importing the server's modules takes longer than ``fastbook --help``.
     """
+    from fastbook_server.cluster.log import LogUnavailable
     from fastbook_server.config import ConfigError
     from fastbook_server.embedded.supervisor import EmbeddedError
     from fastbook_server.gateway.aiohttp_seam import AiohttpError
@@ -50,6 +51,7 @@ def server_errors() -> dict[type[Exception], Ending]:
         StoreRefused: Ending(2),
         StoreUnavailable: Ending(1, "the database cannot be reached: "),
         StoreError: Ending(1),
+        LogUnavailable: Ending(1, "the log cannot be reached: "),
         EmbeddedError: Ending(1),
         ListenError: Ending(1),
         OSError: Ending(1),
@@ -60,6 +62,14 @@ def server_ending(error: Exception) -> Ending:
     """Return how one of ``server_errors`` ends a command; the nearest class in it decides."""
     table = server_errors()
     return next(table[kind] for kind in type(error).__mro__ if kind in table)
+
+
+def said_by(error: Exception) -> str:
+    """Return the message of an exception; of the operating system's, what it means and where."""
+    if isinstance(error, OSError) and type(error).__module__ == "builtins" and error.strerror:
+        names = [str(name) for name in (error.filename, error.filename2) if name is not None]
+        return ": ".join((*names, error.strerror))
+    return str(error)
 
 
 @contextlib.contextmanager

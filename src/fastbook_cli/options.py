@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from fastbook_cli.bench.mix import Mix
 from fastbook_cli.sim.settings import BOUNDS, SimSettings
@@ -74,11 +75,22 @@ def with_settings(callback: Callback) -> Callback:
     """Give a command all settings of the server as options; it receives them as ``config``."""
 
     @functools.wraps(callback)
+    def run(**given: Any) -> Any:
+        return callback(**{k: v for k, v in given.items() if k not in ("flags", "file")})
+
+    return with_settings_given(run)
+
+
+def with_settings_given(callback: Callback) -> Callback:
+    """Like `with_settings`; the command also receives the given ``flags``, and the ``file``."""
+
+    @functools.wraps(callback)
     def run(config_file: Path | None, **options: Any) -> Any:
         names = {s.name for s in SETTINGS}
         flags = {k: v for k, v in options.items() if k in names and v not in (None, ())}
         others = {k: v for k, v in options.items() if k not in names}
-        return callback(config=load(flags, os.environ, config_file), **others)
+        config = load(flags, os.environ, config_file)
+        return callback(config=config, flags=flags, file=config_file, **others)
 
     file = click.option(
         "--config",
@@ -109,10 +121,22 @@ def _setting_option(setting: Setting) -> Decorator:
     return click.option(
         setting.flag,
         setting.name,
-        metavar="VALUE",
+        metavar="|".join(setting.choices) or "VALUE",
         multiple=setting.many,
+        shell_complete=_completed(setting),
         help=f"{setting.help}  [{shown}]",
     )
+
+
+def _completed(setting: Setting) -> Callable[..., list[CompletionItem]]:
+    """Return what a shell may complete a setting's value to: its choices, or a folder."""
+
+    def complete(_: click.Context, __: click.Parameter, begun: str) -> list[CompletionItem]:
+        if setting.name == "data_dir":
+            return [CompletionItem(begun, type="dir")]
+        return [CompletionItem(choice) for choice in setting.choices if choice.startswith(begun)]
+
+    return complete
 
 
 # ---- the settings of a simulated market -------------------------------------------------------

@@ -1,13 +1,50 @@
-"""SIGTERM and Ctrl-C for the commands that have something to finish first."""
+"""SIGTERM and Ctrl-C: they end a command without a traceback, whatever it was doing."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
+from typing import Any
 
-EXIT_CODES = {signal.SIGTERM: 0, signal.SIGINT: 130}
+from fastbook_cli.entry import CTRL_C
+
+EXIT_CODES = {signal.SIGTERM: 0, signal.SIGINT: CTRL_C}
+ECHO_S = 1.0
+"""How long the echoes of a signal last: both the terminal and make, for one, may pass it on."""
+
+
+async def until_signal(command: Coroutine[Any, Any, int]) -> int:
+    """Run a command; return its exit code, or that of the signal which cancelled it.
+
+    A command with more to do at its end puts its own handlers in place of these. A second signal,
+    but for echoes, ends the process at once.
+    """
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+    assert task is not None, "called from a coroutine"
+    stopped: int | None = None
+    echoes_until = 0.0
+
+    def stop(code: int) -> None:
+        nonlocal stopped, echoes_until
+        if stopped is None:
+            stopped, echoes_until = code, loop.time() + ECHO_S
+            task.cancel()
+        elif loop.time() > echoes_until:
+            os._exit(code)
+
+    for number, code in EXIT_CODES.items():
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            loop.add_signal_handler(number, stop, code)
+    try:
+        return await command
+    except asyncio.CancelledError:
+        if stopped is None:
+            raise
+        return stopped
 
 
 @contextlib.contextmanager

@@ -42,12 +42,15 @@ if TYPE_CHECKING:
     )
     from fastbook_client.market import Market, connect
     from fastbook_client.options import ConnectOptions
+    from fastbook_client.running import run
     from fastbook_wire.frames import (
         AggOrderBook,
         CancelAfterSet,
         Candles,
         CandleView,
         Depth,
+        EndedOrders,
+        EndedOrderView,
         Fill,
         Fills,
         FillView,
@@ -70,9 +73,9 @@ _EVENTS = (
     "TradesMissed",
 )
 _FRAMES = (
-    *("AggOrderBook", "CancelAfterSet", "CandleView", "Candles", "Depth", "Fill", "FillView"),
-    *("Fills", "InstrumentView", "OrderFrame", "OrderView", "OwnFillView", "OwnFills", "Ticker"),
-    *("TradeView", "Trades"),
+    *("AggOrderBook", "CancelAfterSet", "CandleView", "Candles", "Depth", "EndedOrderView"),
+    *("EndedOrders", "Fill", "FillView", "Fills", "InstrumentView", "OrderFrame", "OrderView"),
+    *("OwnFillView", "OwnFills", "Ticker", "TradeView", "Trades"),
 )
 _HOME = {
     "AnySide": "arguments",
@@ -84,6 +87,7 @@ _HOME = {
     "Market": "market",
     "Number": "arguments",
     "connect": "market",
+    "run": "running",
     **dict.fromkeys(_ERRORS, "errors"),
     **dict.fromkeys(_EVENTS, "events"),
 }
@@ -103,6 +107,8 @@ __all__ = [
     "ConnectionClosed",
     "Depth",
     "Disconnected",
+    "EndedOrderView",
+    "EndedOrders",
     "Event",
     "FastbookError",
     "Fill",
@@ -129,6 +135,7 @@ __all__ = [
     "TradesMissed",
     "Unanswered",
     "connect",
+    "run",
 ]
 
 

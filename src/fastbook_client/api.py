@@ -14,7 +14,7 @@ import msgspec
 
 from fastbook_client import arguments
 from fastbook_client.backoff import Backoff
-from fastbook_client.connection import refused
+from fastbook_client.connection import in_plain_words, refused
 from fastbook_client.errors import ConnectError, ConnectionClosed, Refused
 from fastbook_wire.answers import (
     BookAnswer,
@@ -194,7 +194,7 @@ class Api:
         except TimeoutError:
             raise ConnectError(f"{url}: no answer within {TIMEOUT_S:g} s") from None
         except (aiohttp.ClientError, OSError) as error:
-            raise ConnectError(f"{url}: {error or type(error).__name__}") from None
+            raise ConnectError(f"{url}: {in_plain_words(error)}") from None
         if answer.status != 200:
             raise refused(answer.status, body, answer.reason)
         try:

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import inspect
+import os
 import random
+import socket
 from collections.abc import AsyncIterator, Iterable
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import aiohttp
 import msgspec
@@ -20,7 +24,12 @@ from fastbook_client.endpoint import Endpoint
 from fastbook_client.errors import ConnectError, ConnectionClosed, Refused
 from fastbook_wire.answers import ErrorAnswer
 from fastbook_wire.frames import Welcome
-from fastbook_wire.words import CANCEL_ON_DISCONNECT_S_MAX
+from fastbook_wire.words import (
+    CANCEL_ON_DISCONNECT_S_MAX,
+    RESUME_SUBPROTOCOL,
+    SUBPROTOCOL,
+    TOKEN_SUBPROTOCOL,
+)
 
 Json = dict[str, Any]
 
@@ -92,7 +101,8 @@ class Connection:
         try:
             await self._ws.send_str(_encode(command).decode())
         except ConnectionError as error:
-            raise ConnectionClosed(self._ws.close_code or NO_CLOSE_CODE, str(error)) from None
+            code = self._ws.close_code or NO_CLOSE_CODE
+            raise ConnectionClosed(code, in_plain_words(error)) from None
 
     def send_many(self, commands: Iterable[bytes]) -> None:
         """Send commands, already encoded as JSON, in a single write; never waits.
@@ -163,6 +173,7 @@ async def dial(
     resume: str | None = None,
     feed: bool = True,
     cancel_on_disconnect: bool | int = False,
+    token: str | None = None,
     http: aiohttp.ClientSession | None = None,
 ) -> AsyncIterator[Connection]:
     """Connect to a server; yields the `Connection` once ``welcome`` has arrived.
@@ -171,7 +182,7 @@ async def dial(
     of ``add``, and its books and trades arrive unless `feed` is False. `resume` is the token of an
     earlier connection, whose user is resumed. With `cancel_on_disconnect` the server cancels the
     user's orders as soon as the connection ends or, if it is a number, unless the user resumes
-    within so many seconds.
+    within so many seconds. `token` is the server's, if it wants one for commands.
 
     Raises:
         ConnectError: the server cannot be reached, or it refused the connection (Refused).
@@ -179,18 +190,19 @@ async def dial(
         ValueError: `url` has none of these forms, or `cancel_on_disconnect` is out of range.
     """
     endpoint = Endpoint.parse(url)
-    query = _query(security, resume, feed, cancel_on_disconnect)
+    query = _query(security, feed, cancel_on_disconnect)
+    offers = subprotocols(resume, token)
     async with contextlib.AsyncExitStack() as stack:
         if http is None:
             http = await stack.enter_async_context(new_http())
         try:
             async with asyncio.timeout(OPEN_TIMEOUT_S):
-                ws = await stack.enter_async_context(_open(http, endpoint, query))
+                ws = await stack.enter_async_context(_open(http, endpoint, query, offers))
                 first = await ws.receive()
         except TimeoutError:
             raise ConnectError(f"no answer within {OPEN_TIMEOUT_S:g} s") from None
         except (aiohttp.ClientError, OSError) as error:
-            raise ConnectError(str(error) or type(error).__name__) from None
+            raise ConnectError(in_plain_words(error)) from None
         if first.type is not aiohttp.WSMsgType.TEXT:
             raise _closed(ws, first)
         try:
@@ -202,12 +214,16 @@ async def dial(
 
 @contextlib.asynccontextmanager
 async def _open(
-    http: aiohttp.ClientSession, endpoint: Endpoint, query: list[tuple[str, str]]
+    http: aiohttp.ClientSession,
+    endpoint: Endpoint,
+    query: list[tuple[str, str]],
+    offers: tuple[str, ...],
 ) -> AsyncIterator[aiohttp.ClientWebSocketResponse[Any]]:
     try:
         ws = await http.ws_connect(
             endpoint.ws,
             params=query,
+            protocols=offers,
             max_msg_size=FRAME_BYTES_MAX,
             **_AS_BYTES,
             compress=0,
@@ -216,10 +232,46 @@ async def _open(
         )
     except aiohttp.WSServerHandshakeError as error:
         # aiohttp hides the body of a refused handshake; a plain GET gets the same answer, readable.
-        async with http.get("http" + endpoint.ws.removeprefix("ws"), params=query) as answer:
+        url = "http" + endpoint.ws.removeprefix("ws")
+        headers = {"Sec-WebSocket-Protocol": ", ".join(offers)}
+        async with http.get(url, params=query, headers=headers) as answer:
+            if answer.status < 400:  # a page, and no door
+                raise ConnectError(in_plain_words(error)) from None
             raise refused(error.status, await answer.read(), answer.reason) from None
     async with ws:
         yield ws
+
+
+def in_plain_words(error: BaseException) -> str:
+    """Return why a connection failed, for people: without the words of the libraries below."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        wrong = getattr(error.certificate_error, "verify_message", "") or error.certificate_error
+        return f"the certificate of {error.host} is not valid: {wrong}"
+    if isinstance(error, aiohttp.ClientConnectorSSLError):
+        return f"{error.host}:{error.port} does not speak TLS: use http:// or ws://"
+    if isinstance(error, aiohttp.ClientConnectorDNSError | socket.gaierror):
+        host = getattr(error, "host", None)
+        return f"there is no host called {host}" if host else "there is no such host"
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return f"Cannot connect to host {error.host}:{error.port}: {_of_the_system(error.os_error)}"
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return "the server closed the connection"
+    if isinstance(error, aiohttp.ClientResponseError):
+        return f"the server answered HTTP {error.status}, where a WebSocket was expected"
+    if isinstance(error, aiohttp.InvalidURL):
+        return f"not an address: {error}"
+    return _of_the_system(error) if isinstance(error, OSError) else str(error) or "no answer"
+
+
+def _of_the_system(error: OSError) -> str:
+    """Return what the operating system says of an error, without numbers and brackets."""
+    if isinstance(error, ConnectionRefusedError):
+        return "connection refused, nothing listens there"
+    number = error.errno if isinstance(error.errno, int) else 0
+    said = error.strerror or str(error) or "no answer"
+    if number in errno.errorcode:
+        said = os.strerror(number)
+    return said[:1].lower() + said[1:]
 
 
 def refused(status: int, body: bytes, reason: str | None) -> Refused:
@@ -256,14 +308,19 @@ def check_cancel_on_disconnect(value: bool | int) -> str:
     )
 
 
+def subprotocols(resume: str | None, token: str | None) -> tuple[str, ...]:
+    """Return the subprotocols to offer: ours, and the secrets, which no address should hold."""
+    secrets = ((RESUME_SUBPROTOCOL, resume), (TOKEN_SUBPROTOCOL, token))
+    given = (prefix + quote(secret, safe="") for prefix, secret in secrets if secret is not None)
+    return (SUBPROTOCOL, *given)
+
+
 def _query(
-    security: str | None, resume: str | None, feed: bool, cancel_on_disconnect: bool | int
+    security: str | None, feed: bool, cancel_on_disconnect: bool | int
 ) -> list[tuple[str, str]]:
     query = []
     if security is not None:
         query.append(("security", security))
-    if resume is not None:
-        query.append(("resume", resume))
     if not feed:
         query.append(("feed", "none"))
     if cancel_on_disconnect is not False:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+DEFAULT_PORT = 8080
+"""Where a server listens unless it is told otherwise."""
 _SCHEMES = {"http": False, "ws": False, "https": True, "wss": True}
 
 
@@ -18,7 +20,8 @@ class Endpoint(NamedTuple):
     def parse(cls, url: str) -> Endpoint:
         """Return the endpoint of ``http://HOST:PORT``, ``ws://HOST:PORT/ws`` or ``HOST:PORT``.
 
-        A path is kept, for servers behind a proxy, except for a final ``/ws``.
+        A path is kept, for servers behind a proxy, except for a final ``/ws``. A mere ``HOST`` is
+        that of a server on its default port.
 
         Raises:
             TypeError: `url` is not a text.
@@ -27,13 +30,17 @@ class Endpoint(NamedTuple):
         if not isinstance(url, str):
             raise TypeError(f"url: expected a text, got {url!r}")
         wrong = f"expected a URL such as http://127.0.0.1:8080, got {url!r}"
+        url = url.strip()
         try:
             parts = urlsplit(url if "://" in url else f"http://{url}")
-            _ = parts.port  # urlsplit() checks the port only when it is read
+            port = parts.port  # urlsplit() checks the port only when it is read
         except ValueError as error:  # an unclosed bracket, a port out of range
             raise ValueError(f"{wrong}: {error}") from None
         if parts.scheme not in _SCHEMES or not parts.hostname or parts.query or parts.fragment:
             raise ValueError(wrong)
         secure = "s" if _SCHEMES[parts.scheme] else ""
-        place = parts.netloc + parts.path.rstrip("/").removesuffix("/ws")
+        default = f":{DEFAULT_PORT}" if "://" not in url and port is None else ""
+        place = (
+            parts.netloc.removesuffix(":") + default + parts.path.rstrip("/").removesuffix("/ws")
+        )
         return cls(f"ws{secure}://{place}/ws", f"http{secure}://{place}")

@@ -10,6 +10,7 @@ from fastbook_wire.frames import (
     Candles,
     DeletedAll,
     Depth,
+    EndedOrders,
     Error,
     Fill,
     Fills,
@@ -114,6 +115,7 @@ Event = (
     | OrderFrame
     | OrdersFrame
     | OwnFills
+    | EndedOrders
     | DeletedAll
     | CancelAfterSet
     | Subscribed

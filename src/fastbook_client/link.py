@@ -218,6 +218,7 @@ class Link:
             resume=options.resume if welcome is None else welcome.resume_token,
             feed=options.feed if default is None else default in self.follows,
             cancel_on_disconnect=options.cancel_on_disconnect,
+            token=options.token,
             http=self._http,
         )
 

@@ -40,7 +40,7 @@ def connect(url: str, **options: Unpack[ConnectOptions]) -> Market:
     stands for both. With `cancel_on_disconnect` (False) the server cancels this user's orders as
     soon as the connection ends or, if it is a number, unless the client has reconnected within so
     many seconds; otherwise they stay open. The server notices within 40 s that a network has gone
-    silent; see `Market.cancel_after`.
+    silent; see `Market.cancel_after`. `token` (None) is the server's, if it wants one for commands.
 
     `reconnect` (True): after a loss the client reconnects, as the same user if the server still
     knows it, and tells what was missed of the user's fills and orders. A `Backoff` sets the delays

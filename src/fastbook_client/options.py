@@ -22,6 +22,7 @@ class ConnectOptions(TypedDict, total=False):
     security: str | None
     cancel_on_disconnect: bool | int
     resume: str | None
+    token: str | None
     fills_since: Mapping[str, int | tuple[int, Role]] | None
     feed: bool
     channels: Iterable[Channel | tuple[Channel, str]]
@@ -36,6 +37,7 @@ class Options(Struct, frozen=True, kw_only=True):
     security: str | None = None
     cancel_on_disconnect: bool | int = False
     resume: str | None = None
+    token: str | None = None
     fills_since: Mapping[str, tuple[int, Role]] | None = None
     feed: bool = True
     channels: tuple[tuple[Channel, str | None], ...] = ()
@@ -64,7 +66,7 @@ class Options(Struct, frozen=True, kw_only=True):
 
 def _checked(name: str, value: Any) -> Any:
     match name:
-        case "security" | "resume":
+        case "security" | "resume" | "token":
             return None if value is None else arguments.text(name, value)
         case "cancel_on_disconnect":
             given = value if isinstance(value, bool) else arguments.integer(name, value)

@@ -32,6 +32,7 @@ from fastbook_client.sync_history import BlockingHistory
 from fastbook_wire.commands import NewOrder, OrderCommand
 from fastbook_wire.frames import (
     CancelAfterSet,
+    EndedOrders,
     InstrumentView,
     OrderFrame,
     OrderView,
@@ -356,6 +357,12 @@ class Market(BlockingHistory):
         """Return a page of this user's own fills, oldest first, from all its connections."""
         page = self._market.fills(security, since=since, before=before, limit=limit)
         return self._wait(page)
+
+    def ended_orders(
+        self, security: str | None = None, *, before: str | None = None, limit: int = 100
+    ) -> EndedOrders:
+        """Return a page of this user's orders that have ended, from all its connections."""
+        return self._wait(self._market.ended_orders(security, before=before, limit=limit))
 
     def order(
         self,

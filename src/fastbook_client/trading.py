@@ -20,13 +20,14 @@ from fastbook_wire.commands import (
     CancelAfter,
     Delete,
     DeleteAll,
+    GetEndedOrders,
     GetFills,
     GetOrder,
     NewOrder,
     OrderCommand,
     Orders,
 )
-from fastbook_wire.frames import CancelAfterSet, OrderFrame, OrderView, OwnFills
+from fastbook_wire.frames import CancelAfterSet, EndedOrders, OrderFrame, OrderView, OwnFills
 from fastbook_wire.words import Code, SelfTradeName, TimeInForceName
 
 
@@ -274,6 +275,22 @@ class Trading(ABC):
             limit=arguments.integer("limit", limit),
         )
         page: OwnFills = await self._link.request(command)
+        return page
+
+    async def ended_orders(
+        self, security: str | None = None, *, before: str | None = None, limit: int = 100
+    ) -> EndedOrders:
+        """Return a page of this user's orders that have ended, from all its connections.
+
+        These are the last `limit` that were placed, or the last before the one whose id is
+        `before`; oldest first. ``more`` tells whether there are older ones.
+        """
+        command = GetEndedOrders(
+            security=self._named(security),
+            before=None if before is None else arguments.text("before", before),
+            limit=arguments.integer("limit", limit),
+        )
+        page: EndedOrders = await self._link.request(command)
         return page
 
     async def order(

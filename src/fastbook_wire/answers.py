@@ -5,19 +5,45 @@ from __future__ import annotations
 from fastbook_wire.frames import (
     BookRows,
     CandleView,
+    EndedOrderView,
     FillView,
     InstrumentView,
     OwnFillView,
     TradeView,
     View,
 )
-from fastbook_wire.words import Interval, Security, Seq, TimeMs
+from fastbook_wire.words import Currency, Interval, Security, Seq, TimeMs, UserId
 
 
 class InstrumentsAnswer(View):
     """``/api/instruments``: Every instrument with its tick size, lot size and status."""
 
     instruments: tuple[InstrumentView, ...]
+
+
+class LeaderView(View, kw_only=True):
+    """A user by profit: what sales brought less what purchases cost, and what is held.
+
+    What is held counts at the last price. Users with the same ``profit`` share a ``rank``.
+    ``fills`` counts both sides of a trade with oneself.
+    """
+
+    rank: int
+    user_id: UserId
+    profit: float
+    fills: int
+
+
+class LeaderboardAnswer(View, kw_only=True):
+    """``/api/leaderboard``: The users with the most profit, where the server keeps a leaderboard.
+
+    The profit is that in the securities whose prices are in ``currency``; ``currencies`` are those
+    of all securities.
+    """
+
+    currency: Currency
+    currencies: tuple[Currency, ...]
+    users: tuple[LeaderView, ...]
 
 
 class BookAnswer(View, kw_only=True):
@@ -62,6 +88,18 @@ class OwnFillsAnswer(View, kw_only=True):
 
     security: Security
     fills: tuple[OwnFillView, ...]
+    more: bool
+
+
+class EndedOrdersAnswer(View, kw_only=True):
+    """``/api/endedOrders``: The ended orders of the user whose resume token is the bearer.
+
+    The last ``limit`` that were placed, or the last before ``before``; oldest first. ``more`` is
+    true if older ones exist.
+    """
+
+    security: Security
+    orders: tuple[EndedOrderView, ...]
     more: bool
 
 

@@ -167,6 +167,18 @@ class GetFills(_Command, tag="fills"):
     limit: Annotated[int, Meta(ge=1, le=LIMIT_MAX)] = 100
 
 
+class GetEndedOrders(_Command, tag="endedOrders"):
+    """List the user's orders in a security that have ended, from all its connections.
+
+    These are the last ``limit`` that were placed, or the last before the one whose id is
+    ``before``; oldest first. ``security`` defaults to the connection's.
+    """
+
+    security: Security | None = None
+    before: Id | None = None
+    limit: Annotated[int, Meta(ge=1, le=LIMIT_MAX)] = 100
+
+
 class Orders(_Command, tag="orders"):
     """List the user's open orders in all securities."""
 
@@ -191,7 +203,7 @@ class Unsubscribe(_Command, tag="unsubscribe"):
 
 ExchangeCommand = Add | Amend | Delete | DeleteAll | CancelAfter | GetOrder | Orders
 FeedCommand = Ping | Subscribe | Unsubscribe
-Command = ExchangeCommand | GetFills | FeedCommand
+Command = ExchangeCommand | GetFills | GetEndedOrders | FeedCommand
 
 OfOneOrder = Add | Amend | Delete | GetOrder
 """The commands about one order, whose refusal is a rejected ``order``."""

@@ -97,6 +97,13 @@ class OrderView(View, kw_only=True):
     waits: bool = False
 
 
+class EndedOrderView(OrderView, kw_only=True):
+    """An order that has ended; ``reason`` is why it was cancelled, if it was."""
+
+    status: Literal["filled", "cancelled"]
+    reason: Reason | None = None
+
+
 class TradeView(View):
     """A trade: all fills of one incoming order, at their average ``price``.
 
@@ -343,6 +350,15 @@ class OwnFills(Frame, tag="ownFills", kw_only=True):
     more: bool
 
 
+class EndedOrders(Frame, tag="endedOrders", kw_only=True):
+    """The reply to ``endedOrders``, in the order of placement; ``more`` if older ones exist."""
+
+    ref: Ref = None
+    security: Security
+    orders: tuple[EndedOrderView, ...]
+    more: bool
+
+
 class DeletedAll(Frame, tag="deletedAll", kw_only=True):
     """The number of orders that a ``deleteAll`` cancelled."""
 
@@ -401,6 +417,7 @@ Reply = (
     OrderFrame
     | OrdersFrame
     | OwnFills
+    | EndedOrders
     | DeletedAll
     | CancelAfterSet
     | Subscribed

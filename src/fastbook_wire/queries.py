@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from fastbook_wire.words import LIMIT_MAX, FillId, Interval, TimeMs
+from fastbook_wire.words import LIMIT_MAX, Currency, FillId, Id, Interval, TimeMs
 
 SecurityParameter = Annotated[str | None, Meta(description="Default: the first instrument.")]
 
@@ -62,6 +62,17 @@ class FillsQuery(Query):
     limit: Annotated[int, Meta(ge=1, le=LIMIT_MAX, description="Maximum number of fills.")] = 100
 
 
+class EndedOrdersQuery(Query):
+    """Parameters of ``/api/endedOrders``."""
+
+    security: SecurityParameter = None
+    before: Annotated[
+        Id | None,
+        Meta(description="Return only orders that were placed before the one of this id."),
+    ] = None
+    limit: Annotated[int, Meta(ge=1, le=LIMIT_MAX, description="Maximum number of orders.")] = 100
+
+
 class CandlesQuery(Query):
     """Parameters of ``/api/candles``."""
 
@@ -76,6 +87,15 @@ class CandlesQuery(Query):
         Meta(description="End of the period in Unix ms, exclusive."),
     ] = None
     limit: Annotated[int, Meta(ge=1, le=LIMIT_MAX, description="Maximum number of candles.")] = 500
+
+
+class LeaderboardQuery(Query):
+    """Parameters of ``/api/leaderboard``."""
+
+    currency: Annotated[
+        Currency | None, Meta(description="Default: that of the first instrument.")
+    ] = None
+    limit: Annotated[int, Meta(ge=1, le=LIMIT_MAX, description="Maximum number of users.")] = 100
 
 
 class TickerQuery(Query):

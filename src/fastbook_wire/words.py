@@ -10,6 +10,13 @@ from msgspec import Meta
 PROTOCOL = 2
 """Version of the wire that ``welcome`` reports; it grows when clients have to change."""
 
+SUBPROTOCOL = "fastbook"
+"""The WebSocket subprotocol of this wire (RFC 6455, 1.9); a client need not name any."""
+RESUME_SUBPROTOCOL = "resume."
+"""A client that presents a resume token offers a subprotocol that begins so, and ends with it."""
+TOKEN_SUBPROTOCOL = "token."
+"""The same for the server's token, which lets its bearer send commands."""
+
 SideName = Literal["bid", "ask"]
 OPPOSITE: dict[SideName, SideName] = {"bid": "ask", "ask": "bid"}
 ExecType = Literal["limit", "market", "stop", "stopLimit"]
@@ -24,6 +31,7 @@ Reason = Literal[
     "cancel_after",
     "expired",
     "delisted",
+    "operator",
     "no_liquidity",
     "total",
     "ioc",
@@ -45,6 +53,9 @@ Channel = Literal[
     "candles:1d",
 ]
 
+OperatorAction = Literal["halt", "resume", "cancel", "delist", "disconnect", "drain", "undrain"]
+"""What the operator does on a running server; each is a row of ``operator_actions``."""
+
 LIMIT_MAX = 1_000
 """The most rows that one page has."""
 
@@ -64,6 +75,14 @@ Price = Annotated[float, Meta(description="The double nearest to a multiple of `
 Amount = Annotated[float, Meta(description="The double nearest to a multiple of `lotSize`.")]
 Total = Annotated[float, Meta(description="price x amount, computed exactly and rounded once.")]
 Security = Annotated[str, Meta(description="Name of the security.", examples=["BTC-USD"])]
+Currency = Annotated[
+    str,
+    Meta(
+        description="What prices are in: what follows the last `-`, `/` or `_` in the name of the "
+        "security; empty if nothing does.",
+        examples=["USD"],
+    ),
+]
 Id = Annotated[str, Meta(description="UUIDv7 of an order or a trade.")]
 UserId = Annotated[
     str, Meta(description="Id of a user; new for each connection that does not resume.")
@@ -106,3 +125,4 @@ class Code(StrEnum):
     UNAVAILABLE = "unavailable"
     UNAUTHORIZED = "unauthorized"
     TOO_MANY_ORDERS = "too_many_orders"
+    INSUFFICIENT_BALANCE = "insufficient_balance"

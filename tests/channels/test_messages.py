@@ -30,14 +30,24 @@ from trading import (
 from fastbook_server.channels import messages
 from fastbook_server.channels.messages import (
     MessageError,
+    Submitted,
     decode_batch,
-    decode_submission,
+    decode_submissions,
     encode_batch,
-    encode_submission,
+    encode_submissions,
 )
-from fastbook_server.channels.order_channel import CancelDue, Connected, Forget, Withdraw
+from fastbook_server.channels.order_channel import (
+    CancelDue,
+    Connected,
+    Deposit,
+    Forget,
+    Numbered,
+    Operate,
+    Replace,
+    Withdraw,
+)
 from fastbook_server.channels.trade_channel import CommittedBatch
-from fastbook_server.values.events import PUBLIC, ExchangeEvent, OrderFilled, Traded
+from fastbook_server.values.events import PUBLIC, ExchangeEvent, OrderFilled, StoredEvent, Traded
 
 INSTRUMENTS = {i.number: i for i in (COIN, FINE)}
 EMPTY = CommittedBatch(number=1, settled_ms=T0, stored_ms=T0 - 5)
@@ -59,6 +69,10 @@ def one_of_each_kind() -> list[ExchangeEvent]:
         ("bob", delete_all("5")),
         ("cat", delete("6", id="x")),
         ("cat", cancel_after(9, "7")),
+        ("operator", Operate("halt", "COIN")),
+        ("api#ann", Deposit(1, "USD", "12.5")),
+        ("eve", Numbered("gateway#1", 1, Connected(5))),
+        ("eve", Numbered("gateway#1", 2, bid(1.5, 1, "8"))),
     ):
         floor.do(user_id, command)
     assert {type(e) for e in floor.events} == set(get_args(ExchangeEvent))
@@ -69,6 +83,14 @@ def test_a_batch_with_every_kind_of_event_comes_back_equal():
     batch = batch_of(one_of_each_kind(), T0)
     again = decode_batch(encode_batch(batch), INSTRUMENTS)
     assert again == batch
+    assert (again.taken, again.held) == ({"gateway#1": 2}, {"eve": "gateway#1"})
+
+
+def test_what_is_stored_of_a_batch_is_all_but_what_answers():
+    events = one_of_each_kind()
+    stored = batch_of(events, T0).stored
+    assert set(map(id, stored)) == {id(e) for e in events if isinstance(e, StoredEvent)}
+    assert len(stored) == len(set(map(id, stored)))
 
 
 def test_marks_come_back_equal():
@@ -123,25 +145,40 @@ def test_what_random_commands_cause_comes_back_equal(script):
     assert decode_batch(encode_batch(batch), INSTRUMENTS) == batch
 
 
+def again(*submitted: Submitted) -> tuple[Submitted, ...]:
+    """Return submissions that have been bytes."""
+    said = decode_submissions(encode_submissions("gateway#1", 2, 3, submitted))
+    assert (said.gateway, said.epoch, said.first) == ("gateway#1", 2, 3)
+    return said.submitted
+
+
 @given(scripts)
 def test_submissions_come_back_equal(script):
-    for user_id, command in script:
-        again = decode_submission(encode_submission(user_id, command))
-        assert (again.user_id, again.commands) == (user_id, (command,))
-    commands = [command for _, command in script]
-    assert decode_submission(encode_submission("ann", *commands)).commands == tuple(commands)
+    each = tuple(Submitted(user_id, (command,)) for user_id, command in script)
+    assert again(*each) == each
+    together = Submitted("ann", tuple(command for _, command in script))
+    assert again(together) == (together,)
+
+
+def test_a_sign_of_life_comes_back():
+    assert again() == ()
+
+
+def test_a_replacement_comes_back_equal():
+    submitted = Submitted("api#ann", (Replace(delete("1", id="x"), bid(10, 3, "2"), stops=True),))
+    assert again(submitted) == (submitted,)
 
 
 # ---- what is refused -----------------------------------------------------------------------------
 
 
 def test_another_version_is_refused_by_name(monkeypatch):
-    batch, submission = encode_batch(EMPTY), encode_submission("ann", Withdraw())
+    batch, submissions = encode_batch(EMPTY), encode_submissions("gateway#1", 1, 1)
     monkeypatch.setattr(messages, "VERSION", 2)
     with pytest.raises(MessageError, match="expected a message of version 2, got version 1"):
         decode_batch(batch, INSTRUMENTS)
     with pytest.raises(MessageError, match="expected a message of version 2, got version 1"):
-        decode_submission(submission)
+        decode_submissions(submissions)
 
 
 def test_an_unknown_instrument_is_refused():
@@ -167,7 +204,7 @@ def test_bytes_that_are_cut_or_changed_are_refused_or_a_batch(data):
 
 
 @given(st.binary(max_size=40))
-@example(b"\x93\x00\xa2\x00\x80")  # text that is not UTF-8
-def test_any_bytes_are_refused_or_a_submission(data):
+@example(b"\x94\x01\xa2\x00\x80\x01\x01")  # text that is not UTF-8
+def test_any_bytes_are_refused_or_submissions(data):
     with contextlib.suppress(MessageError):
-        assert decode_submission(data).version == messages.VERSION
+        assert decode_submissions(data).version == messages.VERSION

@@ -26,10 +26,11 @@ from trading import (
 from fastbook_server.app import gateway_settings
 from fastbook_server.channels.channel import Channel
 from fastbook_server.channels.messages import (
+    Submitted,
     decode_batch,
-    decode_submission,
+    decode_submissions,
     encode_batch,
-    encode_submission,
+    encode_submissions,
 )
 from fastbook_server.channels.trade_channel import CommittedBatch
 from fastbook_server.config import Config
@@ -56,7 +57,8 @@ class RemoteMatcher:
         self._pipeline = pipeline
 
     def submit(self, user_id: str, *commands: Any) -> None:
-        sent = decode_submission(encode_submission(user_id, *commands))
+        said = encode_submissions("gateway#1", 1, 1, (Submitted(user_id, commands),))
+        (sent,) = decode_submissions(said).submitted
         self._pipeline.submit(sent.user_id, *sent.commands)
 
     def __getattr__(self, name: str) -> Any:

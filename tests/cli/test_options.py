@@ -27,7 +27,7 @@ def names(command: str) -> list[str]:
     [
         ("serve", SERVER),
         ("sim", ["url", "securities", *SIM]),
-        ("demo", ["recording", "once", "plain", *SIM, *SERVER]),
+        ("demo", ["recording", "symbol", "once", "plain", "past_minutes", *SIM, *SERVER]),
     ],
 )
 def test_a_command_has_every_shared_option_once_and_in_order(command, expected) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+from collections.abc import AsyncIterator
 
 import pytest
+from aiohttp import web
 from client_servers import SECURITY, scripted_server, small_server
 
 from fastbook_client import connect, connection
@@ -133,6 +136,9 @@ async def test_a_server_of_another_kind() -> None:
         ("http://127.0.0.1:8080", "ws://127.0.0.1:8080/ws", "http://127.0.0.1:8080"),
         ("ws://[::1]:80/ws", "ws://[::1]:80/ws", "http://[::1]:80"),
         ("localhost:8080", "ws://localhost:8080/ws", "http://localhost:8080"),
+        ("localhost", "ws://localhost:8080/ws", "http://localhost:8080"),
+        (" ws://localhost:8080\n", "ws://localhost:8080/ws", "http://localhost:8080"),
+        ("HTTP://localhost:8080/ws/", "ws://localhost:8080/ws", "http://localhost:8080"),
         ("https://x.org/venue/", "wss://x.org/venue/ws", "https://x.org/venue"),
     ],
 )
@@ -146,3 +152,46 @@ def test_the_ways_to_write_down_where_a_server_is(url: str, ws: str, http: str) 
 def test_what_is_no_url(url: str) -> None:
     with pytest.raises(ValueError, match="expected a URL such as"):
         Endpoint.parse(url)
+
+
+async def test_why_a_connection_failed_is_said_without_the_words_of_libraries() -> None:
+    refused = "Cannot connect to host 127.0.0.1:1: connection refused, nothing listens there"
+    for url, said in (("127.0.0.1:1", refused), ("no-such-host.invalid:1", "no-such-host.invalid")):
+        with pytest.raises(ConnectError) as failed:
+            async with dial(url):
+                pass
+        assert said in str(failed.value)
+        assert "ssl" not in str(failed.value)
+        assert "Errno" not in str(failed.value)
+
+
+async def test_a_page_is_not_a_door() -> None:
+    async with plain_server() as url:
+        with pytest.raises(ConnectError, match="answered HTTP 200, where a WebSocket was expected"):
+            async with dial(url):
+                pass
+
+
+async def test_tls_where_there_is_none() -> None:
+    async with plain_server() as url:
+        with pytest.raises(ConnectError, match="does not speak TLS: use http:// or ws://"):
+            async with dial(url.replace("http://", "https://")):
+                pass
+
+
+async def hello(_request: web.Request) -> web.Response:
+    return web.Response(text="hello")
+
+
+@contextlib.asynccontextmanager
+async def plain_server() -> AsyncIterator[str]:
+    """A web server that is no exchange."""
+    app = web.Application()
+    app.router.add_get("/{path:.*}", hello)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    host, port = runner.addresses[0][:2]
+    yield f"http://{host}:{port}"
+    await runner.cleanup()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import random
 import signal
 from collections.abc import AsyncIterator, Callable
@@ -31,6 +32,7 @@ MARKETS = {
     "NICKEL": ("0.05", "1", 2**52 - 500),
     "ODD": ("0.35", "0.1", 2**52 - 500),
 }
+OTHERS = ("user#test-u1", "user#test-u2", "user#test-u3")  # who trade beside the follower's user
 ALL = [f"{security}:{tick}:{lot}" for security, (tick, lot, _) in MARKETS.items()]
 
 
@@ -75,10 +77,18 @@ class Follower:
 
 
 @contextlib.asynccontextmanager
-async def following(port: int, *securities: str) -> AsyncIterator[Follower]:
-    command = [*node(), EXAMPLES / "follower.mjs", f"ws://127.0.0.1:{port}/ws", *securities]
+async def following(
+    port: int, *securities: str, address: str = "127.0.0.1:{}", token: str = ""
+) -> AsyncIterator[Follower]:
+    command = [*node(), EXAMPLES / "follower.mjs", address.format(port), *securities]
     pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe, limit=2**26)
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        stdin=pipe,
+        stdout=pipe,
+        limit=2**26,
+        env=os.environ | {"FASTBOOK_TOKEN": token},
+    )
     try:
         follower = Follower(process)
         assert (await follower.until(lambda state: state["connected"]))["connected"]
@@ -136,7 +146,7 @@ async def trade(server: Any, flow: Flow, follower: Follower, count: int) -> None
             follower.send(command)
         else:
             named = msgspec.structs.replace(command, ref=f"{flow.security}-{number}")
-            await asyncio.to_thread(server.command, f"user#test-{user}", named)
+            await asyncio.to_thread(server.command, OTHERS[int(user[1:]) - 1], named)
 
 
 async def answer_of(server: Any, path: str) -> Any:
@@ -199,13 +209,17 @@ def token_of(server: Any, user_id: str) -> str:
     return next(f["resumeToken"] for f in reversed(welcomes) if f["userId"] == user_id)
 
 
-async def check(server: Any, follower: Follower) -> Any:
-    """Wait until the follower knows what the server says; return its state.
+def is_at_rest(server: Any, state: Any) -> bool:
+    """Return whether nothing happens any more by itself: no order is left that expires."""
+    users = {state["userId"], *(client.user_id for client in server.clients), *OTHERS}
+    return not any(order.expire_time for user in users for order in server.orders_of(user))
 
-    Orders still expire meanwhile, so the server is asked again each time.
-    """
-    state = await follower.until(is_quiet)
+
+async def check(server: Any, follower: Follower) -> Any:
+    """Wait until nothing happens any more and the follower knows all of it; return its state."""
+    state = await follower.until(lambda state: is_quiet(state) and is_at_rest(server, state))
     assert is_quiet(state), state
+    assert is_at_rest(server, state)
     token = token_of(server, state["userId"])
     expected: dict[str, Any] = {}
     with contextlib.suppress(TimeoutError):
@@ -362,3 +376,13 @@ def bid(price: float, name: str, amount: float = 1) -> Add:
         type="bid", exec_type="limit", price=round(price, 2), amount=amount, client_order_id=name
     )
     return Add(order=order)
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:{}", "ws://127.0.0.1:{}/ws"])
+async def test_it_trades_with_the_token_at_any_form_of_the_address(serve, address) -> None:
+    token = "a token of 20 signs!"
+    server = await serve(token=token)
+    async with following(server.port, address=address, token=token) as follower:
+        order = NewOrder(type="bid", exec_type="limit", price=10, amount=1)
+        follower.send(Add(ref="1", order=order))
+        assert (await follower.until(lambda state: state["orders"]))["orders"]

@@ -44,9 +44,9 @@ def test_a_program_in_python(given: tuple[str, ...], line: str) -> None:
     assert (code, complaint[: len(line)], complaint.count("\n")) == (1, line, 1)
 
 
-@pytest.mark.parametrize("given", [(), ("nonsense",), ("http://127.0.0.1:1/ws",)])
-def test_the_follower_without_the_url_of_a_websocket(given: tuple[str, ...]) -> None:
-    usage = "usage: node follower.mjs ws://127.0.0.1:8080/ws [SECURITY…]\n"
+@pytest.mark.parametrize("given", [(), ("not an address",), ("ftp://127.0.0.1:1",)])
+def test_the_follower_without_the_address_of_a_server(given: tuple[str, ...]) -> None:
+    usage = "usage: node follower.mjs http://127.0.0.1:8080 [SECURITY…]\n"
     assert said(*node(), EXAMPLES / "follower.mjs", *given) == (1, usage)
 
 

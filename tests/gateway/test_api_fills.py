@@ -109,7 +109,7 @@ async def test_only_so_many_questions_of_one_connection_wait(serve, join):
 async def test_a_connection_that_ends_before_its_question_begins_leaves_nothing_behind():
     nobody = mock.Mock()
     lookups = Lookups(nobody, nobody, nobody)
-    lookups.fills(GetFills(), nobody)
+    lookups.list(GetFills(), nobody)
     lookups.order(CommandRefused("u", "1", "unknown_order", "gone", of_order=True, order_id="x"))
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import html
 import json
 import os
 import re
@@ -25,6 +26,7 @@ from fastbook_server.gateway.http.documents import examples
 from fastbook_server.gateway.http.documents.asyncapi import REPLIES, asyncapi
 from fastbook_server.gateway.http.documents.examples import Step
 from fastbook_server.gateway.http.documents.openapi import PATHS, openapi
+from fastbook_server.gateway.http.documents.page import page
 from fastbook_server.gateway.http.documents.schemas import tag
 from fastbook_server.store.memory import MemoryStore
 from fastbook_server.values.instruments import InstrumentSpec
@@ -39,6 +41,10 @@ SPECS = tuple(map(InstrumentSpec.parse, ("BTC-USD:0.01:0.0001", "ETH-USD:0.01:0.
 NAMES = {"maker": "user#k3v9x2m7p4a6d", "taker": "user#b8w4q7z6r5e3h"}
 """In the shape of those that the server makes; a test compares the shapes."""
 MAC = "0" * 43
+
+
+OF_THE_DATABASE = ("fills", "endedOrders")
+"""The commands whose replies come when the database has answered."""
 
 
 class Stage:
@@ -70,7 +76,7 @@ class Stage:
             token = f"{name.removeprefix('user#')}.{MAC}"
             assert (len(name), len(token)) == (len(peer.user_id), len(peer.token))
             self._aliases |= {peer.token: token, peer.user_id: name}
-        elif isinstance(step.send, dict) and step.send["op"] == "fills":  # from the database
+        elif isinstance(step.send, dict) and step.send["op"] in OF_THE_DATABASE:
             told[step.who] = [await self._peers[step.who].ask(step.send)]
         else:
             await self._peers[step.who].send(step.send)
@@ -103,7 +109,7 @@ class Stage:
 @pytest.fixture
 async def stage() -> AsyncIterator[tuple[Stage, list[int]]]:
     clock = [examples.session()[0].time]
-    config = Config(port=0, throttle_ms=0, instruments=SPECS)
+    config = Config(port=0, throttle_ms=0, instruments=SPECS, leaderboard=True)
     server = await Server.start(config, MemoryStore(), clock=StampClock(lambda: clock[0]))
     async with aiohttp.ClientSession() as http:
         yield Stage(server, http), clock
@@ -138,7 +144,9 @@ def test_every_command_frame_and_answer_has_an_example() -> None:
         assert examples.frames(tag(frame)), frame
     for path in PATHS:
         found = [step for _, step in examples.answers(path.path, 200)]
-        assert {bool(step.who) for step in found} == {False, path.own_answer is not None}, path.path
+        public = set() if path.with_token else {False}
+        of_users = {True} if path.with_token or path.own_answer is not None else set()
+        assert {bool(step.who) for step in found} == public | of_users, path.path
 
 
 @pytest.mark.parametrize("message", sorted(asyncapi()["components"]["messages"]))
@@ -179,7 +187,7 @@ def test_every_reference_leads_somewhere() -> None:
 def test_only_what_asks_the_database_can_find_it_away() -> None:
     paths = openapi()["paths"].items()
     assert [path for path, item in paths if "503" in item["get"]["responses"]] == [
-        *("/api/trades", "/api/fills", "/api/candles")
+        *("/api/trades", "/api/fills", "/api/endedOrders", "/api/candles")
     ]
 
 
@@ -223,3 +231,41 @@ def test_the_protocol_page_knows_every_reason_and_what_a_wrong_type_is_told() ->
     with pytest.raises(ProtocolError) as refused:
         decode.decode(frame.encode())
     assert refused.value.message in page
+
+
+async def test_every_get_of_the_page_can_be_tried_and_is_readable(serve):
+    server = await serve(leaderboard=True)
+    browser = {"Accept": "text/html,application/xhtml+xml"}
+    async with aiohttp.ClientSession() as http:
+        async with http.get(f"{server.url}/docs") as answer:
+            shown = await answer.text()
+        forms = re.findall(
+            r'<form class="try" action="([^"]+)" target="answer">(.*?)</form>', shown, re.DOTALL
+        )
+        assert [path.removeprefix("/docs/try") for path, _ in forms] == list(openapi()["paths"])
+        for path, form in forms:
+            fields = dict.fromkeys(re.findall(r'name="(\w+)"', form), "")  # none is filled in
+            async with http.get(server.url + path, params=fields, headers=browser) as answer:
+                text = await answer.text()
+                expected = 401 if path.endswith("/endedOrders") else 200  # a form bears no token
+                assert (answer.status, answer.history[0].status) == (expected, 303)
+            assert text == json.dumps(json.loads(text), indent=2), "broken into lines for people"
+        asked = f"{server.url}/docs/try/api/candles?interval=1h&limit=&security=BTC-USD"
+        async with http.get(asked, headers=browser) as answer:
+            assert answer.url.path_qs == "/api/candles?interval=1h&security=BTC-USD"
+        for elsewhere in ("/docs/try//evil.example/", "/docs/try/metrics", "/docs/try/"):
+            async with http.get(server.url + elsewhere) as answer:
+                assert answer.status == 404
+        async with http.get(f"{server.url}/api/book") as answer:
+            assert "\n" not in await answer.text(), "programs get it short"
+
+
+def test_examples_are_broken_into_lines_that_fit():
+    text = page(openapi(), asyncapi())
+    longest = max(
+        len(line)
+        for block in re.findall(r"<code>([^<]*)</code>", text)
+        for line in html.unescape(block).splitlines()
+    )
+    assert longest < 200
+    assert "\n  &quot;security&quot;" in text

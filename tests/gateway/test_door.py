@@ -63,7 +63,7 @@ async def test_a_page_is_not_our_own_because_its_name_leads_here(serve, host, st
 async def test_on_a_network_a_program_that_makes_up_an_origin_is_welcome(serve, monkeypatch):
     """As websocket-client does by default; 400: let in, but it is no WebSocket handshake."""
     server = await serve()
-    monkeypatch.setattr(server.gateway.door, "_origins", Origins("0.0.0.0", ()))
+    monkeypatch.setattr(server.gateway.door._admission, "_origins", Origins("0.0.0.0", ()))
     answer, _ = await get(server, "/ws", Host="fastbook:8080", Origin="http://fastbook:8080")
     assert answer == 400
 
@@ -195,7 +195,7 @@ async def test_a_reset_leaves_no_trace_in_the_log(serve, caplog, sent):
 async def lost(request: web.Request) -> None:
     """Cut the connection of a request; return when aiohttp has noticed."""
     await cut(request)
-    while request.transport is not None:  # noqa: ASYNC110
+    while request.transport is not None:  # noqa: ASYNC110 (nothing announces it)
         await asyncio.sleep(0)
 
 

@@ -123,9 +123,9 @@ def test_small_replies():
         encode.subscribed("8", "book", "ETH-USD"),
         encode.unsubscribed(None, "book", "ETH-USD"),
         encode.pong("7", T0),
-        encode.refusal("1", "bad_frame", "what", of_order=False),
-        encode.refusal(None, "overloaded", "full", of_order=False, retry_after_ms=5),
-        encode.refusal("1", "rate_limited", "slow", of_order=True, retry_after_ms=0),
+        encode.private(CommandRefused("ann", "1", "bad_frame", "what", False)),
+        encode.private(CommandRefused("ann", None, "overloaded", "full", False, 5)),
+        encode.private(CommandRefused("ann", "1", "rate_limited", "slow", True, 0)),
     ] == [
         b'{"event":"subscribed","ref":"8","channel":"book","security":"ETH-USD"}',
         b'{"event":"unsubscribed","channel":"book","security":"ETH-USD"}',

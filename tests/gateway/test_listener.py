@@ -21,6 +21,8 @@ from fastbook_server.gateway.listener import (
     ListenError,
     check_address,
 )
+from fastbook_server.gateway.per_address import PerAddress
+from fastbook_server.gateway.proxies import Proxies
 from fastbook_server.store.memory import MemoryStore
 from peers import PATIENCE_S, until
 
@@ -70,7 +72,8 @@ async def listen():
     listeners = []
 
     async def start(*routes: web.RouteDef) -> tuple[Listener, int]:
-        listeners.append(Listener(list(routes), 10))
+        per_address = PerAddress(Proxies(), sessions_max=99, connections_max=99)
+        listeners.append(Listener(list(routes), 10, per_address))
         return listeners[-1], await listeners[-1].start("127.0.0.1", 0)
 
     yield start

@@ -9,8 +9,8 @@ from fakes import settle
 from line import Line
 from trading import T0, ask, bid, delete, market, orders
 
-from fastbook_server.channels.order_channel import Unavailable
-from fastbook_server.matching import pipeline as pipeline_module
+from fastbook_server.channels.order_channel import Pressure, Unavailable
+from fastbook_server.matching import commits
 from fastbook_server.matching.pipeline import EXPIRY_CHECK_S
 from fastbook_server.store import StoreBroken, StoreFenced, StoreUnavailable
 
@@ -24,7 +24,7 @@ async def line():
 
 @pytest.fixture(autouse=True)
 def _no_delays(monkeypatch):
-    monkeypatch.setattr(pipeline_module, "RETRY_DELAY_FIRST_S", 0.0)
+    monkeypatch.setattr(commits, "RETRY_DELAY_FIRST_S", 0.0)
 
 
 async def test_nothing_is_published_before_its_commit(line):
@@ -106,7 +106,7 @@ async def test_the_delay_between_retries_grows_to_its_bound(line, monkeypatch):
             delays.append(delay)
         await real_sleep(0)
 
-    monkeypatch.setattr(pipeline_module, "RETRY_DELAY_FIRST_S", 0.05)
+    monkeypatch.setattr(commits, "RETRY_DELAY_FIRST_S", 0.05)
     monkeypatch.setattr(asyncio, "sleep", sleep)
     line.add("1")
     for _ in range(8):
@@ -177,23 +177,42 @@ async def test_a_list_of_orders_weighs_what_it_carries():
     await line.stop()
 
 
-async def test_senders_wait_above_the_inbox_bound_and_only_while_the_database_is_there():
-    line = Line(inbox_commands_max=2, batch_commands_max=1)
+async def test_a_sender_of_much_waits_while_the_database_is_there():
+    line = Line(inbox_commands_max=4, batch_commands_max=1)
+    pressure = line.pipeline.pressure
     line.add("1")
-    assert not line.pipeline.congested
+    assert pressure("ann") is Pressure.NONE
     line.add("2")
-    assert line.pipeline.congested
+    assert pressure("ann") is Pressure.WAIT
+    assert pressure("bob") is Pressure.NONE, "there is room for others"
     await line.store.attempts(1)
     waiting = asyncio.ensure_future(line.pipeline.progress())
     await settle()
     assert not waiting.done()
     line.store.answer()
     await waiting
-    assert not line.pipeline.congested
+    assert pressure("ann") is Pressure.NONE
     line.add("3")
-    assert line.pipeline.congested
-    line.clock.advance(pipeline_module.STALL_S + 0.1)
-    assert (line.pipeline.congested, line.pipeline.available) == (False, False)
+    assert pressure("ann") is Pressure.WAIT
+    line.clock.advance(commits.STALL_S + 0.1)
+    assert (pressure("ann"), line.pipeline.available) == (Pressure.NONE, False)
+    await line.stop()
+
+
+async def test_the_commands_of_a_crowd_count_until_they_are_durable():
+    line = Line(inbox_commands_max=10, batch_commands_max=3)
+    pressure = line.pipeline.pressure
+    for n in range(8):
+        line.pipeline.submit(f"user{n}", bid(10, 1, "r"), bid(10, 1, "s"))
+    await line.store.attempts(1)
+    assert {pressure(f"user{n}") for n in range(8)} == {Pressure.ALL}
+    assert pressure("new") is Pressure.ALL
+    for _ in range(3):
+        assert pressure("user7") is not Pressure.NONE
+        line.store.answer()
+        await settle()
+    assert pressure("new") is Pressure.NONE
+    assert line.pipeline.retry_after_ms() >= 1
     await line.stop()
 
 
@@ -249,6 +268,27 @@ async def test_an_idle_server_notices_that_its_database_is_away_or_taken():
     line.store.answer(StoreFenced("taken"))
     with pytest.raises(StoreFenced):
         await line.running
+
+
+@pytest.mark.parametrize("answered", [False, True], ids=["hanging", "refused"])
+async def test_who_stops_with_nothing_to_commit_waits_for_no_database(answered):
+    line = Line(idle_check_s=0.001)
+    await line.store.attempts(1)
+    if answered:
+        line.store.answer(StoreUnavailable("away"))
+    line.pipeline.stop()
+    await asyncio.wait_for(line.running, 10)
+
+
+async def test_who_stops_while_the_database_is_looked_at_commits_what_came_meanwhile():
+    line = Line(idle_check_s=0.001)
+    await line.store.attempts(1)
+    line.add("1")
+    line.pipeline.stop()
+    await settle()
+    assert not line.running.done()
+    await line.stop()
+    assert line.replies() == [["1"]]
 
 
 @pytest.mark.parametrize("error", [StoreFenced("taken"), StoreBroken("42P01")])

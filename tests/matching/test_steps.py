@@ -9,8 +9,8 @@ from fakes import settle
 from line import Line
 from trading import T0, Floor, amend, ask, bid, delete_all, market, orders, stop
 
-from fastbook_server.channels.order_channel import Unavailable
-from fastbook_server.matching import cancelling, execution, listing, placing
+from fastbook_server.channels.order_channel import Pressure, Unavailable
+from fastbook_server.matching import cancelling, collected, execution, listing, placing
 from fastbook_server.matching import exchange as exchange_module
 from fastbook_server.matching.pipeline import EXPIRY_CHECK_S
 
@@ -32,11 +32,11 @@ def busy(line, monkeypatch):
 
 
 async def test_between_two_steps_others_have_their_turn(busy):
-    assert busy.pipeline.congested
+    assert busy.pipeline.pressure("bob") is Pressure.WAIT
     assert busy.pipeline.available
     assert len(busy.exchange.markets["COIN"].book) == 7
     busy.clock.advance(0)
-    assert not busy.pipeline.congested
+    assert busy.pipeline.pressure("bob") is Pressure.NONE
     await busy.stop()
     events = [event for batch in busy.published for event in batch]
     assert [e[3] for e in events if e[0] == "gone"] == list(range(1, 11))
@@ -140,3 +140,30 @@ def test_whatever_meets_many_orders_takes_as_many_steps(monkeypatch, user, comma
             events = end.value
     assert count > least
     assert repr(events) == repr(other.do(user, command))
+
+
+async def test_what_waits_meanwhile_is_bounded_and_the_rest_is_refused_unchanged(busy):
+    room = 1_600  # inbox_commands_max
+    pair = (ask(10, 1), ask(10, 1))
+    for _ in range(room // 2):
+        busy.pipeline.submit("bob", *pair)
+    with pytest.raises(Unavailable, match=f"inbox_commands_max {room} reached"):
+        busy.pipeline.submit("bob", *pair)
+    busy.clock.advance(0)
+    busy.pipeline.submit("bob", *pair)
+    assert len(busy.exchange.markets["COIN"].book) == 2 * (room // 2) + 2
+    await busy.stop()
+
+
+async def test_what_is_caused_is_sorted_in_steps_into_one_batch(line, monkeypatch):
+    """As many turns as it takes; meanwhile nothing of it is committed."""
+    monkeypatch.setattr(cancelling, "PORTION", 3)
+    monkeypatch.setattr(collected, "SORTED", 4)
+    line.add(*map(str, range(10)))
+    line.pipeline.submit("ann", delete_all("all"))
+    line.clock.advance(0)
+    assert line.pipeline.uncommitted_commands == 11
+    await line.stop()
+    last = line.published[-1]
+    assert [e[3] for e in last if e[0] == "gone"] == list(range(1, 11))
+    assert [e[1:] for e in last if "deletedAll" in e] == [("all", "deletedAll", 10)]

@@ -29,6 +29,9 @@ def blocks(document: str) -> dict[str, str]:
 
 def test_the_examples_pass_with_nothing_but_the_extra(programs: Path, tmp_path: Path) -> None:
     examples = blocks((ROOT / "docs/testing.md").read_text(encoding="utf-8"))
+    with_more = [name for name, code in examples.items() if "import ccxt" in code]
+    for name in with_more:  # tests/dialects runs it, where there is one
+        del examples[name]
     assert {"market_maker.py", "test_market_maker.py"} <= set(examples)
     for name, code in examples.items():
         (tmp_path / name).write_text(code, encoding="utf-8")

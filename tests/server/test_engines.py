@@ -18,6 +18,7 @@ from fastbook_server.app import Server
 from fastbook_server.config import Config
 from fastbook_server.store.memory import MemoryStore
 from fastbook_server.values.instruments import InstrumentSpec
+from fastbook_wire.commands import COMMANDS_PER_FRAME_MAX
 from peers import Peer
 
 SPECS = (InstrumentSpec.parse("COIN:1:1"),)
@@ -50,10 +51,10 @@ class Rig:
             self.users.append(await Peer.greeted(ws))
 
     async def play(self, user: int, commands: list[Any], told: list[list[Any]]) -> None:
-        """Send commands of one user, and take all that the users are told of them."""
+        """Send commands of one user, an array to a frame; take all that the users are told."""
         peer = self.users[user]
-        for command in commands:
-            await peer.ws.send_str(encode(command).decode())
+        for start in range(0, len(commands), COMMANDS_PER_FRAME_MAX):
+            await peer.send(commands[start : start + COMMANDS_PER_FRAME_MAX])
         while told[user][-1:] == [] or told[user][-1].get("ref") != commands[-1].ref:
             told[user].append(await peer.next())
         for other, each in enumerate(self.users):

@@ -5,59 +5,23 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 
-import aiohttp
 import asyncpg
 import pytest
+from serving import Serving
 
 from fastbook_server.embedded.supervisor import EmbeddedPostgres
-from peers import PATIENCE_S, Peer, order
+from peers import PATIENCE_S, Peer, get, order
 
 # They share a data folder, so that only the first one waits for initdb.
 pytestmark = pytest.mark.xdist_group("process")
 
 
-class Process:
-    """A ``fastbook serve`` that has said that it is ready."""
-
-    def __init__(self, process: asyncio.subprocess.Process, url: str) -> None:
-        self.process = process
-        self.url = url
-
-    @classmethod
-    async def start(cls, *options: str) -> Process:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "fastbook_cli", "serve", "--port", "0"),
-            *("--throttle-ms", "0", *options),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={k: v for k, v in os.environ.items() if not k.startswith("FASTBOOK_")},
-        )
-        async with asyncio.timeout(60):
-            line = (await process.stdout.readline()).decode()
-        assert line.startswith("ready http://127.0.0.1:"), line
-        return cls(process, line.removeprefix("ready ").strip())
-
-    async def end(self, number: int | None = None) -> int:
-        """Send a signal, if any; return the exit code."""
-        if number is not None:
-            self.process.send_signal(number)
-        async with asyncio.timeout(60):
-            return await self.process.wait()
-
-    async def get(self, path: str) -> int:
-        async with aiohttp.ClientSession() as http, http.get(self.url + path) as got:
-            return got.status
-
-
-async def stopped(server: Process, *peers: Peer) -> int:
+async def stopped(server: Serving, *peers: Peer) -> int:
     """Stop a server whose peers answer its goodbye; return the exit code."""
     code, *_ = await asyncio.gather(
         server.end(signal.SIGTERM), *(peer.close_code() for peer in peers)
@@ -65,37 +29,29 @@ async def stopped(server: Process, *peers: Peer) -> int:
     return code
 
 
-@pytest.fixture(scope="module")
-def data_dir() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="fastbook-test-", dir="/tmp"))
-    folder.chmod(0o755)
-    yield folder
-    shutil.rmtree(folder)
-
-
 @pytest.fixture
-async def start(data_dir) -> AsyncIterator:
-    started: list[Process] = []
+async def start(folder) -> AsyncIterator:
+    started: list[Serving] = []
 
-    async def start(*options: str) -> Process:
-        where = () if "--database-url" in options else ("--data-dir", str(data_dir))
-        started.append(await Process.start(*where, *options))
+    async def start(*options: str) -> Serving:
+        where = () if "--database-url" in options else ("--data-dir", str(folder))
+        started.append(await Serving.start("--throttle-ms", "0", *where, *options))
         return started[-1]
 
     yield start
-    for process in started:
-        if process.process.returncode is None:
-            await process.end(signal.SIGTERM)  # not killed: its PostgreSQL would outlive the test
+    for server in started:
+        if server.exit_code is None:
+            await server.end(signal.SIGTERM)  # not killed: its PostgreSQL would outlive the test
 
 
 async def test_sigterm_commits_closes_with_1001_and_exits_0(start, join):
     server = await start()
     ann, idle = await join(server), await join(server, feed="none")
-    assert await server.get("/readyz") == 200
+    assert (await get(server, "/readyz"))[0] == 200
     for n in range(50):
         await ann.send(order("bid", 10, 1, n))
     first = await ann.ask(order("bid", 10, 1, "last"))
-    server.process.send_signal(signal.SIGTERM)
+    server.send_signal(signal.SIGTERM)
     codes = await asyncio.gather(ann.close_code(), idle.close_code())
     assert (codes, first["status"], await server.end()) == ([1001, 1001], "open", 0)
 
@@ -111,22 +67,15 @@ async def test_sigterm_commits_closes_with_1001_and_exits_0(start, join):
 
 async def test_in_memory_nothing_is_kept_and_that_is_said(join, tmp_path):
     async def run() -> tuple[dict, str, int]:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "fastbook_cli", "serve", "--port", "0", "--in-memory"),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            env={k: v for k, v in os.environ.items() if not k.startswith("FASTBOOK_")}
-            | {"HOME": str(tmp_path)},
-        )
-        url = (await process.stdout.readline()).decode().removeprefix("ready ").strip()
-        server = Process(process, url)
+        server = await Serving.start("--in-memory", HOME=str(tmp_path))
         ann = await join(server, **({"resume": tokens[-1]} if tokens else {}))
         seen = await ann.ask({"op": "orders", "ref": "o"})
         assert (await ann.ask(order("bid", 10, 1, "a")))["status"] == "open"
         tokens.append(ann.token)
-        process.send_signal(signal.SIGTERM)
-        _, said = await asyncio.gather(ann.close_code(), process.stderr.read())
-        return seen, said.decode(), await server.end()
+        server.send_signal(signal.SIGTERM)
+        await ann.close_code()
+        code = await server.end()
+        return seen, server.log, code
 
     tokens: list[str] = []
     runs = [await run(), await run()]
@@ -148,9 +97,9 @@ async def test_the_first_signal_after_ready_is_heeded(start):
 async def test_a_signal_that_comes_twice_at_once_is_one(start, join):
     server = await start()
     ann = await join(server, feed="none")
-    server.process.send_signal(signal.SIGINT)
-    server.process.send_signal(signal.SIGINT)
-    server.process.send_signal(signal.SIGTERM)  # two of one kind may be merged by the system
+    server.send_signal(signal.SIGINT)
+    server.send_signal(signal.SIGINT)
+    server.send_signal(signal.SIGTERM)  # two of one kind may be merged by the system
     assert await ann.close_code() == 1001
     assert await server.end() in (0, 130)
 
@@ -203,9 +152,9 @@ async def test_the_largest_numbers_go_the_whole_way(start, join):
     await back.ask({"op": "deleteAll", "ref": "d"})  # else no start could leave BIG out
 
 
-async def test_every_book_that_was_shown_is_the_one_that_sql_knows(start, join, data_dir):
+async def test_every_book_that_was_shown_is_the_one_that_sql_knows(start, join, folder):
     dice = random.Random(7)
-    postgres = EmbeddedPostgres(data_dir)
+    postgres = EmbeddedPostgres(folder)
     dsn = await postgres.start()
     try:
         server = await start("--database-url", dsn, "--instrument", "FINE:0.05:0.001", "--depth=0")
@@ -243,8 +192,8 @@ def as_book(rows: list) -> dict[str, list]:
     return book
 
 
-async def test_a_second_server_on_a_database_fences_the_first(start, join, data_dir):
-    postgres = EmbeddedPostgres(data_dir)
+async def test_a_second_server_on_a_database_fences_the_first(start, join, folder):
+    postgres = EmbeddedPostgres(folder)
     dsn = await postgres.start()
     try:
         first = await start("--database-url", dsn)
@@ -262,15 +211,13 @@ async def test_a_second_server_on_a_database_fences_the_first(start, join, data_
         await postgres.stop()
 
 
-async def test_changed_instruments_over_existing_data_are_refused_in_one_line(
-    start, join, data_dir
-):
+async def test_changed_instruments_over_existing_data_are_refused_in_one_line(start, join, folder):
     server = await start()
     ann = await join(server, feed="none")
     await ann.ask(order("bid", 10, 1, "1"))
     await ann.ask({"op": "deleteAll", "ref": "d"})
     await stopped(server, ann)
-    code, lines = run("--data-dir", str(data_dir), "--instrument", "BTC-USD:0.5:0.0001")
+    code, lines = run("--data-dir", str(folder), "--instrument", "BTC-USD:0.5:0.0001")
     assert code == 2
     assert lines[-1].startswith("fastbook: BTC-USD: expected tick 0.01 and lot 0.0001")
 
@@ -317,15 +264,13 @@ async def test_a_deadline_passes_while_the_server_is_down(start, join):
     await stopped(again, back)
 
 
-async def test_a_security_with_open_orders_is_left_out_only_if_it_is_delisted(
-    start, join, data_dir
-):
+async def test_a_security_with_open_orders_is_left_out_only_if_it_is_delisted(start, join, folder):
     server = await start()
     ann = await join(server, feed="none")
     placed = (await ann.ask(order("bid", 10, 1, "1", clientOrderId="mine")))["order"]
     await stopped(server, ann)
     other = ("--instrument", "OTHER:1:1")
-    code, lines = run("--data-dir", str(data_dir), *other)
+    code, lines = run("--data-dir", str(folder), *other)
     assert (code, lines[-1]) == (
         2,
         "fastbook: expected every security with open orders among the instruments, got none for "
@@ -348,7 +293,7 @@ def run(*options: str, **environment: str) -> tuple[int, list[str]]:
         capture_output=True,
         text=True,
         timeout=PATIENCE_S,
-        env={**os.environ, **environment},
+        env={**os.environ, "FASTBOOK_PORT": "0", **environment},
         check=False,
     )
     assert done.stdout == ""
@@ -358,9 +303,9 @@ def run(*options: str, **environment: str) -> tuple[int, list[str]]:
 @pytest.mark.parametrize(
     ("options", "environment", "said"),
     [
-        (["--port", "x"], {}, "fastbook: --port: Expected `int`, got `str` ('x')"),
+        (["--port", "x"], {}, "fastbook: --port: expected a whole number, got 'x'"),
         (["--prt", "1"], {}, "No such option '--prt'. (Did you mean"),
-        ([], {"FASTBOOK_PORT": "x"}, "fastbook: FASTBOOK_PORT: Expected `int`"),
+        ([], {"FASTBOOK_PORT": "x"}, "fastbook: FASTBOOK_PORT: expected a whole number, got 'x'"),
         (["--config", "/no.toml"], {}, "fastbook: /no.toml: No such file or directory"),
         (["--database-url", "http://x"], {}, "fastbook: the database cannot be used: "),
         (["--delist", "BTC-USD"], {}, "fastbook: delist: BTC-USD is among the instruments"),

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from fastbook_server import process
+from fastbook_server import stop_signals
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ async def life() -> AsyncIterator[asyncio.Task[int]]:
     asked = asyncio.Event()
 
     async def live() -> int:
-        stop = process._signals()
+        stop = stop_signals.stop_signal()
         asked.set()
         code = await stop
         with contextlib.suppress(asyncio.CancelledError):
@@ -44,7 +44,7 @@ async def heard(number: int) -> None:
 
 
 async def test_an_echo_says_nothing_new(life, monkeypatch):
-    monkeypatch.setattr(process, "ECHO_S", 60.0)
+    monkeypatch.setattr(stop_signals, "ECHO_S", 60.0)
     await heard(signal.SIGINT)
     await heard(signal.SIGINT)
     await heard(signal.SIGTERM)
@@ -52,7 +52,7 @@ async def test_an_echo_says_nothing_new(life, monkeypatch):
 
 
 async def test_a_later_signal_ends_all_waiting(life, monkeypatch):
-    monkeypatch.setattr(process, "ECHO_S", 0.0)
+    monkeypatch.setattr(stop_signals, "ECHO_S", 0.0)
     await heard(signal.SIGTERM)
     assert not life.done()
     await heard(signal.SIGINT)

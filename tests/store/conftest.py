@@ -1,22 +1,16 @@
-"""A real PostgreSQL for the whole run, a database per test, and a source of consistent batches."""
+"""A database per test, of each kind, and a source of consistent batches."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import random
-import shutil
-import tempfile
-import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from functools import partial
-from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
+from databases import MakeDatabase, embedded_dsn, make_database, make_postgres, sql_of
 
-from fastbook_server.embedded.supervisor import EmbeddedPostgres
 from fastbook_server.store import Store
 from fastbook_server.store.memory import MemoryDatabase, MemoryStore
 from fastbook_server.store.postgres import PostgresStore
@@ -32,75 +26,19 @@ from fastbook_server.values.events import (
 from fastbook_server.values.instruments import Instrument, InstrumentSpec
 from fastbook_server.values.persisted import Batch, Recovered
 
+__all__ = ["embedded_dsn", "make_database", "make_postgres", "sql_of"]  # fixtures
+
 SPECS = (InstrumentSpec.parse("BTC-USD:0.01:0.0001"), InstrumentSpec.parse("GAME:5:0.25"))
 T0 = 1_767_225_600_000
-MakeDatabase = Callable[[str], Awaitable[str]]
 
 
-# ---- the servers --------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="session")
-def embedded_dsn() -> Iterator[str]:
-    """The DSN of a PostgreSQL that lives as long as this worker, in a loop of its own."""
-    folder = Path(tempfile.mkdtemp(prefix="fastbook-test-", dir="/tmp"))
-    folder.chmod(0o755)
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="embedded-postgres")
-    thread.start()
-    postgres = EmbeddedPostgres(folder)
-    try:
-        yield asyncio.run_coroutine_threadsafe(postgres.start(), loop).result(100)
-    finally:
-        asyncio.run_coroutine_threadsafe(postgres.stop(), loop).result(100)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
-        shutil.rmtree(folder)
-
-
-@pytest.fixture
-async def make_database(request: pytest.FixtureRequest) -> AsyncIterator[MakeDatabase]:
-    """Return a function that makes a new database on a kind of server, and returns its DSN."""
-    made: list[tuple[asyncpg.Connection, str]] = []
-
-    async def make(kind: str) -> str:
-        if kind == "postgres":
-            named = os.environ.get("FASTBOOK_TEST_POSTGRES_URL")  # a server of another version
-            server = named or request.getfixturevalue("embedded_dsn")
-        elif not (server := os.environ.get("FASTBOOK_TEST_TIMESCALE_URL")):
-            pytest.skip("FASTBOOK_TEST_TIMESCALE_URL names no PostgreSQL with TimescaleDB")
-        name = f"fastbook_test_{os.getpid()}_{random.getrandbits(48):012x}"
-        admin = await asyncpg.connect(server)
-        made.append((admin, name))
-        await admin.execute(f"CREATE DATABASE {name} TEMPLATE template0")
-        return urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
-
-    yield make
-    for admin, name in made:
-        await admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-        await admin.close()
+# ---- the databases -------------------------------------------------------------------------------
 
 
 @pytest.fixture(params=["postgres", "timescale"])
 async def dsn(request: pytest.FixtureRequest, make_database: MakeDatabase) -> str:
     """A database of the test's own, on each kind of server."""
     return await make_database(request.param)
-
-
-@pytest.fixture
-async def sql_of() -> AsyncIterator[Callable[[str], Awaitable[asyncpg.Connection]]]:
-    """Return a function that connects to a database and looks into the store's schema first."""
-    made: list[asyncpg.Connection] = []
-
-    async def connect(dsn: str) -> asyncpg.Connection:
-        made.append(await asyncpg.connect(dsn))
-        await made[-1].execute("SET search_path = fastbook, public")
-        return made[-1]
-
-    yield connect
-    for connection in made:
-        await connection.close()
 
 
 @pytest.fixture
@@ -111,18 +49,24 @@ async def sql(
     return await sql_of(dsn)
 
 
+async def _pause_jobs(sql: asyncpg.Connection) -> None:
+    await sql.execute(
+        "SELECT alter_job(job_id, scheduled => false) FROM timescaledb_information.jobs"
+        " WHERE proc_schema = 'fastbook' OR hypertable_schema = 'fastbook'"
+    )
+    running = (
+        "SELECT count(*) FROM timescaledb_information.jobs AS j JOIN pg_stat_activity AS a"
+        " ON a.datname = current_database() AND a.application_name = j.application_name"
+    )
+    async with asyncio.timeout(60):
+        while await sql.fetchval(running):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
 @pytest.fixture
-async def make_postgres() -> AsyncIterator[Callable[..., PostgresStore]]:
-    """Return a function that makes a store on a database, closed when the test ends."""
-    made: list[PostgresStore] = []
-
-    def make(dsn: str, **settings: object) -> PostgresStore:
-        made.append(PostgresStore(dsn, **settings))
-        return made[-1]
-
-    yield make
-    for store in made:
-        await store.close()
+def pause_jobs() -> Callable[[asyncpg.Connection], Awaitable[None]]:
+    """Return a function that keeps TimescaleDB from running jobs of ours: the test runs them."""
+    return _pause_jobs
 
 
 @pytest.fixture(params=["memory", "postgres", "timescale"])

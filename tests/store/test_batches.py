@@ -12,6 +12,7 @@ from fastbook_server.store import StoreBroken, StoreFenced, rows
 from fastbook_server.store.batches import COPIED, read_layout
 from fastbook_server.values.events import PRIVATE
 from fastbook_server.values.persisted import Batch
+from fastbook_wire.words import INTERVALS
 
 BATCHES, COMMANDS = 12, 60
 AT_ONCE, COPIES = 10_000, 0
@@ -42,7 +43,8 @@ def batches_of_every_kind(past, seed):
 
 async def everything(sql):
     """Return all rows of all tables that a batch touches."""
-    tables = (*COPIED.values(), "client_orders", "candles", "cancel_rules", "markets", "days")
+    candles = [f"candles_{name}" for name in INTERVALS]
+    tables = (*COPIED.values(), "client_orders", *candles, "cancel_rules", "markets", "days")
     found = {}
     for table in tables:
         found[table] = sorted(

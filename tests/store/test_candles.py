@@ -7,7 +7,6 @@ from decimal import Decimal
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from older_schema import undo_to
 
 from fastbook_server.matching.exchange import Exchange
 from fastbook_server.store.rows import net
@@ -174,28 +173,6 @@ async def test_candles_in_sql_are_those_of_the_fills(
     assert len(by_hand(past, 1_000)) >= 2
 
 
-async def test_an_older_database_gets_the_candles_of_its_fills(
-    make_postgres, make_database, sql_of, specs, flow
-):
-    dsn = await make_database("postgres")
-    store = make_postgres(dsn)
-    source = flow(await store.open(specs, 0), step_ms=40_000)
-    for _ in range(10):
-        await store.commit(store.prepare(source.batch(30)))
-    await store.close()
-    sql = await sql_of(dsn)
-    await sql.execute(undo_to(3))
-    again = make_postgres(dsn)
-    past = await again.open(specs, 0)
-    for interval, interval_ms in INTERVALS.items():
-        assert await stored(sql, interval) == by_hand(source.past, interval_ms)
-    source.epoch = past.epoch
-    for _ in range(3):
-        await again.commit(again.prepare(source.batch(30)))
-    for interval, interval_ms in INTERVALS.items():
-        assert await stored(sql, interval) == by_hand(source.past, interval_ms)
-
-
 async def test_candles_as_numbers_are_those_of_the_wire(make_postgres, dsn, sql, specs, flow):
     store = make_postgres(dsn)
     source = flow(await store.open(specs, 0))
@@ -234,7 +211,7 @@ async def test_without_timescale_nothing_is_compressed_or_dropped_and_one_line_s
 
 
 async def test_timescale_drops_history_and_nothing_that_a_start_needs(
-    make_postgres, make_database, sql_of, specs, flow
+    make_postgres, make_database, sql_of, pause_jobs, specs, flow
 ):
     dsn = await make_database("timescale")
     store = make_postgres(dsn, compress_after_days=1, retain_days=3)
@@ -243,7 +220,9 @@ async def test_timescale_drops_history_and_nothing_that_a_start_needs(
         await store.commit(store.prepare(source.batch(40)))
     await store.close()
     sql = await sql_of(dsn)
+    await pause_jobs(sql)
     before = await sql.fetchval("SELECT count(*) FROM fills")
+    await sql.execute("""CALL refresh_candles(0, '{"schema": "fastbook"}')""")
     await sql.execute("""CALL drop_history(0, '{"schema": "fastbook", "days": 3}')""")
     assert 0 < await sql.fetchval("SELECT count(*) FROM fills") < before
     for interval, interval_ms in INTERVALS.items():

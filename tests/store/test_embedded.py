@@ -36,10 +36,10 @@ asyncio.run(main())
 
 
 @pytest.fixture
-def keeper(open_folder):
+def keeper(cluster_folder):
     """Another process that runs the server on the same folder; return it and the server's pid."""
     process = subprocess.Popen(
-        [sys.executable, "-c", KEEPER, str(open_folder)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", KEEPER, str(cluster_folder)], stdout=subprocess.PIPE, text=True
     )
     pid = int(process.stdout.readline())
     yield process, pid
@@ -86,20 +86,20 @@ async def test_it_keeps_what_was_written_from_one_start_to_the_next(open_folder)
     await postgres.stop()
 
 
-async def test_the_socket_is_nobody_elses_business(open_folder):
-    postgres = EmbeddedPostgres(open_folder)
+async def test_the_socket_is_nobody_elses_business(cluster_folder):
+    postgres = EmbeddedPostgres(cluster_folder)
     await postgres.start()
     try:
         for folder in ("pgdata", "run"):
-            assert (open_folder / folder).stat().st_mode & 0o077 == 0
+            assert (cluster_folder / folder).stat().st_mode & 0o077 == 0
         if ROOT:
             assert os.stat(f"/proc/{postgres.pid}").st_uid != 0
     finally:
         await postgres.stop()
 
 
-async def test_a_killed_postmaster_is_started_again(open_folder):
-    postgres = EmbeddedPostgres(open_folder)
+async def test_a_killed_postmaster_is_started_again(cluster_folder):
+    postgres = EmbeddedPostgres(cluster_folder)
     dsn = await postgres.start()
     await one(dsn, "CREATE TABLE kept AS SELECT 7 AS x")
     for _ in range(3):
@@ -117,26 +117,26 @@ async def test_a_killed_postmaster_is_started_again(open_folder):
     await postgres.stop()
 
 
-async def test_a_second_one_on_the_same_folder_is_refused(open_folder):
-    first = EmbeddedPostgres(open_folder)
+async def test_a_second_one_on_the_same_folder_is_refused(cluster_folder):
+    first = EmbeddedPostgres(cluster_folder)
     await first.start()
     with pytest.raises(EmbeddedError, match=rf"in use by another fastbook \(pid {os.getpid()}\)"):
-        await EmbeddedPostgres(open_folder).start()
+        await EmbeddedPostgres(cluster_folder).start()
     with pytest.raises(EmbeddedError, match="already started"):
         await first.start()
     await first.stop()
 
 
-async def test_another_process_on_the_same_folder_is_refused(open_folder, keeper):
+async def test_another_process_on_the_same_folder_is_refused(cluster_folder, keeper):
     with pytest.raises(EmbeddedError, match=rf"\(pid {keeper[0].pid}\)"):
-        await EmbeddedPostgres(open_folder).start()
+        await EmbeddedPostgres(cluster_folder).start()
 
 
-async def test_it_dies_with_its_keeper_and_starts_again(open_folder, keeper):
+async def test_it_dies_with_its_keeper_and_starts_again(cluster_folder, keeper):
     process, pid = keeper
     process.kill()
     process.wait()
-    postgres = EmbeddedPostgres(open_folder)  # while the old one is still stopping
+    postgres = EmbeddedPostgres(cluster_folder)  # while the old one is still stopping
     dsn = await postgres.start()
     assert not alive(pid)
     assert await one(dsn, "SELECT 1") == 1
@@ -144,22 +144,40 @@ async def test_it_dies_with_its_keeper_and_starts_again(open_folder, keeper):
     assert b"database system was interrupted" not in postgres.log_path.read_bytes()
 
 
-async def test_keeper_and_postmaster_killed_at_once(open_folder, keeper):
+async def test_keeper_and_postmaster_killed_at_once(cluster_folder, keeper):
     process, pid = keeper
     os.kill(process.pid, signal.SIGSTOP)  # so that it cannot restart it
     os.kill(pid, signal.SIGKILL)
     process.kill()
     process.wait()
-    postgres = EmbeddedPostgres(open_folder)
+    postgres = EmbeddedPostgres(cluster_folder)
     assert await one(await postgres.start(), "SELECT 1") == 1
     await postgres.stop()
 
 
-async def test_a_pid_that_was_given_to_somebody_else_is_no_obstacle(open_folder):
-    """As after a crash of the machine, or of a container, whose pids begin again."""
-    postgres = EmbeddedPostgres(open_folder)
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\xff\x00 garbage\n\n", b"nobody\n1\n2\n", b"9" * 40 + b"\n", b"-\n", b"\0" * 64],
+    ids=["nothing", "bytes", "words", "a long number", "a sign", "zeros"],
+)
+async def test_a_pid_file_that_names_no_process_is_no_obstacle(cluster_folder, content):
+    """As after a crash of the file system."""
+    postgres = EmbeddedPostgres(cluster_folder)
     await postgres.start()
-    pid_file = open_folder / "pgdata/postmaster.pid"
+    await postgres.stop()
+    pid_file = cluster_folder / "pgdata/postmaster.pid"
+    pid_file.write_bytes(content)
+    account = pid_file.parent.stat()
+    os.chown(pid_file, account.st_uid, account.st_gid)
+    assert await one(await postgres.start(), "SELECT 1") == 1
+    await postgres.stop()
+
+
+async def test_a_pid_that_was_given_to_somebody_else_is_no_obstacle(cluster_folder):
+    """As after a crash of the machine, or of a container, whose pids begin again."""
+    postgres = EmbeddedPostgres(cluster_folder)
+    await postgres.start()
+    pid_file = cluster_folder / "pgdata/postmaster.pid"
     lines = pid_file.read_text().splitlines()
     await postgres.stop()
     account = pid_file.parent.stat()
@@ -167,7 +185,7 @@ async def test_a_pid_that_was_given_to_somebody_else_is_no_obstacle(open_folder)
         ["/bin/sleep", "600"], user=account.st_uid if ROOT else None
     )
     try:
-        lock = open_folder / "run/.s.PGSQL.5432.lock"
+        lock = cluster_folder / "run/.s.PGSQL.5432.lock"
         for path in (pid_file, lock):
             path.write_text("\n".join([str(stranger.pid), *lines[1:]]) + "\n")
             os.chown(path, account.st_uid, account.st_gid)
@@ -226,12 +244,12 @@ async def test_a_long_path_gets_a_short_socket(open_folder):
         os.stat(socket_folder)
 
 
-async def test_why_it_did_not_start_is_said(open_folder, monkeypatch):
+async def test_why_it_did_not_start_is_said(cluster_folder, monkeypatch):
     monkeypatch.setitem(supervisor.SETTINGS, "shared_buffers", "nonsense")
     with pytest.raises(EmbeddedError, match=r'(?s)postgres\.log ends with:.*"shared_buffers"'):
-        await EmbeddedPostgres(open_folder).start()
+        await EmbeddedPostgres(cluster_folder).start()
     monkeypatch.undo()
-    postgres = EmbeddedPostgres(open_folder)  # nothing was left running, nothing is locked
+    postgres = EmbeddedPostgres(cluster_folder)  # nothing was left running, nothing is locked
     await postgres.start()
     await postgres.stop()
 
@@ -245,11 +263,11 @@ async def test_a_folder_that_cannot_be_made_is_named_with_the_reason(open_folder
         await postgres.start()
 
 
-async def test_data_of_another_version_is_refused(open_folder):
-    postgres = EmbeddedPostgres(open_folder)
+async def test_data_of_another_version_is_refused(cluster_folder):
+    postgres = EmbeddedPostgres(cluster_folder)
     await postgres.start()
     await postgres.stop()
-    (open_folder / "pgdata/PG_VERSION").write_text("13\n")
+    (cluster_folder / "pgdata/PG_VERSION").write_text("13\n")
     with pytest.raises(EmbeddedError, match=r"expected data of PostgreSQL \d\d\.\d+, .* got 13: "):
         await postgres.start()
 

@@ -8,7 +8,6 @@ import msgspec
 import pytest
 from every_kind import EveryKind
 from fakes import T0
-from older_schema import undo_to
 from trading import HOUR_MS, SPECS, Floor
 
 from fastbook_server.store.memory import MemoryStore
@@ -141,20 +140,5 @@ async def test_every_order_is_found_by_its_id_as_it_was_told_last(
         await journal.commit()
     told, history = told_last(journal.floor), store.history(past.instruments)
     assert {state[1] for state in told.values()} == set(get_args(Status)) - {"triggered"}
-    assert await found(history, told) == told
-    await history.close()
-
-
-async def test_every_order_of_an_older_database_is_found(make_postgres, make_database, sql_of):
-    dsn = await make_database("postgres")
-    store = make_postgres(dsn)
-    past = await store.open(SPECS, 0)
-    journal = Journal(Floor(past), EveryKind(8), store, pause_ms=12 * HOUR_MS)
-    for _ in range(BATCHES):
-        await journal.commit()
-    await (await sql_of(dsn)).execute(undo_to(9))
-    again = make_postgres(dsn)
-    history = again.history((await again.open(SPECS, 0)).instruments)
-    told = told_last(journal.floor)
     assert await found(history, told) == told
     await history.close()

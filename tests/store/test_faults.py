@@ -20,9 +20,9 @@ from fastbook_wire.words import INTERVALS
 
 
 @pytest.fixture
-async def postgres(open_folder):
+async def postgres(cluster_folder):
     """A server of the test's own, to do harm to."""
-    server = EmbeddedPostgres(open_folder)
+    server = EmbeddedPostgres(cluster_folder)
     server.dsn = await server.start()
     yield server
     await server.stop()
@@ -267,10 +267,10 @@ async def test_a_frozen_server_within_a_transaction_does_not_keep_its_successor(
 
 
 async def test_a_database_without_fsync_is_warned_of(
-    open_folder, make_postgres, specs, monkeypatch, caplog
+    cluster_folder, make_postgres, specs, monkeypatch, caplog
 ):
     monkeypatch.setitem(supervisor.SETTINGS, "fsync", "off")
-    server = EmbeddedPostgres(open_folder)
+    server = EmbeddedPostgres(cluster_folder)
     try:
         await make_postgres(await server.start()).open(specs, 0)
     finally:

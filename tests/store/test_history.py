@@ -172,7 +172,7 @@ async def test_readers_share_two_connections_that_cannot_write(
         async with history._connection() as connection:
             await connection.execute("DELETE FROM trades")
     await history.close()
-    while await sql.fetchval(f"SELECT count(*) {mine}"):  # noqa: ASYNC110
+    while await sql.fetchval(f"SELECT count(*) {mine}"):  # noqa: ASYNC110 (nothing announces it)
         await asyncio.sleep(0.001)
 
 
@@ -255,7 +255,7 @@ async def test_no_server_is_unavailable_and_a_foreign_database_is_broken(
         await nowhere.candles("BTC-USD", "1m", start_ms=None, end_ms=None, limit=1)
     await nowhere.close()
     foreign = make_postgres(await make_database("postgres")).history([])
-    with pytest.raises(StoreBroken, match="candles_1d"):
+    with pytest.raises(StoreBroken, match="days"):
         await foreign.candles("BTC-USD", "1m", start_ms=None, end_ms=None, limit=1)
     await foreign.close()
 
@@ -270,6 +270,10 @@ async def test_candles_are_found_by_index(make_postgres, make_database, sql_of, 
     await sql.execute(
         "INSERT INTO candles SELECT 'BTC-USD', i, t * i::bigint, 1, 1, 1, 1, 1, 1"
         " FROM unnest(ARRAY[1000, 86400000]) AS i, generate_series(1, 100000) AS t"
+    )
+    await sql.execute(
+        "INSERT INTO days SELECT 'BTC-USD', d, d, 0 FROM unnest($1::bigint[]) AS d",
+        [0, 100_000 * DAY_MS],
     )
     await sql.execute("SELECT pg_stat_force_next_flush()")  # of the insert, not of what is measured
     history = store.history(past.instruments)
@@ -422,3 +426,18 @@ async def test_fill_ids_go_on_after_a_restart(make_store, specs, flow):
     await history.close()
     again = await make_store().open(specs, 0)
     assert again.fill_ids == {s: len(fills_of(source, s)) for s in SECURITIES}
+
+
+async def test_holdings_are_what_every_users_fills_add_up_to(make_store, specs, flow):
+    source, history = await committed(make_store(), specs, flow)
+    expected: dict[tuple[str, str], tuple[int, int, int]] = {}
+    for fill in (event for event in source.past if isinstance(event, OrderFilled)):
+        for order in (fill.taker, fill.maker):
+            lots = fill.quantity if order.side == "bid" else -fill.quantity
+            of = order.user_id, order.instrument.security
+            held, cash, fills = expected.get(of, (0, 0, 0))
+            expected[of] = held + lots, cash - lots * fill.price, fills + 1
+    found = {(h.user_id, h.security): (h.lots, h.cash, h.fills) for h in await history.holdings()}
+    assert expected
+    assert found == expected
+    await history.close()

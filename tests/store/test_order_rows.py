@@ -278,6 +278,26 @@ async def test_an_order_that_expired_or_was_delisted_is_told_so(make_store, monk
     await history.close()
 
 
+async def test_the_changes_of_an_order_are_told_those_by_a_trade_with_oneself_are_not(make_store):
+    store = make_store()
+    past = await store.open(SPECS, 0)
+    recorder = Recorder(store, past, 9 * HOUR_MS)
+    (event, *_) = await recorder.do("ann", bid(90, 5, client_order_id="a"))
+    first = amend(client_order_id="a", amount=4.0, new_client_order_id="b")
+    await recorder.do("ann", first)
+    await recorder.do("ann", ask(90, 1, self_trade="decrement"))
+    await recorder.do("ann", amend(client_order_id="b", amount=2.0))
+    history = store.history(past.instruments)
+    found = await history.amendments(event.order.id)
+    assert [(a.seq, a.quantity_before, a.quantity) for a in found] == [(2, 5, 4), (4, 3, 2)]
+    assert [(a.client_order_id_before, a.client_order_id) for a in found] == [
+        *(("a", "b"), ("b", "b")),
+    ]
+    assert found[0].time_ms < found[1].time_ms
+    assert await history.amendments("none") == []
+    await history.close()
+
+
 async def test_an_order_whose_end_is_being_dropped_is_not_found(make_postgres, dsn, sql):
     store = make_postgres(dsn)
     past = await store.open(SPECS, 0)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 from trading import PRIVATE, SPECS, Floor, ask, bid
 
 from fastbook_server.store.memory import MemoryDatabase, MemoryStore
 from fastbook_server.store.recent import RecentDatabase
 from fastbook_server.values.persisted import Batch, FillSpan
+from fastbook_wire.words import INTERVALS
 
 FILLS = 200
 EVENTS_MAX = 30
@@ -51,6 +53,18 @@ async def test_questions_about_the_recent_past_are_answered():
         for history in histories
     ]
     assert [len(found) for found in whole] == [5, 5, 10]
+    assert recent == whole
+
+
+@pytest.mark.parametrize("interval", INTERVALS)
+async def test_candles_outlive_the_fills_they_are_made_of(interval):
+    whole, recent = [
+        await (await after_fills(database))
+        .history(())
+        .candles(SECURITY, interval, start_ms=None, end_ms=None, limit=1_000)
+        for database in (MemoryDatabase(), RecentDatabase(EVENTS_MAX))
+    ]
+    assert sum(candle.volume for candle in whole) == FILLS
     assert recent == whole
 
 

@@ -10,7 +10,9 @@ import pytest
 from fastbook_server.store.rows import net
 from fastbook_server.values import ids
 from fastbook_server.values.events import (
+    BalanceChanged,
     CancelRuleChanged,
+    OperatorActed,
     Order,
     OrderAccepted,
     OrderAmended,
@@ -133,6 +135,8 @@ def one_of_each_kind():
         Traded(ids.encode(1_002, 1, 2, 1, ids.Kind.TRADE), 2, 1_002, ask, 3, 30_150),
         cancelled(3, bid, 7),
         CancelRuleChanged("user#1", 0, None),
+        OperatorActed(1_004, "halt", "BTC-USD", None, 0),
+        BalanceChanged("api#ann", "USD", 1, 2, 8, 1),
     )
     return {type(event): event for event in events}
 

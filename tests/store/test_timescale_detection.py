@@ -22,7 +22,7 @@ class Fake:
         return True
 
     async def fetchrow(self, text):
-        return self.row
+        return self.row if any("CREATE EXTENSION" in said for said in self.said) else None
 
     def terminate(self):
         self.is_open = False

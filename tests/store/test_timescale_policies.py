@@ -14,22 +14,26 @@ from fastbook_server.store.connection import Timescale
 from fastbook_server.store.timescale_policies import (
     COMPRESSED,
     DAY_MS,
+    HAS_AGGREGATES,
     HYPERTABLES,
     JOBS,
+    RUN_FAILED,
     apply_policies,
 )
+from fastbook_wire.words import INTERVALS
 
 
 class Database:
     """A connection to a database with hypertables and these jobs, which notes what it is told."""
 
-    def __init__(self, *jobs, hypertables=4):
+    def __init__(self, *jobs, hypertables=4, aggregates=False):
         self.jobs = [dict(zip(JOB, job, strict=True)) for job in jobs]
         self.hypertables = hypertables
+        self.aggregates = aggregates
         self.told = []
 
     async def fetchval(self, query, *_):
-        return self.hypertables if query == HYPERTABLES else False
+        return {HYPERTABLES: self.hypertables, HAS_AGGREGATES: self.aggregates}.get(query, False)
 
     async def fetch(self, query, *_):
         assert query == JOBS
@@ -54,16 +58,20 @@ def compressing(days):
     ]
 
 
+def refreshing(job_id):
+    return (job_id, "refresh_candles", None, json.dumps({"schema": "fastbook"}))
+
+
 def dropping(job_id, days):
     return (job_id, "drop_history", None, json.dumps({"days": days}))
 
 
 async def settled(database, compress_after_days, retain_days, timescale=COMMUNITY):
-    """Return what the database was told for these settings."""
+    """Return what the database was told for these settings, but for what failed to run again."""
     await apply_policies(
         database, timescale, compress_after_days=compress_after_days, retain_days=retain_days
     )
-    return database.told
+    return [told for told in database.told if told != (RUN_FAILED, "fastbook")]
 
 
 @pytest.mark.parametrize("days", [(0, 0), (7, 0), (0, 30), (7, 30)])
@@ -96,6 +104,21 @@ async def test_age_0_removes_the_jobs():
         ),
         "SELECT delete_job($1)",
     ]
+
+
+async def test_one_job_refreshes_all_candles_instead_of_policies():
+    database = Database(aggregates=True)
+    *removed, added = await settled(database, 0, 0)
+    assert [arguments for _, *arguments in removed] == [[f"candles_{name}"] for name in INTERVALS]
+    assert all("remove_continuous_aggregate_policy" in query for query, _ in removed)
+    assert "fastbook.refresh_candles" in added[0]
+    assert await settled(Database(refreshing(3), aggregates=True), 0, 0) == []
+
+
+async def test_a_start_tries_what_failed_again():
+    database = Database(*compressing(7))
+    await settled(database, 7, 0)
+    assert database.told == [(RUN_FAILED, "fastbook")]
 
 
 @pytest.mark.parametrize(

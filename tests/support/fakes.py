@@ -9,16 +9,19 @@ from typing import Any
 
 import msgspec
 
-from fastbook_server.store import History, StoreUnavailable
+from fastbook_server.store import History, StoreUnavailable, Upkeep
 from fastbook_server.store.memory import MemoryDatabase, MemoryStore
 from fastbook_server.values.candles import Candle
 from fastbook_server.values.clock import LoopClock
 from fastbook_server.values.events import Traded
+from fastbook_server.values.holdings import Holding
 from fastbook_server.values.instruments import Instrument, InstrumentSpec
 from fastbook_server.values.persisted import (
+    Amendment,
     Batch,
     ClientOrder,
     FillSpan,
+    OrderSpan,
     OwnFill,
     Recovered,
     StoredFill,
@@ -148,6 +151,9 @@ def unframed(data: bytes) -> list[Any]:
 class ScriptedStore:
     """A store whose commits wait for `answer`, one after the other."""
 
+    place = "database"
+    keeps_replies = False
+
     def __init__(self) -> None:
         self.started: list[Batch] = []
         self.prepared: list[Batch] = []
@@ -205,10 +211,13 @@ class PastStore(MemoryStore):
         super().__init__(database)
         self.questions = 0
         self.failing = False
+        self.seen = Upkeep()
         self.may_answer = asyncio.Event()
         self.may_answer.set()
 
-    def history(self, instruments: Sequence[Instrument]) -> PastStore.Past:
+    def history(
+        self, instruments: Sequence[Instrument], *, timeout_s: float | None = None
+    ) -> PastStore.Past:
         """Return a reader of what has been committed."""
         return PastStore.Past(self, super().history(instruments))
 
@@ -247,10 +256,31 @@ class PastStore(MemoryStore):
             await self._asked()
             return await self._history.own_fills(user_id, security, span)
 
+        async def ended_orders(
+            self, user_id: str, security: str, span: OrderSpan
+        ) -> Sequence[ClientOrder]:
+            """See `History.ended_orders`."""
+            await self._asked()
+            return await self._history.ended_orders(user_id, security, span)
+
         async def order(self, order_id: str) -> ClientOrder | None:
             """See `History.order`."""
             await self._asked()
             return await self._history.order(order_id)
+
+        async def amendments(self, order_id: str) -> Sequence[Amendment]:
+            """See `History.amendments`."""
+            await self._asked()
+            return await self._history.amendments(order_id)
+
+        async def holdings(self) -> Sequence[Holding]:
+            """See `History.holdings`."""
+            await self._asked()
+            return await self._history.holdings()
+
+        async def upkeep(self) -> Upkeep:
+            """See `History.upkeep`; the store is asked about its past only."""
+            return self._store.seen
 
         async def close(self) -> None:
             """See `History.close`."""

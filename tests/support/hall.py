@@ -7,11 +7,11 @@ from typing import Any
 from fakes import FakeClock, FakeReader
 from trading import Floor, recovered
 
-from fastbook_server.channels.trade_channel import CommittedBatch
+from fastbook_server.channels.trade_channel import CommittedBatch, committed
 from fastbook_server.gateway.feeds import Feeds, Pace
 from fastbook_server.gateway.market_views import MarketViews, Past
 from fastbook_server.gateway.snapshots import Snapshots
-from fastbook_server.values.events import PRIVATE, PUBLIC, CancelRuleChanged, ExchangeEvent, Traded
+from fastbook_server.values.events import CommandTaken, ExchangeEvent
 from fastbook_wire.words import Channel
 
 INTERVAL_S = 0.1
@@ -19,14 +19,10 @@ INTERVAL_S = 0.1
 
 def batch_of(events: list[ExchangeEvent], settled_ms: int, number: int = 0) -> CommittedBatch:
     """Return the batch of these events, all of them stored."""
-    return CommittedBatch(
-        number=number,
-        settled_ms=settled_ms,
-        stored_ms=settled_ms,
-        orders=tuple(e for e in events if type(e) in PUBLIC and type(e) is not Traded),
-        trades=tuple(e for e in events if type(e) is Traded),
-        reports=tuple(e for e in events if type(e) in PRIVATE),
-        cancel_rules=tuple(e for e in events if type(e) is CancelRuleChanged),
+    taken = {e.gateway: e.number for e in events if isinstance(e, CommandTaken)}
+    held = {e.holds: e.gateway for e in events if isinstance(e, CommandTaken) and e.holds}
+    return committed(
+        events, number=number, settled_ms=settled_ms, stored_ms=settled_ms, taken=taken, held=held
     )
 
 

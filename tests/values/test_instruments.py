@@ -132,3 +132,11 @@ def test_the_default_security_is_the_first():
         Instrument(n, s, Grid.parse("1"), Grid.parse("1")) for n, s in ((2, "COIN"), (1, "FINE"))
     )
     assert default_security((coin, fine)) == "COIN"
+
+
+@pytest.mark.parametrize(
+    ("security", "quote"), [("BTC-USD", "USD"), ("A/B", "B"), ("X_Y_EUR", "EUR"), ("GAME", "")]
+)
+def test_a_name_tells_what_prices_are_in(security, quote):
+    instrument = Instrument(1, security, Grid.parse("1"), Grid.parse("1"))
+    assert instrument.quote_currency == quote

@@ -1,6 +1,6 @@
 """The byte form of the seam's messages, for a gateway that is not in the matcher's process.
 
-MessagePack, arrays only. A batch is ``[version, number, settled_ms, stored_ms, orders, events]``:
+MessagePack. A batch is ``[version, number, settled_ms, stored_ms, orders, events, taken, held]``:
 each order stands once, as the row of its fields, and an event is ``[kind, field, ...]`` with an
 order given by its row's index and an instrument by its number. Integers that do not fit 64 bits
 travel as decimal text.
@@ -14,19 +14,14 @@ from typing import Any, get_args
 
 import msgspec
 
-from fastbook_server.channels.order_channel import GatewayCommand
-from fastbook_server.channels.trade_channel import CommittedBatch
+from fastbook_server.channels.order_channel import Command
+from fastbook_server.channels.trade_channel import CommittedBatch, committed
 from fastbook_server.values.events import (
-    PRIVATE,
-    PUBLIC,
-    CancelRuleChanged,
     ExchangeEvent,
     Order,
     OrderReport,
-    Traded,
 )
 from fastbook_server.values.instruments import Instrument
-from fastbook_wire.commands import ExchangeCommand
 
 VERSION = 1
 _INT64_MIN, _INT64_MAX = -(2**63), 2**63 - 1
@@ -43,37 +38,52 @@ class MessageError(Exception):
     """Bytes that are no message of this version; the text says what was expected and got."""
 
 
-class Submission(msgspec.Struct, frozen=True, array_like=True):
-    """Commands on their way to the matcher; the fields are those of `Matcher.submit`."""
+class Submitted(msgspec.Struct, frozen=True, array_like=True):
+    """Commands that a user has submitted together; the fields are those of `Matcher.submit`."""
+
+    user_id: str
+    commands: tuple[Command, ...]
+
+
+class Submissions(msgspec.Struct, frozen=True, array_like=True):
+    """Commands of a gateway to the matcher of an epoch; ``first`` is the number of the first.
+
+    Without commands it is a sign of life, and ``first`` the number that would come next.
+    """
 
     version: int
-    user_id: str
-    commands: tuple[ExchangeCommand | GatewayCommand, ...]
+    gateway: str
+    epoch: int
+    first: int
+    submitted: tuple[Submitted, ...] = ()
 
 
-_submission = msgspec.msgpack.Decoder(Submission)
+_submissions = msgspec.msgpack.Decoder(Submissions)
 _batch = msgspec.msgpack.Decoder(
-    tuple[int, int, int, int, list[list[Any]], list[list[Any]]], strict=True
+    tuple[int, int, int, int, list[list[Any]], list[list[Any]], dict[str, int], dict[str, str]],
+    strict=True,
 )
 
 
-def encode_submission(user_id: str, *commands: ExchangeCommand | GatewayCommand) -> bytes:
+def encode_submissions(
+    gateway: str, epoch: int, first: int, submitted: tuple[Submitted, ...] = ()
+) -> bytes:
     """Return the bytes of submitted commands."""
-    return _encode(Submission(VERSION, user_id, commands))
+    return _encode(Submissions(VERSION, gateway, epoch, first, submitted))
 
 
-def decode_submission(data: bytes) -> Submission:
-    """Return the submission of these bytes.
+def decode_submissions(data: bytes) -> Submissions:
+    """Return the submissions of these bytes.
 
     Raises:
         MessageError: they are none, or of another version.
     """
     try:
-        submission = _submission.decode(data)
+        submissions = _submissions.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise MessageError(f"expected a submission: {error}") from None
-    _check_version(submission.version)
-    return submission
+        raise MessageError(f"expected submissions: {error}") from None
+    _check_version(submissions.version)
+    return submissions
 
 
 def encode_batch(batch: CommittedBatch) -> bytes:
@@ -81,11 +91,14 @@ def encode_batch(batch: CommittedBatch) -> bytes:
     table = _OrderTable()
     events = [
         [_KIND_OF[type(event)], *_pack(event, table.index)]
-        for part in (batch.orders, batch.trades, batch.reports, batch.cancel_rules)
+        for part in (
+            *(batch.orders, batch.trades, batch.reports),
+            *(batch.cancel_rules, batch.operator_actions, batch.balances),
+        )
         for event in part
     ]
     marks = (batch.number, batch.settled_ms, batch.stored_ms)
-    return _encode((VERSION, *marks, table.rows, events))
+    return _encode((VERSION, *marks, table.rows, events, batch.taken, batch.held))
 
 
 def decode_batch(data: bytes, instruments: Mapping[int, Instrument]) -> CommittedBatch:
@@ -95,20 +108,19 @@ def decode_batch(data: bytes, instruments: Mapping[int, Instrument]) -> Committe
         MessageError: they are none, of another version, or name an unknown instrument.
     """
     try:
-        version, number, settled_ms, stored_ms, rows, packed = _batch.decode(data)
+        version, number, settled_ms, stored_ms, rows, packed, taken, held = _batch.decode(data)
         _check_version(version)
         orders = [_order(row, instruments) for row in rows]
         events = [_unpack(_KINDS[kind], values, orders) for kind, *values in packed]
     except (msgspec.DecodeError, LookupError, TypeError, ValueError, OverflowError) as error:
         raise MessageError(f"expected a committed batch: {error!r}") from None
-    return CommittedBatch(
+    return committed(
+        events,
         number=number,
         settled_ms=settled_ms,
         stored_ms=stored_ms,
-        orders=tuple(e for e in events if type(e) in PUBLIC and type(e) is not Traded),
-        trades=tuple(e for e in events if type(e) is Traded),
-        reports=tuple(e for e in events if type(e) in PRIVATE),
-        cancel_rules=tuple(e for e in events if type(e) is CancelRuleChanged),
+        taken=taken,
+        held=held,
     )
 
 

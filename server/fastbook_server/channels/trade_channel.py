@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
-from fastbook_server.values.events import CancelRuleChanged, OrderEvent, PrivateEvent, Traded
+from fastbook_server.values.events import (
+    PRIVATE,
+    PUBLIC,
+    BalanceChanged,
+    CancelRuleChanged,
+    ExchangeEvent,
+    OperatorActed,
+    OrderEvent,
+    PrivateEvent,
+    StoredEvent,
+    Traded,
+)
 
 
 class CommittedBatch(msgspec.Struct, frozen=True, kw_only=True):
     """What a run of commands caused, told once it is durable (``relaxed``: once it is matched).
 
     ``number`` is the newest durable batch. Events are in order: ``orders`` and ``trades`` are
-    public, ``reports`` are for one user each, ``cancel_rules`` are for gateways alone. Every event
-    still to come is stamped ``settled_ms`` or later; every event still missing in the database is
-    stamped ``stored_ms`` or later. Neither ever goes back. A message without events is an idle
-    mark: only time has passed.
+    public, ``reports`` and ``balances`` are for one user each, ``cancel_rules`` and
+    ``operator_actions`` are for gateways alone. ``taken`` is the number of the last `Numbered`
+    command of each gateway whose commands it answers, and ``held`` tells who holds a user that has
+    connected. Every event still to come is stamped ``settled_ms`` or later; every event still
+    missing in the database is stamped ``stored_ms`` or later. Neither ever goes back. A message
+    without events is an idle mark: only time has passed.
     """
 
     number: int
@@ -24,3 +39,38 @@ class CommittedBatch(msgspec.Struct, frozen=True, kw_only=True):
     trades: tuple[Traded, ...] = ()
     reports: tuple[PrivateEvent, ...] = ()
     cancel_rules: tuple[CancelRuleChanged, ...] = ()
+    operator_actions: tuple[OperatorActed, ...] = ()
+    balances: tuple[BalanceChanged, ...] = ()
+    taken: dict[str, int] = {}
+    held: dict[str, str] = {}
+
+    @property
+    def stored(self) -> tuple[StoredEvent, ...]:
+        """What a store keeps of it: of each security, and of each user, in order."""
+        public: tuple[StoredEvent, ...] = (*self.orders, *self.trades)
+        return (*public, *self.cancel_rules, *self.operator_actions, *self.balances)
+
+
+def committed(
+    events: Sequence[ExchangeEvent],
+    *,
+    number: int,
+    settled_ms: int,
+    stored_ms: int,
+    taken: dict[str, int],
+    held: dict[str, str],
+) -> CommittedBatch:
+    """Return the batch of these events, sorted by who is to hear of them."""
+    return CommittedBatch(
+        number=number,
+        settled_ms=settled_ms,
+        stored_ms=stored_ms,
+        orders=tuple(e for e in events if type(e) in PUBLIC and type(e) is not Traded),  # type: ignore[misc]  # as PUBLIC says
+        trades=tuple(e for e in events if type(e) is Traded),
+        reports=tuple(e for e in events if type(e) in PRIVATE),  # type: ignore[misc]  # as PRIVATE says
+        cancel_rules=tuple(e for e in events if type(e) is CancelRuleChanged),
+        operator_actions=tuple(e for e in events if type(e) is OperatorActed),
+        balances=tuple(e for e in events if type(e) is BalanceChanged),
+        taken=taken,
+        held=held,
+    )

@@ -17,21 +17,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import fcntl
 import logging
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-import warnings
-from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
+from fastbook_server.child_process import start_child
 from fastbook_server.embedded import bundle
 from fastbook_server.embedded.binaries import (
     EmbeddedError,
@@ -69,6 +68,9 @@ SETTINGS = {
     "log_checkpoints": "off",
     "log_line_prefix": "%m [%p] ",
 }
+
+
+_PID = re.compile("-?[0-9]{1,9}")
 
 
 def default_data_dir() -> Path:
@@ -131,7 +133,8 @@ class EmbeddedPostgres:
             await self._launch()
         except OSError as error:
             await self.stop()
-            raise EmbeddedError(f"{self.data_dir}: {error}") from error
+            place, wrong = error.filename or self.data_dir, error.strerror or error
+            raise EmbeddedError(f"{place}: {wrong}") from error
         except BaseException:
             await self.stop()
             raise
@@ -244,20 +247,14 @@ class EmbeddedPostgres:
         ours = bundle.environment(self._binaries)
         environment = {k: v for k, v in ours.items() if not k.startswith("PG")}
         account = self._account
-        with self.log_path.open("ab") as output, warnings.catch_warnings():
-            # Python 3.12 warns about a fork in a process with threads. Our code after the fork, one
-            # call of prctl, takes no lock.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            return subprocess.Popen(
+        with self.log_path.open("ab") as output:
+            return start_child(
                 [str(self._binaries / program), *arguments],
-                stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 cwd="/",
                 env=environment | {"LC_ALL": "C"},
                 umask=0o077,
-                start_new_session=True,  # Ctrl-C reaches the server alone, which stops it in order
-                preexec_fn=_die_with_parent(os.getpid()),
                 user=account.uid if account else None,
                 group=account.gid if account else None,
                 extra_groups=account.groups if account else None,
@@ -302,7 +299,7 @@ class EmbeddedPostgres:
 
     def _pid_lines(self) -> list[str]:
         try:
-            return (self._pgdata / "postmaster.pid").read_text().splitlines()
+            return (self._pgdata / "postmaster.pid").read_text(errors="replace").splitlines()
         except FileNotFoundError:
             return []
 
@@ -318,9 +315,10 @@ class EmbeddedPostgres:
         """
         signalled = sys.platform.startswith("linux")  # the kernel has signalled it
         pid_file = self._pgdata / "postmaster.pid"
-        if pid_file.exists() and not self._pid_lines():
-            pid_file.unlink()  # truncated by a system crash: it names no process
-        while (lines := self._pid_lines()) and lines[0].lstrip("-").isdigit():
+        if pid_file.exists() and not _PID.fullmatch(next(iter(self._pid_lines()), "")):
+            log.warning("%s names no process: removed", pid_file)
+            pid_file.unlink()  # truncated or filled with garbage by a crash of the system
+        while lines := self._pid_lines():
             pid = abs(int(lines[0]))
             if pid == os.getpid() or not _is_postmaster(pid, self._pgdata):
                 self._write_pid_file([str(os.getpid()), *lines[1:]])
@@ -368,20 +366,6 @@ class EmbeddedPostgres:
         with self.log_path.open("rb") as file:
             file.seek(max(start, self._log_size() - 2000))
             return file.read().decode(errors="replace").strip()
-
-
-def _die_with_parent(parent: int) -> Callable[[], None] | None:
-    """Return a ``preexec_fn`` that has the kernel send the child SIGINT when we die."""
-    if not sys.platform.startswith("linux"):
-        return None
-    prctl, death_signal = ctypes.CDLL(None).prctl, 1  # PR_SET_PDEATHSIG
-
-    def tie() -> None:
-        prctl(death_signal, int(signal.SIGINT), 0, 0, 0)
-        if os.getppid() != parent:  # the parent died first
-            os._exit(1)
-
-    return tie
 
 
 def _shared_buffers_mb() -> int:

@@ -17,11 +17,15 @@ from aiohttp.http_websocket import WebSocketError
 FRAGMENTS_MAX = 256
 """Frames that may make up one message."""
 
-TAKEN_PER_TURN = 128
+TAKEN_PER_TURN = 32
 """Frames of one connection that are taken at once; the rest wait until others had their turn."""
+
+BYTES_PER_FRAME = 256
+"""So many bytes of a payload count as another frame: long ones may hold many commands."""
 
 cdef int _FRAGMENTS_MAX = FRAGMENTS_MAX
 cdef int _TAKEN_PER_TURN = TAKEN_PER_TURN
+cdef uint64_t _BYTES_PER_FRAME = BYTES_PER_FRAME
 
 cdef int _PROTOCOL_ERROR = 1002
 cdef int _POLICY_VIOLATION = 1008
@@ -63,22 +67,31 @@ cdef class FrameReader:
     begins only after the one before has ended (5.4) and has at most ``FRAGMENTS_MAX`` frames. What
     is wrong ends the stream: the reader of `queue` gets a WebSocketError.
 
+    After ``TAKEN_PER_TURN`` frames of any kind it holds the rest, and tells `flow`, if there is
+    one, to stop reading and to call ``go_on`` in a later turn of the loop.
+
     ``heard`` is set when anything arrives.
     """
 
     cdef public bint heard
-    cdef object _reader, _queue, _take
+    cdef object _reader, _queue, _take, _charge, _flow
+    cdef bytes _held  # what waits for another turn
+    cdef bint _ended  # nothing more will come
     cdef Py_ssize_t _size_max  # of a payload that is held until it is whole
     cdef bytearray _rest  # the beginning of a frame
     cdef Py_ssize_t _wanted  # how long that must be to see more
     cdef uint64_t _passing  # bytes of a frame too large to hold that are still to come
     cdef int _fragments  # of the current message
 
-    def __init__(self, reader, queue, *, size_max):
+    def __init__(self, reader, queue, *, size_max, flow=None):
         self.heard = False
         self._reader = reader
         self._queue = queue
         self._take = None
+        self._charge = None
+        self._flow = flow
+        self._held = None
+        self._ended = False
         self._size_max = size_max
         self._rest = bytearray()
         self._wanted = 0
@@ -92,9 +105,28 @@ cdef class FrameReader:
         """
         self._take = take
 
+    def charge_to(self, charge):
+        """Call `charge` for each frame that goes on with a message: nobody else will count it."""
+        self._charge = charge
+
+    def go_on(self):
+        """Take what was held; a later turn of the loop has come."""
+        cdef bytes held = self._held
+        self._held = None
+        if self._feed(held)[0]:
+            self._flow.end()
+        elif self._held is not None:
+            return
+        self._flow.release()
+        if self._ended:
+            self._reader.feed_eof()
+
     def feed_data(self, data):
         """Take the bytes that have arrived; return whether no more are wanted, and those left."""
         self.heard = True
+        if self._held is not None:  # in spite of the pause, or because the queue has room again
+            self._held += data
+            return False, b""
         if not self._rest:
             return self._feed(data)
         self._rest += data
@@ -105,8 +137,10 @@ cdef class FrameReader:
         return self._feed(whole)
 
     def feed_eof(self):
-        """Pass on that nothing more will come."""
-        self._reader.feed_eof()
+        """Pass on that nothing more will come, after all that is held."""
+        self._ended = True
+        if self._held is None:
+            self._reader.feed_eof()
 
     cdef tuple _feed(self, bytes data):
         cdef const unsigned char* p = <const unsigned char*>PyBytes_AS_STRING(data)
@@ -138,16 +172,25 @@ cdef class FrameReader:
                 self._wanted = head + <Py_ssize_t>length
                 break
             if direct:
-                if p[at] == _TEXT and turn and self._take(_unmasked(p + at + head, length)):
-                    turn -= 1
+                if p[at] == _TEXT and turn > 0 and self._take(_unmasked(p + at + head, length)):
+                    turn -= self._cost(length)
                     at += head + <Py_ssize_t>length
                     passed = at
-                    continue
+                    if turn > 0 or self._flow is None or at == end:
+                        continue
+                    self._held = data[at:]
+                    break
                 direct = False  # what comes later must not overtake it
             self._count(p[at])
             at += head + <Py_ssize_t>length
-        if at < end:
+            turn -= self._cost(length)
+            if turn <= 0 and self._flow is not None and at < end:
+                self._held = data[at:]
+                break
+        if at < end and self._held is None:
             self._rest += data[at:]
+        if self._held is not None:
+            self._flow.hold(self.go_on)
         if at > passed:
             return self._reader.feed_data(data[passed:at])
         return False, b""
@@ -166,10 +209,18 @@ cdef class FrameReader:
             return WebSocketError(_POLICY_VIOLATION, said)
         return None
 
-    cdef void _count(self, int first) noexcept:  # it only counts: nothing to raise
+    cdef int _cost(self, uint64_t length) noexcept:  # it only divides: nothing to raise
+        """Return how many frames of a turn one with a payload of this length counts as."""
+        return 1 if self._flow is None else 1 + <int>(length // _BYTES_PER_FRAME)
+
+    cdef int _count(self, int first) except -1:
         """Count a frame of a message; control frames may come between."""
-        if first & 0x0F <= _BINARY:
+        cdef int opcode = first & 0x0F
+        if opcode <= _BINARY:
             self._fragments = 0 if first & 0x80 else self._fragments + 1
+            if opcode == _CONTINUATION and self._charge is not None:
+                self._charge()
+        return 0
 
 
 cdef Py_ssize_t _head(const unsigned char* p, Py_ssize_t size, uint64_t* length) noexcept:

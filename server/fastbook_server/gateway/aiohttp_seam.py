@@ -11,7 +11,7 @@ import importlib
 import aiohttp
 
 PARTS = {
-    "aiohttp.web_protocol.RequestHandler": ("_message_tail", "_payload_parser"),
+    "aiohttp.web_protocol.RequestHandler": ("_message_tail", "_payload_parser", "_reading_paused"),
     "aiohttp.web.WebSocketResponse": (
         *("_parser", "_payload_writer", "_post_start", "_reader", "_set_closed"),
     ),

@@ -49,6 +49,9 @@ _array_decoder = msgspec.json.Decoder(list[Raw])
 _PATH = " - at `$"
 
 
+_NEW_ORDER = re.compile(rb'\{"op":"add","ref":(0|[1-9][0-9]{0,14}|"[ !#-\[\]-~]{1,64}"),').match
+
+
 class _OnlyRef(Struct):
     ref: Ref = None
 
@@ -64,6 +67,15 @@ def said(frame: bytes) -> Said:
         return decode_array(frame)
     except ProtocolError as error:
         return error
+
+
+def ref_of_new_order(frame: bytes) -> bytes | None:
+    """Return the JSON of the ``ref`` of a new order that is written as most programs write one.
+
+    Its sender can be told that there is no room for it, whatever else it says. None: decode it.
+    """
+    found = _NEW_ORDER(frame)
+    return None if found is None else found[1]
 
 
 def decode(frame: bytes) -> Command:

@@ -33,7 +33,8 @@ from fastbook_wire.frames import (
     Checksum,
     DeletedAll,
     Depth,
-    Error,
+    EndedOrders,
+    EndedOrderView,
     Fills,
     FillView,
     Frame,
@@ -172,6 +173,21 @@ def own_fills(
     return _encode(OwnFills(ref=ref, security=instrument.security, fills=views, more=more))
 
 
+def ended_order_view(ended: ClientOrder) -> EndedOrderView:
+    """Return an order that has ended as the wire shows it."""
+    view = order_view(ended.order, ended.remaining, ended.notional)
+    assert ended.status in ("filled", "cancelled"), "no open order is listed"
+    return EndedOrderView(**msgspec.structs.asdict(view), status=ended.status, reason=ended.reason)
+
+
+def ended_orders(
+    ref: str | int | None, security: str, found: Sequence[ClientOrder], *, more: bool
+) -> bytes:
+    """Return the reply to ``endedOrders``."""
+    views = tuple(map(ended_order_view, found))
+    return _encode(EndedOrders(ref=ref, security=security, orders=views, more=more))
+
+
 def depth(
     instrument: Instrument,
     seq: int,
@@ -225,16 +241,8 @@ def ticker(view: TickerView) -> bytes:
 def private(event: PrivateEvent) -> bytes:
     """Return the frame of a reply or a report; for a list of orders see `reports.orders`."""
     match event:
-        case OrderReport() | FillReport():
+        case OrderReport() | FillReport() | CommandRefused():
             return reports.payload(event)
-        case CommandRefused():
-            return refusal(
-                event.ref,
-                event.code,
-                event.message,
-                of_order=event.of_order,
-                retry_after_ms=event.retry_after_ms,
-            )
         case AllDeleted():
             return _encode(DeletedAll(ref=event.ref, count=event.count))
         case CancelScheduled():
@@ -283,28 +291,6 @@ def order_view(order: Order, remaining: int, notional: int, *, waits: bool = Fal
     if waits:
         view.waits = True
     return view
-
-
-def refusal(
-    ref: str | int | None,
-    code: str,
-    message: str,
-    *,
-    of_order: bool,
-    retry_after_ms: int | None = None,
-) -> bytes:
-    """Return the refusal of a command: a rejected ``order`` for add and delete, else ``error``."""
-    if of_order:
-        return _encode(
-            OrderFrame(
-                ref=ref,
-                status="rejected",
-                code=code,
-                message=message,
-                retry_after_ms=retry_after_ms,
-            )
-        )
-    return _encode(Error(ref=ref, code=code, message=message, retry_after_ms=retry_after_ms))
 
 
 def subscribed(ref: str | int | None, channel: Channel, security: str) -> bytes:

@@ -6,9 +6,16 @@ import asyncio
 import errno
 import logging
 import math
+import os
+import socket
+import time
 
 from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
+
+from fastbook_server import metrics
+from fastbook_server.gateway.http import quiet
+from fastbook_server.gateway.per_address import PerAddress
+from fastbook_server.gateway.seldom import Seldom
 
 KEEP_ALIVE_S = 5.0
 """A connection is closed if this long after its last answer no head of a request has come."""
@@ -41,26 +48,31 @@ async def check_address(host: str, port: int) -> None:
     await probe.wait_closed()
 
 
+def url_of(host: str, port: int) -> str:
+    """Return ``http://HOST:PORT``, as clients are told."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
 class Listener:
     """Serves an aiohttp application on an address.
 
-    Beyond `connections_max` TCP connections, silent ones included, new ones are cut, so that the
-    database always finds a file descriptor. A connection that is no session must keep requests
+    Beyond `connections_max` TCP connections, silent ones included, or those that `per_address`
+    allows to one client, new ones are cut, so that the database always finds a file descriptor and
+    every other client a place. A connection that is no session must keep requests
     coming and read the answers; one that does neither would hold its place for ever.
     """
 
-    def __init__(self, routes: list[web.RouteDef], connections_max: int) -> None:
+    def __init__(
+        self, routes: list[web.RouteDef], connections_max: int, per_address: PerAddress
+    ) -> None:
         self._connections_max = connections_max
+        self._per_address = per_address
+        self._seldom = Seldom(log, time.monotonic)
         self._deadlines: dict[web.RequestHandler, asyncio.TimerHandle] = {}
         app = web.Application()
         app.add_routes(routes)
-        self._runner = web.AppRunner(
-            app,
-            access_log=None,
-            logger=log,
-            shutdown_timeout=1.0,
-            keepalive_timeout=KEEP_ALIVE_S,
-        )
+        app.on_response_prepare.append(quiet.prepare)
+        self._runner = web.AppRunner(app, access_log=None, logger=log, shutdown_timeout=1.0)
         self._server: asyncio.Server | None = None
         self._arriving = 0
         self._stopping = False
@@ -73,6 +85,7 @@ class Listener:
         """
         await self._runner.setup()
         self._watch_requests()
+        self._watch_connections()
         loop = asyncio.get_running_loop()
         try:
             self._server = await loop.create_server(self._connect, host, port, backlog=1024)
@@ -93,10 +106,18 @@ class Listener:
     def _connect(self) -> asyncio.Protocol:
         server = self._runner.server
         assert server is not None, "set up before it listens"
-        connection = server()
         loop = asyncio.get_running_loop()
+        connection = quiet.Requests(
+            server,
+            loop=loop,
+            access_log=None,
+            logger=log,
+            keepalive_timeout=KEEP_ALIVE_S,
+            seldom=self._seldom,
+        )
         # aiohttp counts a connection one turn of the loop later: a burst must not slip through.
         if len(server.connections) + self._arriving >= self._connections_max:
+            self._note("connections_max", "a connection", self._connections_max)
             loop.call_soon(loop.call_soon, _cut_off, connection)
         else:
             self._arriving += 1
@@ -104,8 +125,33 @@ class Listener:
             self._expect_request(connection)
         return connection
 
+    def _note(self, bound: str, who: str, value: int) -> None:
+        metrics.CONNECTIONS_REFUSED.labels(bound).inc()
+        self._seldom.warn(bound, "%s was cut off: %s %d reached", who, bound, value)
+
     def _arrived(self) -> None:
         self._arriving -= 1
+
+    def _watch_connections(self) -> None:
+        """Wrap how the server counts its connections, so that each address has its bound."""
+        server = self._runner.server
+        assert server is not None, "set up"
+        made, lost = server.connection_made, server.connection_lost
+
+        def count(connection: web.RequestHandler, transport: asyncio.Transport) -> None:
+            made(connection, transport)
+            if not self._per_address.take(connection, transport):
+                address = self._per_address.address(transport)
+                self._note("connections_per_address_max", address, self._per_address.bound)
+                transport.abort()
+
+        def forget(connection: web.RequestHandler, error: BaseException | None = None) -> None:
+            self._per_address.leave(connection)
+            lost(connection, error)
+
+        # aiohttp has no hook for connections that ask nothing: these two are what it calls of each.
+        server.connection_made = count  # type: ignore[method-assign, assignment]
+        server.connection_lost = forget  # type: ignore[method-assign, assignment]
 
     def _watch_requests(self) -> None:
         """Wrap the request handler; a middleware would keep aiohttp from forgetting the app."""
@@ -120,6 +166,8 @@ class Listener:
                 request.content.on_eof(deadline.cancel)  # at once if there is no body
             try:
                 return await handle(request)
+            except web.HTTPException as error:
+                return quiet.refused(request, error)
             finally:
                 self._forget(connection)
                 if connection.transport is not None:
@@ -151,20 +199,6 @@ class Listener:
             transport.abort()
 
 
-def _shorten(record: logging.LogRecord) -> bool:
-    """Log a request that is not HTTP in one line: its origin and the error say it all."""
-    error = record.exc_info[1] if record.exc_info else None
-    if isinstance(error, HttpProcessingError):
-        wrong = " ".join(error.message.split())
-        record.msg, record.args = f"{record.getMessage()}: {wrong[:200]}", ()
-        record.exc_info = record.exc_text = None
-        record.levelno, record.levelname = logging.INFO, "INFO"
-    return True
-
-
-log.addFilter(_shorten)
-
-
 def _cut_off(connection: web.RequestHandler) -> None:
     if connection.transport is not None:
         connection.transport.abort()
@@ -176,4 +210,12 @@ def _cannot_listen(host: str, port: int, error: OSError) -> ListenError:
             f"port {port} of {host} is taken: choose another with --port, "
             "or let the system choose with --port 0"
         )
-    return ListenError(f"cannot listen on {host}, port {port}: {error.strerror or error}")
+    if isinstance(error.errno, int) and error.errno in errno.errorcode:
+        wrong = os.strerror(error.errno)  # uvloop and asyncio say more, each in its own words
+    else:
+        wrong = error.strerror or str(error)
+    if error.errno in (errno.EADDRNOTAVAIL, socket.EAI_NONAME):
+        wrong = f"{wrong} (expected an address of this machine, or 0.0.0.0 for all of them)"
+    if error.errno == errno.EACCES:
+        wrong = f"{wrong} (ports below 1024 need privileges; choose another with --port)"
+    return ListenError(f"cannot listen on {host}, port {port}: {wrong}")

@@ -32,6 +32,10 @@ class OpenOrderCounts:
     def __contains__(self, user_id: str) -> bool:
         return user_id in self._counts
 
+    def total(self) -> int:
+        """Return how many orders are open. O(users)."""
+        return sum(self._counts.values())
+
     def follow(self, events: Iterable[OrderEvent]) -> None:
         """Count the orders that a batch has opened and ended."""
         for event in events:

@@ -24,8 +24,11 @@ class Origins:
         self._allowed = allowed
         self._serves_a_network = _serves_a_network(host)
 
-    def why_refused(self, origin: str, host: str) -> str | None:
-        """Return why a page of `origin` may not connect, or None; `host` is the ``Host`` header."""
+    def why_refused(self, origin: str, host: str, *, through_proxy: bool = False) -> str | None:
+        """Return why a page of `origin` may not connect, or None; `host` is the ``Host`` header.
+
+        Whoever comes `through_proxy`, a trusted one, comes from a network.
+        """
         if origin in self._allowed:
             return None
         try:
@@ -37,7 +40,7 @@ class Origins:
         remedy = f"pages of {shown!r} are let in by --allowed-origin"
         if not name or parts.netloc.lower() != host.lower():
             return f"origin: expected none or that of {host[:SHOWN_MAX]!r}; {remedy}"
-        if self._serves_a_network or self._is_own_name(name):
+        if self._serves_a_network or through_proxy or self._is_own_name(name):
             return None
         return (
             f"origin: expected localhost or an IP address, got the name {name[:SHOWN_MAX]!r}, "
@@ -57,6 +60,12 @@ def _serves_a_network(host: str) -> bool:
     """Whether a server that listens on `host` can be reached from other machines for certain."""
     address = _address(host)
     return address is not None and not address.is_loopback
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a server that listens on `host` can be reached from this machine alone."""
+    address = _address(host)
+    return host.lower() == "localhost" if address is None else address.is_loopback
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -129,6 +129,11 @@ class Outbox:
         else:
             self._hold()
 
+    async def emptied(self) -> None:
+        """Wait until the transport has been given what waits for the reader."""
+        if self._pump is not None:
+            await asyncio.wait((self._pump,))
+
     def drop(self) -> None:
         """Forget what the transport has not been given; it was given whole frames."""
         self._fresh.clear()

@@ -1,7 +1,7 @@
-"""Reports of orders, fills and trades: JSON written straight from the records.
+"""Reports of orders, fills and trades, and refusals: JSON written straight from the records.
 
 These are the frames that the server sends most. The types of `fastbook_wire.frames` describe them
-(``OrderFrame``, ``OrdersFrame``, ``Fill``, ``Trades``), and a test compares the bytes.
+(``OrderFrame``, ``OrdersFrame``, ``Fill``, ``Trades``, ``Error``), and a test compares the bytes.
 """
 
 from __future__ import annotations
@@ -9,7 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from fastbook_server.gateway._json import Writer
-from fastbook_server.values.events import FillReport, Order, OrderReport, OrdersListed, Traded
+from fastbook_server.values.events import (
+    CommandRefused,
+    FillReport,
+    Order,
+    OrderReport,
+    OrdersListed,
+    Traded,
+)
+from fastbook_wire.words import Code
 
 ORDERS_PER_FRAME = 500
 """Orders in a page of a list: less than a millisecond's work, and far less than 1 MB."""
@@ -17,15 +25,31 @@ ORDERS_PER_FRAME = 500
 ORDER_BYTES = 250
 """About how large an order is on the wire."""
 
+NO_ROOM = "more orders come in than can be made durable: inbox_commands_max reached"
+_NO_ROOM = f',"status":"rejected","code":"{Code.OVERLOADED}","message":"{NO_ROOM}"'.encode()
 
-def payload(event: OrderReport | FillReport) -> bytes:
-    """Return the payload of a report's frame."""
+_CODES: dict[str, bytes] = {code: f'"{code}"'.encode() for code in Code}
+
+
+def payload(event: OrderReport | FillReport | CommandRefused) -> bytes:
+    """Return the payload of the frame of a report or a refusal."""
     return _written(event).payload()
 
 
-def frame(event: OrderReport | FillReport) -> bytes:
-    """Return a report as a whole text frame."""
+def frame(event: OrderReport | FillReport | CommandRefused) -> bytes:
+    """Return a report or a refusal as a whole text frame."""
     return _written(event).frame()
+
+
+def no_room(ref: bytes, retry_ms: int) -> bytes:
+    """Return the frame that refuses a new order, given its ``ref`` as JSON: there is no room."""
+    out = Writer()
+    out.put(b'{"event":"order","ref":')
+    out.put(ref)
+    out.put(_NO_ROOM)
+    out.integer(b',"retryAfterMs":', retry_ms)
+    out.put(b"}")
+    return out.frame()
 
 
 def orders(listed: OrdersListed) -> Iterator[bytes]:
@@ -67,13 +91,28 @@ def trades(security: str, seq: int, prev_seq: int | None, trades_: Sequence[Trad
     return out.payload()
 
 
-def _written(event: OrderReport | FillReport) -> Writer:
+def _written(event: OrderReport | FillReport | CommandRefused) -> Writer:
     out = Writer()
     if isinstance(event, OrderReport):
         _write_report(out, event)
-    else:
+    elif isinstance(event, FillReport):
         _write_fill(out, event)
+    else:
+        _write_refusal(out, event)
     return out
+
+
+def _write_refusal(out: Writer, refused: CommandRefused) -> None:
+    """Write a rejected ``order`` if it is about one, else an ``error``."""
+    out.put(b'{"event":"order"' if refused.of_order else b'{"event":"error"')
+    if refused.ref is not None:
+        out.any(b',"ref":', refused.ref)
+    out.put(b',"status":"rejected","code":' if refused.of_order else b',"code":')
+    out.put(_CODES[refused.code])
+    out.text(b',"message":', refused.message)
+    if refused.retry_after_ms is not None:
+        out.integer(b',"retryAfterMs":', refused.retry_after_ms)
+    out.put(b"}")
 
 
 def _write_report(out: Writer, report: OrderReport) -> None:

@@ -9,30 +9,29 @@ the connection.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from typing import TYPE_CHECKING, get_args
 
-import msgspec
 from aiohttp import WSMsgType
 from aiohttp.http_websocket import WebSocketError
 
 from fastbook_server import metrics
 from fastbook_server.channels.order_channel import OVERLOADED_RETRY_MS, Matcher, Unavailable
-from fastbook_server.gateway import decode, encode, websocket_frames
-from fastbook_server.gateway._frames import TAKEN_PER_TURN
+from fastbook_server.gateway import closing, decode, encode, reports, websocket_frames
+from fastbook_server.gateway._frames import BYTES_PER_FRAME, TAKEN_PER_TURN
+from fastbook_server.gateway.allowance import Allowance
 from fastbook_server.gateway.decode import Array, ProtocolError, Said
 from fastbook_server.gateway.http.history_queue import HistoryQueue
 from fastbook_server.gateway.lookups import Lookups
-from fastbook_server.gateway.outbox import Outbox
-from fastbook_server.gateway.rate_limit import RateLimit
-from fastbook_server.gateway.websocket_frames import PROTOCOL_ERROR
+from fastbook_server.gateway.outbox import Outbox, Turn
+from fastbook_server.gateway.session_limits import SessionLimits
 from fastbook_server.values.events import CommandRefused
 from fastbook_wire.commands import (
     Add,
     Command,
-    Delete,
-    DeleteAll,
     ExchangeCommand,
+    GetEndedOrders,
     GetFills,
     OfOneOrder,
     Orders,
@@ -46,7 +45,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from fastbook_server.gateway.feeds import Feeds
-    from fastbook_server.gateway.outbox import Turn
     from fastbook_server.gateway.snapshots import Opening
     from fastbook_server.gateway.users import Users
     from fastbook_server.gateway.websocket import WebSocket
@@ -55,41 +53,23 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _EXCHANGE_COMMANDS = frozenset(get_args(ExchangeCommand))
-_CANCELS = (Delete, DeleteAll)
+_OF_ONE_ORDER = frozenset(get_args(OfOneOrder))
 _WAITED_FOR = (Subscribe, Orders)  # each may send much at once
 
-CLOSE_GOING_AWAY = 1001
-CLOSE_UNSUPPORTED_DATA = 1003
-CLOSE_INVALID_TEXT = 1007
-CLOSE_RESUMED_ELSEWHERE = 4001
-CLOSE_SLOW_READER = 4008
-CLOSE_TOO_MANY_REFUSALS = 4029
+_OVERLOADED = Code.OVERLOADED
+_refused = metrics.REFUSED.of
 
 FRAMES_PER_TURN = TAKEN_PER_TURN
 """Frames of any kind that one connection may have handled before the others get their turn."""
-
 CLOSE_TIMEOUT_S = 5.0
 """Time for the peer to answer a close, before the connection is cut."""
-
-SLOW_CLOSE_TIMEOUT_S = 30.0
-"""The same for a peer that was closed because it does not read: it may yet come back to it."""
+# A peer that was closed because it does not read may yet come back; one that floods goes on.
+_CLOSE_TIMEOUTS_S = {closing.SLOW_READER: 30.0, closing.TOO_MANY_REFUSALS: 1.0}
 
 SILENT_BEATS_MAX = 2
 """Beats of the door's heart after which a silent peer is pinged; at the next one it is cut off."""
-
 READ_CHECK_S = 0.005
 """Interval at which a connection is checked while it has yet to read what it asked for."""
-
-
-class SessionLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """The bounds of one connection; the configuration describes each."""
-
-    commands_per_second_max: int
-    cancels_per_second_reserve: int
-    refusals_per_second_max: int
-    subscriptions_max: int
-    outbox_bytes_soft: int
-    outbox_bytes_max: int
 
 
 class Session:
@@ -119,9 +99,7 @@ class Session:
         self._lookups = Lookups(self, matcher, history)
         self._limits = limits
         self._clock = clock
-        self._rate = RateLimit(limits.commands_per_second_max, clock)
-        self._cancel_reserve = RateLimit(limits.cancels_per_second_reserve, clock)
-        self._refusals = RateLimit(limits.refusals_per_second_max, clock)
+        self._allowance = Allowance(limits, matcher, clock)
         self._subscriptions: set[tuple[str, Channel]] = set()
         self._outbox = Outbox(
             transport,
@@ -135,8 +113,14 @@ class Session:
         self._abort: Cancellable | None = None
         self._receiving = False  # nothing is being handled
         self._silent_beats = 0
+        self._has_submitted = False
 
     # ---- out ----------------------------------------------------------------------------------
+
+    @property
+    def unsent_bytes(self) -> int:
+        """How many bytes have yet to be sent."""
+        return self._outbox.unsent_bytes
 
     def send(self, frame: bytes) -> None:
         """Queue a prebuilt frame; all frames of one turn of the loop leave in one write."""
@@ -159,7 +143,7 @@ class Session:
         metrics.SLOW_READERS.inc()
         log.info("%s reads too slowly: outbox_bytes_max reached", self.user_id)
         self._outbox.drop()
-        self._say_close(CLOSE_SLOW_READER, "too slow: outbox_bytes_max reached", at_once=True)
+        self._say_close(closing.SLOW_READER, "too slow: outbox_bytes_max reached", at_once=True)
 
     def close(self, code: int, reason: str) -> None:
         """Send what is queued, then close; a peer that does not answer is cut off."""
@@ -171,7 +155,7 @@ class Session:
         self._closing = True
         if not self._transport.is_closing():  # else the peer has closed first
             self._outbox.put_last(websocket_frames.close(code, reason), at_once=at_once)
-            timeout_s = SLOW_CLOSE_TIMEOUT_S if code == CLOSE_SLOW_READER else CLOSE_TIMEOUT_S
+            timeout_s = _CLOSE_TIMEOUTS_S.get(code or 0, CLOSE_TIMEOUT_S)
             self._abort = self._clock.call_later(timeout_s, self._transport.abort)
 
     def cut_off(self) -> None:
@@ -181,7 +165,7 @@ class Session:
 
     def replaced(self) -> None:
         """Close: the user has resumed on another connection."""
-        self.close(CLOSE_RESUMED_ELSEWHERE, "resumed on another connection")
+        self.close(closing.RESUMED_ELSEWHERE, "resumed on another connection")
 
     # ---- in -----------------------------------------------------------------------------------
 
@@ -195,33 +179,54 @@ class Session:
             self._receiving = False
             kind = message.type
             if kind is WSMsgType.TEXT:
-                while self._matcher.congested and not self._closing:
+                while self._allowance.must_wait(self.user_id) and not self._closing:
                     await self._matcher.progress()
-                if not self._closing:  # else only the peer's close is awaited
-                    await self._handle(bytes(message.data))
+                data = bytes(message.data)
+                if not self._closing and not self._turned_away(data):
+                    await self._handle(data)
             elif kind is WSMsgType.PING or kind is WSMsgType.PONG:
                 self._handle_control(kind, message.data)
             elif kind is WSMsgType.BINARY:
-                self.close(CLOSE_UNSUPPORTED_DATA, "expected text frames, got a binary one")
+                self.close(closing.UNSUPPORTED_DATA, "expected text frames, got a binary one")
             else:
+                await self._answered(message.data)
                 self._answer_end(message.data)
                 return
             handled += 1
-            if handled % FRAMES_PER_TURN == 0:
+            if kind is WSMsgType.TEXT:
+                handled += len(message.data) // BYTES_PER_FRAME
+            if handled >= FRAMES_PER_TURN:
+                handled = 0
                 await asyncio.sleep(0)
 
     def take(self, data: bytes) -> bool:
         """Handle a text frame at once; return False if `run` must, which may have to wait."""
         if self._closing:
             return True  # only the peer's close is awaited
-        waits = self._matcher.congested  # then only a ping is answered
+        waits = self._allowance.must_wait(self.user_id)  # then only a ping is answered
         if not self._receiving or (waits and b'"ping"' not in data):
             return False
+        if self._turned_away(data):
+            return True
         said = self._decoded(data)
         if type(said) in _WAITED_FOR or (waits and type(said) is not Ping):
             return False
         self._handle_now(said)
         return True
+
+    def _turned_away(self, data: bytes) -> bool:
+        """Refuse a new order for which there is no room, unread; return whether it was one."""
+        ref = self._allowance.turns_away(data)
+        if ref is None:
+            return False
+        _refused[_OVERLOADED] += 1
+        self.send(reports.no_room(ref, self._matcher.retry_after_ms()))
+        return True
+
+    def charge(self) -> None:
+        """Charge to the rate a frame that is no message of its own."""
+        if self._allowance.rate.take():
+            self._count_refusal()
 
     def beat(self) -> None:
         """Ping a peer silent for two beats; cut it off at the third, unless it is being closed."""
@@ -241,8 +246,16 @@ class Session:
         """Answer a ping, also beyond the rate: the peer would take us for dead."""
         if kind is WSMsgType.PING:
             self.send(websocket_frames.pong(payload))
-        if self._rate.take():
-            self._count_refusal()
+        self.charge()
+
+    async def _answered(self, end: object) -> None:
+        """Let the replies leave to what came before the peer's close, unless they take long."""
+        if self._has_submitted and not self._closing and isinstance(end, int):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                    await self._matcher.stored()
+                    await asyncio.sleep(0)
+                    await self._outbox.emptied()
 
     def _answer_end(self, end: object) -> None:
         """Close for good: `end` is the code of the peer's close frame, or the peer's error."""
@@ -252,7 +265,7 @@ class Session:
             code = end or None  # aiohttp's word for a close frame without a code is 0
             reason = ""
             if code is not None and not websocket_frames.may_close_with(code):
-                code, reason = PROTOCOL_ERROR, f"close code {code} is not allowed"
+                code, reason = websocket_frames.PROTOCOL_ERROR, f"close code {code} is not allowed"
             self._say_close(code, reason, at_once=True)
         self._transport.close()
 
@@ -299,7 +312,7 @@ class Session:
             try:
                 data.decode()
             except UnicodeDecodeError:
-                self.close(CLOSE_INVALID_TEXT, "expected UTF-8 text")
+                self.close(closing.INVALID_TEXT, "expected UTF-8 text")
                 return None
         return decode.said(data)
 
@@ -315,8 +328,8 @@ class Session:
             self._submit((command,))  # type: ignore[arg-type]  # the set holds its types
         elif isinstance(command, Ping):
             self.send(websocket_frames.text(encode.pong(command.ref, self._clock.now_ms())))
-        elif isinstance(command, GetFills):
-            self._list_fills(command)
+        elif isinstance(command, GetFills | GetEndedOrders):
+            self._list_past(command)
         else:
             assert isinstance(command, Unsubscribe), "all others must be waited for"
             self._unsubscribe(command)
@@ -333,30 +346,27 @@ class Session:
             self._submit(tuple(admitted))
 
     def _admits(self, said: Command | ProtocolError) -> bool:
-        """Charge a command to the rate; refuse it if it is none, or one too many."""
-        wait_ms = self._rate.take()
-        if wait_ms and type(said) in _CANCELS:  # who is over it may still get out
-            wait_ms = min(wait_ms, self._cancel_reserve.take())
-        if wait_ms:
-            why = f"commands_per_second_max {self._limits.commands_per_second_max} reached"
-            self._refuse(said, Code.RATE_LIMITED, why, wait_ms)
-        elif isinstance(said, ProtocolError):
-            self._refuse(said, said.code, said.message)
-        else:
+        """Return whether a command may be handled; else refuse it."""
+        against = self._allowance.against(said)
+        if against is None:
             return True
-        self._count_refusal()
+        code, message, retry_ms = against
+        self._refuse(said, code, message, retry_ms)
+        if code is not _OVERLOADED:  # which is not the peer's fault
+            self._count_refusal()
         return False
 
     def _count_refusal(self) -> None:
         """Close if the peer goes on sending what is no command, or more than its rate allows."""
-        if self._refusals.take():
+        if self._allowance.refusals.take():
             limit = self._limits.refusals_per_second_max
-            self.close(CLOSE_TOO_MANY_REFUSALS, f"refusals_per_second_max {limit} reached")
+            self.close(closing.TOO_MANY_REFUSALS, f"refusals_per_second_max {limit} reached")
 
     def _submit(self, commands: tuple[ExchangeCommand, ...]) -> None:
         for command in commands:
             if type(command) is Add and command.order.security is None:
                 command.order.security = self.security
+        self._has_submitted = True
         try:
             self._users.announce(self.user_id)
             self._matcher.submit(self.user_id, *commands)
@@ -368,10 +378,10 @@ class Session:
         """Answer a request for an order that the matcher does not remember from the history."""
         self._lookups.order(refused)
 
-    def _list_fills(self, command: GetFills) -> None:
+    def _list_past(self, command: GetFills | GetEndedOrders) -> None:
         security = self.security if command.security is None else command.security
         if self._known(security, command):
-            self._lookups.fills(command, self._feeds.instrument(security))
+            self._lookups.list(command, self._feeds.instrument(security))
 
     def answer(self, payload: bytes) -> None:
         """Send the answer to a question about the past."""
@@ -429,20 +439,12 @@ class Session:
         message: str,
         retry_ms: int | None = None,
     ) -> None:
-        """Refuse a command, or a frame that is none; every refusal goes this way and is counted."""
-        of_order = isinstance(refused, OfOneOrder)
-        self.send_refusal(refused.ref, code, message, retry_ms, of_order=of_order)
+        """Refuse a command, or a frame that is none."""
+        of_order = type(refused) in _OF_ONE_ORDER
+        said = CommandRefused(self.user_id, refused.ref, code, message, of_order, retry_ms)
+        self.send_refusal(said)
 
-    def send_refusal(
-        self,
-        ref: str | int | None,
-        code: Code,
-        message: str,
-        retry_ms: int | None,
-        *,
-        of_order: bool,
-    ) -> None:
-        """Send a refusal: a rejected ``order`` if it is about one order, else an ``error``."""
-        metrics.REFUSED.labels(code).inc()
-        payload = encode.refusal(ref, code, message, of_order=of_order, retry_after_ms=retry_ms)
-        self.send(websocket_frames.text(payload))
+    def send_refusal(self, refused: CommandRefused) -> None:
+        """Send a refusal; every one that is not the matcher's goes this way and is counted."""
+        _refused[refused.code] += 1
+        self.send(reports.frame(refused))

@@ -13,12 +13,12 @@ from fastbook_server.values.events cimport (
 
 
 cdef class _User:
-    cdef public object connection, withdraw_after_s, withdrawal, grace
+    cdef public object connection, withdraw_after_s, asked_for_s, withdrawal, grace
 
 
 cdef class Users:
     cdef object _tokens, _timers, _grace_s, _submit, _switches, _new_suffix, _all_in_grace_until
-    cdef bint _withdraw_all
+    cdef bint _withdraw_all, _shared
     cdef readonly OpenOrderCounts _open_orders
     cdef readonly dict _users
     cdef dict _untold

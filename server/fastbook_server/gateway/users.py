@@ -7,7 +7,7 @@ import hashlib
 import hmac
 import logging
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from fastbook_server import metrics
@@ -22,6 +22,7 @@ from fastbook_server.channels.trade_channel import CommittedBatch
 from fastbook_server.gateway import encode, reports, websocket_frames
 from fastbook_server.gateway.dead_man_switches import DeadManSwitches
 from fastbook_server.gateway.open_order_counts import OpenOrderCounts
+from fastbook_server.values.accounts import is_account
 from fastbook_server.values.clock import Cancellable, Timers
 from fastbook_server.values.events import (
     CommandRefused,
@@ -84,6 +85,7 @@ class _User:
     def __init__(self) -> None:
         self.connection: UserConnection | None = None
         self.withdraw_after_s: float | None = None  # from the end of the connection
+        self.asked_for_s: int | None = None  # by the connection
         self.withdrawal: Cancellable | None = None
         self.grace: Cancellable | None = None
 
@@ -110,6 +112,10 @@ class Users:
     seconds after the end of the connection as it has asked for; with `withdraw_all`, those of all
     others after `grace_s`. `submit` gives the matcher a command; what raises Unavailable is
     submitted again later. `recovered` are the users' rules at the start.
+
+    Users may be `shared` with other gateways over the same matcher. Then whoever has a token may
+    resume, `fetch` brings a user here, `moved` lets one go, and the matcher's side takes care of
+    those whose gateway is gone.
     """
 
     def __init__(
@@ -123,12 +129,14 @@ class Users:
         switches: DeadManSwitches,
         recovered: Mapping[str, CancelRule],
         withdraw_all: bool,
+        shared: bool = False,
         new_suffix: Callable[[], str] | None = None,
     ) -> None:
         self._tokens = tokens
         self._timers = timers
         self._grace_s = grace_s
         self._withdraw_all = withdraw_all
+        self._shared = shared
         self._submit = submit
         self._open_orders = open_orders
         self._switches = switches
@@ -137,7 +145,9 @@ class Users:
         self._untold: dict[str, _Untold] = {}
         # To a client, a restart is one more lost connection: the grace time starts over.
         self._all_in_grace_until = timers.time() + grace_s
-        for user_id in dict.fromkeys((*recovered, *(open_orders if withdraw_all else ()))):
+        left = (user_id for user_id in open_orders if not is_account(user_id))
+        absent = dict.fromkeys((*recovered, *(left if withdraw_all else ())))
+        for user_id in () if shared else absent:
             user = self._users[user_id] = _User()
             after_s = recovered[user_id].after_disconnect_s if user_id in recovered else None
             user.withdraw_after_s = self._withdraw_after_s(after_s)
@@ -161,11 +171,48 @@ class Users:
         user.stop_timers()
         old, user.connection = user.connection, connection
         user.withdraw_after_s = self._withdraw_after_s(cancel_on_disconnect_s)
+        user.asked_for_s = cancel_on_disconnect_s
         if resumed or cancel_on_disconnect_s is not None:
             self._tell(user_id, Connected(cancel_on_disconnect_s))
         if old is not None:
             old.replaced()
         return user_id, resumed
+
+    async def fetch(
+        self,
+        resume: str | None,
+        *,
+        cancel_on_disconnect_s: int | None,
+        stored: Callable[[], Awaitable[None]],
+    ) -> None:
+        """Before the user of a token connects: take over from the gateway where it has been.
+
+        Once the matcher has taken that, which `stored` waits for, nothing that the user has sent
+        there can happen any more, and all that it was told there is known here.
+        """
+        user_id = self._tokens.user_id(resume) if self._shared and resume is not None else None
+        if user_id is not None and self._connection(user_id) is None:
+            self._submit(user_id, Connected(cancel_on_disconnect_s))
+            await stored()
+
+    def moved(self, user_id: str) -> None:
+        """Let a user go who has connected to another gateway."""
+        untold = self._untold.pop(user_id, None)
+        if untold is not None:
+            untold.retry.cancel()
+        user = self._users.pop(user_id, None)
+        if user is not None:
+            user.stop_timers()
+            if user.connection is not None:
+                user.connection.replaced()
+
+    def held(self) -> list[tuple[str, int | None]]:
+        """Return who is connected, and after how many seconds without that the orders go."""
+        return [
+            (user_id, user.asked_for_s)
+            for user_id, user in self._users.items()
+            if user.connection is not None
+        ]
 
     def token(self, user_id: str) -> str:
         """Return the user's resume token."""
@@ -204,13 +251,13 @@ class Users:
         connection = self._connection(report.user_id)
         if connection is None:
             return
-        if isinstance(report, (OrderReport, FillReport)):
+        if isinstance(report, CommandRefused) and report.order_id is not None:
+            connection.look_up(report)
+        elif isinstance(report, (OrderReport, FillReport, CommandRefused)):
             connection.send(reports.frame(report))
         elif isinstance(report, OrdersListed):
             pages = map(websocket_frames.text, reports.orders(report))
             _send_each(connection, pages, len(report.reports))
-        elif isinstance(report, CommandRefused) and report.order_id is not None:
-            connection.look_up(report)
         else:
             connection.send(websocket_frames.text(encode.private(report)))
 
@@ -248,7 +295,8 @@ class Users:
 
     def _may_resume(self, user_id: str) -> bool:
         return (
-            user_id in self._users
+            self._shared
+            or user_id in self._users
             or user_id in self._open_orders
             or self._timers.time() < self._all_in_grace_until
         )

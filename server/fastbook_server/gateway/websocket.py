@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
@@ -9,11 +10,21 @@ from aiohttp import web
 
 from fastbook_server.gateway import aiohttp_seam
 from fastbook_server.gateway._frames import FrameReader
+from fastbook_server.gateway.flow import Flow
+from fastbook_wire.words import SUBPROTOCOL
 
 if TYPE_CHECKING:
     from aiohttp.http_websocket import WebSocketWriter
 
 aiohttp_seam.check()
+
+
+def _is_no_lack_of_overlap(record: logging.LogRecord) -> bool:
+    """Leave out aiohttp's warning about each foreign subprotocol: the door counts them."""
+    return "Client protocols" not in record.msg
+
+
+logging.getLogger("aiohttp.websocket").addFilter(_is_no_lack_of_overlap)
 
 
 class WebSocket(web.WebSocketResponse[Literal[False]]):
@@ -32,6 +43,7 @@ class WebSocket(web.WebSocketResponse[Literal[False]]):
             compress=False,
             decode_text=False,
             max_msg_size=message_bytes_max + 1,
+            protocols=(SUBPROTOCOL,),
         )
         self._message_bytes_max = message_bytes_max
 
@@ -43,13 +55,19 @@ class WebSocket(web.WebSocketResponse[Literal[False]]):
         super()._post_start(request, protocol, writer)
         assert self._parser is not None
         assert self._reader is not None
-        self._frames = FrameReader(self._parser, self._reader, size_max=self._message_bytes_max)
+        self._frames = FrameReader(
+            self._parser, self._reader, size_max=self._message_bytes_max, flow=Flow(connection)
+        )
         connection._payload_parser = self._frames
         self._frames.feed_data(early)
 
     def deliver_to(self, take: Callable[[bytes], bool]) -> None:
         """Hand text frames to `take` as they arrive; ``receive`` returns those that it refuses."""
         self._frames.deliver_to(take)
+
+    def charge_to(self, charge: Callable[[], None]) -> None:
+        """Call `charge` for each frame that goes on with a message."""
+        self._frames.charge_to(charge)
 
     def has_heard(self) -> bool:
         """Return whether anything has arrived since the last call."""

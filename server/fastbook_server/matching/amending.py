@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from fastbook_server.matching.terms import RuleBroken, amount_of, check_display, price_of
-from fastbook_server.values.events import Order, changed
+from fastbook_server.values.events import CLIENT_ORDER_IDS_MAX, Order, changed
 from fastbook_wire.commands import Amend
 from fastbook_wire.words import Code
-
-CLIENT_ORDER_IDS_MAX = 100
-"""How many client order ids an order may have, one after the other: each change carries all."""
 
 
 def amended(order: Order, command: Amend, filled: int) -> Order:

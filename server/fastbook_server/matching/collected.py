@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+
 from fastbook_server.channels.trade_channel import CommittedBatch
+from fastbook_server.matching.steps import PORTION, Steps
 from fastbook_server.values.events import (
     PRIVATE,
+    BalanceChanged,
     CancelRuleChanged,
     CommandRefused,
+    CommandTaken,
     ExchangeEvent,
     FillReport,
+    OperatorActed,
     OrderEvent,
     OrderReport,
     OrdersListed,
@@ -16,27 +22,40 @@ from fastbook_server.values.events import (
     StoredEvent,
     Traded,
 )
+from fastbook_server.values.persisted import Batch
+
+SORTED = 10 * PORTION
+"""Events that one step sorts: less work than an order."""
 
 
 class Collected:
     """A batch that is being collected: `commands`, stamped from `since_ms` to `until_ms`.
 
-    ``stored`` holds all events for the store, in order; of these ``orders``, ``trades`` and
-    ``cancel_rules`` are for gateways, as are the ``reports``. ``weight`` is how many events there
-    are; a list of orders weighs as much as what it carries.
+    The oldest has been waiting since ``since_s``, by the clock that measures.
+
+    ``stored`` holds all events for the store, in order; of these ``orders``, ``trades``,
+    ``cancel_rules`` and ``balances`` are for gateways, as are the ``reports``. ``weight`` is how
+    many events there are; a list of orders weighs as much as what it carries. ``senders`` says how
+    many of the commands are whose.
     """
 
     def __init__(self) -> None:
         self.commands = 0
+        self.since_s = 0.0
         self.since_ms = 0
         self.until_ms = 0
         self.weight = 0
+        self.senders: dict[str, int] = {}
         self.stored: list[StoredEvent] = []
         self.orders: list[OrderEvent] = []
         self.trades: list[Traded] = []
         self.reports: list[PrivateEvent] = []
         self.refused: list[CommandRefused] = []  # these are among the reports
         self.cancel_rules: list[CancelRuleChanged] = []
+        self.operator_actions: list[OperatorActed] = []
+        self.balances: list[BalanceChanged] = []
+        self.taken: dict[str, int] = {}  # by gateway
+        self.held: dict[str, str] = {}  # by user
 
     def add(self, events: list[ExchangeEvent], time_ms: int) -> int:
         """Add what one command caused; return its weight."""
@@ -54,6 +73,14 @@ class Collected:
             elif isinstance(event, CancelRuleChanged):
                 self.stored.append(event)
                 self.cancel_rules.append(event)
+            elif isinstance(event, OperatorActed):
+                self.stored.append(event)
+                self.operator_actions.append(event)
+            elif isinstance(event, BalanceChanged):
+                self.stored.append(event)
+                self.balances.append(event)
+            elif isinstance(event, CommandTaken):
+                self._add_taken(event)
             elif type(event) not in PRIVATE:
                 self.stored.append(event)  # type: ignore[arg-type]  # what is not private
                 self.orders.append(event)  # type: ignore[arg-type]  # and none of those before
@@ -61,6 +88,30 @@ class Collected:
                 weight += self._add_answer(event)  # type: ignore[arg-type]  # as PRIVATE says
         self.weight += weight
         return weight
+
+    def merge(self, other: Collected) -> int:
+        """Add what others have caused, of whom at least one; return its weight."""
+        if not self.commands:
+            self.since_ms = other.since_ms
+        self.until_ms = other.until_ms
+        self.commands += other.commands
+        self.weight += other.weight
+        self.stored += other.stored
+        self.orders += other.orders
+        self.trades += other.trades
+        self.reports += other.reports
+        self.refused += other.refused
+        self.cancel_rules += other.cancel_rules
+        self.operator_actions += other.operator_actions
+        self.balances += other.balances
+        self.taken |= other.taken
+        self.held |= other.held
+        return other.weight
+
+    def batch(self, number: int, time_ms: int) -> Batch:
+        """Return what the store is to make durable of it; no later event is before `time_ms`."""
+        events, reports = tuple(self.stored), tuple(self.reports)
+        return Batch(number, time_ms, events, reports, self.taken, self.held)
 
     def committed(self, number: int, settled_ms: int, stored_ms: int) -> CommittedBatch:
         """Return what gateways are told of it, once it is durable."""
@@ -72,7 +123,16 @@ class Collected:
             trades=tuple(self.trades),
             reports=tuple(self.reports),
             cancel_rules=tuple(self.cancel_rules),
+            operator_actions=tuple(self.operator_actions),
+            balances=tuple(self.balances),
+            taken=self.taken,
+            held=self.held,
         )
+
+    def _add_taken(self, event: CommandTaken) -> None:
+        self.taken[event.gateway] = event.number
+        if event.holds is not None:
+            self.held[event.holds] = event.gateway
 
     def _add_answer(self, event: PrivateEvent) -> int:
         """Add what only its user hears of; return what it weighs more than one event."""
@@ -80,3 +140,15 @@ class Collected:
         if isinstance(event, CommandRefused):
             self.refused.append(event)
         return len(event.reports) if isinstance(event, OrdersListed) else 0
+
+
+def sorting(steps: Steps, time_ms: int) -> Generator[None, None, Collected]:
+    """Take the steps of one command, and sort what it caused in steps too."""
+    events = yield from steps
+    caused = Collected()
+    caused.add([], time_ms)  # it is one command, whatever it caused
+    for start in range(0, len(events), SORTED):
+        caused.add(events[start : start + SORTED], time_ms)
+        yield
+    caused.commands = 1
+    return caused

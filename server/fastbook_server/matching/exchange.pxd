@@ -13,13 +13,11 @@ from fastbook_server.matching.placing cimport Placing
 from fastbook_server.matching.security_book cimport SecurityBook
 from fastbook_server.matching.terms cimport Terms, checked
 from fastbook_server.values.events cimport Order
-from fastbook_server.values.ids cimport encode
 
 
 @cython.final
 cdef class Exchange:
     cdef object __weakref__
-    cdef int64_t _epoch
     cdef int64_t _open_orders_max, _open_orders_total_max
     cdef int64_t _client_order_ids_max, _client_order_ids_total_max
     cdef public dict markets
@@ -29,18 +27,19 @@ cdef class Exchange:
     cdef OpenOrders _open_orders
     cdef Placing _placing
     cdef CancelRules _cancel_rules
+    cdef set _halted
+    cdef object _ledger
+    cdef bint _has_accounts
 
     cpdef list apply(self, str user_id, command, int64_t time_ms)
     cpdef begin(self, str user_id, command, int64_t time_ms)
     cdef _begin(self, str user_id, command, int64_t time_ms)
     cdef SecurityBook _market(self, str security)
     @cython.locals(market=SecurityBook, terms=Terms, known=OrderProgress, order=Order,
-                   progress=OrderProgress, entering=Execution, events=list)
+                   withdraws=bint, placing=Placing, progress=OrderProgress,
+                   entering=Execution, events=list)
     cdef _add(self, str user_id, command, int64_t time_ms)
     cdef _remember(self, OrderProgress progress, str client_order_id, int64_t time_ms)
     cdef _check_limits(self, str user_id, Terms terms, SecurityBook market, int64_t time_ms)
-    @cython.locals(number=int64_t, seq=int64_t)
-    cdef Order _order(
-        self, str user_id, Terms terms, str client_order_id, SecurityBook market, int64_t time_ms)
     @cython.locals(state=OrderProgress, market=SecurityBook)
     cdef list _delete(self, str user_id, command, int64_t time_ms)

@@ -12,36 +12,41 @@ from collections.abc import Iterable
 import fastbook
 from fastbook_server.channels.order_channel import (
     CancelDue,
+    Command,
     Connected,
+    Deposit,
     Forget,
     GatewayCommand,
+    Numbered,
+    Operate,
+    Replace,
     Withdraw,
 )
 from fastbook_server.matching.amending import amended
 from fastbook_server.matching.cancel_rules import CancelRules
-from fastbook_server.matching.cancelling import cancelling
+from fastbook_server.matching.cancelling import cancelling, open_in
 from fastbook_server.matching.execution import Execution
 from fastbook_server.matching.known_orders import KnownOrders
+from fastbook_server.matching.ledger import Ledger
 from fastbook_server.matching.limits import ExchangeLimits
 from fastbook_server.matching.listing import listing
 from fastbook_server.matching.open_orders import OpenOrders
+from fastbook_server.matching.operating import operate
 from fastbook_server.matching.order_progress import OrderProgress
 from fastbook_server.matching.owners import Owners
 from fastbook_server.matching.placing import Placing, Ref
-from fastbook_server.matching.refusals import duplicate, overloaded, retried
+from fastbook_server.matching.refusals import duplicate, named_again, overloaded
 from fastbook_server.matching.restoring import restore
 from fastbook_server.matching.security_book import LEVEL_QUANTITY_MAX, SecurityBook
-from fastbook_server.matching.steps import PORTION, Steps, finished
+from fastbook_server.matching.steps import PORTION, Steps, after, finished, followed_by
 from fastbook_server.matching.terms import RuleBroken, Terms, checked
 from fastbook_server.values.events import (
     AllDeleted,
-    CancelRuleChanged,
     CancelScheduled,
     CommandRefused,
+    CommandTaken,
     ExchangeEvent,
-    Order,
 )
-from fastbook_server.values.ids import Kind, encode
 from fastbook_server.values.instruments import default_security
 from fastbook_server.values.persisted import Recovered
 from fastbook_wire.commands import (
@@ -50,20 +55,18 @@ from fastbook_wire.commands import (
     CancelAfter,
     Delete,
     DeleteAll,
-    ExchangeCommand,
     GetOrder,
     OfOneOrder,
     Orders,
 )
 from fastbook_wire.words import Code, Reason, SideName
 
-_ORDER = int(Kind.ORDER)
-
 
 class Exchange:
     """All securities and the owners of their orders; the one place where orders take effect.
 
-    `book_type` makes the books: the Cython one, or the plain-Python one for audits.
+    `book_type` makes the books: the Cython one, or the plain-Python one for audits. With `accounts`
+    there may be accounts, even if none has been recovered.
     """
 
     def __init__(
@@ -72,8 +75,8 @@ class Exchange:
         *,
         limits: ExchangeLimits = ExchangeLimits(),  # noqa: B008 (frozen)
         book_type: type[fastbook.OrderBook] = fastbook.OrderBook,
+        accounts: bool = False,
     ) -> None:
-        self._epoch = recovered.epoch
         self._open_orders_max = limits.open_orders_max
         self._open_orders_total_max = limits.open_orders_total_max
         self._client_order_ids_max = limits.client_order_ids_max
@@ -92,13 +95,15 @@ class Exchange:
         self._owners = Owners()
         self._known = KnownOrders(self.markets.values(), self._owners)
         self._open_orders = OpenOrders(self._owners)
-        self._placing = Placing(self._epoch, self._owners, self._open_orders)
+        self._placing = Placing(recovered.epoch, self._owners, self._open_orders)
         self._cancel_rules = CancelRules(recovered.cancel_rules)
+        self._halted = {i.security for i in recovered.instruments if i.status == "halted"}
         restore(recovered, self.markets, self._owners, self._open_orders)
+        past = (recovered.instruments, recovered.balances, recovered.open_orders)
+        self._ledger = Ledger(*past, active=accounts)
+        self._has_accounts = self._ledger.active
 
-    def apply(
-        self, user_id: str, command: ExchangeCommand | GatewayCommand, time_ms: int
-    ) -> list[ExchangeEvent]:
+    def apply(self, user_id: str, command: Command | Numbered, time_ms: int) -> list[ExchangeEvent]:
         """Return all events that the command causes, in order, the reply among them.
 
         Orders that expire until then end first. `time_ms` must not go back from call to call. A
@@ -107,28 +112,49 @@ class Exchange:
         return finished(self.begin(user_id, command, time_ms))
 
     def begin(
-        self, user_id: str, command: ExchangeCommand | GatewayCommand, time_ms: int
+        self, user_id: str, command: Command | Numbered, time_ms: int
     ) -> list[ExchangeEvent] | Steps:
         """Like `apply`, but return what takes long as steps, which return the events at their end.
 
         Until they have been taken, nothing else may be asked of the exchange.
         """
+        if isinstance(command, Numbered):
+            return self._numbered(user_id, command, time_ms)
         if self._open_orders.expiries:
             due = self._open_orders.expiries.take_due(time_ms)
             if due:
                 return self._expiring(due, user_id, command, time_ms)
-        return self._begin(user_id, command, time_ms)
+        begun = self._begin(user_id, command, time_ms)
+        return self._followed(command, begun) if self._has_accounts else begun
+
+    def _followed(
+        self, command: Command, begun: list[ExchangeEvent] | Steps
+    ) -> list[ExchangeEvent] | Steps:
+        """Return what a command causes, followed by the ledger; both parts of a `Replace` are."""
+        return begun if isinstance(command, Replace) else self._ledger.follow(begun)
+
+    def _numbered(
+        self, user_id: str, numbered: Numbered, time_ms: int
+    ) -> list[ExchangeEvent] | Steps:
+        """Let a command happen, and tell its gateway that it has."""
+        command = numbered.command
+        holds = user_id if isinstance(command, Connected) else None
+        taken = CommandTaken(numbered.gateway, numbered.number, holds)
+        if command is None:
+            return [taken]
+        begun = self.begin(user_id, command, time_ms)
+        return [*begun, taken] if isinstance(begun, list) else followed_by(begun, taken)
 
     def _expiring(
         self,
         due: list[OrderProgress],
         user_id: str,
-        command: ExchangeCommand | GatewayCommand,
+        command: Command,
         time_ms: int,
     ) -> Steps:
         """Let orders expire, and then a command happen."""
-        expired = yield from self._cancelling(due, time_ms, "expired")
-        begun = self._begin(user_id, command, time_ms)
+        expired = yield from self._ledger.following(self._cancelling(due, time_ms, "expired"))
+        begun = self._followed(command, self._begin(user_id, command, time_ms))
         if not isinstance(begun, list):
             begun = yield from begun
         return expired + begun
@@ -141,11 +167,9 @@ class Exchange:
     def expire(self, time_ms: int) -> Steps:
         """End the orders that expire until `time_ms`; the steps return what happens."""
         due = self._open_orders.expiries.take_due(time_ms)
-        return self._cancelling(due, time_ms, "expired")
+        return self._ledger.following(self._cancelling(due, time_ms, "expired"))
 
-    def _begin(
-        self, user_id: str, command: ExchangeCommand | GatewayCommand, time_ms: int
-    ) -> list[ExchangeEvent] | Steps:
+    def _begin(self, user_id: str, command: Command, time_ms: int) -> list[ExchangeEvent] | Steps:
         try:
             match command:
                 case Add():
@@ -200,10 +224,15 @@ class Exchange:
             self._owners.expire(time_ms)
             known = self._owners.client_order(user_id, new.client_order_id, time_ms)
             if known is not None:
-                again = retried(new.client_order_id, known, market.instrument, terms)
-                return [again.report(command.ref)]
+                again = named_again(new.client_order_id, known, market.instrument, terms)
+                if again is not None:
+                    return [again.report(command.ref)]
         self._check_limits(user_id, terms, market, time_ms)
-        order = self._order(user_id, terms, new.client_order_id, market, time_ms)
+        if self._has_accounts:
+            self._ledger.check_new(user_id, terms, market)
+        withdraws = self._cancel_rules.cancels_on_disconnect(user_id)
+        placing = self._placing
+        order = placing.order(user_id, terms, new.client_order_id, market, time_ms, withdraws)
         progress = OrderProgress(order, order.quantity)
         if order.trigger_price is not None:
             return self._holding(market, progress, order.trigger_price, time_ms, command.ref)
@@ -266,7 +295,7 @@ class Exchange:
             self._owners.ended(progress, time_ms)
 
     def _check_limits(self, user_id: str, terms: Terms, market: SecurityBook, time_ms: int) -> None:
-        _check_not_halted(market)
+        self._check_not_halted(market)
         if terms.expire_ms is not None and terms.expire_ms <= time_ms:
             raise RuleBroken(
                 Code.INVALID_ORDER,
@@ -279,36 +308,9 @@ class Exchange:
             if self._owners.open_total() >= self._open_orders_total_max:
                 raise overloaded("open_orders_total_max", self._open_orders_total_max)
 
-    def _order(
-        self,
-        user_id: str,
-        terms: Terms,
-        client_order_id: str | None,
-        market: SecurityBook,
-        time_ms: int,
-    ) -> Order:
-        """Return the order that takes the security's next ``seq``, if it is accepted."""
-        number, seq = market.instrument.number, market.seq + 1
-        return Order(
-            encode(time_ms, self._epoch, seq, number, _ORDER),
-            seq,
-            time_ms,
-            user_id,
-            market.instrument,
-            terms.side,
-            terms.exec_type,
-            terms.price,
-            terms.quantity,
-            terms.time_in_force,
-            terms.post_only,
-            terms.self_trade,
-            client_order_id,
-            self._cancel_rules.cancels_on_disconnect(user_id),
-            terms.trigger_price,
-            terms.display,
-            terms.expire_ms,
-            terms.budget,
-        )
+    def _check_not_halted(self, market: SecurityBook) -> None:
+        if self._halted and market.instrument.security in self._halted:
+            raise RuleBroken(Code.HALTED, f"{market.instrument.security} is halted: deletes only")
 
     # ---- amend --------------------------------------------------------------------------------
 
@@ -316,7 +318,7 @@ class Exchange:
         progress = self._known.open(user_id, command, time_ms)
         before = progress.order
         market = self.markets[before.instrument.security]
-        _check_not_halted(market)
+        self._check_not_halted(market)
         filled = before.quantity - progress.remaining
         after = amended(before, command, filled)
         new_name = (
@@ -335,6 +337,8 @@ class Exchange:
                 )
         if after is before:
             return [progress.report(command.ref)]
+        if self._has_accounts:
+            self._ledger.check_change(progress, after)
         if after.quantity == filled:
             market.advance()
             gone = self._open_orders.cancel(market, progress, 0, time_ms, "amend")
@@ -399,14 +403,31 @@ class Exchange:
                 return [*rules.choose(user_id, command.cancel_on_disconnect_s)]
             case Withdraw():
                 gone = self._cancelling_all(user_id, markets, time_ms, "disconnect")
-                return _after(rules.choose(user_id, None), gone)
+                return after(rules.choose(user_id, None), gone)
             case CancelDue():
                 if not rules.is_due(user_id, time_ms):
                     return []
                 gone = self._cancelling_all(user_id, markets, time_ms, "cancel_after")
-                return _after(rules.set_deadline(user_id, None), gone)
+                return after(rules.set_deadline(user_id, None), gone)
+            case Deposit():
+                return self._ledger.deposit(user_id, command)
+            case Operate():
+                return operate(command, self._halted, self.markets, self._open_orders, time_ms)
+            case Replace():
+                return self._replacing(user_id, command, time_ms)
             case Forget():
                 return [] if self._owners.open_count(user_id) else [*rules.drop(user_id)]
+
+    def _replacing(self, user_id: str, command: Replace, time_ms: int) -> Steps:
+        """Cancel an order, and then place another, which may spend what the first has freed."""
+        gone = self._ledger.follow(self._begin(user_id, command.delete, time_ms))
+        assert isinstance(gone, list), "one cancellation does not take long"
+        if command.stops and isinstance(gone[-1], CommandRefused):
+            return gone
+        begun = self._ledger.follow(self._begin(user_id, command.add, time_ms))
+        if not isinstance(begun, list):
+            begun = yield from begun
+        return gone + begun
 
     def _cancelling(self, orders: Iterable[OrderProgress], time_ms: int, reason: Reason) -> Steps:
         return cancelling(orders, self.markets, self._open_orders, time_ms, reason)
@@ -423,24 +444,5 @@ class Exchange:
 
         With `side`, only the orders of this side are cancelled.
         """
-        securities = {market.instrument.security for market in markets}
-        return self._cancelling(
-            [
-                progress
-                for progress in self._owners.open_orders(user_id)
-                if progress.order.instrument.security in securities
-                and side in (None, progress.order.side)
-            ],
-            time_ms,
-            reason,
-        )
-
-
-def _after(changed: list[CancelRuleChanged], gone: Steps) -> Steps:
-    """Let orders be cancelled after a rule has changed."""
-    return [*changed, *(yield from gone)]
-
-
-def _check_not_halted(market: SecurityBook) -> None:
-    if market.instrument.status == "halted":
-        raise RuleBroken(Code.HALTED, f"{market.instrument.security} is halted: deletes only")
+        mine, wanted = self._owners.open_orders(user_id), open_in(markets, side)
+        return cancelling(mine, self.markets, self._open_orders, time_ms, reason, wanted)

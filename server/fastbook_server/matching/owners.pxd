@@ -29,6 +29,8 @@ cdef class Owner:
     cdef readonly str user_id
     cdef public int64_t number
     cdef readonly dict open, names
+    cdef public bint is_sorted
+    cdef public str newest
     cdef readonly Ended ended
 
 

@@ -59,15 +59,18 @@ class Ended:
 class Owner:
     """A user with orders: the open ones by id, and all that are known by client order id.
 
-    ``number`` is the owner's in the books; 0: none, for there is no open order.
+    ``number`` is the owner's in the books; 0: none, for there is no open order. ``open`` is in the
+    order of ids if ``is_sorted``; none of them is above ``newest``.
     """
 
-    __slots__ = ("ended", "names", "number", "open", "user_id")
+    __slots__ = ("ended", "is_sorted", "names", "newest", "number", "open", "user_id")
 
     def __init__(self, user_id: str) -> None:
         self.user_id = user_id
         self.number = 0
         self.open: dict[str, OrderProgress] = {}
+        self.is_sorted = True
+        self.newest = ""
         self.names: dict[str, Remembered] = {}
         self.ended = Ended()
 
@@ -119,22 +122,34 @@ class Owners:
     def opened(self, owner: Owner, progress: OrderProgress) -> None:
         """Add an order that came to rest."""
         self._open += 1
-        owner.open[progress.order.id] = progress
+        order_id = progress.order.id
+        if order_id > owner.newest:
+            owner.newest = order_id
+        else:  # it has waited for its trigger, or has changed
+            owner.is_sorted = False
+        owner.open[order_id] = progress
 
     def closed(self, progress: OrderProgress) -> Owner:
         """Remove an order that left the book; return its owner, who may be idle now."""
         self._open -= 1
         owner = self._owners[progress.order.user_id]
         del owner.open[progress.order.id]
+        if not owner.open:
+            owner.is_sorted = True
         return owner
 
     def open_orders(self, user_id: str) -> Iterable[OrderProgress]:
-        """Return the user's open orders, oldest first."""
+        """Return the user's open orders, oldest first; none may open or close meanwhile.
+
+        They are looked up as they are asked for, so that many of them can be taken in steps.
+        """
         owner = self._owners.get(user_id)
         if owner is None:
-            return []
+            return ()
+        if owner.is_sorted:
+            return owner.open.values()
         # Ids sort by age, over all securities and restarts.
-        return [owner.open[order_id] for order_id in sorted(owner.open)]
+        return map(owner.open.__getitem__, sorted(owner.open))
 
     def open_count(self, user_id: str) -> int:
         """Return how many open orders the user has."""

@@ -4,8 +4,6 @@
 collected. ``run`` commits one batch after the other: while one is in flight, what arrives is
 matched and collected into the next. Events are published when their batch is durable (or, with
 ``relaxed``, as soon as they are matched).
-
-A batch is retried unchanged until its outcome is known: never rolled back, never guessed.
 """
 
 from __future__ import annotations
@@ -14,29 +12,28 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
+from collections.abc import Generator
 
 from fastbook_server import metrics
 from fastbook_server.channels.channel import Channel
-from fastbook_server.channels.order_channel import GatewayCommand, Unavailable
+from fastbook_server.channels.order_channel import Command, Numbered, Pressure, Unavailable
 from fastbook_server.channels.trade_channel import CommittedBatch
-from fastbook_server.matching.collected import Collected
+from fastbook_server.matching.clock_watch import ClockWatch
+from fastbook_server.matching.collected import Collected, sorting
+from fastbook_server.matching.commits import STALL_S, Commits
 from fastbook_server.matching.exchange import Exchange
+from fastbook_server.matching.room import Room
 from fastbook_server.matching.steps import Steps
-from fastbook_server.store import Store, StoreUnavailable
+from fastbook_server.matching.waiting import Commands, WaitingCommands
+from fastbook_server.store import BatchStore
 from fastbook_server.values.clock import Cancellable, Clock
-from fastbook_server.values.events import ExchangeEvent, StoredEvent
-from fastbook_server.values.persisted import Batch, Durability
-from fastbook_wire.commands import ExchangeCommand
+from fastbook_server.values.events import ExchangeEvent
+from fastbook_server.values.persisted import Durability
 from fastbook_wire.words import Code
 
 log = logging.getLogger(__name__)
 
-_Commands = tuple[ExchangeCommand | GatewayCommand, ...]
-
-RETRY_DELAY_FIRST_S = 0.05
-RETRY_DELAY_MAX_S = 2.0
-STALL_S = 1.0
-"""A commit that takes longer makes the database count as away."""
+_NO_PRESSURE = Pressure.NONE  # an enumeration's member is slow to look up
 
 IDLE_CHECK_S = 5.0
 """When idle, an empty batch checks this often that the database is there and still ours."""
@@ -53,35 +50,35 @@ when candles end and when a minute leaves the ticker's last 24 hours."""
 class Pipeline:
     """The `Matcher`: takes commands, publishes committed batches.
 
-    Bounds: a batch closes at `batch_commands_max`; above `inbox_commands_max` uncommitted
-    commands ``congested`` asks senders to wait; above `uncommitted_events_max` commands are
-    refused, which happens only while the database is slow or away.
+    Bounds: a batch closes at `batch_commands_max`; from `inbox_commands_max` uncommitted commands
+    on, ``pressure`` asks gateways to refuse orders (`Room`), and no more become `WaitingCommands`;
+    above `uncommitted_events_max`, as only a slow or absent database leaves them, all are refused.
     """
 
     def __init__(
         self,
         exchange: Exchange,
-        store: Store,
+        store: BatchStore,
         batches: Channel[CommittedBatch],
         *,
         batch_no: int,
         time_ms: int,
         clock: Clock,
         durability: Durability = "commit",
-        batch_commands_max: int = 2_000,
-        inbox_commands_max: int = 4_000,
+        batch_commands_max: int = 800,
+        inbox_commands_max: int = 1_600,
         uncommitted_events_max: int = 200_000,
         idle_check_s: float = IDLE_CHECK_S,
     ) -> None:
         self.exchange = exchange
-        self._store = store
+        self._commits = Commits(store, clock, batch_no)
         self._batches = batches
-        self._batch_no = batch_no
         self._time_ms = time_ms
         self._clock = clock
         self._relaxed = durability == "relaxed"
         self._batch_commands_max = batch_commands_max
         self._inbox_commands_max = inbox_commands_max
+        self._room = Room(inbox_commands_max, clock)
         self._uncommitted_events_max = uncommitted_events_max
         self._idle_check_s = idle_check_s
         self._collecting = Collected()
@@ -90,90 +87,93 @@ class Pipeline:
         self._commands = 0  # matched, not yet committed
         self._submitted = 0  # matched since the start
         self._events = 0
-        self._commit_since: float | None = None
-        self._failing = False
-        self._stopping = False
         self._bug: Exception | None = None
-        self._wake = asyncio.Event()
-        self._woken = False
+        self._wake, self._stopped = asyncio.Event(), asyncio.Event()
+        self._woken = self._stopping = False
         self._progress = asyncio.Event()
         self._unpublished = Collected()  # relaxed only
         self._publish_at: Cancellable | None = None
+        self._clock_watch = ClockWatch(clock)
         self._told = (0, 0)  # the settled and the stored time of the last message
         self._told_at_s = clock.time()  # when the last message with events was sent
         self._mark_at: Cancellable | None = None
         self._expiry_ms: int | None = None  # the next, for which the timer is set
         self._expiry_at: Cancellable | None = None
         self._mark_every_ms = MARK_MS
-        self._steps: Steps | None = None  # of the command that is happening
+        self._steps: Generator[None, None, Collected] | None = None  # of what is happening
         self._steps_ms = 0  # its stamp
-        self._waiting: deque[tuple[str, _Commands]] = deque()  # until then
+        self._waiting = WaitingCommands(inbox_commands_max)  # until then
 
     # ---- taking commands ----------------------------------------------------------------------
 
     @property
     def available(self) -> bool:
         """Whether commits succeed and keep up, and the pipeline is not stopping."""
-        since = self._commit_since
-        stalled = since is not None and self._clock.time() - since > STALL_S
-        return not (self._failing or stalled or self._stopping)
+        return self._commits.keep_up and not self._stopping
 
-    @property
-    def congested(self) -> bool:
-        """Whether a sender should wait for ``progress`` before it sends more."""
-        busy = self._steps is not None or self._commands >= self._inbox_commands_max
-        return busy and self.available
+    def pressure(self, user_id: str) -> Pressure:
+        """Return how much of what a user sends there is room for."""
+        if self._steps is None and 2 * self._commands < self._inbox_commands_max:
+            return _NO_PRESSURE  # nobody holds more than there is room left
+        if not self.available:  # what is taken now is answered once the database is back
+            return _NO_PRESSURE
+        if self._steps is not None:
+            return Pressure.WAIT
+        return self._room.pressure(self._commands, self._of_user(user_id))
+
+    def retry_after_ms(self) -> int:
+        """Return when there will be room for one more refused command; each gets a later time."""
+        return self._room.retry_after_ms(self._commands)
+
+    def _of_user(self, user_id: str) -> int:
+        """Return how many commands of a user are not durable yet."""
+        batches = (self._collecting, self._in_flight, *self._closed)
+        return sum([b.senders.get(user_id, 0) for b in batches if b is not None])
 
     async def progress(self) -> None:
         """Wait until a batch has been committed, or long enough to check again."""
-        waiter = asyncio.ensure_future(self._progress.wait())
-        await asyncio.wait((waiter,), timeout=STALL_S)
-        waiter.cancel()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._progress.wait(), STALL_S)
 
     async def stored(self) -> None:
         """Wait until all that has been submitted is durable."""
-        waiting = sum(len(commands) for _, commands in self._waiting)
-        wanted = self._submitted + waiting + (self._steps is not None)
+        wanted = self._submitted + len(self._waiting) + (self._steps is not None)
         while self._submitted - self._commands < wanted:
             await self.progress()
 
-    def submit(self, user_id: str, *commands: ExchangeCommand | GatewayCommand) -> None:
+    def submit(self, user_id: str, *commands: Command | Numbered) -> None:
         """Match commands, as part of one batch; their events are published once durable.
 
         It is done at once, unless a command that takes long is happening: then once that has ended.
 
         Raises:
-            Unavailable: the bound of uncommitted events is met, or the server is stopping.
+            Unavailable: a bound of what is uncommitted or waits is met, or the server is stopping.
         """
         if self._stopping:
             raise Unavailable(Code.UNAVAILABLE, "the server is stopping", 1_000)
         if self._events >= self._uncommitted_events_max:
-            raise Unavailable(
-                Code.UNAVAILABLE,
-                "the database is away or too slow: "
-                f"uncommitted_events_max {self._uncommitted_events_max} reached",
-                1_000,
-            )
+            bound = f"uncommitted_events_max {self._uncommitted_events_max} reached"
+            raise Unavailable(Code.UNAVAILABLE, f"the database is away or too slow: {bound}", 1_000)
         if self._steps is None:
             self._match(user_id, commands)
         else:
-            self._waiting.append((user_id, commands))
+            self._waiting.add(user_id, commands)
 
-    def _match(self, user_id: str, commands: _Commands) -> None:
+    def _match(self, user_id: str, commands: Commands) -> None:
         """Match commands now, up to one that takes long."""
         self._tick()
+        senders = self._collecting.senders
+        senders[user_id] = senders.get(user_id, 0) + len(commands)
         for n, command in enumerate(commands):
             events = self._begin(user_id, command)
             if events is None:
                 if n + 1 < len(commands):
-                    self._waiting.appendleft((user_id, commands[n + 1 :]))
+                    self._waiting.put_back(user_id, commands[n + 1 :])
                 break
             self._collect(events)
         self._collected()
 
-    def _begin(
-        self, user_id: str, command: ExchangeCommand | GatewayCommand
-    ) -> list[ExchangeEvent] | None:
+    def _begin(self, user_id: str, command: Command | Numbered) -> list[ExchangeEvent] | None:
         """Apply a command; return None if it takes long: then it goes on, step by step."""
         try:
             begun = self.exchange.begin(user_id, command, self._time_ms)
@@ -187,9 +187,8 @@ class Pipeline:
         try:
             next(steps)
         except StopIteration as end:
-            events: list[ExchangeEvent] = end.value
-            return events
-        self._steps, self._steps_ms = steps, self._time_ms
+            return end.value  # type: ignore[no-any-return]  # StopIteration has no type for it
+        self._steps, self._steps_ms = sorting(steps, self._time_ms), self._time_ms
         self._clock.call_later(0, self._step)
         return None
 
@@ -200,7 +199,7 @@ class Pipeline:
             next(self._steps)
         except StopIteration as end:
             self._steps = None
-            self._collect(end.value)
+            self._take(end.value)
             self._collected()
         except Exception as error:  # noqa: BLE001 (passed on by `run`)
             self._steps = None
@@ -210,14 +209,29 @@ class Pipeline:
             self._clock.call_later(0, self._step)
         with contextlib.suppress(Unavailable):  # the server is stopping, after a bug
             while self._waiting and self._steps is None:
-                user_id, commands = self._waiting.popleft()
+                user_id, commands = self._waiting.take()
                 self._match(user_id, commands)
 
     def _collect(self, events: list[ExchangeEvent]) -> None:
         """Add what a command caused to the batch that is being collected."""
+        self._counted()
         self._events += self._collecting.add(events, self._time_ms)
         if self._relaxed:
             self._unpublished.add(events, self._time_ms)
+
+    def _take(self, caused: Collected) -> None:
+        """Add what a command caused that took long."""
+        self._counted()
+        self._events += self._collecting.merge(caused)
+        if self._relaxed:
+            self._unpublished.merge(caused)
+
+    def _counted(self) -> None:
+        """Count a command; the first of a batch says since when it waits."""
+        if not self._collecting.commands:
+            self._collecting.since_s = self._clock.time()
+        if self._relaxed and not self._unpublished.commands:
+            self._unpublished.since_s = self._clock.time()
         self._commands += 1
         self._submitted += 1
 
@@ -326,7 +340,7 @@ class Pipeline:
         try:
             while batch is not None:
                 await (self._commit(batch) if beside is None else beside)
-                number = self._batch_no
+                number = self._commits.batch_no
                 self._commands -= batch.commands
                 self._events -= batch.weight
                 self._in_flight = following = self._next_batch()
@@ -350,12 +364,25 @@ class Pipeline:
                 async with asyncio.timeout(self._idle_check_s):
                     await self._wake.wait()
             except TimeoutError:
-                await self._write((), self._stored_ms())
+                await self._check_database()
+
+    async def _check_database(self) -> None:
+        """Write an empty batch; give it up when the pipeline stops with nothing left to commit."""
+        check = asyncio.ensure_future(self._commits.make(Collected(), self._stored_ms()))
+        stopped = asyncio.ensure_future(self._stopped.wait())
+        try:
+            await asyncio.wait((check, stopped), return_when=asyncio.FIRST_COMPLETED)
+            if check.done() or self._commands or self._waiting:
+                await check
+        finally:
+            stopped.cancel()
+            check.cancel()
 
     def stop(self) -> None:
         """Refuse further commands; ``run`` returns once those already taken are committed."""
         self._stopping = True
         self._wake.set()
+        self._stopped.set()
 
     @property
     def uncommitted_commands(self) -> int:
@@ -372,34 +399,11 @@ class Pipeline:
         return batch
 
     async def _commit(self, pending: Collected) -> None:
-        if pending.stored:  # else refusals and lists only: all before them is durable
-            await self._write(tuple(pending.stored), pending.until_ms)
+        spent_s = await self._commits.make(pending, pending.until_ms)
+        if spent_s is not None:
+            self._room.committed(pending.commands, spent_s)
             metrics.BATCH_COMMANDS.observe(pending.commands)
         metrics.COMMANDS.inc(pending.commands)
-
-    async def _write(self, events: tuple[StoredEvent, ...], time_ms: int) -> None:
-        """Make the next batch durable, however long it takes; no later event is stamped earlier."""
-        batch = Batch(self._batch_no + 1, time_ms, events)
-        prepared = self._store.prepare(batch)
-        self._commit_since = started = self._clock.time()
-        delay = RETRY_DELAY_FIRST_S
-        while True:
-            try:
-                await self._store.commit(prepared)
-                break
-            except StoreUnavailable as error:
-                if not self._failing:
-                    log.warning("database away, retrying batch %d: %s", batch.number, error)
-                self._failing = True
-                metrics.COMMIT_RETRIES.inc()
-                await asyncio.sleep(delay)
-                delay = min(delay * 2, RETRY_DELAY_MAX_S)
-        if self._failing:
-            log.warning("database back, batch %d is in", batch.number)
-        self._failing = False
-        self._commit_since = None
-        self._batch_no = batch.number
-        metrics.COMMIT_SECONDS.observe(self._clock.time() - started)
 
     # ---- publishing ---------------------------------------------------------------------------
 
@@ -407,12 +411,13 @@ class Pipeline:
         self._publish_at = None
         pending, self._unpublished = self._unpublished, Collected()
         if pending.commands:
-            self._publish(pending, self._batch_no)
+            self._publish(pending, self._commits.batch_no)
 
     def _publish(self, pending: Collected, number: int) -> None:
         """Publish the events of commands, and how far time is settled."""
+        metrics.ANSWER_SECONDS.observe(self._clock.time() - pending.since_s)
         for refused in pending.refused:
-            metrics.REFUSED.labels(refused.code).inc()
+            metrics.REFUSED.of[refused.code] += 1
         self._told_at_s = self._clock.time()
         if self._mark_every_ms != MARK_MS:
             self._mark_every_ms = MARK_MS
@@ -421,10 +426,11 @@ class Pipeline:
 
     def _mark(self) -> None:
         """Publish an idle mark if the settled time has moved, and set the timer of the next."""
+        self._clock_watch.look(self._time_ms)
         settled_ms, stored_ms = self._settled_ms(), self._stored_ms()
         if (settled_ms, stored_ms) != self._told:
-            mark = CommittedBatch(number=self._batch_no, settled_ms=settled_ms, stored_ms=stored_ms)
-            self._tell(mark)
+            number = self._commits.batch_no
+            self._tell(CommittedBatch(number=number, settled_ms=settled_ms, stored_ms=stored_ms))
         self._mark_every_ms = MARK_MS
         if self._clock.time() - self._told_at_s > MARK_IDLE_MS / 1_000:
             self._mark_every_ms = MARK_IDLE_MS

@@ -8,7 +8,9 @@ from fastbook_server.matching.open_orders cimport OpenOrders
 from fastbook_server.matching.order_progress cimport OrderProgress
 from fastbook_server.matching.owners cimport Owner, Owners
 from fastbook_server.matching.security_book cimport SecurityBook
+from fastbook_server.matching.terms cimport Terms
 from fastbook_server.values.events cimport Order
+from fastbook_server.values.ids cimport encode
 
 
 @cython.final
@@ -17,6 +19,10 @@ cdef class Placing:
     cdef Owners _owners
     cdef OpenOrders _open_orders
 
+    @cython.locals(number=int64_t, seq=int64_t)
+    cpdef Order order(
+        self, str user_id, Terms terms, str client_order_id, SecurityBook market, int64_t time_ms,
+        bint withdraw_on_close)
     @cython.locals(owner=Owner, execution=Execution, order=Order)
     cpdef Execution enter(self, SecurityBook market, OrderProgress progress, int64_t time_ms)
     @cython.locals(owner=Owner)

@@ -11,7 +11,7 @@ from fastbook_server.matching.order_progress import OrderProgress
 from fastbook_server.matching.owners import Owners
 from fastbook_server.matching.security_book import SecurityBook
 from fastbook_server.matching.steps import PORTION, Steps
-from fastbook_server.matching.terms import RuleBroken
+from fastbook_server.matching.terms import RuleBroken, Terms
 from fastbook_server.values.events import (
     ExchangeEvent,
     Order,
@@ -19,7 +19,10 @@ from fastbook_server.values.events import (
     OrderHeld,
     OrderTriggered,
 )
+from fastbook_server.values.ids import Kind, encode
 from fastbook_wire.words import Code
+
+_ORDER = int(Kind.ORDER)
 
 Ref = str | int | None
 
@@ -31,6 +34,38 @@ class Placing:
         self._epoch = epoch
         self._owners = owners
         self._open_orders = open_orders
+
+    def order(
+        self,
+        user_id: str,
+        terms: Terms,
+        client_order_id: str | None,
+        market: SecurityBook,
+        time_ms: int,
+        withdraw_on_close: bool,
+    ) -> Order:
+        """Return the order that takes the security's next ``seq``, if it is accepted."""
+        number, seq = market.instrument.number, market.seq + 1
+        return Order(
+            encode(time_ms, self._epoch, seq, number, _ORDER),
+            seq,
+            time_ms,
+            user_id,
+            market.instrument,
+            terms.side,
+            terms.exec_type,
+            terms.price,
+            terms.quantity,
+            terms.time_in_force,
+            terms.post_only,
+            terms.self_trade,
+            client_order_id,
+            withdraw_on_close,
+            terms.trigger_price,
+            terms.display,
+            terms.expire_ms,
+            terms.budget,
+        )
 
     def enter(self, market: SecurityBook, progress: OrderProgress, time_ms: int) -> Execution:
         """Let a new order match; what comes of it is to be folded, and then `entered`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastbook_server.channels.order_channel import OVERLOADED_RETRY_MS
 from fastbook_server.matching.order_progress import OrderProgress
 from fastbook_server.matching.terms import RuleBroken, Terms, terms_of
+from fastbook_server.values.accounts import is_account
 from fastbook_server.values.events import Order
 from fastbook_server.values.instruments import Instrument
 from fastbook_wire.commands import Amend, Delete, GetOrder
@@ -32,15 +33,21 @@ def duplicate(client_order_id: str, other: Order, field: str = "clientOrderId") 
     )
 
 
-def retried(
+def named_again(
     client_order_id: str, known: OrderProgress, instrument: Instrument, terms: Terms
-) -> OrderProgress:
-    """Return the order that a retry repeats.
+) -> OrderProgress | None:
+    """Return the order that a retry repeats; None if its client order id is free for another.
+
+    That of an account is, once its order has ended; until then a repetition is refused.
 
     Raises:
         RuleBroken: the client order id was used for an order with other terms.
     """
     order = known.order
+    if is_account(order.user_id):
+        if known.is_open:
+            raise duplicate(client_order_id, order)
+        return None
     if order.instrument.security != instrument.security or terms_of(order) != terms:
         raise duplicate(client_order_id, order)
     return known

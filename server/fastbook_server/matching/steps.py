@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 
 from fastbook_server.values.events import ExchangeEvent
 
@@ -23,3 +23,13 @@ def finished(begun: list[ExchangeEvent] | Steps) -> list[ExchangeEvent]:
         except StopIteration as end:
             events: list[ExchangeEvent] = end.value
             return events
+
+
+def after(first: Sequence[ExchangeEvent], steps: Steps) -> Steps:
+    """Let something happen after what has happened already."""
+    return [*first, *(yield from steps)]
+
+
+def followed_by(steps: Steps, last: ExchangeEvent) -> Steps:
+    """Let something happen, and tell one thing more at its end."""
+    return [*(yield from steps), last]

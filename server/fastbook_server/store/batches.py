@@ -3,6 +3,7 @@
 The batch is a value of the schema's type ``batch``, which `packing` writes. The statement moves the
 one row of ``engine_state`` first, and with it takes the lock that a successor waits for: nothing
 else happens unless the batch is the next one of our epoch. Alone it is a transaction of its own.
+Epochs of a log are claimed there: its batches raise the one in ``engine_state``.
 """
 
 from __future__ import annotations
@@ -37,11 +38,11 @@ LEFT JOIN pg_type AS t ON t.oid = c.atttypid
 WHERE b.oid = 'batch_parts'::regtype AND f.attnum > 0 AND NOT f.attisdropped
 ORDER BY f.attnum, c.attnum
 """
-# $1: epoch, $2: batch number, $3: time, $4: the batch.
+# $1: epoch, $2: batch number, $3: time, $4: the batch, $5: the number of the batch before it.
 COMMIT_BATCH = """
 WITH state AS (
-    UPDATE engine_state SET batch_no = $2, time = $3
-    WHERE epoch = $1 AND batch_no = $2 - 1 RETURNING true
+    UPDATE engine_state SET epoch = $1, batch_no = $2, time = $3
+    WHERE epoch <= $1 AND batch_no = $5 RETURNING true
 ), moved AS (
     UPDATE markets AS m SET
         seq = new.seq, fill_id = coalesce(new.fill_id, m.fill_id),
@@ -143,7 +144,7 @@ async def apply(
         asyncpg.PostgresError: among others, if a row that changes is not there.
     """
     value = as_value(layout, batch, without=COPIED if copies else ())
-    arguments = (epoch, batch.number, batch.time_ms, value)
+    arguments = (epoch, batch.number, batch.time_ms, value, batch.follows)
     statement = COMMIT_BATCH_AND_CANDLES if batch.candles else COMMIT_BATCH_ALONE
     if await connection.fetchrow(statement, *arguments, timeout=timeout_s) is None:
         return False

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import logging
-from typing import TYPE_CHECKING
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
 
 import asyncpg
 import msgspec
 
-from fastbook_server.store import StoreBroken, StoreError, StoreUnavailable
+from fastbook_server.store import StoreBroken, StoreError, StoreRefused, StoreUnavailable
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]
@@ -85,6 +89,7 @@ async def detect_timescale(connection: Connection) -> Timescale | None:
     Logs one line if there is no usable TimescaleDB, with the likely remedy.
 
     Raises:
+        StoreRefused: the database has a TimescaleDB that the server does not load any more.
         Exception: whatever asyncpg raises while the server is away or busy; that says nothing
             about TimescaleDB.
     """
@@ -92,15 +97,13 @@ async def detect_timescale(connection: Connection) -> Timescale | None:
         offered = await connection.fetchval(
             "SELECT true FROM pg_available_extensions WHERE name = 'timescaledb'"
         )
+        _check_loads(await connection.fetchrow(INSTALLED), offered=bool(offered))
         if not offered:
             log.info("PostgreSQL without TimescaleDB: using plain tables")
             return None
         await connection.execute("SELECT pg_advisory_lock($1)", LOCK_KEY)
         await connection.execute("CREATE EXTENSION IF NOT EXISTS timescaledb SCHEMA public")
-        row = await connection.fetchrow(
-            "SELECT extversion, current_setting('timescaledb.license', true)"
-            " FROM pg_extension WHERE extname = 'timescaledb'"
-        )
+        row = await connection.fetchrow(INSTALLED)
         return Timescale(version=row[0], licence=row[1] or "apache") if row else None
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
         code = getattr(error, "sqlstate", None) or ""
@@ -117,13 +120,88 @@ async def detect_timescale(connection: Connection) -> Timescale | None:
         connection.terminate()
 
 
+# Its settings are known to sessions that have loaded it, which is at their first query.
+INSTALLED = """
+SELECT extversion, current_setting('timescaledb.license', true) AS licence
+FROM pg_extension WHERE extname = 'timescaledb'
+"""
+
+
+def _check_loads(installed: asyncpg.Record | None, *, offered: bool) -> None:
+    """Refuse a database whose tables need a TimescaleDB that is not there, or is not loaded."""
+    if installed is None or (offered and installed[1] is not None):
+        return
+    remedy = (
+        "add timescaledb to shared_preload_libraries and restart PostgreSQL"
+        if offered
+        else "install it there, and add timescaledb to shared_preload_libraries"
+    )
+    raise StoreRefused(
+        f"this database uses TimescaleDB {installed[0]}, which its server does not "
+        f"{'preload' if offered else 'have'}: {remedy}"
+    )
+
+
+class Seen(NamedTuple):
+    """What a database is: its version, its TimescaleDB if one could be used, what may lose data.
+
+    ``unsafe`` holds settings that break the promise of durability; ``may_create`` says whether our
+    schema exists or could be made.
+    """
+
+    version: str
+    timescale: str | None
+    unsafe: dict[str, str]
+    may_create: bool
+
+
+async def look(dsn: str, *, timeout_s: float = 10.0) -> Seen:
+    """Return what the database at `dsn` is, without changing anything in it.
+
+    Raises:
+        StoreError: it cannot be reached, or does not let this user in.
+    """
+    try:
+        connection: Connection = await asyncpg.connect(dsn, timeout=timeout_s)
+        try:
+            row = await connection.fetchrow(LOOK)
+        finally:
+            await connection.close(timeout=timeout_s)
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ValueError) as error:
+        meaning = store_error(error)
+        if meaning is None:
+            raise
+        raise meaning from error
+    assert row is not None, "it selects values"
+    unsafe = {name: row[name] for name in UNSAFE if row[name] == "off"}
+    return Seen(row["version"], row["timescale"], unsafe, row["may_create"])
+
+
+UNSAFE = ("fsync", "synchronous_commit", "full_page_writes")
+LOOK = """
+SELECT current_setting('server_version') AS version,
+       (SELECT default_version FROM pg_available_extensions
+        WHERE name = 'timescaledb') AS timescale,
+       current_setting('fsync') AS fsync,
+       current_setting('synchronous_commit') AS synchronous_commit,
+       current_setting('full_page_writes') AS full_page_writes,
+       has_database_privilege(current_database(), 'CREATE')
+           OR EXISTS (SELECT FROM pg_namespace WHERE nspname = 'fastbook') AS may_create
+"""
+
+
 def store_error(error: BaseException) -> StoreError | None:
     """Return the `StoreError` that an error amounts to; None if it is no error of the database.
 
-    `error` comes from asyncpg or the network. The message keeps its type, text and SQLSTATE.
+    `error` comes from asyncpg or the network. The message keeps its type, text and SQLSTATE; of the
+    operating system's errors, what they mean.
     """
     if isinstance(error, StoreError):
         return error
+    if isinstance(error, OSError) and error.strerror and not isinstance(error, TimeoutError):
+        number = error.errno if isinstance(error.errno, int) else 0
+        meaning = os.strerror(number) if number in errno.errorcode else error.strerror
+        return StoreUnavailable(meaning[:1].lower() + meaning[1:])
     said = f"{type(error).__name__}: {str(error) or 'timed out'}"
     if isinstance(error, asyncpg.PostgresError):
         code = getattr(error, "sqlstate", None) or ""
@@ -137,3 +215,15 @@ def store_error(error: BaseException) -> StoreError | None:
     if isinstance(error, (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, EOFError)):
         return StoreUnavailable(said)
     return None
+
+
+@contextlib.contextmanager
+def meanings() -> Iterator[None]:
+    """Raise each error of the database as the `StoreError` that it amounts to."""
+    try:
+        yield
+    except Exception as error:
+        meaning = store_error(error)
+        if meaning is None or meaning is error:
+            raise
+        raise meaning from error

@@ -14,19 +14,31 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
-from fastbook_server.store import ClientOrder, FillSpan, OwnFill, StoreBroken, StoredFill
-from fastbook_server.store.connection import SESSION_SETTINGS, store_error
+from fastbook_server.store import (
+    Amendment,
+    ClientOrder,
+    FillSpan,
+    OrderSpan,
+    OwnFill,
+    StoredFill,
+    Upkeep,
+)
+from fastbook_server.store.connection import SESSION_SETTINGS, meanings
 from fastbook_server.store.days import (
+    DAY_MS,
     INT64_MAX,
     PLAN_WITH_VALUES,
     WINDOW_GROWTH,
     days_of_fills,
     fill_ids,
 )
-from fastbook_server.store.order_rows import read_order, read_trades
+from fastbook_server.store.ended_orders import read_ended_orders
+from fastbook_server.store.order_rows import READ_AMENDMENTS, read_order, read_trades
+from fastbook_server.store.upkeep import read_upkeep
 from fastbook_server.values import ids
 from fastbook_server.values.candles import Candle
 from fastbook_server.values.events import Traded
+from fastbook_server.values.holdings import Holding
 from fastbook_server.values.instruments import Instrument
 from fastbook_wire.words import INTERVALS, Interval, Role
 
@@ -48,13 +60,19 @@ _UUID = re.compile(
 SETTINGS = f"""{SESSION_SETTINGS}
 SET {PLAN_WITH_VALUES};
 SET default_transaction_read_only = on;
-SET statement_timeout = {int(TIMEOUT_S * 1000)};
-SET lock_timeout = {int(TIMEOUT_S * 1000)};
-SET idle_in_transaction_session_timeout = {int(TIMEOUT_S * 1000)};
+SET statement_timeout = {{timeout_ms}};
+SET lock_timeout = {{timeout_ms}};
+SET idle_in_transaction_session_timeout = {{timeout_ms}};
 SET enable_seqscan = off
 """
-# The span of a security's candles, from the daily ones: there are few.
-BOUNDS = "SELECT min(time) AS first_ms, max(time) AS last_ms FROM candles_1d WHERE security = $1"
+# Between which days a security has traded. Of what has been dropped, candles alone are left: all of
+# them are aggregated, and those of days are few.
+BOUNDS = """
+SELECT min(time) AS first_ms, max(time) AS last_ms,
+       (SELECT time FROM dropped WHERE security = $1) AS dropped_ms
+FROM days WHERE security = $1
+"""
+FIRST_CANDLE = "SELECT min(time) FROM candles_1d WHERE security = $1 AND time < $2"
 CANDLES = """
 SELECT time, open_ticks, high_ticks, low_ticks, close_ticks, volume_lots, trades FROM {relation}
 WHERE security = $1 AND time >= $2 AND time < $3 ORDER BY time {direction} LIMIT $4
@@ -84,14 +102,33 @@ FROM (
      ORDER BY fill_id {direction} LIMIT $4)
 ) AS f ORDER BY fill_id {direction} LIMIT $4
 """
+# Of all fills: no index helps, and the whole of them may take longer than a query of clients may.
+HOLDINGS_TIMEOUT_S = 900.0
+HOLDINGS_SETTINGS = f"""
+SET LOCAL statement_timeout = {int(HOLDINGS_TIMEOUT_S * 1000)};
+SET LOCAL enable_seqscan = on
+"""
+HOLDINGS = """
+SELECT user_id, security, sum(lots) AS lots, -sum(lots * price_ticks) AS cash, count(*) AS fills
+FROM (
+    SELECT taker_user_id AS user_id, security, price_ticks,
+           quantity_lots::numeric * CASE type WHEN 'bid' THEN 1 ELSE -1 END AS lots FROM fills
+    UNION ALL
+    SELECT maker_user_id, security, price_ticks,
+           quantity_lots::numeric * CASE type WHEN 'bid' THEN -1 ELSE 1 END FROM fills
+) AS f GROUP BY user_id, security
+"""
 _ROLES: tuple[Role, ...] = ("taker", "maker")
 
 
 class PostgresHistory:
     """A `History` of the database at `dsn`, once a store has opened it."""
 
-    def __init__(self, dsn: str, instruments: Sequence[Instrument]) -> None:
+    def __init__(
+        self, dsn: str, instruments: Sequence[Instrument], *, timeout_s: float = TIMEOUT_S
+    ) -> None:
         self._dsn = dsn
+        self._timeout_s = timeout_s
         self._instruments = {instrument.security: instrument for instrument in instruments}
         self._pool: Pool | None = None
         self._opening = asyncio.Lock()
@@ -123,10 +160,7 @@ class PostgresHistory:
         if limit <= 0:
             return []
         async with self._connection() as connection:
-            bounds = await connection.fetchrow(BOUNDS, security)
-            if bounds is None or bounds["first_ms"] is None:
-                return []
-            low, high = bounds["first_ms"], bounds["last_ms"] + INTERVALS["1d"]
+            low, high = await _bounds_of_candles(connection, security)
             if start_ms is not None:
                 low = max(low, start_ms)
             if end_ms is not None:
@@ -189,6 +223,15 @@ class PostgresHistory:
             found.reverse()
         return found
 
+    async def ended_orders(
+        self, user_id: str, security: str, span: OrderSpan
+    ) -> Sequence[ClientOrder]:
+        """See `History.ended_orders`. Searches windows of growing length."""
+        if span.limit <= 0 or security not in self._instruments:
+            return []
+        async with self._connection() as connection:
+            return await read_ended_orders(connection, user_id, security, span, self._instruments)
+
     async def order(self, order_id: str) -> ClientOrder | None:
         """See `History.order`. The id tells the time of the order, which bounds every query."""
         claim = ids.decode(order_id)
@@ -196,6 +239,36 @@ class PostgresHistory:
             return None
         async with self._connection() as connection:
             return await read_order(connection, order_id, claim.time_ms, self._instruments)
+
+    async def amendments(self, order_id: str) -> Sequence[Amendment]:
+        """See `History.amendments`. The order's time bounds the query, as in `order`."""
+        claim = ids.decode(order_id)
+        if claim is None or claim.time_ms > TIME_MAX or not _UUID.fullmatch(order_id):
+            return []
+        async with self._connection() as connection:
+            rows = await connection.fetch(READ_AMENDMENTS, order_id, claim.time_ms)
+        return [Amendment(*row) for row in rows]
+
+    async def holdings(self) -> Sequence[Holding]:
+        """See `History.holdings`."""
+        async with self._connection(HOLDINGS_TIMEOUT_S) as connection, connection.transaction():
+            await connection.execute(HOLDINGS_SETTINGS)
+            rows = await connection.fetch(HOLDINGS, timeout=HOLDINGS_TIMEOUT_S)
+        return [
+            Holding(
+                user_id=row["user_id"],
+                security=row["security"],
+                lots=int(row["lots"]),
+                cash=int(row["cash"]),
+                fills=row["fills"],
+            )
+            for row in rows
+        ]
+
+    async def upkeep(self) -> Upkeep:
+        """See `History.upkeep`."""
+        async with self._connection() as connection:
+            return await read_upkeep(connection)
 
     async def close(self) -> None:
         """See `History.close`."""
@@ -208,25 +281,32 @@ class PostgresHistory:
                 pool.terminate()
 
     @contextlib.asynccontextmanager
-    async def _connection(self) -> AsyncIterator[Connection]:
-        """Lend a connection for one query of at most `TIMEOUT_S`.
+    async def _connection(self, timeout_s: float | None = None) -> AsyncIterator[Connection]:
+        """Lend a connection for one query of at most `timeout_s`; None: as long as any may take.
 
         Raises:
             StoreUnavailable: no connection, or no answer in time.
             StoreBroken: the database rejected the query: a bug of ours or a foreign database.
         """
-        try:
-            async with asyncio.timeout(TIMEOUT_S):
+        with meanings():
+            async with asyncio.timeout(timeout_s or self._timeout_s):
                 async with self._opening:
                     if self._pool is None:
-                        self._pool = await _open_pool(self._dsn)
+                        self._pool = await _open_pool(self._dsn, self._timeout_s)
                 async with self._pool.acquire() as connection:
                     yield connection
-        except Exception as error:
-            meaning = store_error(error)
-            if meaning is None or meaning is error:
-                raise
-            raise meaning from error
+
+
+async def _bounds_of_candles(connection: Connection, security: str) -> tuple[int, int]:
+    """Return the time from which up to before which the candles of a security start."""
+    row = await connection.fetchrow(BOUNDS, security)
+    assert row is not None, "an aggregate of all rows is one row"
+    first, last, dropped = row
+    if dropped is not None:
+        oldest = await connection.fetchval(FIRST_CANDLE, security, dropped)
+        first = oldest if oldest is not None else first
+        last = last if last is not None else dropped
+    return (0, 0) if first is None else (first, last + DAY_MS)
 
 
 async def _bounds(connection: Connection, security: str, span: FillSpan) -> tuple[int, int]:
@@ -264,14 +344,14 @@ def _candle(row: asyncpg.Record) -> Candle:
     )
 
 
-async def _open_pool(dsn: str) -> Pool:
+async def _open_pool(dsn: str, timeout_s: float) -> Pool:
     """Return a pool that connects on first use."""
 
     async def keep_settings(_: Connection) -> None:
         """Skip the reset of a returned connection, which would drop `SETTINGS`."""
 
     async def settle(connection: Connection) -> None:
-        await connection.execute(SETTINGS)
+        await connection.execute(SETTINGS.format(timeout_ms=int(timeout_s * 1_000)))
 
     pool: Pool | None = await asyncpg.create_pool(
         dsn,
@@ -280,9 +360,8 @@ async def _open_pool(dsn: str) -> Pool:
         init=settle,
         reset=keep_settings,
         timeout=TIMEOUT_S,
-        command_timeout=TIMEOUT_S,
+        command_timeout=timeout_s,
         server_settings={"application_name": "fastbook history"},
     )
-    if pool is None:
-        raise StoreBroken("asyncpg returned no pool")
+    assert pool is not None, "so it is outside of asyncpg's own tests"
     return pool

@@ -4,7 +4,9 @@ cimport cython
 from libc.stdint cimport int64_t
 
 from fastbook_server.values.events cimport (
+    BalanceChanged,
     CancelRuleChanged,
+    OperatorActed,
     Order,
     OrderAccepted,
     OrderAmended,
@@ -24,7 +26,10 @@ cdef class MemoryDatabase:
     cdef public dict instruments, seqs
     cdef public list events
     cdef public dict open_orders, client_orders, order_ids, trades, fill_ids, last_prices
-    cdef public dict cancel_rules
+    cdef public dict cancel_rules, candles
+    cdef public list operator_actions
+    cdef public dict balances, accounts, deposits
+    cdef public object deposit_number
 
     cpdef take(self, tuple events)
     cpdef end(self, batch)

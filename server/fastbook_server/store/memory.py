@@ -8,8 +8,9 @@ be told to fail commits and to hold them back.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
+from decimal import Decimal
 from typing import assert_never
 
 import msgspec
@@ -19,18 +20,23 @@ from fastbook_server.store import (
     Batch,
     CancelRule,
     ClientOrder,
-    FillSpan,
-    OwnFill,
+    Position,
     Recovered,
-    StoredFill,
     StoreFenced,
     StoreRefused,
 )
+from fastbook_server.store.accounts import MemoryAccounts
 from fastbook_server.store.delisting import cancel_all, check_left_out
+from fastbook_server.store.halted import halted_by
 from fastbook_server.store.large_batches import is_large, portions
-from fastbook_server.values.candles import Candle, CandleSeries
+from fastbook_server.store.memory_history import MemoryHistory
+from fastbook_server.values.accounts import Account, PendingDeposit
+from fastbook_server.values.candles import CandleSeries
+from fastbook_server.values.decimals import plain
 from fastbook_server.values.events import (
+    BalanceChanged,
     CancelRuleChanged,
+    OperatorActed,
     Order,
     OrderAccepted,
     OrderAmended,
@@ -44,7 +50,7 @@ from fastbook_server.values.events import (
 )
 from fastbook_server.values.instruments import Instrument, InstrumentSpec
 from fastbook_server.values.persisted import OpenOrder, after_fill
-from fastbook_wire.words import INTERVALS, Interval, Reason, Role, Status
+from fastbook_wire.words import Interval, Status
 
 
 class MemoryDatabase:
@@ -65,6 +71,12 @@ class MemoryDatabase:
         self.fill_ids: dict[str, int] = {}
         self.last_prices: dict[str, int] = {}
         self.cancel_rules: dict[str, CancelRule] = {}
+        self.candles: dict[str, dict[Interval, CandleSeries]] = {}  # of events that are forgotten
+        self.operator_actions: list[OperatorActed] = []
+        self.balances: dict[tuple[str, str], Decimal] = {}
+        self.accounts: dict[str, Account] = {}
+        self.deposits: dict[int, PendingDeposit] = {}
+        self.deposit_number = 0
 
     def apply(self, batch: Batch) -> None:
         """Apply a batch. It must be the next one: `MemoryStore.commit` checks that."""
@@ -81,6 +93,38 @@ class MemoryDatabase:
         """Note a batch whose events have been applied."""
         self.batch_no = batch.number
         self.time_ms = batch.time_ms
+
+    def recovered(self, instruments: Sequence[Instrument], last_trades: int) -> Recovered:
+        """Return the state of these instruments, with the last trades of each (0: all)."""
+        names = [instrument.security for instrument in instruments]
+        cutoff = self.time_ms - CLIENT_ORDERS_KEPT_MS
+        open_orders = [o for o in self.open_orders.values() if o.order.instrument.security in names]
+        ended = [
+            (known.ended_ms, known.order.id, known)
+            for known in self.client_orders.values()
+            if known.ended_ms is not None and known.ended_ms >= cutoff
+        ]
+        return Recovered(
+            epoch=self.epoch,
+            batch_no=self.batch_no,
+            time_ms=self.time_ms,
+            token_key=self.token_key,
+            instruments=tuple(instruments),
+            seqs={name: self.seqs.get(name, 0) for name in names},
+            open_orders=tuple(sorted(open_orders, key=lambda o: o.queued)),
+            client_orders=tuple(known for *_, known in sorted(ended, key=lambda e: e[:2])),
+            last_trades={name: tuple(self.trades.get(name, [])[-last_trades:]) for name in names},
+            fill_ids={name: self.fill_ids.get(name, 0) for name in names},
+            last_prices={n: price for n, price in self.last_prices.items() if n in names},
+            unlisted=tuple(
+                replace(instrument, status="halted")
+                for name, instrument in self.instruments.items()
+                if name not in names
+            ),
+            cancel_rules=dict(self.cancel_rules),
+            halted=halted_by(self.operator_actions),
+            balances=dict(self.balances),
+        )
 
     def _apply(self, event: StoredEvent) -> None:
         match event:
@@ -102,6 +146,12 @@ class MemoryDatabase:
                 self._triggered(event)
             case CancelRuleChanged():
                 self._cancel_rule_changed(event)
+            case OperatorActed():
+                self.operator_actions.append(event)
+            case BalanceChanged():
+                total = plain(event.free + event.locked, event.decimals)
+                self.balances[event.user_id, event.asset] = Decimal(total)
+                self.deposits.pop(event.deposit or 0, None)
             case _:
                 assert_never(event)
 
@@ -200,6 +250,9 @@ class MemoryDatabase:
 class MemoryStore:
     """A `Store` on a `MemoryDatabase`, which other stores may share; a new one by default."""
 
+    place = "database"
+    keeps_replies = False
+
     def __init__(self, database: MemoryDatabase | None = None) -> None:
         self.data = MemoryDatabase() if database is None else database
         self._epoch = 0
@@ -243,32 +296,18 @@ class MemoryStore:
         if orphans:
             time_ms = max(data.time_ms, now_ms)
             data.apply(Batch(data.batch_no + 1, time_ms, cancel_all(orphans, data.seqs, time_ms)))
-        cutoff = data.time_ms - CLIENT_ORDERS_KEPT_MS
-        open_orders = [o for o in data.open_orders.values() if o.order.instrument.security in names]
-        ended = [
-            (known.ended_ms, known.order.id, known)
-            for known in data.client_orders.values()
-            if known.ended_ms is not None and known.ended_ms >= cutoff
-        ]
-        return Recovered(
-            epoch=data.epoch,
-            batch_no=data.batch_no,
-            time_ms=data.time_ms,
-            token_key=data.token_key,
-            instruments=instruments,
-            seqs={name: data.seqs.get(name, 0) for name in names},
-            open_orders=tuple(sorted(open_orders, key=lambda o: o.queued)),
-            client_orders=tuple(known for *_, known in sorted(ended, key=lambda e: e[:2])),
-            last_trades={name: tuple(data.trades.get(name, [])[-last_trades:]) for name in names},
-            fill_ids={name: data.fill_ids.get(name, 0) for name in names},
-            last_prices={n: price for n, price in data.last_prices.items() if n in names},
-            unlisted=tuple(
-                replace(instrument, status="halted")
-                for name, instrument in data.instruments.items()
-                if name not in names
-            ),
-            cancel_rules=dict(data.cancel_rules),
-        )
+        return data.recovered(instruments, last_trades)
+
+    async def open_to_record(self, specs: Sequence[InstrumentSpec]) -> Sequence[Instrument]:
+        """See `RecordStore.open_to_record`."""
+        self._orphans([spec.security for spec in specs], ())
+        for spec in specs:
+            self._settle(spec)
+        return tuple(self.data.instruments.values())
+
+    async def position(self) -> Position:
+        """See `RecordStore.position`."""
+        return Position(self.data.epoch, self.data.batch_no, self.data.time_ms)
 
     def prepare(self, batch: Batch) -> object:
         """Return the batch unchanged."""
@@ -285,9 +324,18 @@ class MemoryStore:
         if error is not None:
             raise error()
 
-    def history(self, instruments: Sequence[Instrument]) -> MemoryHistory:  # noqa: ARG002
+    def history(
+        self,
+        instruments: Sequence[Instrument],  # noqa: ARG002 (a store of SQL needs it)
+        *,
+        timeout_s: float | None = None,  # noqa: ARG002 (nothing here takes long)
+    ) -> MemoryHistory:
         """See `Store.history`."""
         return MemoryHistory(self.data)
+
+    def account_book(self) -> MemoryAccounts:
+        """See `Store.account_book`."""
+        return MemoryAccounts(self.data)
 
     async def close(self) -> None:
         """Do nothing: there is no connection to release."""
@@ -295,14 +343,16 @@ class MemoryStore:
     async def _apply_once(self, batch: Batch) -> None:
         """Apply a batch, a large one in portions; others have their turn in between."""
         data = self.data
-        if (self._epoch, batch.number) == (data.epoch, data.batch_no):
+        epoch = self._epoch if batch.epoch is None else batch.epoch
+        if (epoch, batch.number) == (data.epoch, data.batch_no):
             return
-        if (self._epoch, batch.number - 1) != (data.epoch, data.batch_no):
+        if epoch < data.epoch or batch.follows != data.batch_no:
             raise StoreFenced(
                 "another server has taken over this database: "
-                f"expected epoch {self._epoch} and batch {batch.number - 1}, got epoch "
+                f"expected epoch {epoch} and batch {batch.follows}, got epoch "
                 f"{data.epoch} and batch {data.batch_no}"
             )
+        data.epoch = epoch
         for events in portions(batch):
             data.take(events)
             if is_large(batch):
@@ -332,106 +382,6 @@ class MemoryStore:
             )
         data.instruments[spec.security] = settled
         return settled
-
-
-class MemoryHistory:
-    """A `History` of a `MemoryDatabase`, computed from its events on each query. O(events)."""
-
-    def __init__(self, data: MemoryDatabase) -> None:
-        self._data = data
-
-    async def trades(
-        self, security: str, *, before_seq: int | None, limit: int
-    ) -> Sequence[Traded]:
-        """See `History.trades`."""
-        found = self._data.trades.get(security, [])
-        if before_seq is not None:
-            found = [trade for trade in found if trade.seq < before_seq]
-        return found[-limit:] if limit > 0 else []
-
-    async def candles(
-        self,
-        security: str,
-        interval: Interval,
-        *,
-        start_ms: int | None,
-        end_ms: int | None,
-        limit: int,
-    ) -> Sequence[Candle]:
-        """See `History.candles`."""
-        series = CandleSeries(INTERVALS[interval], 0)
-        for fill in self._fills(security):
-            series.add(fill.time_ms, fill.price, fill.quantity, fill.n == 0)
-        found = [
-            candle
-            for candle in series.candles
-            if (start_ms is None or candle.start_ms >= start_ms)
-            and (end_ms is None or candle.start_ms < end_ms)
-        ]
-        if limit <= 0:
-            return []
-        return found[-limit:] if start_ms is None else found[:limit]
-
-    async def fills(self, security: str, span: FillSpan) -> Sequence[StoredFill]:
-        """See `History.fills`."""
-        return span.of([_stored(fill) for fill in self._fills(security)])
-
-    async def own_fills(self, user_id: str, security: str, span: FillSpan) -> Sequence[OwnFill]:
-        """See `History.own_fills`."""
-        of_user = [
-            fill
-            for fill in self._fills(security)
-            if user_id in (fill.taker.user_id, fill.maker.user_id)
-        ]
-        wanted = {fill.fill_id for fill in span.of([_stored(fill) for fill in of_user])}
-        return [
-            OwnFill(_stored(fill), role, order.id)
-            for fill in of_user
-            if fill.fill_id in wanted
-            for role, order in _parties(fill)
-            if order.user_id == user_id
-        ]
-
-    def _fills(self, security: str) -> Iterator[OrderFilled]:
-        for event in self._data.events:
-            if isinstance(event, OrderFilled) and event.taker.instrument.security == security:
-                yield event
-
-    async def order(self, order_id: str) -> ClientOrder | None:
-        """See `History.order`."""
-        order: Order | None = None
-        remaining = notional = 0
-        reason: Reason | None = None
-        for event in self._data.events:
-            match event:
-                case OrderAccepted() if event.order.id == order_id:
-                    order, remaining = event.order, event.order.quantity
-                case OrderFilled() if order_id in (event.maker.id, event.taker.id):
-                    remaining -= event.quantity
-                    notional += event.price * event.quantity
-                case OrderAmended() if event.order.id == order_id:
-                    order, remaining = event.order, event.remaining
-                case OrderCancelled() if event.order.id == order_id:
-                    reason = event.reason
-        if order is None:
-            return None
-        resting = self._data.open_orders.get(order_id)
-        status: Status = "filled" if reason is None else "cancelled"
-        if resting is not None:
-            order, status = resting.order, resting.status
-        return ClientOrder(order, status, remaining, notional, reason)
-
-    async def close(self) -> None:
-        """Do nothing: there is no connection to release."""
-
-
-def _parties(fill: OrderFilled) -> tuple[tuple[Role, Order], ...]:
-    return (("taker", fill.taker), ("maker", fill.maker))
-
-
-def _stored(fill: OrderFilled) -> StoredFill:
-    side, price, quantity = fill.taker.side, fill.price, fill.quantity
-    return StoredFill(fill.fill_id, fill.seq, fill.time_ms, side, price, quantity)
 
 
 def _steps(instrument: Instrument) -> tuple[int, ...]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from fastbook_server.store import StoreRefused
+from fastbook_server.store import StoreRefused, StoreUnprepared
 
 if TYPE_CHECKING:
     from fastbook_server.store.connection import Connection, Timescale
@@ -110,6 +110,25 @@ async def migrate(
         await _apply(connection, migration)
     await connection.execute("SELECT pg_advisory_unlock($1)", lock_key)
     return len(missing)
+
+
+async def check_migrated(connection: Connection) -> None:
+    """Check that the schema, first in the search path, is exactly this program's.
+
+    Raises:
+        StoreUnprepared: it is older, or there is none.
+        StoreRefused: like `migrate`.
+    """
+    known = load_migrations()
+    rows = []
+    if await connection.fetchval("SELECT to_regclass('schema_migrations') IS NOT NULL"):
+        rows = await connection.fetch("SELECT number, name, checksum FROM schema_migrations")
+    _check(known, {row["number"]: (row["name"], row["checksum"]) for row in rows})
+    if len(rows) < len(known):
+        raise StoreUnprepared(
+            f"expected a schema with {len(known)} migrations, got {len(rows)}: start a recorder "
+            "of this version first, it prepares the database"
+        )
 
 
 def _check(known: Sequence[Migration], applied: dict[int, tuple[str, str]]) -> None:

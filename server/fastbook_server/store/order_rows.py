@@ -32,7 +32,7 @@ SEQS_FIRST = 100
 """How many seqs the first window of a search for the end of an order has."""
 
 
-def _select(columns: Sequence[str], table: str) -> str:
+def select(columns: Sequence[str], table: str) -> str:
     """Return the SELECT list of these columns of `table`, with a uuid ``id`` as text."""
     return ", ".join(
         f"{table}.{name}::text" if name == "id" else f"{table}.{name}" for name in columns
@@ -45,7 +45,7 @@ WITH_ID = "WHERE id = $1::uuid"
 OLDEST_CLIENT_ORDER = "SELECT min(time) FROM client_orders WHERE ended >= $1"
 # The ended orders; $3, the time of the oldest, keeps the planner out of older chunks.
 READ_CLIENT_ORDERS = f"""
-SELECT {_select(rows.ORDERS, "o")}, c.ended
+SELECT {select(rows.ORDERS, "o")}, c.ended
 FROM client_orders AS c
 JOIN orders AS o ON o.id = c.order_id AND o.time = c.time
 WHERE c.ended >= $1 AND o.time >= $3 AND o.security = ANY($2)
@@ -55,18 +55,18 @@ ORDER BY c.ended, o.id
 # before $3 or $5, or one after $4 or from $6 on. All are joins over the security's rows of then.
 WHEN = "security = $2 AND seq >= $3 AND seq <= $4 AND time >= $5 AND time < $6"
 READ_FILLED = f"""
-SELECT f.id::text, sum(f.quantity_lots) AS filled,
+SELECT f.id::text, sum(f.quantity_lots) AS filled, max(f.time) AS time,
        sum(f.price_ticks::numeric * f.quantity_lots) AS notional
 FROM unnest($1::uuid[]) AS wanted (id)
 JOIN (
-    SELECT maker_order_id AS id, price_ticks, quantity_lots FROM fills WHERE {WHEN}
+    SELECT maker_order_id AS id, time, price_ticks, quantity_lots FROM fills WHERE {WHEN}
     UNION ALL
-    SELECT taker_order_id, price_ticks, quantity_lots FROM fills WHERE {WHEN}
+    SELECT taker_order_id, time, price_ticks, quantity_lots FROM fills WHERE {WHEN}
 ) AS f ON f.id = wanted.id
 GROUP BY f.id
 """
 READ_ENDED = f"""
-SELECT c.order_id::text AS id, c.reason
+SELECT c.order_id::text AS id, c.reason, c.time
 FROM unnest($1::uuid[]) AS wanted (id) JOIN cancellations AS c ON c.order_id = wanted.id
 WHERE {WHEN}
 """
@@ -77,7 +77,11 @@ WHERE {WHEN} AND c.cause <> 'trigger'
 ORDER BY c.seq, c.n
 """
 READ_ORDER = f"""
-SELECT {_select(rows.ORDERS, "o")} FROM orders AS o WHERE o.id = $1::uuid AND o.time = $2
+SELECT {select(rows.ORDERS, "o")} FROM orders AS o WHERE o.id = $1::uuid AND o.time = $2
+"""
+READ_AMENDMENTS = """
+SELECT seq, time, quantity_lots_before, quantity_lots, client_order_id_before, client_order_id
+FROM order_changes WHERE order_id = $1::uuid AND time >= $2 AND cause = 'user' ORDER BY seq, n
 """
 LAST_SEQ = "SELECT seq FROM markets WHERE security = $1"
 # $2: how many, $3: before which seq, $4 and $5: when. Fills have the seq of their trade.
@@ -97,12 +101,12 @@ FROM t LEFT JOIN (
 ORDER BY t.seq DESC
 """
 READ_ORDERS = f"""
-SELECT {_select(rows.ORDERS, "o")} FROM orders AS o
+SELECT {select(rows.ORDERS, "o")} FROM orders AS o
 WHERE o.id = ANY($1::uuid[]) AND o.time >= $2 AND o.time < $3
 """
 
 
-def _order_of_numbers(row: asyncpg.Record, instruments: Mapping[str, Instrument]) -> Order:
+def order_of_numbers(row: asyncpg.Record, instruments: Mapping[str, Instrument]) -> Order:
     """Return the order of a row of ``orders``, whose price and amount are doubles."""
     instrument = instruments[row["security"]]
     tick, lot = instrument.tick, instrument.lot
@@ -167,7 +171,7 @@ async def read_client_orders(
         READ_CLIENT_ORDERS, cutoff, list(instruments), oldest_ms, timeout=LONG_TIMEOUT_S
     )
     ended_ms = {row["id"]: row["ended"] for row in records}
-    placed = {row["id"]: _order_of_numbers(row, instruments) for row in records}
+    placed = {row["id"]: order_of_numbers(row, instruments) for row in records}
     orders: list[Order] = []
     filled: dict[str, tuple[int, int]] = {}
     ended: dict[str, Reason] = {}
@@ -217,31 +221,53 @@ async def read_order(
         return None
     for resting in await read_open_orders(connection, WITH_ID, order_id, instruments):
         return ClientOrder(resting.order, resting.status, resting.remaining, resting.notional, None)
-    return await _read_end(connection, _order_of_numbers(row, instruments))
+    placed = order_of_numbers(row, instruments)
+    return (await read_ends(connection, [placed])).get(order_id)
 
 
-async def _read_end(connection: Reader, order: Order) -> ClientOrder | None:
-    """Return an order, given as it was placed, as it ended; None if that has been dropped.
+async def read_ends(connection: Reader, orders: Sequence[Order]) -> dict[str, ClientOrder]:
+    """Return by id how orders of one security ended, given as they were placed, oldest first.
 
-    Searches windows of growing length, from its placement on.
+    What has been dropped is left out. Searches windows of growing length while an order is open,
+    each for all that are: O(commands of the security while at least one was).
     """
-    security, filled, notional, reason = order.instrument.security, 0, 0, None
-    low, last = order.seq, await connection.fetchval(LAST_SEQ, security)
+    if not orders:
+        return {}
+    security = orders[0].instrument.security
+    ended: dict[str, ClientOrder] = {}
+    waiting, current = list(reversed(orders)), dict[str, Order]()
+    filled: dict[str, tuple[int, int, int]] = {}
+    low, last = orders[0].seq, await connection.fetchval(LAST_SEQ, security)
     length = SEQS_FIRST
     while low <= last:
         high = min(low + length - 1, last)
+        while waiting and waiting[-1].seq <= high:
+            order = waiting.pop()
+            current[order.id] = order
         days = await days_of_seqs(connection, security, low, high)
-        arguments = ([order.id], security, low, high, *days)
-        (order,) = _with_changes([order], await connection.fetch(READ_CHANGES, *arguments))
+        arguments = (list(current), security, low, high, *days)
+        changes = await connection.fetch(READ_CHANGES, *arguments)
+        current = {o.id: o for o in _with_changes(current.values(), changes)}
         for row in await connection.fetch(READ_FILLED, *arguments):
-            filled, notional = filled + int(row["filled"]), notional + int(row["notional"])
-        for row in await connection.fetch(READ_ENDED, *arguments):
-            reason = row["reason"]
+            lots, notional, _ = filled.get(row["id"], (0, 0, 0))
+            lots, notional = lots + int(row["filled"]), notional + int(row["notional"])
+            filled[row["id"]] = (lots, notional, row["time"])
+        gone = {r["id"]: r for r in await connection.fetch(READ_ENDED, *arguments)}
         # Not asked before the first window: an order by total may be for no lots, yet cancelled.
-        if reason is not None or filled == order.quantity:
-            return _client_order(order, filled, notional, reason, None)
+        for order in list(current.values()):
+            lots, notional, ended_ms = filled.get(order.id, (0, 0, order.time_ms))
+            end = gone.get(order.id)
+            if end is not None or lots == order.quantity:
+                reason = None if end is None else end["reason"]
+                ended_ms = ended_ms if end is None else end["time"]
+                ended[order.id] = _client_order(order, lots, notional, reason, ended_ms)
+                del current[order.id]
         low, length = high + 1, length * WINDOW_GROWTH
-    return None
+        if not current:
+            if not waiting:
+                break
+            low, length = max(low, waiting[-1].seq), SEQS_FIRST
+    return ended
 
 
 async def read_trades(
@@ -315,7 +341,7 @@ def trade_of(
     Raises:
         StoreRefused: the order or the trade is off its instrument's grid, or has no fills.
     """
-    order = _order_of_numbers(placed, instruments)
+    order = order_of_numbers(placed, instruments)
     lot = order.instrument.lot
     quantity = lot.units(trade["trade_amount"])
     if quantity is None or trade["notional"] is None:

@@ -7,8 +7,9 @@ come with more work, several around it; see `batches`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 
 import asyncpg
 
@@ -16,12 +17,14 @@ from fastbook_server.store import (
     CLIENT_ORDERS_KEPT_MS,
     Batch,
     OpenOrder,
+    Position,
     Recovered,
     StoreBroken,
     StoreFenced,
     StoreRefused,
     rows,
 )
+from fastbook_server.store.balances import write_balances
 from fastbook_server.store.batches import apply, new_rows, read_layout
 from fastbook_server.store.connection import (
     LOCK_KEY,
@@ -30,15 +33,17 @@ from fastbook_server.store.connection import (
     Connection,
     connect,
     detect_timescale,
-    store_error,
+    meanings,
 )
 from fastbook_server.store.days import DAY_MS
 from fastbook_server.store.delisting import cancel_all
-from fastbook_server.store.history import PostgresHistory
+from fastbook_server.store.history import TIMEOUT_S, PostgresHistory
 from fastbook_server.store.large_batches import LargeBatch, is_large
 from fastbook_server.store.migrations import migrate
 from fastbook_server.store.packing import Layout
+from fastbook_server.store.postgres_accounts import PostgresAccounts
 from fastbook_server.store.recovery import READ_MARKETS, Claim, claim, read_orphans, recover
+from fastbook_server.store.snapshots import Moment, read
 from fastbook_server.store.timescale_policies import HYPERTABLES, apply_policies
 from fastbook_server.values.instruments import Instrument, InstrumentSpec
 
@@ -55,6 +60,7 @@ AT_ONCE_MAX = 2_000
 Measured with 200,000 open orders: one statement is ahead up to some 1,000 rows, then both are
 alike, but all the rows of a statement are in memory at once."""
 
+READ_POSITION = "SELECT epoch, batch_no, time FROM engine_state"
 HAS_CANDLES = "SELECT to_regclass('candles') IS NOT NULL"
 # After the batch. A day that has begun stays as it is.
 BEGIN_DAYS = """
@@ -64,6 +70,10 @@ FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[])
     AS new (security, time, seq, fill_id)
 JOIN markets AS m USING (security)
 ON CONFLICT (security, time) DO NOTHING
+"""
+NOTE_OPERATOR = """
+INSERT INTO operator_actions (batch_no, time, action, security, user_id, orders)
+VALUES ($1, $2, $3, $4, $5, $6)
 """
 PURGE_CLIENT_ORDERS = """
 DELETE FROM client_orders WHERE (ended, order_id, client_order_id) IN (
@@ -104,6 +114,9 @@ class PostgresStore:
     Once open, `database` names the database and its version for people.
     """
 
+    place = "database"
+    keeps_replies = False
+
     def __init__(
         self,
         dsn: str,
@@ -139,16 +152,33 @@ class PostgresStore:
         now_ms: int = 0,
     ) -> Recovered:
         """See `Store.open`."""
-        try:
+        async with self._opening():
             return await self._open(specs, last_trades, delist, now_ms)
-        except BaseException as error:
-            self._drop()
-            meaning = store_error(error)
-            if isinstance(meaning, StoreBroken) or isinstance(error, ValueError):
-                raise StoreRefused(f"the database cannot be used: {meaning or error}") from error
-            if meaning is None or meaning is error:
-                raise
-            raise meaning from error
+
+    async def open_to_record(self, specs: Sequence[InstrumentSpec]) -> Sequence[Instrument]:
+        """See `RecordStore.open_to_record`."""
+        async with self._opening():
+            connection = await self._migrated()
+            seen = await claim(connection, specs, raises_epoch=False)
+            await self._prepare_commits(connection)
+            return (*seen.instruments, *seen.unlisted)
+
+    async def position(self) -> Position:
+        """See `RecordStore.position`."""
+        async with self._or_drop():
+            row = await (await self._ready()).fetchrow(READ_POSITION)
+        if row is None:
+            raise StoreBroken("expected a row in engine_state, got none")
+        return Position(*row)
+
+    def read(
+        self, specs: Sequence[InstrumentSpec], last_trades: int
+    ) -> contextlib.AbstractAsyncContextManager[Moment]:
+        """Lend what `open` would recover, and a history of the same moment; claim nothing.
+
+        The store need not be open. See `snapshots.read`.
+        """
+        return read(self._dsn, specs, last_trades, connect_timeout_s=self._connect_timeout_s)
 
     def prepare(self, batch: Batch) -> object:
         """Return the batch's netted rows, with candles if the opened database keeps a table.
@@ -164,23 +194,20 @@ class PostgresStore:
         if isinstance(prepared, LargeBatch):
             prepared = await prepared.rows()
         assert isinstance(prepared, rows.Rows), f"expected a prepared batch, got {prepared!r}"
-        try:
-            if self._connection is None:
-                self._connection = await self._connect()
-                await self._prepare_commits(self._connection)
+        async with self._or_drop():
+            connection = await self._ready()
             async with asyncio.timeout(self._commit_timeout_s(prepared)):
-                await self._write(self._connection, prepared)
-        except BaseException as error:
-            # Without its connection the server rolls back a transaction that it has not committed.
-            self._drop()
-            meaning = store_error(error)
-            if meaning is None or meaning is error:
-                raise
-            raise meaning from error
+                await self._write(connection, prepared)
 
-    def history(self, instruments: Sequence[Instrument]) -> PostgresHistory:
+    def history(
+        self, instruments: Sequence[Instrument], *, timeout_s: float | None = None
+    ) -> PostgresHistory:
         """See `Store.history`."""
-        return PostgresHistory(self._dsn, instruments)
+        return PostgresHistory(self._dsn, instruments, timeout_s=timeout_s or TIMEOUT_S)
+
+    def account_book(self) -> PostgresAccounts:
+        """See `Store.account_book`."""
+        return PostgresAccounts(self._dsn)
 
     async def close(self) -> None:
         """See `Store.close`."""
@@ -192,6 +219,35 @@ class PostgresStore:
                 log.debug("closing the connection: %s", error)
                 connection.terminate()
 
+    async def _ready(self) -> Connection:
+        """Return the connection for commits, a new one if need be."""
+        if self._connection is None:
+            self._connection = await self._connect()
+            await self._prepare_commits(self._connection)
+        return self._connection
+
+    @contextlib.asynccontextmanager
+    async def _or_drop(self) -> AsyncIterator[None]:
+        """Say what an error means, and end the connection.
+
+        Without its connection the server rolls back a transaction that it has not committed.
+        """
+        try:
+            with meanings():
+                yield
+        except BaseException:
+            self._drop()
+            raise
+
+    @contextlib.asynccontextmanager
+    async def _opening(self) -> AsyncIterator[None]:
+        """Like `_or_drop`; what cannot be used is refused."""
+        try:
+            async with self._or_drop():
+                yield
+        except (StoreBroken, ValueError) as error:
+            raise StoreRefused(f"the database cannot be used: {error}") from error
+
     async def _open(
         self,
         specs: Sequence[InstrumentSpec],
@@ -199,6 +255,18 @@ class PostgresStore:
         delist: Collection[str],
         now_ms: int,
     ) -> Recovered:
+        connection = await self._migrated()
+        claimed = await claim(connection, specs, delist)
+        self._epoch = claimed.epoch
+        orphans = await read_orphans(connection, claimed)
+        if orphans:
+            claimed = await self._delist(connection, claimed, orphans, now_ms)
+        recovered = await recover(connection, claimed, last_trades)
+        await self._prepare_commits(connection)
+        return recovered
+
+    async def _migrated(self) -> Connection:
+        """Connect, and bring the schema and the database's own jobs in line."""
         self._drop()
         self._days = {}
         timescale = await detect_timescale(await self._connect())
@@ -221,14 +289,7 @@ class PostgresStore:
             compress_after_days=self._compress_after_days,
             retain_days=self._retain_days,
         )
-        claimed = await claim(connection, specs, delist)
-        self._epoch = claimed.epoch
-        orphans = await read_orphans(connection, claimed)
-        if orphans:
-            claimed = await self._delist(connection, claimed, orphans, now_ms)
-        recovered = await recover(connection, claimed, last_trades)
-        await self._prepare_commits(connection)
-        return recovered
+        return connection
 
     async def _delist(
         self, connection: Connection, claimed: Claim, orphans: Sequence[OpenOrder], now_ms: int
@@ -271,7 +332,8 @@ class PostgresStore:
         days = self._days_begun(batch)
         securities = batch.checkpoints(self._checkpoint_every)
         purges = batch.time_ms - self._purged_ms >= PURGE_EVERY_MS
-        if not (copies or days or securities or purges):
+        also = batch.operator_actions or batch.balances
+        if not (copies or days or securities or purges or also):
             if not await self._apply(connection, batch, copies=False):
                 await self._check_committed(connection, batch)
             return
@@ -283,6 +345,11 @@ class PostgresStore:
         timeout_s = self._commit_timeout_s(batch)
         if days:
             await connection.execute(BEGIN_DAYS, *zip(*days, strict=True), timeout=timeout_s)
+        if batch.operator_actions:
+            acted = [(batch.number, *row) for row in batch.operator_actions]
+            await connection.executemany(NOTE_OPERATOR, acted)
+        if batch.balances:
+            await write_balances(connection, batch, timeout_s=timeout_s)
         if purges:
             await self._purge_client_orders(connection, batch)
         if securities:
@@ -292,8 +359,11 @@ class PostgresStore:
 
     async def _apply(self, connection: Connection, batch: rows.Rows, *, copies: bool) -> bool:
         timeout_s = self._commit_timeout_s(batch)
-        of_batch = (connection, self._layout, self._epoch, batch)
+        of_batch = (connection, self._layout, self._epoch_of(batch), batch)
         return await apply(*of_batch, copies=copies, timeout_s=timeout_s)
+
+    def _epoch_of(self, batch: rows.Rows) -> int:
+        return self._epoch if batch.epoch is None else batch.epoch
 
     def _days_begun(self, batch: rows.Rows) -> list[rows.DayRow]:
         """Return the days of a batch that no earlier one of this store is known to have begun."""
@@ -309,11 +379,12 @@ class PostgresStore:
             StoreFenced: it is another.
         """
         state = await connection.fetchrow("SELECT epoch, batch_no FROM engine_state")
-        if state is not None and tuple(state) == (self._epoch, batch.number):
+        epoch = self._epoch_of(batch)
+        if state is not None and tuple(state) == (epoch, batch.number):
             return
         raise StoreFenced(
             "another server has taken over this database: "
-            f"expected epoch {self._epoch} and batch {batch.number - 1} in engine_state, got "
+            f"expected epoch {epoch} and batch {batch.follows} in engine_state, got "
             + (f"epoch {state[0]} and batch {state[1]}" if state else "no row")
         )
 

@@ -3,7 +3,7 @@
 from libc.stdint cimport int64_t
 
 from fastbook_server.store.memory cimport MemoryDatabase
-from fastbook_server.values.events cimport Order
+from fastbook_server.values.events cimport Order, OrderFilled
 
 
 cdef class RecentDatabase(MemoryDatabase):
@@ -11,4 +11,5 @@ cdef class RecentDatabase(MemoryDatabase):
 
     cpdef end(self, batch)
     cdef _keep(self, Order order, int64_t remaining, notional)
-    cdef _forget(self, list kept)
+    cdef _keep_candles(self, OrderFilled fill)
+    cdef list _forget(self, list kept)

@@ -7,17 +7,21 @@ from typing import Any
 
 from fastbook_server.store import Batch
 from fastbook_server.store.memory import MemoryDatabase
-from fastbook_server.values.events import Order
+from fastbook_server.values.candles import CandleSeries
+from fastbook_server.values.events import Order, OrderFilled
+from fastbook_wire.words import INTERVALS
 
 TOKEN_KEY_BYTES = 32
+CANDLES_KEPT = 5_000
+"""Of each security and interval: more than three days of minutes."""
 
 
 class RecentDatabase(MemoryDatabase):
     """A `MemoryDatabase` of bounded size that no later start will ever open.
 
     It holds the open orders, and of everything else at least the `events_max` most recent events
-    and at most a quarter more. Resume tokens are signed with a key of its own, so that no other
-    server accepts them.
+    and at most a quarter more. Of the fills before them, candles are left. Resume tokens are signed
+    with a key of its own, so that no other server accepts them.
     """
 
     def __init__(self, events_max: int) -> None:
@@ -27,13 +31,29 @@ class RecentDatabase(MemoryDatabase):
     def end(self, batch: Batch) -> None:
         """Note a batch whose events have been applied, and forget what is too old."""
         MemoryDatabase.end(self, batch)
-        self._forget(self.events)
+        for event in self._forget(self.events):
+            if type(event) is OrderFilled:
+                self._keep_candles(event)
         for trades in self.trades.values():
             self._forget(trades)
 
     def _keep(self, order: Order, remaining: int, notional: int) -> None:
         """Keep nothing: the exchange knows client order ids; only a start would read them here."""
 
-    def _forget(self, kept: list[Any]) -> None:
-        if len(kept) > self._events_max + self._events_max // 4:
-            del kept[: -self._events_max]
+    def _keep_candles(self, fill: OrderFilled) -> None:
+        """Add a fill that is forgotten to the candles of its security."""
+        security = fill.taker.instrument.security
+        kept = self.candles.get(security)
+        if kept is None:
+            kept = {name: CandleSeries(ms, CANDLES_KEPT) for name, ms in INTERVALS.items()}
+            self.candles[security] = kept
+        for series in kept.values():
+            series.add(fill.time_ms, fill.price, fill.quantity, fill.n == 0)
+
+    def _forget(self, kept: list[Any]) -> list[Any]:
+        """Drop the oldest of what is too much; return it."""
+        if len(kept) <= self._events_max + self._events_max // 4:
+            return []
+        forgotten = kept[: -self._events_max]
+        del kept[: -self._events_max]
+        return forgotten

@@ -15,7 +15,9 @@ from fastbook_server.store import (
     OpenOrder,
     Recovered,
     StoreRefused,
+    StoreUnprepared,
 )
+from fastbook_server.store.balances import read_balances
 from fastbook_server.store.days import INT64_MAX, PLAN_WITH_VALUES
 from fastbook_server.store.delisting import check_left_out
 from fastbook_server.store.open_orders import BookLevel, levels_of
@@ -39,8 +41,19 @@ READ_LEFT_OUT = """
 SELECT security, count(*) AS orders, min(id::text) AS oldest
 FROM open_orders WHERE NOT security = ANY($1) GROUP BY security
 """
+READ_INSTRUMENTS = """
+SELECT number, security, tick, lot, tick_size, lot_size, seq
+FROM instruments JOIN markets USING (security)
+"""
 READ_MARKETS = "SELECT security, seq, fill_id, last_ticks FROM markets"
+READ_HALTED = """
+SELECT security FROM (
+    SELECT DISTINCT ON (security) security, action FROM operator_actions
+    WHERE action IN ('halt', 'delist', 'resume') ORDER BY security, number DESC
+) AS last WHERE action <> 'resume'
+"""
 READ_CANCEL_RULES = "SELECT user_id, after_disconnect_s, deadline FROM cancel_rules"
+PREPARES = "start a recorder with these instruments first, it prepares the database"
 READ_BOOKS = "SELECT security, type, price_ticks, quantity_lots FROM agg_order_book"
 
 
@@ -59,11 +72,16 @@ class Claim(NamedTuple):
 
 
 async def claim(
-    connection: Connection, specs: Sequence[InstrumentSpec], delist: Collection[str] = ()
+    connection: Connection,
+    specs: Sequence[InstrumentSpec],
+    delist: Collection[str] = (),
+    *,
+    raises_epoch: bool = True,
 ) -> Claim:
     """Raise the epoch and register the instruments of `specs`, in one transaction.
 
-    Waits for a batch that another server is committing.
+    Waits for a batch that another server is committing. Unless it `raises_epoch`, the database
+    stays with whom it belongs to.
 
     Raises:
         StoreRefused: an instrument's data has another tick or lot than its spec, a security that
@@ -77,7 +95,8 @@ async def claim(
             secrets.token_bytes(32),
         )
         row = await connection.fetchrow(
-            "UPDATE engine_state SET epoch = epoch + 1 RETURNING epoch, batch_no, time, token_key"
+            "UPDATE engine_state SET epoch = epoch + $1 RETURNING epoch, batch_no, time, token_key",
+            int(raises_epoch),
         )
         assert row is not None, "the row of engine_state was inserted above"
         if row["epoch"] > EPOCH_MAX:
@@ -85,21 +104,49 @@ async def claim(
                 f"expected an epoch of at most {EPOCH_MAX}, got {row['epoch']}: ids cannot hold it"
             )
         instruments, unlisted = await _settle_instruments(connection, specs)
-        names = [spec.security for spec in specs]
-        left = await connection.fetch(READ_LEFT_OUT, names, timeout=LONG_TIMEOUT_S)
-        check_left_out({r["security"]: (r["orders"], r["oldest"]) for r in left}, delist)
+        await _check_left_out(connection, specs, delist)
         state = (row["epoch"], row["batch_no"], row["time"], row["token_key"])
         return Claim(*state, instruments, unlisted)
+
+
+async def look(connection: Connection, specs: Sequence[InstrumentSpec]) -> Claim:
+    """Return what `claim` would, without writing anything; the epoch is that of the last batch.
+
+    Raises:
+        StoreUnprepared: the database does not know all of `specs`.
+        StoreRefused: like `claim`.
+    """
+    row = await connection.fetchrow("SELECT epoch, batch_no, time, token_key FROM engine_state")
+    if row is None:
+        raise StoreUnprepared(f"the database is empty: {PREPARES}")
+    known = {r["security"]: r for r in await connection.fetch(READ_INSTRUMENTS)}
+    settled = []
+    for spec in specs:
+        found = known.pop(spec.security, None)
+        if found is None:
+            raise StoreUnprepared(f"the database does not know {spec.security} yet: {PREPARES}")
+        if _sizes(found) != (Decimal(spec.tick.step), Decimal(spec.lot.step)):
+            raise _changed_grid(found, spec)
+        settled.append(Instrument(found["number"], spec.security, spec.tick, spec.lot, spec.status))
+    await _check_left_out(connection, specs, ())
+    unlisted = tuple(_unlisted(r) for r in known.values())
+    state = (row["epoch"], row["batch_no"], row["time"], row["token_key"])
+    return Claim(*state, tuple(settled), unlisted)
+
+
+async def _check_left_out(
+    connection: Connection, specs: Sequence[InstrumentSpec], delist: Collection[str]
+) -> None:
+    names = [spec.security for spec in specs]
+    left = await connection.fetch(READ_LEFT_OUT, names, timeout=LONG_TIMEOUT_S)
+    check_left_out({r["security"]: (r["orders"], r["oldest"]) for r in left}, delist)
 
 
 async def _settle_instruments(
     connection: Connection, specs: Sequence[InstrumentSpec]
 ) -> tuple[tuple[Instrument, ...], tuple[Instrument, ...]]:
     """Return the instruments of `specs`, and the others that the database knows."""
-    records = await connection.fetch(
-        "SELECT number, security, tick, lot, tick_size, lot_size, seq"
-        " FROM instruments JOIN markets USING (security)"
-    )
+    records = await connection.fetch(READ_INSTRUMENTS)
     known = {row["security"]: row for row in records}
     number_next = 1 + max((row["number"] for row in records), default=0)
     settled = []
@@ -123,13 +170,9 @@ async def _settle_instruments(
             await connection.execute("INSERT INTO markets (security) VALUES ($1)", spec.security)
         else:
             number = row["number"]
-            if (row["tick_size"], row["lot_size"]) != values[3:]:
+            if _sizes(row) != values[3:]:
                 if row["seq"] > 0:
-                    raise StoreRefused(
-                        f"{spec.security}: expected tick {row['tick']} and lot {row['lot']}, as in "
-                        f"its existing data, got tick {spec.tick.step} and lot {spec.lot.step}: "
-                        "restore the old ones, or give the new instrument another name"
-                    )
+                    raise _changed_grid(row, spec)
                 await connection.execute(
                     "UPDATE instruments SET tick = $2, lot = $3, tick_size = $4, lot_size = $5"
                     " WHERE security = $1",
@@ -137,6 +180,18 @@ async def _settle_instruments(
                 )
         settled.append(Instrument(number, spec.security, spec.tick, spec.lot, spec.status))
     return tuple(settled), tuple(_unlisted(row) for row in known.values())
+
+
+def _sizes(row: asyncpg.Record) -> tuple[Decimal, Decimal]:
+    return row["tick_size"], row["lot_size"]
+
+
+def _changed_grid(row: asyncpg.Record, spec: InstrumentSpec) -> StoreRefused:
+    return StoreRefused(
+        f"{spec.security}: expected tick {row['tick']} and lot {row['lot']}, as in "
+        f"its existing data, got tick {spec.tick.step} and lot {spec.lot.step}: "
+        "restore the old ones, or give the new instrument another name"
+    )
 
 
 def _unlisted(row: asyncpg.Record) -> Instrument:
@@ -161,12 +216,18 @@ async def recover(connection: Connection, ours: Claim, last_trades: int) -> Reco
     Raises:
         StoreRefused: the open orders do not add up to ``agg_order_book``, or a row is off the grid.
     """
-    with _no_search_for_garbage():
-        return await _recover(connection, ours, last_trades)
+    with no_search_for_garbage():
+        async with snapshot(connection):
+            return await recover_in(connection, ours, last_trades)
+
+
+def snapshot(connection: Connection) -> asyncpg.transaction.Transaction:
+    """Return a transaction, not begun yet, in which every query sees the same moment."""
+    return connection.transaction(isolation="repeatable_read", readonly=True)
 
 
 @contextlib.contextmanager
-def _no_search_for_garbage() -> Iterator[None]:
+def no_search_for_garbage() -> Iterator[None]:
     """Let millions of new objects live without being looked through again and again."""
     enabled = gc.isenabled()
     gc.disable()
@@ -177,27 +238,27 @@ def _no_search_for_garbage() -> Iterator[None]:
             gc.enable()
 
 
-async def _recover(connection: Connection, ours: Claim, last_trades: int) -> Recovered:
+async def recover_in(connection: Connection, ours: Claim, last_trades: int) -> Recovered:
+    """Like `recover`, in the transaction that is open."""
     instruments = {instrument.security: instrument for instrument in ours.instruments}
     names = list(instruments)
-    async with connection.transaction(isolation="repeatable_read", readonly=True):
-        await connection.execute(f"SET LOCAL {PLAN_WITH_VALUES}")
-        markets = await connection.fetch(READ_MARKETS)
-        ours_only = [row for row in markets if row["security"] in instruments]
-        open_orders = await read_open_orders(connection, OF_SECURITIES, names, instruments)
-        open_orders.sort(key=lambda open_order: open_order.queued)  # almost sorted already
-        books = await connection.fetch(READ_BOOKS, timeout=LONG_TIMEOUT_S)
-        _check_books(open_orders, [row for row in books if row["security"] in instruments])
-        cutoff = ours.time_ms - CLIENT_ORDERS_KEPT_MS
-        known = instruments | {instrument.security: instrument for instrument in ours.unlisted}
-        client_orders = await read_client_orders(connection, cutoff, known)
-        rules = await connection.fetch(READ_CANCEL_RULES)
-        trades = {
-            name: await read_trades(
-                connection, name, INT64_MAX, last_trades or INT64_MAX, instruments
-            )
-            for name in names
-        }
+    await connection.execute(f"SET LOCAL {PLAN_WITH_VALUES}")
+    markets = await connection.fetch(READ_MARKETS)
+    ours_only = [row for row in markets if row["security"] in instruments]
+    open_orders = await read_open_orders(connection, OF_SECURITIES, names, instruments)
+    open_orders.sort(key=lambda open_order: open_order.queued)  # almost sorted already
+    books = await connection.fetch(READ_BOOKS, timeout=LONG_TIMEOUT_S)
+    _check_books(open_orders, [row for row in books if row["security"] in instruments])
+    cutoff = ours.time_ms - CLIENT_ORDERS_KEPT_MS
+    known = instruments | {instrument.security: instrument for instrument in ours.unlisted}
+    client_orders = await read_client_orders(connection, cutoff, known)
+    rules = await connection.fetch(READ_CANCEL_RULES)
+    halted = await connection.fetch(READ_HALTED)
+    balances = await read_balances(connection)
+    trades = {
+        name: await read_trades(connection, name, INT64_MAX, last_trades or INT64_MAX, instruments)
+        for name in names
+    }
     return Recovered(
         epoch=ours.epoch,
         batch_no=ours.batch_no,
@@ -216,6 +277,8 @@ async def _recover(connection: Connection, ours: Claim, last_trades: int) -> Rec
         cancel_rules={
             r["user_id"]: CancelRule(r["after_disconnect_s"], r["deadline"]) for r in rules
         },
+        halted=frozenset(r["security"] for r in halted),
+        balances=balances,
     )
 
 

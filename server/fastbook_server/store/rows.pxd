@@ -4,7 +4,9 @@ cimport cython
 from libc.stdint cimport int64_t
 
 from fastbook_server.values.events cimport (
+    BalanceChanged,
     CancelRuleChanged,
+    OperatorActed,
     Order,
     OrderAccepted,
     OrderAmended,
@@ -25,7 +27,8 @@ cdef class Net:
     cdef dict seconds
     cdef list orders, trades, fills, cancellations, order_changes
     cdef dict opened, changed, sliced, _entering
-    cdef list gone
+    cdef list gone, operator_actions, deposits
+    cdef dict balances
     cdef dict client_orders
     cdef dict first_seqs, last_seqs, last_fills, cancel_rules
 
@@ -53,6 +56,7 @@ cdef class Net:
     @cython.locals(order=Order, instrument=Instrument)
     cdef _traded(self, Traded event)
     cdef _cancel_rule_changed(self, CancelRuleChanged event)
+    cdef _balance_changed(self, BalanceChanged event)
     cdef _ended(self, Order order, int64_t time_ms)
     cdef _name_ended(self, Order order, str name, int64_t time_ms)
     cdef _left(self, str order_id)

@@ -6,16 +6,19 @@ times is updated once. Pure: each row is a tuple in the order of its table's col
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, assert_never
 
 import msgspec
 
 from fastbook_server.store import Batch
+from fastbook_server.store.candle_rows import CandleRow, candle_rows
 from fastbook_server.store.days import DAY_MS
 from fastbook_server.values.candles import CandleSeries
+from fastbook_server.values.decimals import plain
 from fastbook_server.values.events import (
+    BalanceChanged,
     CancelRuleChanged,
+    OperatorActed,
     Order,
     OrderAccepted,
     OrderAmended,
@@ -28,11 +31,10 @@ from fastbook_server.values.events import (
     Traded,
 )
 from fastbook_server.values.persisted import OpenOrder, after_fill
-from fastbook_wire.words import INTERVALS
 
 Row = tuple[Any, ...]
-CandleRow = tuple[str, int, int, int, int, int, int, int, int]
-"""Security, interval_ms, time; open, high, low, close in ticks; volume in lots; trades."""
+OperatorRow = tuple[int, str, str | None, str | None, int]
+"""Time, action, security, user and how many orders were cancelled."""
 DayRow = tuple[str, int, int, int | None]
 """Security, start of the day, its first seq, and the number of the last fill before that; None: the
 last fill of all."""
@@ -74,18 +76,22 @@ _OLD = (0, 0, 0, None, None)  # nothing changed yet, nor did the place in the qu
 class Rows(msgspec.Struct, frozen=True):
     """A netted batch: the rows to insert into each table, and the open orders to change or delete.
 
+    ``follows`` is the number of the batch before, ``epoch`` the writer's if the batch names one.
     ``opened`` are rows of ``open_orders``; ``changed`` holds (id, remaining, notional) of orders
     that were in it before the batch, ``sliced`` the same of icebergs with (visible, queued_seq or
     None for its old place, queued_n), ``gone`` the ids of those that left it or come in anew.
     ``client_orders`` has (user_id, client_order_id, order_id, time, ended) of each client order id
     whose order ended, ``seqs`` the first and last seq of each security,
     ``last_fills`` the number and price of its last fill. ``candles`` is what this batch adds to
-    each bucket, ``cancel_rules`` the newest (user_id, after_disconnect_s, deadline) of users whose
-    rule changed. Quantities are in lots,
+    each bucket, ``balances`` the newest (user_id, asset, total as text) of accounts, ``deposits``
+    the numbers of those that are part of it, ``cancel_rules`` the newest
+    (user_id, after_disconnect_s, deadline) of users whose rule changed. Quantities are in lots,
     notionals in ticks x lots, times in Unix milliseconds.
     """
 
     number: int
+    follows: int
+    epoch: int | None
     time_ms: int
     orders: list[Row]
     trades: list[Row]
@@ -101,6 +107,9 @@ class Rows(msgspec.Struct, frozen=True):
     last_fills: dict[str, tuple[int, int]]
     candles: list[CandleRow]
     cancel_rules: list[tuple[str, int | None, int | None]]
+    operator_actions: list[OperatorRow]
+    balances: list[tuple[str, str, str]]
+    deposits: list[int]
 
     @property
     def size(self) -> int:
@@ -181,6 +190,9 @@ class Net:
         self.last_seqs: dict[str, int] = {}
         self.last_fills: dict[str, tuple[int, int]] = {}
         self.cancel_rules: dict[str, tuple[str, int | None, int | None]] = {}
+        self.operator_actions: list[OperatorRow] = []
+        self.balances: dict[tuple[str, str], str] = {}
+        self.deposits: list[int] = []
 
     def take(self, events: tuple[StoredEvent, ...]) -> None:
         """Add what events leave of rows."""
@@ -204,6 +216,12 @@ class Net:
                     self._triggered(event)
                 case CancelRuleChanged():
                     self._cancel_rule_changed(event)
+                case OperatorActed():
+                    self.operator_actions.append(
+                        (event.time_ms, event.action, event.security, event.user_id, event.count)
+                    )
+                case BalanceChanged():
+                    self._balance_changed(event)
                 case _:
                     assert_never(event)
 
@@ -211,6 +229,8 @@ class Net:
         """Return the rows of all that was taken, as those of `batch`."""
         return Rows(
             number=batch.number,
+            follows=batch.follows,
+            epoch=batch.epoch,
             time_ms=batch.time_ms,
             orders=self.orders,
             trades=self.trades,
@@ -227,9 +247,12 @@ class Net:
             candles=[
                 row
                 for security, of_one in self.seconds.items()
-                for row in _candles(security, of_one)
+                for row in candle_rows(security, of_one)
             ],
             cancel_rules=list(self.cancel_rules.values()),
+            operator_actions=self.operator_actions,
+            balances=[(*key, total) for key, total in self.balances.items()],
+            deposits=self.deposits,
         )
 
     def _accepted(self, event: OrderAccepted) -> None:
@@ -375,6 +398,12 @@ class Net:
         row = (event.user_id, event.after_disconnect_s, event.deadline_ms)
         self.cancel_rules[event.user_id] = row
 
+    def _balance_changed(self, event: BalanceChanged) -> None:
+        total = plain(event.free + event.locked, event.decimals)
+        self.balances[event.user_id, event.asset] = total
+        if event.deposit is not None:
+            self.deposits.append(event.deposit)
+
     def _ended(self, order: Order, time_ms: int) -> None:
         """Let the 24 hours of an order's client order ids begin."""
         if order.client_order_id is not None:
@@ -397,22 +426,6 @@ class Net:
         if security not in self.first_seqs:
             self.first_seqs[security] = seq
         self.last_seqs[security] = seq
-
-
-def _candles(security: str, seconds: CandleSeries) -> Iterator[CandleRow]:
-    """Yield the candles of every interval, each merged from the next shorter one."""
-    candles = seconds.candles
-    for interval_ms in INTERVALS.values():
-        if len(candles) > 1 and interval_ms != seconds.interval_ms:
-            longer = CandleSeries(interval_ms, 0)
-            for candle in candles:
-                longer.merge(candle)
-            candles = longer.candles
-        for c in candles:  # a single candle differs between intervals only in its start
-            yield (
-                security, interval_ms, c.start_ms - c.start_ms % interval_ms,
-                c.open, c.high, c.low, c.close, c.volume, c.trades,
-            )  # fmt: skip
 
 
 def _open_order(open_order: OpenOrder) -> Row:

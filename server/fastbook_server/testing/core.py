@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -14,6 +14,8 @@ from fastbook_server.channels.order_channel import Unavailable
 from fastbook_server.channels.trade_channel import CommittedBatch
 from fastbook_server.gateway import decode, encode
 from fastbook_server.gateway.decode import ProtocolError
+from fastbook_server.store import StoreRefused
+from fastbook_server.store.accounts import add_in_memory, new_account
 from fastbook_server.store.memory import MemoryDatabase, MemoryStore
 from fastbook_server.testing import truth
 from fastbook_server.testing.door import FaultyDoor
@@ -23,6 +25,7 @@ from fastbook_server.testing.loop import LoopThread, NoAnswerError
 from fastbook_server.testing.settings import ServerSettings
 from fastbook_server.testing.tap import Company
 from fastbook_server.testing.timers import HandTimers
+from fastbook_server.values.accounts import Account
 from fastbook_server.values.events import AllDeleted, CommandRefused, ExchangeEvent, OrderReport
 from fastbook_wire.commands import ExchangeCommand
 from fastbook_wire.frames import DeletedAll, OrderFrame, OwnFillView
@@ -31,6 +34,8 @@ T = TypeVar("T")
 
 QUIET_TURNS = 12
 """Loop turns without news that count as quiet: more than any path between two sockets takes."""
+
+SUBMITTED_AT_ONCE = 500
 
 Reply = OrderFrame | DeletedAll
 _decoder: msgspec.json.Decoder[Reply] = msgspec.json.Decoder(Reply)
@@ -51,6 +56,7 @@ class Core:
         self.faults = Faults(self.thread.call)
         self._server: Server | None = None
         self._replies: dict[tuple[str, str], ExchangeEvent] = {}
+        self._listeners: list[Callable[[CommittedBatch], None]] = []
         self.timers, self._company = self.thread.call(self._make, settings)
 
     def _make(self, settings: ServerSettings) -> tuple[HandTimers, Company]:
@@ -158,6 +164,48 @@ class Core:
         assert isinstance(decoded, ExchangeCommand), decoded
         return self.thread.run(self._command, user_id, decoded)
 
+    def submit(self, user_id: str, commands: Sequence[ExchangeCommand]) -> None:
+        """Execute commands of a user without a connection in their order.
+
+        Raises:
+            DownError: the server is not running.
+        """
+        self.thread.run(self._submit, user_id, commands)
+
+    def add_account(self, balances: dict[str, str]) -> Account:
+        """Add an account for bots that speak to Binance, and make its deposits.
+
+        Raises:
+            ValueError: the server does not speak as Binance does, or an amount is none.
+            DownError: the server is not running.
+        """
+        if not self.config.binance:
+            raise ValueError("expected a server with binance=True, as in @pytest.mark.fastbook")
+        return self.thread.run(self._add_account, balances)
+
+    async def _add_account(self, balances: dict[str, str]) -> Account:
+        if self._server is None or self._server.dialect is None:
+            raise DownError("the server is stopped: call start() first")
+        account = new_account(f"bot{len(self.data.accounts) + 1}")
+        try:
+            add_in_memory(self.data, account, balances)
+        except StoreRefused as refused:
+            raise ValueError(str(refused)) from None
+        await self._server.dialect.look()
+        await self._server.pipeline.stored()
+        return account
+
+    def listen(self, listener: Callable[[CommittedBatch], None]) -> None:
+        """Call `listener` with each committed batch, in the server's loop."""
+        self._listeners.append(listener)
+
+    async def _submit(self, user_id: str, commands: Sequence[ExchangeCommand]) -> None:
+        if self._server is None:
+            raise DownError("the server is stopped: call start() first")
+        for n in range(0, len(commands), SUBMITTED_AT_ONCE):
+            self._server.pipeline.submit(user_id, *commands[n : n + SUBMITTED_AT_ONCE])
+            await self.settled()
+
     async def _command(self, user_id: str, command: ExchangeCommand) -> Reply:
         server = self._server
         if server is None:
@@ -167,8 +215,8 @@ class Core:
         try:
             server.pipeline.submit(user_id, command)
         except Unavailable as error:
-            payload = encode.refusal(command.ref, error.code, error.message, of_order=True)
-            return _decoder.decode(payload)
+            refused = CommandRefused(user_id, command.ref, error.code, error.message, True)
+            return _decoder.decode(encode.private(refused))
         await self.settled()
         reply = self._replies.pop(key, None)
         if reply is None:
@@ -179,6 +227,8 @@ class Core:
     def _on_batch(self, batch: CommittedBatch) -> None:
         if batch.reports or batch.orders:  # else an idle mark, which nobody waits for
             self.log.touch()
+        for listener in self._listeners:
+            listener(batch)
         for event in batch.reports:
             if isinstance(event, OrderReport | CommandRefused | AllDeleted):
                 ref = event.ref

@@ -8,9 +8,9 @@ from typing import Any
 
 from aiohttp import web
 
+from fastbook_server.gateway import closing
 from fastbook_server.gateway.door import Door
 from fastbook_server.gateway.http.refusal import refusal
-from fastbook_server.gateway.session import CLOSE_GOING_AWAY
 from fastbook_server.testing.faults import NoEntry
 from fastbook_server.testing.tap import Company, TappedSession
 from fastbook_wire.words import Code
@@ -40,7 +40,7 @@ class FaultyDoor(Door):
     async def close_all(self, timeout_s: float) -> None:
         """Close every session with 1001, then close its connection."""
         for session in tuple(self._sessions):
-            session.close(CLOSE_GOING_AWAY, "the server is stopping")
+            session.close(closing.GOING_AWAY, "the server is stopping")
         await asyncio.sleep(0)
         for wire in tuple(self._company.wires):
             wire.close()

@@ -7,11 +7,13 @@ import inspect
 import time
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
-from typing import Any, Generic, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 
 from fastbook_server.testing import truth
+from fastbook_server.testing.binance_account import BinanceAccount
 from fastbook_server.testing.clock import Clock
 from fastbook_server.testing.core import Core
 from fastbook_server.testing.counterparty import Counterparty
@@ -21,6 +23,9 @@ from fastbook_server.testing.truth import StoredBook
 from fastbook_server.values.instruments import default_security
 from fastbook_wire.commands import ExchangeCommand
 from fastbook_wire.frames import DeletedAll, OrderFrame, OrderView, OwnFillView, TradeView
+
+if TYPE_CHECKING:
+    from fastbook_server.testing.replay import Replay
 
 T = TypeVar("T")
 
@@ -152,11 +157,57 @@ class FastbookServer:
             maker.bid(float(Decimal(repr(mid)) - away), amount)
         return maker
 
+    def binance_account(self, **balances: float | str) -> BinanceAccount:
+        """Return a new account with these balances, for bots that speak to Binance.
+
+        Raises:
+            ValueError: the server was not told to, with ``binance=True``, or an amount is none.
+        """
+        amounts = {asset: format(Decimal(str(amount)), "f") for asset, amount in balances.items()}
+        account = self._core.add_account(amounts)
+        at = f"127.0.0.1:{self.port}/binance"
+        keys = (account.name, account.key, account.secret)
+        return BinanceAccount(*keys, f"http://{at}", f"ws://{at}")
+
     def script(
         self, actions: Iterable[tuple[float, Callable[[Counterparty], Any]]], by: str = "maker"
     ) -> None:
         """Schedule actions of a counterparty: ``[(0.5, lambda m: m.buy(1)), …]``."""
         self.counterparty(by).script(actions)
+
+    def replay(
+        self,
+        path: str | Path,
+        *,
+        symbol: str | None = None,
+        security: str | None = None,
+        speed: float = 1.0,
+        start_s: float = 0.0,
+    ) -> Replay:
+        """Let a recorded market happen as the clock moves; see ``fastbook replay`` for its formats.
+
+        Its orders are placed at their times, the first one now. What happened in its first
+        `start_s` seconds happens at once. `symbol` is needed if the file holds several securities;
+        `security` is the instrument to trade in, whose tick and lot must fit.
+
+        Raises:
+            RecordingError: the file cannot be replayed.
+            ValueError: tick or lot of the instrument do not fit, or the clock runs in real time.
+        """
+        # Imported here: few tests need it, and every run of pytest would pay for it.
+        from fastbook_server.testing.replay import Replay, opened
+
+        name = security or self.security
+        spec = next(i for i in self._core.config.instruments if i.security == name)
+        recording = opened(path, symbol, spec)
+        replay = Replay(self, recording, name, speed=speed, start_s=start_s)
+        self._core.listen(replay.on_batch)
+        replay.begin()
+        return replay
+
+    def submit(self, user_id: str, commands: Sequence[ExchangeCommand]) -> None:
+        """Execute commands of a user without a connection; nobody is told of the replies."""
+        self._core.submit(user_id, commands)
 
     def command(self, user_id: str, command: ExchangeCommand) -> OrderFrame | DeletedAll:
         """Execute a command of a counterparty; the methods of `Counterparty` are easier to call."""

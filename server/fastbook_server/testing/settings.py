@@ -15,11 +15,12 @@ START_MS = 1_767_225_600_000
 """2026-01-01T00:00:00Z, the time at which the clock stands first."""
 
 OWN = {"clock": "stands", "start_ms": START_MS}
-DEFAULTS: dict[str, Any] = {"throttle_ms": 0}
-"""Defaults that differ from ``fastbook serve``: no throttle, because time stands still."""
+DEFAULTS: dict[str, Any] = {"throttle_ms": 0, "binance_limits": "off"}
+"""Defaults that differ from ``fastbook serve``: time stands still, and nothing may wait for it."""
 
 NOT_OURS = (
-    *("host", "port", "data_dir", "database_url", "in_memory", "in_memory_events_max", "log_level"),
+    *("host", "port", "data_dir", "database_url", "in_memory", "in_memory_events_max"),
+    *("log_level", "log_format"),
     *("store_checkpoint_every", "compress_after_days", "retain_days"),
 )
 NOT_OURS_WHY = "a test's server listens on a free port of 127.0.0.1 and keeps its data in memory"

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import msgspec
 from aiohttp import WSMessage, WSMsgType, web
 
-from fastbook_server.gateway import encode, websocket_frames
+from fastbook_server.gateway import reports, websocket_frames
 from fastbook_server.gateway.session import Session
 from fastbook_server.testing.faults import (
     CHANGING_OPS,
@@ -30,6 +30,7 @@ from fastbook_server.testing.faults import (
 )
 from fastbook_server.testing.log import Entry, Log
 from fastbook_server.testing.timers import HandTimers
+from fastbook_server.values.events import CommandRefused
 from fastbook_wire.frames import PublicFrame
 
 Frame = dict[str, Any]
@@ -178,14 +179,11 @@ class Tap:
                 self._awaited.append((op, ref))
             return False
         self.note("fault", repr(refusal))
-        payload = encode.refusal(
-            ref,
-            refusal.code,
-            refusal.message,
-            of_order=op in ANSWERED_BY_ORDER,
-            retry_after_ms=refusal.retry_after_ms,
+        of_order, after_ms = op in ANSWERED_BY_ORDER, refusal.retry_after_ms
+        refused = CommandRefused(
+            self.user_id, ref, refusal.code, refusal.message, of_order, after_ms
         )
-        self._out(websocket_frames.text(payload))
+        self._out(reports.frame(refused))
         return True
 
     # ---- on the way out -----------------------------------------------------------------------

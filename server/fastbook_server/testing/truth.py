@@ -8,7 +8,8 @@ from typing import NamedTuple
 import msgspec
 
 from fastbook_server.gateway import encode
-from fastbook_server.store.memory import MemoryDatabase, MemoryHistory
+from fastbook_server.store.memory import MemoryDatabase
+from fastbook_server.store.memory_history import MemoryHistory
 from fastbook_server.values.persisted import FillSpan
 from fastbook_wire.frames import OrderView, OwnFillView, TradeView
 

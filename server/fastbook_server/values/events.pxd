@@ -97,6 +97,22 @@ cdef class CancelRuleChanged:
 
 
 @cython.final
+cdef class OperatorActed:
+    cdef readonly int64_t time_ms
+    cdef readonly str action
+    cdef readonly object security, user_id
+    cdef readonly int64_t count
+
+
+@cython.final
+cdef class BalanceChanged:
+    cdef readonly str user_id, asset
+    cdef readonly object free, locked
+    cdef readonly int64_t decimals
+    cdef readonly object deposit
+
+
+@cython.final
 cdef class OrderReport:
     cdef readonly str user_id
     cdef readonly object ref
@@ -147,3 +163,10 @@ cdef class CancelScheduled:
     cdef readonly object ref
     cdef readonly int64_t time_ms
     cdef readonly object deadline_ms
+
+
+@cython.final
+cdef class CommandTaken:
+    cdef readonly str gateway
+    cdef readonly int64_t number
+    cdef readonly str holds

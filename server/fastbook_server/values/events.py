@@ -15,6 +15,7 @@ import cython
 from fastbook_server.values.instruments import Instrument
 from fastbook_wire.words import (
     ExecType,
+    OperatorAction,
     Reason,
     Role,
     SelfTradeName,
@@ -22,6 +23,9 @@ from fastbook_wire.words import (
     Status,
     TimeInForceName,
 )
+
+CLIENT_ORDER_IDS_MAX = 100
+"""How many client order ids an order may have, one after the other: each change carries all."""
 
 
 @cython.freelist(1024)
@@ -235,6 +239,24 @@ class Traded:
     notional: int
 
 
+# ---- told to gateways alone, and not stored ----------------------------------------------------
+
+
+@cython.freelist(64)
+@cython.no_gc
+@dataclass(frozen=True)
+@cython.cclass
+class CommandTaken:
+    """A command that a gateway in another process has numbered is answered, refused or not.
+
+    ``holds`` is the user of whom the command said that the gateway has the connection.
+    """
+
+    gateway: str
+    number: int
+    holds: str | None
+
+
 # ---- stored, but told to nobody ----------------------------------------------------------------
 
 
@@ -252,6 +274,38 @@ class CancelRuleChanged:
     user_id: str
     after_disconnect_s: int | None
     deadline_ms: int | None
+
+
+@cython.freelist(64)
+@cython.no_gc
+@dataclass(frozen=True)
+@cython.cclass
+class OperatorActed:
+    """What the operator did, in its place among the commands; ``count`` orders were cancelled."""
+
+    time_ms: int
+    action: OperatorAction
+    security: str | None
+    user_id: str | None
+    count: int
+
+
+@cython.freelist(64)
+@cython.no_gc
+@dataclass(frozen=True)
+@cython.cclass
+class BalanceChanged:
+    """What an account has of an asset now, in units of 10 to the power of minus ``decimals``.
+
+    ``deposit`` is the number of the deposit that changed it, if it was one.
+    """
+
+    user_id: str
+    asset: str
+    free: int
+    locked: int
+    decimals: int
+    deposit: int | None = None
 
 
 # ---- private: to one user ---------------------------------------------------------------------
@@ -366,11 +420,11 @@ OrderEvent = (
     | OrderCancelled
 )
 PublicEvent = OrderEvent | Traded
-StoredEvent = PublicEvent | CancelRuleChanged
+StoredEvent = PublicEvent | CancelRuleChanged | OperatorActed | BalanceChanged
 PrivateEvent = (
     OrderReport | FillReport | CommandRefused | OrdersListed | AllDeleted | CancelScheduled
 )
-ExchangeEvent = StoredEvent | PrivateEvent
+ExchangeEvent = StoredEvent | PrivateEvent | CommandTaken
 
 PUBLIC: frozenset[type] = frozenset(get_args(PublicEvent))
 PRIVATE: frozenset[type] = frozenset(get_args(PrivateEvent))

@@ -22,5 +22,5 @@ cdef class Instrument:
     cdef readonly str status
     cdef readonly Scale price, amount
 
-    cpdef double total(self, notional) except -1
-    cpdef double average(self, notional, quantity) except -1
+    cpdef double total(self, notional) except? -1
+    cpdef double average(self, notional, quantity) except? -1

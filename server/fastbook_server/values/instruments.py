@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -61,6 +62,11 @@ class Instrument:
     def __post_init__(self) -> None:
         self.price, self.amount = Scale(self.tick), Scale(self.lot)
 
+    @property
+    def quote_currency(self) -> str:
+        """What prices are in, by its name: ``USD`` of ``BTC-USD``; empty if the name tells none."""
+        return _quote_currency(self.security)
+
     def total(self, notional: int) -> float:
         """Return price x amount for a notional in ticks x lots: exact, rounded to a double once."""
         return (
@@ -72,6 +78,11 @@ class Instrument:
     def average(self, notional: int, quantity: int) -> float:
         """Return the average price of `quantity` lots with a notional in ticks x lots."""
         return notional * self.tick.numerator / (quantity * self.tick.denominator)
+
+
+def _quote_currency(security: str) -> str:
+    parts = re.split("[-/_]", security)
+    return parts[-1] if len(parts) > 1 else ""
 
 
 class InstrumentSpec(msgspec.Struct, frozen=True):

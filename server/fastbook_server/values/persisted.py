@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Literal
 
 import cython
 import msgspec
 
-from fastbook_server.values.events import Order, OrderFilled, StoredEvent, Traded
+from fastbook_server.values.events import Order, OrderFilled, PrivateEvent, StoredEvent, Traded
 from fastbook_server.values.instruments import Instrument
 from fastbook_wire.words import Reason, Role, SideName, Status
 
@@ -101,6 +102,30 @@ class FillSpan(msgspec.Struct, frozen=True, kw_only=True):
         return found[: self.limit] if self.ascends else found[-self.limit :]
 
 
+class OrderSpan(msgspec.Struct, frozen=True, kw_only=True):
+    """Which orders of a security are wanted: a `FillSpan` whose ``since``, ``before`` are seqs."""
+
+    since: int | None = None
+    before: int | None = None
+    start_ms: int | None = None
+    end_ms: int | None = None
+    limit: int
+
+    @property
+    def ascends(self) -> bool:
+        """Whether the first orders are wanted, not the last."""
+        return self.since is not None or self.start_ms is not None
+
+    def has(self, order: Order) -> bool:
+        """Whether an order is between the numbers and times."""
+        return (
+            (self.since is None or order.seq > self.since)
+            and (self.before is None or order.seq < self.before)
+            and (self.start_ms is None or order.time_ms >= self.start_ms)
+            and (self.end_ms is None or order.time_ms < self.end_ms)
+        )
+
+
 class OwnFill(msgspec.Struct, frozen=True, gc=False):
     """A fill as one of its two users saw it; one who traded with himself has two of it."""
 
@@ -110,7 +135,7 @@ class OwnFill(msgspec.Struct, frozen=True, gc=False):
 
 
 class ClientOrder(msgspec.Struct, frozen=True, gc=False):
-    """The last state of an order with client order ids, by which a retry is recognised."""
+    """The last state of an order; by those with client order ids a retry is recognised."""
 
     order: Order
     status: Status
@@ -118,6 +143,17 @@ class ClientOrder(msgspec.Struct, frozen=True, gc=False):
     notional: int
     reason: Reason | None
     ended_ms: int | None = None
+
+
+class Amendment(msgspec.Struct, frozen=True, gc=False):
+    """A change of an order by its user: its quantity in lots and its client order id."""
+
+    seq: int
+    time_ms: int
+    quantity_before: int
+    quantity: int
+    client_order_id_before: str | None
+    client_order_id: str | None
 
 
 class CancelRule(msgspec.Struct, frozen=True, gc=False):
@@ -135,7 +171,9 @@ class Recovered(msgspec.Struct, frozen=True):
     before ``time_ms``, in the order of their ends. ``last_trades`` holds each security's newest
     trades, oldest first; ``fill_ids`` and ``last_prices`` are of its last fill. ``unlisted`` are
     the instruments that the database knows beside those of the specs; ``cancel_rules`` are by user
-    id, those that cancel something.
+    id, those that cancel something. ``halted`` are the securities that the operator has halted,
+    whatever the specs say. ``balances`` are what accounts have, free and locked together, by user
+    id and asset.
     """
 
     epoch: int
@@ -151,14 +189,32 @@ class Recovered(msgspec.Struct, frozen=True):
     last_prices: dict[str, int]  # in ticks; none if nothing was filled yet
     unlisted: tuple[Instrument, ...] = ()
     cancel_rules: dict[str, CancelRule] = {}
+    halted: frozenset[str] = frozenset()
+    balances: dict[tuple[str, str], Decimal] = {}
 
 
 class Batch(msgspec.Struct, frozen=True):
     """What one transaction makes durable: the stored events of a run of commands, in order.
 
-    ``number`` is that of the previous batch plus one; ``time_ms`` is the newest stamp.
+    ``number`` is that of the previous batch plus one; ``time_ms`` is the newest stamp. A store that
+    keeps replies makes ``reports`` durable too, and what gateways in other processes must know: the
+    number of the last command ``taken`` from each, and by which of them a user is ``held``.
+
+    A batch that was made durable in a log first names the ``epoch`` of its writer (None: the one
+    for which the store is open). It may be several in one: ``previous`` is then the number of the
+    batch that must be there before (None: the one below ``number``).
     """
 
     number: int
     time_ms: int
     events: tuple[StoredEvent, ...]
+    reports: tuple[PrivateEvent, ...] = ()
+    taken: dict[str, int] = {}
+    held: dict[str, str] = {}
+    previous: int | None = None
+    epoch: int | None = None
+
+    @property
+    def follows(self) -> int:
+        """The number of the batch before it."""
+        return self.number - 1 if self.previous is None else self.previous

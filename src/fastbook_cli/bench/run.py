@@ -14,6 +14,7 @@ import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from fastbook_cli.access import server_token
 from fastbook_cli.bench.line import Line
 from fastbook_cli.bench.mix import Mix
 from fastbook_cli.bench.pacer import TURN_S, Schedule, every
@@ -94,7 +95,8 @@ async def first_band(options: BenchOptions) -> Band:
         BenchError: the security is halted.
         ConnectError: the server cannot be reached, or refused the connection.
     """
-    async with dial(options.url, security=options.security) as connection:
+    token = server_token()
+    async with dial(options.url, security=options.security, token=token) as connection:
         welcome = connection.welcome
         instrument = next(i for i in welcome.instruments if i.security == welcome.security)
         if instrument.status != "open":
@@ -127,7 +129,11 @@ async def _lines(
         lines = []
         for _ in range(options.connections):
             opened = dial(
-                options.url, security=band.security, feed=False, cancel_on_disconnect=True
+                options.url,
+                security=band.security,
+                feed=False,
+                cancel_on_disconnect=True,
+                token=server_token(),
             )
             connection = await stack.enter_async_context(opened)
             trader = BenchTrader(

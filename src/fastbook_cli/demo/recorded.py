@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Coroutine, Sequence
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from fastbook_cli.demo.replay_control import ReplayControl
 from fastbook_cli.replay.play import Player
-from fastbook_cli.replay.recording import Action
+from fastbook_cli.replay.recording import Recording
+from fastbook_cli.replay.tape import ActionTape
 from fastbook_client.errors import FastbookError
 from fastbook_client.market import connect
+from fastbook_server.values.instruments import InstrumentSpec
 
 log = logging.getLogger(__name__)
 
@@ -26,10 +29,30 @@ ROUND_S_MIN = 1.0
 class Recorded(msgspec.Struct, frozen=True, kw_only=True):
     """A recording, and how to play it; each round is a new user."""
 
-    file: Path
-    actions: Sequence[Action]
-    speed: float
+    recording: Recording
+    control: ReplayControl
     once: bool
+    tape: ActionTape
+
+    @classmethod
+    def of(
+        cls,
+        recording: Recording,
+        *,
+        speed: float,
+        once: bool,
+        spec: InstrumentSpec | None = None,
+    ) -> Recorded:
+        """Return a recording to play at a speed, until its control says otherwise.
+
+        `spec` is the instrument of the server, if it is not the recording's own.
+        """
+        found = recording.survey
+        tape = ActionTape(recording.actions, spec or recording.instrument())
+        control = ReplayControl(
+            recording.path.name, found.first_ns, found.last_ns, speed, tape.checkpoint_before
+        )
+        return cls(recording=recording, control=control, once=once, tape=tape)
 
     async def run(self, url: str, security: str) -> None:
         """Play until cancelled, or one round with ``once``.
@@ -39,21 +62,41 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             ReplayError: the replay cannot continue.
         """
+        with contextlib.closing(self.tape):
+            await self._rounds(url, security)
+
+    async def _rounds(self, url: str, security: str) -> None:
         loop = asyncio.get_running_loop()
         while True:
             started_s = loop.time()
-            player = Player(url, security=security, speed=self.speed, notify=log.warning)
+            player = Player(url, security=security, notify=log.warning)
             tokens: list[str] = []
             try:
                 async with player:
                     tokens = player.resume_tokens
-                    await player.play(self.actions)
+                    await self._round(player)
             finally:
                 await _finish(_cancel_orders(url, tokens))
-            log.info("round finished:\n%s", player.report().text())
-            if self.once:
+            log.info("round finished:\n%s", player.report().text(self.recording.notes))
+            if self.once and not self.control.back.is_set():
                 return
             await asyncio.sleep(started_s + ROUND_S_MIN - loop.time())
+
+    async def _round(self, player: Player) -> None:
+        """Play once, or until the control jumps elsewhere."""
+        clock_s = asyncio.get_running_loop().time
+        actions = self.tape.play_from(self.control.start_ns)
+        tempo = self.control.begin(clock_s, lambda: player.agreement, player.nudge)
+        playing = asyncio.ensure_future(player.play(actions, tempo))
+        back = asyncio.ensure_future(self.control.back.wait())
+        try:
+            await asyncio.wait((playing, back), return_when=asyncio.FIRST_COMPLETED)
+            if playing.done():
+                playing.result()
+        finally:
+            playing.cancel()
+            back.cancel()
+            await asyncio.gather(playing, back, return_exceptions=True)
 
 
 async def _finish(work: Coroutine[Any, Any, None]) -> None:

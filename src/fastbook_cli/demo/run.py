@@ -8,16 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import msgspec
 
+from fastbook_cli.demo.binance_bots import introduced, with_dollars
+from fastbook_cli.demo.errors import DemoError
+from fastbook_cli.demo.past import make_past
 from fastbook_cli.demo.recorded import Recorded
+from fastbook_cli.demo.replay_control import ReplayChange
 from fastbook_cli.demo.views import DemoView, LineView, ScreenView, watch
-from fastbook_cli.errors import CommandError, first_failure
-from fastbook_cli.replay.recording import read
+from fastbook_cli.errors import CommandError, first_failure, said_by
+from fastbook_cli.replay.progress import read_in_thread
+from fastbook_cli.replay.recording import Recording
 from fastbook_cli.sim.control import Control
 from fastbook_cli.sim.http_control import with_control
 from fastbook_cli.sim.live import Live
@@ -27,6 +33,7 @@ from fastbook_server import app, process
 from fastbook_server.config import Config
 from fastbook_server.embedded.supervisor import default_data_dir
 from fastbook_server.gateway.operator import Operator
+from fastbook_server.store import Store
 from fastbook_server.values.instruments import InstrumentSpec, default_security
 
 
@@ -34,18 +41,14 @@ class DemoOptions(msgspec.Struct, frozen=True, kw_only=True):
     """The options of ``demo`` besides the settings of the server."""
 
     sim: SimSettings
+    past_minutes: float = 60.0
+    """How long the market has traded when the demo opens, unless it plays a recording."""
     plain: bool = False
     recording: Path | None = None
+    symbol: str | None = None
+    """Which of the recording's securities to play."""
     once: bool = False
     """Play the recording once instead of repeating it; ``sim.speed`` is its speed."""
-
-
-RECORDED = InstrumentSpec.parse("BTC-USD:0.1:1e-8")
-"""The grid of Bitstamp's BTC/USD."""
-
-
-class DemoError(CommandError):
-    """The demo cannot continue: one of its clients failed."""
 
 
 def with_own_data(config: Config, name: str = "fastbook-demo") -> Config:
@@ -56,11 +59,11 @@ def with_own_data(config: Config, name: str = "fastbook-demo") -> Config:
     return msgspec.structs.replace(config, data_dir=str(folder))
 
 
-def for_recordings(config: Config) -> Config:
-    """Return `config` with the instrument of the known recording, unless it names others."""
+def for_recording(config: Config, spec: InstrumentSpec) -> Config:
+    """Return `config` with the instrument of the recording, unless it names others."""
     if config.instruments != Config().instruments:
         return config
-    return msgspec.structs.replace(config, instruments=(RECORDED,))
+    return msgspec.structs.replace(config, instruments=(spec,))
 
 
 async def run(config: Config, options: DemoOptions) -> int:
@@ -75,20 +78,28 @@ async def run(config: Config, options: DemoOptions) -> int:
     recorded: Recorded | None = None
     data_name = "fastbook-demo"
     if options.recording is not None:
-        actions = read(options.recording)
-        speed, once = options.sim.speed, options.once
-        recorded = Recorded(file=options.recording, actions=actions, speed=speed, once=once)
-        config, data_name, operator = for_recordings(config), "fastbook-demo-replay", Operator
+        recording = await read_in_thread(
+            functools.partial(Recording.open, options.recording, options.symbol)
+        )
+        config = for_recording(config, recording.instrument())
+        recorded = Recorded.of(
+            recording, speed=options.sim.speed, once=options.once, spec=config.instruments[0]
+        )
+        data_name = "fastbook-demo-replay"
+        operator = with_control(recorded.control, "replay", ReplayChange)
+    elif config.binance:
+        config, data_name = with_dollars(config), "fastbook-demo-binance"
     screen = sys.stdout.isatty() and not options.plain
-    view: DemoView = ScreenView(config.log_level) if screen else LineView(config.log_level)
+    view: DemoView = (ScreenView if screen else LineView)(config.log_level, config.log_format)
 
     @contextlib.asynccontextmanager
     async def company(server: app.Server) -> AsyncIterator[None]:
         if recorded is not None:
             market = recorded.run(server.url, default_security(config.instruments))
         else:
-            market = Live(server.url, options.sim, control).run()
-        view.open(server.url)
+            market = Live(server.url, options.sim, control, token=config.token).run()
+        about = await introduced(server, config.instruments[0]) if config.binance else ""
+        view.open(server.url, about)
         async with asyncio.TaskGroup() as tasks:
             trading = tasks.create_task(market, name="market")
             watching = tasks.create_task(watch(server.url, view), name="view")
@@ -99,12 +110,18 @@ async def run(config: Config, options: DemoOptions) -> int:
                 await asyncio.wait((trading,))
                 watching.cancel()
 
+    async def past(store: Store) -> None:
+        if recorded is None and options.past_minutes:
+            await make_past(store, config, options.sim, options.past_minutes)
+
     try:
         with first_failure(CommandError, FastbookError, OSError):
-            return await process.serve(with_own_data(config, data_name), company, operator=operator)
+            return await process.serve(
+                with_own_data(config, data_name), company, operator=operator, before=past
+            )
     except ConnectError as error:
         raise DemoError(f"a client of the demo could not connect: {error}") from None
     except (FastbookError, OSError) as error:
-        raise DemoError(str(error)) from None
+        raise DemoError(said_by(error)) from None
     finally:
         view.close()

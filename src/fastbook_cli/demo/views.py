@@ -18,11 +18,12 @@ from rich.live import Live
 from rich.text import Text
 
 from fastbook_cli.errors import OutputGoneError
-from fastbook_cli.output import LOG_FORMAT, abandon_stdout
+from fastbook_cli.output import abandon_stdout, formatter, log_to_stderr
 from fastbook_cli.terminal import draw
 from fastbook_cli.terminal.watch import MarketWatch, websocket_url
 from fastbook_client.events import Disconnected
 from fastbook_client.market import connect
+from fastbook_server.config import LogFormat
 
 log = logging.getLogger(__name__)
 
@@ -86,8 +87,8 @@ class DemoView(Protocol):
 
     interval_s: float
 
-    def open(self, url: str) -> None:
-        """Announce that the server is ready at `url`."""
+    def open(self, url: str, about: str) -> None:
+        """Announce that the server is ready at `url`; print what there is to say about it."""
 
     def show(self, market: MarketWatch, now_s: float) -> None:
         """Show the latest state."""
@@ -101,15 +102,17 @@ class LineView:
 
     interval_s = LINE_S
 
-    def __init__(self, log_level: str) -> None:
-        logging.basicConfig(level=log_level.upper(), format=LOG_FORMAT)
+    def __init__(self, log_level: str, log_format: LogFormat = "text") -> None:
+        log_to_stderr(log_level, log_format)
         self._market: MarketWatch | None = None
 
-    def open(self, url: str) -> None:
+    def open(self, url: str, about: str) -> None:
         """Print where the server is, as ``fastbook serve`` does, and how to use it."""
         self._say(f"ready {url}")
         self._say(f"trade in a browser: {url}/")
         self._say(f"connect with: {hint(own_command(), websocket_url(url))}")
+        if about:
+            self._say(about)
 
     def show(self, market: MarketWatch, now_s: float) -> None:
         """Print one line."""
@@ -135,17 +138,20 @@ class ScreenView:
 
     interval_s = REDRAW_S
 
-    def __init__(self, log_level: str) -> None:
+    def __init__(self, log_level: str, log_format: LogFormat = "text") -> None:
         self._console = Console()
         self._program = own_command()
         self._notes = Notes()
         self._live: Live | None = None
         self._market: MarketWatch | None = None
-        logging.basicConfig(level=log_level.upper(), handlers=[self._notes], format=LOG_FORMAT)
+        self._notes.setFormatter(formatter(log_format))
+        logging.basicConfig(level=log_level.upper(), handlers=[self._notes])
         self._console.print("[dim]starting the server and its database …[/dim]")
 
-    def open(self, url: str) -> None:  # noqa: ARG002 (the head line has it)
-        """Take over the screen."""
+    def open(self, url: str, about: str) -> None:  # noqa: ARG002 (the head line has it)
+        """Print what there is to say, then take over the screen until the end."""
+        if about:
+            self._console.print(about, highlight=False, markup=False, soft_wrap=True)
         self._notes.hold()
         self._live = Live(console=self._console, screen=True, auto_refresh=False)
         self._live.start()

@@ -63,7 +63,7 @@ OPTIONS = (
         "--format",
         "form",
         type=click.Choice(["csv", "parquet"]),
-        help="Format of the file; default: by the ending of FILE, else csv.",
+        help="Format of the file; default: by its ending, else csv.",
     ),
     click.option(
         "--output",
@@ -93,21 +93,31 @@ def export_command(run_loop: Callable[[Coroutine[Any, Any, int]], int]) -> click
     def export(
         output: str, form: Any, database_url: str | None, data_dir: Path | None, **what: Any
     ) -> int:
-        """Write orders, their changes, trades, fills or candles to a file.
+        """Write a table of the database to a file: CSV or Parquet, by its ending.
 
         All rows are from one moment, also while the server trades, and sorted by security and seq
-        (candles: by time). The columns are those of the database. Times are Unix milliseconds;
-        prices and amounts are those of the wire. A file gets its name once it is complete. Memory
+        (candles: by time). The columns are those of the database. Times are Unix milliseconds,
+        timestamps in Parquet; prices and amounts are those of the wire. CSV is compressed if the
+        file ends in .csv.gz, .csv.xz or .csv.zst. A file gets its name once it is complete. Memory
         use does not depend on the number of rows.
+
+        The table "events" is all that changed the books: orders as they came, their changes, fills
+        and ends. "fastbook replay" plays it back.
 
         \b
             fastbook export candles --interval 1m --start 2026-01-31 --output btc.parquet
+            fastbook export events --security BTC-USD --output events.csv.zst
             fastbook export fills --integers --output - | head
         """
         from fastbook_cli.export import run
+        from fastbook_cli.export.files import format_of
 
+        if what["start"] is not None and what["end"] is not None and what["start"] > what["end"]:
+            raise click.UsageError("--start: expected a time before --end")
+        if what["table"] == "instruments" and not what["start"] is what["end"] is None:
+            raise click.UsageError("--start, --end: instruments have no time")
         if form is None:
-            form = "parquet" if output.endswith(".parquet") else "csv"
+            form = format_of(output)
         options = run.ExportOptions(
             selection=Selection(
                 table=what["table"],

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from fastbook_cli.export.files import ExportError, Format, check_format, opened
 from fastbook_cli.export.source import private_database, read
-from fastbook_cli.export.tables import Selection, columns
+from fastbook_cli.export.tables import Selection, columns, metadata
 from fastbook_cli.output import abandon_stdout
 from fastbook_server.embedded.supervisor import default_data_dir
 
@@ -41,13 +41,18 @@ async def run(options: ExportOptions) -> int:
     selection = options.selection
     try:
         async with _database(options) as dsn, read(dsn) as source:
-            await source.check(selection.securities)
+            instruments = await source.check(selection.securities)
             console = Console(stderr=True)
             total = await source.count(selection) if console.is_terminal else None
             rows_written = 0
             with (
                 _progress(console, f"{selection.table}", total) as advance,
-                opened(options.output, options.form, columns(selection)) as sink,
+                opened(
+                    options.output,
+                    options.form,
+                    columns(selection),
+                    metadata(selection, instruments),
+                ) as sink,
             ):
                 async for rows in source.chunks(selection):
                     sink.write(rows)

@@ -11,7 +11,15 @@ from urllib.parse import quote
 import asyncpg
 
 from fastbook_cli.export.files import ExportError
-from fastbook_cli.export.tables import Selection, Window, count, query, windows
+from fastbook_cli.export.tables import (
+    WINDOWED,
+    Selection,
+    Window,
+    count,
+    instrument_rows,
+    query,
+    windows,
+)
 from fastbook_server.embedded.supervisor import EmbeddedPostgres
 from fastbook_server.store import StoreUnavailable
 from fastbook_server.store.connection import SCHEMA, store_error
@@ -83,20 +91,27 @@ class Source:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def check(self, securities: Sequence[str]) -> None:
-        """Raise ExportError if the database has no fastbook schema or lacks a security."""
+    async def check(self, securities: Sequence[str]) -> dict[str, tuple[str, str]]:
+        """Return tick and lot of these securities, or of all.
+
+        Raises:
+            ExportError: the database has no fastbook schema, or lacks a security.
+        """
         if await self._connection.fetchval("SELECT to_regclass('days') IS NULL"):
             raise ExportError(
                 "expected a database with this version's schema, got another: "
                 "run fastbook serve on it once"
             )
-        rows = await self._connection.fetch("SELECT security FROM instruments ORDER BY number")
-        known = [row[0] for row in rows]
+        rows = await self._connection.fetch(
+            "SELECT security, tick, lot FROM instruments ORDER BY number"
+        )
+        known = {row["security"]: (row["tick"], row["lot"]) for row in rows}
         for security in securities:
             if security not in known:
                 raise ExportError(
                     f"--security: expected one of {', '.join(known)}, got {security!r}"
                 )
+        return {s: known[s] for s in securities} or known
 
     async def count(self, selection: Selection) -> int:
         """Return the number of rows of a selection."""
@@ -106,6 +121,10 @@ class Source:
 
     async def chunks(self, selection: Selection) -> AsyncIterator[list[asyncpg.Record]]:
         """Yield the rows of a selection in order, at most ``CHUNK_ROWS`` at a time."""
+        if selection.table == "events":
+            statement, arguments = instrument_rows(selection)
+            if rows := await self._connection.fetch(statement, *arguments):
+                yield rows
         async for window in self._windows(selection):
             statement, arguments = query(selection, window)
             cursor = await self._connection.cursor(statement, *arguments)
@@ -114,7 +133,7 @@ class Source:
 
     async def _windows(self, selection: Selection) -> AsyncIterator[Window | None]:
         """Yield the windows of a selection; None if all of it is read at once."""
-        if selection.table == "candles":
+        if selection.table not in WINDOWED:
             yield None
             return
         statement, arguments = windows(selection)

@@ -5,16 +5,13 @@ Prices and amounts are the numbers of the wire, or integers of ticks and lots.
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import msgspec
 
+from fastbook_cli.export.columns import INTEGERS, NUMBERS, TEXT, Fields, Kind, Table
 from fastbook_server.store.days import DAY_MS, INT64_MAX
 from fastbook_wire.words import Interval
-
-Table = Literal["orders", "order_changes", "trades", "fills", "candles"]
-Kind = Literal["text", "bool", "int", "float", "big"]
-"""``big``: an integer that may need more than 64 bits."""
 
 TABLES: tuple[Table, ...] = get_args(Table)
 
@@ -40,13 +37,29 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
 
 def columns(selection: Selection) -> tuple[Column, ...]:
     """Return the columns of a selection, in the order of the file."""
-    numbers, integers, text = NUMBERS, INTEGERS, TEXT
-    found = integers if selection.integers else numbers
+    table = selection.table
+    numbers = (INTEGERS if selection.integers else NUMBERS)[table]
+    before, after = TEXT[table]
+    interval: Fields = ()
+    if table == "candles":
+        interval = (("interval", "text", f"'{selection.interval}'"),)
     return tuple(
-        Column(name, kind, sql)
-        for name, kind, sql in (*text[selection.table][0], *found[selection.table],
-                                *text[selection.table][1])
-    )  # fmt: skip
+        Column(name, kind, sql) for name, kind, sql in (*before, *interval, *numbers, *after)
+    )
+
+
+def metadata(selection: Selection, instruments: dict[str, tuple[str, str]]) -> dict[str, str]:
+    """Return what a file may say of its rows, given tick and lot of each security.
+
+    ``instruments`` is a JSON object of them; ``tick`` and ``lot`` are there if it is only one.
+    """
+    steps = {security: {"tick": tick, "lot": lot} for security, (tick, lot) in instruments.items()}
+    found = {"table": selection.table, "instruments": msgspec.json.encode(steps).decode()}
+    if len(instruments) == 1:
+        found |= next(iter(steps.values()))
+    if selection.table == "candles":
+        found["interval"] = selection.interval
+    return found
 
 
 class Window(msgspec.Struct, frozen=True):
@@ -58,9 +71,9 @@ class Window(msgspec.Struct, frozen=True):
 
 
 def query(selection: Selection, window: Window | None) -> tuple[str, list[Any]]:
-    """Return the SELECT of a selection, which needs no sort, and its arguments.
+    """Return the SELECT of a selection, and its arguments.
 
-    All tables but candles are read window by window.
+    The tables of ``WINDOWED`` are read window by window, and need no sort.
     """
     listed = ", ".join(f"{column.sql} AS {column.name}" for column in columns(selection))
     if window is None:
@@ -68,6 +81,31 @@ def query(selection: Selection, window: Window | None) -> tuple[str, list[Any]]:
     else:
         source, arguments = _within(selection, window)
     return f"SELECT {listed} {source} ORDER BY {ORDER[selection.table]}", arguments
+
+
+def instrument_rows(selection: Selection) -> tuple[str, list[Any]]:
+    """Return the SELECT of the rows that begin an export of events, and its arguments.
+
+    They hold the tick as price and the lot as amount, and the security.
+    """
+    numbers = ("1", "1") if selection.integers else ("i.tick_size", "i.lot_size")
+    kinds = {"int": "bigint", "time": "bigint", "float": "double precision", "bool": "boolean"}
+    listed = []
+    for column in columns(selection):
+        value = {
+            "security": "i.security",
+            "seq": "0",
+            "event": "'instrument'",
+            "price": numbers[0],
+            "amount": numbers[1],
+            "price_ticks": numbers[0],
+            "quantity_lots": numbers[1],
+        }.get(column.name, "NULL")
+        listed.append(f"({value})::{kinds.get(column.kind, 'text')} AS {column.name}")
+    return (
+        f"SELECT {', '.join(listed)} FROM instruments AS i"
+        " WHERE $1::text[] IS NULL OR i.security = ANY($1) ORDER BY i.security"
+    ), [list(selection.securities) or None]
 
 
 def count(selection: Selection) -> tuple[str, list[Any]]:
@@ -82,7 +120,8 @@ def windows(selection: Selection) -> tuple[str, list[Any]]:
 
 
 def _within(selection: Selection, window: Window) -> tuple[str, list[Any]]:
-    source = f"FROM {selection.table} AS x JOIN instruments AS i USING (security)"
+    relation = EVENTS if selection.table == "events" else selection.table
+    source = f"FROM {relation} AS x JOIN instruments AS i USING (security)"
     if selection.table == "trades":
         source += f" LEFT JOIN ({NOTIONALS}) AS f ON f.seq = x.seq"
     return f"{source} WHERE {WITHIN.format('x')}", [
@@ -96,6 +135,8 @@ def _source(selection: Selection) -> tuple[str, list[Any]]:
     relation: str = selection.table
     if selection.table == "candles":
         relation = f"candles_{selection.interval}"
+    elif selection.table == "events":
+        relation = EVENTS
     wanted, arguments = ["true"], []
     for condition, value in (
         ("x.security = ANY(${}::text[])", list(selection.securities) or None),
@@ -105,9 +146,8 @@ def _source(selection: Selection) -> tuple[str, list[Any]]:
         if value is not None:
             arguments.append(value)
             wanted.append(condition.format(len(arguments)))
-    return (
-        f"FROM {relation} AS x JOIN instruments AS i USING (security) WHERE {' AND '.join(wanted)}"
-    ), arguments
+    joined = "" if selection.table == "instruments" else " JOIN instruments AS i USING (security)"
+    return f"FROM {relation} AS x{joined} WHERE {' AND '.join(wanted)}", arguments
 
 
 WITHIN = "{0}.security = $1 AND {0}.seq >= $2 AND {0}.seq < $3 AND {0}.time >= $4 AND {0}.time < $5"
@@ -130,144 +170,40 @@ WHERE ($1::text[] IS NULL OR d.security = ANY($1))
   AND ($2 IS NULL OR d.time + {DAY_MS} > $2) AND ($3 IS NULL OR d.time < $3)
 ORDER BY d.security, d.time
 """
+WINDOWED = frozenset({"orders", "order_changes", "cancellations", "trades", "fills", "events"})
 ORDER: dict[Table, str] = {
     "orders": "x.security, x.seq",
     "order_changes": "x.security, x.seq, x.n",
+    "cancellations": "x.security, x.seq, x.n",
+    "open_orders": "x.security, x.seq",
+    "instruments": "x.number",
+    "events": "x.security, x.seq, x.step, x.n",
     "trades": "x.security, x.seq",
     "fills": "x.security, x.seq, x.n",
     "candles": "x.security, x.time",
 }
 
-Fields = tuple[tuple[str, Kind, str], ...]
-
-# The columns that both forms share: those before the numbers, and those after them.
-TEXT: dict[Table, tuple[Fields, Fields]] = {
-    "orders": (
-        (
-            ("id", "text", "x.id::text"),
-            ("time", "int", "x.time"),
-            ("user_id", "text", "x.user_id"),
-            ("security", "text", "x.security"),
-            ("type", "text", "x.type::text"),
-            ("exec_type", "text", "x.exec_type::text"),
-        ),
-        (
-            ("seq", "int", "x.seq"),
-            ("time_in_force", "text", "x.time_in_force::text"),
-            ("post_only", "bool", "x.post_only"),
-            ("self_trade", "text", "x.self_trade::text"),
-            ("client_order_id", "text", "x.client_order_id"),
-            ("withdraw_on_close", "bool", "x.withdraw_on_close"),
-            ("expire_time", "int", "x.expire_time"),
-        ),
-    ),
-    "order_changes": (
-        (
-            ("security", "text", "x.security"),
-            ("seq", "int", "x.seq"),
-            ("n", "int", "x.n"),
-            ("time", "int", "x.time"),
-            ("order_id", "text", "x.order_id::text"),
-            ("user_id", "text", "x.user_id"),
-            ("type", "text", "x.type::text"),
-            ("cause", "text", "x.cause::text"),
-        ),
-        (
-            ("client_order_id_before", "text", "x.client_order_id_before"),
-            ("client_order_id", "text", "x.client_order_id"),
-        ),
-    ),
-    "trades": (
-        (
-            ("id", "text", "x.id::text"),
-            ("time", "int", "x.time"),
-            ("user_id", "text", "x.user_id"),
-            ("security", "text", "x.security"),
-            ("type", "text", "x.type::text"),
-        ),
-        (("order_id", "text", "x.order_id::text"), ("seq", "int", "x.seq")),
-    ),
-    "fills": (
-        (
-            ("security", "text", "x.security"),
-            ("seq", "int", "x.seq"),
-            ("n", "int", "x.n"),
-            ("time", "int", "x.time"),
-            ("type", "text", "x.type::text"),
-        ),
-        (
-            ("maker_order_id", "text", "x.maker_order_id::text"),
-            ("maker_user_id", "text", "x.maker_user_id"),
-            ("taker_order_id", "text", "x.taker_order_id::text"),
-            ("taker_user_id", "text", "x.taker_user_id"),
-            ("fill_id", "int", "x.fill_id"),
-        ),
-    ),
-    "candles": (
-        (("security", "text", "x.security"), ("time", "int", "x.time")),
-        (("trades", "int", "x.trades"),),
-    ),
-}
-
-PRICES = ("open", "high", "low", "close")
-
-NUMBERS: dict[Table, Fields] = {
-    "orders": (
-        ("price", "float", "x.price"),
-        ("amount", "float", "x.amount"),
-        ("trigger_price", "float", "x.trigger_price"),
-        ("display", "float", "x.display"),
-        ("total", "float", "(x.budget * i.tick_size * i.lot_size)::double precision"),
-    ),
-    "order_changes": (
-        ("price_before", "float", "(x.price_ticks_before * i.tick_size)::double precision"),
-        ("amount_before", "float", "(x.quantity_lots_before * i.lot_size)::double precision"),
-        ("price", "float", "(x.price_ticks * i.tick_size)::double precision"),
-        ("amount", "float", "(x.quantity_lots * i.lot_size)::double precision"),
-    ),
-    "trades": (
-        ("price", "float", "x.avg_price"),
-        ("amount", "float", "x.amount"),
-        ("total", "float", "(f.notional * i.tick_size * i.lot_size)::double precision"),
-    ),
-    "fills": (
-        ("price", "float", "(x.price_ticks * i.tick_size)::double precision"),
-        ("amount", "float", "(x.quantity_lots * i.lot_size)::double precision"),
-        (
-            "total",
-            "float",
-            "(x.price_ticks * x.quantity_lots::numeric * i.tick_size * i.lot_size)"
-            "::double precision",
-        ),
-    ),
-    "candles": (
-        *((name, "float", f"(x.{name}_ticks * i.tick_size)::double precision") for name in PRICES),
-        ("volume", "float", "(x.volume_lots * i.lot_size)::double precision"),
-    ),
-}
-
-INTEGERS: dict[Table, Fields] = {
-    "orders": (
-        ("price_ticks", "int", "units(x.price, i.tick_size)"),
-        ("quantity_lots", "int", "units(x.amount, i.lot_size)"),
-        ("trigger_ticks", "int", "units(x.trigger_price, i.tick_size)"),
-        ("display_lots", "int", "units(x.display, i.lot_size)"),
-        ("budget", "int", "x.budget"),
-    ),
-    "order_changes": tuple(
-        (name, "int", f"x.{name}")
-        for name in ("price_ticks_before", "quantity_lots_before", "price_ticks", "quantity_lots")
-    ),
-    "trades": (
-        ("quantity_lots", "int", "units(x.amount, i.lot_size)"),
-        ("notional", "big", "f.notional"),
-    ),
-    "fills": (
-        ("price_ticks", "int", "x.price_ticks"),
-        ("quantity_lots", "int", "x.quantity_lots"),
-    ),
-    "candles": (
-        *((f"{name}_ticks", "int", f"x.{name}_ticks") for name in PRICES),
-        ("volume_lots", "big", "x.volume_lots"),
-    ),
-}
+# All that changed a book, in one form: orders as they came, their changes, fills, and their ends.
+EVENTS = """(
+    SELECT security, seq, 0 AS step, 0 AS n, time, 'placed' AS event, id AS order_id, user_id, type,
+           exec_type, price, amount, budget, trigger_price, display, time_in_force, post_only,
+           self_trade, expire_time, client_order_id, NULL::bigint AS price_ticks,
+           NULL::bigint AS quantity_lots, NULL::uuid AS maker_order_id,
+           NULL::text AS maker_user_id, NULL::bigint AS fill_id, NULL::text AS reason
+    FROM orders
+    UNION ALL
+    SELECT security, seq, 1, n, time, CASE cause WHEN 'trigger' THEN 'triggered' ELSE 'amended' END,
+           order_id, user_id, type, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+           client_order_id, price_ticks, quantity_lots, NULL, NULL, NULL, cause::text
+    FROM order_changes
+    UNION ALL
+    SELECT security, seq, 2, n, time, 'filled', taker_order_id, taker_user_id, type, NULL, NULL,
+           NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, price_ticks, quantity_lots,
+           maker_order_id, maker_user_id, fill_id, NULL
+    FROM fills
+    UNION ALL
+    SELECT security, seq, 3, n, time, 'cancelled', order_id, user_id, type, NULL, NULL, NULL, NULL,
+           NULL, NULL, NULL, NULL, NULL, NULL, NULL, price_ticks, quantity_lots, NULL, NULL, NULL,
+           reason::text
+    FROM cancellations
+)"""

@@ -111,14 +111,15 @@ class Maker(Agent):
         super().__init__(random, typical, inventory_max)
         self._value: float | None = None
         self._middle = 0.0
-        self._moved2 = 0.25
+        self._moved2: float | None = None
         self._opinion = random.gauss(0.0, 1.0)
 
     def act(self, look: Look) -> list[Intent]:
         """Return the orders and cancels that move the quotes to where they should be."""
         moved = 0.0 if self._value is None else look.value - self._value
         self._value = look.value
-        self._moved2 += 0.1 * (min(moved * moved, 25.0 * self._moved2 + 1.0) - self._moved2)
+        usual2 = (0.5 * round(look.unit)) ** 2 if self._moved2 is None else self._moved2
+        self._moved2 = usual2 + 0.1 * (min(moved * moved, 25.0 * usual2 + 1.0) - usual2)
         self._opinion = 0.95 * self._opinion + 0.31 * self.random.gauss(0.0, 1.0)
         half = self.HALF_SPREAD_MIN + self.CAUTION * math.sqrt(self._moved2)
         full = max(-1.5, min(1.5, self.inventory / self.inventory_max))

@@ -7,17 +7,18 @@ byte.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import fastbook
-from fastbook_cli.sim.scene import START_TICKS, Scene
+from fastbook_cli.sim.opening import START_TICKS, Beginning
+from fastbook_cli.sim.scene import Scene
 from fastbook_cli.sim.settings import SimSettings
 from fastbook_cli.sim.words import BUY, AgentReport, Cancel, Intent, Limit
 from fastbook_server.matching.exchange import Exchange
 from fastbook_server.values.events import ExchangeEvent, OrderReport, Traded
 from fastbook_server.values.instruments import Instrument, InstrumentSpec
 from fastbook_server.values.persisted import Recovered
-from fastbook_wire.commands import Add, Delete, NewOrder
+from fastbook_wire.commands import Add, Delete, DeleteAll, NewOrder
 from fastbook_wire.words import SideName
 
 TIME_MS = 1_767_225_600_000
@@ -46,9 +47,11 @@ class PublicBook:
 
 
 class Headless:
-    """Simulated markets, one per instrument.
+    """Simulated markets on an exchange, one per open instrument.
 
-    `watch` is called after each command with its security and its events.
+    They begin at the Unix time `start_ms`, on an exchange with these `specs` and no past, or on one
+    as it was `recovered`. Each starts as `openings` says, by security, or else at the price
+    `start`. `watch` is called after each command with its security and its events.
     """
 
     def __init__(
@@ -58,23 +61,30 @@ class Headless:
         *,
         start: int = START_TICKS,
         watch: Watcher | None = None,
+        recovered: Recovered | None = None,
+        openings: Mapping[str, Beginning] | None = None,
+        start_ms: int = TIME_MS,
     ) -> None:
-        instruments = tuple(
-            Instrument(i, s.security, s.tick, s.lot) for i, s in enumerate(specs, start=1)
-        )
-        self.exchange = Exchange(_empty(instruments))
+        recovered = _empty(specs) if recovered is None else recovered
+        self.exchange = Exchange(recovered)
         self.commands = 0
         self.now_s = 0.0
-        rate = settings.rate / len(instruments)
-        self.scenes = {
-            i.security: Scene(settings, i.security, rate=rate, start=start, typical=TYPICAL_LOTS)
-            for i in instruments
-        }
-        self._instruments = {i.security: i for i in instruments}
-        self._books = {s: PublicBook(m.book) for s, m in self.exchange.markets.items()}
         self.typical = TYPICAL_LOTS
+        self._start_ms = start_ms
+        self._instruments = {i.security: i for i in recovered.instruments if i.status == "open"}
+        rate = settings.rate / len(self._instruments)
+        self.scenes: dict[str, Scene] = {}
+        for security in self._instruments:
+            opened = (openings or {}).get(security, Beginning(start, TYPICAL_LOTS))
+            self.scenes[security] = Scene(settings, security, rate=rate, **opened._asdict())
+        self._books = {s: PublicBook(m.book) for s, m in self.exchange.markets.items()}
         self._due = [(0.0, security) for security in self.scenes]
         self._watch = watch
+
+    @property
+    def time_ms(self) -> int:
+        """The simulated time, as Unix time in milliseconds."""
+        return self._start_ms + int(self.now_s * 1_000)
 
     def run(self, until_s: float) -> None:
         """Simulate until `until_s` seconds after the start."""
@@ -88,18 +98,28 @@ class Headless:
             heapq.heapreplace(due, (scene.due_s, security))
         self.now_s = until_s
 
+    def close(self) -> None:
+        """Cancel every order of the agents."""
+        for security, scene in self.scenes.items():
+            for number in range(len(scene.agents)):
+                self._apply(security, number, DeleteAll(security=security))
+
     def _do(self, security: str, scene: Scene, number: int, intent: Intent) -> None:
-        command = self._command(security, intent)
-        self.commands += 1
-        time_ms = TIME_MS + int(self.now_s * 1_000)
-        events = self.exchange.apply(str(number), command, time_ms)
+        events = self._apply(security, number, self._command(security, intent))
         for event in events:
             if type(event) is OrderReport:
                 scene.hear(int(event.user_id), _report(event))
             elif type(event) is Traded:
                 scene.traded(round(event.notional / event.quantity))
+
+    def _apply(
+        self, security: str, number: int, command: Add | Delete | DeleteAll
+    ) -> list[ExchangeEvent]:
+        self.commands += 1
+        events = self.exchange.apply(str(number), command, self.time_ms)
         if self._watch is not None:
             self._watch(security, events)
+        return events
 
     def _command(self, security: str, intent: Intent) -> Add | Delete:
         if isinstance(intent, Cancel):
@@ -140,13 +160,16 @@ def _report(event: OrderReport) -> AgentReport:
     return AgentReport(order.id, order.side, order.price or 0, event.remaining, rests, filled, slot)
 
 
-def _empty(instruments: tuple[Instrument, ...]) -> Recovered:
+def _empty(specs: Sequence[InstrumentSpec]) -> Recovered:
+    """Return the state of an exchange on which nothing has happened."""
     return Recovered(
         epoch=1,
         batch_no=0,
         time_ms=TIME_MS,
         token_key=bytes(32),
-        instruments=instruments,
+        instruments=tuple(
+            Instrument(i, s.security, s.tick, s.lot) for i, s in enumerate(specs, start=1)
+        ),
         seqs={},
         open_orders=(),
         client_orders=(),

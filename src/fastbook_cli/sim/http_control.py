@@ -1,4 +1,4 @@
-"""``GET`` and ``PUT /sim``: the control of a server's own simulated market, for this machine alone.
+"""``GET`` and ``PUT /sim`` or ``/replay``: a server's own market in the hands of its machine alone.
 
 A client with access could flood the server's database. So the control answers only peers on the
 loopback interface that addressed a loopback name (against DNS rebinding, where a page points its
@@ -11,42 +11,60 @@ import functools
 import ipaddress
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import msgspec
 from aiohttp import web
 
-from fastbook_cli.sim.control import Change, Control
+from fastbook_cli.sim.control import Change
 from fastbook_server.gateway.http.refusal import refusal
 from fastbook_server.gateway.operator import Operator
 from fastbook_wire.words import Code
 
-PATH = "/sim"
 BODY_BYTES_MAX = 1_000
 _PROXIED = ("forwarded", "via", "x-real-ip")
 _PROXIED_PREFIX = "x-forwarded-"
 _OWN_SITE = ("same-origin", "none")
 
 
-class SimOperator(Operator):
-    """The server's operator, with routes that show and change `control`."""
+class MarketControl(Protocol):
+    """What is controlled: a simulated market, or a recorded one."""
 
-    def __init__(self, control: Control, **parts: Any) -> None:
+    def apply(self, change: Any) -> None:
+        """Apply the whole change, or nothing.
+
+        Raises:
+            ValueError: a value is outside its bounds.
+        """
+
+    def state(self) -> msgspec.Struct:
+        """Return the current settings."""
+
+
+class ControlOperator(Operator):
+    """The server's operator, with routes that show and change `control` at a path of its `word`."""
+
+    def __init__(
+        self, control: MarketControl, word: str, change: type[msgspec.Struct], **parts: Any
+    ) -> None:
         super().__init__(**parts)
         self._control = control
+        self._word = word
+        self._path = f"/{word}"
+        self._change = change
 
     def routes(self) -> list[web.RouteDef]:
         """Return all routes."""
         return [
             *super().routes(),
-            web.get(PATH, self.look),
-            web.put(PATH, self.turn),
-            web.route("*", PATH, self.nothing_else),
+            web.get(self._path, self.look),
+            web.put(self._path, self.turn),
+            web.route("*", self._path, self.nothing_else),
         ]
 
     async def version(self, request: web.Request) -> web.Response:
-        """Return the versions and, to a client with access to the control, its path as ``sim``.
+        """Return the versions and, to a client with access to the control, its path by its word.
 
         From this the page knows whether there is a control, without a request that may fail.
         """
@@ -54,7 +72,7 @@ class SimOperator(Operator):
         if why_refused(request) is not None:
             return answer
         assert answer.text is not None
-        return web.json_response(json.loads(answer.text) | {"sim": PATH})
+        return web.json_response(json.loads(answer.text) | {self._word: self._path})
 
     async def look(self, request: web.Request) -> web.Response:
         """Return the current settings."""
@@ -67,7 +85,7 @@ class SimOperator(Operator):
         if why is not None:
             return refusal(403, Code.UNAVAILABLE, why)
         try:
-            self._control.apply(msgspec.json.decode(await _body(request), type=Change))
+            self._control.apply(msgspec.json.decode(await _body(request), type=self._change))
         except (msgspec.DecodeError, ValueError) as error:
             return refusal(400, Code.BAD_REQUEST, str(error))
         return self._state()
@@ -86,18 +104,20 @@ class SimOperator(Operator):
         )
 
 
-def with_control(control: Control) -> Callable[..., Operator]:
-    """Return a factory of operators with this control."""
-    return functools.partial(SimOperator, control)
+def with_control(
+    control: MarketControl, word: str = "sim", change: type[msgspec.Struct] = Change
+) -> Callable[..., Operator]:
+    """Return a factory of operators with this control; `change` is what a ``PUT`` may hold."""
+    return functools.partial(ControlOperator, control, word, change)
 
 
 def why_refused(request: web.Request) -> str | None:
     """Return why a request may not use the control, or None if it may."""
     if not _is_loopback(request.remote or ""):
-        return "the simulation can only be controlled from the server's own machine"
+        return "the market can only be controlled from the server's own machine"
     for name in request.headers:
         if name.lower() in _PROXIED or name.lower().startswith(_PROXIED_PREFIX):
-            return f"the simulation cannot be controlled through a proxy ({name[:40]})"
+            return f"the market cannot be controlled through a proxy ({name[:40]})"
     try:
         host = urlsplit(f"//{request.host}").hostname or ""
     except ValueError:  # an address with an open bracket

@@ -41,13 +41,19 @@ class Live:
     """A simulated market on the server at `url`.
 
     It trades `securities`, or every open one if there are none. `control` sets rate and volatility
-    and may change them later.
+    and may change them later. `token` is the server's, if it wants one for commands.
     """
 
     def __init__(
-        self, url: str, settings: SimSettings, control: Control, securities: Collection[str] = ()
+        self,
+        url: str,
+        settings: SimSettings,
+        control: Control,
+        securities: Collection[str] = (),
+        token: str | None = None,
     ) -> None:
         self._url = url
+        self._token = token
         self._settings = settings
         self._control = control
         self._wanted = securities
@@ -115,7 +121,7 @@ class Live:
             self._venues[security] = Venue(self._settings, instrument, book, last, rate)
         self._tune(0.0)
         agents = range(len(next(iter(self._venues.values())).scene.agents))
-        self._seats = [Seat(number, self._url, self._venues) for number in agents]
+        self._seats = [Seat(number, self._url, self._venues, self._token) for number in agents]
 
     def _choose(self, instruments: dict[str, InstrumentView]) -> list[InstrumentView]:
         for security in self._wanted:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fastbook_cli.sim.scene import START_TICKS, Scene
+from fastbook_cli.sim.opening import opening
+from fastbook_cli.sim.scene import Scene
 from fastbook_cli.sim.settings import SimSettings
 from fastbook_cli.sim.words import AgentReport, Cancel, Intent, Limit
 from fastbook_client.book import Book
@@ -13,18 +14,14 @@ from fastbook_wire.frames import InstrumentView, OrderFrame, OrderView
 from fastbook_wire.grid import Grid
 from fastbook_wire.words import SideName
 
-TYPICAL_AMOUNT = 0.5
-TYPICAL_LOTS_MIN = 10
-
 
 class VenueTerms:
-    """A security's grids; `typical` is the typical order size in lots."""
+    """A security's grids."""
 
     def __init__(self, instrument: InstrumentView) -> None:
         self.security = instrument.security
         self.tick = Grid.of(instrument.tick_size)
         self.lot = Grid.of(instrument.lot_size)
-        self.typical = max(TYPICAL_LOTS_MIN, self.lot.nearest(TYPICAL_AMOUNT))
 
     def command(self, intent: Intent, ref: int) -> Add | Delete:
         """Return an intent as a command of the wire."""
@@ -96,12 +93,12 @@ class Venue:
     ) -> None:
         self.terms = VenueTerms(instrument)
         self.book = LocalBook(book)
+        terms = self.terms
+        opened = opening(
+            terms.security, terms.tick, terms.lot, current_ticks(terms, self.book, last)
+        )
         self.scene = Scene(
-            settings,
-            instrument.security,
-            rate=rate,
-            start=start_ticks(self.terms, self.book, last),
-            typical=self.terms.typical,
+            settings, terms.security, rate=rate, start=opened.start, typical=opened.typical
         )
 
     def traded(self, price: float) -> None:
@@ -109,9 +106,9 @@ class Venue:
         self.scene.traded(self.terms.tick.nearest(price))
 
 
-def start_ticks(terms: VenueTerms, book: LocalBook, last: float | None) -> int:
-    """Return the current price of a market: mid price, else last trade, else the one best price."""
+def current_ticks(terms: VenueTerms, book: LocalBook, last: float | None) -> int | None:
+    """Return the price of a market: mid price, else last trade, else the one best price."""
     best = [price for price in book.best() if price is not None]
     if len(best) == 2 or (best and last is None):
         return sum(best) // len(best)
-    return START_TICKS if last is None else max(1, terms.tick.nearest(last))
+    return None if last is None else max(1, terms.tick.nearest(last))

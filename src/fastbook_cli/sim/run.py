@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-from fastbook_cli.errors import CommandError, NoServerError, first_failure
+from fastbook_cli.access import server_token
+from fastbook_cli.errors import CommandError, NoServerError, first_failure, said_by
 from fastbook_cli.signals import stop_signals
 from fastbook_cli.sim.control import Control
 from fastbook_cli.sim.live import Live
@@ -20,7 +21,7 @@ async def run(url: str, settings: SimSettings, securities: tuple[str, ...]) -> i
         SimError: there is nothing to trade, or the connection is lost for good.
         NoServerError: no server answers, or it refused a connection.
     """
-    live = Live(url, settings, Control(settings), securities)
+    live = Live(url, settings, Control(settings), securities, server_token())
 
     def started() -> None:
         print(
@@ -40,6 +41,6 @@ async def run(url: str, settings: SimSettings, securities: tuple[str, ...]) -> i
             ):
                 await trading
         except (FastbookError, OSError) as error:
-            raise NoServerError(f"{url}: {error}") from None
+            raise NoServerError(f"{url}: {said_by(error)}") from None
         print(f"stopped after {live.commands:,} commands, {live.refused:,} refused", flush=True)
         return stop.result()

@@ -11,9 +11,6 @@ from fastbook_cli.sim.agents import Agent, Large, Maker, Noise, Trend
 from fastbook_cli.sim.settings import SimSettings
 from fastbook_cli.sim.words import AgentReport, Intent, Look, VisibleBook
 
-START_TICKS = 10_000
-"""The first price of a market with neither orders nor trades."""
-
 CALLS = {Maker: 0.45, Noise: 0.43, Trend: 0.07, Large: 0.05}
 """The share of each kind of agent in all calls."""
 INVENTORY_MAX = {Maker: 60, Noise: 30, Trend: 15, Large: 60}

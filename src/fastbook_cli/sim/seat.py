@@ -44,11 +44,14 @@ class _Placed(NamedTuple):
 
 
 class Seat:
-    """The connection of agent `number`, for all venues."""
+    """The connection of agent `number`, for all venues; `token` is the server's, if any."""
 
-    def __init__(self, number: int, url: str, venues: Mapping[str, Venue]) -> None:
+    def __init__(
+        self, number: int, url: str, venues: Mapping[str, Venue], token: str | None = None
+    ) -> None:
         self._number = number
         self._url = url
+        self._token = token
         self._venues = venues
         self._connection: Connection | None = None
         self._user: tuple[str, str] | None = None
@@ -107,11 +110,15 @@ class Seat:
         loop = asyncio.get_running_loop()
         failures = 0
         while True:
-            token = self._user[1] if self._user else None
+            resume = self._user[1] if self._user else None
             opened_s = loop.time()
             try:
                 async with dial(
-                    self._url, resume=token, feed=False, cancel_on_disconnect=10
+                    self._url,
+                    resume=resume,
+                    feed=False,
+                    cancel_on_disconnect=10,
+                    token=self._token,
                 ) as connection:
                     self._attach(connection)
                     while True:

@@ -206,16 +206,22 @@ def clock_time(time_ms: int) -> str:
 
 
 def line(watch: MarketWatch, now_s: float) -> str:
-    """Return the market in one plain line, for logs, pipes and tiny terminals."""
+    """Return the market in one plain line, for logs, pipes and tiny terminals.
+
+    Its numbers have no commas: programs read it too.
+    """
     commands, trades = watch.rates(now_s)
+
+    def at(row: LevelView | FillView) -> str:
+        return f"{watch.amount(row.amount)} @ {watch.price(row.price)}".replace(",", "")
+
     parts = [watch.security, f"seq {watch.seq}"]
     for name, rows in (("bid", watch.bids), ("ask", watch.asks)):
-        best = f"{watch.amount(rows[0].amount)} @ {watch.price(rows[0].price)}" if rows else "-"
-        parts.append(f"{name} {best}")
+        parts.append(f"{name} {at(rows[0]) if rows else '-'}")
     if watch.fills:
         fill = watch.fills[-1]
         verb = "bought" if fill.type == "bid" else "sold"
-        parts.append(f"last {verb} {watch.amount(fill.amount)} @ {watch.price(fill.price)}")
+        parts.append(f"last {verb} {at(fill)}")
     parts.append(f"{commands:.0f} orders/s, {trades:.1f} trades/s")
     return "  ".join(parts)
 

@@ -13,33 +13,33 @@ import socket
 import subprocess
 import sys
 import tempfile
-import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from marked import marked, new_mark
 
 from fastbook_cli.demo import run as demo
 from fastbook_cli.errors import OutputGoneError
 from fastbook_cli.sim.settings import SimSettings
 from fastbook_client.connection import Connection, dial
 from fastbook_client.errors import ConnectError
+from fastbook_client.market import connect
 from fastbook_server.config import Config
 
 # They start a PostgreSQL each, and what they wait for comes sooner if they do not compete.
 pytestmark = [pytest.mark.xdist_group("demo"), pytest.mark.timeout(120)]
 
 FASTBOOK = (sys.executable, "-m", "fastbook_cli")
-QUICK = ("--port", "0", "--rate", "300", "--noise", "4")
-MARK = "FASTBOOK_TEST_MARK"
+QUICK = ("--port", "0", "--rate", "300", "--noise", "4", "--past", "1")
 
 
 class Demo:
     """A demo in a process group of its own, as a shell would start it."""
 
     def __init__(self, data_dir: Path, *options: str, stdout: int = subprocess.PIPE) -> None:
-        self.mark = uuid.uuid4().hex
+        self.mark = new_mark()
         self.data_dir = data_dir
         self.process = subprocess.Popen(
             [*FASTBOOK, "demo", "--data-dir", str(data_dir), *QUICK, *options],
@@ -48,7 +48,7 @@ class Demo:
             stderr=subprocess.PIPE,
             start_new_session=True,
             text=True,
-            env={**os.environ, "TERM": "xterm", MARK: self.mark},
+            env={**os.environ, "TERM": "xterm", **self.mark},
         )
 
     def line(self) -> str:
@@ -76,15 +76,7 @@ class Demo:
 
     def processes(self) -> list[int]:
         """Return every living process that descends from it, PostgreSQL's own sessions too."""
-        mark = f"{MARK}={self.mark}".encode()
-        found = []
-        for folder in Path("/proc").glob("[0-9]*"):
-            try:
-                if mark in (folder / "environ").read_bytes().split(b"\0"):
-                    found.append(int(folder.name))
-            except OSError:  # gone meanwhile, or somebody else's
-                continue
-        return found
+        return marked(self.mark)
 
 
 @pytest.fixture
@@ -226,7 +218,7 @@ def test_in_a_terminal_it_takes_the_screen_and_gives_it_back(start: Callable[...
         (["--volatility", "nan"], "--volatility: expected 0.1 to 100, got nan"),
         (["--once"], "--once needs --replay"),
         (["--seed", "x"], "'--seed': 'x' is not a valid integer"),
-        (["--port", "65536"], "--port: Expected `int` <= 65535"),
+        (["--port", "65536"], "--port: expected a whole number of at most 65535"),
     ],
 )
 def test_wrong_settings_are_said_in_one_line(options: list[str], expected: str) -> None:
@@ -269,6 +261,16 @@ async def test_of_several_failures_the_first_is_said(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(demo.process, "serve", fail)
     with pytest.raises(demo.DemoError, match=r"^a client of the demo could not connect: refused$"):
         await demo.run(Config(), demo.DemoOptions(sim=SimSettings()))
+
+
+async def test_it_opens_on_an_hour_of_candles_at_a_price_that_people_expect(
+    start: Callable[..., Demo],
+) -> None:
+    running = start("--past", "60")
+    async with connect(running.url()) as market:
+        candles = await market.api.candles("BTC-USD", "1m")
+    assert len(candles) >= 55
+    assert all(50_000 < candle.close < 200_000 for candle in candles)
 
 
 async def test_connect_prints_frames_and_sends_lines(running: Demo) -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
 from fastbook_cli.demo.recorded import Recorded
-from fastbook_cli.demo.run import RECORDED, for_recordings
-from fastbook_cli.replay.recording import read
+from fastbook_cli.demo.replay_control import ReplayChange, ReplayControl
+from fastbook_cli.demo.run import for_recording
+from fastbook_cli.replay.recording import Recording
 from fastbook_server.app import Server
 from fastbook_server.config import Config
 from fastbook_server.gateway.session import Session
@@ -19,6 +20,7 @@ from fastbook_server.gateway.snapshots import Opening
 from fastbook_server.store.memory import MemoryDatabase, MemoryStore
 from fastbook_server.values.instruments import InstrumentSpec
 
+RECORDED = InstrumentSpec.parse("BTC-USD:0.1:1e-8")
 ROWS = """id,timestamp,price,volume,action,direction
 1,1000,100.5,1,created,bid
 2,1010,101.5,2,created,ask
@@ -28,19 +30,25 @@ ROWS = """id,timestamp,price,volume,action,direction
 """
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not condition():  # noqa: ASYNC110 (nothing announces it)
+            await asyncio.sleep(0.005)
+
+
 @contextlib.asynccontextmanager
 async def playing(
-    tmp_path: Path, *, once: bool, rows: str = ROWS
-) -> AsyncIterator[tuple[Server, asyncio.Task]]:
+    tmp_path: Path, *, once: bool, rows: str = ROWS, speed: float = 100.0
+) -> AsyncIterator[tuple[Server, asyncio.Task, ReplayControl]]:
     """A server on which a recording plays, three of whose orders stay."""
     file = tmp_path / "few.csv"
     file.write_text(rows)
-    recorded = Recorded(file=file, actions=read(file), speed=100.0, once=once)
+    recorded = Recorded.of(Recording.open(file), speed=speed, once=once)
     config = Config(port=0, instruments=(RECORDED,))
     server = await Server.start(config, MemoryStore(MemoryDatabase()))
     task = asyncio.create_task(recorded.run(server.url, "BTC-USD"))
     try:
-        yield server, task
+        yield server, task, recorded.control
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -48,7 +56,7 @@ async def playing(
 
 
 async def test_once_plays_once_and_cancels_what_is_left(tmp_path: Path) -> None:
-    async with playing(tmp_path, once=True) as (server, task):
+    async with playing(tmp_path, once=True) as (server, task, _):
         await task
         market = server.pipeline.exchange.markets["BTC-USD"]
         assert market.open == {}
@@ -56,10 +64,10 @@ async def test_once_plays_once_and_cancels_what_is_left(tmp_path: Path) -> None:
 
 
 async def test_rounds_follow_each_other_until_the_end(tmp_path: Path) -> None:
-    async with playing(tmp_path, once=False) as (server, task):
+    async with playing(tmp_path, once=False) as (server, task, _):
         market = server.pipeline.exchange.markets["BTC-USD"]
         async with asyncio.timeout(30):
-            while market.seq < 15:  # noqa: ASYNC110
+            while market.seq < 15:  # noqa: ASYNC110 (nothing announces it)
                 await asyncio.sleep(0.005)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -67,7 +75,9 @@ async def test_rounds_follow_each_other_until_the_end(tmp_path: Path) -> None:
 
 
 async def test_rounds_without_orders_do_not_race(tmp_path: Path) -> None:
-    async with playing(tmp_path, once=False, rows=ROWS.partition("\n")[0]) as (server, task):
+    async with playing(
+        tmp_path, once=False, rows=ROWS.splitlines()[0] + "\n4,1040,99.5,3,deleted,bid\n"
+    ) as (server, task, _):
         users: set[str] = set()
 
         class Seen(Session):
@@ -84,4 +94,58 @@ async def test_rounds_without_orders_do_not_race(tmp_path: Path) -> None:
 @pytest.mark.parametrize("given", [Config().instruments, (InstrumentSpec.parse("X:1:1"),)])
 def test_the_recordings_instrument_unless_others_are_named(given) -> None:
     expected = (RECORDED,) if given == Config().instruments else given
-    assert for_recordings(Config(instruments=given)).instruments == expected
+    assert for_recording(Config(instruments=given), RECORDED).instruments == expected
+
+
+async def test_it_stands_still_jumps_and_changes_its_speed(tmp_path: Path) -> None:
+    """Two orders an hour apart: only a jump gets from one to the other."""
+    rows = ROWS.splitlines()[0] + "\n1,1000,100.5,1,created,bid\n2,3601000,101.5,2,created,ask\n"
+    async with playing(tmp_path, once=False, rows=rows, speed=1.0) as (server, _, control):
+        market = server.pipeline.exchange.markets["BTC-USD"]
+        await until(lambda: len(market.open) == 1)
+        control.apply(ReplayChange(running=False))
+        stopped = control.state()
+        assert (stopped.running, stopped.first, stopped.last) == (False, 1_000, 3_601_000)
+        control.apply(ReplayChange(time=3_600_999))
+        assert control.state().time == 3_600_999
+        assert len(market.open) == 1
+        control.apply(ReplayChange(running=True, speed=10_000))
+        await until(lambda: control.state().time < 3_600_999 or len(market.open) == 2)
+    with pytest.raises(ValueError, match=r"^time: expected 1000 to 3601000, got 999$"):
+        control.apply(ReplayChange(time=999))
+    with pytest.raises(ValueError, match=r"^speed: expected 0\.01 to 10000, got 0$"):
+        control.apply(ReplayChange(speed=0))
+
+
+async def test_a_jump_back_builds_the_market_again(tmp_path: Path) -> None:
+    rows = ROWS.splitlines()[0] + "\n1,1000,100.5,1,created,bid\n2,3601000,101.5,2,created,ask\n"
+    async with playing(tmp_path, once=True, rows=rows, speed=1.0) as (server, _, control):
+        market = server.pipeline.exchange.markets["BTC-USD"]
+        await until(lambda: len(market.open) == 1)
+        seq = market.seq
+        control.apply(ReplayChange(time=2_000_000))
+        control.apply(ReplayChange(time=1_500))
+        await until(lambda: market.seq == seq + 2)  # cancelled, and placed again
+        assert len(market.open) == 1
+        assert control.state().time < 60_000
+
+
+async def test_a_jump_back_starts_from_a_checkpoint(tmp_path: Path) -> None:
+    """The orders of the checkpoint are placed again, and those between it and the goal."""
+    orders = [f"{n},{1_000 + n},{n / 2},1,created,bid" for n in range(1, 1_101)]
+    late = ["1,3600000,0.5,1,deleted,bid", "2000,3601000,900.5,1,created,ask"]
+    rows = "\n".join((ROWS.splitlines()[0], *orders, *late))
+    async with playing(tmp_path, once=True, rows=rows, speed=1.0) as (server, _, control):
+        market = server.pipeline.exchange.markets["BTC-USD"]
+
+        def book() -> list[tuple[int, int]]:
+            return list(market.book.depth()[0])
+
+        await until(lambda: len(market.open) == 1_100)
+        whole = book()
+        control.apply(ReplayChange(time=3_600_500))
+        await until(lambda: len(market.open) == 1_099)
+        seq = market.seq
+        control.apply(ReplayChange(time=5_000))
+        await until(lambda: market.seq >= seq + 1_101 and len(market.open) == 1_100)
+        assert book() == whole

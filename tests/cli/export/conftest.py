@@ -1,8 +1,9 @@
-"""A private PostgreSQL that has traded, for the whole run, and the command as a process."""
+"""Private databases that have traded, for the whole run, and the command as a process."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 import subprocess
 import sys
@@ -27,66 +28,88 @@ SPECS = tuple(
 )
 T0 = 1_767_225_600_000
 COMMANDS = 400
+BATCH_COMMANDS = 10
 OF_EVERY_KIND = 700
 
 
 class Traded(NamedTuple):
-    """A folder with a private database that is not running, and what was committed to it."""
+    """A folder with a private database, what was committed to it, and where it is if it runs."""
 
     data_dir: Path
     events: list[PublicEvent]
+    dsn: str = ""
 
 
-async def trade(data_dir: Path, step_ms: int = 700) -> list[PublicEvent]:
-    """Make a new database and trade in it, a command each `step_ms`."""
-    postgres = EmbeddedPostgres(data_dir)
-    try:
-        store = PostgresStore(await postgres.start())
-        recovered = await store.open(SPECS, 0)
-        exchange = Exchange(recovered)
-        past: list[PublicEvent] = []
-        every_kind = EveryKind(seed=7)
+async def trade(dsn: str, step_ms: int, of_every_kind: int) -> list[PublicEvent]:
+    """Trade in a new database, a command each `step_ms`; several are committed at once."""
+    store = PostgresStore(dsn)
+    exchange = Exchange(await store.open(SPECS, 0))
+    past: list[PublicEvent] = []
+    batch: list[PublicEvent] = []
+    batches = 0
 
-        async def execute(n: int, user_id: str, command: ExchangeCommand) -> None:
-            events = exchange.apply(user_id, command, T0 + step_ms * n)
-            public = tuple(e for e in events if isinstance(e, PublicEvent))
-            await store.commit(store.prepare(Batch(n + 1, T0 + step_ms * n, public)))
-            past.extend(public)
+    async def execute(n: int, user_id: str, command: ExchangeCommand) -> None:
+        nonlocal batches
+        time_ms = T0 + step_ms * n
+        events = exchange.apply(user_id, command, time_ms)
+        batch.extend(e for e in events if isinstance(e, PublicEvent))
+        if n % BATCH_COMMANDS == BATCH_COMMANDS - 1:
+            batches += 1
+            await store.commit(store.prepare(Batch(batches, time_ms, tuple(batch))))
+            past.extend(batch)
+            batch.clear()
 
-        for n in range(COMMANDS):
-            security = ("BTC-USD", "GAME")[n % 3 == 0]
-            price = 100 + n % 5 if security == "GAME" else 100 + n % 7 / 100
-            order = NewOrder(
-                type=("bid", "ask")[n % 2], exec_type="limit", price=price,
-                amount=1 + n % 4 if security == "GAME" else 0.1 * (1 + n % 3),
-                security=security, client_order_id=f'a "quoted", {n}' if n % 10 == 0 else None,
-            )  # fmt: skip
-            order.amount = round(order.amount, 4)
-            await execute(n, f"user#{n % 3}", Add(order=order))
-        for n in range(COMMANDS, COMMANDS + OF_EVERY_KIND):
-            every_kind.now_ms = T0 + step_ms * n
-            await execute(n, *every_kind.next())
-        await store.close()
-        return past
-    finally:
-        await postgres.stop()
+    for n in range(COMMANDS):
+        security = ("BTC-USD", "GAME")[n % 3 == 0]
+        price = 100 + n % 5 if security == "GAME" else 100 + n % 7 / 100
+        order = NewOrder(
+            type=("bid", "ask")[n % 2], exec_type="limit", price=price,
+            amount=1 + n % 4 if security == "GAME" else 0.1 * (1 + n % 3),
+            security=security, client_order_id=f'a "quoted", {n}' if n % 10 == 0 else None,
+        )  # fmt: skip
+        order.amount = round(order.amount, 4)
+        await execute(n, f"user#{n % 3}", Add(order=order))
+    every_kind = EveryKind(seed=7)
+    for n in range(COMMANDS, COMMANDS + of_every_kind):
+        every_kind.now_ms = T0 + step_ms * n
+        await execute(n, *every_kind.next())
+    await store.close()
+    return past
 
 
 @pytest.fixture(scope="session")
 def traded() -> Iterator[Traded]:
-    folder = Path(tempfile.mkdtemp(prefix="fastbook-test-", dir="/tmp"))
-    folder.chmod(0o755)
-    yield Traded(folder, asyncio.run(trade(folder)))
-    shutil.rmtree(folder)
+    """It runs as long as the tests do, as under a server."""
+    with _folder() as folder, asyncio.Runner() as runner:
+        postgres = EmbeddedPostgres(folder)
+        dsn = runner.run(postgres.start())
+        yield Traded(folder, runner.run(trade(dsn, 700, OF_EVERY_KIND)), dsn)
+        runner.run(postgres.stop())
 
 
 @pytest.fixture(scope="session")
 def traded_for_days() -> Iterator[Traded]:
-    """The same, over weeks: a command each three hours or so."""
+    """Another, over weeks: a command each three hours or so. It does not run."""
+
+    async def make(folder: Path) -> list[PublicEvent]:
+        postgres = EmbeddedPostgres(folder)
+        try:
+            return await trade(await postgres.start(), 10_000_019, 0)
+        finally:
+            await postgres.stop()
+
+    with _folder() as folder:
+        yield Traded(folder, asyncio.run(make(folder)))
+
+
+@contextlib.contextmanager
+def _folder() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="fastbook-test-", dir="/tmp"))
     folder.chmod(0o755)
-    yield Traded(folder, asyncio.run(trade(folder, 10_000_019)))
-    shutil.rmtree(folder)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
 
 
 Export = Callable[..., subprocess.CompletedProcess[str]]

@@ -5,29 +5,38 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import csv
+import gzip
 import io
+import json
+import lzma
 import os
 import signal
 import sys
+from datetime import datetime
 
 import asyncpg
 import pyarrow.parquet
 import pytest
 
+from fastbook_cli.export.files import Csv, harmless
 from fastbook_cli.export.source import SETTINGS, private_database, read
-from fastbook_cli.export.tables import TABLES, Selection, Window, query
-from fastbook_server.embedded.supervisor import EmbeddedPostgres
+from fastbook_cli.export.tables import WINDOWED, Column, Selection, Window, query
 from fastbook_server.store.days import DAY_MS
 from fastbook_server.values.events import (
     OrderAccepted,
     OrderAmended,
+    OrderCancelled,
     OrderFilled,
     OrderTriggered,
     Traded,
 )
 
-T0 = 1_767_225_600_000
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
+T0 = 1_767_225_600_000
 pytestmark = pytest.mark.xdist_group("export")
 
 
@@ -71,6 +80,11 @@ def expected(events, table):
                 price, amount = instrument.tick.number(event.price), instrument.lot.number
                 row = (event.maker.id, price, amount(event.quantity), event.fill_id)
                 found.append((instrument.security, event.seq, event.n, *row))
+            case OrderCancelled() if table == "cancellations":
+                order, instrument = event.order, event.order.instrument
+                row = (order.id, optional(instrument.tick.number, order.price))
+                gone = (instrument.lot.number(event.quantity), event.reason)
+                found.append((instrument.security, event.seq, event.n, *row, *gone))
             case OrderTriggered(seq, _, order) if table == "order_changes":
                 found.append(change(seq, 0, order, order, "trigger"))
             case OrderAmended() if table == "order_changes":
@@ -92,6 +106,7 @@ COLUMNS = {
         *("order_id", "price_before", "amount_before", "price", "amount", "cause"),
         *("client_order_id_before", "client_order_id"),
     ),
+    "cancellations": ("order_id", "price", "amount", "reason"),
     "trades": ("id", "price", "amount"),
     "fills": ("maker_order_id", "price", "amount", "fill_id"),
 }
@@ -111,12 +126,16 @@ def value(name, text):
     """Return a value of a file as it was before."""
     if text in ("", None):
         return None
-    if name in ("cause", "id") or (name.endswith(("_id", "_id_before")) and name != "fill_id"):
+    if name in ("cause", "reason", "id") or (
+        name.endswith(("_id", "_id_before")) and name != "fill_id"
+    ):
         return text
+    if isinstance(text, datetime):
+        return round(text.timestamp() * 1_000)
     return int(text) if name in ("fill_id", "expire_time") else float(text)
 
 
-@pytest.mark.parametrize("table", ["orders", "order_changes", "trades", "fills"])
+@pytest.mark.parametrize("table", ["orders", "order_changes", "cancellations", "trades", "fills"])
 def test_a_table_in_both_formats_is_what_happened(traded, export, tmp_path, table):
     wanted = expected(traded.events, table)
     assert len(wanted) > 50
@@ -194,6 +213,11 @@ def test_a_period_has_its_start_and_not_its_end(traded, export, start, end):
     ("arguments", "said"),
     [
         (("orders",), "Missing option '--output'"),
+        (("orders", "--output", "-", "--start", "9", "--end", "8"), "expected a time before --end"),
+        (("instruments", "--output", "-", "--start", "9"), "instruments have no time"),
+        (("orders", "--output", "a.xlsx"), "expected a file that ends in .csv, .csv.gz, .csv.xz, "),
+        (("orders", "--output", "a.csv.bz2"), "got a.csv.bz2 (or say --format)"),
+        (("orders", "--output", "a.parquet.gz"), "got a.parquet.gz (or say --format)"),
         (("books", "--output", "-"), "'books' is not one of"),
         (("orders", "--output", "-", "--start", "soon"), "expected a time such as"),
         (("orders", "--output", "-", "--format", "parquet"), "expected a file for parquet"),
@@ -206,6 +230,66 @@ def test_what_is_wrong_is_said_in_one_line(export, arguments, said):
     assert (done.returncode, done.stdout) == (2, "")
     assert said in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_the_instruments_and_what_is_open(traded, export):
+    done = export("instruments", "--output", "-")
+    assert done.stdout == "security,tick,lot\nBTC-USD,0.01,0.0001\nGAME,1,1\nCOIN,1,1\n"
+    still_open = {}
+    for event in traded.events:
+        if isinstance(event, OrderAccepted):
+            still_open[event.order.id] = event.order
+        elif isinstance(event, OrderFilled):
+            for order, left in ((event.maker, event.maker_remaining), (event.taker, 1)):
+                if not left:
+                    del still_open[order.id]
+    rows = rows_of(export("open_orders", "--security", "BTC-USD", "--output", "-").stdout)
+    assert len(rows) > 10
+    assert {row["id"] for row in rows} <= set(still_open)
+    for row in rows:
+        order = still_open[row["id"]]
+        price = order.instrument.tick.number(order.price)
+        assert (float(row["price"]), row["type"], row["waits"]) == (price, order.side, "false")
+        assert 0 < float(row["remaining"]) <= float(row["amount"])
+
+
+def test_a_file_is_compressed_if_its_ending_says_so(traded, export, tmp_path):
+    plain = export("fills", "--output", "-").stdout.encode()
+    for ending, unpack in (
+        ("gz", gzip.decompress), ("xz", lzma.decompress), ("zst", zstd.decompress),
+    ):  # fmt: skip
+        file = tmp_path / f"fills.csv.{ending}"
+        assert export("fills", "--output", file).returncode == 0
+        assert unpack(file.read_bytes()) == plain
+    odd = tmp_path / "fills.2026"
+    assert export("fills", "--format", "csv", "--output", odd).returncode == 0
+    assert odd.read_bytes() == plain
+
+
+def test_parquet_knows_the_grid_and_that_times_are_times(traded, export, tmp_path):
+    file = tmp_path / "candles.parquet"
+    where = ("--security", "GAME", "--interval", "5m")
+    assert export("candles", *where, "--output", file).returncode == 0
+    table = pyarrow.parquet.read_table(file)
+    assert str(table.schema.field("time").type) == "timestamp[ms, tz=UTC]"
+    said = {key.decode(): value.decode() for key, value in table.schema.metadata.items()}
+    assert (said["tick"], said["lot"], said["interval"]) == ("1", "1", "5m")
+    assert json.loads(said["instruments"]) == {"GAME": {"tick": "1", "lot": "1"}}
+    assert set(table.column("interval").to_pylist()) == {"5m"}
+    times = [round(t.timestamp() * 1_000) for t in table.column("time").to_pylist()]
+    rows = rows_of(export("candles", *where, "--output", "-").stdout)
+    assert [(int(row["time"]), row["interval"]) for row in rows] == [(t, "5m") for t in times]
+
+
+def test_no_text_of_a_user_is_run_by_a_spreadsheet():
+    file = io.StringIO()
+    sink = Csv(file, [Column("client_order_id", "given", ""), Column("n", "int", "")])
+    texts = ("=1+1", "+1", "-1", "@a", "\ta", "'a", "a=1", "", None)
+    sink.write([(text, -1) for text in texts])
+    rows = list(csv.reader(io.StringIO(file.getvalue())))[1:]
+    assert [row[0] for row in rows] == ["'=1+1", "'+1", "'-1", "'@a", "'\ta", "''a", "a=1", "", ""]
+    assert {row[1] for row in rows} == {"-1"}
+    assert [harmless(text) for text in ("\r=1", "\n=1")] == ["'\r=1", "'\n=1"]
 
 
 def test_a_folder_without_data_stays_without(export, tmp_path):
@@ -253,21 +337,28 @@ SELECT name, s, 0, 1767225600000 + s, 'bid', 100, 1, gen_random_uuid(), 'user#ma
 FROM (VALUES ('MANY', {many}), ('FEW', {few})) AS v (name, rows), generate_series(1, rows) AS s;
 INSERT INTO days VALUES ('MANY', 1767225600000, 1, 0), ('FEW', 1767225600000, 1, 0)
 """
-UNDO = "DELETE FROM fastbook.fills WHERE security IN ('MANY', 'FEW');"
-UNDO += "DELETE FROM fastbook.days WHERE security IN ('MANY', 'FEW');"
-UNDO += "DELETE FROM fastbook.instruments WHERE number > 3"
+
+
+@pytest.fixture(scope="module")
+def many(traded):
+    """The same database with many fills; the tests above do not know them."""
+
+    async def fill():
+        sql = await asyncpg.connect(traded.dsn)
+        await sql.execute(FILL.format(many=MANY, few=FEW))
+        await sql.close()
+
+    with asyncio.Runner() as runner:
+        runner.run(fill())
+    return traded
 
 
 @pytest.fixture
-async def running(traded):
-    """The same database while it runs, as under a server, with many fills."""
-    postgres = EmbeddedPostgres(traded.data_dir)
-    sql = await asyncpg.connect(await postgres.start())
-    await sql.execute(FILL.format(many=MANY, few=FEW))
-    yield sql
-    await sql.execute(UNDO)
-    await sql.close()
-    await postgres.stop()
+async def sql(many):
+    """A connection to it."""
+    connection = await asyncpg.connect(many.dsn)
+    yield connection
+    await connection.close()
 
 
 MEASURED = """
@@ -292,11 +383,11 @@ async def measured(*arguments):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
-async def test_memory_does_not_grow_with_the_rows(running, traded, tmp_path, ending):
+async def test_memory_does_not_grow_with_the_rows(many, tmp_path, ending):
     kib = {}
     for security in ("FEW", "MANY"):
         file = tmp_path / f"{security}.{ending}"
-        where = ("--data-dir", traded.data_dir, "--security", security, "--output", file)
+        where = ("--data-dir", many.data_dir, "--security", security, "--output", file)
         kib[security] = await measured("fills", *where)
     with (tmp_path / f"MANY.{ending}").open("rb") as file:
         if ending == "csv":
@@ -308,15 +399,15 @@ async def test_memory_does_not_grow_with_the_rows(running, traded, tmp_path, end
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
-async def test_a_signal_leaves_no_half_file(running, traded, tmp_path, number, code):
+async def test_a_signal_leaves_no_half_file(many, tmp_path, number, code):
     file = tmp_path / "fills.csv"
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "fastbook_cli", "export", "fills"),
-        *("--output", str(file), "--data-dir", str(traded.data_dir)),
+        *("--output", str(file), "--data-dir", str(many.data_dir)),
         stderr=asyncio.subprocess.PIPE,
     )
     part = tmp_path / "fills.csv.part"
-    while not part.exists() or not part.stat().st_size:  # noqa: ASYNC110
+    while not part.exists() or not part.stat().st_size:  # noqa: ASYNC110 (nothing announces it)
         await asyncio.sleep(0.001)
     process.send_signal(number)
     _, said = await process.communicate()
@@ -324,12 +415,12 @@ async def test_a_signal_leaves_no_half_file(running, traded, tmp_path, number, c
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_the_plan_sorts_nothing_and_reads_a_day_by_index(running):
-    await running.execute(SETTINGS)
-    for table in TABLES:
+async def test_the_plan_sorts_nothing_and_reads_a_day_by_index(sql):
+    await sql.execute(SETTINGS)
+    for table in (*sorted(WINDOWED - {"events"}), "candles"):
         window = None if table == "candles" else Window("MANY", (1, 9), (T0, T0 + 900))
         text, arguments = query(Selection(table=table), window)
-        lines = await running.fetch(f"EXPLAIN (COSTS off) {text}", *arguments)
+        lines = await sql.fetch(f"EXPLAIN (COSTS off) {text}", *arguments)
         plan = "\n".join(line[0] for line in lines)
         assert "Sort Key: x.security, x.seq" not in plan, plan
         assert "Sort Key: x.seq" not in plan, plan

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import subprocess
 import sys
 
 import pytest
 
+TOKEN = "a token of 20 signs!"
+"""Of the server; test_live has one that wants none."""
 FASTBOOK = (sys.executable, "-m", "fastbook_cli")
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
 async def test_it_trades_until_a_signal_and_cancels_its_orders(serve, number, code) -> None:
-    server = await serve()
+    server = await serve(token=TOKEN)
     process = await asyncio.create_subprocess_exec(
         *(*FASTBOOK, "sim", "--url", server.url, "--rate", "500", "--noise", "2"),
+        env=os.environ | {"FASTBOOK_TOKEN": TOKEN},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )

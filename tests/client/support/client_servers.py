@@ -16,6 +16,7 @@ from fastbook_server.app import Server
 from fastbook_server.config import Config
 from fastbook_server.store.memory import MemoryDatabase, MemoryStore
 from fastbook_server.values.instruments import InstrumentSpec
+from fastbook_wire.words import RESUME_SUBPROTOCOL
 
 SECURITY = "BTC-USD"
 PATIENCE_S = 60.0
@@ -25,8 +26,17 @@ Json = dict[str, Any]
 async def until(condition: Callable[[], bool]) -> None:
     """Let the loop run until a condition holds."""
     async with asyncio.timeout(PATIENCE_S):
-        while not condition():  # noqa: ASYNC110
+        while not condition():  # noqa: ASYNC110 (nothing announces it)
             await asyncio.sleep(0.001)
+
+
+def asked(request: web.Request) -> Json:
+    """Return what a connection asks for: its query, and the token that it offers to resume."""
+    found = dict(request.query)
+    for offer in request.headers.get("Sec-WebSocket-Protocol", "").replace(" ", "").split(","):
+        if offer.startswith(RESUME_SUBPROTOCOL):
+            found["resume"] = offer.removeprefix(RESUME_SUBPROTOCOL)
+    return found
 
 
 @asynccontextmanager
@@ -278,7 +288,7 @@ class ScriptedServer:
             return web.json_response(self.refuse[1], status=self.refuse[0])
         ws = web.WebSocketResponse()
         await ws.prepare(request)
-        peer = Peer(ws, dict(request.query))
+        peer = Peer(ws, asked(request))
         await peer.say(*self.opening)
         self.peers.append(peer)
         async for message in ws:

@@ -10,6 +10,7 @@ from msgspec import Raw
 from fastbook_server.gateway.encode import (
     BookRowsJson,
     candle_view,
+    ended_order_view,
     fill_view,
     instrument_view,
     own_fill_view,
@@ -19,12 +20,15 @@ from fastbook_server.gateway.market_views import ASK, BID, SecurityView
 from fastbook_server.values.candles import Candle
 from fastbook_server.values.events import Traded
 from fastbook_server.values.instruments import Instrument
-from fastbook_server.values.persisted import OwnFill, StoredFill
+from fastbook_server.values.persisted import ClientOrder, OwnFill, StoredFill
 from fastbook_wire.answers import (
     CandlesAnswer,
+    EndedOrdersAnswer,
     ErrorAnswer,
     FillsAnswer,
     InstrumentsAnswer,
+    LeaderboardAnswer,
+    LeaderView,
     OwnFillsAnswer,
     TradesAnswer,
 )
@@ -85,6 +89,12 @@ def own_fills(instrument: Instrument, found: Sequence[OwnFill], *, more: bool) -
     return _encode(OwnFillsAnswer(security=instrument.security, fills=views, more=more))
 
 
+def ended_orders(security: str, found: Sequence[ClientOrder], *, more: bool) -> bytes:
+    """Answer ``/api/endedOrders``."""
+    views = tuple(map(ended_order_view, found))
+    return _encode(EndedOrdersAnswer(security=security, orders=views, more=more))
+
+
 def candles(
     instrument: Instrument,
     interval: Interval,
@@ -99,6 +109,11 @@ def candles(
     return _encode(
         CandlesAnswer(security=instrument.security, interval=interval, candles=views, more=more)
     )
+
+
+def leaderboard(currency: str, currencies: tuple[str, ...], users: tuple[LeaderView, ...]) -> bytes:
+    """Answer ``/api/leaderboard``."""
+    return _encode(LeaderboardAnswer(currency=currency, currencies=currencies, users=users))
 
 
 def refusal(code: str, message: str, parameter: str | None) -> bytes:

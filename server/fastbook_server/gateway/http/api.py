@@ -18,15 +18,19 @@ from fastbook_server import metrics
 from fastbook_server.gateway.cache import kept
 from fastbook_server.gateway.http import answers
 from fastbook_server.gateway.http.history_queue import HistoryOverloaded, HistoryQueue
+from fastbook_server.gateway.leaderboard import Leaderboard
+from fastbook_server.gateway.lookups import not_of, seq_of
 from fastbook_server.gateway.market_views import MarketViews
 from fastbook_server.gateway.users import TokenMaker
-from fastbook_server.store import FillSpan, StoreUnavailable
+from fastbook_server.store import FillSpan, OrderSpan, StoreUnavailable
 from fastbook_server.values.instruments import Instrument, default_security
 from fastbook_wire.queries import (
     BookQuery,
     CandlesQuery,
+    EndedOrdersQuery,
     FillsQuery,
     InstrumentsQuery,
+    LeaderboardQuery,
     Query,
     TickerQuery,
     TradesQuery,
@@ -38,8 +42,11 @@ RETRY_AFTER_S = "1"
 PREFLIGHT_S = "86400"
 AUTHORIZATION = "Authorization"
 
+_NAMES = ("security", "currency")
+"""Parameters that are texts, whatever they look like."""
 _INTEGER = re.compile(r"-?[0-9]{1,20}", re.ASCII)
 Q = TypeVar("Q", bound=Query)
+_OfSecurity = BookQuery | TradesQuery | FillsQuery | EndedOrdersQuery | CandlesQuery | TickerQuery
 
 
 class RequestRefused(Exception):
@@ -60,7 +67,8 @@ class HttpApi:
     """The paths below ``/api``.
 
     Pages of `cors_origins` may read the answers; ``*`` allows all. A request that bears one of the
-    `tokens` asks for its user's own fills.
+    `tokens` asks for its user's own fills, or ended orders. Without a `leaderboard` there is no
+    such path.
     """
 
     def __init__(
@@ -72,6 +80,7 @@ class HttpApi:
         tokens: TokenMaker,
         interval_s: float,
         cors_origins: Sequence[str] = (),
+        leaderboard: Leaderboard | None = None,
     ) -> None:
         self._instruments = {i.security: i for i in instruments}
         self._default = default_security(instruments)
@@ -88,6 +97,27 @@ class HttpApi:
             "candles": (CandlesQuery, kept(self._candles, interval_s)),
             "ticker": (TickerQuery, kept(self._ticker, interval_s)),
         }
+        self._of_users: dict[str, tuple[type[Query], Callable[[str, Any], Awaitable[bytes]]]] = {
+            "fills": (FillsQuery, self._own_fills),
+            "endedOrders": (EndedOrdersQuery, self._ended_orders),
+        }
+        if leaderboard is not None:
+
+            async def leaders(query: LeaderboardQuery) -> bytes:
+                currency = leaderboard.currencies[0] if query.currency is None else query.currency
+                if currency not in leaderboard.currencies:
+                    names = ", ".join(leaderboard.currencies[:10])
+                    message = f"currency: expected one of {names}, got {currency[:40]!r}"
+                    raise RequestRefused(400, Code.BAD_REQUEST, message, "currency")
+                return answers.leaderboard(
+                    currency, leaderboard.currencies, leaderboard.leaders(currency, query.limit)
+                )
+
+            self._paths["leaderboard"] = (LeaderboardQuery, kept(leaders, interval_s))
+
+    def quote(self, instruments: Sequence[Instrument]) -> None:
+        """Answer with these instruments from now on: the status of one has changed."""
+        self._all_instruments = answers.instruments(instruments)
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes: every path and method below ``/api`` has an answer in JSON."""
@@ -106,25 +136,30 @@ class HttpApi:
             status = refusal.status
             headers |= refusal.headers
         metrics.API_REQUESTS.labels(status).inc()
+        if "text/html" in request.headers.get("Accept", ""):  # a person looks at it
+            body = msgspec.json.format(body, indent=2)
         return web.Response(
             body=body, status=status, headers=headers, content_type="application/json"
         )
 
     async def _body(self, request: web.Request) -> bytes:
         path = request.match_info.get("path", "")
-        if path not in self._paths:
-            paths = ", ".join(f"/api/{name}" for name in self._paths)
+        if path not in self._paths and path not in self._of_users:
+            names = dict.fromkeys((*self._paths, *self._of_users))
+            paths = ", ".join(f"/api/{name}" for name in names)
             message = f"expected one of {paths}, got {request.path[:80]!r}"
             raise RequestRefused(404, Code.NOT_FOUND, message)
         if request.method not in ("GET", "HEAD"):
             message = f"expected GET or HEAD, got {request.method[:20]}"
             raise RequestRefused(405, Code.BAD_REQUEST, message, Allow=METHODS)
-        kind, build = self._paths[path]
-        query = self._query(request.query, kind)
+        bears = AUTHORIZATION in request.headers
         try:
-            if isinstance(query, FillsQuery) and AUTHORIZATION in request.headers:
-                return await self._own_fills(self._user_id(request), query)
-            return await build(query)
+            if path not in self._paths or (bears and path in self._of_users):
+                kind, build_own = self._of_users[path]
+                query = self._query(request.query, kind)
+                return await build_own(self._user_id(request), query)
+            kind, build = self._paths[path]
+            return await build(self._query(request.query, kind))
         except HistoryOverloaded as error:
             raise RequestRefused(
                 503, Code.OVERLOADED, str(error), Retry_After=RETRY_AFTER_S
@@ -195,9 +230,22 @@ class HttpApi:
         found, more = await self._history.own_fills(user_id, instrument.security, _span(query))
         return answers.own_fills(instrument, found, more=more)
 
+    async def _ended_orders(self, user_id: str, query: EndedOrdersQuery) -> bytes:
+        instrument = self._instruments[_named(query)]
+        before_seq = None
+        if query.before is not None:
+            before_seq = seq_of(query.before, instrument)
+            if before_seq is None:
+                message = f"before: {not_of(query.before, instrument)}"
+                raise RequestRefused(400, Code.BAD_REQUEST, message, "before")
+        found, more = await self._history.ended_orders(
+            user_id, instrument.security, OrderSpan(before=before_seq, limit=query.limit)
+        )
+        return answers.ended_orders(instrument.security, found, more=more)
+
     def _user_id(self, request: web.Request) -> str:
         """Return the user whose resume token the request bears."""
-        scheme, _, token = request.headers[AUTHORIZATION].partition(" ")
+        scheme, _, token = request.headers.get(AUTHORIZATION, "").partition(" ")
         user_id = self._tokens.user_id(token.strip()) if scheme.lower() == "bearer" else None
         if user_id is None:
             message = "Authorization: expected Bearer and a resumeToken of this server"
@@ -228,7 +276,7 @@ def _span(query: FillsQuery) -> FillSpan:
     )
 
 
-def _named(query: BookQuery | TradesQuery | FillsQuery | CandlesQuery | TickerQuery) -> str:
+def _named(query: _OfSecurity) -> str:
     assert query.security is not None, "settled before it is answered"
     return query.security
 
@@ -264,7 +312,7 @@ def parse(given: MultiMapping[str], kind: type[Q]) -> Q:
 
 def _value(name: str, text: str) -> str | int:
     """Return the text of an integer as an int, any other text unchanged."""
-    return int(text) if name != "security" and _INTEGER.fullmatch(text) else text
+    return int(text) if name not in _NAMES and _INTEGER.fullmatch(text) else text
 
 
 def _malformed(error: str, given: Mapping[str, str]) -> RequestRefused:

@@ -15,9 +15,11 @@ from fastbook_server import metrics
 from fastbook_server.gateway.market_views import Past
 from fastbook_server.gateway.trade_stats import kept_of
 from fastbook_server.store import (
+    Amendment,
     ClientOrder,
     FillSpan,
     History,
+    OrderSpan,
     OwnFill,
     StoredFill,
     StoreUnavailable,
@@ -33,6 +35,7 @@ ANSWER_S_MAX = 10.0
 _ALL = 2**31 - 1
 
 T = TypeVar("T")
+S = TypeVar("S", FillSpan, OrderSpan)
 
 
 class HistoryOverloaded(Exception):
@@ -100,9 +103,22 @@ class HistoryQueue:
         wanted = frozenset(_cut(fill_ids, span))
         return [own for own in found if own.fill.fill_id in wanted], len(fill_ids) > span.limit
 
+    async def ended_orders(
+        self, user_id: str, security: str, span: OrderSpan
+    ) -> tuple[Sequence[ClientOrder], bool]:
+        """Return a user's ended orders like `fills`."""
+        found = await self._ask(
+            lambda: self._history.ended_orders(user_id, security, _one_more(span))
+        )
+        return _cut(found, span), len(found) > span.limit
+
     async def order(self, order_id: str) -> ClientOrder | None:
         """Return the state of an ended order, or None if there is none. Raises like `trades`."""
         return await self._ask(lambda: self._history.order(order_id))
+
+    async def amendments(self, order_id: str) -> Sequence[Amendment]:
+        """Return how a user has changed an order, oldest first. Raises like `trades`."""
+        return await self._ask(lambda: self._history.amendments(order_id))
 
     async def _ask(self, question: Callable[[], Awaitable[T]]) -> T:
         if self._free.locked() and self._waiting >= self._waiting_max:
@@ -152,10 +168,10 @@ async def recent(
     return Past(candles_of, fills_of)
 
 
-def _one_more(span: FillSpan) -> FillSpan:
+def _one_more(span: S) -> S:
     return msgspec.structs.replace(span, limit=span.limit + 1)
 
 
-def _cut(found: Sequence[T], span: FillSpan) -> Sequence[T]:
+def _cut(found: Sequence[T], span: FillSpan | OrderSpan) -> Sequence[T]:
     """Drop the one row too many that was asked for to see whether there are more."""
     return found[: span.limit] if span.ascends else found[-span.limit :]

@@ -19,6 +19,7 @@ REPLIES: dict[type, tuple[type, ...]] = {
     commands.Delete: (frames.OrderFrame, frames.Error),
     commands.GetOrder: (frames.OrderFrame, frames.Error),
     commands.GetFills: (frames.OwnFills, frames.Error),
+    commands.GetEndedOrders: (frames.EndedOrders, frames.Error),
     commands.DeleteAll: (frames.DeletedAll, frames.Error),
     commands.CancelAfter: (frames.CancelAfterSet, frames.Error),
     commands.GetOrder: (frames.OrderFrame, frames.Error),
@@ -47,9 +48,14 @@ QUERY = {
 }
 
 
-def asyncapi(host: str = "127.0.0.1:8080", *, secure: bool = False) -> dict[str, Any]:
-    """Return the AsyncAPI document of a server at `host`."""
+def asyncapi(
+    host: str = "127.0.0.1:8080", *, secure: bool = False, prefix: str = ""
+) -> dict[str, Any]:
+    """Return the AsyncAPI document of a server at `host`, all of whose paths follow `prefix`."""
     kinds = (*commands.COMMANDS, *frames.FRAMES)
+    server = {"host": host, "protocol": "wss" if secure else "ws"}
+    if prefix:
+        server["pathname"] = prefix
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -62,7 +68,7 @@ def asyncapi(host: str = "127.0.0.1:8080", *, secure: bool = False) -> dict[str,
             "license": {"name": "Apache-2.0"},
         },
         "defaultContentType": "application/json",
-        "servers": {"this": {"host": host, "protocol": "wss" if secure else "ws"}},
+        "servers": {"this": server},
         "channels": {
             "socket": {
                 "address": "/ws",

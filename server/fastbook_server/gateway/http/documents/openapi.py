@@ -11,7 +11,10 @@ from fastbook_wire import answers, frames, queries
 
 
 class Path(NamedTuple):
-    """One path: its query parameters and its answer, which may be another with a resume token."""
+    """One path: its query parameters and its answer.
+
+    With a resume token it may be another, ``own_answer``; or there is only one `with_token`.
+    """
 
     path: str
     query: type[queries.Query]
@@ -19,6 +22,7 @@ class Path(NamedTuple):
     names_security: bool = True
     asks_database: bool = False
     own_answer: type | None = None
+    with_token: bool = False
 
 
 PATHS = (
@@ -32,8 +36,16 @@ PATHS = (
         asks_database=True,
         own_answer=answers.OwnFillsAnswer,
     ),
+    Path(
+        "/api/endedOrders",
+        queries.EndedOrdersQuery,
+        answers.EndedOrdersAnswer,
+        asks_database=True,
+        with_token=True,
+    ),
     Path("/api/candles", queries.CandlesQuery, answers.CandlesAnswer, asks_database=True),
     Path("/api/ticker", queries.TickerQuery, frames.TickerView),
+    Path("/api/leaderboard", queries.LeaderboardQuery, answers.LeaderboardAnswer, False),
 )
 BEARER = {
     "resumeToken": {
@@ -44,7 +56,7 @@ BEARER = {
 }
 REFUSALS = {
     400: "A parameter is unknown, repeated, malformed or out of range; `parameter` names it.",
-    401: "The bearer is no resume token of this server.",
+    401: "The bearer is no resume token of this server, or is missing where one is needed.",
     404: "The security is unknown.",
     503: "The database is unreachable, or too many requests wait; retry after `Retry-After`.",
 }
@@ -72,13 +84,15 @@ def openapi(url: str = "http://127.0.0.1:8080") -> dict[str, Any]:
 def _operation(path: Path) -> dict[str, Any]:
     possible = {
         400: True,
-        401: path.own_answer is not None,
+        401: path.own_answer is not None or path.with_token,
         404: path.names_security,
         503: path.asks_database,
     }
     refusals = {status: about for status, about in REFUSALS.items() if possible[status]}
     success = _response("Success.", path.answer, path.path, 200)
     operation: dict[str, Any] = {}
+    if path.with_token:
+        operation["security"] = [{name: []} for name in BEARER]
     if path.own_answer is not None:
         operation["security"] = [{}, *({name: []} for name in BEARER)]
         kinds = [reference(path.answer), reference(path.own_answer)]

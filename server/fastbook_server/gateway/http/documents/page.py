@@ -1,4 +1,7 @@
-"""Renders both documents as one page: plain HTML, no scripts, no foreign resources."""
+"""Renders both documents as one page: plain HTML, no scripts, no foreign resources.
+
+Its forms send the requests that it describes; the browser shows the answers.
+"""
 
 from __future__ import annotations
 
@@ -31,16 +34,21 @@ th, td { text-align: left; vertical-align: top; padding: .3rem .75rem .3rem 0;
   border-bottom: 1px solid var(--line); } th { color: var(--quiet); font-weight: 500; }
 .from { color: var(--quiet); font-size: .85rem; }
 summary { cursor: pointer; color: var(--quiet); }
+form.try { display: flex; flex-wrap: wrap; gap: .5rem; align-items: end; margin: .5rem 0; }
+form.try label { display: grid; font-size: .75rem; color: var(--quiet); }
+form.try input, form.try select, form.try button { font: .82rem/1.5 ui-monospace, monospace;
+  padding: .15rem .4rem; border: 1px solid var(--line); border-radius: 4px; width: 9rem;
+  background: var(--code); color: inherit; } form.try button { width: auto; cursor: pointer; }
 """.strip()
 
 
-def page(openapi: Document, asyncapi: Document) -> str:
-    """Return one HTML page that shows both documents."""
+def page(openapi: Document, asyncapi: Document, prefix: str = "") -> str:
+    """Return one HTML page that shows both documents; `prefix` precedes our paths."""
     schemas = {**openapi["components"]["schemas"], **asyncapi["components"]["schemas"]}
     body = "\n".join(
         (
-            *_head(openapi),
-            *_http(openapi),
+            *_head(openapi, prefix),
+            *_http(openapi, prefix),
             *_socket(asyncapi),
             *_types(dict(sorted(schemas.items()))),
         )
@@ -48,22 +56,23 @@ def page(openapi: Document, asyncapi: Document) -> str:
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<title>fastbook: interfaces</title>\n<link rel="stylesheet" href="/docs/style.css">\n'
+        '<title>fastbook: interfaces</title>\n<link rel="stylesheet" '
+        f'href="{prefix}/docs/style.css">\n'
         f"</head>\n<body>\n{body}\n</body>\n</html>\n"
     )
 
 
-def _head(openapi: Document) -> Iterator[str]:
+def _head(openapi: Document, prefix: str) -> Iterator[str]:
     info = openapi["info"]
     yield f"<h1>{escape(info['title'])} {escape(info['version'])}</h1>"
     yield (
         '<nav><a href="#http">HTTP</a><a href="#socket">WebSocket</a><a href="#types">Types</a>'
-        '<a href="/docs/openapi.json">openapi.json</a>'
-        '<a href="/docs/asyncapi.json">asyncapi.json</a></nav>'
+        f'<a href="{prefix}/docs/openapi.json">openapi.json</a>'
+        f'<a href="{prefix}/docs/asyncapi.json">asyncapi.json</a></nav>'
     )
 
 
-def _http(openapi: Document) -> Iterator[str]:
+def _http(openapi: Document, prefix: str) -> Iterator[str]:
     yield '<h2 id="http">HTTP</h2>'
     yield f"<p>{_text(openapi['info']['description'])}</p>"
     for path, item in openapi["paths"].items():
@@ -78,6 +87,7 @@ def _http(openapi: Document) -> Iterator[str]:
                     for p in operation["parameters"]
                 ),
             )
+        yield from _form(f"{prefix}/docs/try{path}", operation)
         responses = operation["responses"]
         yield from _table(
             ("status", "body", ""),
@@ -93,6 +103,25 @@ def _http(openapi: Document) -> Iterator[str]:
         for response in responses.values():
             for example in response["content"]["application/json"].get("examples", {}).values():
                 yield from _example(example["summary"], example["value"])
+
+
+def _form(path: str, operation: Document) -> Iterator[str]:
+    """Yield a form that sends a request; its answer opens beside this page."""
+    yield f'<form class="try" action="{escape(path)}" target="answer">'
+    for parameter in operation["parameters"]:
+        if parameter["in"] != "query":
+            continue
+        name, schema = escape(parameter["name"]), parameter["schema"]
+        required = " required" if parameter.get("required") else ""
+        if "enum" in schema:
+            options = "".join(f"<option>{escape(str(word))}</option>" for word in schema["enum"])
+            empty = "" if required else "<option></option>"
+            field = f'<select name="{name}"{required}>{empty}{options}</select>'
+        else:
+            kind = "number" if schema.get("type") == "integer" else "text"
+            field = f'<input name="{name}" type="{kind}"{required}>'
+        yield f"<label>{name}{field}</label>"
+    yield "<button>Try it</button></form>"
 
 
 def _socket(asyncapi: Document) -> Iterator[str]:
@@ -167,8 +196,29 @@ def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]
 
 
 def _example(summary: str, value: Any) -> Iterator[str]:
-    text = json.dumps(value, ensure_ascii=False)
+    text = _readable(value)
     yield f'<div class="from">{_text(summary)}</div><pre><code>{escape(text)}</code></pre>'
+
+
+def _readable(value: Any, indent: str = "") -> str:
+    """Return JSON as people write it: what fits into a line stands in one."""
+    line = json.dumps(value, ensure_ascii=False)
+    if len(indent) + len(line) <= LINE or not isinstance(value, dict | list) or not value:
+        return line
+    deeper = f"{indent}  "
+    if isinstance(value, dict):
+        parts = [
+            f"{json.dumps(k, ensure_ascii=False)}: {_readable(v, deeper)}" for k, v in value.items()
+        ]
+        begin, end = "{", "}"
+    else:
+        parts, (begin, end) = [_readable(each, deeper) for each in value], "[]"
+    inner = ",\n".join(f"{deeper}{part}" for part in parts)
+    return f"{begin}\n{inner}\n{indent}{end}"
+
+
+LINE = 88
+"""Longer JSON is broken into lines."""
 
 
 def _type(schema: Document) -> str:

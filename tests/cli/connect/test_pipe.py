@@ -1,9 +1,10 @@
-"""``fastbook connect``: what it sends, what it prints, and when it ends."""
+"""``fastbook connect`` in a pipe: what it sends, what it prints, and when it ends."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from collections.abc import AsyncIterator
 
@@ -14,12 +15,14 @@ from fastbook_server.app import Server
 from fastbook_server.config import Config
 from fastbook_server.store.memory import MemoryStore
 
+TOKEN = "a token of 20 signs!"
+"""Of the server; the prompt's tests have one that wants none."""
 BID = '{"op":"add"%s,"order":{"type":"bid","execType":"limit","price":9,"amount":%d}}'
 
 
 @pytest.fixture
 async def server() -> AsyncIterator[Server]:
-    running = await Server.start(Config(port=0), MemoryStore())
+    running = await Server.start(Config(port=0, token=TOKEN), MemoryStore())
     yield running
     await running.stop()
 
@@ -31,6 +34,7 @@ async def connected(server: Server, text: str) -> tuple[int | None, list[str], s
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        env=os.environ | {"FASTBOOK_TOKEN": TOKEN},
     )
     async with asyncio.timeout(60):
         out, err = await process.communicate(text.encode())
@@ -88,3 +92,29 @@ def test_only_replies_count_as_replies() -> None:
     ):
         awaited.came(reply)
         assert len(awaited) == 2 - n
+
+
+async def test_words_are_commands_and_pictures_stand_between_the_frames(server: Server) -> None:
+    text = "sell 2 101\nbuy 1 99.5\nbook 5\ncancel 2\nquit\nping"
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "fastbook_cli", "connect", server.url, "--no-feed"),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        env=os.environ | {"FASTBOOK_TOKEN": TOKEN},
+    )
+    async with asyncio.timeout(60):
+        out, _ = await process.communicate(text.encode())
+    lines = out.decode().splitlines()
+    frames = [json.loads(line) for line in lines if line.startswith("{")]
+    told = [(f["event"], f.get("status"), f.get("order", {}).get("price")) for f in frames[1:]]
+    assert (process.returncode, told) == (
+        0,
+        [("order", "open", 101.0), ("order", "open", 99.5), ("order", "cancelled", 99.5)],
+    )
+    picture = [line.split()[:2] for line in lines if not line.startswith("{")]
+    assert picture == [["101.00", "2.0000"], ["1.50", "spread"], ["99.50", "1.0000"]]
+
+
+async def test_a_word_that_is_not_understood_is_said_and_the_rest_is_done(server: Server) -> None:
+    code, told, err = await connected(server, "buy much\nping\n")
+    assert (code, told, err) == (1, ["pong"], "fastbook: expected an amount, got 'much'\n")

@@ -1,0 +1,234 @@
+"""The balances of accounts, as a pure function of what the exchange does.
+
+An order of an account must be paid for before the book sees it (`check_new`, `check_change`).
+Afterwards the ledger follows the events of a command (`changes`): a fill pays, what rests or waits
+for its trigger is locked, what ends unfilled is free again. Nobody sees the states in between.
+Whoever is no account has unlimited credit and is never asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import assert_never
+
+from fastbook_server.channels.order_channel import Deposit
+from fastbook_server.matching.order_progress import OrderProgress
+from fastbook_server.matching.security_book import SecurityBook
+from fastbook_server.matching.steps import Steps
+from fastbook_server.matching.terms import RuleBroken, Terms
+from fastbook_server.matching.what_it_costs import lots_and_notional
+from fastbook_server.values.accounts import Assets, Pair, is_account
+from fastbook_server.values.decimals import units_of
+from fastbook_server.values.events import (
+    BalanceChanged,
+    ExchangeEvent,
+    Order,
+    OrderAmended,
+    OrderCancelled,
+    OrderFilled,
+    OrderHeld,
+    OrderRested,
+    OrderTriggered,
+)
+from fastbook_server.values.instruments import Instrument
+from fastbook_server.values.persisted import OpenOrder
+from fastbook_wire.words import Code
+
+_Key = tuple[str, str]  # user id and asset
+_MOVES = OrderRested | OrderCancelled | OrderAmended | OrderHeld | OrderTriggered
+
+
+class Balance:
+    """What an account has of an asset, in the asset's units."""
+
+    __slots__ = ("free", "locked")
+
+    def __init__(self, free: int) -> None:
+        self.free = free
+        self.locked = 0
+
+
+class Ledger:
+    """The balances of all accounts; `totals` are free and locked together, as recovered.
+
+    Without an account it is not ``active``, and the exchange never asks it.
+    """
+
+    def __init__(
+        self,
+        instruments: Iterable[Instrument],
+        totals: Mapping[_Key, Decimal],
+        open_orders: Iterable[OpenOrder],
+        *,
+        active: bool,
+    ) -> None:
+        self.active = active or bool(totals)
+        self._assets = Assets(instruments)
+        self._balances: dict[_Key, Balance] = {}
+        self._touched: dict[_Key, None] = {}
+        for key, total in totals.items():
+            self._balances[key] = Balance(self._assets.units(key[1], total))
+        for past in open_orders if self.active else ():
+            self._lock(past.order, past.order.price, past.remaining)
+        self._touched.clear()
+
+    def balance(self, user_id: str, asset: str) -> tuple[int, int]:
+        """Return what an account has of an asset, free and locked."""
+        balance = self._balances.get((user_id, asset))
+        return (0, 0) if balance is None else (balance.free, balance.locked)
+
+    # ---- before ------------------------------------------------------------------------------
+
+    def check_new(self, user_id: str, terms: Terms, market: SecurityBook) -> None:
+        """Check that an account can pay for a new order, now that nothing comes between.
+
+        Raises:
+            RuleBroken: it cannot.
+        """
+        if not is_account(user_id):
+            return
+        pair = self._pair(market.instrument.security)
+        price, quantity, budget = terms.price, terms.quantity, terms.budget
+        if terms.side == "ask":
+            if budget is not None:
+                quantity = lots_and_notional(market, user_id, terms)[0]
+            self._check(user_id, pair.base, quantity * pair.lot_units)
+            return
+        if price is not None:
+            notional = price * quantity
+        elif terms.trigger_price is not None:
+            message = "execType: a stop that buys needs a price: nobody knows what it will cost"
+            raise RuleBroken(Code.INVALID_ORDER, message)
+        elif budget is not None:
+            notional = budget
+        else:
+            notional = lots_and_notional(market, user_id, terms)[1]
+        self._check(user_id, pair.quote, notional * pair.notional_units)
+
+    def check_change(self, progress: OrderProgress, after: Order) -> None:
+        """Check that an account can pay for what an order is to become. Raises like `check_new`."""
+        before = progress.order
+        if not is_account(before.user_id):
+            return
+        pair = self._pair(before.instrument.security)
+        remaining = progress.remaining + after.quantity - before.quantity
+        asset, more = pair.held(after.side, after.price, remaining)
+        more -= pair.held(before.side, before.price, progress.remaining)[1]
+        if more > 0:
+            self._check(before.user_id, asset, more)
+
+    def _check(self, user_id: str, asset: str, needed: int) -> None:
+        balance = self._balances.get((user_id, asset))
+        free = 0 if balance is None else balance.free
+        if needed > free:
+            message = f"balance: the order needs more {asset} than is free"
+            raise RuleBroken(Code.INSUFFICIENT_BALANCE, message)
+
+    def _pair(self, security: str) -> Pair:
+        pair = self._assets.pairs.get(security)
+        if pair is None:
+            message = f"security: {security!r} does not say what it trades for what"
+            raise RuleBroken(Code.UNKNOWN_SECURITY, message)
+        return pair
+
+    # ---- afterwards --------------------------------------------------------------------------
+
+    def follow(self, begun: list[ExchangeEvent] | Steps) -> list[ExchangeEvent] | Steps:
+        """Return what a command causes, with the balances that it changes at its end."""
+        if isinstance(begun, list):
+            if not self.active:
+                return begun
+            changes = self.changes(begun)
+            return begun + changes if changes else begun
+        return self.following(begun)
+
+    def following(self, steps: Steps) -> Steps:
+        """Return the steps of a command, with the balances that it changes at their end."""
+        events = yield from steps
+        return events + self.changes(events) if self.active else events
+
+    def changes(self, events: list[ExchangeEvent]) -> list[ExchangeEvent]:
+        """Follow all that a command has caused; return the balances that have changed."""
+        for event in events:
+            if isinstance(event, OrderFilled):
+                self._filled(event)
+            elif isinstance(event, _MOVES) and is_account(event.order.user_id):
+                self._moved(event)
+        return self._told(None) if self._touched else []
+
+    def deposit(self, user_id: str, command: Deposit) -> list[ExchangeEvent]:
+        """Add to a balance."""
+        units = units_of(command.amount, self._assets.decimals(command.asset))
+        self._balance(user_id, command.asset).free += units
+        return self._told(command.number)
+
+    def _told(self, deposit: int | None) -> list[ExchangeEvent]:
+        told: list[ExchangeEvent] = []
+        for key in self._touched:
+            balance = self._balances[key]
+            assert balance.free >= 0 <= balance.locked, f"{key} is overdrawn"
+            decimals = self._assets.decimals(key[1])
+            told.append(BalanceChanged(*key, balance.free, balance.locked, decimals, deposit))
+        self._touched.clear()
+        return told
+
+    def _moved(self, event: _MOVES) -> None:
+        """Lock what comes to rest or to wait, and free what leaves."""
+        order = event.order
+        match event:
+            case OrderRested():
+                self._lock(order, order.price, event.remaining)
+            case OrderHeld():
+                self._lock(order, order.price, order.quantity)
+            case OrderTriggered():
+                self._lock(order, order.price, -order.quantity)
+            case OrderCancelled():
+                if event.rested or event.held:
+                    self._lock(order, order.price, -event.quantity)
+            case OrderAmended():
+                if event.cause == "self_trade" and not event.in_book:
+                    return  # it is incoming: nothing of it is locked
+                before = event.before
+                self._lock(order, before.price, order.quantity - before.quantity - event.remaining)
+                if event.stays or not event.in_book:
+                    self._lock(order, order.price, event.remaining)
+            case _:
+                assert_never(event)
+
+    def _filled(self, event: OrderFilled) -> None:
+        """Let both sides of a fill pay: the taker of what is free, the maker of what is locked."""
+        taker, maker = event.taker, event.maker
+        for order, rests in ((taker, False), (maker, True)):
+            pair = self._assets.pairs.get(order.instrument.security)
+            if pair is None or not is_account(order.user_id):
+                continue
+            lots = event.quantity * pair.lot_units
+            notional = event.price * event.quantity * pair.notional_units
+            bought = order.side == "bid"
+            got, received = (pair.base, lots) if bought else (pair.quote, notional)
+            gave, paid = (pair.quote, notional) if bought else (pair.base, lots)
+            self._balance(order.user_id, got).free += received
+            payer = self._balance(order.user_id, gave)
+            if rests:
+                payer.locked -= paid
+            else:
+                payer.free -= paid
+
+    def _lock(self, order: Order, price: int | None, lots: int) -> None:
+        """Lock so many more lots of an order at a price; fewer if they are negative."""
+        pair = self._assets.pairs.get(order.instrument.security)
+        if pair is None or not is_account(order.user_id):
+            return
+        asset, units = pair.held(order.side, price, lots)
+        balance = self._balance(order.user_id, asset)
+        balance.free -= units
+        balance.locked += units
+
+    def _balance(self, user_id: str, asset: str) -> Balance:
+        key = (user_id, asset)
+        self._touched[key] = None
+        balance = self._balances.get(key)
+        if balance is None:
+            balance = self._balances[key] = Balance(0)
+        return balance

@@ -1,0 +1,170 @@
+"""A sound database passes every check, and each of many corruptions is found."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import sys
+from urllib.parse import urlsplit, urlunsplit
+
+import pytest
+from every_kind import EveryKind
+from trading import SPECS, Floor
+
+from fastbook_server.store import StoreRefused, StoreUnavailable
+from fastbook_server.store.verification import CHECKS, snapshot, verify
+from fastbook_server.values.events import PRIVATE
+from fastbook_server.values.persisted import Batch
+
+CORRUPTIONS = {
+    "a fill is lost": "DELETE FROM fills WHERE {fill}",
+    "a fill is doubled": "INSERT INTO fills SELECT security, seq, 900, time, type, price_ticks,"
+    " quantity_lots, maker_order_id, maker_user_id, taker_order_id, taker_user_id, fill_id"
+    " FROM fills WHERE {fill}",
+    "a fill is larger": "UPDATE fills SET quantity_lots = quantity_lots + 1 WHERE {fill}",
+    "a fill is dearer": "UPDATE fills SET price_ticks = price_ticks + 1 WHERE {fill}",
+    "a fill has turned": "UPDATE fills SET type = (CASE type WHEN 'bid' THEN 'ask' ELSE 'bid' END)"
+    "::side WHERE {fill}",
+    "a fill is another user's": "UPDATE fills SET maker_user_id = 'user#eve' WHERE {fill}",
+    "the last fill is lost": "DELETE FROM fills WHERE fill_id = (SELECT max(fill_id) FROM fills)",
+    "an order is lost": "DELETE FROM orders WHERE {order}",
+    "an order is larger": "UPDATE orders SET amount = amount * 2 WHERE {order}",
+    "a cancellation is lost": "DELETE FROM cancellations WHERE {cancellation}",
+    "a cancellation is smaller": "UPDATE cancellations SET quantity_lots = quantity_lots - 1"
+    " WHERE {cancellation}",
+    "an open order is lost": "DELETE FROM open_orders WHERE {open}",
+    "an open order is larger": "UPDATE open_orders SET remaining_lots = remaining_lots + 1"
+    " WHERE {open}",
+    "an open order has moved": "UPDATE open_orders SET price_ticks = price_ticks + 1"
+    " WHERE {open} AND NOT held",
+    "a bid crosses": "UPDATE open_orders SET price_ticks = 1000000 WHERE id ="
+    " (SELECT id FROM open_orders WHERE type = 'bid' AND NOT held LIMIT 1)",
+    "a trade is lost": "DELETE FROM trades WHERE {trade}",
+    "a trade is dearer": "UPDATE trades SET avg_price = avg_price * 1.01 WHERE {trade}",
+    "a candle is wrong": "UPDATE candles SET volume_lots = volume_lots + 1 WHERE {candle}",
+    "a candle is lost": "DELETE FROM candles WHERE {candle}",
+    "a market is ahead": "UPDATE markets SET seq = seq + 1 WHERE security = 'COIN'",
+    "a market's fills are ahead": "UPDATE markets SET fill_id = fill_id + 1 WHERE fill_id > 0",
+    "a price is wrong": "UPDATE markets SET last_ticks = last_ticks + 1 WHERE fill_id > 0",
+    "the state is behind": "UPDATE engine_state SET time = time - 100000",
+    "the state is lost": "DELETE FROM engine_state",
+}
+ROWS = {
+    "fill": ("fills", "(security, seq, n)"),
+    "order": ("orders", "id"),
+    "cancellation": ("cancellations", "(security, seq, n)"),
+    "open": ("open_orders", "id"),
+    "trade": ("trades", "id"),
+    "candle": ("candles", "(security, interval_ms, time)"),
+}
+
+
+def broken(statement: str, draw: random.Random) -> str:
+    """Return the statement with a random row in place of each ``{table}``."""
+    for name, (table, key) in ROWS.items():
+        columns = key.strip("()")
+        some = (
+            f"{key} IN (SELECT {columns} FROM {table} ORDER BY {columns} OFFSET"
+            f" (SELECT {draw.random()} * count(*) FROM {table})::integer % (SELECT count(*)"
+            f" FROM {table}) LIMIT 1)"
+        )
+        statement = statement.replace(f"{{{name}}}", some)
+    return statement
+
+
+async def findings(sql) -> dict[str, tuple[str, ...]]:
+    return {f.check.name: f.shown async for f in verify(sql) if f.faults}
+
+
+@pytest.fixture
+async def busy(make_postgres, dsn, sql):
+    """A database in which orders of every kind have come and gone."""
+    store = make_postgres(dsn, checkpoint_every=150)
+    floor, flow = Floor(await store.open(SPECS, 0)), EveryKind(7)
+    for number in range(1, 13):
+        seen = len(floor.events)
+        for _ in range(40):
+            floor.now_ms += 1
+            flow.now_ms = floor.now_ms
+            floor.do(*flow.next())
+        events = tuple(e for e in floor.events[seen:] if type(e) not in PRIVATE)
+        await store.commit(store.prepare(Batch(number, floor.now_ms, events)))
+        floor.now_ms += 40_000
+    return sql
+
+
+async def test_a_sound_database_passes_and_corruptions_are_found(busy):
+    """One database for all: each corruption is rolled back."""
+    assert await findings(busy) == {}
+    draw = random.Random(14)
+    missed, by_check = [], set()
+    told_twice = await busy.fetchval("SELECT to_regclass('candles') IS NOT NULL")
+    corruptions = {n: s for n, s in CORRUPTIONS.items() if told_twice or "{candle}" not in s}
+    for name, statement in corruptions.items():
+        for _ in range(2):
+            transaction = busy.transaction()
+            await transaction.start()
+            done = await busy.execute(broken(statement, draw))
+            found = await findings(busy)
+            if done.endswith(" 0") or not found:
+                missed.append((name, done))
+            by_check |= found.keys()
+            await transaction.rollback()
+    assert missed == []
+    followed = set() if told_twice else {"candles = fills"}  # what is computed at each query
+    assert by_check >= {c.name for c in CHECKS} - {"buys = sells"} - followed
+
+
+async def test_an_empty_database_is_sound(make_postgres, dsn, sql):
+    await make_postgres(dsn).open(SPECS, 0)
+    assert await findings(sql) == {}
+
+
+async def test_the_command_says_what_is_wrong(busy, dsn):
+    """As an operator runs it."""
+    good = await program("verify", "--database-url", dsn)
+    assert (good[0], good[1][-1]) == (0, "the database is sound")
+    assert [line[:6] for line in good[1][:-1]] == ["ok    "] * len(CHECKS)
+    await busy.execute("DELETE FROM fills WHERE fill_id = 3")
+    code, lines = await program("verify", "--database-url", dsn)
+    assert code == 1
+    assert "WRONG  fillId is gapless" in lines
+    assert "         COIN: fill 4 follows 2" in lines
+    code, lines = await program("verify", "--database-url", dsn, "--json")
+    assert (code, json.loads(lines[0])["faults"] > 0) == (1, True)
+    assert (await program("verify", "--database-url", f"{dsn}_not_there"))[0] == 2
+
+
+def not_there(dsn: str) -> str:
+    """Return the DSN of a database that the same server does not have."""
+    parts = urlsplit(dsn)
+    return urlunsplit(parts._replace(path=f"{parts.path}_not_there"))
+
+
+@pytest.mark.parametrize(
+    ("dsn_of", "kind", "said"),
+    [
+        (lambda dsn: "postgresql://postgres@/x?host=/nowhere", StoreUnavailable, "no such file"),
+        (not_there, StoreRefused, "does not exist"),
+        (lambda dsn: dsn, StoreRefused, "expected a database with this version's schema"),
+    ],
+    ids=["away", "absent", "empty"],
+)
+async def test_a_database_that_cannot_be_read_says_why(dsn, dsn_of, kind, said):
+    with pytest.raises(kind) as error:
+        async with snapshot(dsn_of(dsn)):
+            pass
+    assert said in str(error.value).lower()
+
+
+async def program(*arguments: str) -> tuple[int, list[str]]:
+    """Run ``fastbook``; return its exit code and what it prints."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "fastbook_cli", *arguments),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    said, _ = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, said.decode().splitlines()
