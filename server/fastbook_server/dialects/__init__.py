@@ -1,0 +1,1 @@
+"""Gateways that speak as other venues do: compatible with their clients, not affiliated."""

@@ -1,0 +1,1 @@
+"""Binance's spot API: compatible with it, not affiliated with Binance."""

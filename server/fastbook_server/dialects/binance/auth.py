@@ -1,0 +1,90 @@
+"""Who asks, and whether it is really so: keys, signatures over the bytes as received, times."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from collections.abc import Mapping
+from urllib.parse import unquote_plus
+
+from fastbook_server.dialects.binance.refused import DialectRefusal, missing
+from fastbook_server.values.accounts import Account
+
+RECV_WINDOW_MS = 5_000
+RECV_WINDOW_MS_MAX = 60_000
+AHEAD_MS_MAX = 1_000
+_MICROSECONDS_FROM = 10**14
+"""A timestamp from here on counts microseconds: in milliseconds it would be the year 5138."""
+_WINDOW = re.compile(r"[0-9]{1,6}(\.[0-9]{1,3})?", re.ASCII)
+_TIMESTAMP = re.compile(r"[0-9]{1,17}", re.ASCII)
+
+
+def split(query: str, body: str) -> tuple[dict[str, str], str]:
+    """Return the parameters of a request, and the text that its signature signs.
+
+    That is the query followed by the body, as received, without the signature. What stands in both
+    is taken from the query. A byte that is no UTF-8 is a surrogate in the texts, and a question
+    mark in a parameter.
+    """
+    params: dict[str, str] = {}
+    signed = []
+    for text in (query, body):
+        parts = [part for part in text.split("&") if part]
+        for part in parts:
+            name, _, value = part.partition("=")
+            params.setdefault(_readable(name), _readable(value))
+        signed.append("&".join(part for part in parts if not part.startswith("signature=")))
+    return params, "".join(signed)
+
+
+def _readable(text: str) -> str:
+    return unquote_plus(text).encode(errors="replace").decode()
+
+
+def account_of(accounts: Mapping[str, Account], key: str | None) -> Account:
+    """Return the account of a key; DialectRefusal if there is none."""
+    if not key:
+        raise DialectRefusal(-2014, "API-key format invalid.", 401)
+    account = accounts.get(key)
+    if account is None:
+        raise DialectRefusal(-2015, "Invalid API-key, IP, or permissions for action.", 401)
+    return account
+
+
+def check_signature(account: Account, params: Mapping[str, str], *payloads: str) -> None:
+    """Check that one of `payloads` was signed with the account's secret; refuse otherwise."""
+    for name in ("timestamp", "signature"):
+        if not params.get(name):
+            raise missing(name)
+    given = params["signature"].lower().encode("ascii", "replace")
+    for payload in payloads:
+        received = payload.encode(errors="surrogateescape")
+        expected = hmac.new(account.secret.encode(), received, hashlib.sha256)
+        if hmac.compare_digest(expected.hexdigest().encode(), given):
+            return
+    raise DialectRefusal(-1022, "Signature for this request is not valid.")
+
+
+def check_time(params: Mapping[str, str], now_ms: int) -> None:
+    """Check that a request was sent not long ago, nor in the future; refuse otherwise."""
+    window = params.get("recvWindow")
+    window_ms = float(RECV_WINDOW_MS)
+    if window is not None:
+        if not _WINDOW.fullmatch(window):
+            raise missing("recvWindow")
+        window_ms = float(window)
+        if window_ms > RECV_WINDOW_MS_MAX:
+            raise DialectRefusal(
+                -1102, f"recvWindow must be less than or equal to {RECV_WINDOW_MS_MAX}."
+            )
+    given = params["timestamp"]
+    if not _TIMESTAMP.fullmatch(given):
+        raise missing("timestamp")
+    sent_ms = float(given) if int(given) < _MICROSECONDS_FROM else int(given) / 1_000
+    if sent_ms >= now_ms + AHEAD_MS_MAX:
+        raise DialectRefusal(
+            -1021, "Timestamp for this request was 1000ms ahead of the server's time."
+        )
+    if sent_ms < now_ms - window_ms:
+        raise DialectRefusal(-1021, "Timestamp for this request is outside of the recvWindow.")

@@ -1,0 +1,120 @@
+"""One order in place of another, with nothing of others between the two."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastbook_server.dialects.binance.calls import Call, Offer
+from fastbook_server.dialects.binance.orders import AccountOrders
+from fastbook_server.dialects.binance.refused import (
+    CANCEL_REFUSED,
+    OUTCOME_UNKNOWN,
+    DialectRefusal,
+)
+from fastbook_server.dialects.binance.replies import Replies
+from fastbook_server.dialects.binance.symbols import Symbols
+from fastbook_server.dialects.binance.trading import (
+    TradingFunctions,
+    answer,
+    cancelled,
+    new_client_id,
+    response_type,
+)
+from fastbook_server.values.events import OrderReport
+from fastbook_wire.commands import Add, Delete
+
+PARTIALLY_FAILED = -2021
+FAILED = -2022
+_MODES = ("STOP_ON_FAILURE", "ALLOW_FAILURE")
+_FAILED_CANCELS = (CANCEL_REFUSED, -2039)
+_Outcome = dict[str, Any] | DialectRefusal | None
+
+
+class CancelReplace:
+    """Cancels an order and places another; one may succeed without the other."""
+
+    def __init__(
+        self, symbols: Symbols, orders: AccountOrders, replies: Replies, trading: TradingFunctions
+    ) -> None:
+        self._symbols = symbols
+        self._orders = orders
+        self._replies = replies
+        self._trading = trading
+
+    def entries(self) -> list[Offer]:
+        """Return the functions and where they are found."""
+        path, name = "order/cancelReplace", "order.cancelReplace"
+        given = ("POST", path, name, 1, self.replace)
+        return [Offer(*given, signed=True, is_order=True, places=True)]
+
+    async def replace(self, call: Call) -> dict[str, Any]:
+        """Place an order in place of another.
+
+        The new order's shape is checked before the old one is cancelled, its price afterwards: the
+        old one's balance pays for it too.
+
+        Raises:
+            DialectRefusal: one of both has failed, or both; its data says which and why.
+        """
+        params = call.params
+        symbol = self._symbols[params.text("symbol")]
+        name = "cancelReplaceMode"
+        refusal = DialectRefusal(-1130, f"Data sent for parameter '{name}' is not valid.")
+        stops = params.one_of(name, _MODES, refusal) == "STOP_ON_FAILURE"
+        new, response = Add(order=self._trading.new_order(symbol, params)), response_type(params)
+        cancel_id = params.client_id("cancelNewClientOrderId") or new_client_id()
+
+        def placed(report: OrderReport) -> dict[str, Any]:
+            return answer(self._orders.as_placed(report), response)
+
+        try:
+            known = self._trading.to_cancel(call, symbol, params, "cancel")
+        except DialectRefusal as refused:
+            if refused.code not in _FAILED_CANCELS:
+                raise
+            return told(refused, None if stops else await self._placed(call, new, placed))
+        self._orders.name_cancel(known.order.id, cancel_id)
+        gone = (Delete(id=known.order.id), lambda _: cancelled(known, cancel_id))
+        return told(*await self._replies.replace(call.user_id, gone, (new, placed), stops=stops))
+
+    async def _placed(self, call: Call, new: Add, placed: Any) -> _Outcome:
+        """Place the new order although the old one could not be cancelled."""
+        try:
+            found: dict[str, Any] = await self._replies.ask(call.user_id, new, placed)
+        except DialectRefusal as refused:
+            if refused.code == OUTCOME_UNKNOWN:
+                raise
+            return refused
+        return found
+
+
+def told(cancel: _Outcome, new: _Outcome) -> dict[str, Any]:
+    """Return what the client is told of both outcomes; None: it was not tried.
+
+    Raises:
+        DialectRefusal: at least one has failed.
+    """
+    data = {
+        "cancelResult": _word(cancel),
+        "newOrderResult": _word(new),
+        "cancelResponse": _response(cancel),
+        "newOrderResponse": _response(new),
+    }
+    words = (data["cancelResult"], data["newOrderResult"])
+    if words == ("SUCCESS", "SUCCESS"):
+        return data
+    if "SUCCESS" in words:
+        raise DialectRefusal(
+            PARTIALLY_FAILED, "Order cancel-replace partially failed.", 409, data=data
+        )
+    raise DialectRefusal(FAILED, "Order cancel-replace failed.", data=data)
+
+
+def _word(outcome: _Outcome) -> str:
+    if outcome is None:
+        return "NOT_ATTEMPTED"
+    return "FAILURE" if isinstance(outcome, DialectRefusal) else "SUCCESS"
+
+
+def _response(outcome: _Outcome) -> dict[str, Any] | None:
+    return outcome.told() if isinstance(outcome, DialectRefusal) else outcome

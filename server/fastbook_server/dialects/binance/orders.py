@@ -1,0 +1,409 @@
+"""The orders of accounts, as committed batches tell of them.
+
+Open orders are all known, ended ones up to a bound: older ones are the database's to tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastbook_server.dialects.binance.prevented import PreventedMatch, PreventedMatches
+from fastbook_server.dialects.binance.symbols import SELF_TRADE, Symbol, Symbols
+from fastbook_server.values.accounts import is_account
+from fastbook_server.values.events import (
+    Order,
+    OrderAccepted,
+    OrderAmended,
+    OrderCancelled,
+    OrderEvent,
+    OrderFilled,
+    OrderHeld,
+    OrderReport,
+    OrderRested,
+    OrderTriggered,
+)
+from fastbook_server.values.persisted import Recovered
+
+ENDED_MAX = 10_000
+"""So many ended orders of one account are kept in memory; those are found by their names too."""
+
+EXPIRY = {
+    "no_liquidity": "INSUFFICIENT_LIQUIDITY",
+    "total": "INSUFFICIENT_LIQUIDITY",
+    "ioc": "UNFILLED_IOC_QUANTITY_EXPIRED",
+    "fok": "UNFILLED_FOK_ORDER_EXPIRED",
+}
+_TYPES = {"stop": "STOP_LOSS", "stopLimit": "STOP_LOSS_LIMIT"}
+SELF_TRADE_NAMES = {ours: theirs for theirs, ours in SELF_TRADE.items()}
+
+
+@dataclass(frozen=True)
+class OrderFill:
+    """One fill as one of its two orders saw it."""
+
+    fill_id: int
+    price: int
+    quantity: int
+    time_ms: int
+    is_maker: bool
+
+
+@dataclass
+class AccountOrder:
+    """An order of an account, open or ended."""
+
+    order: Order
+    symbol: Symbol
+    status: str
+    filled: int
+    notional: int
+    updated_ms: int
+    is_working: bool = True
+    prevented: int = 0
+    prevented_match: PreventedMatch | None = None
+    expiry_reason: str | None = None
+    fills: list[OrderFill] = field(default_factory=list)
+    amendment: OrderAmended | None = None  # the last one
+
+    @property
+    def order_id(self) -> int:
+        """The id that clients know it by."""
+        return self.symbol.order_id(self.order.seq)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it may still trade."""
+        return self.status in ("NEW", "PARTIALLY_FILLED")
+
+    @property
+    def client_order_id(self) -> str:
+        """The client's own id; of an order that has none, the server's."""
+        return self.order.client_order_id or self.order.id.replace("-", "")
+
+    def result(self) -> dict[str, Any]:
+        """Return what a client is told of it by the command that placed it."""
+        order, symbol = self.order, self.symbol
+        told = {
+            "symbol": symbol.name,
+            "orderId": self.order_id,
+            "orderListId": -1,
+            "clientOrderId": self.client_order_id,
+            "transactTime": self.updated_ms,
+            **self.terms(),
+            "workingTime": order.time_ms if self.is_working else -1,
+        }
+        if self.expiry_reason is not None:
+            told["expiryReason"] = self.expiry_reason
+        if self.prevented:
+            told["preventedQuantity"] = symbol.quantity(self.prevented)
+        if self.prevented_match is not None:
+            told["preventedMatchId"] = self.prevented_match.id
+        return told
+
+    def full(self) -> dict[str, Any]:
+        """Return `result` with the fills that it began with, in matching order."""
+        symbol, bought = self.symbol, self.order.side == "bid"
+        fills = [
+            {
+                "price": symbol.price(fill.price),
+                "qty": symbol.quantity(fill.quantity),
+                "commission": "0.00000000",
+                "commissionAsset": symbol.base if bought else symbol.quote,
+                "tradeId": fill.fill_id,
+            }
+            for fill in self.fills
+            if not fill.is_maker
+        ]
+        return self.result() | {"fills": fills}
+
+    def queried(self) -> dict[str, Any]:
+        """Return what a client is told of it who asks."""
+        order = self.order
+        told = {
+            "symbol": self.symbol.name,
+            "orderId": self.order_id,
+            "orderListId": -1,
+            "clientOrderId": self.client_order_id,
+            **self.terms(),
+            "stopPrice": self.symbol.price(order.trigger_price),
+            "icebergQty": self.symbol.quantity(order.display),
+            "time": order.time_ms,
+            "updateTime": self.updated_ms,
+            "isWorking": self.is_working,
+            "workingTime": order.time_ms if self.is_working else -1,
+        }
+        if self.expiry_reason is not None:
+            told["expiryReason"] = self.expiry_reason
+        return told
+
+    def terms(self) -> dict[str, Any]:
+        """Return its terms and how far it is filled."""
+        order, symbol = self.order, self.symbol
+        return {
+            "price": symbol.price(order.price),
+            "origQty": symbol.quantity(order.quantity),
+            "executedQty": symbol.quantity(self.filled),
+            "origQuoteOrderQty": symbol.notional(order.budget or 0),
+            "cummulativeQuoteQty": symbol.notional(self.notional),
+            "status": self.status,
+            "timeInForce": time_in_force(order),
+            "type": order_type(order),
+            "side": "BUY" if order.side == "bid" else "SELL",
+            "selfTradePreventionMode": SELF_TRADE_NAMES.get(order.self_trade, "NONE"),
+        }
+
+
+def order_type(order: Order) -> str:
+    """Return what kind of order it is."""
+    if order.exec_type == "limit":
+        return "LIMIT_MAKER" if order.post_only else "LIMIT"
+    return _TYPES.get(order.exec_type, "MARKET")
+
+
+def time_in_force(order: Order) -> str:
+    """Return an order's time in force; market orders are said to be GTC."""
+    return order.time_in_force.upper() if order.price is not None else "GTC"
+
+
+@dataclass(frozen=True)
+class OrderUpdate:
+    """Something that happened to one order of an account, and how the order stood after it.
+
+    ``kind`` is NEW, TRADE, CANCELED, REPLACED, EXPIRED or TRADE_PREVENTION.
+    """
+
+    kind: str
+    order: AccountOrder
+    status: str
+    filled: int
+    notional: int
+    time_ms: int
+    fill: OrderFill | None = None
+    cancel_id: str | None = None
+    former_id: str | None = None
+
+
+class AccountOrders:
+    """All that is known of accounts' orders: by user, by id and by client order id."""
+
+    def __init__(self, symbols: Symbols, recovered: Recovered) -> None:
+        self._symbols = symbols
+        self._orders: dict[str, dict[int, AccountOrder]] = {}
+        self._open: dict[str, dict[int, AccountOrder]] = {}
+        self._names: dict[tuple[str, str, str], AccountOrder] = {}
+        self._cancel_ids: dict[str, str] = {}
+        self.prevented = PreventedMatches()
+        for gone in recovered.client_orders:
+            if is_account(gone.order.user_id):
+                self._recall(gone.order, gone.remaining, gone.notional, gone.reason, gone.ended_ms)
+        for past in recovered.open_orders:
+            if is_account(past.order.user_id):
+                known = self._recall(past.order, past.remaining, past.notional, None, None)
+                if known is not None:
+                    known.is_working = not past.held
+
+    def name_cancel(self, order_uuid: str, cancel_id: str) -> None:
+        """Remember what a client calls the cancel that it has asked for."""
+        self._cancel_ids[order_uuid] = cancel_id
+
+    def open_of(self, user_id: str, symbol: Symbol | None = None) -> list[AccountOrder]:
+        """Return the open orders of a user, oldest first, perhaps only of one symbol."""
+        found = self._open.get(user_id, {}).values()
+        return sorted(
+            (known for known in found if symbol in (None, known.symbol)),
+            key=lambda known: (known.order.time_ms, known.order_id),
+        )
+
+    def all_of(self, user_id: str, symbol: Symbol) -> list[AccountOrder]:
+        """Return all orders of a user in a symbol that are known, in the order of their ids."""
+        found = self._orders.get(user_id, {}).values()
+        return sorted((k for k in found if k.symbol is symbol), key=lambda k: k.order.seq)
+
+    def by_id(self, user_id: str, order_id: int) -> AccountOrder | None:
+        """Return the user's order with this id, if it is known."""
+        return self._orders.get(user_id, {}).get(order_id)
+
+    def by_name(self, user_id: str, symbol: Symbol, name: str) -> AccountOrder | None:
+        """Return the newest order of a user with this client order id, if it is known."""
+        return self._names.get((user_id, symbol.security, name))
+
+    def as_placed(self, report: OrderReport) -> AccountOrder:
+        """Return an order as the reply to its placing tells it, whatever has happened since."""
+        known = self._known(report.order)
+        assert known is not None, "its batch has told of it"
+        order = report.order
+        ended_ms = order.time_ms if report.status in ("filled", "cancelled") else None
+        sums = (report.remaining, report.notional, report.reason, ended_ms)
+        placed = recalled(known.symbol, order, *sums)
+        placed.fills = known.fills
+        if placed.prevented:
+            placed.prevented_match = known.prevented_match
+        placed.is_working = report.status != "untriggered"
+        return placed
+
+    def follow(self, events: Sequence[OrderEvent]) -> Iterator[OrderUpdate]:
+        """Follow the order events of a batch; yield what happened to the orders of accounts."""
+        for event in events:
+            if isinstance(event, OrderFilled):
+                for order, is_maker in ((event.taker, False), (event.maker, True)):
+                    if is_account(order.user_id):
+                        yield from self._filled(event, order, is_maker=is_maker)
+            elif isinstance(event, OrderAccepted):
+                if is_account(event.order.user_id):
+                    yield from self._accepted(event.order)
+            elif is_account(event.order.user_id):
+                yield from self._changed(event)
+
+    def _accepted(self, order: Order) -> Iterable[OrderUpdate]:
+        symbol = self._symbols.by_security.get(order.instrument.security)
+        if symbol is None:
+            return
+        known = AccountOrder(order, symbol, "NEW", 0, 0, order.time_ms)
+        self._note(known)
+        self.prevented.enters(known)
+        yield _execution("NEW", known)
+
+    def _filled(self, event: OrderFilled, order: Order, *, is_maker: bool) -> Iterable[OrderUpdate]:
+        known = self._known(order)
+        if known is None:
+            return
+        known.order = order
+        known.filled += event.quantity
+        known.notional += event.price * event.quantity
+        known.status = "FILLED" if known.filled == order.quantity else "PARTIALLY_FILLED"
+        known.updated_ms = event.time_ms
+        fill = OrderFill(event.fill_id, event.price, event.quantity, event.time_ms, is_maker)
+        known.fills.append(fill)
+        self._settle(known)
+        yield _execution("TRADE", known, fill)
+
+    def _changed(
+        self, event: OrderRested | OrderHeld | OrderTriggered | OrderAmended | OrderCancelled
+    ) -> Iterable[OrderUpdate]:
+        known = self._known(event.order)
+        if known is None or isinstance(event, OrderRested):
+            return
+        known.order = event.order
+        if isinstance(event, OrderHeld):
+            known.is_working = False
+            return
+        known.updated_ms = event.time_ms
+        if isinstance(event, OrderTriggered):
+            known.is_working = True
+            self.prevented.enters(known)
+            yield _execution("NEW", known)
+        elif isinstance(event, OrderAmended):
+            self._renamed(known, event)
+            if event.cause == "user":
+                self.prevented.enters(known)
+            yield _execution("REPLACED", known, former_id=event.before.client_order_id)
+        else:
+            yield self._cancelled(known, event)
+            self._settle(known)
+
+    def _renamed(self, known: AccountOrder, event: OrderAmended) -> None:
+        """Note that an order has changed, and perhaps what it is called now."""
+        known.amendment = event
+        user_id, security = known.order.user_id, known.order.instrument.security
+        before = (user_id, security, event.before.client_order_id or "")
+        if self._names.get(before) is known:
+            del self._names[before]
+        self._names[user_id, security, known.client_order_id] = known
+
+    def _cancelled(self, known: AccountOrder, event: OrderCancelled) -> OrderUpdate:
+        reason = event.reason
+        cancel_id = self._cancel_ids.pop(known.order.id, None)
+        if reason == "self_trade":
+            own = self.open_of(known.order.user_id, known.symbol)
+            known.prevented_match = self.prevented.expired(known, event, own)
+            known.status, known.prevented = "EXPIRED_IN_MATCH", event.quantity
+            return _execution("TRADE_PREVENTION", known)
+        if reason in EXPIRY or reason in ("expired", "level_full"):
+            known.status, known.expiry_reason = "EXPIRED", EXPIRY.get(reason)
+            return _execution("EXPIRED", known)
+        known.status = "CANCELED"
+        return _execution("CANCELED", known, cancel_id=cancel_id)
+
+    def _known(self, order: Order) -> AccountOrder | None:
+        symbol = self._symbols.by_security.get(order.instrument.security)
+        if symbol is None:
+            return None
+        return self.by_id(order.user_id, symbol.order_id(order.seq))
+
+    def _recall(
+        self,
+        order: Order,
+        remaining: int,
+        notional: int,
+        reason: str | None,
+        ended_ms: int | None,
+    ) -> AccountOrder | None:
+        """Note an order of the past."""
+        symbol = self._symbols.by_security.get(order.instrument.security)
+        if symbol is None:
+            return None
+        known = recalled(symbol, order, remaining, notional, reason, ended_ms)
+        self._note(known)
+        self._settle(known)
+        return known
+
+    def _note(self, known: AccountOrder) -> None:
+        order = known.order
+        self._orders.setdefault(order.user_id, {})[known.order_id] = known
+        self._open.setdefault(order.user_id, {})[known.order_id] = known
+        self._names[order.user_id, order.instrument.security, known.client_order_id] = known
+
+    def _settle(self, known: AccountOrder) -> None:
+        """Let an order that has ended be one of the ended ones; the oldest make room."""
+        user_id = known.order.user_id
+        if known.is_open:
+            return
+        self._cancel_ids.pop(known.order.id, None)
+        still_open = self._open[user_id]
+        still_open.pop(known.order_id, None)
+        every = self._orders[user_id]
+        if len(every) - len(still_open) > ENDED_MAX:
+            oldest = next(o for o in every.values() if not o.is_open)
+            del every[oldest.order_id]
+            name = (user_id, oldest.order.instrument.security, oldest.client_order_id)
+            if self._names.get(name) is oldest:
+                del self._names[name]
+
+
+def recalled(
+    symbol: Symbol,
+    order: Order,
+    remaining: int,
+    notional: int,
+    reason: str | None,
+    ended_ms: int | None,
+) -> AccountOrder:
+    """Return an order as the database tells it; without `ended_ms` it is open."""
+    filled = order.quantity - remaining
+    status, expiry, prevented = "PARTIALLY_FILLED" if filled else "NEW", None, 0
+    if ended_ms is not None and reason is None:
+        status = "FILLED"
+    elif reason == "self_trade":
+        status, prevented = "EXPIRED_IN_MATCH", remaining
+    elif reason in EXPIRY or reason in ("expired", "level_full"):
+        status, expiry = "EXPIRED", EXPIRY.get(reason or "")
+    elif reason is not None:
+        status = "CANCELED"
+    updated_ms = order.time_ms if ended_ms is None else ended_ms
+    return AccountOrder(
+        order, symbol, status, filled, notional, updated_ms, True, prevented, None, expiry
+    )
+
+
+def _execution(
+    kind: str,
+    known: AccountOrder,
+    fill: OrderFill | None = None,
+    *,
+    cancel_id: str | None = None,
+    former_id: str | None = None,
+) -> OrderUpdate:
+    state = (known.status, known.filled, known.notional, known.updated_ms)
+    return OrderUpdate(kind, known, *state, fill, cancel_id, former_id)
