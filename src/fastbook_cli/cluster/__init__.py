@@ -1,0 +1,1 @@
+"""``fastbook gateway``, ``matcher``, ``recorder`` and ``cluster``: more than one machine."""

@@ -1,0 +1,1 @@
+"""``fastbook cluster demo``: a whole cluster on one machine, whose parts one may kill."""

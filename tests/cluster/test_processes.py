@@ -1,0 +1,46 @@
+"""Processes of a cluster, as the command line starts them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+
+import pytest
+from nats_nodes import nats_nodes
+from serving import Program
+
+from fastbook_server.cluster.log import LogUnavailable, ReplicatedLog
+
+
+async def without_quorum(log: ReplicatedLog) -> None:
+    """Wait until the log does not answer: a leader that is left alone notices it late."""
+    with contextlib.suppress(LogUnavailable):
+        while True:
+            await log.end()
+            await asyncio.sleep(0.1)
+
+
+@pytest.mark.slow
+async def test_a_gateway_waits_for_a_log_that_has_lost_its_quorum(make_database, connect):
+    from fastbook_server.cluster.nats.stream import NatsLog
+
+    dsn = await make_database("postgres")
+    with nats_nodes(3) as nodes:
+        at = ("--port", "0", "--log", ",".join(nodes.urls), "--database-url", dsn)
+        recorder = await Program.start("recorder", *at)
+        try:
+            for number in (1, 2):
+                nodes.kill(number)
+            await without_quorum(NatsLog(await connect(nodes.urls), "main"))
+            gateway = Program("gateway", *at)
+            try:
+                await gateway.said("waiting")
+                for number in (1, 2):
+                    nodes.restart(number)
+                await gateway.ready()
+                assert await gateway.end(signal.SIGTERM) == 0
+            finally:
+                await gateway.clear_away()
+        finally:
+            await recorder.clear_away()
