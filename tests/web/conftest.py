@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +14,18 @@ import pytest_asyncio
 
 sys.path.insert(0, str(Path(__file__).parent / "support"))
 
-HERE = Path(__file__).parent
 
+@pytest.hookimpl(wrapper=True)
+def pytest_pycollect_makemodule() -> Generator[None, pytest.Module, pytest.Module]:
+    """Run all of these in one process and one event loop, because they share the browser.
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run all of these in one process and one event loop, because they share the browser."""
-    for item in items:
-        if HERE in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("web"))
-            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+    The loop's scope is looked at when a test is made: marking the items would be too late, and
+    each of them would start a browser of its own.
+    """
+    module = yield
+    module.add_marker(pytest.mark.xdist_group("web"))
+    module.add_marker(pytest.mark.asyncio(loop_scope="session"))
+    return module
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

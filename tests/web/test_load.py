@@ -7,7 +7,7 @@ import contextlib
 from typing import Any
 
 import pytest
-from web_stage import Trader, shoot, text
+from web_stage import Trader, order, shoot, text
 
 PAIRS_PER_S = 2_500  # of orders that meet; some 2,000 fills come of them
 MEASURED_S = 5.0
@@ -81,9 +81,22 @@ async def drain(trader: Trader) -> None:
             await trader.receive()
 
 
+async def show_all(page: Any) -> None:
+    """Show candles of 1 s, every indicator, own orders on the chart, the table of positions."""
+    await page.click("#intervals button[value='1s']")
+    await page.click("#indicators summary")
+    for name in ("sma", "ema", "vwap", "rsi"):
+        await page.check(f"#show-{name}")
+    await page.click("#indicators summary")
+    await order(page, "bid", "99.95", "0.01")
+    await order(page, "bid", "100.3", "0.01")
+    await page.click("#blotter-tabs button[value=positions]")
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(60)
-async def test_script_time_per_frame_under_load(stage: Any) -> None:
+@pytest.mark.parametrize("shown", ["as it opens", "all of it"])
+async def test_script_time_per_frame_under_load(stage: Any, shown: str) -> None:
     trader, taker = await stage.trader(), await stage.trader()
     for n in range(60):
         await trader.add("ask", round(100.2 + n * 0.01, 2), 1.0)
@@ -91,6 +104,8 @@ async def test_script_time_per_frame_under_load(stage: Any) -> None:
     context = await stage.context()
     await context.add_init_script(f"({MEASURE})()")
     page = await stage.open(context=context)
+    if shown == "all of it":
+        await show_all(page)
     loop = asyncio.get_running_loop()
     reading = [loop.create_task(drain(t)) for t in (trader, taker)]
     trading = loop.create_task(trade(trader, taker, loop.time() + MEASURED_S + 1))
@@ -98,14 +113,14 @@ async def test_script_time_per_frame_under_load(stage: Any) -> None:
     await page.evaluate("() => Object.assign(probe, { frames: [], messages: 0, fills: 0 })")
     await asyncio.sleep(MEASURED_S)
     probe = await page.evaluate("() => probe")
-    await shoot(page, "busy")
+    await shoot(page, f"busy {shown}".replace(" ", "-"))
     await trading
     for task in reading:
         task.cancel()
     every = sorted(probe["frames"])
     drew = [ms for ms in every if ms > DREW_MS]
     rates = [f"{probe[name] / MEASURED_S:.0f} {name}/s" for name in ("fills", "messages")]
-    print("\n" + ", ".join(rates))
+    print(f"\n{shown}: " + ", ".join(rates))
     for name, spent in (("every frame", every), ("frames that drew", drew)):
         print(
             f"script per frame, {name}: {len(spent) / MEASURED_S:.0f}/s, "

@@ -22,6 +22,7 @@ async def test_a_trade_is_seen_on_ladder_tape_candles_and_orders(stage: Any) -> 
     maker = await stage.trader()
     await maker.add("ask", 101.0, 2.0)
     page = await stage.open()
+    await page.click("#intervals button[value='1w']")  # a minute may end during the test
     assert await order(page, "bid", "101", "0.5") == "bought 0.50 at 101.00"
     await says(page, "legend", "O 101.00  H 101.00  L 101.00  C 101.00  V 0.50")
     await has_rows(page, "tape-rows", 1)
@@ -346,6 +347,8 @@ async def test_the_position_counts_both_sides_and_a_trade_with_oneself_not(stage
     await other.add("bid", 100.0, 5.0)
     await order(page, "ask", "100", "5")
     await says(page, "position", "-3.00")
+    await page.click("#advanced summary")
+    await page.select_option("#self-trade", "allow")
     await order(page, "ask", "103", "1")
     await order(page, "bid", "103", "1")
     await page.click("#blotter-tabs button[value=fills]")

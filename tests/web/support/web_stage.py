@@ -158,6 +158,11 @@ class Stage:
         await self.way.start()
         self.url = f"http://127.0.0.1:{self.way.port}/"
 
+    @property
+    def data(self) -> Any:
+        """The database in memory."""
+        return self._store.data
+
     async def stop(self) -> None:
         for context in self._contexts:
             await context.close()
@@ -173,8 +178,10 @@ class Stage:
         config = msgspec.structs.replace(self._config, port=port)
         self.server = await Server.start(config, self._store, clock=self._clock)
 
-    async def trader(self) -> Trader:
-        ws = await self._http.ws_connect(f"{self.server.url}/ws?feed=none", max_msg_size=0)
+    async def trader(self, resume: str | None = None) -> Trader:
+        """Return another user, or the one whose resume token it is."""
+        query = {"feed": "none"} | ({} if resume is None else {"resume": resume})
+        ws = await self._http.ws_connect(f"{self.server.url}/ws", params=query, max_msg_size=0)
         self._traders.append(Trader(ws, json.loads(await ws.receive_str())))
         return self._traders[-1]
 

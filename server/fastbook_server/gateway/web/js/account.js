@@ -1,18 +1,24 @@
-// This user's orders (open, ended), fills and positions, and the commands that change them.
+// This user's orders (open, ended), fills and positions, and the commands that change them. What is
+// past comes from the server.
 
-import { recall, remember } from "./identity.js";
+import { EndedOrders } from "./ended_orders.js";
 import { OwnFills } from "./own_fills.js";
 
 const KEPT_MAX = 200;
-const SAVE_MS = 1_000;
 const FILLS_PAGE = 1_000;
+const FOLLOWED_MAX = 100;
 const OPEN = new Set(["untriggered", "triggered", "open", "partiallyFilled"]);
 
 export class Account {
-  constructor(connection, market, loop) {
+  /**
+   * Calls `tell` with what happens to the user's orders without being asked: {fill}, {ended} (the
+   * order as it is kept in the history), {missed} (how many fills, while not connected).
+   */
+  constructor(connection, market, loop, tell = () => {}) {
     this._connection = connection;
     this._market = market;
     this._loop = loop;
+    this._tell = tell;
     this.userId = null;
     this.version = 0;
     this._unanswered = [];
@@ -20,22 +26,20 @@ export class Account {
     this._number = 0;
     this._session = 0;
     this._name = Math.random().toString(36).slice(2, 8);
+    this._ended = new EndedOrders(connection);
     this._clear();
-    addEventListener("pagehide", () => this._save());
-    setInterval(() => this._save(), SAVE_MS);
   }
   _clear() {
     this.open = new Map();
-    this.fills = [];
-    this.history = [];
+    this._ended.clear();
     this._ownFills = new Map();
     this._moving = new Map(); // order id -> the price that an unanswered amend asks for
-    this._dirty = false;
     this._forgetDerived();
   }
   _forgetDerived() {
     this._own = null;
     this._ids = null;
+    this._fills = null;
   }
 
   /** Handle a new connection; if it has the same user, resend the unanswered orders. */
@@ -46,14 +50,9 @@ export class Account {
     if (!again) {
       this.userId = userId;
       this._clear();
-      const past = recall(userId);
-      this.fills = past?.fills ?? [];
-      this.history = past?.history ?? [];
-      for (const [security, kept] of Object.entries(past?.positions ?? {}))
-        this._ownFills.set(security, new OwnFills(kept));
     }
     for (const own of this._ownFills.values()) own.begin();
-    for (const security of this._ownFills.keys()) this.follow(security);
+    this._ended.begin();
     const unanswered = this._unanswered;
     this._unanswered = [];
     for (const { order, answer } of unanswered) {
@@ -87,9 +86,10 @@ export class Account {
   cancel(id) {
     return this._connection.ask({ op: "delete", id });
   }
-  /** Cancel all open orders in all securities, or only those of a side. */
-  cancelAll(side = null) {
-    return this._connection.ask({ op: "deleteAll", ...(side ? { type: side } : {}) });
+  /** Cancel the open orders of a security (null: of all), perhaps only those of a side. */
+  cancelAll(security, side = null) {
+    const of = { ...(security ? { security } : {}), ...(side ? { type: side } : {}) };
+    return this._connection.ask({ op: "deleteAll", ...of });
   }
 
   // ---- frames --------------------------------------------------------------------------------
@@ -127,36 +127,55 @@ export class Account {
   }
   _takeOrder({ order, status, reason }) {
     if (OPEN.has(status)) this._note({ ...order, status });
-    else if (!this.history.some((h) => h.id === order.id)) this._end(order, status, reason);
+    else if (!this._ended.has(order.id)) this._end(order, status, reason);
   }
   _note(order) {
     this.open.set(order.id, order);
   }
   _end(order, status, reason) {
-    this.open.delete(order.id);
-    this.history.push({ ...order, status, reason });
-    if (this.history.length > KEPT_MAX) this.history.shift();
-    this._dirty = true;
+    const known = this.open.delete(order.id);
+    const ended = { ...order, status, reason };
+    this._ended.add(ended);
+    if (known) this._tell({ ended });
   }
   _changed() {
     this.version += 1;
     this._forgetDerived();
     this._loop.invalidate();
   }
-  _save() {
-    if (!this._dirty || this.userId === null) return;
-    this._dirty = false;
-    const { fills, history } = this;
-    const kept = [...this._ownFills].map(([security, own]) => [security, own.kept]);
-    remember(this.userId, { fills, history, positions: Object.fromEntries(kept) });
-  }
 
   // ---- fills ---------------------------------------------------------------------------------
 
   _takeFill(fill) {
     const own = this._fillsOf(fill.security);
-    this._keep(fill.security, own.live(fill, this._market.gridOf(fill.security)));
+    const fresh = own.live(fill, this._market.gridOf(fill.security));
+    for (const one of fresh) this._tell({ fill: { ...one, security: fill.security } });
     this.follow(fill.security);
+  }
+  /** Fetch what was missed of all securities, one after the other; `first` first. */
+  async followAll(first, securities) {
+    const session = this._session;
+    for (const security of [first, ...securities.slice(0, FOLLOWED_MAX)]) {
+      await this.follow(security);
+      if (session !== this._session) return;
+    }
+    for (const security of [first, ...securities.slice(0, FOLLOWED_MAX)]) {
+      if (await this._ended.load(security)) this._changed();
+      if (session !== this._session) return;
+    }
+  }
+  /** Ask for older ended orders of all securities. */
+  async loadOlder() {
+    await this._ended.loadOlder();
+    this._changed();
+  }
+  /** The ended orders that are known, oldest first. */
+  get history() {
+    return this._ended.orders;
+  }
+  /** Whether the server has older ones. */
+  get hasOlder() {
+    return this._ended.more;
   }
   /** Fetch the fills of a security that were missed, once per connection. */
   async follow(security) {
@@ -164,18 +183,20 @@ export class Account {
     if (own.asked) return;
     own.asked = true;
     const session = this._session;
-    let reply;
+    const again = own.position !== null;
+    let [reply, missed] = [null, 0];
     do {
       const command = { op: "fills", security, since: own.since, limit: FILLS_PAGE };
       reply = await this._connection.ask(command);
       if (session !== this._session || reply === null) return; // the next connection asks again
       const grid = this._market.gridOf(security);
-      if (reply.event === "ownFills") this._keep(security, own.missed(reply.fills, grid));
+      if (reply.event === "ownFills") missed += own.missed(reply.fills, grid).length;
       else if (reply.retryAfterMs !== undefined)
         await new Promise((later) => setTimeout(later, reply.retryAfterMs));
     } while (session === this._session && (reply.more || reply.retryAfterMs !== undefined));
     if (session !== this._session) return;
-    this._keep(security, own.join(this._market.gridOf(security)));
+    missed += own.join(this._market.gridOf(security)).length;
+    if (again && missed) this._tell({ missed, security });
     this._changed();
   }
   _fillsOf(security) {
@@ -183,27 +204,35 @@ export class Account {
     if (!own) this._ownFills.set(security, (own = new OwnFills()));
     return own;
   }
-  _keep(security, fresh) {
-    if (!fresh.length) return;
-    this.fills.push(...fresh.map((fill) => ({ ...fill, security })));
-    this.fills.sort((a, b) => a.time - b.time); // those of several securities
-    this.fills.splice(0, this.fills.length - KEPT_MAX);
-    this._dirty = true;
-    this._changed();
-  }
 
   // ---- what is derived -----------------------------------------------------------------------
 
-  /** Return the position in a security, in lots: null until the fills are known. */
+  /** Return the position in a security; null until the fills are known. */
   position(security) {
     return this._ownFills.get(security)?.position ?? null;
   }
+  /** The securities in which this user has traded. */
+  get traded() {
+    return [...this._ownFills].filter(([, own]) => own.fills.length).map(([security]) => security);
+  }
+  /** Return the newest fills of a security, oldest first. */
+  fillsOf(security) {
+    return this._ownFills.get(security)?.fills ?? [];
+  }
+  /** The newest fills of all securities, oldest first. */
+  get fills() {
+    if (this._fills === null) {
+      const newest = ([security, { fills }]) =>
+        fills.slice(-KEPT_MAX).map((fill) => ({ ...fill, security }));
+      const all = [...this._ownFills].flatMap(newest).sort((a, b) => a.time - b.time);
+      this._fills = all.slice(-KEPT_MAX);
+    }
+    return this._fills;
+  }
   /** Return the numbers of this user's fills in a security. */
   ownFillIds(security) {
-    if (this._ids?.security !== security) {
-      const fills = this.fills.filter((f) => f.security === security);
-      this._ids = { security, numbers: new Set(fills.map((f) => f.fillId)) };
-    }
+    if (this._ids?.security !== security)
+      this._ids = { security, numbers: new Set(this.fillsOf(security).map((f) => f.fillId)) };
     return this._ids.numbers;
   }
   /** Return this user's lots in a security's book: {ask, bid}, each a Map from price in ticks. */
@@ -216,6 +245,12 @@ export class Account {
       side.set(t, (side.get(t) ?? 0) + grid.lots(order.remaining));
     }
     return (this._own = own);
+  }
+  /** Return this user's stop orders that wait in a security. */
+  waiting(security) {
+    return [...this.open.values()].filter(
+      (o) => o.security === security && o.status === "untriggered" && o.triggerPrice,
+    );
   }
   /** Return this user's orders in a security's book. */
   resting(security) {

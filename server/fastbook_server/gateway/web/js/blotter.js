@@ -1,8 +1,9 @@
-// Tables of this user's orders (open, fills, history), and the position.
+// Tables of orders (open, fills, history), of positions, leaders and balances; the tabs.
 
 import { byId, choice, el, say } from "./dom.js";
 import { clockText, fixed } from "./numbers.js";
 import { OpenOrders } from "./open_orders.js";
+import { recall, remember } from "./prefs.js";
 import { sideText } from "./words.js";
 
 const SHOWN_MAX = 100;
@@ -11,64 +12,88 @@ const COLUMNS = {
     ...["Time", "Security", "Side", "Price", "Amount", "Filled", "Average", "Status"],
     ...["Client id", ""],
   ],
+  positions: ["Security", "Position", "Average", "Last", "Unrealised", "Realised", ""],
   fills: ["Time", "Security", "Side", "Price", "Amount", "Total", "Role"],
   history: ["Time", "Security", "Side", "Price", "Amount", "Filled", "Average", "Outcome"],
+  leaders: ["Rank", "User", "Profit", "Fills"],
+  balances: ["Asset", "Free", "Locked"],
 };
-const EMPTY = { open: "No open orders", fills: "No fills yet", history: "No finished orders" };
+const EMPTY = {
+  open: "No open orders",
+  positions: "No positions yet",
+  fills: "No fills yet",
+  history: "No finished orders",
+  leaders: "Nobody has traded yet",
+  balances: "Choose Balances again to log in with an account's key",
+};
 const WORDS = { filled: "filled", cancelled: "cancelled", ended: "ended" };
-const NUMBERS = new Set(["Price", "Amount", "Filled", "Average", "Total"]);
+const NUMBERS = new Set([
+  ...["Price", "Amount", "Filled", "Average", "Total"],
+  ...["Position", "Last", "Unrealised", "Realised", "Profit", "Fills"],
+  ...["Free", "Locked"],
+]);
+const OFFERED = new Set(["leaders", "balances"]); // not by every server
+const ACTS = { open: "Cancel", positions: "Close" };
 
 export class Blotter {
-  constructor({ market, account, loop, notice, amend }) {
-    Object.assign(this, { market, account, loop, notice });
-    this.shown = "open";
-    this._seen = "";
+  /** `positions`, `leaders` and `balances` fill their tables; `desk` cancels and amends. */
+  constructor({ market, account, tickers, loop, toasts, desk, positions, leaders, balances }) {
+    Object.assign(this, { market, account, tickers, loop, positions, leaders, balances });
+    const kept = recall("blotter", "open");
+    this.shown = OFFERED.has(kept) || !(kept in COLUMNS) ? "open" : kept;
+    this._seen = this._seenLine = "";
+    this._rows = SHOWN_MAX; // how many of the history are shown
+    this._hides = false; // there are more
+    byId("older").addEventListener("click", () => this._showOlder());
     this._showTab = choice(byId("blotter-tabs"), (value) => this._show(value));
-    this._showTab("open");
-    this._open = new OpenOrders({ market, account, notice, amend });
-    byId("cancel-all").addEventListener("click", () => this.cancelAll());
-    for (const side of ["bid", "ask"])
-      byId(`cancel-${side}s`).addEventListener("click", () => this.cancelAll(side));
+    this._showTab(this.shown);
+    this._open = new OpenOrders({ market, account, toasts, desk });
+    for (const [id, side] of [["cancel-all"], ["cancel-bids", "bid"], ["cancel-asks", "ask"]]) {
+      const where = "in this security; with Shift, in every one";
+      byId(id).title = `${byId(id).firstChild.textContent.trim()} ${where}`;
+      byId(id).addEventListener("click", (event) =>
+        desk.cancelAll({ side, everywhere: event.shiftKey }),
+      );
+    }
   }
   _show(tab) {
     this.shown = tab;
+    remember("blotter", tab);
+    this.leaders.watch(tab === "leaders");
+    this.balances.watch(tab === "balances");
+    this.redraw();
+  }
+  /** Show more of the history, from the server if need be. */
+  async _showOlder() {
+    this._rows += SHOWN_MAX;
+    if (!this._hides) await this.account.loadOlder();
+    this.redraw();
+  }
+  redraw() {
     this._seen = "";
     this.loop.invalidate();
   }
 
-  /** Cancel all orders of this user, or all of a side, in every security. */
-  async cancelAll(side = null) {
-    const reply = await this.account.cancelAll(side);
-    if (reply?.event === "deletedAll")
-      this.notice(`${reply.count} ${reply.count === 1 ? "order" : "orders"} cancelled`);
-    else
-      this.notice(
-        reply ? `Not cancelled: ${reply.message}` : "Not connected: nothing was cancelled",
-      );
-  }
-
   frame() {
-    const { account, market } = this;
-    const { security, instruments } = market;
-    const seen = [account.version, instruments.length, security, this.shown].join();
-    if (seen === this._seen) return;
+    const { account, market, tickers, shown } = this;
+    const { security, instruments, versions } = market;
+    const seen = [account.version, instruments.length, security, shown].join();
+    const line = [seen, tickers.version, versions.tape, versions.ticker].join();
+    if (line !== this._seenLine) this.positions.showLine();
+    const current = shown === "positions" ? line === this._seenLine : true;
+    this._seenLine = line;
+    if (seen === this._seen && current) return;
     this._seen = seen;
     say(byId("open-count"), account.open.size ? String(account.open.size) : "");
     this._enableCancels();
-    this._sayPosition();
     this._head();
-    say(byId("blotter-empty"), this._fillBody() ? "" : EMPTY[this.shown]);
+    say(byId("blotter-empty"), this._fillBody() ? "" : EMPTY[shown]);
+    byId("older").hidden = !(shown === "history" && (account.hasOlder || this._hides));
   }
   _enableCancels() {
     const sides = new Set([...this.account.open.values()].map((order) => order.type));
     byId("cancel-all").disabled = sides.size === 0;
     for (const side of ["bid", "ask"]) byId(`cancel-${side}s`).disabled = !sides.has(side);
-  }
-  _sayPosition() {
-    const { account, market } = this;
-    const lots = account.position(market.security);
-    say(byId("position"), lots === null ? "–" : market.grid.amountText(lots));
-    byId("position").dataset.side = lots > 0 ? "bid" : lots < 0 ? "ask" : "";
   }
   _head() {
     const head = byId("blotter-head");
@@ -81,7 +106,7 @@ export class Blotter {
           { scope: "col", className: NUMBERS.has(name) ? "n" : "" },
           name || " ",
         );
-        if (!name) cell.replaceChildren(el("span", { className: "sr" }, "Cancel"));
+        if (!name) cell.replaceChildren(el("span", { className: "sr" }, ACTS[this.shown]));
         return cell;
       }),
     );
@@ -89,7 +114,12 @@ export class Blotter {
   /** Fill the table; return the number of its rows. */
   _fillBody() {
     if (this.shown === "open") return this._open.fill();
-    const newest = this.account[this.shown].slice(-SHOWN_MAX).reverse();
+    if (this.shown === "positions") return this.positions.fill();
+    if (this.shown === "leaders") return this.leaders.fill();
+    if (this.shown === "balances") return this.balances.fill();
+    const all = this.account[this.shown];
+    const newest = all.slice(-this._rows).reverse();
+    this._hides = newest.length < all.length;
     const row = this.shown === "fills" ? (f) => this._fillRow(f) : (o) => this._historyRow(o);
     byId("blotter-body").replaceChildren(...newest.map(row));
     return newest.length;

@@ -5,12 +5,13 @@ const DEAD_MS = 8_000;
 const RETRY_MS = 250;
 const RETRY_MAX_MS = 5_000;
 const RESUMED_ELSEWHERE = 4001;
+const SUBPROTOCOL = "fastbook";
 
 const BOOK = '{"event":"aggOrderBook"';
 const TRADES = '{"event":"trades"'; // of the channel book; the tape shows the fills instead
 
 export class Connection {
-  /** `handlers`: onFrame(frame), onBook(text), onState(state, detail). */
+  /** `handlers`: onFrame(frame), onBook(text), onState(state, detail), onRefused(). */
   constructor(identity, handlers) {
     this._identity = identity;
     this._handlers = handlers;
@@ -18,6 +19,8 @@ export class Connection {
     this._tries = 0;
     this._retry = 0;
     this._ref = 0;
+    this._greeted = false;
+    this.needsToken = false; // the server takes commands from those only who present its token
     this._waiting = new Map();
     this.state = "connecting";
     this.roundTripMs = null;
@@ -33,17 +36,32 @@ export class Connection {
 
   open() {
     clearTimeout(this._retry);
-    const url = new URL("/ws", location.href);
+    const url = new URL("ws", location.href);
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
     url.searchParams.set("feed", "none");
-    if (this._identity.token) url.searchParams.set("resume", this._identity.token);
-    const socket = (this._socket = new WebSocket(url));
+    const socket = (this._socket = new WebSocket(url, this._subprotocols()));
+    this._greeted = false;
     this._become("connecting");
     this.heardAt = performance.now();
     socket.onmessage = (event) => this._take(event.data);
     socket.onclose = (event) => {
       if (socket === this._socket) this._lost(event.code, event.reason);
     };
+  }
+
+  // Secrets go into a header, as subprotocols: logs of proxies show the address.
+  _subprotocols() {
+    const { token, serverToken } = this._identity;
+    const offered = [SUBPROTOCOL];
+    if (this.needsToken && serverToken !== null)
+      offered.push("token." + encodeURIComponent(serverToken));
+    if (token && !this.onlyWatches) offered.push("resume." + token);
+    return offered;
+  }
+
+  /** Whether the server would refuse every command of this page: it has not the token. */
+  get onlyWatches() {
+    return this.needsToken && this._identity.serverToken === null;
   }
 
   /** Send a command; return a promise of its reply, or null if the connection is lost first. */
@@ -83,8 +101,9 @@ export class Connection {
 
   _welcomed(frame) {
     this._tries = 0;
+    this._greeted = true;
     this.offsetMs = frame.time - Date.now();
-    this._identity.keep(frame.userId, frame.resumeToken);
+    if (!this.onlyWatches) this._identity.keep(frame.userId, frame.resumeToken);
     this._become("live");
   }
 
@@ -123,6 +142,7 @@ export class Connection {
     if (code === RESUMED_ELSEWHERE) return this._become("elsewhere");
     const wait = Math.min(RETRY_MAX_MS, RETRY_MS * 2 ** this._tries++) * (0.75 + Math.random() / 2);
     this._become("retrying", reason);
+    if (!this._greeted) this._handlers.onRefused();
     this._retry = setTimeout(() => this.open(), wait);
   }
 

@@ -8,7 +8,8 @@ const LOTS_SHOWN = 0.9;
 const LEVELS_SHOWN = 0.8;
 
 export class DepthChart {
-  constructor({ market, ui, loop }) {
+  /** Calls `pick` with {side, t, lots: null} of the level that is clicked. */
+  constructor({ market, ui, loop, pick }) {
     Object.assign(this, { market, ui });
     this.canvas = new Canvas(byId("depth"), loop);
     this._seen = "";
@@ -16,6 +17,10 @@ export class DepthChart {
     const { node } = this.canvas;
     node.addEventListener("pointermove", (e) => ui.point(this._at(e.offsetX)));
     node.addEventListener("pointerleave", () => ui.point(null));
+    node.addEventListener("click", (e) => {
+      const level = this._at(e.offsetX);
+      if (level) pick({ ...level, lots: null });
+    });
   }
 
   frame() {

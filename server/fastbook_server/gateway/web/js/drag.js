@@ -1,4 +1,4 @@
-// Dragging a marker of own orders up and down the ladder, by mouse, pen or finger.
+// Dragging a mark of own orders up and down ladder or chart, by mouse, pen or finger.
 
 const SLACK = 4;
 
@@ -11,6 +11,7 @@ export class Drag {
   constructor(node, { take, target, show, drop }) {
     Object.assign(this, { take, target, show, drop });
     this.now = null; // {side, from, to, y} of the marker that is moving
+    this._top = 0;
     this._held = null;
     this._dragged = false;
     node.addEventListener("pointerdown", (event) => this._begin(event, node));
@@ -18,6 +19,10 @@ export class Drag {
     node.addEventListener("pointerup", () => this._end());
     node.addEventListener("pointercancel", () => this.stop());
     node.addEventListener("lostpointercapture", () => this.stop());
+  }
+  /** Whether a marker is held, even if it has not moved yet. */
+  get holds() {
+    return this._held !== null;
   }
   /** Whether the click that follows belongs to a drag. */
   get swallowsClick() {
@@ -33,11 +38,14 @@ export class Drag {
     this._dragged = false;
     const marker = event.button === 0 ? this.take(event) : null;
     if (marker === null) return;
-    this._held = { ...marker, y: event.offsetY };
+    this._top = node.getBoundingClientRect().top; // offsetY would be that of what is inside
+    this._held = { ...marker, y: event.clientY - this._top };
     node.setPointerCapture(event.pointerId);
+    this.show();
   }
-  _move({ offsetY: y }) {
+  _move({ clientY }) {
     if (this._held === null) return;
+    const y = clientY - this._top;
     const { side, t: from } = this._held;
     if (this.now === null && Math.abs(y - this._held.y) < SLACK) return;
     this._dragged = true;

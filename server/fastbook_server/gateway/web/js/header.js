@@ -3,6 +3,7 @@
 import { forgetColours } from "./canvas.js";
 import { byId, el, say } from "./dom.js";
 import { fixed, short } from "./numbers.js";
+import { recall, remember } from "./prefs.js";
 
 export class Header {
   /** Calls `choose` with the security that the user selects. */
@@ -54,20 +55,14 @@ export class Header {
 
 const signed = (value, decimals) => (value > 0 ? "+" : "") + fixed(value, decimals);
 
-/** The page's theme (dark or light) and palette; remembered between visits. */
+/** The page's theme (dark or light) and palette; kept between visits. */
 export class Looks {
   constructor(restyle) {
     this._restyle = restyle;
     const root = document.documentElement;
     const system = matchMedia("(prefers-color-scheme: light)");
-    let stored = {};
-    try {
-      stored = JSON.parse(localStorage.getItem("fastbook.looks")) ?? {};
-    } catch {
-      // Storage is forbidden or corrupt: follow the system's theme.
-    }
-    this.theme = stored.theme ?? null;
-    this.palette = stored.palette === "blue-orange" ? "blue-orange" : "green-red";
+    this.theme = recall("theme", "") || null;
+    this.palette = recall("palette", "") === "blue-orange" ? "blue-orange" : "green-red";
     const apply = () => {
       root.dataset.theme = this.theme ?? (system.matches ? "light" : "dark");
       root.dataset.palette = this.palette;
@@ -88,14 +83,8 @@ export class Looks {
     apply();
   }
   _keep(apply) {
-    try {
-      localStorage.setItem(
-        "fastbook.looks",
-        JSON.stringify({ theme: this.theme, palette: this.palette }),
-      );
-    } catch {
-      // Storage is forbidden: the choice lasts until the page closes.
-    }
+    remember("theme", this.theme ?? "");
+    remember("palette", this.palette);
     apply();
   }
 }

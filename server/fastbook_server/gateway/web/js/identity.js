@@ -1,7 +1,10 @@
 // This tab's user: its resume token survives a reload, and a closed tab if no other tab took it.
 
-const MINE = "fastbook.session";
-const SHARED = "fastbook.lastSession";
+const PATH = globalThis.location?.pathname ?? "/"; // behind a proxy, one origin may have several
+const HERE = PATH === "/" ? "" : PATH;
+const SERVERS = "fastbook.token" + HERE;
+const MINE = "fastbook.session" + HERE;
+const SHARED = "fastbook.lastSession" + HERE;
 const LEASE_MS = 15_000;
 
 const read = (store, key) => {
@@ -27,6 +30,7 @@ export class Identity {
     const free = shared && now() - shared.seen > LEASE_MS ? shared : null;
     this.token = (own ?? free)?.token ?? null;
     this.userId = (own ?? free)?.userId ?? null;
+    this.serverToken = read(sessionStorage, SERVERS); // what the server wants for commands
     addEventListener("pagehide", () => this.release());
   }
   keep(userId, token) {
@@ -34,6 +38,12 @@ export class Identity {
     this.token = token;
     write(sessionStorage, MINE, { userId, token });
     this.renew();
+  }
+  /** Keep the server's token until this tab is closed; null: forget it. */
+  keepServerToken(token) {
+    this.serverToken = token;
+    if (token === null) sessionStorage.removeItem(SERVERS);
+    else write(sessionStorage, SERVERS, token);
   }
   /** Tell other tabs that this tab still uses its user. */
   renew() {
@@ -50,17 +60,4 @@ export class Identity {
     this.token = this.userId = null;
     sessionStorage.removeItem(MINE);
   }
-}
-
-/** Return the stored fills and history of a user, or null. */
-export const recall = (userId) => read(localStorage, "fastbook.past." + userId);
-
-/** Store a user's fills and history; only those of the last few users are kept. */
-export function remember(userId, past) {
-  const names = (read(localStorage, "fastbook.users") ?? []).filter((n) => n !== userId);
-  names.push(userId);
-  for (const gone of names.splice(0, Math.max(0, names.length - 4)))
-    localStorage.removeItem("fastbook.past." + gone);
-  write(localStorage, "fastbook.users", names);
-  write(localStorage, "fastbook.past." + userId, past);
 }

@@ -1,38 +1,49 @@
-// Keyboard shortcuts. Keys pressed in a text area, a select or the help dialog are left alone.
+// Keyboard shortcuts: they act only where no field, slider or button has the focus.
 
 import { byId } from "./dom.js";
 
-const TYPES = new Set(["SELECT", "TEXTAREA"]);
-const OWN_ARROWS = "[role=tablist], canvas, .scroll, #chart, #expire, #total";
+const OWN_KEYS =
+  "input, select, textarea, button, summary, a, [contenteditable], [role=separator]";
+const OWN_ARROWS = "canvas, .scroll, #chart";
 
-export function listenToKeys({ ticket, blotter, show }) {
+/** Calls `cancelAll` with whether it goes for every security, `show` with a panel. */
+export function listenToKeys({ ticket, cancelAll, markets, show }) {
   const help = byId("help");
+  const side = (name) => {
+    show("ticket");
+    ticket.setSide(name);
+  };
   const letters = {
-    b: () => ticket.setSide("bid"),
-    s: () => ticket.setSide("ask"),
+    b: () => side("bid"),
+    s: () => side("ask"),
     l: () => ticket.setType("limit"),
     m: () => ticket.setType("market"),
-    x: () => blotter.cancelAll(),
+    x: (event) => cancelAll(event.shiftKey),
+    "/": () => markets(),
     "?": () => showHelp(help),
   };
   byId("keys").addEventListener("click", () => showHelp(help));
   document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing || help.open) return;
-    const target = event.target;
-    if (TYPES.has(target.tagName)) return;
-    const act = letters[event.key.toLowerCase()];
+    if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
+    if (document.querySelector("dialog[open]")) return;
+    const { key, target } = event;
+    // A dialog that has just been closed may still hold the focus for a moment.
+    if (target.closest(OWN_KEYS) && !target.closest("dialog")) {
+      if (key === "Escape") target.blur(); // now keys act again
+      return;
+    }
+    const act = letters[key.toLowerCase()];
     if (act) {
       event.preventDefault();
-      if (event.repeat) return;
-      if ("bs".includes(event.key.toLowerCase())) show("ticket");
-      act();
-    } else if (event.key === "ArrowUp" || event.key === "ArrowDown") {
-      move(event, ticket);
-    } else if (event.key === "Enter" && !event.repeat && !target.closest("button, a, summary")) {
+      if (!event.repeat) act(event);
+    } else if (key === "ArrowUp" || key === "ArrowDown") {
+      if (target.closest(OWN_ARROWS)) return;
+      event.preventDefault();
+      ticket.nudge((key === "ArrowUp" ? 1 : -1) * (event.shiftKey ? 10 : 1));
+    } else if (key === "Enter" && !event.repeat) {
       event.preventDefault();
       ticket.send();
-    } else if (event.key === "Escape") {
-      target.blur();
+    } else if (key === "Escape") {
       ticket.clear();
     }
   });
@@ -41,14 +52,4 @@ export function listenToKeys({ ticket, blotter, show }) {
 function showHelp(help) {
   help.showModal();
   help.querySelector("form button").focus(); // otherwise its first link gets the focus
-}
-
-/** Move the price by a tick, with Shift by ten; in another field, that one by ticks or lots. */
-function move(event, ticket) {
-  const by = (event.key === "ArrowUp" ? 1 : -1) * (event.shiftKey ? 10 : 1);
-  if (event.target.closest(OWN_ARROWS)) return;
-  event.preventDefault();
-  const { id } = event.target;
-  if (id === "amount" || id === "display") ticket.nudgeAmount(by, id);
-  else ticket.nudge(by, id === "trigger" ? id : "price");
 }

@@ -6,9 +6,12 @@ import { byId, fillRows, say } from "./dom.js";
 import { Drag } from "./drag.js";
 import { Slowly } from "./loop.js";
 import { fixed } from "./numbers.js";
+import { recall, remember } from "./prefs.js";
 
 const ROW = 20;
 const MIDDLE = 34;
+/** On a low canvas, as of a phone on its side, rows stand closer together. */
+const LOW = { height: 300, row: 16, middle: 24 };
 const GRIP = 24;
 const TABLE_MS = 1_000;
 const TABLE_ROWS = 10;
@@ -26,6 +29,8 @@ export class Ladder {
     this.canvas = new Canvas(byId("ladder"), loop);
     this.step = 1;
     this.rows = { ask: [], bid: [] };
+    this.row = ROW; // the height of a row, and of the middle
+    this.middle = MIDDLE;
     this._seen = "";
     this._table = new Slowly(TABLE_MS, () => this._fillTable());
     const { node } = this.canvas;
@@ -39,7 +44,16 @@ export class Ladder {
     node.addEventListener("pointerleave", () => ui.point(null));
     node.addEventListener("click", (e) => this._click(e));
     node.addEventListener("keydown", (e) => this._key(e));
-    byId("group").addEventListener("change", (e) => this.setStep(Number(e.target.value)));
+    byId("group").addEventListener("change", (e) => {
+      remember(`group ${market.security}`, e.target.value);
+      this.setStep(Number(e.target.value));
+    });
+  }
+  /** Group the levels of a security as they were grouped when it was last shown. */
+  meet(security) {
+    byId("group").value = recall(`group ${security}`, "1");
+    if (!byId("group").value) byId("group").value = "1";
+    this.setStep(Number(byId("group").value));
   }
   setStep(step) {
     this.step = step;
@@ -64,7 +78,10 @@ export class Ladder {
     if (seen === this._seen && !this.canvas.dirty) return;
     this._seen = seen;
     const { ask, bid } = market.sides;
-    const perSide = Math.max(1, Math.floor((this.canvas.height - MIDDLE) / 2 / ROW));
+    const isLow = this.canvas.height < LOW.height;
+    this.row = isLow ? LOW.row : ROW;
+    this.middle = isLow ? LOW.middle : MIDDLE;
+    const perSide = Math.max(1, Math.floor((this.canvas.height - this.middle) / 2 / this.row));
     this.rows = {
       ask: cumulate(group(ask, "ask", this.step), perSide),
       bid: cumulate(group(bid, "bid", this.step), perSide),
@@ -86,8 +103,8 @@ export class Ladder {
     context.font = `12px ${MONO}`;
     for (const side of ["ask", "bid"])
       this.rows[side].forEach((row, i) => {
-        const y =
-          side === "ask" ? middle - MIDDLE / 2 - (i + 1) * ROW : middle + MIDDLE / 2 + i * ROW;
+        const away = this.middle / 2 + (side === "ask" ? i + 1 : i) * this.row;
+        const y = side === "ask" ? middle - away : middle + away;
         this._drawRow(context, {
           side,
           row,
@@ -109,11 +126,11 @@ export class Ladder {
     const text = this._priceText(now.to);
     context.textAlign = "left";
     context.fillStyle = c.panel;
-    context.fillRect(0, now.y - ROW / 2, 24 + context.measureText(text).width, ROW);
+    context.fillRect(0, now.y - this.row / 2, 24 + context.measureText(text).width, this.row);
     context.fillStyle = c.own;
-    context.fillRect(0, now.y + ROW / 2, width, 1);
+    context.fillRect(0, now.y + this.row / 2, width, 1);
     context.fillText(text, 17, now.y);
-    drawMarker(context, now.y - ROW / 2, c.own);
+    drawMarker(context, now.y - this.row / 2, this.row, c.own);
   }
 
   _drawRow(context, { side, row, y, width, share, own }) {
@@ -121,17 +138,17 @@ export class Ladder {
     const { grid } = this.market;
     const bar = Math.max(1, Math.round(share * (width - 2)));
     context.fillStyle = c[side + "-soft"];
-    context.fillRect(width - bar, y + 1, bar, ROW - 2);
+    context.fillRect(width - bar, y + 1, bar, this.row - 2);
     if (this._isSwept(side, row.t)) {
       context.fillStyle = c.hover;
-      context.fillRect(0, y, width, ROW);
+      context.fillRect(0, y, width, this.row);
       if (row.t === this.ui.hover.t) {
         context.fillStyle = c[side];
-        context.fillRect(0, side === "ask" ? y : y + ROW - 1, width, 1);
+        context.fillRect(0, side === "ask" ? y : y + this.row - 1, width, 1);
       }
     }
-    if (own) drawMarker(context, y, c.own);
-    const base = y + ROW / 2 + 0.5;
+    if (own) drawMarker(context, y, this.row, c.own);
+    const base = y + this.row / 2 + 0.5;
     context.textAlign = "left";
     context.fillStyle = c[side];
     context.fillText(grid.priceText(row.t), 17, base);
@@ -145,10 +162,10 @@ export class Ladder {
   _drawMiddle(context, middle, width) {
     const c = colours();
     const { grid, tape, book, last } = this.market;
-    const top = middle - MIDDLE / 2;
+    const top = middle - this.middle / 2;
     context.fillStyle = c.line;
     context.fillRect(0, top + 1, width, 1);
-    context.fillRect(0, top + MIDDLE - 2, width, 1);
+    context.fillRect(0, top + this.middle - 2, width, 1);
     if (last !== null) {
       const side = tape.at(-1)?.side ?? "bid";
       context.font = `600 15px ${MONO}`;
@@ -209,7 +226,7 @@ export class Ladder {
   _ticksAt({ side, y }) {
     const { rows, step } = this;
     const middle = Math.round(this.canvas.height / 2);
-    const nth = Math.floor((Math.abs(y - middle) - MIDDLE / 2) / ROW);
+    const nth = Math.floor((Math.abs(y - middle) - this.middle / 2) / this.row);
     if (nth < 0) {
       const other = rows[side === "ask" ? "bid" : "ask"][0]?.t;
       const better = rows[side].length ? rows[side][0].t - outward(side) * step : null;
@@ -238,10 +255,10 @@ export class Ladder {
   }
   _at({ offsetY }) {
     const middle = Math.round(this.canvas.height / 2);
-    const away = Math.abs(offsetY - middle) - MIDDLE / 2;
+    const away = Math.abs(offsetY - middle) - this.middle / 2;
     if (away < 0) return null;
     const side = offsetY < middle ? "ask" : "bid";
-    const row = this.rows[side][Math.floor(away / ROW)];
+    const row = this.rows[side][Math.floor(away / this.row)];
     return row ? { side, t: row.t, lots: row.c } : null;
   }
   _hover(event) {
@@ -319,10 +336,10 @@ export class Ladder {
 const outward = (side) => (side === "ask" ? 1 : -1);
 
 /** Draw the marker of own orders into the row whose top is `y`. */
-function drawMarker(context, y, colour) {
+function drawMarker(context, y, row, colour) {
   context.fillStyle = colour;
-  context.fillRect(0, y + 2, 3, ROW - 4);
+  context.fillRect(0, y + 2, 3, row - 4);
   context.beginPath();
-  context.arc(9, y + ROW / 2, 2.5, 0, 7);
+  context.arc(9, y + row / 2, 2.5, 0, 7);
   context.fill();
 }

@@ -1,23 +1,36 @@
 // Assembles the page. Modules store state as it arrives; views draw it once per frame.
 
+import { Access } from "./access.js";
 import { Account } from "./account.js";
+import { Balances } from "./balances.js";
 import { Blotter } from "./blotter.js";
 import { Chart } from "./chart.js";
 import { Connection } from "./connection.js";
+import { DeadMan } from "./dead_man.js";
 import { DepthChart } from "./depth.js";
-import { byId, choice, say } from "./dom.js";
+import { Desk } from "./desk.js";
+import { byId, choice } from "./dom.js";
 import { Footer } from "./footer.js";
 import { Header, Looks } from "./header.js";
 import { Identity } from "./identity.js";
+import { chooseIntervals, keptInterval } from "./intervals.js";
 import { listenToKeys } from "./keyboard.js";
 import { Ladder } from "./ladder.js";
+import { Leaders } from "./leaders.js";
 import { Loop } from "./loop.js";
 import { Market } from "./market.js";
+import { Markets } from "./markets.js";
 import { openPanel } from "./panel.js";
+import { Positions } from "./positions.js";
+import { recall, remember } from "./prefs.js";
+import { openReplay } from "./replay.js";
+import { splitPanels } from "./splits.js";
+import { Stories } from "./stories.js";
 import { Tape } from "./tape.js";
 import { Ticket } from "./ticket.js";
+import { Tickers } from "./tickers.js";
+import { Toasts } from "./toasts.js";
 
-const NOTICE_MS = 6_000;
 const PUBLIC = new Set(["fills", "depth", "checksum", "candles", "ticker"]);
 
 const wanted = () => new URL(location.href).searchParams.get("security");
@@ -27,29 +40,23 @@ function point(url, security) {
   return url;
 }
 
-let noticeTimer = 0;
-/** Show a notice for a few seconds. */
-function notice(text) {
-  clearTimeout(noticeTimer);
-  say(byId("notice"), text);
-  noticeTimer = setTimeout(() => say(byId("notice"), ""), NOTICE_MS);
-}
-
 /** Set up the tabs: a small screen shows one panel at a time. */
 function tabs() {
   const terminal = byId("terminal");
-  const mark = choice(byId("tabs"), (name) => (terminal.dataset.tab = name));
+  const mark = choice(byId("tabs"), (name) => show(name));
   const show = (name) => {
     terminal.dataset.tab = name;
+    remember("tab", name);
     mark(name);
   };
-  show("ladder");
+  show(recall("tab", "ladder"));
   return show;
 }
 
 function start() {
   const loop = new Loop();
   const identity = new Identity();
+  const toasts = new Toasts();
   const ui = {
     hover: null,
     version: 0,
@@ -63,51 +70,73 @@ function start() {
   const connection = new Connection(identity, {
     onBook: (text) => market.bookText(text),
     onFrame: (frame) => {
-      if (PUBLIC.has(frame.event)) market.take(frame);
+      if (frame.event === "ticker" && frame.security !== market.security) tickers.take(frame);
+      else if (PUBLIC.has(frame.event)) market.take(frame);
       else if (frame.event === "welcome") welcome(frame);
       else account.take(frame);
+      deadMan.tick();
     },
+    onRefused: () => aboutServer().then((there) => there && access.refused()),
     onState: (state) => {
       byId("elsewhere").hidden = state !== "elsewhere";
       loop.invalidate();
     },
   });
-  const market = new Market(connection, loop);
-  const account = new Account(connection, market, loop);
+  const access = new Access({ connection, identity, loop });
+  const market = new Market(connection, loop, keptInterval());
+  const tickers = new Tickers({ connection, market, loop });
+  const stories = new Stories({ market, toasts });
+  const account = new Account(connection, market, loop, (news) => stories.tell(news));
   const ticket = new Ticket({ market, account, connection, loop });
+  const deadMan = new DeadMan({ connection, toasts });
+  const desk = new Desk({ market, account, toasts });
+  const amend = (id, changes) => desk.amend(id, changes);
   const show = tabs();
   const pick = (level) => {
     ticket.pick(level);
     show("ticket");
   };
-  const amend = async (id, changes) => {
-    const reply = await account.amend(id, changes);
-    if (reply === null) notice("The connection was lost: see the order's price and amount");
-    else if (reply.status === "rejected") notice(`Not changed: ${reply.message}`);
-  };
+  const pickPrice = (t) => ticket.setPrice(t);
+  const now = () => Date.now() + connection.offsetMs;
   const ladder = new Ladder({ market, account, ui, loop, pick, amend });
-  const depth = new DepthChart({ market, ui, loop });
-  const tape = new Tape({ market, account, loop });
-  const chart = new Chart({ market, loop });
-  const blotter = new Blotter({ market, account, loop, notice, amend });
+  const depth = new DepthChart({ market, ui, loop, pick });
+  const tape = new Tape({ market, account, loop, pick: pickPrice });
+  const chart = new Chart({ market, account, loop, amend, pick: pickPrice, now });
+  const leaders = new Leaders({ account, market, redraw: () => blotter.redraw() });
+  const close = (security) => {
+    if (security !== market.security) choose(security);
+    ticket.close();
+    show("ticket");
+  };
+  const positions = new Positions({ market, account, tickers, close });
+  const balances = new Balances({ now, redraw: () => blotter.redraw() });
+  const lists = { positions, leaders, balances };
+  const blotter = new Blotter({ market, account, tickers, loop, toasts, desk, ...lists });
   const header = new Header({ market, choose });
+  const markets = new Markets({ market, tickers, loop, choose });
   new Footer({ connection, market, account, loop });
-  loop.views.push(market, header, ladder, depth, tape, chart, ticket, blotter);
+  loop.views.push(access, market, header, ladder, depth, tape, chart, ticket, blotter, markets);
   const canvases = [ladder, depth, tape].map((view) => view.canvas);
   new Looks(() => {
     for (const canvas of canvases) canvas.dirty = true;
     chart.restyle();
     loop.invalidate();
   });
+  splitPanels();
 
   function welcome(frame) {
     const before = account.userId;
+    access.welcome();
     account.welcome(frame.userId);
     if (before !== null && before !== frame.userId)
-      notice("The server has assigned a new user id");
+      toasts.show("The server has assigned a new user id");
     const asked = wanted();
-    if (!market.welcome(frame, asked)) notice(`Unknown security: ${asked}`);
-    account.follow(market.security);
+    const shown = market.security;
+    if (!market.welcome(frame, asked)) toasts.show(`Unknown security: ${asked}`, { kind: "bad" });
+    if (market.security !== shown) ladder.meet(market.security);
+    tickers.welcome();
+    deadMan.welcome();
+    account.followAll(market.security, market.instruments.map((i) => i.security));
     history.replaceState(null, "", point(new URL(location.href), market.security));
   }
   function choose(security) {
@@ -116,31 +145,38 @@ function start() {
   }
   function look(security) {
     ui.point(null);
-    byId("group").value = "1";
-    ladder.setStep(1);
     market.follow(security);
+    ladder.meet(security);
+    tickers.sync();
     account.follow(security);
   }
   addEventListener("popstate", () => {
     const security = wanted();
     if (market.instruments.some((i) => i.security === security)) look(security);
   });
-  choice(byId("intervals"), (interval) => market.setInterval(interval))("1m");
+  chooseIntervals((interval) => market.setInterval(interval));
   byId("take-back").addEventListener("click", () => connection.restart());
   byId("as-new").addEventListener("click", () => connection.restart({ asNew: true }));
-  listenToKeys({ ticket, blotter, show });
-  connection.open();
-  aboutServer();
-}
+  const cancelAll = (everywhere) => desk.cancelAll({ everywhere, asks: true });
+  listenToKeys({ ticket, cancelAll, markets: () => markets.open(), show });
+  aboutServer().then(async (about) => {
+    connection.open();
+    if (about?.leaderboard) leaders.offer();
+    if (about?.binance) balances.offer();
+    if (about?.sim) await openPanel(about.sim);
+    if (about?.replay) await openReplay(about.replay);
+  });
 
-/** Show what the server says about itself; asking causes no error if it offers no simulation. */
-async function aboutServer() {
-  try {
-    const { sim, inMemory } = await (await fetch("/version")).json();
-    byId("in-memory").hidden = !inMemory;
-    if (sim) await openPanel(sim);
-  } catch {
-    // The server is unreachable right now: the page works without that.
+  /** Return what the server says about itself, and show it; null if it cannot be reached. */
+  async function aboutServer() {
+    try {
+      const about = await (await fetch("version", { cache: "no-store" })).json();
+      byId("in-memory").hidden = !about.inMemory;
+      access.told(about.token === true);
+      return about;
+    } catch {
+      return null;
+    }
   }
 }
 

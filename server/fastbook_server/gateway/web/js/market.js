@@ -1,20 +1,21 @@
 // The public state of the selected security: only the latest of everything, no queue.
 
 import { Side, checksum } from "./book.js";
+import { Folded } from "./folds.js";
 import { Grid } from "./numbers.js";
 
 const TAPE_MAX = 500;
 const TRIES_MAX = 3;
 const RETRY_MS = 1_000;
-const CANDLES_MAX = 20_000;
 
 export class Market {
-  constructor(connection, loop) {
+  /** `interval` is that of the candles, one of `INTERVALS`. */
+  constructor(connection, loop, interval = "1m") {
     this._connection = connection;
     this._loop = loop;
     this.instruments = [];
     this.security = null;
-    this.interval = "1m";
+    this.interval = interval;
     this._wanting = new Set();
     this.gaps = 0;
     this.epoch = null;
@@ -38,8 +39,8 @@ export class Market {
     this._held = null; // fills behind a gap that is being filled
   }
   _resetCandles() {
-    this.candles = new Map();
-    this.changed = new Map();
+    this.candles = new Folded(this.interval);
+    this.changed = new Map(); // by time: what the chart has not drawn yet
   }
 
   get instrument() {
@@ -94,13 +95,16 @@ export class Market {
 
   setInterval(interval) {
     if (interval === this.interval) return;
-    if (this.security) this._send("unsubscribe", "candles:" + this.interval, this.security);
+    if (this.security) this._send("unsubscribe", this.candlesChannel, this.security);
     this.interval = interval;
     this._resetCandles();
-    if (this.security) this._subscribe("candles:" + interval);
+    if (this.security) this._subscribe(this.candlesChannel);
     this._loop.invalidate();
   }
 
+  get candlesChannel() {
+    return "candles:" + this.candles.base;
+  }
   get wantsDepth() {
     return this._wanting.size > 0;
   }
@@ -120,7 +124,7 @@ export class Market {
   }
 
   _channels() {
-    const always = ["book", "fills", "ticker", "candles:" + this.interval];
+    const always = ["book", "fills", "ticker", this.candlesChannel];
     return this.wantsDepth ? [...always, "depth"] : always;
   }
   _subscribeAll() {
@@ -238,18 +242,17 @@ export class Market {
   }
 
   _takeCandles(frame) {
-    if (frame.interval !== this.interval) return;
+    if (frame.interval !== this.candles.base) return;
     for (const candle of frame.candles) {
-      this.candles.set(candle.time, candle);
-      this.changed.set(candle.time, candle);
+      const folded = this.candles.put(candle);
+      this.changed.set(folded.time, folded);
     }
-    if (this.candles.size > CANDLES_MAX) this.candles.delete(this.candles.keys().next().value);
   }
 }
 
 /** Return the `limit` fills after number `since`; none if the server cannot say. */
 async function fetchFills(security, since, limit) {
-  const url = new URL("/api/fills", location.href);
+  const url = new URL("api/fills", location.href);
   for (const [name, value] of Object.entries({ security, since, limit }))
     url.searchParams.set(name, value);
   for (let tries = 0; tries < TRIES_MAX; tries++) {

@@ -1,10 +1,17 @@
 // Converts the wire's numbers to integers: prices to ticks, amounts to lots; and formats both.
 
-/** Return the number of decimals of a step such as 0.01, 0.25 or 1e-8. */
-export function decimalsOf(step) {
-  const text = step.toFixed(12).replace(/0+$/, "");
-  return text.length - text.indexOf(".") - 1;
+/**
+ * Return a step as a decimal: {digits, exponent}. String writes the shortest decimal that names its
+ * double, and that is the step itself: 0.05 is 5 × 10^-2, 1e-8 is 1 × 10^-8.
+ */
+function decimalOf(step) {
+  const [decimal, exponent = "0"] = String(step).split("e");
+  const [whole, fraction = ""] = decimal.split(".");
+  return { digits: BigInt(whole + fraction), exponent: Number(exponent) - fraction.length };
 }
+
+/** Return the number of decimals of a step such as 0.01, 0.25 or 1e-8. */
+export const decimalsOf = (step) => Math.max(0, -decimalOf(step).exponent);
 
 /** Return a number with `decimals` decimals and commas between thousands. */
 export function fixed(value, decimals) {
@@ -25,39 +32,85 @@ export function short(value) {
   return fixed(value, size >= 100 ? 1 : 2);
 }
 
+/** Up to so many units a product or quotient of doubles is off by less than half of one. */
+const DOUBLES_MAX = 2 ** 50;
+
+/** The multiples of one step: exact, as the wire's numbers are. */
+class Steps {
+  constructor(step) {
+    const { digits, exponent } = decimalOf(step);
+    this.step = step;
+    this.decimals = Math.max(0, -exponent);
+    this._digits = digits;
+    this._exponent = exponent;
+    // Of so many steps, the product of doubles still shows every decimal.
+    this._plainMax = DOUBLES_MAX / Number(digits * 10n ** BigInt(Math.max(0, exponent)));
+  }
+  /** Return how many steps a number of the wire is, or the nearest number of them. */
+  units(number) {
+    const quotient = Math.round(number / this.step);
+    return quotient <= DOUBLES_MAX || !Number.isFinite(number) ? quotient : this._nearest(number);
+  }
+  /** Divide exactly: the double's own value, a fraction of integers, by the decimal step. */
+  _nearest(number) {
+    let d = 1n;
+    for (; !Number.isInteger(number); number *= 2) d *= 2n;
+    const power = 10n ** BigInt(Math.abs(this._exponent));
+    const n = BigInt(number) * (this._exponent < 0 ? power : 1n);
+    d *= this._digits * (this._exponent < 0 ? 1n : power);
+    return Number((2n * n + d) / (2n * d));
+  }
+  /** Return so many steps as the nearest double, which the wire requires. */
+  number(units) {
+    return Number(`${BigInt(units) * this._digits}e${this._exponent}`);
+  }
+  /** Return so many steps as text, with commas; also of half a step, between two prices. */
+  text(units) {
+    if (Math.abs(units) <= this._plainMax || !Number.isInteger(units))
+      return fixed(units * this.step, this.decimals);
+    const power = 10n ** BigInt(Math.max(0, this._exponent));
+    const text = String(BigInt(Math.abs(units)) * this._digits * power);
+    const all = text.padStart(this.decimals + 1, "0");
+    const point = all.length - this.decimals;
+    const whole = (units < 0 ? "-" : "") + all.slice(0, point).replace(/\B(?=(\d{3})+$)/g, ",");
+    return this.decimals ? `${whole}.${all.slice(point)}` : whole;
+  }
+}
+
 /** The price and amount grids of one instrument. */
 export class Grid {
   constructor({ tickSize, lotSize }) {
+    this._prices = new Steps(tickSize);
+    this._amounts = new Steps(lotSize);
     this.tick = tickSize;
     this.lot = lotSize;
-    this.priceDecimals = decimalsOf(tickSize);
-    this.amountDecimals = decimalsOf(lotSize);
+    this.priceDecimals = this._prices.decimals;
+    this.amountDecimals = this._amounts.decimals;
     this.totalDecimals = Math.min(this.priceDecimals, 2);
   }
   ticks(price) {
-    return Math.round(price / this.tick);
+    return this._prices.units(price);
   }
   lots(amount) {
-    return Math.round(amount / this.lot);
+    return this._amounts.units(amount);
   }
-  /** Return the price of `ticks` ticks as the nearest double, which the wire requires. */
   price(ticks) {
-    return Number((ticks * this.tick).toFixed(this.priceDecimals));
+    return this._prices.number(ticks);
   }
   amount(lots) {
-    return Number((lots * this.lot).toFixed(this.amountDecimals));
+    return this._amounts.number(lots);
   }
   priceText(ticks) {
-    return fixed(ticks * this.tick, this.priceDecimals);
+    return this._prices.text(ticks);
   }
   amountText(lots) {
-    return fixed(lots * this.lot, this.amountDecimals);
+    return this._amounts.text(lots);
   }
   /** Return an amount with as many decimals as fit into `width` characters. */
   amountShort(lots, width = 9) {
-    const amount = lots * this.lot;
-    const text = fixed(amount, this.amountDecimals);
+    const text = this._amounts.text(lots);
     if (text.length <= width) return text;
+    const amount = lots * this.lot;
     const over = text.length - width;
     if (over < this.amountDecimals) return fixed(amount, this.amountDecimals - over);
     return short(amount);

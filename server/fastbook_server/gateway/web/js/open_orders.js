@@ -8,8 +8,8 @@ const SHOWN_MAX = 100;
 const EDITED = ["price", "amount"];
 
 export class OpenOrders {
-  constructor({ market, account, notice, amend }) {
-    Object.assign(this, { market, account, notice, amend });
+  constructor({ market, account, toasts, desk }) {
+    Object.assign(this, { market, account, toasts, desk });
     this._rows = new Map();
     this._body = byId("blotter-body");
     this._body.addEventListener("click", (event) => {
@@ -50,13 +50,16 @@ export class OpenOrders {
     const reply = await this.account.cancel(order.id);
     if (reply?.status === "cancelled") return;
     button.disabled = false;
-    this.notice(reply ? `Not cancelled: ${reply.message}` : "Not connected: nothing was cancelled");
+    this._bad(reply ? `Not cancelled: ${reply.message}` : "Not connected: nothing was cancelled");
   }
   _amend(row, changes) {
     const wrong = Object.keys(changes).find((field) => Number.isNaN(changes[field]));
-    if (wrong) return this.notice(`Not changed: expected a number as the ${wrong}`);
+    if (wrong) return this._bad(`Not changed: expected a number as the ${wrong}`);
     row.leave(true);
-    if (Object.keys(changes).length) this.amend(row.order.id, changes);
+    if (Object.keys(changes).length) this.desk.amend(row.order.id, changes);
+  }
+  _bad(text) {
+    this.toasts.show(text, { kind: "bad" });
   }
 }
 
@@ -86,7 +89,7 @@ class Row {
       ...Object.values(this._cells),
       this._status,
       el("td", { className: "id", title: clientOrderId ?? "" }, clientOrderId ?? "–"),
-      el("td", { className: "n" }, this._x),
+      el("td", { className: "n" }, el("span", { className: "where" }, security), this._x),
     );
     this.node.addEventListener("keydown", (event) => this._key(event));
     this.node.addEventListener("focusout", (event) => {

@@ -1,12 +1,16 @@
-// The user's own fills of one security: each once, in order, over lost connections and reloads.
+// The user's own fills of one security: each once, in order, over lost connections.
+
+import { Position } from "./position.js";
+
+const KEPT_MAX = 1_000;
 
 export class OwnFills {
-  /** `past` is what `kept` returned before a reload. */
-  constructor({ last = 0, role = "maker", lots = 0 } = {}) {
-    this._last = last;
-    this._role = role;
-    this._lots = lots;
-    this._told = false; // whether the position is that of a moment since the reload
+  constructor() {
+    this._last = 0;
+    this._role = "maker";
+    this._position = new Position();
+    this._told = false; // whether all fills up to a moment since the page was loaded are known
+    this.fills = []; // the newest ones, oldest first
     this.begin();
   }
   /** Begin a connection: what it tells waits for what was missed before. */
@@ -19,13 +23,9 @@ export class OwnFills {
   get since() {
     return Math.max(0, this._last - 1);
   }
-  /** The position in lots, or null if it is not known yet. */
+  /** The position, or null if it is not known yet. */
   get position() {
-    return this._told ? this._lots : null;
-  }
-  /** What to keep over a reload. */
-  get kept() {
-    return { last: this._last, role: this._role, lots: this._lots };
+    return this._told ? this._position : null;
   }
 
   /** Take a page of missed fills; return those that are new. */
@@ -46,12 +46,15 @@ export class OwnFills {
     return this.missed(early, grid);
   }
 
-  _take({ fillId, role, type, amount }, grid) {
+  _take(fill, grid) {
+    const { fillId, role } = fill;
     const second = fillId === this._last && role === "maker" && this._role === "taker";
     if (fillId <= this._last && !second) return false;
     this._last = fillId;
     this._role = role;
-    this._lots += (type === "bid" ? 1 : -1) * grid.lots(amount);
+    this._position.take(fill, grid.ticks(fill.price), grid.lots(fill.amount));
+    this.fills.push(fill);
+    if (this.fills.length > 2 * KEPT_MAX) this.fills.splice(0, this.fills.length - KEPT_MAX);
     return true;
   }
 }

@@ -10,9 +10,15 @@ const TABLE_MS = 1_000;
 const TABLE_ROWS = 20;
 
 export class Tape {
-  constructor({ market, account, loop }) {
+  /** Calls `pick` with the price in ticks of the fill that is clicked. */
+  constructor({ market, account, loop, pick }) {
     Object.assign(this, { market, account });
     this.canvas = new Canvas(byId("tape"), loop);
+    this._drawn = []; // the fills by row: a click means what was seen
+    this.canvas.node.addEventListener("click", ({ offsetY }) => {
+      const fill = this._drawn[Math.floor(offsetY / ROW)];
+      if (fill) pick(market.grid.ticks(fill.price));
+    });
     this._seen = "";
     this._table = new Slowly(TABLE_MS, () => this._fillTable());
   }
@@ -52,11 +58,12 @@ export class Tape {
     const own = this.account.ownFillIds(security);
     const { width, height } = this.canvas;
     const rows = Math.min(tape.length, Math.ceil(height / ROW));
+    this._drawn = tape.slice(tape.length - rows).reverse();
     let largest = 1;
     for (let i = 1; i <= rows; i++) largest = Math.max(largest, tape.at(-i).lots);
     context.font = `12px ${MONO}`;
     for (let i = 0; i < rows; i++) {
-      const fill = tape.at(-1 - i);
+      const fill = this._drawn[i];
       const y = i * ROW;
       const bar = Math.round((fill.lots / largest) * width);
       context.fillStyle = c[fill.side + "-soft"];

@@ -33,6 +33,6 @@ export function orderOf(fields) {
   if (expire !== null) order.expireTime = expire;
   if (expire !== null && type === "limit") order.timeInForce = "gtt";
   if (fields.postOnly) order.postOnly = true;
-  if (fields.selfTrade !== "allow") order.selfTrade = fields.selfTrade;
+  if (fields.selfTrade !== "allow") order.selfTrade = fields.selfTrade; // the wire's default
   return order;
 }

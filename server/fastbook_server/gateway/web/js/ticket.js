@@ -1,10 +1,13 @@
 // The ticket: the order to place, an estimate of its fills, and the reply.
 
 import { sweep } from "./book.js";
+import { oddity } from "./checks.js";
+import { ask } from "./confirm.js";
 import { byId, choice, say } from "./dom.js";
 import { fixed, typed } from "./numbers.js";
+import { keepChecked, keepChosen } from "./prefs.js";
 import { fitting, orderOf } from "./terms.js";
-import { triggerText } from "./words.js";
+import { averageText, termsText, triggerText } from "./words.js";
 
 const FIELDS = ["price", "amount", "total", "trigger", "display", "expire", "tif", "post-only"];
 /** The field to blame, by the refusal's code or by the field of the wire that its message names. */
@@ -45,10 +48,13 @@ export class Ticket {
     });
     this.form.addEventListener("input", () => this._edited());
     this.form.addEventListener("click", (event) => this._click(event.target.closest("button")));
+    this.form.addEventListener("keydown", (event) => this._key(event));
     byId("tif").addEventListener("change", (event) => {
       this._forces[this.type] = event.target.value;
       this._edited();
     });
+    keepChecked(byId("confirm-orders"), "confirm");
+    keepChosen(byId("self-trade"), "selfTrade");
     this.setSide("bid");
     this.setType("limit");
   }
@@ -99,9 +105,22 @@ export class Ticket {
     this.setType("limit");
     this.setSide(side === "ask" ? "bid" : "ask");
     byId("price").value = this._priceOf(t);
-    if (lots !== null)
-      byId("amount").value = this.market.grid.amount(lots).toFixed(this.market.grid.amountDecimals);
+    if (lots !== null) byId("amount").value = this._amountOf(lots);
     this._edited();
+  }
+  /** Copy a price in ticks, for the side that is chosen. */
+  setPrice(t) {
+    this.setType("limit");
+    byId("price").value = this._priceOf(Math.max(1, t));
+    this._edited();
+  }
+  /** Fill in a share of the position, and the side that reduces it. */
+  setShare(share) {
+    const lots = this.account.position(this.market.security)?.lots ?? 0;
+    if (lots === 0) return;
+    byId("total").value = "";
+    byId("amount").value = this._amountOf(Math.max(1, Math.floor(Math.abs(lots) * share)));
+    this.setSide(lots > 0 ? "ask" : "bid");
   }
   /** Move a price by ticks; if it is empty, start at the best price of this side. */
   nudge(ticks, field = "price") {
@@ -118,7 +137,7 @@ export class Ticket {
     const { grid } = this.market;
     const typedNow = typed(byId(field).value);
     const now = Number.isNaN(typedNow) ? 0 : grid.lots(typedNow);
-    byId(field).value = grid.amount(Math.max(1, now + lots)).toFixed(grid.amountDecimals);
+    byId(field).value = this._amountOf(Math.max(1, now + lots));
     this._edited();
   }
   clear() {
@@ -128,8 +147,23 @@ export class Ticket {
   _priceOf(t) {
     return this.market.grid.price(t).toFixed(this.market.grid.priceDecimals);
   }
+  _amountOf(lots) {
+    return this.market.grid.amount(lots).toFixed(this.market.grid.amountDecimals);
+  }
+  /** Move a price by a tick, an amount by a lot, with Shift by ten. */
+  _key(event) {
+    const { id } = event.target;
+    const step = { ArrowUp: 1, ArrowDown: -1 }[event.key];
+    if (step === undefined || event.target.tagName !== "INPUT") return;
+    const by = step * (event.shiftKey ? 10 : 1);
+    if (id === "price" || id === "trigger") this.nudge(by, id);
+    else if (id === "amount" || id === "display") this.nudgeAmount(by, id);
+    else return;
+    event.preventDefault();
+  }
   _click(button) {
     if (button?.dataset.nudge) this.nudge(Number(button.dataset.nudge));
+    if (button?.dataset.share) this.setShare(Number(button.dataset.share));
     if (button?.dataset.times) {
       const { grid } = this.market;
       const lots = grid.lots(Number.isNaN(this.amount) ? 0 : this.amount);
@@ -152,24 +186,35 @@ export class Ticket {
     for (const [id, fit] of Object.entries(fits)) byId(id).disabled = !fit;
     const { fields } = this;
     const set = ["trigger", "display", "expire", "total"].filter((id) => fields[id] !== null);
-    if (fields.selfTrade !== "allow") set.push("self-trade");
+    if (fields.selfTrade !== "cancelNewest") set.push("self-trade");
     const names = set.map((id) => byId(id).labels[0].firstChild.textContent.trim().toLowerCase());
     say(byId("advanced-set"), names.length ? `: ${names.join(", ")}` : "");
+  }
+
+  /** Fill in the order that closes the position. */
+  close() {
+    if (this.market.security !== this._security) this._meet();
+    this.setType("market");
+    this.setShare(1);
   }
 
   // ---- the estimate --------------------------------------------------------------------------
 
   frame() {
-    const { market, connection } = this;
+    const { market, connection, account } = this;
     if (market.security !== this._security) this._meet();
-    const seen = [market.versions.book, market.versions.security, connection.state].join();
+    const { versions } = market;
+    const lots = account.position(market.security)?.lots ?? 0;
+    const seen = [versions.book, versions.security, connection.state, Math.sign(lots)].join() +
+      connection.onlyWatches;
     if (seen === this._seen) return;
     this._seen = seen;
     this._estimate();
+    for (const button of byId("shares").children) button.disabled = lots === 0;
     const halted = market.instrument?.status === "halted";
     const verb = this.side === "bid" ? "Buy" : "Sell";
     say(byId("send"), halted ? "Trading is halted" : `${verb} ${market.security ?? ""}`);
-    byId("send").disabled = connection.state !== "live" || halted;
+    byId("send").disabled = connection.state !== "live" || halted || connection.onlyWatches;
   }
   _meet() {
     this._security = this.market.security;
@@ -228,6 +273,7 @@ export class Ticket {
       (id) => Number.isNaN(fields[id]) || (fields[id] === null && needed.includes(id)),
     );
     if (wrong) return this._refuse(wrong, this._needed(wrong));
+    if (!(await this._agreed(fields))) return this._say("not sent", "warn");
     const order = orderOf(fields);
     this._busy += 1;
     this.form.setAttribute("aria-busy", "true");
@@ -235,6 +281,17 @@ export class Ticket {
     this._busy -= 1;
     if (!this._busy) this.form.removeAttribute("aria-busy");
     this._answered(reply);
+  }
+  /** Ask where the user wants to be asked, and about what looks like a slip of the hand. */
+  async _agreed(fields) {
+    const { grid, sides, security } = this.market;
+    const plain = fields.type === "limit" && fields.trigger === null;
+    const lots = fields.amount > 0 ? grid.lots(fields.amount) : null;
+    const limit = plain && fields.price > 0 ? grid.ticks(fields.price) : null;
+    const odd = oddity({ side: this.side, lots, limit }, sides);
+    if (!odd && !byId("confirm-orders").checked) return true;
+    const verb = this.side === "bid" ? "Buy" : "Sell";
+    return ask(`${verb} ${termsText(fields, grid)}? ${odd}`.trim(), `${verb} ${security}`);
   }
   _needed(field) {
     if (field === "expire") return "expected a date and a time";
@@ -250,8 +307,7 @@ export class Ticket {
     return t === undefined ? "100" : this._priceOf(t);
   }
   _amountExample() {
-    const { grid } = this.market;
-    return grid.amount(Math.max(1, grid.lots(1))).toFixed(grid.amountDecimals);
+    return this._amountOf(Math.max(1, this.market.grid.lots(1)));
   }
 
   _answered(reply) {
@@ -295,11 +351,4 @@ export class Ticket {
     node.dataset.kind = "";
     say(node, "");
   }
-}
-
-/** Return an average price: as a price if it is one, else with one more digit and the word. */
-function averageText(average, grid) {
-  const isPrice = Math.abs(average - grid.price(grid.ticks(average))) < grid.tick * 1e-6;
-  if (isPrice) return fixed(average, grid.priceDecimals);
-  return `${fixed(average, grid.priceDecimals + 1)} on average`;
 }

@@ -23,3 +23,34 @@ export function statusText(order, grid) {
   if (expireTime !== undefined) parts.push(`until ${new Date(expireTime).toLocaleString()}`);
   return parts.join(", ");
 }
+
+/** Return what the ticket's fields ask for, without the verb: 2.00 COIN at 99.50. */
+export function termsText({ side, type, security, price, amount, total, trigger }, grid) {
+  const size =
+    total === null
+      ? `${fixed(amount, grid.amountDecimals)} ${security}`
+      : `${security} for ${grid.totalText(total)} in total`;
+  const at = type === "limit" ? ` at ${fixed(price, grid.priceDecimals)}` : " at market";
+  const once = trigger === null ? "" : ` once the price is ${triggerText(side, trigger, grid)}`;
+  return size + at + once;
+}
+
+/** Return a sum of money with its sign: +12.50. */
+export function profitText(value) {
+  const text = fixed(value, 2);
+  if (Number(text) === 0) return "0.00"; // nor -0.00
+  return value > 0 ? `+${text}` : text;
+}
+
+/** Return the side whose colour tells a gain from a loss. */
+export const profitSide = (value) => (value > 0 ? "bid" : value < 0 ? "ask" : "");
+
+/** Return a count with its noun: 1 order, 2 orders. */
+export const counted = (count, noun) => `${count} ${noun}${count === 1 ? "" : "s"}`;
+
+/** Return an average price: as a price if it is one, else with one more digit and the word. */
+export function averageText(average, grid) {
+  const isPrice = Math.abs(average - grid.price(grid.ticks(average))) < grid.tick * 1e-6;
+  if (isPrice) return fixed(average, grid.priceDecimals);
+  return `${fixed(average, grid.priceDecimals + 1)} on average`;
+}
