@@ -1,4 +1,4 @@
-"""Draw docs/page.png: the trading page of a running demo, with orders of its own.
+"""Draw docs/page.png: the trading page of a running demo, with orders and fills of its own.
 
     fastbook demo --plain --rate 150 &       # a few minutes before, so that there are candles
     python docs/draw_page.py http://127.0.0.1:8080/
@@ -43,16 +43,23 @@ def main(url: str) -> None:
             executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"]
         )
         context = browser.new_context(
-            viewport={"width": 1440, "height": 860}, color_scheme="dark", device_scale_factor=1.25
+            viewport={"width": 1440, "height": 900}, color_scheme="dark", device_scale_factor=1.25
         )
         page = context.new_page()
         page.goto(url)
         page.wait_for_selector("html:not(.stale) #state[data-state=live]")
         page.click("#intervals button[value='1s']")
+        page.click("#indicators summary")
+        page.check("#show-sma")
+        page.check("#show-vwap")
+        page.click("#indicators summary")
         page.wait_for_timeout(2_000)
         for rows, side, amount in ((8, "ask", "2.5"), (12, "ask", "4"), (-9, "bid", "3")):
             send(page, rows, side, amount)
         send(page, 1, "bid", "0.75")
+        page.wait_for_timeout(12_000)  # some candles later
+        send(page, -1, "ask", "0.25")
+        page.wait_for_timeout(8_000)
         page.click("#side button[value=bid]")
         page.fill("#amount", "12")
         page.mouse.click(*level(page, 6))

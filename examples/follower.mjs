@@ -2,8 +2,10 @@
 // connections and restarts of the server. It needs nothing but Node: 22 or newer, or 20.15 with
 // --experimental-websocket.
 //
-//     node follower.mjs ws://127.0.0.1:8080/ws [SECURITY…]      default: every security
+//     node follower.mjs ADDRESS [SECURITY…]      default: every security
 //
+// ADDRESS is http://HOST:PORT, ws://HOST:PORT/ws or HOST:PORT. A server that wants a token for
+// commands gets that of FASTBOOK_TOKEN, from the environment.
 // An order without a security is for the first one given, by default the server's first.
 // A line on standard input is either a command as JSON, which is sent, or the word `state`, which
 // prints everything known as one JSON object on one line. SIGTERM and the end of the input print it
@@ -198,12 +200,13 @@ class Account {
 
 // "Connecting", "Commands", "Disconnecting and resuming".
 class Follower {
-  constructor(url, securities) {
-    this.url = new URL(url);
+  constructor({ ws, http }, securities, serverToken) {
+    this.url = ws;
     this.url.searchParams.set("feed", "none"); // we choose our channels ourselves
     if (securities.length > 0) this.url.searchParams.set("security", securities[0]);
     this.wanted = securities;
-    this.api = `${this.url.origin.replace(/^ws/, "http")}/api`;
+    this.serverToken = serverToken;
+    this.api = `${http}/api`;
     this.markets = new Map(); // security → { instrument, book, fills }
     this.account = null;
     this.token = null;
@@ -226,8 +229,7 @@ class Follower {
 
   // Follow one connection to its end; return its close code.
   #connect() {
-    if (this.token !== null) this.url.searchParams.set("resume", this.token);
-    const socket = new WebSocket(this.url);
+    const socket = new WebSocket(this.url, this.#subprotocols());
     return new Promise((resolve) => {
       let silence;
       const end = (code) => {
@@ -249,6 +251,14 @@ class Follower {
       socket.onerror = () => {}; // a close follows
       listen();
     });
+  }
+
+  // Secrets travel in a header: addresses are logged on their way.
+  #subprotocols() {
+    const offered = ["fastbook"];
+    if (this.serverToken) offered.push(`token.${encodeURIComponent(this.serverToken)}`);
+    if (this.token !== null) offered.push(`resume.${this.token}`);
+    return offered;
   }
 
   #onLost() {
@@ -399,6 +409,19 @@ class Follower {
   }
 }
 
+// Return {ws, http} of an address: a path is kept, but for a final /ws. Null if it is none.
+function endpoint(address = "") {
+  const given = /^[a-z]+:\/\//i.test(address) ? address : `http://${address}`;
+  if (!URL.canParse(given)) return null;
+  const { protocol, host, port, pathname, search, hash } = new URL(given);
+  const secure = { "http:": "", "ws:": "", "https:": "s", "wss:": "s" }[protocol];
+  if (secure === undefined || search || hash) return null;
+  const hasPort = port !== "" || given === address || /:\d+$/.test(address); // 80 is not shown
+  const path = pathname.replace(/\/+$/, "").replace(/\/ws$/, "");
+  const place = (hasPort ? host : `${host}:8080`) + path;
+  return { ws: new URL(`ws${secure}://${place}/ws`), http: `http${secure}://${place}` };
+}
+
 // Only an object can be a command; the server says what is wrong with the others.
 function onLine(line) {
   let command = null;
@@ -411,14 +434,13 @@ function onLine(line) {
   else if (line.trim() !== "") console.error(`expected a command as JSON or "state", got ${line}`);
 }
 
-const [url, ...securities] = process.argv.slice(2);
+const [address, ...securities] = process.argv.slice(2);
 if (globalThis.WebSocket === undefined || zlib.crc32 === undefined) {
   fail("expected Node 22 or newer, or 20.15 with --experimental-websocket");
 }
-if (!/^wss?:/.test(url) || !URL.canParse(url)) {
-  fail("usage: node follower.mjs ws://127.0.0.1:8080/ws [SECURITY…]");
-}
-const follower = new Follower(url, securities);
+const server = endpoint(address);
+if (server === null) fail("usage: node follower.mjs http://127.0.0.1:8080 [SECURITY…]");
+const follower = new Follower(server, securities, process.env.FASTBOOK_TOKEN);
 const print = (then) => process.stdout.write(`${JSON.stringify(follower.state())}\n`, then);
 const end = () => print(() => process.exit(0));
 process.once("SIGTERM", end);
