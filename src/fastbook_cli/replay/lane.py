@@ -12,24 +12,29 @@ commands that came after it in the recording.
 
 from __future__ import annotations
 
+import math
 import time
-from array import array
 from asyncio import Event
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
+from fastbook_cli.bench.waits import Waits
+from fastbook_cli.replay.actions import Action
+from fastbook_cli.replay.agreement import Agreement
 from fastbook_cli.replay.order_outcomes import Ledger, ReplayError, Reply, decode
-from fastbook_cli.replay.recording import Action
 from fastbook_client.pages import OrderPages
 from fastbook_server.values.clock import Cancellable, Timers
-from fastbook_wire.frames import Error, OrderFrame, OrdersFrame
+from fastbook_wire.frames import Error, Fill, OrderFrame, OrdersFrame
 from fastbook_wire.words import Code
 
 _LAST = 1 << 62
 
-_encode = msgspec.json.Encoder().encode
+_encode = msgspec.json.Encoder(decimal_format="number").encode
+
+Take = Callable[[], "Action | float | None"]
+"""Takes the next action; None at the end, or after how many seconds to ask again."""
 
 
 class Pace:
@@ -38,17 +43,17 @@ class Pace:
     Recorded times may jitter: an action is never due before the one that precedes it.
     """
 
-    def __init__(self, speed: float | None, first_ms: int, start_s: float) -> None:
+    def __init__(self, speed: float | None, first_ns: int, start_s: float) -> None:
         self._speed = speed
-        self._first_ms = self._latest_ms = first_ms
+        self._first_ns = self._latest_ns = first_ns
         self._start_s = start_s
 
     def due_s(self, action: Action) -> float:
         """Return when to send `action`, on the clock of `start_s`; 0 means at once."""
         if self._speed is None:
             return 0.0
-        self._latest_ms = max(self._latest_ms, action.time_ms)
-        return self._start_s + (self._latest_ms - self._first_ms) / 1_000 / self._speed
+        self._latest_ns = max(self._latest_ns, action.time_ns)
+        return self._start_s + (self._latest_ns - self._first_ns) / 1e9 / self._speed
 
 
 class _Sent(msgspec.Struct, eq=False, gc=False):
@@ -57,6 +62,7 @@ class _Sent(msgspec.Struct, eq=False, gc=False):
     ref: int
     action: Action | None  # None: list the open orders
     at_s: float = 0.0
+    tries: int = 0
 
     @property
     def is_recorded(self) -> bool:
@@ -76,7 +82,8 @@ class Lane:
         self.ledger = Ledger()
         self.drained = Event()
         self.drained.set()
-        self.latencies_s = array("d")
+        self.agreement = Agreement()
+        self.waits = Waits()
         self.resent = 0
         self.postponed = 0
         self._security = security
@@ -85,8 +92,8 @@ class Lane:
         self._timers = timers
         self._stopwatch_s = stopwatch_s  # a loop's clock may tick in whole milliseconds
         self._pace = Pace(None, 0, 0.0)
-        self._todo: Iterator[Action] = iter(())
-        self._head: Action | None = None
+        self._take: Take = lambda: None
+        self._head: Action | float | None = None
         self._again: deque[_Sent] = deque()
         self._flying: dict[int, _Sent] = {}
         self._later: list[_Sent] = []  # postponed by the server
@@ -98,13 +105,17 @@ class Lane:
         self._pump: Cancellable | None = None
         self._pump_s = 0.0
 
-    def feed(self, actions: Iterable[Action], pace: Pace) -> None:
-        """Send these actions; every earlier one must have been answered."""
+    def feed(self, take: Take, pace: Pace) -> None:
+        """Send the actions that `take` returns; every earlier one must have been answered."""
         assert self.drained.is_set(), "expected a lane without unanswered commands"
-        self._todo = iter(actions)
-        self._head = next(self._todo, None)
+        self._take = take
+        self._head = take()
         self._pace = pace
         self._busy()
+
+    def nudge(self) -> None:
+        """Ask the pace again when the next action is due."""
+        self._wake(0.0)
 
     def settle(self) -> None:
         """Query the open orders; the reply follows every report that is still under way."""
@@ -130,6 +141,7 @@ class Lane:
         self.resent += len(self._flying)
         self._again.extend(self._flying.values())
         self._flying.clear()
+        self.ledger.forget_matches()
         self._sort_again()
 
     def on_payload(self, payload: bytes) -> None:
@@ -139,6 +151,8 @@ class Lane:
             ReplayError: after this answer the replay cannot continue.
         """
         frame = decode(payload)
+        if isinstance(frame, Fill):
+            self.ledger.matched(frame)
         if not isinstance(frame, Reply):
             return
         if isinstance(frame, OrdersFrame):
@@ -196,15 +210,24 @@ class Lane:
         elif action is None or isinstance(frame, Error):
             raise ReplayError(f"the server refused a command: {frame.code}: {frame.message}")
         elif sent.is_recorded:
-            self.latencies_s.append(self._stopwatch_s() - sent.at_s)
+            self.waits.add(1_000 * (self._stopwatch_s() - sent.at_s))
             self.ledger.replied(action, frame)
+            if action.op != "delete":
+                self._compare(action, was_resent=sent.tries > 1)
         elif frame.order is None:
             raise ReplayError(
                 f"the server acknowledged order {action.order_id} and has lost it since: "
                 f"{frame.code}: {frame.message}"
             )
         else:
-            self.ledger.reported(frame, action)
+            self.ledger.reported(frame)
+
+    def _compare(self, action: Action, *, was_resent: bool) -> None:
+        matches = self.ledger.take_matches(action.order_id)
+        if was_resent:
+            self.agreement.miss(action)
+        else:
+            self.agreement.compare(action, matches)
 
     def _ask_after(self, unheard: list[Action]) -> None:
         """Send the adds of these orders again, before all else, to learn their last state."""
@@ -249,6 +272,7 @@ class Lane:
         at_s = self._stopwatch_s()
         while len(self._flying) < int(self._allowed) and (sent := self._next(now)) is not None:
             sent.at_s = at_s
+            sent.tries += 1
             self._flying[sent.ref] = sent
             payloads.append(self._payload(sent))
         if payloads:
@@ -260,28 +284,56 @@ class Lane:
         if self._again:
             return self._again.popleft()
         while (action := self._head) is not None:
+            if isinstance(action, float):
+                self._head = self._take()
+                if isinstance(self._head, float):
+                    self._wake(self._head)
+                    return None
+                continue
             due_s = self._pace.due_s(action)
             if due_s > now:
-                self._wake(due_s - now)
+                if due_s < math.inf:
+                    self._wake(due_s - now)
                 return None
-            self._head = next(self._todo, None)
-            if action.op == "add" or not self.ledger.is_gone(action.order_id):
-                return _Sent(action.line, action)
-            self.ledger.skipped()
+            self._head = self._take()
+            if action.op == "add":
+                self.ledger.sent(action)
+            elif self.ledger.is_gone(action.order_id):
+                self.ledger.skipped(action)
+                if action.op == "amend":
+                    self.agreement.compare(action, ())
+                continue
+            return _Sent(action.number, action)
         return None
 
     def _payload(self, sent: _Sent) -> bytes:
         action = sent.action
         if action is None:
             return _encode({"op": "orders", "ref": sent.ref})
-        if action.op == "delete":
-            return _encode({"op": "delete", "ref": sent.ref, "clientOrderId": action.order_id})
-        order = {
-            "security": self._security,
-            "type": action.side,
-            "execType": "limit",
-            "price": action.price,
-            "amount": action.amount,
+        if action.op == "add":
+            return _encode({"op": "add", "ref": sent.ref, "order": self._order(action)})
+        command: dict[str, object] = {
+            "op": action.op,
+            "ref": sent.ref,
             "clientOrderId": action.order_id,
         }
-        return _encode({"op": "add", "ref": sent.ref, "order": order})
+        if action.op == "amend":
+            command |= {"price": action.price, "amount": action.amount}
+        return _encode(command)
+
+    def _order(self, action: Action) -> dict[str, object]:
+        order: dict[str, object] = {
+            "security": self._security,
+            "type": action.side,
+            "execType": "market" if action.price is None else "limit",
+            "clientOrderId": action.order_id,
+        }
+        if action.price is not None:
+            order["price"] = action.price
+        if action.amount is not None:
+            order["amount"] = action.amount
+        if action.ioc:
+            order["timeInForce"] = "ioc"
+        if action.post_only:
+            order["postOnly"] = True
+        return order | (action.terms or {})

@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections import Counter
-from collections.abc import Callable, Coroutine, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from functools import reduce
+from operator import iadd
 from types import TracebackType
 from typing import Any, Self
 
-from fastbook_cli.replay.lane import Lane, Pace
+from fastbook_cli.bench.waits import Waits
+from fastbook_cli.replay.actions import Action
+from fastbook_cli.replay.agreement import Agreement
+from fastbook_cli.replay.lane import Lane, Pace, Take
 from fastbook_cli.replay.order_outcomes import ReplayError
-from fastbook_cli.replay.recording import Action
 from fastbook_cli.replay.report import ReplayReport
 from fastbook_client.connection import Connection, dial
 from fastbook_client.errors import ConnectError, ConnectionClosed
@@ -23,6 +27,10 @@ from fastbook_wire.grid import Grid
 
 WINDOW = 512
 """Most unanswered commands of a session: more would only wait, fewer let the server idle."""
+
+HAND_MAX = 10_000
+"""Most actions that wait for a client while the others go on."""
+LOOK_AGAIN_S = 0.005
 
 RECONNECT_FIRST_S = 0.05
 RECONNECT_MAX_S = 1.0
@@ -91,20 +99,31 @@ class Player:
         """Close all sessions; resting orders stay in the book."""
         await self._close()
 
-    async def play(self, actions: Sequence[Action]) -> None:
+    async def play(
+        self,
+        actions: Iterable[Action],
+        pace: Pace | None = None,
+        *,
+        first_ns: int | None = None,
+    ) -> None:
         """Send the actions; return once each is answered and each order's last state is known.
+
+        They are read as they are sent, and not held. What is older than `first_ns` (default: the
+        first action) is due at once. `pace` takes the place of the player's speed; after a change
+        of it, `nudge`.
 
         Raises:
             ReplayError: a connection is lost for good, or the server has lost orders.
+            RecordingError: the recording that they are read from is malformed.
         """
-        if not actions:
+        dealer = _Dealer(actions, len(self.lanes))
+        if dealer.first is None:
             return
         self._started_s = started_s = self._timers.time()
-        shares: list[list[Action]] = [[] for _ in self.lanes]
-        for action in actions:
-            shares[zlib.crc32(action.order_id.encode()) % len(shares)].append(action)
-        for lane, share in zip(self.lanes, shares, strict=True):
-            lane.feed(share, Pace(self._speed, actions[0].time_ms, started_s))
+        for n, lane in enumerate(self.lanes):
+            start_ns = dealer.first.time_ns if first_ns is None else first_ns
+            own = Pace(self._speed, start_ns, started_s)
+            lane.feed(dealer.take(n), own if pace is None else pace)
         await self._all_drained()
         self._played_s = self.seconds
         self._started_s = None
@@ -112,10 +131,21 @@ class Player:
             lane.settle()
         await self._all_drained()
 
+    def nudge(self) -> None:
+        """Let the lanes ask their pace again."""
+        for lane in self.lanes:
+            lane.nudge()
+
     @property
     def answered(self) -> int:
         """The number of commands of the recording that are answered or need not be sent."""
-        return sum(lane.ledger.adds + lane.ledger.deletes for lane in self.lanes)
+        ledgers = [lane.ledger for lane in self.lanes]
+        return sum(ledger.adds + ledger.deletes + ledger.amends for ledger in ledgers)
+
+    @property
+    def agreement(self) -> Agreement:
+        """What came out as at the venue so far."""
+        return reduce(iadd, (lane.agreement for lane in self.lanes), Agreement())
 
     @property
     def resume_tokens(self) -> list[str]:
@@ -136,30 +166,35 @@ class Player:
     def report(self) -> ReplayReport:
         """Return the outcome so far."""
         ledgers = [lane.ledger for lane in self.lanes]
-        refused: Counter[str] = sum((x.refused for x in ledgers), Counter())
-        deletes_refused: Counter[str] = sum((x.deletes_refused for x in ledgers), Counter())
+        deletes_refused = _total(x.deletes_refused for x in ledgers)
         deletes = sum(x.deletes for x in ledgers)
-        cancelled = sum(x.cancelled() for x in ledgers)
+        cancelled = sum(x.cancelled for x in ledgers)
         return ReplayReport(
             security=self._security,
+            clients=len(ledgers),
             lot=ledgers[0].lot.step,
             orders=sum(x.adds for x in ledgers),
             accepted=sum(x.accepted for x in ledgers),
-            refused=dict(refused),
+            would_cross=sum(x.would_cross for x in ledgers),
+            refused=_total(x.refused for x in ledgers),
             deletes=deletes,
             cancelled=cancelled,
-            gone=max(0, deletes - cancelled - deletes_refused.total()),
-            deletes_refused=dict(deletes_refused),
-            open_orders=sum(len(x.open) for x in ledgers),
+            gone=max(0, deletes - cancelled - sum(deletes_refused.values())),
+            deletes_refused=deletes_refused,
+            amends=sum(x.amends for x in ledgers),
+            amended=sum(x.amended for x in ledgers),
+            amends_refused=_total(x.amends_refused for x in ledgers),
+            open_orders=sum(x.open_orders for x in ledgers),
             fills=sum(x.fills for x in ledgers),
             fill_lots=sum(x.fill_lots for x in ledgers),
             bought_lots=sum(x.filled_lots("bid") for x in ledgers),
             sold_lots=sum(x.filled_lots("ask") for x in ledgers),
             seconds=self.seconds,
-            latencies_s=[s for lane in self.lanes for s in lane.latencies_s],
+            waits=reduce(iadd, (lane.waits for lane in self.lanes), Waits()),
             reconnects=self._reconnects,
             resent=sum(lane.resent for lane in self.lanes),
             postponed=sum(lane.postponed for lane in self.lanes),
+            agreement=self.agreement,
         )
 
     # ---- connections --------------------------------------------------------------------------
@@ -239,3 +274,40 @@ class Player:
             raise ReplayError(f"no connection for {RECONNECT_PATIENCE_S:g} s: {error}") from error
         if first_try:
             self._notify(f"{error}; reconnecting")
+
+
+def _total(counters: Iterable[Counter[str]]) -> dict[str, int]:
+    return dict(sum(counters, Counter()))
+
+
+class _Dealer:
+    """Deals actions to lanes by the id of their order, reading no further than it must.
+
+    A lane that is far behind makes the others wait, so that no more than a bounded number is held.
+    """
+
+    def __init__(self, actions: Iterable[Action], lanes: int) -> None:
+        self._actions: Iterator[Action] = iter(actions)
+        self._hands: list[deque[Action]] = [deque() for _ in range(lanes)]
+        self.first = next(self._actions, None)
+        if self.first is not None:
+            self._deal(self.first)
+
+    def _deal(self, action: Action) -> None:
+        self._hands[zlib.crc32(action.order_id.encode()) % len(self._hands)].append(action)
+
+    def take(self, lane: int) -> Take:
+        """Return what the lane of this number takes its actions with."""
+        hand = self._hands[lane]
+
+        def take() -> Action | float | None:
+            while not hand:
+                if any(len(other) > HAND_MAX for other in self._hands):
+                    return LOOK_AGAIN_S
+                action = next(self._actions, None)
+                if action is None:
+                    return None
+                self._deal(action)
+            return hand.popleft()
+
+        return take

@@ -1,156 +1,86 @@
-"""Reads recorded order flow: a file of order events, as the actions that replay it.
-
-The format is that of the Bitstamp capture in the PyPI package ob-analytics: a CSV file, plain or
-gzipped, with at least the columns of ``COLUMNS`` and one order event per row. The wheel of that
-package is read as it was downloaded.
-"""
+"""A recording that is ready to be played: what it is, its grid, its actions as often as asked."""
 
 from __future__ import annotations
 
-import contextlib
-import csv
-import gzip
-import io
-import math
-import zipfile
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal, TextIO
 
-import msgspec
+from fastbook_cli.replay.actions import Action, RecordingError, Undecided
+from fastbook_cli.replay.container import Meter
+from fastbook_cli.replay.reader import RecordingReader
+from fastbook_cli.replay.recognise import reader_for
+from fastbook_cli.replay.survey import Survey, survey
+from fastbook_server.values.instruments import InstrumentSpec
 
-from fastbook_cli.errors import CommandError
-from fastbook_wire.words import SideName
-
-COLUMNS = ("id", "timestamp", "price", "volume", "action", "direction")
-WHEEL_MEMBER = "ob_analytics/_sample_data/orders.csv.gz"
-EXPECTED = (
-    f"expected a .csv or .csv.gz file with the columns {', '.join(COLUMNS)}, "
-    "or the ob_analytics wheel that holds one"
-)
-
-_SIDES: dict[str, SideName] = {"bid": "bid", "ask": "ask"}
-_ID_LENGTH_MAX = 64  # the longest client order id
+_DAY_NS = 86_400 * 1_000_000_000
+_DEFAULT_SECURITY = "BTC-USD"
 
 
-class RecordingError(CommandError):
-    """The file is not a recording; the message names the file, the line and what was expected."""
+class Recording:
+    """A file that has been read once; ``notes`` are those of the latest reading."""
 
-    exit_code = 2
+    def __init__(self, path: Path, reader: RecordingReader, survey: Survey) -> None:
+        self.path = path
+        self.survey = survey
+        self.notes = Undecided(reader.place)
+        self._reader = reader
 
+    @classmethod
+    def open(cls, path: Path, symbol: str | None = None, meter: Meter | None = None) -> Recording:
+        """Find out what a file is, and read it once; `meter` tells how far, and may stop it.
 
-class Action(msgspec.Struct, frozen=True, gc=False):
-    """One command: place an order, or cancel it.
+        Raises:
+            RecordingError: it cannot be replayed; the message says why.
+        """
+        reader = reader_for(path, symbol, meter)
+        surveyed = survey(reader)
+        if not surveyed.actions:
+            raise RecordingError(f"{path}: expected orders, found none")
+        return cls(path, reader, surveyed)
 
-    ``line`` is the row's line in the file, ``time_ms`` its recorded time. Price and amount are as
-    in the file, and may break the rules of the market.
-    """
+    def actions(self) -> Iterator[Action]:
+        """Yield the actions, reading the file as they are taken."""
+        self.notes = Undecided(self._reader.place)
+        return self._reader.actions(self.notes, earlier=self.survey.earlier)
 
-    op: Literal["add", "delete"]
-    line: int
-    time_ms: int
-    order_id: str
-    side: SideName
-    price: float
-    amount: float
+    def instrument(self, security: str | None = None, text: str | None = None) -> InstrumentSpec:
+        """Return the instrument to play in: `text` (``SECURITY:TICK:LOT``), else the file's own.
 
-
-def read(path: Path) -> list[Action]:
-    """Return the actions of a recording, in the order of the file.
-
-    A ``created`` row places a limit order, a ``deleted`` row cancels it. A ``changed`` row gives no
-    action: it reports fills of the recorded market.
-
-    Raises:
-        RecordingError: the file cannot be read, or a row is malformed.
-    """
-    try:
-        with _open(path) as lines:
-            return list(_actions(path, lines))
-    except UnicodeDecodeError:
-        raise RecordingError(f"{path}: expected UTF-8 text") from None
-    except (gzip.BadGzipFile, EOFError, zlib.error, zipfile.BadZipFile) as error:
-        raise RecordingError(f"{path}: {error}") from None
-    except OSError as error:
-        raise RecordingError(f"{path}: {error.strerror or error}") from None
-
-
-@contextlib.contextmanager
-def _open(path: Path) -> Iterator[TextIO]:
-    name = path.name.lower()
-    with contextlib.ExitStack() as stack:
-        if name.endswith(".csv"):
-            yield stack.enter_context(path.open(encoding="utf-8", newline=""))
-        elif name.endswith(".csv.gz"):
-            yield stack.enter_context(gzip.open(path, "rt", encoding="utf-8", newline=""))
-        elif name.endswith(".whl"):
-            wheel = stack.enter_context(zipfile.ZipFile(path))
-            if WHEEL_MEMBER not in wheel.namelist():
-                raise RecordingError(f"{path}: expected {WHEEL_MEMBER} in the wheel, found none")
-            member = stack.enter_context(wheel.open(WHEEL_MEMBER))
-            unzipped = stack.enter_context(gzip.GzipFile(fileobj=member))
-            yield stack.enter_context(io.TextIOWrapper(unzipped, encoding="utf-8", newline=""))
-        else:
-            raise RecordingError(f"{path}: {EXPECTED}")
-
-
-def _actions(path: Path, lines: TextIO) -> Iterator[Action]:
-    rows = csv.reader(lines)
-    try:
-        header = next(rows, [])
-        missing = [name for name in COLUMNS if name not in header]
-        if missing:
-            found = ", ".join(header)[:200] or "an empty file"
+        Raises:
+            RecordingError: it is none, or not that of `security`.
+        """
+        try:
+            if text is None:
+                name = security or _name(self._reader.security)
+                return InstrumentSpec.build(name, self.survey.tick, self.survey.lot)
+            spec = InstrumentSpec.parse(text)
+        except ValueError as error:
+            raise RecordingError(f"--instrument: {error}") from None
+        if security is not None and security != spec.security:
             raise RecordingError(
-                f"{path}: line 1: expected the columns {', '.join(COLUMNS)}, got {found} "
-                f"(missing: {', '.join(missing)})"
+                f"--security: expected that of --instrument, {spec.security}, got {security}"
             )
-        where = [header.index(name) for name in COLUMNS]
-        for row in rows:
-            if len(row) != len(header):
-                if not row:
-                    continue  # an empty line
-                raise ValueError(f"expected {len(header)} fields, got {len(row)}")
-            action = _action([row[i] for i in where], rows.line_num)
-            if action is not None:
-                yield action
-    except (ValueError, csv.Error) as error:
-        if isinstance(error, UnicodeDecodeError):
-            raise
-        raise RecordingError(f"{path}: line {rows.line_num}: {error}") from None
+        return spec
 
-
-def _action(fields: Sequence[str], line: int) -> Action | None:
-    """Return the action of a row, or None for a row to skip.
-
-    Raises:
-        ValueError: a field is malformed; the message names it.
-    """
-    order_id, time, price, volume, action, direction = fields
-    if action not in ("created", "deleted", "changed"):
-        raise ValueError(f"action: expected created, changed or deleted, got {action[:40]!r}")
-    side = _SIDES.get(direction)
-    if side is None:
-        raise ValueError(f"direction: expected bid or ask, got {direction[:40]!r}")
-    if not 0 < len(order_id) <= _ID_LENGTH_MAX or not order_id.isprintable():
-        raise ValueError(
-            f"id: expected 1 to {_ID_LENGTH_MAX} printable characters, got {order_id[:80]!r}"
+    def text(self, spec: InstrumentSpec) -> str:
+        """Return what is played, in one line."""
+        found = self.survey
+        return (
+            f"{self._reader.kind}: {found.actions:,} actions from {_time(found.first_ns)} to "
+            f"{_time(found.last_ns)} (times in {self._reader.times}), as {spec.security} in ticks "
+            f"of {spec.tick.step} and lots of {spec.lot.step}"
         )
-    if not (time.isascii() and time.isdigit()):
-        raise ValueError(f"timestamp: expected Unix milliseconds, got {time[:40]!r}")
-    limit, amount = _number("price", price), _number("volume", volume)
-    if action == "changed":
-        return None
-    op: Literal["add", "delete"] = "add" if action == "created" else "delete"
-    return Action(op, line, int(time), order_id, side, limit, amount)
 
 
-def _number(name: str, text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number) or "_" in text:  # float() takes 1_000
-        raise ValueError(f"{name}: expected a number, got {text[:40]!r}")
-    return number
+def _name(found: str | None) -> str:
+    """Return a name that a security may have."""
+    allowed = "".join(
+        c if c.isascii() and (c.isalnum() or c in "-._/") else "-" for c in found or ""
+    )
+    return allowed[:32] or _DEFAULT_SECURITY
+
+
+def _time(time_ns: int) -> str:
+    at = datetime.fromtimestamp(time_ns // 1_000_000_000, UTC)
+    return f"{at:%H:%M:%S}" if time_ns < _DAY_NS else f"{at:%Y-%m-%d %H:%M:%S}"

@@ -4,47 +4,49 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator
+import sys
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Protocol
 
 import msgspec
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from fastbook_cli.replay.actions import RecordingError, Undecided
+from fastbook_cli.replay.container import Meter
+from fastbook_cli.replay.formats.export import Export
+from fastbook_cli.replay.own_export import Playback
 from fastbook_cli.replay.play import Player
-from fastbook_cli.replay.recording import Action, read
+from fastbook_cli.replay.progress import TICK_S, Progression, progression, read_in_thread
+from fastbook_cli.replay.recognise import export_in
+from fastbook_cli.replay.recording import Recording
+from fastbook_cli.replay.report import ReplayReport
 from fastbook_cli.replay.server import own_server
 from fastbook_cli.signals import stop_signals
-
-TICK_S = 0.2
-LINE_EVERY_S = 5.0
+from fastbook_server.embedded.supervisor import EmbeddedPostgres
+from fastbook_server.store import Store
+from fastbook_server.store.memory import MemoryStore
+from fastbook_server.store.postgres import PostgresStore
+from fastbook_server.values.instruments import InstrumentSpec
 
 
 class ReplayOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What to play, and how; without `url` into a private server."""
+    """What to play, and how; without `url` into a private server.
+
+    `symbol` chooses among what the file holds. `instrument` is that of the private server, instead
+    of the recording's own grid. `verify` is the least agreement, in per cent.
+    """
 
     file: Path
     url: str | None
-    security: str
+    security: str | None
+    symbol: str | None
+    instrument: str | None
+    verify: float | None
     clients: int
     window: int
     speed: float | None
     data_dir: Path | None
     durability: str
-
-
-class Progression(Protocol):
-    """Shows the progress of a replay."""
-
-    def at(self, player: Player) -> None:
-        """Show the progress of `player`."""
-
-    def say(self, text: str) -> None:
-        """Show a line of text."""
-
-    def end(self) -> None:
-        """Stop showing progress; the report follows."""
 
 
 async def run(options: ReplayOptions, console: Console) -> int:
@@ -57,70 +59,157 @@ async def run(options: ReplayOptions, console: Console) -> int:
         RecordingError: the file is not a recording.
         ReplayError: the replay cannot continue.
     """
-    with stop_signals() as stop:
-        actions = read(options.file)
-        playing = asyncio.create_task(_run(options, actions, console), name="replay")
+    with stop_signals() as stop, progression(console) as shown:
+        playing = asyncio.create_task(_read_and_play(options, shown), name="replay")
         await asyncio.wait((playing, stop), return_when=asyncio.FIRST_COMPLETED)
         if playing.done():
-            playing.result()
-            return 0
+            return playing.result()
         playing.cancel()
         await asyncio.gather(playing, return_exceptions=True)
         return stop.result()
 
 
-async def _run(options: ReplayOptions, actions: list[Action], console: Console) -> None:
-    with _progression(console, len(actions)) as progression:
+async def _read_and_play(options: ReplayOptions, shown: Progression) -> int:
+    """Read the file once, then play it."""
+
+    def read(meter: Meter) -> Export | Recording:
+        own = export_in(options.file, options.symbol, meter)
+        return own if own is not None else Recording.open(options.file, options.symbol, meter)
+
+    try:
+        found = await read_in_thread(read, shown.read)
+    except asyncio.CancelledError:
+        shown.end()
+        shown.say(f"stopped while {options.file} was read; nothing has been played")
+        raise
+    shown.end()
+    if isinstance(found, Export):
+        return await _play_back(options, found, shown)
+    return await _run(options, found, shown)
+
+
+async def _play_back(options: ReplayOptions, export: Export, shown: Progression) -> int:
+    """Play an own export into a database in the data folder, or only in memory."""
+    if options.url is not None:
+        raise RecordingError(
+            f"{options.file}: an export has its own users, times and seq, which no client can give "
+            "a server: leave out --url; with --data-dir, fastbook serve goes on with it"
+        )
+    notes = Undecided()
+    async with _store(options.data_dir) as store:
+        spec = export.instrument
+        shown.say(
+            f"{export.kind}: {spec.security} in ticks of {spec.tick.step} and lots of "
+            f"{spec.lot.step}, into {options.data_dir or 'memory'}"
+        )
+        playback = Playback(export, store, notes, keeps=options.data_dir is not None)
         try:
-            async with _target(options, progression.say) as (url, server_failed):
-                await _play(options, url, actions, progression, server_failed)
+            outcome = await playback.run()
         except asyncio.CancelledError:
-            progression.say("stopped")
+            kept = f"; {options.data_dir} holds a part of it" if options.data_dir else ""
+            shown.say(f"stopped after {playback.outcome.commands:,} commands{kept}")
             raise
+    print(outcome.text(notes), flush=True)
+    return _verified(options.verify, outcome.percent)
+
+
+@contextlib.asynccontextmanager
+async def _store(data_dir: Path | None) -> AsyncIterator[Store]:
+    if data_dir is None:
+        yield MemoryStore()
+        return
+    postgres = EmbeddedPostgres(data_dir)
+    try:
+        store = PostgresStore(await postgres.start())
+        try:
+            yield store
+        finally:
+            await store.close()
+    finally:
+        await postgres.stop()
+
+
+def _verdict(options: ReplayOptions, report: ReplayReport) -> int:
+    """Return the exit code that an outcome deserves; say on stderr why it is not 0."""
+    if report.is_mostly_refused:
+        refused = sum(report.refused.values())
+        _say(f"{refused:,} of {report.orders:,} orders were refused: this market is not that of "
+             f"the recording (see --instrument)")  # fmt: skip
+        return 1
+    return _verified(options.verify, None if options.clients > 1 else report.agreement.percent)
+
+
+def _verified(bound: float | None, percent: float | None) -> int:
+    if bound is None or (percent is not None and percent >= bound):
+        return 0
+    got = "none could be measured" if percent is None else f"got {percent:.2f}%"
+    _say(f"--verify: expected an agreement of {bound:g}%, {got}")
+    return 1
+
+
+def _say(text: str) -> None:
+    print(f"fastbook: {text}", file=sys.stderr, flush=True)
+
+
+async def _run(options: ReplayOptions, recording: Recording, shown: Progression) -> int:
+    spec = recording.instrument(options.security, options.instrument)
+    try:
+        shown.say(recording.text(spec))
+        async with _target(options, spec, shown.say) as (url, server_failed):
+            report = await _play(options, url, spec.security, recording, shown, server_failed)
+            return _verdict(options, report)
+    except asyncio.CancelledError:
+        shown.say("stopped")
+        raise
 
 
 async def _play(
     options: ReplayOptions,
     url: str,
-    actions: list[Action],
-    progression: Progression,
+    security: str,
+    recording: Recording,
+    shown: Progression,
     server_failed: asyncio.Future[None],
-) -> None:
+) -> ReplayReport:
     async with Player(
         url,
-        security=options.security,
+        security=security,
         clients=options.clients,
         window=options.window,
         speed=options.speed,
-        notify=progression.say,
+        notify=shown.say,
     ) as player:
-        playing = asyncio.ensure_future(player.play(actions))
+        first_ns, total = recording.survey.first_ns, recording.survey.actions
+        playing = asyncio.ensure_future(player.play(recording.actions(), first_ns=first_ns))
         waiting = (playing, server_failed)
         try:
             while not any(future.done() for future in waiting):
-                progression.at(player)
+                shown.at(player, total)
                 await asyncio.wait(waiting, timeout=TICK_S, return_when=asyncio.FIRST_COMPLETED)
-            progression.at(player)
+            shown.at(player, total)
             if server_failed.done():
                 server_failed.result()
             playing.result()
         finally:
             playing.cancel()
             await asyncio.gather(playing, return_exceptions=True)
-            progression.end()
-            print(player.report().text(), flush=True)
+            shown.end()
+            report = player.report()
+            print(report.text(recording.notes), flush=True)
+        return report
 
 
 @contextlib.asynccontextmanager
 async def _target(
-    options: ReplayOptions, notify: Callable[[str], None]
+    options: ReplayOptions, spec: InstrumentSpec, notify: Callable[[str], None]
 ) -> AsyncIterator[tuple[str, asyncio.Future[None]]]:
     """Yield the endpoint to play into, and a future that fails when a private server ends."""
     if options.url is not None:
         never: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         yield options.url, never
         return
-    settings = ("--instrument", f"{options.security}:0.1:1e-8", "--durability", options.durability)
+    instrument = f"{spec.security}:{spec.tick.step}:{spec.lot.step}"
+    settings = ("--instrument", instrument, "--durability", options.durability)
     async with own_server(options.data_dir, *settings, notify=notify) as server:
         failed = asyncio.ensure_future(server.failed())
         try:
@@ -128,59 +217,3 @@ async def _target(
         finally:
             failed.cancel()
             await asyncio.gather(failed, return_exceptions=True)
-
-
-# ---- progress ---------------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def _progression(console: Console, total: int) -> Iterator[Progression]:
-    if not console.is_terminal:
-        yield _Lines(console, total)
-        return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]:,.0f}/s"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True, redirect_stdout=False) as progress:
-        yield _Bar(progress, total)
-
-
-class _Bar:
-    """A progress bar, on a terminal."""
-
-    def __init__(self, progress: Progress, total: int) -> None:
-        self._progress = progress
-        self._task = progress.add_task("replaying", total=total, rate=0.0)
-
-    def at(self, player: Player) -> None:
-        self._progress.update(self._task, completed=player.answered, rate=player.rate)
-
-    def say(self, text: str) -> None:
-        self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-    def end(self) -> None:
-        self._progress.stop()
-
-
-class _Lines:
-    """A line every few seconds, for logs and pipes."""
-
-    def __init__(self, console: Console, total: int) -> None:
-        self._console = console
-        self._total = total
-        self._next_s = 0.0
-
-    def at(self, player: Player) -> None:
-        if player.seconds >= self._next_s or player.answered == self._total:
-            self._next_s = player.seconds + LINE_EVERY_S
-            self.say(f"{player.answered:,} of {self._total:,} commands, {player.rate:,.0f}/s")
-
-    def say(self, text: str) -> None:
-        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-    def end(self) -> None:
-        pass

@@ -12,6 +12,8 @@ from replay_fold import Fold
 from replay_small_server import small_server
 from replay_synthetic import actions, rows, write
 
+from fastbook_cli.replay.recognise import READABLE
+
 IN_A_TERMINAL = """
 import os, pty, sys
 pid, terminal = pty.fork()
@@ -77,9 +79,13 @@ def report_of(out: str) -> dict[str, str]:
 async def test_a_server_of_its_own_and_a_report(recording: Path, open_folder: Path) -> None:
     fold = Fold(actions(2_000, 1))
     code, out, err = await replay(recording, "--data-dir", open_folder / "data")
-    assert (code, err.count("\n")) == (0, err.count("commands") + 1), err
+    assert (code, err.count("\n")) == (0, err.count("commands") + 2), err
+    assert err.startswith("Bitstamp order events: ")
+    assert "as BTC-USD in ticks of 0.1 and lots of 0.00000001\n" in err
     report = report_of(out)
-    assert report["orders sent"] == f"{fold.accepted + fold.refused.total():,}"
+    sent = fold.accepted + fold.would_cross + fold.refused.total()
+    assert report["orders sent"] == f"{sent:,}"
+    assert report["agreement"] == "unknown: the file has no fills of the venue"
     assert report["accepted"] == f"{fold.accepted:,}"
     codes = ", ".join(f"{c} {n}" for c, n in sorted(fold.refused.items()))
     assert report["refused"] == f"{fold.refused.total()}: {codes}"
@@ -96,7 +102,7 @@ async def test_a_signal_ends_it_with_the_report_so_far(
 ) -> None:
     async with small_server() as url:
         process = await Replay.start(recording, "--url", url, "--speed", "1")
-        await process.said("of ")
+        await process.said("commands, ")
         process.signal(number)
         code, out, err = await process.end()
     assert code == exit_code
@@ -107,7 +113,7 @@ async def test_a_signal_ends_it_with_the_report_so_far(
 
 async def test_ctrl_c_ends_a_server_of_its_own_too(recording: Path) -> None:
     process = await Replay.start(recording, "--speed", "0.1")
-    await process.said("of ")
+    await process.said("commands, ")
     process.signal(signal.SIGINT)
     code, out, _ = await process.end()
     assert code == 130
@@ -141,10 +147,7 @@ async def test_a_file_that_is_no_recording(tmp_path: Path) -> None:
     file.write_text("id,price\n1,2\n")
     code, out, err = await replay(file)
     assert (code, out) == (2, "")
-    assert err == (
-        f"fastbook: {file}: line 1: expected the columns id, timestamp, price, volume, action, "
-        "direction, got id, price (missing: timestamp, volume, action, direction)\n"
-    )
+    assert err == (f"fastbook: {file}: expected {READABLE}; the file starts with id,price\n")
 
 
 @pytest.mark.parametrize(
@@ -154,6 +157,8 @@ async def test_a_file_that_is_no_recording(tmp_path: Path) -> None:
         (["--speed", "0"], "expected max or a positive number, got '0'"),
         (["--speed", "nan"], "expected max or a positive number, got 'nan'"),
         (["--clients", "0"], "0 is not in the range"),
+        (["--verify", "101"], "101.0 is not in the range"),
+        (["--instrument", "A:1"], "--instrument: expected SECURITY:TICK:LOT, got 'A:1'"),
     ],
 )
 async def test_wrong_options(recording: Path, options: list[str], said: str) -> None:
@@ -165,7 +170,7 @@ async def test_wrong_options(recording: Path, options: list[str], said: str) -> 
 async def test_no_server_there(recording: Path) -> None:
     code, out, err = await replay(recording, "--url", "ws://127.0.0.1:1/ws")
     assert (code, out) == (1, "")
-    assert err.startswith("fastbook: cannot connect to ws://127.0.0.1:1/ws: ")
+    assert "\nfastbook: cannot connect to ws://127.0.0.1:1/ws: " in err
 
 
 async def test_a_server_of_its_own_that_cannot_start(recording: Path, tmp_path: Path) -> None:
@@ -173,3 +178,32 @@ async def test_a_server_of_its_own_that_cannot_start(recording: Path, tmp_path: 
     code, out, err = await replay(recording, "--data-dir", tmp_path / "file" / "data")
     assert (code, out) == (1, "")
     assert "the server did not start" in err
+
+
+@pytest.mark.parametrize(("bound", "exit_code"), [("100", 1), ("50", 0)])
+async def test_the_agreement_is_measured_and_may_be_demanded(
+    tmp_path: Path, bound: str, exit_code: int
+) -> None:
+    """Of these two trades the venue made the second with an order that was not first in line."""
+    file = tmp_path / "messages.csv"
+    file.write_text(
+        "1.0,1,7,10,10000,1\n1.1,1,8,10,10000,1\n1.2,1,9,10,10000,1\n"
+        "1.3,4,7,10,10000,1\n1.4,4,9,10,10000,1\n1.5,3,8,10,10000,1\n"
+    )
+    async with small_server(instruments=("BTC-USD:0.01:1",)) as url:
+        code, out, err = await replay(file, "--url", url, "--verify", bound)
+    report = report_of(out)
+    assert report["agreement"].startswith("50.00% of the venue's 2 matching operations: 1 with")
+    assert report["venue's fills"] == "2, of which 2 are the same here"
+    assert "the venue passed over order 8" in report["first difference"]
+    assert code == exit_code
+    said = "fastbook: --verify: expected an agreement of 100%, got 50.00%\n"
+    assert err.endswith(said) == (exit_code == 1)
+
+
+async def test_a_market_of_another_grid_is_said(recording: Path) -> None:
+    async with small_server(instruments=("BTC-USD:7:1",)) as url:
+        code, out, err = await replay(recording, "--url", url)
+    assert code == 1
+    assert "orders were refused: this market is not that of the recording" in err
+    assert report_of(out)["fills"] == "0"

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import fastbook
 from fastbook import reference
-from fastbook_cli.replay.recording import Action
+from fastbook_cli.replay.actions import Action
 
 TICK = Decimal("0.1")
 LOT = Decimal("1e-8")
@@ -40,6 +40,7 @@ class Fold:
     def __init__(self, actions: Iterable[Action], seqs: Iterable[int] = ()) -> None:
         self.seq = 0
         self.accepted = 0
+        self.would_cross = 0
         self.refused: Counter[str] = Counter()
         self.cancelled = 0
         self.gone = 0
@@ -63,28 +64,33 @@ class Fold:
 
     def _add(self, action: Action) -> None:
         price, quantity = _units(action.price, TICK), _units(action.amount, LOT)
-        if quantity is None or price is None:
+        if quantity is None or (price is None and action.price is not None):
             self.refused["invalid_amount" if quantity is None else "invalid_price"] += 1
             return
-        number = self._next_seq()
+        side = fastbook.Side.BID if action.side == "bid" else fastbook.Side.ASK
+        number = self.seq + 1
+        events = (
+            self._book.market(number, side, quantity)
+            if price is None
+            else self._book.add(number, side, price, quantity, post_only=action.post_only)
+        )
+        if events and events[0].kind == fastbook.EVENT_REJECT:
+            self.would_cross += 1
+            return
+        self._next_seq()
         self.accepted += 1
         self._names[number] = action.order_id
-        bid = action.side == "bid"
-        fills = 0
-        for event in self._book.add(
-            number, fastbook.Side.BID if bid else fastbook.Side.ASK, price, quantity
-        ):
+        for n, event in enumerate(events):
             if event.kind == fastbook.EVENT_FILL:
                 maker = self._names[event.maker_order_id]
                 self.fills.append(
-                    Fill(number, fills, action.order_id, maker, event.price, event.quantity)
+                    Fill(number, n, action.order_id, maker, event.price, event.quantity)
                 )
-                fills += 1
-                self._change("ask" if bid else "bid", event.price, -event.quantity)
+                self._change("ask" if action.side == "bid" else "bid", event.price, -event.quantity)
                 if not event.maker_remaining:
                     del self._resting[maker]
-            else:
-                assert event.kind == fastbook.EVENT_REST
+            elif event.kind == fastbook.EVENT_REST:
+                assert price is not None
                 self._resting[action.order_id] = number
                 self._change(action.side, price, event.quantity)
         self._look()
@@ -117,6 +123,8 @@ class Fold:
             self.books[self.seq] = dict(self._levels)
 
 
-def _units(number: float, step: Decimal) -> int | None:
-    units = Decimal(repr(number)) / step
+def _units(number: Decimal | None, step: Decimal) -> int | None:
+    if number is None:
+        return None
+    units = number / step
     return int(units) if units == int(units) and 0 < units <= UNITS_MAX else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -16,10 +16,12 @@ SECURITY = "BTC-USD"
 
 
 @asynccontextmanager
-async def small_server(**settings: Any) -> AsyncIterator[str]:
+async def small_server(
+    instruments: Sequence[str] = (f"{SECURITY}:0.1:1e-8",), **settings: Any
+) -> AsyncIterator[str]:
     """Serve on a free port; yields the endpoint."""
-    instruments = (InstrumentSpec.parse(f"{SECURITY}:0.1:1e-8"),)
-    config = Config(port=0, instruments=instruments, **settings)
+    specs = tuple(InstrumentSpec.parse(text) for text in instruments)
+    config = Config(port=0, instruments=specs, **settings)
     server = await Server.start(config, MemoryStore(MemoryDatabase()))
     try:
         yield server.url.replace("http", "ws", 1) + "/ws"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 
-from fastbook_cli.replay.recording import Action
+from fastbook_cli.replay.actions import Action
+from fastbook_wire.words import SideName
 
 HEADER = "id,timestamp,exchange_timestamp,price,volume,action,direction"
 
@@ -43,12 +46,24 @@ def write(path: Path, lines: Sequence[str]) -> Path:
 
 def actions(count: int, seed: int) -> list[Action]:
     """Return the actions of such a recording, made without reading a file."""
-    result = []
-    for line, row in enumerate(rows(count, seed), 2):
-        order_id, time, _, price, volume, action, side = row.split(",")
-        if action != "changed":
-            op = "add" if action == "created" else "delete"
-            result.append(
-                Action(op, line, int(time), order_id, side, float(price), float(volume))  # type: ignore[arg-type]
+    result: list[Action] = []
+    lines = rows(count, seed)
+    for line, (row, after) in enumerate(itertools.pairwise([*lines, ""]), 2):
+        order_id, time, exchange, price, volume, action, direction = row.split(",")
+        side: SideName = "bid" if direction == "bid" else "ask"
+        if action == "changed":
+            continue
+        number, time_ns = len(result) + 1, int(time) * 1_000_000
+        if action == "deleted":
+            result.append(Action("delete", number, line, time_ns, order_id, side))
+            continue
+        is_market = (price, side) in (("0.0", "ask"), ("999999999.0", "bid"))
+        is_gone = after.split(",")[:3:2] == [order_id, exchange] and ",deleted," in after
+        result.append(
+            Action(
+                "add", number, line, time_ns, order_id, side,
+                None if is_market else Decimal(price), Decimal(volume),
+                post_only=is_gone and not is_market, fills=(),
             )
+        )  # fmt: skip
     return result

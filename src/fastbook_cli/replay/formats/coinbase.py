@@ -1,0 +1,295 @@
+"""Coinbase Exchange's ``full`` channel, one JSON message per line.
+
+An order is ``received``, ``match``-es as a taker, and is then ``open`` with what rests or ``done``;
+``change`` reports a smaller or moved one. A market order by ``funds`` is placed for what it traded.
+The file may start with a book (level 3 of the REST API: ``bids`` and ``asks`` of price, size, id).
+See https://docs.cdp.coinbase.com/exchange/websocket-feed/channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+
+import msgspec
+
+from fastbook_cli.replay.actions import Action, RecordingError, Undecided
+from fastbook_cli.replay.container import Content
+from fastbook_cli.replay.executions import Executions
+from fastbook_cli.replay.reader import Lines, first_line, iso_ns
+from fastbook_cli.replay.venue_book import Earlier, VenueBook
+from fastbook_wire.words import SideName
+
+_TYPES = ("received", "open", "match", "done", "change", "activate")
+_OF_ORDERS = (b'"received"', b'"open"', b'"done"', b'"change"', b'"bids"', b'"asks"')
+_SIDES: dict[str, SideName] = {"buy": "bid", "sell": "ask"}
+_SHOWN = 10
+_GAPS = "gaps in the sequence of messages"
+
+
+class Message(msgspec.Struct):
+    """The fields of a message that matter."""
+
+    type: str = ""
+    time: str = ""
+    product_id: str = ""
+    sequence: int = 0
+    order_id: str = ""
+    side: str = ""
+    order_type: str = "limit"
+    size: str | None = None
+    funds: str | None = None
+    price: str | None = None
+    remaining_size: str | None = None
+    reason: str = ""
+    maker_order_id: str = ""
+    taker_order_id: str = ""
+    new_size: str | None = None
+    new_price: str | None = None
+    bids: list[list[str]] | None = None
+    asks: list[list[str]] | None = None
+
+
+_decode = msgspec.json.Decoder(Message, strict=False).decode
+
+
+def is_coinbase(content: Content) -> bool:
+    """Return whether a file starts with such a message or book."""
+    line = first_line(content.head)
+    if line.startswith('{"') and len(content.head) > len(line):
+        try:
+            return _is_of_orders(_decode(line))
+        except msgspec.DecodeError:
+            return False
+    # A book fills more than the head: see whether its rows have an id.
+    return line.startswith('{"') and '"bids"' in line and _has_ids(line)
+
+
+def _is_of_orders(message: Message) -> bool:
+    if message.bids is not None or message.asks is not None:
+        rows = [*(message.bids or ()), *(message.asks or ())]
+        return all(len(row) >= 3 for row in rows)
+    return message.type in (*_TYPES, "subscriptions", "heartbeat") and (
+        message.type in ("subscriptions", "heartbeat") or bool(message.sequence)
+    )
+
+
+def _has_ids(start: str) -> bool:
+    rows = start.partition('"bids"')[2].partition("[")[2].partition("]")[0]
+    return rows.count(",") == 2
+
+
+class _Incoming:
+    """An order that has been received, and is neither open nor done."""
+
+    def __init__(self, line: int, message: Message) -> None:
+        self.line = line
+        self.side = _SIDES[message.side]
+        self.is_market = message.order_type == "market"
+        self.is_by_funds = message.funds is not None
+        self.price = _number("price", message.price) if message.price is not None else None
+        self.size = _number("size", message.size) if message.size is not None else None
+        self.fills: list[tuple[str, Decimal, Decimal]] = []
+
+
+class Coinbase:
+    """Reads one product of such a file: `symbol`, or the only one."""
+
+    kind = "Coinbase full channel"
+    place = "line"
+    times = "ISO 8601"
+
+    def __init__(self, content: Content, symbol: str | None) -> None:
+        self._content = content
+        if not any(kind in content.head for kind in _OF_ORDERS):
+            raise RecordingError(
+                f"{content.name}: expected the channel full, got matches alone, which are trades"
+            )
+        self.security: str | None = self._find(symbol)
+
+    def actions(
+        self, notes: Undecided, *, earlier: Earlier | None = None, survey: Earlier | None = None
+    ) -> Iterator[Action]:
+        """Yield the actions in order."""
+        book = VenueBook(notes, Decimal, Decimal, earlier=earlier, survey=survey)
+        feed = _Feed(book, notes)
+        lines = Lines(self._content)
+        if survey is None:
+            book.place_earlier()
+        with lines.checked(notes):
+            for text in lines:
+                message = _read(text)
+                if message.product_id not in ("", self.security):
+                    continue
+                feed.take(lines.number, message)
+                if book.out:
+                    yield from book.out
+                    book.out.clear()
+        feed.finish()
+        yield from book.out
+        if survey is not None:
+            survey.unended = frozenset(book.open_ids)
+
+    def _find(self, symbol: str | None) -> str | None:
+        seen: dict[str, None] = {}
+        lines = Lines(self._content)
+        with lines.checked(Undecided()):
+            for text in lines:
+                message = _read(text)
+                if message.type in _TYPES and message.product_id:
+                    if message.product_id == symbol:
+                        return symbol
+                    seen[message.product_id] = None
+                    if symbol is None and len(seen) > _SHOWN:
+                        break
+        if symbol is None and len(seen) <= 1:
+            return next(iter(seen), None)
+        got = "none" if symbol is None else repr(symbol)
+        raise RecordingError(
+            f"{self._content.name}: --symbol: expected one of its products, "
+            f"{', '.join(sorted(seen)[:_SHOWN])}, got {got}"
+        )
+
+
+class _Feed:
+    """Follows the messages of one product."""
+
+    def __init__(self, book: VenueBook, notes: Undecided) -> None:
+        self._book = book
+        self._notes = notes
+        self._executions = Executions(book)
+        self._incoming: dict[str, _Incoming] = {}
+        self._sequence = 0
+
+    def take(self, line: int, message: Message) -> None:
+        """Follow one message."""
+        book, kind = self._book, message.type
+        if message.bids is not None or message.asks is not None:
+            book.line = line
+            self._start(message)
+            return
+        if kind not in _TYPES:
+            return
+        if message.sequence:
+            if message.sequence <= self._sequence:
+                self._notes.count("repeated messages", line)
+                return
+            if self._sequence and message.sequence > self._sequence + 1:
+                self._notes.count(_GAPS, line)
+            self._sequence = message.sequence
+        if kind != "match":
+            self._executions.flush()
+        book.line, book.time_ns = line, iso_ns(message.time)
+        if kind == "received":
+            self._incoming[message.order_id] = _Incoming(line, message)
+        elif kind == "match":
+            self._match(message)
+        elif kind == "open":
+            self._open(message)
+        elif kind == "done":
+            self._done(message)
+        elif kind == "change":
+            self._change(message)
+
+    def finish(self) -> None:
+        """Place what the file has left undecided."""
+        self._executions.flush()
+        for order_id, incoming in self._incoming.items():
+            self._take_effect(order_id, incoming)
+
+    def _start(self, message: Message) -> None:
+        self._sequence = message.sequence
+        for rows, side in ((message.bids, "bid"), (message.asks, "ask")):
+            for row in rows or ():
+                price, size, order_id = row[:3]
+                self._book.add(
+                    order_id, _SIDES["buy" if side == "bid" else "sell"],
+                    _number("price", price), _number("size", size),
+                )  # fmt: skip
+
+    def _match(self, message: Message) -> None:
+        side = _SIDES[message.side]
+        price, size = _number("price", message.price), _number("size", message.size)
+        maker = message.maker_order_id
+        if not self._book.knows(maker):
+            self._executions.flush()
+            self._book.mention(maker, side, price, size)
+        taker = self._incoming.get(message.taker_order_id)
+        if taker is not None:
+            taker.fills.append((maker, price, size))
+        elif self._book.knows(maker):
+            self._executions.add(side, maker, price, size)
+
+    def _open(self, message: Message) -> None:
+        order_id = message.order_id
+        rest, price = (
+            _number("remaining_size", message.remaining_size),
+            _number("price", message.price),
+        )
+        incoming = self._incoming.pop(order_id, None)
+        if incoming is not None and incoming.fills:
+            self._book.trade(incoming.side, incoming.fills, taker=order_id, limit=price, rest=rest)
+        else:
+            self._book.add(order_id, _SIDES[message.side], price, rest)
+
+    def _done(self, message: Message) -> None:
+        order_id = message.order_id
+        incoming = self._incoming.pop(order_id, None)
+        if incoming is not None:
+            self._take_effect(order_id, incoming)
+        elif message.reason != "filled":
+            left = message.remaining_size
+            if self._book.knows(order_id):
+                self._book.cancel(order_id)
+            elif left is not None and message.price is not None and _number("size", left):
+                seen = _SIDES[message.side], _number("price", message.price)
+                self._book.cancel(order_id, _number("size", left), seen)
+
+    def _take_effect(self, order_id: str, incoming: _Incoming) -> None:
+        """Place an order of which nothing came to rest."""
+        if incoming.is_market and incoming.size is None and not incoming.fills:
+            self._notes.count("market orders by value that traded nothing", incoming.line)
+            return
+        self._book.trade(
+            incoming.side,
+            incoming.fills,
+            taker=order_id,
+            limit=incoming.price,
+            wanted=None if incoming.is_by_funds and incoming.fills else incoming.size,
+            is_market=incoming.is_market,
+        )
+
+    def _change(self, message: Message) -> None:
+        order_id = message.order_id
+        if message.new_size is None:
+            return  # of a market order by value
+        size = _number("new_size", message.new_size)
+        price = message.new_price if message.new_price is not None else message.price
+        incoming = self._incoming.get(order_id)
+        if incoming is not None:
+            incoming.size = size + sum(fill[2] for fill in incoming.fills)
+        elif self._book.knows(order_id):
+            at = self._book.price_at(order_id) if price is None else _number("price", price)
+            if size:
+                self._book.amend(order_id, at, size)
+            else:
+                self._book.cancel(order_id)
+        else:
+            self._notes.count("changes of unknown orders", self._book.line)
+
+
+def _read(text: str) -> Message:
+    try:
+        return _decode(text)
+    except msgspec.DecodeError as error:
+        raise ValueError(f"expected a JSON message: {error}") from None
+
+
+def _number(name: str, text: str | None) -> Decimal:
+    try:
+        number = Decimal(text or "")
+    except ArithmeticError:
+        raise ValueError(f"{name}: expected a number, got {text!r}") from None
+    if not number.is_finite() or number < 0 or number.adjusted() > 20:
+        raise ValueError(f"{name}: expected a number, got {text!r}")
+    return number

@@ -1,0 +1,171 @@
+"""Nasdaq ITCH 5.0: written from a random market, with other stocks in between."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from pathlib import Path
+from struct import pack
+
+import pytest
+from replay_dry import dry
+from replay_market import Event, market
+from replay_mutations import survives_damage
+
+from fastbook_cli.replay.actions import RecordingError
+from fastbook_cli.replay.recording import Recording
+
+SIDE = {"bid": b"B", "ask": b"S"}
+
+
+def head(kind: str, locate: int, time_ns: int) -> bytes:
+    return pack(">cHH", kind.encode(), locate, 0) + time_ns.to_bytes(6)
+
+
+def directory(locate: int, stock: str) -> bytes:
+    return (
+        head("R", locate, 0)
+        + stock.ljust(8).encode()
+        + b"NN"
+        + pack(">I", 100)
+        + b"NCZ PNN1N\0\0\0\0N"[:16]
+    )
+
+
+def itch(events: Iterable[Event], locate: int, stock: str) -> list[bytes]:
+    """Return the messages of these events; a tick is a cent."""
+    messages = []
+    name = stock.ljust(8).encode()
+    for n, event in enumerate(events):
+
+        def say(kind: str, form: str, *fields: object, at: Event = event) -> None:
+            messages.append(head(kind, locate, at.time_ns) + pack(">" + form, *fields))
+
+        for fill in event.fills:
+            if n % 3:
+                say("E", "QIQ", fill.maker, fill.lots, n)
+            else:
+                say("C", "QIQcI", fill.maker, fill.lots, n, b"Y", fill.price * 100)
+        if event.left:
+            form = "QcI8sI" + "4s" * (n % 2)
+            fields = (event.order_id, SIDE[event.side], event.left, name, event.price * 100)
+            say("AF"[n % 2], form, *fields, *(b"NSDQ",) * (n % 2))
+        if event.kind == "reduce":
+            say("X", "QI", event.order_id, event.lots)
+        if event.kind == "cancel":
+            say("D", "Q", event.order_id)
+        if event.kind == "replace":
+            say("U", "QQII", event.order_id, event.new_id, event.lots, event.price * 100)
+    return messages
+
+
+def day(seed: int) -> list[bytes]:
+    """Return the messages of two stocks, shuffled together."""
+    rng = random.Random(seed)
+    stocks = [itch(market(2_000, seed, kinds="reduce cancel replace"), 1, "ALC")]
+    stocks.append(itch(market(300, seed + 100), 7, "BOB"))
+    left = [iter(stock) for stock in stocks]
+    mixed = [head("S", 0, 1) + b"O", directory(1, "ALC"), directory(7, "BOB")]
+    while left:
+        stock = rng.choice(left)
+        message = next(stock, None)
+        if message is None:
+            left.remove(stock)
+        else:
+            mixed.append(message)
+    return mixed
+
+
+def framed(messages: Iterable[bytes]) -> bytes:
+    return b"".join(pack(">H", len(m)) + m for m in messages)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_random_market_comes_out_as_it_was(tmp_path: Path, seed: int) -> None:
+    file = tmp_path / "01302020.NASDAQ_ITCH50"
+    file.write_bytes(framed(day(seed)))
+    outcome = dry(file, "alc")
+    fills = [f for e in market(2_000, seed, kinds="reduce cancel replace") for f in e.fills]
+    expected = [(str(f.maker), f.price, f.lots) for f in fills]
+    assert [(m, int(p * 100), int(q)) for _, m, p, q in outcome.fills] == expected
+    assert outcome.agreement.percent == 100
+    assert len(expected) > 300
+    assert outcome.notes.counts == {}
+
+
+def test_messages_without_their_lengths_are_the_same(tmp_path: Path) -> None:
+    messages = day(3)
+    for name, prefix in (("framed", None), ("zeros", b"\0\0"), ("raw", b"")):
+        data = framed(messages) if prefix is None else b"".join(prefix + m for m in messages)
+        (tmp_path / name).write_bytes(data + (b"\0\0" if prefix is None else b""))
+    outcomes = [dry(tmp_path / name, "BOB") for name in ("framed", "zeros", "raw")]
+    assert outcomes[0].fills == outcomes[1].fills == outcomes[2].fills != []
+
+
+def test_a_stored_session_of_soupbintcp(tmp_path: Path) -> None:
+    """Its packets are sequenced messages, and others: a login, a text, signs of life, the end."""
+    messages = day(3)
+    (tmp_path / "day").write_bytes(framed(messages))
+    packets = [b"A" + b" " * 30, b"+a text", b"H", *(b"S" + m for m in messages[:99]), b"H"]
+    packets += [*(b"S" + m for m in messages[99:]), b"Z"]
+    (tmp_path / "session").write_bytes(framed(packets))
+    for stock in ("ALC", "BOB"):
+        fills = dry(tmp_path / "session", stock).fills
+        assert fills == dry(tmp_path / "day", stock).fills != []
+
+
+def test_the_only_stock_needs_no_symbol(tmp_path: Path) -> None:
+    file = tmp_path / "one"
+    file.write_bytes(framed(itch(market(200, 1), 3, "ALC")))
+    assert Recording.open(file).instrument().security == "ALC"
+
+
+@pytest.mark.parametrize("symbol", [None, "CHAR"])
+def test_which_of_several_stocks_must_be_said(tmp_path: Path, symbol: str | None) -> None:
+    file = tmp_path / "day"
+    file.write_bytes(framed(day(1)))
+    got = "none" if symbol is None else "'CHAR'"
+    with pytest.raises(RecordingError, match=rf"such as ALC, BOB, got {got}$"):
+        Recording.open(file, symbol)
+
+
+def test_what_the_book_does_not_show_is_counted(tmp_path: Path) -> None:
+    at = 34_200 * 10**9
+    messages = itch(market(100, 2), 1, "ALC")
+    messages += [
+        head("P", 1, at) + pack(">QcI8sIQ", 0, b"B", 10, b"ALC     ", 100_0000, 5),
+        head("Q", 1, at) + pack(">Q8sIQc", 10, b"ALC     ", 100_0000, 6, b"O"),
+        head("B", 1, at) + pack(">Q", 5),
+        head("E", 1, at) + pack(">QIQ", 1, 10, 7),
+    ]
+    file = tmp_path / "day"
+    file.write_bytes(framed(messages))
+    assert dry(file).notes.counts == {
+        "hidden executions": 1,
+        "auctions": 1,
+        "broken trades": 1,
+        "executions of orders that the file does not describe": 1,
+    }
+
+
+def test_a_truncated_file_ends_where_it_ends(tmp_path: Path) -> None:
+    file = tmp_path / "day"
+    file.write_bytes(framed(day(1))[:-5])
+    assert dry(file, "ALC").notes.counts["messages cut off at the end of the file"] == 1
+
+
+def test_a_message_that_is_none_is_named(tmp_path: Path) -> None:
+    messages = day(1)
+    messages[50] = b"\xff" + messages[50][1:]
+    file = tmp_path / "day"
+    file.write_bytes(framed(messages))
+    with pytest.raises(RecordingError, match=r"byte [\d,]+: expected a type of ITCH 5\.0, got b'"):
+        dry(file, "ALC")
+
+
+def test_a_damaged_file_is_read_or_refused_in_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "day"
+    file.write_bytes(framed(itch(market(200, 1), 1, "ALC")))
+    read, refused = survives_damage(file)
+    assert read > 3
+    assert refused > 3
