@@ -1,0 +1,114 @@
+"""The recipe for nginx, run: upgrade, path, the client's address, and what is not for strangers."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from fastbook_client.api import Api
+from fastbook_client.connection import new_http
+from fastbook_client.errors import Refused
+from fastbook_client.market import connect
+from fastbook_server.app import Server
+from fastbook_server.config import Config
+from fastbook_server.store.memory import MemoryStore
+
+ROOT = Path(__file__).parents[2]
+NGINX = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/opt/homebrew/bin")
+pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is not here")
+
+
+def adapted(text: str, server_port: int, port: int) -> str:
+    """Return the recipe for a machine without certificates, on free ports."""
+    text = text.replace("server 127.0.0.1:8080;", f"server 127.0.0.1:{server_port};")
+    text = text.replace("listen 443 ssl;", f"listen 127.0.0.1:{port};")
+    return re.sub(r"^ *ssl_certificate.*\n", "", text, flags=re.MULTILINE)
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Server]:
+    config = Config(port=0, trusted_proxies=("127.0.0.1",), sessions_per_address_max=2)
+    running = await Server.start(config, MemoryStore())
+    yield running
+    await running.stop()
+
+
+@pytest.fixture
+async def url(server: Server, tmp_path: Path) -> AsyncIterator[str]:
+    """The address of the exchange behind nginx."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    recipe = (ROOT / "deploy/nginx/fastbook.conf").read_text(encoding="utf-8")
+    (tmp_path / "fastbook.conf").write_text(adapted(recipe, server.port, port))
+    (tmp_path / "nginx.conf").write_text(
+        f"daemon off; pid {tmp_path}/pid; error_log {tmp_path}/error.log;\n"
+        "events { }\n"
+        f"http {{ access_log off; client_body_temp_path {tmp_path}/body;\n"
+        f"proxy_temp_path {tmp_path}/proxy; fastcgi_temp_path {tmp_path}/fastcgi;\n"
+        f"uwsgi_temp_path {tmp_path}/uwsgi; scgi_temp_path {tmp_path}/scgi;\n"
+        f"include {tmp_path}/fastbook.conf; }}\n"
+    )
+    assert NGINX is not None
+    process = await asyncio.create_subprocess_exec(
+        *(NGINX, "-p", str(tmp_path), "-e", f"{tmp_path}/error.log"),
+        *("-c", f"{tmp_path}/nginx.conf"),
+    )
+    address = f"http://127.0.0.1:{port}/exchange"
+    try:
+        async with new_http() as http:
+            await Api(http, address).instruments()  # tries again until nginx listens
+        yield address
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+async def get(url: str, **headers: str) -> tuple[int, str]:
+    async with (
+        aiohttp.ClientSession() as http,
+        http.get(url, headers=headers, allow_redirects=False) as answer,
+    ):
+        return answer.status, await answer.text()
+
+
+async def test_a_bot_trades_below_the_prefix(url: str) -> None:
+    async with connect(url) as market:
+        order = await market.limit("bid", 99.5, 1)
+        assert order.status == "open"
+        assert (await market.api.book()).agg_order_book.bid[0].price == 99.5
+        assert await market.cancel_all() == 1
+
+
+async def test_the_page_and_what_it_names_lie_below_the_prefix(url: str) -> None:
+    host = url.removeprefix("http://").removesuffix("/exchange")
+    assert (await get(url))[0] == 308
+    status, page = await get(f"{url}/", Accept="text/html")
+    assert (status, "<title>" in page) == (200, True)
+    _, text = await get(f"{url}/", Accept="text/plain")
+    assert f"ws://{host}/exchange/ws" in text
+    assert (await get(f"{url}/readyz"))[0] == 200
+
+
+async def test_each_client_has_limits_of_its_own_and_cannot_lie(server: Server, url: str) -> None:
+    """The server sees the address that nginx has seen, whatever the client writes."""
+    async with connect(url), connect(url):
+        with pytest.raises(Refused, match="429"):
+            async with connect(url, reconnect=False):
+                pass
+        status, _ = await get(f"{url}/ws", **{"X-Forwarded-For": "192.0.2.1"})
+        assert status == 429
+        direct = {"X-Forwarded-For": "192.0.2.1"}  # what nginx would say of another client
+        status, _ = await get(f"{server.url}/ws", **direct)
+        assert status != 429
+
+
+async def test_what_is_for_operators_is_not_for_strangers(url: str) -> None:
+    assert (await get(f"{url}/metrics"))[0] == 200, "this machine is allowed"
+    assert (await get(f"{url}/sim"))[0] == 404
