@@ -160,6 +160,16 @@ async def test_a_standby_that_knows_all_from_sql_leaves_the_owner_alone(cluster)
         assert gateway.reader.epoch == 1
 
 
+async def test_a_standby_leaves_an_idle_owner_alone(cluster):
+    first, second = cluster.start_matcher(), cluster.start_matcher()
+    await until(lambda: first.matcher.owns or second.matcher.owns)
+    owner = first if first.matcher.owns else second
+    begun = cluster.log.end
+    await until(lambda: cluster.log.end >= begun + 10)  # signs of life, of over two takeovers
+    assert owner.matcher.owns
+    assert (first.matcher.epoch, second.matcher.epoch) == (1, 1)
+
+
 async def test_a_handover_is_not_waited_for():
     patient = Cluster(takeover_s=600)
     await patient.start()

@@ -157,9 +157,10 @@ async def test_people_trade_on_while_its_parts_are_killed(start):
 def test_the_frozen_are_seen_and_woken_and_nothing_outlives_a_killed_demo(start):
     demo = start()
     demo.until("^ready gateway 2")
+    before = len(demo.lines)
     frozen = re.search(r"pid (\d+)", demo.call("kill", "matcher", "--signal", "STOP"))[1]
-    demo.until("matcher . does not answer")
-    demo.until("took over after")
+    demo.until("matcher . does not answer", after=before)
+    demo.until("took over after", after=before)
     assert f"pid {frozen}" in demo.call("kill", "matcher", "--signal", "cont")
     demo.until(rf"pid {frozen} has ended with exit code 1")  # it has found that it is deposed
     demo.call("kill", "gateway", "--signal", "STOP")

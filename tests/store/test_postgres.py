@@ -20,6 +20,7 @@ from fastbook_server.store import (
     StoreFenced,
     StoreRefused,
     StoreUnavailable,
+    large_batches,
     postgres,
 )
 from fastbook_server.store.connection import store_error
@@ -246,6 +247,25 @@ async def test_a_database_out_of_instrument_numbers_is_refused(make_postgres, ds
     with pytest.raises(StoreRefused, match=f"expected at most {INSTRUMENT_MAX} instruments"):
         await make_postgres(dsn).open([InstrumentSpec.parse("NEW:1:1")], 0)
     assert len((await make_postgres(dsn).open(specs, 0)).instruments) == 2
+
+
+async def test_a_database_without_a_position_says_so(make_postgres, dsn, sql, specs):
+    store = make_postgres(dsn)
+    await store.open(specs, 0)
+    await sql.execute("DELETE FROM engine_state")
+    with pytest.raises(StoreBroken, match="expected a row in engine_state, got none"):
+        await store.position()
+
+
+async def test_a_large_batch_is_netted_when_it_is_committed(make_postgres, dsn, sql, specs, flow):
+    store = make_postgres(dsn)
+    source = flow(await store.open(specs, 0))
+    batch = source.close_batch(source.add_resting(source.instruments[0], large_batches.PORTION))
+    assert large_batches.is_large(batch)
+    prepared = store.prepare(batch)
+    assert isinstance(prepared, large_batches.LargeBatch)
+    await store.commit(prepared)
+    assert await sql.fetchval("SELECT count(*) FROM open_orders") == large_batches.PORTION
 
 
 async def test_an_old_server_is_refused(make_postgres, dsn, specs, monkeypatch):

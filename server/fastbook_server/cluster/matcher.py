@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 IDLE_BATCH_S = 1.0
 """An idle owner writes an empty batch so often: its sign of life, and the end of candles."""
+SIGNS_PER_TAKEOVER = 4
+"""At least so many of them in the time after which a standby thinks that the owner is gone."""
 OVERHEARD_MAX = 100_000
 """Messages of the line that a standby keeps which is about to claim: gateways repeat themselves the
 moment they read the claim, before the new owner is ready."""
@@ -48,6 +50,7 @@ class ClusterMatcher:
         self._line = line
         self._clock = clock
         self._shard = shard
+        self._idle_batch_s = min(IDLE_BATCH_S, takeover_s / SIGNS_PER_TAKEOVER)
         self._standby = Standby(log, past, clock, takeover_s=takeover_s)
         self._stop = asyncio.Event()
         self._overheard: deque[bytes] = deque(maxlen=OVERHEARD_MAX)
@@ -139,7 +142,9 @@ class ClusterMatcher:
     async def _own(self, past: Recovered, store: LogStore) -> None:
         config, clock = self._config, self._clock
         batches: Channel[CommittedBatch] = Channel()
-        pipeline = matching_server(config, past, store, batches, clock, idle_check_s=IDLE_BATCH_S)
+        pipeline = matching_server(
+            config, past, store, batches, clock, idle_check_s=self._idle_batch_s
+        )
         self._pipeline, self._store = pipeline, store
         absence = Absence(
             clock,
