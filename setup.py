@@ -119,6 +119,7 @@ setup(
         extension("src", "fastbook._depth"),
         extension("server", "fastbook_server.gateway._frames"),
         extension("server", "fastbook_server.gateway._json"),
+        extension("server", "fastbook_server.values._uuid"),
         *(typed(header[len("server/") : -len(".pxd")].replace("/", ".")) for header in WITH_SOURCE),
     ],
     cmdclass={"build_py": BuildWithPage, "build_ext": BuildOnAllCores, "sdist": SdistWithPage},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, final
 
 from msgspec import Meta, Struct
 
@@ -83,12 +83,14 @@ class _Command(
     ref: Ref = None
 
 
+@final
 class Add(_Command, tag="add"):
     """Place an order; the reply shows its state after immediate matching."""
 
     order: NewOrder
 
 
+@final
 class Delete(_Command, tag="delete"):
     """Cancel one open order, named by exactly one of ``id`` and ``client_order_id``."""
 
@@ -100,6 +102,7 @@ class Delete(_Command, tag="delete"):
             raise ValueError("Expected exactly one of `id` and `clientOrderId`")
 
 
+@final
 class Amend(_Command, tag="amend"):
     """Change the price, the whole amount or the client order id of an open order.
 

@@ -94,9 +94,9 @@ def test_the_public_view_is_the_book_with_only_what_shows(seed):
         assert view.depth.top(fastbook.Side.ASK) == asks
     for progress in market.open.values():
         resting = market.book.get(progress.order.seq)
-        assert (resting is None) == progress.is_held
+        assert (resting is None) == progress.is_held()
         if resting is not None:
-            assert (resting.quantity, resting.visible) == (progress.remaining, progress.visible)
+            assert (resting.quantity, resting.visible) == (progress.remaining, progress.visible())
 
 
 def test_the_flow_has_every_kind():

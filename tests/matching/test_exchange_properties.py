@@ -311,10 +311,13 @@ def test_the_public_view_is_the_book_with_only_what_shows(script):
         assert view.seq == market_.seq
         for progress in market_.open.values():
             resting = market_.book.get(progress.order.seq)
-            if progress.is_held:
+            if progress.is_held():
                 assert resting is None
             else:
-                assert (resting.quantity, resting.visible) == (progress.remaining, progress.visible)
+                assert (resting.quantity, resting.visible) == (
+                    progress.remaining,
+                    progress.visible(),
+                )
 
 
 @settings(max_examples=60)
@@ -327,5 +330,5 @@ def test_no_order_lives_beyond_its_time_and_none_waits_beyond_its_trigger(script
         for progress in market_.open.values():
             order = progress.order
             assert order.expire_ms is None or order.expire_ms > floor.now_ms
-            if progress.is_held:
+            if progress.is_held():
                 assert not market_.stops.meets(order.side, order.trigger_price)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import Protocol
+from typing import Protocol, final
 
 import msgspec
 
@@ -97,6 +97,7 @@ GatewayCommand = Connected | Withdraw | CancelDue | Forget | Operate | Deposit |
 Command = ExchangeCommand | GatewayCommand
 
 
+@final
 class Numbered(msgspec.Struct, gc=False):
     """A command from a gateway in another process: the ``number``th that it has sent.
 

@@ -9,6 +9,7 @@ cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
 from cpython.unicode cimport PyUnicode_GET_LENGTH
+from libc.math cimport signbit
 from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcpy
 
@@ -34,6 +35,9 @@ cdef int _n
 for _n in range(1, 16):
     POWERS[_n] = POWERS[_n - 1] * 10.0
 
+cdef uint64_t ONES = 0x0101010101010101
+cdef uint64_t HIGHS = 0x8080808080808080
+
 cdef object _encode = msgspec.json.Encoder().encode
 
 
@@ -57,18 +61,15 @@ cdef class Writer:
 
     cpdef int text(self, bytes key, str value) except -1:
         """Write a text, in quotes."""
-        cdef Py_ssize_t length, at
+        cdef Py_ssize_t length
         cdef const char* text
-        cdef unsigned char sign
         self.put(key)
         if value is None or not PyUnicode_IS_COMPACT_ASCII(value):
             return self.put(_encode(value))
         length = PyUnicode_GET_LENGTH(value)
         text = PyUnicode_AsUTF8(value)
-        for at in range(length):
-            sign = text[at]
-            if sign < c" " or sign == c'"' or sign == c"\\":
-                return self.put(_encode(value))
+        if _has_escapes(text, length):
+            return self.put(_encode(value))
         self._reserve(length + 2)
         self._bytes[self._end] = c'"'
         memcpy(self._bytes + self._end + 1, text, length)
@@ -87,6 +88,8 @@ cdef class Writer:
         cdef int64_t units
         cdef int decimals = 0
         self.put(key)
+        if value == 0.0 and not signbit(value):
+            return self._copy("0.0", 3)
         # A decimal of at most 15 digits is the only one of its length near its double. To see
         # whether `value` has one, both operands of the division are exact.
         if PLAIN_MIN <= value < PLAIN_MAX:
@@ -167,3 +170,18 @@ cdef class Writer:
             at -= 1
             text[at] = c"-"
         return self._copy(&text[at], DIGITS + 2 - at)
+
+
+cdef bint _has_escapes(const char* text, Py_ssize_t length) noexcept:
+    """Whether one of these ASCII signs is escaped in JSON: eight of them are looked at at once."""
+    cdef uint64_t eight, quotes, strokes
+    cdef Py_ssize_t at = 0
+    while at < length:
+        eight = ONES * c"0"  # where there are fewer than eight
+        memcpy(&eight, text + at, min(8, length - at))
+        # The highest bit of a byte shows whether it is below a space, or zero once it is compared.
+        quotes, strokes = eight ^ ONES * c'"', eight ^ ONES * c"\\"
+        if ((eight - ONES * c" ") | (quotes - ONES) | (strokes - ONES)) & ~eight & HIGHS:
+            return True
+        at += 8
+    return False

@@ -58,7 +58,7 @@ class Allowance:
             wait_ms = min(wait_ms, self._cancel_reserve.take())
         if wait_ms:
             return Code.RATE_LIMITED, f"commands_per_second_max {self._rate_max} reached", wait_ms
-        if isinstance(said, ProtocolError):
+        if type(said) is ProtocolError:
             return said.code, said.message, None
         if self._pressure is not _NO_PRESSURE and self._finds_no_room(said):
             return Code.OVERLOADED, reports.NO_ROOM, self._matcher.retry_after_ms()

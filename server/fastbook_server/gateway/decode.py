@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import get_args
+from typing import final, get_args
 
 import msgspec
 from msgspec import Raw, Struct
@@ -31,6 +31,7 @@ from fastbook_wire.words import Channel, Code, SelfTradeName, SideName, TimeInFo
 MESSAGE_LENGTH_MAX = 300
 
 
+@final
 class ProtocolError(Exception):
     """Bytes that are not a command; carries the code, and the ``ref`` if it could be read."""
 

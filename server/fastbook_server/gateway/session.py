@@ -54,7 +54,6 @@ log = logging.getLogger(__name__)
 
 _EXCHANGE_COMMANDS = frozenset(get_args(ExchangeCommand))
 _OF_ONE_ORDER = frozenset(get_args(OfOneOrder))
-_WAITED_FOR = (Subscribe, Orders)  # each may send much at once
 
 _OVERLOADED = Code.OVERLOADED
 _refused = metrics.REFUSED.of
@@ -209,7 +208,9 @@ class Session:
         if self._turned_away(data):
             return True
         said = self._decoded(data)
-        if type(said) in _WAITED_FOR or (waits and type(said) is not Ping):
+        if type(said) is Subscribe or type(said) is Orders:
+            return False  # each may send much at once
+        if waits and type(said) is not Ping:
             return False
         self._handle_now(said)
         return True
@@ -364,12 +365,17 @@ class Session:
 
     def _submit(self, commands: tuple[ExchangeCommand, ...]) -> None:
         for command in commands:
-            if type(command) is Add and command.order.security is None:
-                command.order.security = self.security
+            if type(command) is Add:
+                order = command.order
+                if order.security is None:
+                    order.security = self.security
         self._has_submitted = True
         try:
             self._users.announce(self.user_id)
-            self._matcher.submit(self.user_id, *commands)
+            if len(commands) == 1:  # most often: then nothing is unpacked
+                self._matcher.submit(self.user_id, commands[0])
+            else:
+                self._matcher.submit(self.user_id, *commands)
         except Unavailable as error:
             for command in commands:
                 self._refuse(command, error.code, error.message, error.retry_after_ms)

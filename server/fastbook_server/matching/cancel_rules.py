@@ -20,7 +20,8 @@ class CancelRules:
 
     def cancels_on_disconnect(self, user_id: str) -> bool:
         """Whether the user's orders are cancelled after the end of the connection."""
-        return self._rules.get(user_id, NEVER).after_disconnect_s is not None
+        rule = self._rules.get(user_id)
+        return rule is not None and rule.after_disconnect_s is not None
 
     def choose(self, user_id: str, after_disconnect_s: int | None) -> list[CancelRuleChanged]:
         """Cancel after the end of the connection, or no longer do; the deadline stays."""

@@ -33,6 +33,7 @@ cdef class Exchange:
 
     cpdef list apply(self, str user_id, command, int64_t time_ms)
     cpdef begin(self, str user_id, command, int64_t time_ms)
+    cpdef next_expiry_ms(self)
     cdef _begin(self, str user_id, command, int64_t time_ms)
     cdef SecurityBook _market(self, str security)
     @cython.locals(market=SecurityBook, terms=Terms, known=OrderProgress, order=Order,

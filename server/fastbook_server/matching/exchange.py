@@ -118,12 +118,12 @@ class Exchange:
 
         Until they have been taken, nothing else may be asked of the exchange.
         """
-        if isinstance(command, Numbered):
+        if type(command) is Numbered:  # for what is not a Numbered, isinstance takes far longer
             return self._numbered(user_id, command, time_ms)
-        if self._open_orders.expiries:
+        next_ms = self._open_orders.expiries.next_ms()
+        if next_ms is not None and next_ms <= time_ms:
             due = self._open_orders.expiries.take_due(time_ms)
-            if due:
-                return self._expiring(due, user_id, command, time_ms)
+            return self._expiring(due, user_id, command, time_ms)
         begun = self._begin(user_id, command, time_ms)
         return self._followed(command, begun) if self._has_accounts else begun
 
@@ -159,10 +159,9 @@ class Exchange:
             begun = yield from begun
         return expired + begun
 
-    @property
     def next_expiry_ms(self) -> int | None:
-        """The time until which `expire` finds nothing to do; None: for ever."""
-        return self._open_orders.expiries.next_ms
+        """Return the time until which `expire` finds nothing to do; None: for ever."""
+        return self._open_orders.expiries.next_ms()
 
     def expire(self, time_ms: int) -> Steps:
         """End the orders that expire until `time_ms`; the steps return what happens."""
@@ -171,13 +170,13 @@ class Exchange:
 
     def _begin(self, user_id: str, command: Command, time_ms: int) -> list[ExchangeEvent] | Steps:
         try:
+            if type(command) is Add:
+                return self._add(user_id, command, time_ms)
+            if type(command) is Delete:
+                return self._delete(user_id, command, time_ms)
+            if type(command) is Amend:
+                return self._amend(user_id, command, time_ms)
             match command:
-                case Add():
-                    return self._add(user_id, command, time_ms)
-                case Amend():
-                    return self._amend(user_id, command, time_ms)
-                case Delete():
-                    return self._delete(user_id, command, time_ms)
                 case DeleteAll():
                     return self._delete_all(user_id, command, time_ms)
                 case GetOrder():
@@ -291,7 +290,7 @@ class Exchange:
             self._client_order_ids_total_max,
         )
         self._owners.remember(progress, client_order_id)
-        if not progress.is_open:
+        if not progress.is_open():
             self._owners.ended(progress, time_ms)
 
     def _check_limits(self, user_id: str, terms: Terms, market: SecurityBook, time_ms: int) -> None:
@@ -301,7 +300,7 @@ class Exchange:
                 Code.INVALID_ORDER,
                 f"expireTime: expected a time after {time_ms}, got {terms.expire_ms}",
             )
-        if terms.may_rest:
+        if terms.may_rest():
             if self._owners.open_count(user_id) >= self._open_orders_max:
                 message = f"open_orders_max: {self._open_orders_max} orders are open"
                 raise RuleBroken(Code.TOO_MANY_ORDERS, message)

@@ -123,10 +123,10 @@ class Execution:
                 taker.remaining,
                 taker.notional,
                 "user",
-                in_book=not taker.is_held,
+                in_book=not taker.is_held(),
                 stays=stays,
                 shown=shown,
-                visible=taker.visible if stays and not taker.is_held else 0,
+                visible=taker.visible() if stays and not taker.is_held() else 0,
                 level_quantity=happened[0].level_quantity if happened else 0,
                 queued_seq=taker.queued_seq or before.seq,
                 queued_n=taker.queued_n,
@@ -141,8 +141,14 @@ class Execution:
         taker.cancel(reason)
 
     def told(self, state: OrderReport) -> list[ExchangeEvent]:
-        """Return all events, with the new state of the order after its fills."""
-        return [*self.public, *self.own_fills, state, *self.reports]
+        """Return all events, once, with the new state of the order after its fills."""
+        told = self.public
+        if self.own_fills:
+            told += self.own_fills
+        told.append(state)
+        if self.reports:
+            told += self.reports
+        return told
 
     def _fill(self, e: fastbook.Event) -> None:
         market, taker = self._market, self._taker
@@ -173,7 +179,7 @@ class Execution:
                 maker.remaining,
                 maker.notional,
                 e.level_quantity,
-                maker.visible,
+                maker.visible(),
                 refilled,
             )
         )
@@ -195,7 +201,7 @@ class Execution:
                 taker.notional,
                 e.level_quantity,
                 self._seq,
-                taker.visible,
+                taker.visible(),
             )
         )
 
@@ -228,13 +234,13 @@ class Execution:
         self, gone: OrderProgress, e: fastbook.Event, *, rested: bool, reason: Reason | None = None
     ) -> None:
         reason = reason or _REASONS[e.reason]
-        shown = gone.visible if rested else 0
+        shown = gone.visible() if rested else 0
         where = (self._seq, self._next_n(), self._time_ms, gone.order, e.quantity)
         self.public.append(OrderCancelled(*where, reason, rested, e.level_quantity, shown))
         gone.cancel(reason)
 
     def _decremented(self, lessened: OrderProgress, e: fastbook.Event, *, in_book: bool) -> None:
-        before, shown = lessened.order, lessened.visible
+        before, shown = lessened.order, lessened.visible()
         quantity = before.quantity - e.quantity
         lessened.amend(changed(before, price=before.price, quantity=quantity))
         self.public.append(
@@ -250,7 +256,7 @@ class Execution:
                 in_book=in_book,
                 stays=True,
                 shown=shown,
-                visible=lessened.visible if in_book else 0,
+                visible=lessened.visible() if in_book else 0,
                 level_quantity=e.level_quantity,
                 queued_seq=lessened.queued_seq or before.seq,
                 queued_n=lessened.queued_n,

@@ -17,12 +17,8 @@ class Expiries:
         self._heap: list[tuple[int, str, OrderProgress]] = []
         self._ended = 0
 
-    def __len__(self) -> int:
-        return len(self._heap) - self._ended
-
-    @property
     def next_ms(self) -> int | None:
-        """The time of the next expiry, or that of an order which has ended meanwhile."""
+        """Return the time of the next expiry, or that of an order which has ended meanwhile."""
         return self._heap[0][0] if self._heap else None
 
     def add(self, progress: OrderProgress, expire_ms: int) -> None:
@@ -33,7 +29,7 @@ class Expiries:
         """Note that one of these orders has ended."""
         self._ended += 1
         if self._ended >= COMPACT_MIN and self._ended > len(self._heap) // 2:
-            self._heap = [entry for entry in self._heap if entry[2].is_open]
+            self._heap = [entry for entry in self._heap if entry[2].is_open()]
             heapq.heapify(self._heap)
             self._ended = 0
 
@@ -43,6 +39,6 @@ class Expiries:
         while self._heap and self._heap[0][0] <= time_ms:
             progress = heapq.heappop(self._heap)[2]
             self._ended -= 1  # one that is due is about to end
-            if progress.is_open:
+            if progress.is_open():
                 due.append(progress)
         return due

@@ -8,7 +8,7 @@ from fastbook_server.matching.order_progress import OrderProgress
 from fastbook_server.matching.owners import Owners
 from fastbook_server.matching.refusals import unknown_order
 from fastbook_server.matching.security_book import SecurityBook
-from fastbook_server.values.ids import decode
+from fastbook_server.values.ids import INSTRUMENT_MAX, place
 from fastbook_wire.commands import Amend, Delete, GetOrder
 
 
@@ -22,7 +22,7 @@ class KnownOrders:
     def open(self, user_id: str, command: Amend | Delete, time_ms: int) -> OrderProgress:
         """Return the user's open order. Whether an id exists is not revealed to other users."""
         found = self._any(user_id, command, time_ms)
-        if found is None or not found.is_open:
+        if found is None or not found.is_open():
             raise unknown_order("open order", command)
         return found
 
@@ -38,10 +38,12 @@ class KnownOrders:
     ) -> OrderProgress | None:
         if command.client_order_id is not None:
             return self._owners.client_order(user_id, command.client_order_id, time_ms)
-        claim = decode(command.id or "")
-        market = self._by_number.get(claim.instrument) if claim is not None else None
-        if claim is None or market is None:
+        order_id = command.id or ""
+        claim = place(order_id)
+        market = self._by_number.get(claim & INSTRUMENT_MAX)
+        if claim < 0 or market is None:
             return None
-        found = market.open.get(claim.seq)
-        is_it = found is not None and (found.order.id, found.order.user_id) == (command.id, user_id)
-        return found if is_it else None
+        found = market.open.get(claim // (INSTRUMENT_MAX + 1))
+        if found is None or found.order.id != order_id or found.order.user_id != user_id:
+            return None
+        return found

@@ -3,6 +3,7 @@
 cimport cython
 from libc.stdint cimport int64_t
 
+from fastbook_server.matching.expiries cimport Expiries
 from fastbook_server.matching.order_progress cimport OrderProgress
 from fastbook_server.matching.owners cimport Owner, Owners
 from fastbook_server.matching.security_book cimport SecurityBook
@@ -11,7 +12,7 @@ from fastbook_server.values.events cimport Order, OrderCancelled
 
 @cython.final
 cdef class OpenOrders:
-    cdef public object expiries
+    cdef readonly Expiries expiries
     cdef Owners _owners
 
     cpdef came(self, SecurityBook market, Owner owner, OrderProgress progress)

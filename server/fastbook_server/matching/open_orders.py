@@ -44,11 +44,11 @@ class OpenOrders:
         self, market: SecurityBook, progress: OrderProgress, n: int, time_ms: int, reason: Reason
     ) -> OrderCancelled:
         """Cancel an open order as the `n`-th under the security's newest ``seq``."""
-        order, held, shown, level = progress.order, progress.is_held, 0, 0
+        order, held, shown, level = progress.order, progress.is_held(), 0, 0
         if held:
             market.stops.release(progress)
         else:
-            shown = progress.visible
+            shown = progress.visible()
             level = market.book.cancel(order.seq).level_quantity
         progress.cancel(reason)
         self.left(market, progress, time_ms)

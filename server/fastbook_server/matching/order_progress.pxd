@@ -15,6 +15,9 @@ cdef class OrderProgress:
     cdef public object ended_ms
     cdef public int64_t slice, queued_seq, queued_n
 
+    cpdef bint is_open(self) except -1
+    cpdef bint is_held(self) except -1
+    cpdef int64_t visible(self) except -1
     cpdef bint fill(self, price, quantity) except -1  # objects: their product may be large
     cpdef rest(self, int64_t seq)
     cpdef requeue(self, int64_t seq, int64_t n)

@@ -30,17 +30,14 @@ class OrderProgress:
     queued_seq: int = 0  # the command that gave it its place in the queue; 0: that which placed it
     queued_n: int = 0
 
-    @property
     def is_open(self) -> bool:
         """Whether it may still trade."""
         return self.status not in ("filled", "cancelled")
 
-    @property
     def is_held(self) -> bool:
         """Whether it waits for its trigger."""
         return self.status == "untriggered"
 
-    @property
     def visible(self) -> int:
         """What shows of it in the book, in lots; only of a resting order."""
         return self.slice if self.order.display else self.remaining
@@ -77,7 +74,7 @@ class OrderProgress:
         """Replace the terms; what is filled stays, so ``remaining`` changes with the quantity."""
         self.remaining += order.quantity - self.order.quantity
         self.order = order
-        if not self.is_held:
+        if not self.is_held():
             self.status = "partiallyFilled" if self.remaining < order.quantity else "open"
         self.slice = min(self.slice, self.remaining)  # hidden lots go first
 

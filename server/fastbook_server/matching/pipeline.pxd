@@ -31,6 +31,7 @@ cdef class Pipeline:
     cdef object _waiting, _clock_watch
 
     cpdef pressure(self, str user_id)
+    @cython.locals(held=int64_t, batch=Collected)
     cdef int64_t _of_user(self, str user_id) except -1
     cdef _collect(self, list events)
     cdef _take(self, Collected caused)

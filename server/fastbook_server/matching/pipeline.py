@@ -127,8 +127,12 @@ class Pipeline:
 
     def _of_user(self, user_id: str) -> int:
         """Return how many commands of a user are not durable yet."""
-        batches = (self._collecting, self._in_flight, *self._closed)
-        return sum([b.senders.get(user_id, 0) for b in batches if b is not None])
+        held = self._collecting.senders.get(user_id, 0)
+        if self._in_flight is not None:
+            held += self._in_flight.senders.get(user_id, 0)
+        for batch in self._closed:
+            held += batch.senders.get(user_id, 0)
+        return held
 
     async def progress(self) -> None:
         """Wait until a batch has been committed, or long enough to check again."""
@@ -245,12 +249,12 @@ class Pipeline:
         if not self._woken:
             self._woken = True
             self._wake.set()
-        if self.exchange.next_expiry_ms != self._expiry_ms:
+        if self.exchange.next_expiry_ms() != self._expiry_ms:
             self._watch_expiries()
 
     def _watch_expiries(self) -> None:
         """Set the timer for the next order that expires."""
-        self._expiry_ms = next_ms = self.exchange.next_expiry_ms
+        self._expiry_ms = next_ms = self.exchange.next_expiry_ms()
         if self._expiry_at is not None:
             self._expiry_at.cancel()
             self._expiry_at = None

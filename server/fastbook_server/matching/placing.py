@@ -89,7 +89,7 @@ class Placing:
     ) -> list[ExchangeEvent]:
         """Let the new order rest, if it does; return all that happened, with the reply to `ref`."""
         owner = self._owners.owner(progress.order.user_id)
-        if progress.is_open:
+        if progress.is_open():
             self._open_orders.came(market, owner, progress)
         self._owners.release_if_idle(owner)
         return execution.told(progress.report(ref))
@@ -145,7 +145,7 @@ class Placing:
             execution.cancel_all_of_it("post_only" if crosses else "level_full")
         while execution.fold(PORTION):
             yield
-        if not progress.is_open:
+        if not progress.is_open():
             self._open_orders.left(market, progress, time_ms)
         return events + execution.told(progress.report(ref))
 
@@ -159,18 +159,18 @@ class Placing:
         Raises:
             RuleBroken: it is refused, and nothing has changed.
         """
-        before, shown = progress.order, 0 if progress.is_held else progress.visible
+        before, shown = progress.order, 0 if progress.is_held() else progress.visible()
         stays = after.price == before.price and after.quantity <= before.quantity
         happened: list[fastbook.Event] = []
         moves = (after.price, after.quantity) != (before.price, before.quantity)
-        if moves and not progress.is_held:
+        if moves and not progress.is_held():
             remaining = progress.remaining + after.quantity - before.quantity
             happened = market.replace(after, remaining)
         market.advance()
         progress.amend(after)
         execution = Execution(market, self._open_orders, progress, time_ms)
         execution.amended(before, happened, shown=shown, stays=stays)
-        if not stays and not progress.is_held:
+        if not stays and not progress.is_held():
             progress.slice = 0  # it shows nothing until it rests again
             execution.begin(happened[1:], self._epoch)
         return execution
@@ -184,7 +184,7 @@ class Placing:
         ref: Ref,
     ) -> list[ExchangeEvent]:
         """Return all that happened to a changed order, with the reply to `ref`."""
-        if not progress.is_open:
+        if not progress.is_open():
             self._open_orders.left(market, progress, time_ms)
         return execution.told(progress.report(ref))
 

@@ -45,7 +45,7 @@ def named_again(
     """
     order = known.order
     if is_account(order.user_id):
-        if known.is_open:
+        if known.is_open():
             raise duplicate(client_order_id, order)
         return None
     if order.instrument.security != instrument.security or terms_of(order) != terms:

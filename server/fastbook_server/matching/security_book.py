@@ -111,7 +111,7 @@ class SecurityBook:
         """Rest a recovered order, or let it wait; call in priority order within each level."""
         order = progress.order
         self.open[order.seq] = progress
-        if progress.is_held:
+        if progress.is_held():
             self.stops.hold(progress)
             return
         self._rest(order, progress.remaining, owner, progress.slice)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 import cython
+from msgspec.structs import astuple
 
 from fastbook_server.values.events import Order
 from fastbook_server.values.instruments import Instrument
@@ -55,7 +56,6 @@ class Terms:
     expire_ms: int | None = None
     budget: int | None = None
 
-    @property
     def may_rest(self) -> bool:
         """Whether the order may stay open."""
         return self.time_in_force in ("gtc", "gtt") or self.trigger_price is not None
@@ -85,30 +85,36 @@ def checked(new: NewOrder, instrument: Instrument) -> Terms:
     Raises:
         RuleBroken: a number is off its grid or out of range, or fields contradict each other.
     """
-    exec_type: ExecType = "market" if new.exec_type == "immediate" else new.exec_type
-    price, trigger, amount = new.price, new.trigger_price, new.amount
-    _check_fields(new, exec_type, price, trigger, amount)
-    time_in_force = _time_in_force(new, exec_type)
+    # All fields at once: to look up each takes longer than to check it.
+    side, kind, amount, total, price, trigger, shown, _, in_force, expires, post_only, _, mode = (
+        astuple(new)
+    )
+    exec_type: ExecType = "market" if kind == "immediate" else kind
+    is_plain = exec_type == "limit" and price is not None and amount is not None
+    has_more = post_only or total is not None or trigger is not None or shown is not None
+    if not is_plain or has_more or expires is not None:
+        _check_fields(new, exec_type, price, trigger, amount)
+    time_in_force = _time_in_force(in_force, exec_type, expires=expires is not None)
     quantity = display = 0
     budget = None
     if amount is None:
         budget = _budget(new, time_in_force, instrument)
     else:
         quantity = amount_of("amount", amount, instrument)
-    if new.display is not None:
-        display = amount_of("display", new.display, instrument)
+    if shown is not None:
+        display = amount_of("display", shown, instrument)
         check_display(display, quantity, instrument)
     return Terms(
-        new.type,
+        side,
         exec_type,
         None if price is None else price_of("price", price, instrument),
         quantity,
         time_in_force,
-        new.post_only,
-        new.self_trade,
+        post_only,
+        mode,
         None if trigger is None else price_of("triggerPrice", trigger, instrument),
         display,
-        new.expire_time,
+        expires,
         budget,
     )
 
@@ -142,9 +148,10 @@ def price_of(name: str, price: float, instrument: Instrument) -> int:
     return ticks
 
 
-def _time_in_force(new: NewOrder, exec_type: ExecType) -> TimeInForceName:
+def _time_in_force(
+    given: TimeInForceName | None, exec_type: ExecType, *, expires: bool
+) -> TimeInForceName:
     """Return what happens when the order enters the book; a stop order may expire before that."""
-    given, expires = new.time_in_force, new.expire_time is not None
     if exec_type not in _PRICED:
         if given not in (None, "ioc", "fok"):
             raise RuleBroken(

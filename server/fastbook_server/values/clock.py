@@ -39,7 +39,8 @@ class LoopClock:
         loop = asyncio.get_running_loop()
         self.time = loop.time
         self.call_later = loop.call_later
+        self._time_ns = time.time_ns
 
     def now_ms(self) -> int:
         """Return the Unix time in milliseconds."""
-        return time.time_ns() // 1_000_000
+        return self._time_ns() // 1_000_000

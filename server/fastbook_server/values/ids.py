@@ -13,9 +13,12 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import NamedTuple
 
+from fastbook_server.values._uuid import low_bits, text_of
+
 EPOCH_MAX = 2**20 - 1
 SEQ_MAX = 2**40 - 1
 INSTRUMENT_MAX = 2**12 - 1
+PLACE_MAX = 2**52 - 1
 
 
 class Kind(IntEnum):
@@ -37,10 +40,17 @@ class Id(NamedTuple):
 
 def encode(time_ms: int, epoch: int, seq: int, instrument: int, kind: int) -> str:
     """Return the id of these parts as a UUID text of 36 characters."""
-    version = 0x7000 | epoch >> 8
-    variant = 0x8000 | (epoch & 0xFF) << 6 | seq >> 34
-    rest = (seq - (seq >> 34 << 34)) << 14 | instrument << 2 | kind
-    return f"{time_ms >> 16:08x}-{time_ms & 0xFFFF:04x}-{version:04x}-{variant:04x}-{rest:012x}"
+    high = time_ms << 16 | 0x7000 | epoch >> 8
+    return text_of(high, (epoch & 0xFF) << 54 | seq << 14 | instrument << 2 | kind)
+
+
+def place(text: str) -> int:
+    """Return ``seq << 12 | instrument`` of an id, or -1 if `text` cannot be one of ours.
+
+    It is a claim, as with `decode`.
+    """
+    low = low_bits(text)
+    return low if low < 0 else low >> 2 & PLACE_MAX
 
 
 def decode(text: str) -> Id | None:
