@@ -123,7 +123,7 @@ class Server:
                 leaderboard=leaderboard,
                 upkeep=upkeep.latest,
             )
-            batches.subscribe(gateway.on_batch)
+            batches.subscribe(gateway.on_batch, gateway.on_large_batch)
             if leaderboard is not None:
                 batches.subscribe(leaderboard.on_batch)
             dialect = _dialect(config, recovered, past, pipeline, history, store, clock)

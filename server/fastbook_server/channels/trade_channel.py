@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 import msgspec
 
@@ -18,6 +19,11 @@ from fastbook_server.values.events import (
     StoredEvent,
     Traded,
 )
+
+T = TypeVar("T")
+
+PORTION = 8_000
+"""Events of a large batch that a subscriber takes in at once: some milliseconds."""
 
 
 class CommittedBatch(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +55,12 @@ class CommittedBatch(msgspec.Struct, frozen=True, kw_only=True):
         """What a store keeps of it: of each security, and of each user, in order."""
         public: tuple[StoredEvent, ...] = (*self.orders, *self.trades)
         return (*public, *self.cancel_rules, *self.operator_actions, *self.balances)
+
+
+def portions(events: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Yield the events of a large batch, so many at a time."""
+    for start in range(0, len(events), PORTION):
+        yield events[start : start + PORTION]
 
 
 def committed(

@@ -28,19 +28,32 @@ cdef class SecurityView:
     cdef dict _changed_asks, _changed_bids
     cdef list _new_fills
     cdef int64_t _rows_max
+    cdef dict _next_asks, _next_bids
+    cdef list _next_fills
+    cdef int64_t _next_seq, _next_time_ms
 
-    cpdef advance(self, int64_t seq, int64_t time_ms)
-    cpdef add_fill(self, OrderFilled event)
-    @cython.locals(changed=dict)
-    cpdef set_level(self, side, int64_t price, int64_t quantity)
+    cdef advance(self, int64_t seq, int64_t time_ms)
+    cdef add_fill(self, OrderFilled event)
+    @cython.locals(levels=dict)
+    cdef set_level(self, side, price, int64_t quantity)
+    @cython.locals(has_changed=bint)
+    cpdef bint show(self) except -1
+    @cython.locals(event=OrderFilled, fills=list, stored=list)
+    cdef _show_fills(self)
+    @cython.locals(records=bint)
+    cdef _show_levels(self, side, dict levels, dict changed)
+
+
+cdef _stored(OrderFilled event)
 
 
 cdef class MarketViews:
     cdef readonly object watermarks
     cdef readonly dict views
+    cdef dict _touched
 
+    cpdef set on_orders(self, events)
     @cython.locals(
-        changed=set,
         order=Order,
         view=SecurityView,
         accepted=OrderAccepted,
@@ -50,8 +63,12 @@ cdef class MarketViews:
         triggered=OrderTriggered,
         amended=OrderAmended,
     )
-    cpdef set on_orders(self, events)
+    cpdef take_in(self, events)
+    @cython.locals(changed=set, view=SecurityView)
+    cpdef set show(self)
     cdef SecurityView _view(self, Order order)
-    cdef str _level(self, Order order, int64_t quantity)
+    @cython.locals(view=SecurityView)
+    cdef _advance(self, Order order, int64_t seq, int64_t time_ms)
+    cdef _level(self, Order order, int64_t quantity)
     @cython.locals(trade=Traded)
     cpdef list on_trades(self, trades)

@@ -89,6 +89,10 @@ class SecurityView:
         self._changed_asks: dict[int, int] = {}  # the quantities before, by price
         self._changed_bids: dict[int, int] = {}
         self._new_fills: list[StoredFill] | None = None  # None: nobody takes them
+        self._next_asks: dict[int, int] = {}  # taken in, and not shown yet
+        self._next_bids: dict[int, int] = {}
+        self._next_fills: list[OrderFilled] = []
+        self._next_seq, self._next_time_ms = seq, time_ms
         self._rows_max = rows_max
 
     def record_changes(self, wanted: bool) -> None:
@@ -102,32 +106,55 @@ class SecurityView:
         self._new_fills = [] if wanted else None
 
     def advance(self, seq: int, time_ms: int) -> None:
-        """Follow a command that has changed the security."""
-        self.seq = seq
-        self.time_ms = time_ms
+        """Take in a command that has changed the security."""
+        self._next_seq = seq
+        self._next_time_ms = time_ms
 
     def add_fill(self, event: OrderFilled) -> None:
-        """Add a new fill to the last ones and to the statistics."""
-        self.stats.add(event.time_ms, event.price, event.quantity, event.n == 0)
-        fill = StoredFill(
-            event.fill_id, event.seq, event.time_ms, event.taker.side, event.price, event.quantity
-        )
-        self.fills.append(fill)
+        """Take in a fill."""
+        self._next_fills.append(event)
+
+    def set_level(self, side: fastbook.Side, price: int, quantity: int) -> None:
+        """Take in the quantity of a price level in lots; 0 removes it."""
+        levels = self._next_asks if side is ASK else self._next_bids
+        levels[price] = quantity
+
+    def show(self) -> bool:
+        """Let readers see what has been taken in; return whether the depth has changed."""
+        self.seq, self.time_ms = self._next_seq, self._next_time_ms
+        if self._next_fills:
+            self._show_fills()
+        has_changed = bool(self._next_asks or self._next_bids)
+        self._show_levels(ASK, self._next_asks, self._changed_asks)
+        self._show_levels(BID, self._next_bids, self._changed_bids)
+        return has_changed
+
+    def _show_fills(self) -> None:
+        kept = self.fills.maxlen
+        fills = self._next_fills
+        for event in fills:
+            self.stats.add(event.time_ms, event.price, event.quantity, event.n == 0)
+        shown = fills if kept is None or self._new_fills is not None else fills[-kept:]
+        stored = [_stored(event) for event in shown]
+        self.fills.extend(stored)
         if self._new_fills is not None:
-            self._new_fills.append(fill)
+            self._new_fills += stored
+        self._next_fills = []
+
+    def _show_levels(
+        self, side: fastbook.Side, levels: dict[int, int], changed: dict[int, int]
+    ) -> None:
+        depth, records = self.depth, self.records_changes
+        for price, quantity in levels.items():
+            if records and price not in changed:
+                changed[price] = depth.get(side, price)
+            depth.set(side, price, quantity)
+        levels.clear()
 
     def take_fills(self) -> Sequence[StoredFill]:
         """Return the fills that were recorded since the last call."""
         taken, self._new_fills = self._new_fills or [], []
         return taken
-
-    def set_level(self, side: fastbook.Side, price: int, quantity: int) -> None:
-        """Set the quantity of a price level in lots; 0 removes it."""
-        if self.records_changes:
-            changed = self._changed_asks if side is ASK else self._changed_bids
-            if price not in changed:
-                changed[price] = self.depth.get(side, price)
-        self.depth.set(side, price, quantity)
 
     def take_changes(self) -> tuple[Levels, Levels]:
         """Return the asks and the bids that changed since the last call, best first.
@@ -192,6 +219,11 @@ class SecurityView:
         return frame
 
 
+def _stored(event: OrderFilled) -> StoredFill:
+    side = event.taker.side
+    return StoredFill(event.fill_id, event.seq, event.time_ms, side, event.price, event.quantity)
+
+
 class MarketViews:
     """The public views of all securities, and how far their time is settled.
 
@@ -223,6 +255,7 @@ class MarketViews:
             )
             for i in recovered.instruments
         }
+        self._touched: dict[str, SecurityView] = {}  # by what was taken in since the last `show`
         for resting in recovered.open_orders:
             order = resting.order
             if resting.held:
@@ -233,46 +266,58 @@ class MarketViews:
 
     def on_orders(self, events: Sequence[OrderEvent]) -> set[str]:
         """Apply the order events of a batch; return the securities whose book changed."""
-        changed: set[str] = set()
+        self.take_in(events)
+        return self.show()
+
+    def take_in(self, events: Sequence[OrderEvent]) -> None:
+        """Take in order events of a batch; readers see them, all at once, after `show`."""
         for event in events:
             match event:
                 case OrderAccepted() as accepted:
                     order = accepted.order
-                    self._view(order).advance(order.seq, order.time_ms)
+                    self._advance(order, order.seq, order.time_ms)
                 case OrderRested() as rested:
-                    changed.add(self._level(rested.order, rested.level_quantity))
+                    self._level(rested.order, rested.level_quantity)
                 case OrderCancelled() as cancelled:
-                    order = cancelled.order
-                    self._view(order).advance(cancelled.seq, cancelled.time_ms)
+                    self._advance(cancelled.order, cancelled.seq, cancelled.time_ms)
                     if cancelled.rested:
-                        changed.add(self._level(order, cancelled.level_quantity))
+                        self._level(cancelled.order, cancelled.level_quantity)
                 case OrderFilled() as filled:
                     order = filled.maker
                     view = self._view(order)
                     view.set_level(_SIDES[order.side], filled.price, filled.level_quantity)
                     view.add_fill(filled)
-                    changed.add(order.instrument.security)
                 case OrderTriggered() as triggered:
-                    self._view(triggered.order).advance(triggered.seq, triggered.time_ms)
+                    self._advance(triggered.order, triggered.seq, triggered.time_ms)
                 case OrderAmended() as amended:
-                    self._view(amended.order).advance(amended.seq, amended.time_ms)
+                    self._advance(amended.order, amended.seq, amended.time_ms)
                     moved = not amended.stays or amended.shown != amended.visible
                     if amended.in_book and moved:
-                        changed.add(self._level(amended.before, amended.level_quantity))
+                        self._level(amended.before, amended.level_quantity)
                 case OrderHeld():
                     pass
                 case _:
                     assert_never(event)
+
+    def show(self) -> set[str]:
+        """Let readers see what has been taken in; return the securities whose book changed."""
+        changed = {security for security, view in self._touched.items() if view.show()}
+        self._touched.clear()
         return changed
 
     def _view(self, order: Order) -> SecurityView:
         return self.views[order.instrument.security]
 
-    def _level(self, order: Order, quantity: int) -> str:
-        """Set what shows at the price of an order; return the security."""
+    def _advance(self, order: Order, seq: int, time_ms: int) -> None:
+        """Take in that a command has changed the security of an order."""
+        view = self._view(order)
+        view.advance(seq, time_ms)
+        self._touched[order.instrument.security] = view
+
+    def _level(self, order: Order, quantity: int) -> None:
+        """Take in what shows at the price of an order."""
         assert order.price is not None, "a market order never rests"
         self._view(order).set_level(_SIDES[order.side], order.price, quantity)
-        return order.instrument.security
 
     def on_trades(self, trades: Sequence[Traded]) -> list[tuple[str, Sequence[Traded], bytes]]:
         """Apply the trades of a batch.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
 import msgspec
@@ -130,6 +130,13 @@ class OrderBookServer:
             self._follow_operator(batch.operator_actions)
         self.users.on_batch(batch)
         self.feeds.on_batch(batch)
+
+    def on_large_batch(self, batch: CommittedBatch) -> Iterator[None]:
+        """Do the same in steps; until the last one books and trades are as they were before."""
+        if batch.operator_actions:
+            self._follow_operator(batch.operator_actions)
+        yield from self.users.on_large_batch(batch)
+        yield from self.feeds.on_large_batch(batch)
 
     def _follow_operator(self, actions: Sequence[OperatorActed]) -> None:
         """Tell clients from now on which securities are halted, and the operator what is done."""

@@ -18,7 +18,7 @@ from fastbook_server.channels.order_channel import (
     Unavailable,
     Withdraw,
 )
-from fastbook_server.channels.trade_channel import CommittedBatch
+from fastbook_server.channels.trade_channel import CommittedBatch, portions
 from fastbook_server.gateway import encode, reports, websocket_frames
 from fastbook_server.gateway.dead_man_switches import DeadManSwitches
 from fastbook_server.gateway.open_order_counts import OpenOrderCounts
@@ -246,6 +246,16 @@ class Users:
             return
         for report in batch.reports:
             self._report(report)
+
+    def on_large_batch(self, batch: CommittedBatch) -> Iterator[None]:
+        """Do the same in steps."""
+        for orders in portions(batch.orders):
+            self._open_orders.follow(orders)
+            yield
+        self._switches.follow(batch.cancel_rules)
+        for told in portions(batch.reports):
+            self._report_many(told)
+            yield
 
     def _report(self, report: PrivateEvent) -> None:
         connection = self._connection(report.user_id)

@@ -13,7 +13,7 @@ cdef class Pipeline:
     cdef readonly Exchange exchange
     cdef readonly object _clock
     cdef readonly int64_t _time_ms
-    cdef object _commits, _batches
+    cdef object _commits, _telling
     cdef bint _relaxed, _stopping, _woken
     cdef int64_t _batch_commands_max, _inbox_commands_max, _uncommitted_events_max
     cdef double _idle_check_s
@@ -22,10 +22,7 @@ cdef class Pipeline:
     cdef object _closed
     cdef int64_t _commands, _submitted, _events
     cdef object _bug, _wake, _stopped, _progress, _publish_at
-    cdef tuple _told
-    cdef double _told_at_s
-    cdef object _mark_at, _expiry_ms, _expiry_at
-    cdef int64_t _mark_every_ms
+    cdef object _expiry_ms, _expiry_at
     cdef object _steps
     cdef int64_t _steps_ms
     cdef object _waiting, _clock_watch

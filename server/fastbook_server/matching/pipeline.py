@@ -24,6 +24,7 @@ from fastbook_server.matching.commits import STALL_S, Commits
 from fastbook_server.matching.exchange import Exchange
 from fastbook_server.matching.room import Room
 from fastbook_server.matching.steps import Steps
+from fastbook_server.matching.telling import LARGE_EVENTS, Telling
 from fastbook_server.matching.waiting import Commands, WaitingCommands
 from fastbook_server.store import BatchStore
 from fastbook_server.values.clock import Cancellable, Clock
@@ -40,11 +41,6 @@ IDLE_CHECK_S = 5.0
 
 EXPIRY_CHECK_S = 1.0
 """So often it is looked whether orders have expired: a timer misses that the clock was set."""
-
-MARK_MS = 1_000
-MARK_IDLE_MS = 60_000
-"""Idle marks are published at whole seconds, after a minute of silence at whole minutes: that is
-when candles end and when a minute leaves the ticker's last 24 hours."""
 
 
 class Pipeline:
@@ -72,7 +68,7 @@ class Pipeline:
     ) -> None:
         self.exchange = exchange
         self._commits = Commits(store, clock, batch_no)
-        self._batches = batches
+        self._telling = Telling(batches, clock, self._idle_mark)
         self._time_ms = time_ms
         self._clock = clock
         self._relaxed = durability == "relaxed"
@@ -94,12 +90,8 @@ class Pipeline:
         self._unpublished = Collected()  # relaxed only
         self._publish_at: Cancellable | None = None
         self._clock_watch = ClockWatch(clock)
-        self._told = (0, 0)  # the settled and the stored time of the last message
-        self._told_at_s = clock.time()  # when the last message with events was sent
-        self._mark_at: Cancellable | None = None
         self._expiry_ms: int | None = None  # the next, for which the timer is set
         self._expiry_at: Cancellable | None = None
-        self._mark_every_ms = MARK_MS
         self._steps: Generator[None, None, Collected] | None = None  # of what is happening
         self._steps_ms = 0  # its stamp
         self._waiting = WaitingCommands(inbox_commands_max)  # until then
@@ -315,15 +307,15 @@ class Pipeline:
             StoreError: the database is no longer ours, or refused a batch for good.
             Exception: the exchange failed; what was matched before that is committed and published.
         """
-        self._mark()
+        self._telling.start()
         self._watch_expiries()
         try:
             await self._run()
         finally:
             self._stopping = True  # whatever ended it, a later command would never be committed
-            for timer in (self._mark_at, self._expiry_at):
-                if timer is not None:
-                    timer.cancel()
+            self._telling.stop()
+            if self._expiry_at is not None:
+                self._expiry_at.cancel()
 
     async def _run(self) -> None:
         while True:
@@ -352,8 +344,10 @@ class Pipeline:
                 if following is not None:
                     beside = asyncio.ensure_future(self._commit(following))
                     await asyncio.sleep(0)  # the database has its work before we do ours
-                if not self._relaxed:
-                    self._publish(batch, number)
+                if not self._relaxed and batch.weight > LARGE_EVENTS:
+                    await self._telling.tell_in_steps(self._message(batch, number))
+                elif not self._relaxed:
+                    self._telling.tell(self._message(batch, number))
                 self._progress.set()
                 self._progress.clear()
                 batch = following
@@ -415,37 +409,18 @@ class Pipeline:
         self._publish_at = None
         pending, self._unpublished = self._unpublished, Collected()
         if pending.commands:
-            self._publish(pending, self._commits.batch_no)
+            self._telling.tell(self._message(pending, self._commits.batch_no))
 
-    def _publish(self, pending: Collected, number: int) -> None:
-        """Publish the events of commands, and how far time is settled."""
+    def _message(self, pending: Collected, number: int) -> CommittedBatch:
+        """Return what is told of commands, and how far time is settled."""
         metrics.ANSWER_SECONDS.observe(self._clock.time() - pending.since_s)
         for refused in pending.refused:
             metrics.REFUSED.of[refused.code] += 1
-        self._told_at_s = self._clock.time()
-        if self._mark_every_ms != MARK_MS:
-            self._mark_every_ms = MARK_MS
-            self._set_mark()
-        self._tell(pending.committed(number, self._settled_ms(), self._stored_ms()))
+        return pending.committed(number, self._settled_ms(), self._stored_ms())
 
-    def _mark(self) -> None:
-        """Publish an idle mark if the settled time has moved, and set the timer of the next."""
+    def _idle_mark(self) -> CommittedBatch:
+        """Return what is told while nothing happens."""
         self._clock_watch.look(self._time_ms)
         settled_ms, stored_ms = self._settled_ms(), self._stored_ms()
-        if (settled_ms, stored_ms) != self._told:
-            number = self._commits.batch_no
-            self._tell(CommittedBatch(number=number, settled_ms=settled_ms, stored_ms=stored_ms))
-        self._mark_every_ms = MARK_MS
-        if self._clock.time() - self._told_at_s > MARK_IDLE_MS / 1_000:
-            self._mark_every_ms = MARK_IDLE_MS
-        self._set_mark()
-
-    def _set_mark(self) -> None:
-        if self._mark_at is not None:
-            self._mark_at.cancel()
-        delay_ms = self._mark_every_ms - self._clock.now_ms() % self._mark_every_ms
-        self._mark_at = self._clock.call_later(delay_ms / 1_000, self._mark)
-
-    def _tell(self, batch: CommittedBatch) -> None:
-        self._told = (batch.settled_ms, batch.stored_ms)
-        self._batches.publish(batch)
+        number = self._commits.batch_no
+        return CommittedBatch(number=number, settled_ms=settled_ms, stored_ms=stored_ms)

@@ -19,10 +19,11 @@ def restore(
 
     The ended ones first: an id that came again names the newer order.
     """
-    open_ids = {past.order.id for past in recovered.open_orders}
+    named = {gone.order.id for gone in recovered.client_orders}
+    still_open = {past.order.id for past in recovered.open_orders if past.order.id in named}
     for gone in recovered.client_orders:
         order = gone.order
-        if order.id not in open_ids:
+        if order.id not in still_open:
             progress = OrderProgress(
                 order, gone.remaining, gone.notional, gone.status, gone.reason, gone.ended_ms
             )

@@ -85,26 +85,27 @@ class OpenOrderReader:
         placed_quantity = self._integer_or_none()
         former_client_order_ids = self._texts_of_array()
         order = Order(
-            id=order_id,
-            seq=seq,
-            time_ms=time_ms,
-            user_id=user_id,
-            instrument=instrument,
-            side=side,  # type: ignore[arg-type]  # the schema's enums are the words of the wire
-            exec_type=exec_type,  # type: ignore[arg-type]
-            price=price,
-            quantity=quantity,
-            time_in_force=time_in_force,  # type: ignore[arg-type]
-            post_only=post_only,
-            self_trade=self_trade,  # type: ignore[arg-type]
-            client_order_id=client_order_id,
-            withdraw_on_close=withdraw_on_close,
-            trigger_price=trigger_price,
-            display=display or 0,
-            expire_ms=expire_ms,
-            placed_price=placed_price,
-            placed_quantity=placed_quantity,
-            former_client_order_ids=former_client_order_ids,
+            order_id,
+            seq,
+            time_ms,
+            user_id,
+            instrument,
+            side,  # type: ignore[arg-type]  # the schema's enums are the words of the wire
+            exec_type,  # type: ignore[arg-type]
+            price,
+            quantity,
+            time_in_force,  # type: ignore[arg-type]
+            post_only,
+            self_trade,  # type: ignore[arg-type]
+            client_order_id,
+            withdraw_on_close,
+            trigger_price,
+            display or 0,
+            expire_ms,
+            None,  # its budget: who gave one never rests
+            placed_price,
+            placed_quantity,
+            former_client_order_ids,
         )
         if visible is None:
             visible = 0 if held else remaining

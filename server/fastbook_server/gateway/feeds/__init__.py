@@ -5,10 +5,11 @@ Feeds follow committed batches and nothing else. One without readers costs nothi
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import get_args
 
 from fastbook_server import metrics
-from fastbook_server.channels.trade_channel import CommittedBatch
+from fastbook_server.channels.trade_channel import CommittedBatch, portions
 from fastbook_server.gateway.feeds.audience import Reader
 from fastbook_server.gateway.feeds.book import BookFeed
 from fastbook_server.gateway.feeds.candles import CandlesFeed
@@ -101,9 +102,21 @@ class Feeds:
 
     def on_batch(self, batch: CommittedBatch) -> None:
         """Follow a committed batch: trades first, then whatever its orders and its time change."""
+        self._views.take_in(batch.orders)
+        self._follow(batch)
+
+    def on_large_batch(self, batch: CommittedBatch) -> Iterator[None]:
+        """Do the same in steps: all that readers see changes in the last."""
+        for orders in portions(batch.orders):
+            self._views.take_in(orders)
+            yield
+        self._follow(batch)
+
+    def _follow(self, batch: CommittedBatch) -> None:
+        """Let readers see what has been taken in."""
         marks = self._views.watermarks
         marks.settled_ms, marks.stored_ms = batch.settled_ms, batch.stored_ms
-        changed = self._views.on_orders(batch.orders)
+        changed = self._views.show()
         for security, trades, payload in self._views.on_trades(batch.trades):
             metrics.TRADES.labels(security).inc(len(trades))
             self._books[security].publish_trades(trades[-1].seq, payload)
