@@ -24,6 +24,7 @@ from trading import (
 )
 
 from fastbook_server.app import gateway_settings
+from fastbook_server.channels import trade_channel
 from fastbook_server.channels.channel import Channel
 from fastbook_server.channels.messages import (
     Submitted,
@@ -81,10 +82,14 @@ class Folded:
 
 
 class Pair:
-    """A matcher and two gateways; each reader of the first has a twin at the second."""
+    """A matcher and two gateways; each reader of the first has a twin at the second.
 
-    def __init__(self, seed: int) -> None:
+    With `in_steps` the second takes every batch as it takes in large ones.
+    """
+
+    def __init__(self, seed: int, *, in_steps: bool = False) -> None:
         self.random = random.Random(seed)
+        self.in_steps = in_steps
         self.clock = FakeClock()
         self.store = MemoryStore()
         self.folded = Folded()
@@ -121,9 +126,19 @@ class Pair:
         far_store = MemoryStore(self.folded.database)
         self.second = await self._gateway(far, far_store, RemoteMatcher(self.pipeline))
         self.batches.subscribe(self.first.on_batch)
-        self.batches.subscribe(lambda b: self.second.on_batch(self.folded.follow(encode_batch(b))))
+        self.batches.subscribe(self._send)
         self.running = asyncio.ensure_future(self.pipeline.run())
         await settle()
+
+    def _send(self, batch: CommittedBatch) -> None:
+        received = self.folded.follow(encode_batch(batch))
+        if not self.in_steps:
+            self.second.on_batch(received)
+            return
+        books = [view.book_frame() for view in self.second.views.views.values()]
+        steps = self.second.on_large_batch(received)
+        for _ in steps:  # until the last step books are as they were
+            assert [view.book_frame() for view in self.second.views.views.values()] == books
 
     async def _gateway(self, past: Any, store: MemoryStore, matcher: Any) -> OrderBookServer:
         reader = store.history(past.instruments)
@@ -236,9 +251,11 @@ class Pair:
             assert far.last_trades_frame() == near.last_trades_frame()
 
 
+@pytest.mark.parametrize("in_steps", [False, True])
 @pytest.mark.parametrize("seed", range(12))
-async def test_a_gateway_fed_with_bytes_says_the_same_frame_by_frame(seed):
-    pair = Pair(seed)
+async def test_a_gateway_fed_with_bytes_says_the_same_frame_by_frame(seed, in_steps, monkeypatch):
+    monkeypatch.setattr(trade_channel, "PORTION", 2)
+    pair = Pair(seed, in_steps=in_steps)
     await pair.start()
     for _ in range(4):
         pair.connect()

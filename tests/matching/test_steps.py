@@ -12,6 +12,7 @@ from trading import T0, Floor, amend, ask, bid, delete_all, market, orders, stop
 from fastbook_server.channels.order_channel import Pressure, Unavailable
 from fastbook_server.matching import cancelling, collected, execution, listing, placing
 from fastbook_server.matching import exchange as exchange_module
+from fastbook_server.matching import pipeline as pipeline_module
 from fastbook_server.matching.pipeline import EXPIRY_CHECK_S
 
 
@@ -167,3 +168,46 @@ async def test_what_is_caused_is_sorted_in_steps_into_one_batch(line, monkeypatc
     last = line.published[-1]
     assert [e[3] for e in last if e[0] == "gone"] == list(range(1, 11))
     assert [e[1:] for e in last if "deletedAll" in e] == [("all", "deletedAll", 10)]
+
+
+async def test_a_large_batch_is_told_in_steps_and_nothing_in_between(line, monkeypatch):
+    monkeypatch.setattr(pipeline_module, "LARGE_EVENTS", 30)
+    heard: list[str] = []
+
+    def take_in_steps(batch):
+        for step in range(3):
+            heard.append(f"{len(batch.orders)} orders, step {step}")
+            yield
+
+    line.batches.subscribe(lambda batch: heard.append(f"{len(batch.orders)} orders"), take_in_steps)
+    line.add(*map(str, range(20)))
+    while not heard:
+        line.store.answer()
+        await settle()
+    assert heard == [f"40 orders, step {n}" for n in range(3)]  # accepted, and come to rest
+    line.pipeline.submit("bob", bid(9, 1, "after"))
+    await line.stop()
+    assert [h for h in heard[3:] if h != "0 orders"] == ["2 orders"]
+
+
+async def test_no_idle_mark_comes_between_the_steps_of_a_large_batch(line, monkeypatch):
+    monkeypatch.setattr(pipeline_module, "LARGE_EVENTS", 30)
+    told: list[int] = []
+
+    def take_in_steps(batch):
+        line.clock.stamp_ms += 5_000
+        line.clock.advance(5)  # the time of several marks
+        yield
+        told.append(batch.number)
+
+    line.batches.subscribe(lambda batch: told.append(batch.number), take_in_steps)
+    line.add(*map(str, range(20)))
+    before = len(told)
+    while len(told) == before:
+        line.store.answer()
+        await settle()
+    assert line.told[-1].number == told[-1] == line.told[-2].number + 1
+    line.clock.stamp_ms += 5_000
+    line.clock.advance(5)
+    assert not line.told[-1].orders, "then marks come again"
+    await line.stop()

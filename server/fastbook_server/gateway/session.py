@@ -208,9 +208,8 @@ class Session:
         if self._turned_away(data):
             return True
         said = self._decoded(data)
-        if type(said) is Subscribe or type(said) is Orders:
-            return False  # each may send much at once
-        if waits and type(said) is not Ping:
+        # Who subscribes or lists may be sent much at once.
+        if type(said) is Subscribe or type(said) is Orders or (waits and type(said) is not Ping):
             return False
         self._handle_now(said)
         return True
@@ -365,17 +364,12 @@ class Session:
 
     def _submit(self, commands: tuple[ExchangeCommand, ...]) -> None:
         for command in commands:
-            if type(command) is Add:
-                order = command.order
-                if order.security is None:
-                    order.security = self.security
+            if type(command) is Add and command.order.security is None:
+                command.order.security = self.security
         self._has_submitted = True
         try:
             self._users.announce(self.user_id)
-            if len(commands) == 1:  # most often: then nothing is unpacked
-                self._matcher.submit(self.user_id, commands[0])
-            else:
-                self._matcher.submit(self.user_id, *commands)
+            self._matcher.submit(self.user_id, *commands)
         except Unavailable as error:
             for command in commands:
                 self._refuse(command, error.code, error.message, error.retry_after_ms)
