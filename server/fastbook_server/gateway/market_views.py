@@ -110,7 +110,13 @@ class SecurityView:
         """Add a new fill to the last ones and to the statistics."""
         self.stats.add(event.time_ms, event.price, event.quantity, event.n == 0)
         fill = StoredFill(
-            event.fill_id, event.seq, event.time_ms, event.taker.side, event.price, event.quantity
+            event.fill_id,
+            event.agg_trade_id,
+            event.seq,
+            event.time_ms,
+            event.taker.side,
+            event.price,
+            event.quantity,
         )
         self.fills.append(fill)
         if self._new_fills is not None:

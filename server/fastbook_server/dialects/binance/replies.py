@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from fastbook_server.channels.order_channel import Matcher, Pressure, Replace, Unavailable
@@ -71,11 +71,11 @@ class Replies:
         command = Replace(cancel[0], new[0], stops)
         gone, placed = self._send(user_id, [command], (cancel, new))
         try:
-            cancelled = await _outcome(gone)
+            cancelled = await outcome_of(answered(gone))
             if stops and isinstance(cancelled, DialectRefusal):
                 del self._waiting[user_id, new[0].ref]
                 return cancelled, None
-            return cancelled, await _outcome(placed)
+            return cancelled, await outcome_of(answered(placed))
         finally:
             placed.cancel()
 
@@ -128,10 +128,10 @@ async def answered(future: asyncio.Future[Any]) -> Any:
         raise outcome_unknown() from None
 
 
-async def _outcome(future: asyncio.Future[Any]) -> Any:
-    """Wait for an answer; return it, or the refusal that it is."""
+async def outcome_of(asked: Awaitable[Any]) -> Any:
+    """Wait for an answer; return it, or the refusal that it is; raise if nobody knows it."""
     try:
-        return await answered(future)
+        return await asked
     except DialectRefusal as refused:
         if refused.code == OUTCOME_UNKNOWN:
             raise

@@ -24,10 +24,15 @@ from fastbook_wire.commands import Add, Delete, DeleteAll, NewOrder
 from fastbook_wire.words import SelfTradeName, TimeInForceName
 
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-_KNOWN_TYPES = (*ORDER_TYPES, "TAKE_PROFIT", "TAKE_PROFIT_LIMIT")
-_EXEC_TYPES = {"MARKET": "market", "STOP_LOSS": "stop", "STOP_LOSS_LIMIT": "stopLimit"}
-_NEVER_REST = ("MARKET", "STOP_LOSS")
-_PRICED = ("LIMIT", "LIMIT_MAKER", "STOP_LOSS_LIMIT")
+_EXEC_TYPES = {
+    "MARKET": "market",
+    "STOP_LOSS": "stop",
+    "STOP_LOSS_LIMIT": "stopLimit",
+    "TAKE_PROFIT": "takeProfit",
+    "TAKE_PROFIT_LIMIT": "takeProfitLimit",
+}
+_NEVER_REST = ("MARKET", "STOP_LOSS", "TAKE_PROFIT")
+_TRIGGERED = ("STOP_LOSS", "STOP_LOSS_LIMIT", "TAKE_PROFIT", "TAKE_PROFIT_LIMIT")
 _RESPONSES = ("ACK", "RESULT", "FULL")
 _RESTRICTIONS = {"ONLY_NEW": "NEW", "ONLY_PARTIALLY_FILLED": "PARTIALLY_FILLED"}
 
@@ -44,11 +49,7 @@ def parsed_order(symbol: Symbol, params: Parameters) -> NewOrder:
         DialectRefusal: a parameter is missing, malformed, off its grid, or not for this type.
     """
     side = params.one_of("side", ("BUY", "SELL"), DialectRefusal(-1117, "Invalid side."))
-    kind = params.one_of("type", _KNOWN_TYPES, DialectRefusal(-1116, "Invalid orderType."))
-    if kind not in ORDER_TYPES:
-        raise DialectRefusal(-1116, "Invalid orderType.")
-    if (kind, side) == ("STOP_LOSS", "BUY"):  # nobody knows what it will cost
-        raise DialectRefusal(ORDER_REFUSED, "Unsupported order combination")
+    kind = params.one_of("type", ORDER_TYPES, DialectRefusal(-1116, "Invalid orderType."))
     given: dict[str, Any] = {
         "type": "bid" if side == "BUY" else "ask",
         "exec_type": _EXEC_TYPES.get(kind, "limit"),
@@ -59,11 +60,11 @@ def parsed_order(symbol: Symbol, params: Parameters) -> NewOrder:
     }
     instrument = symbol.instrument
     given["time_in_force"] = _time_in_force(kind, params)
-    if kind in _PRICED:
+    if kind not in _NEVER_REST:
         given["price"] = instrument.price.number(symbol.ticks("price", params.text("price")))
     elif "price" in params:
         raise unwanted("price")
-    if kind in ("STOP_LOSS", "STOP_LOSS_LIMIT"):
+    if kind in _TRIGGERED:
         trigger = symbol.ticks("stopPrice", params.text("stopPrice"))
         given["trigger_price"] = instrument.price.number(trigger)
     elif "stopPrice" in params:
@@ -173,7 +174,9 @@ class TradingFunctions:
         last = self._last_price(symbol.security)
         if new.trigger_price is not None and last is not None:
             trigger = symbol.ticks("stopPrice", params.text("stopPrice"))
-            if trigger <= last if new.type == "bid" else trigger >= last:
+            stops = new.exec_type in ("stop", "stopLimit")
+            waits_for_rise = (new.type == "bid") is stops
+            if trigger <= last if waits_for_rise else trigger >= last:
                 raise DialectRefusal(ORDER_REFUSED, "Order would trigger immediately.")
         return new
 

@@ -323,7 +323,7 @@ export class Ticket {
     const did = order.type === "bid" ? "bought" : "sold";
     const words = {
       open: "resting in the book",
-      untriggered: `waiting for ${triggerText(order.type, order.triggerPrice ?? 0, grid)}`,
+      untriggered: `waiting for ${triggerText(order.type, order.triggerPrice ?? 0, grid, order.execType)}`,
       filled: `${did} ${fixed(filled, grid.amountDecimals)}${at}`,
     };
     words.partiallyFilled = `${words.filled}; the remainder rests in the book`;
