@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.server import durable, market_data, orders, overload, peer, waits
+from benchmarks.server import dialect, durable, market_data, orders, overload, peer, waits
 from benchmarks.server.row import Row
 
 MORE, LESS = True, False
@@ -155,6 +155,27 @@ ROWS = (
         "",
         *("ms", LESS, 10.0, 5.0),
         waits.beside(orders=2 * waits.ORDERS),
+    ),
+    Row(
+        "binance-rest",
+        "Binance dialect: a signed REST order or cancel, 64 connections, one request each: CPU",
+        "native commands, 64 x 1",
+        *("us", LESS, 3.0, 2.0),
+        dialect.beside_native(dialect.RestBot),
+    ),
+    Row(
+        "binance-socket",
+        "the same by its socket API",
+        "native commands, 64 x 1",
+        *("us", LESS, 1.5, 1.2),
+        dialect.beside_native(dialect.SocketBot),
+    ),
+    Row(
+        "binance-difference",
+        "its difference of 10 levels to 1,000 streams: CPU per delivery",
+        "raw transport writes of the same bytes",
+        *("us", LESS, 1.5, 1.15),
+        dialect.one_difference,
     ),
     Row(
         "peer-matching-engine",

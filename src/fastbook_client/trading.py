@@ -28,7 +28,7 @@ from fastbook_wire.commands import (
     Orders,
 )
 from fastbook_wire.frames import CancelAfterSet, EndedOrders, OrderFrame, OrderView, OwnFills
-from fastbook_wire.words import Code, SelfTradeName, TimeInForceName
+from fastbook_wire.words import Code, ExecType, SelfTradeName, TimeInForceName
 
 
 class Trading(ABC):
@@ -138,6 +138,7 @@ class Trading(ABC):
         amount: Number,
         *,
         price: Number | None = None,
+        takes_profit: bool = False,
         time_in_force: TimeInForceName | None = None,
         expire_time: int | None = None,
         display: Number | None = None,
@@ -149,11 +150,14 @@ class Trading(ABC):
         """Place a stop order or, with a `price`, a stop-limit order; return its state.
 
         It waits until something trades at `trigger_price` or beyond: at or above it for a bid, at
-        or below it for an ask. Then it enters the market as a market order, or as a limit order at
-        `price`. The other arguments and the exceptions are those of `limit`; `display` and
-        `post_only` need a `price`. The ``status`` of the result is ``untriggered`` unless the last
-        trade has already met the trigger.
+        or below it for an ask; with `takes_profit` the other way round. Then it enters the market
+        as a market order, or as a limit order at `price`. The other arguments and the exceptions
+        are those of `limit`; `display` and `post_only` need a `price`. The ``status`` of the result
+        is ``untriggered`` unless the last trade has already met the trigger.
         """
+        kinds: tuple[ExecType, ExecType] = ("stop", "stopLimit")
+        if takes_profit:
+            kinds = ("takeProfit", "takeProfitLimit")
         given = {
             "price": price,
             "time_in_force": time_in_force,
@@ -163,7 +167,7 @@ class Trading(ABC):
             "self_trade": self_trade,
         }
         order = new_order(
-            "stop" if price is None else "stopLimit",
+            kinds[price is not None],
             side,
             given,
             trigger_price=trigger_price,

@@ -21,7 +21,9 @@ from fastbook_wire.words import (
     TimeMs,
 )
 
-ExecTypeGiven = Literal["limit", "market", "immediate", "stop", "stopLimit"]
+ExecTypeGiven = Literal[
+    "limit", "market", "immediate", "stop", "stopLimit", "takeProfit", "takeProfitLimit"
+]
 Ref = Annotated[str, Meta(max_length=64)] | Annotated[int, Meta(ge=-(2**53), le=2**53)] | None
 CLIENT_ORDER_ID_PATTERN = r"^[^\x00-\x1f\x7f]+\Z"
 """No control characters: PostgreSQL's text cannot hold NUL, and no id needs the others.
@@ -44,9 +46,11 @@ class NewOrder(
     An order needs an ``amount``; a market order may give a ``total`` instead, and trades whole lots
     for at most that value. A limit order needs a ``price``; a market order takes none, is ``ioc``
     or ``fok`` and cannot be ``post_only``. A ``stop`` waits for a fill at ``trigger_price`` or
-    beyond and then is a market order; a ``stopLimit`` then is a limit order. A limit order with
-    ``display`` shows at most so much at a time. What remains at ``expire_time`` is cancelled: of an
-    order with ``time_in_force`` ``gtt``, or of a stop order that still waits.
+    beyond and then is a market order; a ``stopLimit`` then is a limit order. A ``takeProfit`` and a
+    ``takeProfitLimit`` wait for a price that is as good or better. A limit order with ``display``
+    shows at most so much at a time. What remains at ``expire_time`` is cancelled: of an
+    order with ``time_in_force`` ``gtt``, or of one that still waits for its
+    trigger.
 
     ``post_only`` refuses the order if it would trade at once. ``client_order_id`` is
     unique per user for 24 hours, or longer while its order is open: sending the same order again

@@ -19,7 +19,7 @@ TOKEN_SUBPROTOCOL = "token."
 
 SideName = Literal["bid", "ask"]
 OPPOSITE: dict[SideName, SideName] = {"bid": "ask", "ask": "bid"}
-ExecType = Literal["limit", "market", "stop", "stopLimit"]
+ExecType = Literal["limit", "market", "stop", "stopLimit", "takeProfit", "takeProfitLimit"]
 TimeInForceName = Literal["gtc", "ioc", "fok", "gtt"]
 SelfTradeName = Literal["allow", "cancelNewest", "cancelOldest", "cancelBoth", "decrement"]
 Status = Literal["untriggered", "triggered", "open", "partiallyFilled", "filled", "cancelled"]
@@ -39,6 +39,7 @@ Reason = Literal[
     "self_trade",
     "level_full",
     "post_only",
+    "balance",
 ]
 Interval = Literal["1s", "1m", "5m", "1h", "1d"]
 Channel = Literal[

@@ -8,6 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 from binance_client import BinanceClient
+from databases import embedded_dsn, make_database, sql_of  # noqa: F401 (fixtures)
 
 from fastbook_server.app import Server
 from fastbook_server.config import Config

@@ -79,6 +79,7 @@ async def test_a_new_order_that_fails_leaves_the_old_one_cancelled(alice, old):
         ({"price": "200.001"}, -1013),
         ({"cancelReplaceMode": "PERHAPS"}, -1130),
         ({"cancelReplaceMode": None}, -1102),
+        ({"orderRateLimitExceededMode": "PERHAPS"}, -1130),
         ({"cancelOrderId": None}, -1102),
         ({"newClientOrderId": "a b"}, -1100),
         ({"cancelNewClientOrderId": "a b"}, -1100),

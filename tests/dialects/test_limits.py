@@ -181,3 +181,35 @@ async def test_trades_are_free_of_commission(alice):
     assert got["symbol"] == "BTCUSDT"
     assert set(got["standardCommission"].values()) == {"0.00000000"}
     assert got["discount"]["enabledForAccount"] is False
+
+
+@pytest.mark.parametrize(
+    ("mode", "own", "told", "results"),
+    [
+        ("STOP_ON_FAILURE", "a", (429, -2021), ("SUCCESS", "FAILURE")),
+        ("STOP_ON_FAILURE", "none", (429, -2022), ("FAILURE", "NOT_ATTEMPTED")),
+        ("ALLOW_FAILURE", "a", (409, -2021), ("SUCCESS", "FAILURE")),
+        ("ALLOW_FAILURE", "none", (400, -2022), ("FAILURE", "FAILURE")),
+    ],
+)
+async def test_one_order_too_many_may_still_cancel_the_one_that_it_was_to_replace(
+    strict, mode, own, told, results
+):
+    alice = await strict.account("alice", USDT=1_000)
+    for name in "abc":
+        await alice.limit("BUY", "10", "1", newClientOrderId=name)
+    terms = {"symbol": "BTCUSDT", "side": "BUY", "type": "MARKET", "quantity": "0.1"}
+    terms |= {"cancelReplaceMode": mode, "cancelOrigClientOrderId": own}
+    nothing = await alice.signed("POST", "order/cancelReplace", **terms)
+    assert (nothing.status, nothing.body["code"]) == (429, -1015)
+    assert len((await alice.signed("GET", "openOrders")).body) == 3
+    only = await alice.signed(
+        "POST", "order/cancelReplace", **terms, orderRateLimitExceededMode="CANCEL_ONLY"
+    )
+    assert (only.status, only.body["code"]) == told
+    data = only.body["data"]
+    assert (data["cancelResult"], data["newOrderResult"]) == results
+    if results[1] == "FAILURE":
+        assert data["newOrderResponse"]["code"] == -1015
+    left = 3 - (results[0] == "SUCCESS")
+    assert len((await alice.signed("GET", "openOrders")).body) == left

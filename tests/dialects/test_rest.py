@@ -92,8 +92,14 @@ async def test_every_type_of_order_and_how_it_ends(alice, bob):
     held = (await alice.order("SELL", "STOP_LOSS_LIMIT", newOrderRespType="RESULT", **stop)).body
     assert (held["status"], held["type"]) == ("NEW", "STOP_LOSS_LIMIT")
     assert (await alice.balances())["BTC"] == ("1.40000000", "0.10000000")
-    profit = await alice.order("SELL", "TAKE_PROFIT", quantity="1", stopPrice="200")
-    assert profit.error == (400, -1116, "Invalid orderType.")
+    profit = {"price": "210", "stopPrice": "200", "quantity": "1", "timeInForce": "GTC"}
+    held = (
+        await alice.order("SELL", "TAKE_PROFIT_LIMIT", newOrderRespType="RESULT", **profit)
+    ).body
+    assert (held["status"], held["type"]) == ("NEW", "TAKE_PROFIT_LIMIT")
+    assert (await alice.balances())["BTC"] == ("0.40000000", "1.10000000")
+    trailing = await alice.order("SELL", "TRAILING_STOP", quantity="0.1", stopPrice="200")
+    assert trailing.error == (400, -1116, "Invalid orderType.")
     tested = await alice.signed(
         *("POST", "order/test"), symbol="BTCUSDT", side="BUY", type="MARKET", quantity="1"
     )
@@ -132,13 +138,53 @@ async def test_a_stop_that_its_price_has_passed_is_refused(alice, bob):
     assert (await alice.order("BUY", "STOP_LOSS_LIMIT", stopPrice="100", **price)).error == passed
     waits = await alice.order("BUY", "STOP_LOSS_LIMIT", stopPrice="100.01", **price)
     assert waits.status == 200
-    buys = await alice.order("BUY", "STOP_LOSS", quantity="0.1", stopPrice="101")
-    assert buys.error == (400, -2010, "Unsupported order combination")
+    assert (await alice.order("SELL", "TAKE_PROFIT", quantity="0.1", stopPrice="100")).error == (
+        passed
+    )
+    assert (await alice.order("BUY", "TAKE_PROFIT_LIMIT", stopPrice="100", **price)).error == passed
     for extra in ({"price": "1"}, {"timeInForce": "GTC"}, {"icebergQty": "0.01"}):
         odd = await alice.order("SELL", "STOP_LOSS", quantity="0.1", stopPrice="99", **extra)
         assert odd.body["code"] == -1106
     bare = await alice.order("SELL", "STOP_LOSS", quantity="0.1")
     assert bare.body["code"] == -1102
+
+
+async def test_a_profit_is_taken_at_a_price_as_good_or_better(alice, bob):
+    await bob.limit("SELL", "100", "1")
+    await alice.limit("BUY", "100", "1")
+    take = {"stopPrice": "110", "quantity": "0.5", "newOrderRespType": "RESULT"}
+    taking = (await alice.order("SELL", "TAKE_PROFIT", **take)).body
+    assert (taking["status"], taking["workingTime"]) == ("NEW", -1)
+    assert (await alice.balances())["BTC"] == ("0.50000000", "0.50000000")
+    await bob.limit("BUY", "109", "0.5")
+    await bob.limit("SELL", "110", "0.1")
+    await bob.limit("BUY", "110", "0.1")
+    done = (await alice.signed("GET", "order", symbol="BTCUSDT", orderId=taking["orderId"])).body
+    assert (done["status"], done["type"], done["stopPrice"]) == (
+        *("FILLED", "TAKE_PROFIT", "110.00000000"),
+    )
+    assert done["cummulativeQuoteQty"] == "54.50000000"
+
+
+async def test_a_stop_buys_at_any_price_as_far_as_the_account_can_pay(venue, alice, bob):
+    await bob.limit("SELL", "100", "0.1")
+    await alice.limit("BUY", "100", "0.1")
+    stop = {"stopPrice": "110", "newOrderRespType": "RESULT"}
+    poor = await venue.account("poor", USDT=111)
+    dear = await poor.order("BUY", "STOP_LOSS", quantity="1.1", **stop)
+    assert dear.error == (400, -2010, "Account has insufficient balance for requested action.")
+    buying = (await poor.order("BUY", "STOP_LOSS", quantity="1", **stop)).body
+    assert (await poor.balances())["USDT"] == ("1.00000000", "110.00000000")
+    more = (await alice.order("BUY", "STOP_LOSS", quantity="0.5", **stop)).body
+    await bob.limit("SELL", "110", "0.1")
+    await bob.limit("SELL", "112", "1.6")
+    await alice.limit("BUY", "110", "0.1")
+    gone = (await poor.signed("GET", "order", symbol="BTCUSDT", orderId=buying["orderId"])).body
+    assert (gone["status"], gone["executedQty"]) == ("EXPIRED", "0.00000000")
+    assert (await poor.balances())["USDT"] == ("111.00000000", "0.00000000")
+    done = (await alice.signed("GET", "order", symbol="BTCUSDT", orderId=more["orderId"])).body
+    assert (done["status"], done["cummulativeQuoteQty"]) == ("FILLED", "56.00000000")
+    assert done["type"] == "STOP_LOSS"
 
 
 async def test_orders_are_asked_for_and_cancelled_by_either_id(alice, bob):

@@ -100,7 +100,7 @@ async def test_each_match_is_a_trade_and_those_of_a_taker_at_a_price_are_one(ven
         (3, "101.00000000", "0.10000000", False),
     ]
     sums = [(t["a"], t["f"], t["l"], t["q"]) for t in told["btcusdt@aggTrade"]]
-    assert sums == [(1, 1, 2, "0.50000000"), (3, 3, 3, "0.10000000")]
+    assert sums == [(1, 1, 2, "0.50000000"), (2, 3, 3, "0.10000000")]
     best = told["btcusdt@bookTicker"][-1]
     assert best["u"] == 4
     assert (best["b"], best["a"], best["A"]) == ("0.00000000", "101.00000000", "0.40000000")

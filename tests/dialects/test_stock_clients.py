@@ -29,6 +29,14 @@ async def test_ccxt(venue, alice, bob):
         "cancelled": ["canceled", 1],
         "edited": [2.0, 41.0, True],
         "stop": ["STOP_LOSS", ["canceled", "expired", "canceled", "canceled", "open", "open"]],
+        "kinds": [
+            ["TAKE_PROFIT", "sell", 150.0],
+            ["TAKE_PROFIT_LIMIT", "sell", 150.0],
+            ["TAKE_PROFIT_LIMIT", "buy", 45.0],
+            ["STOP_LOSS", "buy", 150.0],
+        ],
+        "used": [0.3, 101.0],
+        "aggregates": [["1", 0.3], ["2", 0.7]],
         "errors": {
             "money": "InsufficientFunds",
             "post_only": "OrderImmediatelyFillable",

@@ -181,14 +181,14 @@ async def test_trades_are_told_each_and_by_taker_and_price(floor):
         "M": True,
     }
     assert [(t["a"], t["f"], t["l"], t["q"]) for t in every[1:]] == [
-        (3, 3, 3, "0.10000000"),
-        (4, 4, 4, "0.20000000"),
+        (2, 3, 3, "0.10000000"),
+        (3, 4, 4, "0.20000000"),
     ]
     assert await floor.ask("aggTrades", symbol="BTCUSDT") == [
         {name: value for name, value in t.items() if name not in "eEs"} for t in every
     ]
-    assert [t["a"] for t in await floor.ask("aggTrades", symbol="BTCUSDT", fromId=2)] == [3, 4]
-    assert [t["a"] for t in await floor.ask("aggTrades", symbol="BTCUSDT", limit=1)] == [4]
+    assert [t["a"] for t in await floor.ask("aggTrades", symbol="BTCUSDT", fromId=2)] == [2, 3]
+    assert [t["a"] for t in await floor.ask("aggTrades", symbol="BTCUSDT", limit=1)] == [3]
 
 
 async def test_the_book_ticker_follows_the_best_prices_and_amounts(floor):

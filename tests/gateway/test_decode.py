@@ -200,8 +200,8 @@ def test_an_array_that_is_none_or_too_long_is_refused_whole(text, message):
             *(
                 "bad_frame",
                 "r",
-                "Expected limit or market or immediate or stop or stopLimit, got 'buy' "
-                "- at `$.order.execType`",
+                "Expected limit or market or immediate or stop or stopLimit or takeProfit or "
+                "takeProfitLimit, got 'buy' - at `$.order.execType`",
             ),
         ),
         (

@@ -223,7 +223,8 @@ def test_the_protocol_page_knows_every_word(word: str) -> None:
 def test_the_protocol_page_knows_every_reason_and_what_a_wrong_type_is_told() -> None:
     page = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text(encoding="utf-8")
     commands_table = page.partition("\n| command | replies |")[2].partition("\n\n")[0]
-    of_incoming = {"no_liquidity", "total", "ioc", "fok", "self_trade", "post_only", "level_full"}
+    of_incoming = {"no_liquidity", "total", "ioc", "fok", "self_trade"}
+    of_incoming |= {"post_only", "level_full", "balance"}
     add = next(row for row in commands_table.splitlines() if '{"op":"add"' in row)
     assert {word for word in Reason.__args__ if re.search(rf"\b{word}\b", add)} == of_incoming
     assert {word for word in Reason.__args__ if not re.search(rf"\b{word}\b", page)} == set()

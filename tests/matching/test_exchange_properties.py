@@ -331,4 +331,4 @@ def test_no_order_lives_beyond_its_time_and_none_waits_beyond_its_trigger(script
             order = progress.order
             assert order.expire_ms is None or order.expire_ms > floor.now_ms
             if progress.is_held():
-                assert not market_.stops.meets(order.side, order.trigger_price)
+                assert not market_.stops.meets(order)

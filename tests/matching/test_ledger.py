@@ -19,6 +19,7 @@ from fastbook_server.values.events import (
     PRIVATE,
     BalanceChanged,
     CommandRefused,
+    OrderCancelled,
     OrderFilled,
     OrderReport,
 )
@@ -115,6 +116,47 @@ def test_a_market_order_costs_what_the_book_says_hidden_lots_included(house):
     assert house.of(ALICE) == {"USD": (0, 0), "COIN": (10, 0)}
 
 
+def test_a_stop_that_buys_at_any_price_is_paid_for_at_its_trigger_price(house):
+    stop = {"exec_type": "stop", "trigger_price": 110.0}
+    assert refused(house.order(ALICE, "bid", None, 10.0, **stop)) == ["insufficient_balance"]
+    house.order(ALICE, "bid", None, 9.0, **stop)
+    assert house.of(ALICE)["USD"] == (10, 990)
+    house.order(NATIVE, "ask", 110.0, 1.0)
+    house.order(NATIVE, "ask", 111.0, 9.0)
+    house.order(NATIVE, "bid", 110.0, 1.0)
+    assert house.of(ALICE) == {"USD": (1, 0), "COIN": (9, 0)}
+
+
+def test_a_triggered_order_that_costs_more_than_there_is_buys_nothing(house):
+    house.order(ALICE, "bid", None, 9.0, exec_type="stop", trigger_price=110.0)
+    house.order(NATIVE, "ask", 110.0, 1.0)
+    house.order(NATIVE, "ask", 112.0, 9.0)
+    events = house.order(NATIVE, "bid", 110.0, 1.0)
+    (gone,) = (e for e in events if isinstance(e, OrderCancelled))
+    assert (gone.reason, gone.quantity) == ("balance", 9)
+    assert house.of(ALICE) == {"USD": (1_000, 0)}
+
+
+def test_a_triggered_order_spends_what_others_have_left_not_what_they_have_locked(house):
+    stop = {"exec_type": "stop", "trigger_price": 100.0}
+    house.order(ALICE, "bid", None, 5.0, **stop)
+    house.order(ALICE, "bid", None, 5.0, **stop)
+    house.order(NATIVE, "ask", 100.0, 1.0)
+    house.order(NATIVE, "ask", 101.0, 10.0)
+    events = house.order(NATIVE, "bid", 100.0, 1.0)
+    assert [e.reason for e in events if isinstance(e, OrderCancelled)] == ["balance"]
+    assert house.of(ALICE) == {"USD": (495, 0), "COIN": (5, 0)}
+
+
+def test_an_order_that_takes_a_profit_is_paid_for_at_its_trigger_price(house):
+    house.order(ALICE, "bid", None, 2.0, exec_type="takeProfit", trigger_price=90.0)
+    assert house.of(ALICE)["USD"] == (820, 180)
+    house.order(NATIVE, "ask", 89.0, 1.0)
+    house.order(NATIVE, "ask", 91.0, 1.0)
+    house.order(NATIVE, "bid", 90.0, 2.0)  # at 89; the rest is for sale
+    assert house.of(ALICE) == {"USD": (909, 0), "COIN": (1, 0)}
+
+
 def test_natives_have_unlimited_credit_and_no_balance(house):
     house.order(NATIVE, "bid", 100.0, 10_000.0)
     house.order(BOB, "ask", 100.0, 10.0)
@@ -187,7 +229,9 @@ def expected(house, deposits):
     for progress in house.exchange.markets["COIN-USD"].open.values():
         order, left = progress.order, progress.remaining
         asset, amount = (
-            ("COIN", left) if order.side == "ask" else ("USD", left * (order.price or 0))
+            ("COIN", left)
+            if order.side == "ask"
+            else ("USD", left * (order.price or order.trigger_price))
         )
         locked[order.user_id, asset] += amount
     return totals, locked

@@ -55,6 +55,8 @@ terms = st.sampled_from(
         {"exec_type": "market", "total": 20.0},
         {"exec_type": "stop"},
         {"exec_type": "stopLimit"},
+        {"exec_type": "takeProfit"},
+        {"exec_type": "takeProfitLimit"},
     )
 )
 choices = st.integers(0, 10**6)
@@ -111,9 +113,9 @@ class Balances(RuleBasedStateMachine):
         fields = {"exec_type": "limit", "type": side, "security": pair, "self_trade": mode} | given
         if "total" not in fields:
             fields["amount"] = float(amount * lot)
-        if fields["exec_type"] in ("limit", "stopLimit"):
+        if fields["exec_type"] in ("limit", "stopLimit", "takeProfitLimit"):
             fields["price"] = float(price * tick)
-        if fields["exec_type"] in ("stop", "stopLimit"):
+        if fields["exec_type"].startswith(("stop", "takeProfit")):
             fields["trigger_price"] = float((13 - price) * tick)
         if "display" in fields:
             fields["display"] = float(max(1, amount // 2) * lot)
@@ -233,7 +235,8 @@ class Balances(RuleBasedStateMachine):
                 if order.side == "ask":
                     found[order.user_id, base] += left
                 else:
-                    found[order.user_id, quote] += left * order.price * tick
+                    price = order.trigger_price if order.price is None else order.price
+                    found[order.user_id, quote] += left * price * tick
         return found
 
     @invariant()

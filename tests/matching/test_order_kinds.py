@@ -86,6 +86,41 @@ def test_a_triggered_order_may_trigger_others_and_each_has_its_own_number():
     assert {e.seq for e in events if isinstance(e, OrderFilled)} == {24, 25, 26, 27}
 
 
+def test_an_order_that_takes_a_profit_waits_for_a_price_as_good_or_better():
+    floor = with_book()
+    floor.do("ann", stop("ask", 102, 5, takes_profit=True))  # seq 21
+    floor.do("ann", stop("bid", 98, 5, takes_profit=True))
+    floor.do("ann", stop("bid", 102, 5))
+    assert triggered(floor, "bob", market("bid", 50)) == []  # at 101
+    assert triggered(floor, "bob", market("bid", 1)) == [21, 23]  # at 102
+    assert triggered(floor, "bob", market("ask", 60)) == [22]  # at 99 and 98
+
+
+def test_orders_that_take_a_profit_and_stops_follow_in_the_order_of_their_prices():
+    floor = with_book()
+    floor.do("ann", stop("bid", 104, 1))  # seq 21
+    floor.do("ann", stop("ask", 103, 1, takes_profit=True))
+    floor.do("ann", stop("ask", 104, 1, takes_profit=True, price=104.0))
+    assert triggered(floor, "bob", bid(105, 250, time_in_force="ioc")) == [22, 21, 23]
+
+
+@pytest.mark.parametrize(
+    ("side", "trigger", "meets"),
+    [("bid", 101, 1), ("bid", 100, 0), ("ask", 101, 1), ("ask", 102, 0)],
+)
+def test_a_profit_that_the_last_fill_offers_is_taken_at_once(side, trigger, meets):
+    floor = with_book()
+    floor.do("bob", market("bid", 1))  # at 101
+    assert len(triggered(floor, "ann", stop(side, trigger, 2, takes_profit=True))) == meets
+
+
+def test_orders_that_take_a_profit_wait_beyond_a_restart():
+    floor = with_book()
+    floor.do("ann", stop("ask", 102, 5, takes_profit=True))
+    floor = restarted(floor)
+    assert triggered(floor, "bob", market("bid", 51)) == [21]
+
+
 def test_a_stop_limit_order_rests_at_its_limit():
     floor = with_book()
     floor.do("ann", stop("ask", 99, 60, price=99.0))

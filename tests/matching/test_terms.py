@@ -10,6 +10,8 @@ from trading import T0, Floor, by_total, orders, refusal
 from fastbook_server.values.events import CommandRefused
 from fastbook_wire.commands import Add, NewOrder
 
+PRICED = ("limit", "stopLimit", "takeProfitLimit")
+TRIGGERED = ("stop", "stopLimit", "takeProfit", "takeProfitLimit")
 TOTAL_MAX = math.nextafter(2.0**63, 0)
 """Of a security with a tick and a lot of 1."""
 
@@ -100,12 +102,12 @@ def test_the_largest_total_is_one_that_is_taken():
         assert floor.code("ann", above) == "invalid_amount"
 
 
-@pytest.mark.parametrize("exec_type", ["limit", "market", "stop", "stopLimit"])
+@pytest.mark.parametrize("exec_type", ["limit", "market", *TRIGGERED])
 @pytest.mark.parametrize("time_in_force", [None, "gtc", "gtt", "ioc", "fok"])
 @pytest.mark.parametrize("expires", [False, True])
 def test_which_orders_may_expire(exec_type, time_in_force, expires):
     """The rows `timeInForce` and `expireTime` of the document's table."""
-    has_price, is_stop = exec_type in ("limit", "stopLimit"), exec_type in ("stop", "stopLimit")
+    has_price, waits = exec_type in PRICED, exec_type in TRIGGERED
     refused = placed_alone(exec_type, time_in_force, expires)
     if not has_price and exec_type == "market" and expires:
         assert refused == "expireTime: a market order never rests"
@@ -115,7 +117,7 @@ def test_which_orders_may_expire(exec_type, time_in_force, expires):
         assert refused == "expireTime: an order with timeInForce gtt needs one"
     elif time_in_force == "gtc" and expires:
         assert refused == "expireTime: expected timeInForce gtt, got gtc"
-    elif time_in_force in ("ioc", "fok") and expires and not is_stop:
+    elif time_in_force in ("ioc", "fok") and expires and not waits:
         assert refused == f"expireTime: a limit order that is {time_in_force} never rests"
     else:
         assert refused is None
@@ -128,8 +130,8 @@ def placed_alone(exec_type: str, time_in_force: str | None, expires: bool) -> st
         type="bid",
         exec_type=exec_type,
         amount=1,
-        price=10 if exec_type in ("limit", "stopLimit") else None,
-        trigger_price=10 if exec_type in ("stop", "stopLimit") else None,
+        price=10 if exec_type in PRICED else None,
+        trigger_price=10 if exec_type in TRIGGERED else None,
         time_in_force=time_in_force,
         expire_time=T0 + 5_000 if expires else None,
         security="COIN",

@@ -99,6 +99,8 @@ class Flow:
         self.instruments = recovered.instruments
         self.seqs = dict(recovered.seqs)
         self.fill_ids = dict(recovered.fill_ids)
+        self.agg_trade_ids = dict(recovered.agg_trade_ids)
+        self.last_fills: dict[str, tuple[int, int]] = {}  # seq and price
         self.resting = {
             o.order.id: [o.order, o.remaining, o.notional] for o in recovered.open_orders
         }
@@ -185,9 +187,14 @@ class Flow:
             security = taker.instrument.security
             fill_id = self.fill_ids.get(security, 0) + 1
             self.fill_ids[security] = fill_id
+            last = self.last_fills.get(security)
+            begins = (taker.seq, maker.price) != last
+            self.agg_trade_ids[security] = self.agg_trade_ids.get(security, 0) + begins
+            self.last_fills[security] = (taker.seq, maker.price)
             fill = OrderFilled(
-                fill_id, taker.seq, fills, taker.time_ms, taker, maker, maker.price, quantity,
-                left, maker_left, maker_cost, self._level(maker), maker_left,
+                fill_id, self.agg_trade_ids[security], taker.seq, fills, taker.time_ms,
+                taker, maker, maker.price, quantity, left,
+                maker_left, maker_cost, self._level(maker), maker_left,
             )  # fmt: skip
             events.append(fill)
             fills += 1

@@ -63,7 +63,7 @@ def played(orders):
         Recovered(
             epoch=1, batch_no=0, time_ms=0, token_key=b"", instruments=instruments,
             seqs={"A": 0, "B": 0}, open_orders=(), client_orders=(), last_trades={},
-            fill_ids={}, last_prices={},
+            fill_ids={}, agg_trade_ids={}, last_prices={},
         )
     )  # fmt: skip
     batches, events, time_ms, newest = [], [], START_MS, {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
+from itertools import groupby
 
 import asyncpg
 import pytest
@@ -353,7 +354,8 @@ async def test_an_id_that_is_no_orders_is_not_found(make_store, specs, flow, ord
 def stored(fill):
     """Return a fill as the history has it."""
     side, price, quantity = fill.taker.side, fill.price, fill.quantity
-    return StoredFill(fill.fill_id, fill.seq, fill.time_ms, side, price, quantity)
+    ids = (fill.fill_id, fill.agg_trade_id, fill.seq, fill.time_ms)
+    return StoredFill(*ids, side, price, quantity)
 
 
 def fills_of(source, security):
@@ -373,12 +375,15 @@ async def test_fills_are_numbered_and_found_by_number_and_by_time_in_both_direct
     for security in SECURITIES:
         fills = [stored(fill) for fill in fills_of(source, security)]
         assert [fill.fill_id for fill in fills] == list(range(1, len(fills) + 1))
+        takers = [list(one) for _, one in groupby(fills, lambda f: (f.seq, f.price))]
+        assert all({f.agg_trade_id for f in t} == {n} for n, t in enumerate(takers, 1))
         assert len(fills) > 20
         assert await history.fills(security, FillSpan(limit=1_000)) == fills
         times = [fill.time_ms + d for fill in fills for d in (-1, 0, 1)]
         for _ in range(60):
             span = FillSpan(
                 since=pick.choice((None, 0, pick.randrange(len(fills) + 2))),
+                from_agg_trade=pick.choice((None, None, pick.randrange(len(takers) + 3))),
                 before=pick.choice((None, 2**53, pick.randrange(1, len(fills) + 2))),
                 start_ms=pick.choice((None, 0, pick.choice(times))),
                 end_ms=pick.choice((None, 2**53, pick.choice(times))),
@@ -426,6 +431,8 @@ async def test_fill_ids_go_on_after_a_restart(make_store, specs, flow):
     await history.close()
     again = await make_store().open(specs, 0)
     assert again.fill_ids == {s: len(fills_of(source, s)) for s in SECURITIES}
+    last = {s: [0, *(f.agg_trade_id for f in fills_of(source, s))][-1] for s in SECURITIES}
+    assert again.agg_trade_ids == last
 
 
 async def test_holdings_are_what_every_users_fills_add_up_to(make_store, specs, flow):

@@ -50,7 +50,7 @@ def rested(order, remaining=None, notional=0):
 def filled(taker, maker, quantity, left, n=0, notional=None):
     cost = (maker.quantity - left) * maker.price if notional is None else notional
     return OrderFilled(
-        10 + n, taker.seq, n, taker.time_ms, taker, maker, maker.price, quantity,
+        10 + n, 5 + n, taker.seq, n, taker.time_ms, taker, maker, maker.price, quantity,
         taker.quantity - quantity, left, cost, left, left,
     )  # fmt: skip
 
@@ -109,6 +109,7 @@ def test_each_table_gets_its_columns():
             "user#2",
             10,
             None,
+            5,
         )
     ]
     assert got.cancellations == [
@@ -119,7 +120,7 @@ def test_each_table_gets_its_columns():
     ]  # fmt: skip
     assert got.client_orders == [("user#2", "c", taker.id, 1_002, 1_002)]
     assert (got.opened, got.changed, got.gone) == ([], [], [maker.id])
-    assert (got.seqs, got.last_fills) == ({"BTC-USD": (2, 2)}, {"BTC-USD": (10, 10_050)})
+    assert (got.seqs, got.last_fills) == ({"BTC-USD": (2, 2)}, {"BTC-USD": (10, 10_050, 5)})
 
 
 def one_of_each_kind():

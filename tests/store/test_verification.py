@@ -20,16 +20,20 @@ from fastbook_server.values.persisted import Batch
 CORRUPTIONS = {
     "a fill is lost": "DELETE FROM fills WHERE {fill}",
     "a fill is doubled": "INSERT INTO fills SELECT security, seq, 900, time, type, price_ticks,"
-    " quantity_lots, maker_order_id, maker_user_id, taker_order_id, taker_user_id, fill_id"
-    " FROM fills WHERE {fill}",
+    " quantity_lots, maker_order_id, maker_user_id, taker_order_id, taker_user_id, fill_id,"
+    " refill_lots, agg_trade_id FROM fills WHERE {fill}",
     "a fill is larger": "UPDATE fills SET quantity_lots = quantity_lots + 1 WHERE {fill}",
     "a fill is dearer": "UPDATE fills SET price_ticks = price_ticks + 1 WHERE {fill}",
     "a fill has turned": "UPDATE fills SET type = (CASE type WHEN 'bid' THEN 'ask' ELSE 'bid' END)"
     "::side WHERE {fill}",
     "a fill is another user's": "UPDATE fills SET maker_user_id = 'user#eve' WHERE {fill}",
+    "an aggregate trade is another": "UPDATE fills SET agg_trade_id = agg_trade_id + 1"
+    " WHERE {fill}",
     "the last fill is lost": "DELETE FROM fills WHERE fill_id = (SELECT max(fill_id) FROM fills)",
     "an order is lost": "DELETE FROM orders WHERE {order}",
     "an order is larger": "UPDATE orders SET amount = amount * 2 WHERE {order}",
+    "a change was of more": "UPDATE order_changes SET quantity_lots_before ="
+    " quantity_lots_before + 1 WHERE {change}",
     "a cancellation is lost": "DELETE FROM cancellations WHERE {cancellation}",
     "a cancellation is smaller": "UPDATE cancellations SET quantity_lots = quantity_lots - 1"
     " WHERE {cancellation}",
@@ -46,6 +50,8 @@ CORRUPTIONS = {
     "a candle is lost": "DELETE FROM candles WHERE {candle}",
     "a market is ahead": "UPDATE markets SET seq = seq + 1 WHERE security = 'COIN'",
     "a market's fills are ahead": "UPDATE markets SET fill_id = fill_id + 1 WHERE fill_id > 0",
+    "a market's aggregate trades are ahead": "UPDATE markets SET agg_trade_id = agg_trade_id + 1"
+    " WHERE fill_id > 0",
     "a price is wrong": "UPDATE markets SET last_ticks = last_ticks + 1 WHERE fill_id > 0",
     "the state is behind": "UPDATE engine_state SET time = time - 100000",
     "the state is lost": "DELETE FROM engine_state",
@@ -53,6 +59,7 @@ CORRUPTIONS = {
 ROWS = {
     "fill": ("fills", "(security, seq, n)"),
     "order": ("orders", "id"),
+    "change": ("order_changes", "(security, seq, n)"),
     "cancellation": ("cancellations", "(security, seq, n)"),
     "open": ("open_orders", "id"),
     "trade": ("trades", "id"),

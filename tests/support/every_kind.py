@@ -109,7 +109,9 @@ class EveryKind:
 
     def _stop(self, user: str) -> ExchangeCommand:
         price = self._random.choice(({}, {"price": float(self._price())}))
-        return stop(self._side(), self._price(), self._amount(), **self._given(user), **price)
+        takes = self._random.random() < 0.3
+        terms = self._given(user) | price
+        return stop(self._side(), self._price(), self._amount(), takes_profit=takes, **terms)
 
     def _some(self, user: str) -> str:
         return self._random.choice(self._names[user] or ["none"])

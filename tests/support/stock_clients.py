@@ -11,6 +11,8 @@ import venv
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 CACHE = Path(__file__).parents[2] / ".cache" / "clients"
 SCRIPTS = Path(__file__).parents[1] / "dialects" / "scripts"
 
@@ -39,6 +41,15 @@ def modules_with(package: str) -> Path:
         subprocess.run(["npm", "install", *options, package], check=True, timeout=600)
         ready.touch()
     return folder / "node_modules"
+
+
+def reachable(package: str) -> str:
+    """Return a package of PyPI once it is installed; skip the test if its registry is away."""
+    try:
+        python_with(package)
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
+        pytest.skip(f"PyPI does not give {package}")
+    return package
 
 
 async def run(package: str, script: str, url: str, *accounts: Any) -> dict[str, Any]:

@@ -66,6 +66,7 @@ def recovered(*instruments: Instrument, **given: Any) -> Recovered:
         "client_orders": (),
         "last_trades": {},
         "fill_ids": {},
+        "agg_trade_ids": {},
         "last_prices": {},
     }
     return Recovered(**past | given)
@@ -92,9 +93,19 @@ def _limit(side: Any, price: float, amount: float, ref: str | None, options: Any
     return Add(order=NewOrder(type=side, exec_type="limit", amount=amount, **given), ref=ref)
 
 
-def stop(side: Any, trigger: float, amount: float, ref: str | None = None, **options: Any) -> Add:
+def stop(
+    side: Any,
+    trigger: float,
+    amount: float,
+    ref: str | None = None,
+    *,
+    takes_profit: bool = False,
+    **options: Any,
+) -> Add:
     """Return an ``add`` of a stop order in COIN; with a ``price``, of a stop-limit order."""
-    kind = "stopLimit" if "price" in options else "stop"
+    kind: Any = "stopLimit" if "price" in options else "stop"
+    if takes_profit:
+        kind = "takeProfitLimit" if "price" in options else "takeProfit"
     given = {"security": "COIN", "trigger_price": trigger} | options
     return Add(order=NewOrder(type=side, exec_type=kind, amount=amount, **given), ref=ref)
 

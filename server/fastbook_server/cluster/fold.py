@@ -63,6 +63,7 @@ class _StateOnly(MemoryDatabase):
         self.epoch, self.batch_no, self.time_ms = past.epoch, past.batch_no, past.time_ms
         self.instruments = {i.security: i for i in (*past.instruments, *past.unlisted)}
         self.seqs, self.fill_ids = dict(past.seqs), dict(past.fill_ids)
+        self.agg_trade_ids = dict(past.agg_trade_ids)
         self.last_prices, self.cancel_rules = dict(past.last_prices), dict(past.cancel_rules)
         self.balances = dict(past.balances)
         self.open_orders = {left.order.id: left for left in past.open_orders}

@@ -220,8 +220,15 @@ class SecurityView:
 
 
 def _stored(event: OrderFilled) -> StoredFill:
-    side = event.taker.side
-    return StoredFill(event.fill_id, event.seq, event.time_ms, side, event.price, event.quantity)
+    return StoredFill(
+        event.fill_id,
+        event.agg_trade_id,
+        event.seq,
+        event.time_ms,
+        event.taker.side,
+        event.price,
+        event.quantity,
+    )
 
 
 class MarketViews:

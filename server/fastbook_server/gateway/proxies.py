@@ -10,6 +10,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Collection
+from functools import lru_cache
 from typing import NamedTuple
 
 from aiohttp import web
@@ -100,6 +101,7 @@ class Proxies:
         return client
 
     @staticmethod
+    @lru_cache(maxsize=4_096)
     def counted_as(address: str) -> str:
         """Return what a client's address counts as where there is a bound for each.
 

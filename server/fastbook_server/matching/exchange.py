@@ -86,6 +86,7 @@ class Exchange:
                 i,
                 seq=recovered.seqs.get(i.security, 0),
                 fill_id=recovered.fill_ids.get(i.security, 0),
+                agg_trade_id=recovered.agg_trade_ids.get(i.security, 0),
                 last_price=recovered.last_prices.get(i.security),
                 book=book_type(LEVEL_QUANTITY_MAX),
             )
@@ -95,13 +96,14 @@ class Exchange:
         self._owners = Owners()
         self._known = KnownOrders(self.markets.values(), self._owners)
         self._open_orders = OpenOrders(self._owners)
-        self._placing = Placing(recovered.epoch, self._owners, self._open_orders)
         self._cancel_rules = CancelRules(recovered.cancel_rules)
         self._halted = {i.security for i in recovered.instruments if i.status == "halted"}
         restore(recovered, self.markets, self._owners, self._open_orders)
         past = (recovered.instruments, recovered.balances, recovered.open_orders)
         self._ledger = Ledger(*past, active=accounts)
         self._has_accounts = self._ledger.active
+        ledger = self._ledger if self._has_accounts else None
+        self._placing = Placing(recovered.epoch, self._owners, self._open_orders, ledger)
 
     def apply(self, user_id: str, command: Command | Numbered, time_ms: int) -> list[ExchangeEvent]:
         """Return all events that the command causes, in order, the reply among them.
@@ -234,7 +236,7 @@ class Exchange:
         order = placing.order(user_id, terms, new.client_order_id, market, time_ms, withdraws)
         progress = OrderProgress(order, order.quantity)
         if order.trigger_price is not None:
-            return self._holding(market, progress, order.trigger_price, time_ms, command.ref)
+            return self._holding(market, progress, time_ms, command.ref)
         entering = self._placing.enter(market, progress, time_ms)
         if entering.takes_long():
             return self._adding(market, progress, entering, time_ms, command.ref)
@@ -266,12 +268,11 @@ class Exchange:
         self,
         market: SecurityBook,
         progress: OrderProgress,
-        trigger_price: int,
         time_ms: int,
         ref: Ref,
     ) -> Steps:
         """Let a stop order wait, or happen if it need not."""
-        events = yield from self._placing.hold(market, progress, trigger_price, time_ms, ref)
+        events = yield from self._placing.hold(market, progress, time_ms, ref)
         if progress.order.client_order_id is not None:
             self._remember(progress, progress.order.client_order_id, time_ms)
         return (yield from self._then_triggered(events, market, time_ms))
@@ -280,7 +281,7 @@ class Exchange:
         self, events: list[ExchangeEvent], market: SecurityBook, time_ms: int
     ) -> Steps:
         """Let the stop orders that were triggered follow what triggered them."""
-        return events + (yield from self._placing.run_triggered(market, time_ms))
+        return (yield from self._placing.run_triggered(events, market, time_ms))
 
     def _remember(self, progress: OrderProgress, client_order_id: str, time_ms: int) -> None:
         """Remember an order by a new client order id; the oldest ended ones make room for it."""

@@ -155,6 +155,8 @@ class Execution:
         maker = market.open[e.maker_order_id]
         price, quantity = e.price, e.quantity
         market.fill_id += 1
+        if not self._fills or price != market.stops.last_price:
+            market.agg_trade_id += 1
         taker.fill(price, quantity)
         refilled = maker.fill(price, quantity)
         if refilled:
@@ -168,6 +170,7 @@ class Execution:
         self.public.append(
             OrderFilled(
                 number,
+                market.agg_trade_id,
                 seq,
                 self._fills,
                 time_ms,

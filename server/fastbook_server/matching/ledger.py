@@ -39,6 +39,14 @@ _Key = tuple[str, str]  # user id and asset
 _MOVES = OrderRested | OrderCancelled | OrderAmended | OrderHeld | OrderTriggered
 
 
+def price_to_lock(order: Order) -> int | None:
+    """Return at which price an open order is paid for, in ticks.
+
+    One that will buy at any price once it is triggered is paid for at its trigger price.
+    """
+    return order.trigger_price if order.price is None else order.price
+
+
 class Balance:
     """What an account has of an asset, in the asset's units."""
 
@@ -67,10 +75,11 @@ class Ledger:
         self._assets = Assets(instruments)
         self._balances: dict[_Key, Balance] = {}
         self._touched: dict[_Key, None] = {}
+        self._followed = 0  # of the running command's events
         for key, total in totals.items():
             self._balances[key] = Balance(self._assets.units(key[1], total))
         for past in open_orders if self.active else ():
-            self._lock(past.order, past.order.price, past.remaining)
+            self._lock(past.order, price_to_lock(past.order), past.remaining)
         self._touched.clear()
 
     def balance(self, user_id: str, asset: str) -> tuple[int, int]:
@@ -95,11 +104,10 @@ class Ledger:
                 quantity = lots_and_notional(market, user_id, terms)[0]
             self._check(user_id, pair.base, quantity * pair.lot_units)
             return
+        if price is None:
+            price = terms.trigger_price
         if price is not None:
             notional = price * quantity
-        elif terms.trigger_price is not None:
-            message = "execType: a stop that buys needs a price: nobody knows what it will cost"
-            raise RuleBroken(Code.INVALID_ORDER, message)
         elif budget is not None:
             notional = budget
         else:
@@ -113,8 +121,8 @@ class Ledger:
             return
         pair = self._pair(before.instrument.security)
         remaining = progress.remaining + after.quantity - before.quantity
-        asset, more = pair.held(after.side, after.price, remaining)
-        more -= pair.held(before.side, before.price, progress.remaining)[1]
+        asset, more = pair.held(after.side, price_to_lock(after), remaining)
+        more -= pair.held(before.side, price_to_lock(before), progress.remaining)[1]
         if more > 0:
             self._check(before.user_id, asset, more)
 
@@ -150,12 +158,31 @@ class Ledger:
 
     def changes(self, events: list[ExchangeEvent]) -> list[ExchangeEvent]:
         """Follow all that a command has caused; return the balances that have changed."""
-        for event in events:
+        self._catch_up(events)
+        self._followed = 0
+        return self._told(None) if self._touched else []
+
+    def affords(self, market: SecurityBook, order: Order, events: list[ExchangeEvent]) -> bool:
+        """Whether the user of a triggered order can pay for it, after all `events` so far.
+
+        Those are what the command has caused until now. What buys at any price may cost more than
+        at its trigger price, which is all that was locked.
+        """
+        if order.price is not None or order.side == "ask" or not is_account(order.user_id):
+            return True
+        self._catch_up(events)
+        pair = self._pair(order.instrument.security)
+        _, notional = lots_and_notional(market, order.user_id, order)
+        return notional * pair.notional_units <= self.balance(order.user_id, pair.quote)[0]
+
+    def _catch_up(self, events: list[ExchangeEvent]) -> None:
+        """Follow those events of the running command that have not been followed yet."""
+        for event in events[self._followed :] if self._followed else events:
             if isinstance(event, OrderFilled):
                 self._filled(event)
             elif isinstance(event, _MOVES) and is_account(event.order.user_id):
                 self._moved(event)
-        return self._told(None) if self._touched else []
+        self._followed = len(events)
 
     def deposit(self, user_id: str, command: Deposit) -> list[ExchangeEvent]:
         """Add to a balance."""
@@ -178,21 +205,22 @@ class Ledger:
         order = event.order
         match event:
             case OrderRested():
-                self._lock(order, order.price, event.remaining)
+                self._lock(order, price_to_lock(order), event.remaining)
             case OrderHeld():
-                self._lock(order, order.price, order.quantity)
+                self._lock(order, price_to_lock(order), order.quantity)
             case OrderTriggered():
-                self._lock(order, order.price, -order.quantity)
+                self._lock(order, price_to_lock(order), -order.quantity)
             case OrderCancelled():
                 if event.rested or event.held:
-                    self._lock(order, order.price, -event.quantity)
+                    self._lock(order, price_to_lock(order), -event.quantity)
             case OrderAmended():
                 if event.cause == "self_trade" and not event.in_book:
                     return  # it is incoming: nothing of it is locked
                 before = event.before
-                self._lock(order, before.price, order.quantity - before.quantity - event.remaining)
+                lots = order.quantity - before.quantity - event.remaining
+                self._lock(order, price_to_lock(before), lots)
                 if event.stays or not event.in_book:
-                    self._lock(order, order.price, event.remaining)
+                    self._lock(order, price_to_lock(order), event.remaining)
             case _:
                 assert_never(event)
 

@@ -18,6 +18,7 @@ cdef class Placing:
     cdef int64_t _epoch
     cdef Owners _owners
     cdef OpenOrders _open_orders
+    cdef object _affords
 
     @cython.locals(number=int64_t, seq=int64_t)
     cpdef Order order(

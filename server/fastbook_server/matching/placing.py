@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from dataclasses import replace
 
 import fastbook
 from fastbook_server.matching.execution import Execution
+from fastbook_server.matching.ledger import Ledger
 from fastbook_server.matching.open_orders import OpenOrders
 from fastbook_server.matching.order_progress import OrderProgress
 from fastbook_server.matching.owners import Owners
@@ -28,10 +30,16 @@ Ref = str | int | None
 
 
 class Placing:
-    """Lets orders take effect in their books; what happens is returned with the reply to `ref`."""
+    """Lets orders take effect in their books; what happens is returned with the reply to `ref`.
 
-    def __init__(self, epoch: int, owners: Owners, open_orders: OpenOrders) -> None:
+    Without accounts there is no `ledger`.
+    """
+
+    def __init__(
+        self, epoch: int, owners: Owners, open_orders: OpenOrders, ledger: Ledger | None
+    ) -> None:
         self._epoch = epoch
+        self._affords = None if ledger is None else ledger.affords
         self._owners = owners
         self._open_orders = open_orders
 
@@ -98,7 +106,6 @@ class Placing:
         self,
         market: SecurityBook,
         progress: OrderProgress,
-        trigger_price: int,
         time_ms: int,
         ref: Ref,
     ) -> Steps:
@@ -109,45 +116,61 @@ class Placing:
         self._open_orders.came(market, self._owners.owner(order.user_id), progress)
         events: list[ExchangeEvent] = [OrderAccepted(order), OrderHeld(order)]
         market.stops.hold(progress)
-        if market.stops.meets(order.side, trigger_price):
+        if market.stops.meets(order):
             market.stops.release(progress)
-            return events + (yield from self._trigger(market, progress, time_ms, ref))
+            yield from self._trigger(events, market, progress, time_ms, ref)
+            return events
         return [*events, progress.report(ref)]
 
-    def run_triggered(self, market: SecurityBook, time_ms: int) -> Steps:
-        """Let all triggered stop orders take effect, one by one, and those that they trigger."""
-        events: list[ExchangeEvent] = []
-        told = 0
+    def run_triggered(
+        self, events: list[ExchangeEvent], market: SecurityBook, time_ms: int
+    ) -> Steps:
+        """Let all triggered stop orders take effect, one by one, and those that they trigger.
+
+        `events` are what has triggered them; what happens is appended.
+        """
+        told = len(events)
         while market.stops.triggered:
             progress = market.stops.triggered.popleft()
             market.advance()
-            events += yield from self._trigger(market, progress, time_ms, None)
+            yield from self._trigger(events, market, progress, time_ms, None)
             if len(events) - told > PORTION:
                 told = len(events)
                 yield
         return events
 
     def _trigger(
-        self, market: SecurityBook, progress: OrderProgress, time_ms: int, ref: Ref
-    ) -> Steps:
-        """Let a stop order take effect under the security's newest ``seq``."""
+        self,
+        events: list[ExchangeEvent],
+        market: SecurityBook,
+        progress: OrderProgress,
+        time_ms: int,
+        ref: Ref,
+    ) -> Generator[None, None, None]:
+        """Let a stop order take effect under the security's newest ``seq``.
+
+        `events` are what the command has caused so far; what happens is appended.
+        """
         order = progress.order
         progress.status = "triggered"
-        events: list[ExchangeEvent] = [OrderTriggered(market.seq, time_ms, order)]
+        events.append(OrderTriggered(market.seq, time_ms, order))
         events.append(progress.report())
         owner = self._owners.owner(order.user_id)
         # The trigger is the first change under this seq.
         execution = Execution(market, self._open_orders, progress, time_ms, first_n=1)
-        try:
-            execution.begin(market.enter(order, owner.number), self._epoch)
-        except RuleBroken as refused:  # it would cross, or others have filled its level meanwhile
-            crosses = refused.code == Code.POST_ONLY_WOULD_CROSS
-            execution.cancel_all_of_it("post_only" if crosses else "level_full")
+        if self._affords is not None and not self._affords(market, order, events):
+            execution.cancel_all_of_it("balance")
+        else:
+            try:
+                execution.begin(market.enter(order, owner.number), self._epoch)
+            except RuleBroken as refused:  # it would cross, or its level has been filled meanwhile
+                crosses = refused.code == Code.POST_ONLY_WOULD_CROSS
+                execution.cancel_all_of_it("post_only" if crosses else "level_full")
         while execution.fold(PORTION):
             yield
         if not progress.is_open():
             self._open_orders.left(market, progress, time_ms)
-        return events + execution.told(progress.report(ref))
+        events += execution.told(progress.report(ref))
 
     def change(
         self, market: SecurityBook, progress: OrderProgress, after: Order, time_ms: int

@@ -12,7 +12,7 @@ from fastbook_server.values.instruments cimport Instrument
 @cython.final
 cdef class SecurityBook:
     cdef public Instrument instrument
-    cdef public int64_t seq, fill_id
+    cdef public int64_t seq, fill_id, agg_trade_id
     cdef public object book
     cdef public dict open
     cdef public Stops stops

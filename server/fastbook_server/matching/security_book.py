@@ -43,12 +43,14 @@ class SecurityBook:
         *,
         seq: int,
         fill_id: int,
+        agg_trade_id: int,
         last_price: int | None,
         book: fastbook.OrderBook,
     ) -> None:
         self.instrument = instrument
         self.seq = seq
         self.fill_id = fill_id
+        self.agg_trade_id = agg_trade_id
         self.book = book
         self.open: dict[int, OrderProgress] = {}
         self.stops = Stops(last_price)

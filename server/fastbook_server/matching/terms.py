@@ -18,8 +18,8 @@ from fastbook_wire.words import Code, ExecType, SelfTradeName, SideName, TimeInF
 SLICES_MAX = 100
 """The most slices of an iceberg: each is a fill of its own, and one order may take them all."""
 
-_PRICED = ("limit", "stopLimit")
-_STOPS = ("stop", "stopLimit")
+_PRICED = ("limit", "stopLimit", "takeProfitLimit")
+_TRIGGERED = ("stop", "stopLimit", "takeProfit", "takeProfitLimit")
 _BUDGET_MAX = 2**63 - 1  # ticks x lots; the book counts in 64 bits
 
 
@@ -179,7 +179,7 @@ def _check_fields(
     amount: float | None,
 ) -> None:
     """Raise RuleBroken if fields contradict the kind of order."""
-    needs_price, needs_trigger = exec_type in _PRICED, exec_type in _STOPS
+    needs_price, needs_trigger = exec_type in _PRICED, exec_type in _TRIGGERED
     if needs_price and price is None:
         raise RuleBroken(Code.INVALID_PRICE, f"price: a {exec_type} order needs one")
     if not needs_price and price is not None:

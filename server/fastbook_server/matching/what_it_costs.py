@@ -7,11 +7,12 @@ from collections.abc import Iterator
 import fastbook
 from fastbook_server.matching.security_book import SecurityBook
 from fastbook_server.matching.terms import Terms
+from fastbook_server.values.events import Order
 
 LEVELS_FIRST = 32
 
 
-def lots_and_notional(market: SecurityBook, user_id: str, terms: Terms) -> tuple[int, int]:
+def lots_and_notional(market: SecurityBook, user_id: str, terms: Terms | Order) -> tuple[int, int]:
     """Return how many lots a market order would fill, and for how many ticks x lots.
 
     Hidden lots count; orders of the same user do not if the order would not trade with them.

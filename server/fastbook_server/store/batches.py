@@ -46,6 +46,7 @@ WITH state AS (
 ), moved AS (
     UPDATE markets AS m SET
         seq = new.seq, fill_id = coalesce(new.fill_id, m.fill_id),
+        agg_trade_id = coalesce(new.agg_trade_id, m.agg_trade_id),
         last_ticks = coalesce(new.last_ticks, m.last_ticks)
     FROM state, unnest(($4::batch).markets) AS new
     WHERE m.security = new.security RETURNING true

@@ -80,15 +80,16 @@ WHERE security = $1 AND time >= $2 AND time < $3 ORDER BY time {direction} LIMIT
 
 
 FILL_ID_AT = "SELECT fill_id_at($1, $2)"
+FILL_ID_OF_AGG_TRADE = "SELECT fill_id_of_agg_trade($1, $2)"
 # $2 and $3: between which fill ids, both exclusive; $4: how many, $5 and $6: when.
 FILLS = """
-SELECT fill_id, seq, time, type, price_ticks, quantity_lots FROM fills
+SELECT fill_id, agg_trade_id, seq, time, type, price_ticks, quantity_lots FROM fills
 WHERE security = $1 AND fill_id > $2 AND fill_id < $3 AND time >= $5 AND time < $6
 ORDER BY fill_id {direction} LIMIT $4
 """
 # $7: the user. A fill between two orders of one user is found on both sides, and counts once.
 OWN_FILLS = """
-SELECT fill_id, seq, time, type, price_ticks, quantity_lots,
+SELECT fill_id, agg_trade_id, seq, time, type, price_ticks, quantity_lots,
        taker_user_id, taker_order_id::text, maker_user_id, maker_order_id::text
 FROM (
     (SELECT * FROM fills
@@ -314,6 +315,9 @@ async def _bounds(connection: Connection, security: str, span: FillSpan) -> tupl
     first, last = await fill_ids(connection, security)
     low = first - 1 if span.since is None else max(first - 1, span.since)
     high = last + 1 if span.before is None else min(last + 1, span.before)
+    if span.from_agg_trade is not None:
+        first = await connection.fetchval(FILL_ID_OF_AGG_TRADE, security, span.from_agg_trade)
+        low = max(low, first - 1)
     if span.start_ms is not None:
         low = max(low, await connection.fetchval(FILL_ID_AT, security, span.start_ms) - 1)
     if span.end_ms is not None:
@@ -324,6 +328,7 @@ async def _bounds(connection: Connection, security: str, span: FillSpan) -> tupl
 def _fill(row: asyncpg.Record) -> StoredFill:
     return StoredFill(
         fill_id=row["fill_id"],
+        agg_trade_id=row["agg_trade_id"],
         seq=row["seq"],
         time_ms=row["time"],
         side=row["type"],

@@ -25,7 +25,8 @@ cdef class MemoryDatabase:
     cdef public bytes token_key
     cdef public dict instruments, seqs
     cdef public list events
-    cdef public dict open_orders, client_orders, order_ids, trades, fill_ids, last_prices
+    cdef public dict open_orders, client_orders, order_ids, trades
+    cdef public dict fill_ids, agg_trade_ids, last_prices
     cdef public dict cancel_rules, candles
     cdef public list operator_actions
     cdef public dict balances, accounts, deposits

@@ -69,6 +69,7 @@ class MemoryDatabase:
         self.order_ids: dict[tuple[str, str], str] = {}  # by user and client order id
         self.trades: dict[str, list[Traded]] = {}
         self.fill_ids: dict[str, int] = {}
+        self.agg_trade_ids: dict[str, int] = {}
         self.last_prices: dict[str, int] = {}
         self.cancel_rules: dict[str, CancelRule] = {}
         self.candles: dict[str, dict[Interval, CandleSeries]] = {}  # of events that are forgotten
@@ -115,6 +116,7 @@ class MemoryDatabase:
             client_orders=tuple(known for *_, known in sorted(ended, key=lambda e: e[:2])),
             last_trades={name: tuple(self.trades.get(name, [])[-last_trades:]) for name in names},
             fill_ids={name: self.fill_ids.get(name, 0) for name in names},
+            agg_trade_ids={name: self.agg_trade_ids.get(name, 0) for name in names},
             last_prices={n: price for n, price in self.last_prices.items() if n in names},
             unlisted=tuple(
                 replace(instrument, status="halted")
@@ -172,6 +174,7 @@ class MemoryDatabase:
     def _filled(self, fill: OrderFilled) -> None:
         security, maker = fill.taker.instrument.security, fill.maker
         self.fill_ids[security], self.last_prices[security] = fill.fill_id, fill.price
+        self.agg_trade_ids[security] = fill.agg_trade_id
         if fill.maker_remaining:
             self.open_orders[maker.id] = after_fill(self.open_orders[maker.id], fill)
         else:

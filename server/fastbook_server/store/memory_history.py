@@ -217,4 +217,5 @@ def _parties(fill: OrderFilled) -> tuple[tuple[Role, Order], ...]:
 
 def _stored(fill: OrderFilled) -> StoredFill:
     side, price, quantity = fill.taker.side, fill.price, fill.quantity
-    return StoredFill(fill.fill_id, fill.seq, fill.time_ms, side, price, quantity)
+    ids = (fill.fill_id, fill.agg_trade_id, fill.seq)
+    return StoredFill(*ids, fill.time_ms, side, price, quantity)

@@ -45,7 +45,7 @@ READ_INSTRUMENTS = """
 SELECT number, security, tick, lot, tick_size, lot_size, seq
 FROM instruments JOIN markets USING (security)
 """
-READ_MARKETS = "SELECT security, seq, fill_id, last_ticks FROM markets"
+READ_MARKETS = "SELECT security, seq, fill_id, last_ticks, agg_trade_id FROM markets"
 READ_HALTED = """
 SELECT security FROM (
     SELECT DISTINCT ON (security) security, action FROM operator_actions
@@ -270,6 +270,7 @@ async def recover_in(connection: Connection, ours: Claim, last_trades: int) -> R
         client_orders=tuple(client_orders),
         last_trades={name: tuple(of_one) for name, of_one in trades.items()},
         fill_ids={row["security"]: row["fill_id"] for row in ours_only},
+        agg_trade_ids={row["security"]: row["agg_trade_id"] for row in ours_only},
         last_prices={
             row["security"]: row["last_ticks"] for row in ours_only if row["last_ticks"] is not None
         },

@@ -50,7 +50,7 @@ TRADES = (
 FILLS = (
     "security", "seq", "n", "time", "type", "price_ticks", "quantity_lots",
     "maker_order_id", "maker_user_id", "taker_order_id", "taker_user_id", "fill_id",
-    "refill_lots",
+    "refill_lots", "agg_trade_id",
 )  # fmt: skip
 CANCELLATIONS = (
     "security", "seq", "n", "time", "order_id", "user_id", "type", "price_ticks",
@@ -82,7 +82,7 @@ class Rows(msgspec.Struct, frozen=True):
     None for its old place, queued_n), ``gone`` the ids of those that left it or come in anew.
     ``client_orders`` has (user_id, client_order_id, order_id, time, ended) of each client order id
     whose order ended, ``seqs`` the first and last seq of each security,
-    ``last_fills`` the number and price of its last fill. ``candles`` is what this batch adds to
+    ``last_fills`` the numbers and price of its last fill. ``candles`` is what this batch adds to
     each bucket, ``balances`` the newest (user_id, asset, total as text) of accounts, ``deposits``
     the numbers of those that are part of it, ``cancel_rules`` the newest
     (user_id, after_disconnect_s, deadline) of users whose rule changed. Quantities are in lots,
@@ -104,7 +104,7 @@ class Rows(msgspec.Struct, frozen=True):
     gone: list[str]
     client_orders: list[tuple[str, str, str, int, int]]
     seqs: dict[str, tuple[int, int]]
-    last_fills: dict[str, tuple[int, int]]
+    last_fills: dict[str, tuple[int, int, int]]
     candles: list[CandleRow]
     cancel_rules: list[tuple[str, int | None, int | None]]
     operator_actions: list[OperatorRow]
@@ -118,9 +118,9 @@ class Rows(msgspec.Struct, frozen=True):
         return sum(len(rows) for rows in every if isinstance(rows, list))
 
     @property
-    def markets(self) -> list[tuple[str, int, int | None, int | None]]:
-        """The last (seq, fill_id, price) of each security; None: nothing was filled."""
-        nothing = (None, None)
+    def markets(self) -> list[tuple[str, int, int | None, int | None, int | None]]:
+        """The last (seq, fill_id, price, agg_trade_id) of each security; None: no fill."""
+        nothing = (None, None, None)
         return [
             (security, last, *self.last_fills.get(security, nothing))
             for security, (_, last) in self.seqs.items()
@@ -188,7 +188,7 @@ class Net:
         self.client_orders: dict[tuple[str, str], tuple[str, str, str, int, int]] = {}
         self.first_seqs: dict[str, int] = {}
         self.last_seqs: dict[str, int] = {}
-        self.last_fills: dict[str, tuple[int, int]] = {}
+        self.last_fills: dict[str, tuple[int, int, int]] = {}
         self.cancel_rules: dict[str, tuple[str, int | None, int | None]] = {}
         self.operator_actions: list[OperatorRow] = []
         self.balances: dict[tuple[str, str], str] = {}
@@ -280,10 +280,10 @@ class Net:
             (
                 security, event.seq, event.n, event.time_ms, taker.side, event.price,
                 event.quantity, maker.id, maker.user_id, taker.id, taker.user_id, event.fill_id,
-                event.maker_visible if event.refilled else None,
+                event.maker_visible if event.refilled else None, event.agg_trade_id,
             )
         )  # fmt: skip
-        self.last_fills[security] = (event.fill_id, event.price)
+        self.last_fills[security] = (event.fill_id, event.price, event.agg_trade_id)
         if event.taker_remaining == 0:
             self._ended(taker, event.time_ms)
         if self.counts_candles:

@@ -66,6 +66,7 @@ LEFT JOIN changed AS c USING (id) LEFT JOIN filled AS f USING (id)
 LEFT JOIN cancelled AS e USING (id) LEFT JOIN open_orders AS o USING (id)
 WHERE coalesce(c.lots, p.lots)
     <> coalesce(f.lots, 0) + coalesce(e.lots, 0) + coalesce(o.remaining_lots, 0)
+   OR p.lots = 0 AND e.lots IS NULL  -- its total paid for nothing: then it was cancelled
 """
 
 _CHANGES = """
@@ -154,6 +155,20 @@ UNION ALL
 SELECT format('%s: expected %s fills, got none', m.security, m.fill_id) FROM markets AS m
 WHERE m.fill_id > 0 AND m.security NOT IN (SELECT security FROM fills)
   AND m.security NOT IN (SELECT security FROM dropped)
+"""
+
+_AGG_TRADE_IDS = """
+SELECT format('%s: aggregate trade %s of fill %s follows %s',
+              security, agg_trade_id, fill_id, before) FROM (
+    SELECT security, fill_id, agg_trade_id, lag(agg_trade_id) OVER w AS before,
+           (seq, price_ticks) IS DISTINCT FROM (lag(seq) OVER w, lag(price_ticks) OVER w) AS begins
+    FROM fills WINDOW w AS (PARTITION BY security ORDER BY fill_id)
+) AS f WHERE agg_trade_id <> before + begins::integer
+UNION ALL
+SELECT format('%s: expected aggregate trade %s last, got %s', m.security, m.agg_trade_id, last)
+FROM markets AS m JOIN (
+    SELECT security, max(agg_trade_id) AS last FROM fills GROUP BY security
+) AS f USING (security) WHERE last <> m.agg_trade_id
 """
 
 _SIDES = """
@@ -247,6 +262,7 @@ CHECKS = (
     Check("the book by its history = the book by open orders", _BOOK),
     Check("seq is gapless", _SEQS),
     Check("fillId is gapless", _FILL_IDS),
+    Check("aggregate trades are gapless", _AGG_TRADE_IDS),
     Check("each fill is of a bid and an ask", _SIDES),
     Check("buys = sells", _BUYS),
     Check("trades = fills", _TRADES),

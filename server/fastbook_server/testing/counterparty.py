@@ -81,7 +81,7 @@ class Counterparty:
     def bid(self, price: float, amount: float, *, check: bool = True, **options: Any) -> Outcome:
         """Place a limit bid; `options` are fields of ``add``, such as ``post_only=True``.
 
-        With a ``trigger_price`` it is a stop-limit order.
+        With a ``trigger_price`` it is a stop-limit order; with an ``exec_type``, of that kind.
         """
         return self._add("bid", amount, check, {"price": price, **options})
 
@@ -138,7 +138,7 @@ class Counterparty:
     ) -> Outcome:
         options.setdefault("security", self.security)
         kind = _KINDS["price" in options, "trigger_price" in options]
-        new = NewOrder(type=side, exec_type=kind, amount=amount, **options)
+        new = NewOrder(**{"type": side, "exec_type": kind, "amount": amount} | options)
         return self._told(Add(order=new, ref=self._ref()), check)
 
     def _told(self, command: Add | Amend | Delete, check: bool) -> Outcome:

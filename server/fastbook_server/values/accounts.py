@@ -60,7 +60,10 @@ class Pair(msgspec.Struct, frozen=True):
     notional_units: int
 
     def held(self, side: SideName, price: int | None, lots: int) -> tuple[str, int]:
-        """Return which asset so many open lots of an order lock, and how many units of it."""
+        """Return which asset so many open lots of an order lock, and how many units of it.
+
+        `price` is what is paid for a lot, in ticks: see `price_to_lock`.
+        """
         if side == "ask":
             return self.base, lots * self.lot_units
         assert price is not None, "what buys and stays open has a price"

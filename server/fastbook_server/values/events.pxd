@@ -32,7 +32,7 @@ cdef class OrderAccepted:
 
 @cython.final
 cdef class OrderFilled:
-    cdef readonly int64_t fill_id, seq, n, time_ms
+    cdef readonly int64_t fill_id, agg_trade_id, seq, n, time_ms
     cdef readonly Order taker, maker
     cdef readonly int64_t price, quantity, taker_remaining, maker_remaining
     cdef readonly object maker_notional

@@ -114,9 +114,11 @@ class OrderFilled:
     """One match of a taker with a maker, at the maker's price.
 
     ``fill_id`` counts the fills of the security without gaps, from 1; ``n`` those of one ``seq``.
+    ``agg_trade_id`` counts what one taker took at one price: its fills there share it.
     """
 
     fill_id: int
+    agg_trade_id: int
     seq: int
     n: int
     time_ms: int

@@ -61,9 +61,13 @@ def after_fill(maker: OpenOrder, fill: OrderFilled) -> OpenOrder:
 
 
 class StoredFill(msgspec.Struct, frozen=True, gc=False):
-    """A fill as kept in the history; ``side`` is the taker's, ``price`` in ticks."""
+    """A fill as kept in the history; ``side`` is the taker's, ``price`` in ticks.
+
+    Those of one taker at one price share their ``agg_trade_id``.
+    """
 
     fill_id: int
+    agg_trade_id: int
     seq: int
     time_ms: int
     side: SideName
@@ -74,11 +78,12 @@ class StoredFill(msgspec.Struct, frozen=True, gc=False):
 class FillSpan(msgspec.Struct, frozen=True, kw_only=True):
     """Which fills of a security are wanted: between two numbers and times, at most ``limit``.
 
-    ``since`` and ``before`` are fill ids, both exclusive; ``start_ms`` is inclusive, ``end_ms`` is
-    not. With ``since`` or ``start_ms`` the first ``limit`` are meant, without both the last.
+    ``since`` and ``before`` are fill ids, both exclusive; ``from_agg_trade`` and ``start_ms`` are
+    inclusive, ``end_ms`` is not. With a beginning the first ``limit`` are meant, else the last.
     """
 
     since: int | None = None
+    from_agg_trade: int | None = None
     before: int | None = None
     start_ms: int | None = None
     end_ms: int | None = None
@@ -87,7 +92,8 @@ class FillSpan(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def ascends(self) -> bool:
         """Whether the first fills are wanted, not the last."""
-        return self.since is not None or self.start_ms is not None
+        begins = (self.since, self.from_agg_trade, self.start_ms)
+        return any(begin is not None for begin in begins)
 
     def of(self, fills: Sequence[StoredFill]) -> Sequence[StoredFill]:
         """Return those of all `fills` that are wanted; both are oldest first."""
@@ -95,6 +101,7 @@ class FillSpan(msgspec.Struct, frozen=True, kw_only=True):
             fill
             for fill in fills
             if (self.since is None or fill.fill_id > self.since)
+            and (self.from_agg_trade is None or fill.agg_trade_id >= self.from_agg_trade)
             and (self.before is None or fill.fill_id < self.before)
             and (self.start_ms is None or fill.time_ms >= self.start_ms)
             and (self.end_ms is None or fill.time_ms < self.end_ms)
@@ -169,11 +176,11 @@ class Recovered(msgspec.Struct, frozen=True):
     ``epoch`` is already raised and claimed for this start. ``open_orders`` are in priority
     order within each price level. ``client_orders`` are those that ended in the 24 h
     before ``time_ms``, in the order of their ends. ``last_trades`` holds each security's newest
-    trades, oldest first; ``fill_ids`` and ``last_prices`` are of its last fill. ``unlisted`` are
-    the instruments that the database knows beside those of the specs; ``cancel_rules`` are by user
-    id, those that cancel something. ``halted`` are the securities that the operator has halted,
-    whatever the specs say. ``balances`` are what accounts have, free and locked together, by user
-    id and asset.
+    trades, oldest first; ``fill_ids``, ``agg_trade_ids`` and ``last_prices`` are of its last fill.
+    ``unlisted`` are the instruments that the database knows beside those of the specs;
+    ``cancel_rules`` are by user id, those that cancel something. ``halted`` are the securities that
+    the operator has halted, whatever the specs say. ``balances`` are what accounts have, free and
+    locked together, by user id and asset.
     """
 
     epoch: int
@@ -186,6 +193,7 @@ class Recovered(msgspec.Struct, frozen=True):
     client_orders: tuple[ClientOrder, ...]
     last_trades: dict[str, tuple[Traded, ...]]
     fill_ids: dict[str, int]
+    agg_trade_ids: dict[str, int]
     last_prices: dict[str, int]  # in ticks; none if nothing was filled yet
     unlisted: tuple[Instrument, ...] = ()
     cancel_rules: dict[str, CancelRule] = {}

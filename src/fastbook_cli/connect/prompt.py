@@ -220,7 +220,7 @@ class WordCompleter(Completer):
             "amend": own if len(typed) == 1 else ("price", "amount"),
         }
         if typed[0] in ("buy", "sell") and len(typed) >= 2:
-            return ("post", "ioc", "fok", "show", "stop", "id")
+            return ("post", "ioc", "fok", "show", "stop", "take", "id")
         return after.get(typed[0], ())
 
 

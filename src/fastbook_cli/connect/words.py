@@ -15,7 +15,7 @@ from fastbook_wire.words import Channel, Interval
 
 HELP = """\
   buy AMOUNT [PRICE]        without a price at the market; then, if you like,
-  sell AMOUNT [PRICE]         post  ioc  fok  show AMOUNT  stop PRICE  id NAME
+  sell AMOUNT [PRICE]         post  ioc  fok  show AMOUNT  stop PRICE  take PRICE  id NAME
   cancel [ORDER | bids | asks]      without an order all of yours
   amend ORDER AMOUNT PRICE  or: amend ORDER amount AMOUNT, amend ORDER price PRICE
   orders   fills [COUNT]    your open orders, your last fills
@@ -36,6 +36,13 @@ CHANNELS = tuple(c for c in get_args(Channel) if c != "book")
 INTERVALS: tuple[Interval, ...] = get_args(Interval)
 LOOKS = ("book", "trades", "candles", "ticker", "securities", "help", "use", "quit")
 """What needs no command of the wire."""
+_FIELDS = {"show": "display", "stop": "triggerPrice", "take": "triggerPrice", "id": "clientOrderId"}
+_KINDS = {
+    "": ("market", "limit"),
+    "stop": ("stop", "stopLimit"),
+    "take": ("takeProfit", "takeProfitLimit"),
+}
+"""The kind of an order, by the word that tells its trigger, and by whether it has a price."""
 VERBS = (
     *("buy", "sell", "cancel", "amend", "orders", "order", "fills", "history", "watch"),
     *("unwatch", "deadman", "ping", *LOOKS),
@@ -128,6 +135,7 @@ class Speaker:
         if not words:
             raise WordError(f"expected {usage}")
         order: dict[str, Any] = {"type": side, "security": self.security}
+        triggered = ""
         order["amount"] = _number("an amount", words[0].removesuffix("@"))
         words = words[1:]
         if words and _is_number(words[0].removeprefix("@")):
@@ -140,16 +148,15 @@ class Speaker:
                 order["postOnly"] = True
             elif word in ("ioc", "fok", "gtc"):
                 order["timeInForce"] = word
-            elif word in ("show", "stop", "id"):
-                field = {"show": "display", "stop": "triggerPrice", "id": "clientOrderId"}[word]
+            elif word in _FIELDS:
+                field = _FIELDS[word]
+                triggered = word if field == "triggerPrice" else triggered
                 value = words.pop(0) if words else ""
                 order[field] = value if word == "id" and value else _number(f"{word} …", value)
             else:
-                raise WordError(f"expected post, ioc, fok, show, stop or id, got {word!r}: {usage}")
-        kind = "limit" if "price" in order else "market"
-        if "triggerPrice" in order:
-            kind = "stopLimit" if "price" in order else "stop"
-        order["execType"] = kind
+                expected = "post, ioc, fok, show, stop, take or id"
+                raise WordError(f"expected {expected}, got {word!r}: {usage}")
+        order["execType"] = _KINDS[triggered]["price" in order]
         name = order.setdefault("clientOrderId", f"{self._prefix}{len(self.names) + 1}")
         self.names.append(name)
         return {"op": "add", "order": order}

@@ -175,5 +175,6 @@ def _empty(specs: Sequence[InstrumentSpec]) -> Recovered:
         client_orders=(),
         last_trades={},
         fill_ids={},
+        agg_trade_ids={},
         last_prices={},
     )

@@ -56,6 +56,20 @@ def order(speaker: Speaker, line: str) -> dict[str, Any]:
             "buy 1 99 fok",
             {"type": "bid", "execType": "limit", "amount": 1, "price": 99, "timeInForce": "fok"},
         ),
+        (
+            "sell 1 take 105",
+            {"type": "ask", "execType": "takeProfit", "amount": 1, "triggerPrice": 105},
+        ),
+        (
+            "buy 1 96 take 95",
+            {
+                "type": "bid",
+                "execType": "takeProfitLimit",
+                "amount": 1,
+                "price": 96,
+                "triggerPrice": 95,
+            },
+        ),
         ("sell 1 stop 95", {"type": "ask", "execType": "stop", "amount": 1, "triggerPrice": 95}),
         (
             "sell 1 94 stop 95",

@@ -49,6 +49,17 @@ first = alice.create_order("BTC/USDT", "limit", "buy", 1, 40)
 edited = alice.edit_order(first["id"], "BTC/USDT", "limit", "buy", 2, 41)
 stop = alice.create_order("BTC/USDT", "market", "sell", 0.1, None, {"stopLossPrice": 90})
 history = [o["status"] for o in alice.fetch_orders("BTC/USDT")]
+triggered = [
+    alice.create_order("BTC/USDT", *terms, params)
+    for *terms, params in (
+        ("market", "sell", 0.1, None, {"takeProfitPrice": 150}),
+        ("limit", "sell", 0.1, 160, {"takeProfitPrice": 150}),
+        ("limit", "buy", 0.1, 40, {"takeProfitPrice": 45}),
+        ("market", "buy", 0.1, None, {"stopLossPrice": 150}),
+    )
+]
+kinds = [alice.fetch_order(o["id"], "BTC/USDT") for o in triggered]
+used = alice.fetch_balance()["used"]
 alice.cancel_all_orders("BTC/USDT")
 errors = {
     "money": raised(alice.create_order, "BTC/USDT", "limit", "buy", 1e6, 101),
@@ -71,6 +82,9 @@ print(
             "cancelled": [cancelled["status"], len(every)],
             "edited": [edited["amount"], edited["price"], edited["id"] != first["id"]],
             "stop": [alice.fetch_order(stop["id"], "BTC/USDT")["info"]["type"], history],
+            "kinds": [[o["info"]["type"], o["side"], o["triggerPrice"]] for o in kinds],
+            "used": [used["BTC"], used["USDT"]],
+            "aggregates": [[t["id"], t["amount"]] for t in alice.fetch_trades("BTC/USDT")],
             "errors": errors,
             "balance": [balance["BTC"]["free"], balance["USDT"]["free"], balance["USDT"]["used"]],
             "trades": [[t["amount"], t["price"], t["fee"]["cost"]] for t in trades],

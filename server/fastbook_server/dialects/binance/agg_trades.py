@@ -1,7 +1,4 @@
-"""Aggregate trades: what one order took at one price, told as one.
-
-The number of an aggregate trade is that of its first trade, so it grows, but not by one.
-"""
+"""Aggregate trades: what one order took at one price, told as one."""
 
 from __future__ import annotations
 
@@ -31,7 +28,7 @@ def aggregated(fills: Sequence[StoredFill]) -> list[AggTrade]:
     found: list[AggTrade] = []
     for fill in fills:
         newest = found[-1] if found else None
-        if newest is not None and newest.first.seq == fill.seq and newest.first.price == fill.price:
+        if newest is not None and newest.first.agg_trade_id == fill.agg_trade_id:
             newest.last_id, newest.quantity = fill.fill_id, newest.quantity + fill.quantity
         else:
             found.append(AggTrade(fill, fill.fill_id, fill.quantity))
@@ -42,7 +39,7 @@ def told(symbol: Symbol, trade: AggTrade, scale: int = 1) -> dict[str, Any]:
     """Return what answers and events say of it; `scale` is 1 for milliseconds, 1000 for less."""
     fill = trade.first
     return {
-        "a": fill.fill_id,
+        "a": fill.agg_trade_id,
         "p": symbol.price(fill.price),
         "q": symbol.quantity(trade.quantity),
         "f": fill.fill_id,
@@ -72,17 +69,22 @@ async def read(
     until_ms = None if end_ms is None else end_ms + 1
     if from_id is None and start_ms is None:
         return (await _newest(history, security, limit, until_ms))[-limit:]
-    # One more fill before: an aggregate trade that began earlier is not wanted again.
-    since = None if from_id is None else max(from_id - 2, 0)
     fills: list[StoredFill] = []
+    since, begins = None, from_id
     for _ in range(PAGES_MAX):
-        span = FillSpan(since=since, start_ms=start_ms, end_ms=until_ms, limit=limit + 1)
+        span = FillSpan(
+            since=since,
+            from_agg_trade=begins,
+            start_ms=start_ms,
+            end_ms=until_ms,
+            limit=limit + 1,
+        )
         found, more = await history.fills(security, span)
         fills += found
-        trades = [t for t in aggregated(fills) if from_id is None or t.first.fill_id >= from_id]
+        trades = aggregated(fills)
         if not more or len(trades) > limit:
             break
-        since = found[-1].fill_id
+        since, begins = found[-1].fill_id, None
     return trades[:limit]
 
 

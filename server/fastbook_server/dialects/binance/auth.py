@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import re
 from collections.abc import Mapping
@@ -60,8 +59,8 @@ def check_signature(account: Account, params: Mapping[str, str], *payloads: str)
     given = params["signature"].lower().encode("ascii", "replace")
     for payload in payloads:
         received = payload.encode(errors="surrogateescape")
-        expected = hmac.new(account.secret.encode(), received, hashlib.sha256)
-        if hmac.compare_digest(expected.hexdigest().encode(), given):
+        expected = hmac.digest(account.secret.encode(), received, "sha256")
+        if hmac.compare_digest(expected.hex().encode(), given):
             return
     raise DialectRefusal(-1022, "Signature for this request is not valid.")
 

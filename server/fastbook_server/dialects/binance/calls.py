@@ -7,16 +7,22 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastbook_server.dialects.binance.parameters import Parameters
+from fastbook_server.dialects.binance.refused import DialectRefusal
 from fastbook_server.values.accounts import Account
 
 
 @dataclass(frozen=True)
 class Call:
-    """A request that has been let in; `account` is None where everybody may ask."""
+    """A request that has been let in; `account` is None where everybody may ask.
+
+    ``too_many`` is why no order may be placed, if so, where the function decides what becomes of
+    the rest of the request.
+    """
 
     params: Parameters
     account: Account | None
     now_ms: int
+    too_many: DialectRefusal | None = None
 
     @property
     def user_id(self) -> str:
@@ -34,7 +40,7 @@ class Offer:
 
     ``signed`` ones are for accounts alone; ``keyed`` ones want a key, but no signature.
     ``is_order`` marks those about orders that weigh nothing if they succeed, ``places`` those that
-    place an order, which is counted.
+    place an order, which is counted; those that do ``more`` are called even if it is one too many.
     """
 
     method: str
@@ -46,6 +52,7 @@ class Offer:
     keyed: bool = False
     is_order: bool = False
     places: bool = False
+    more: bool = False
 
     def weighs(self, params: Parameters) -> int:
         """Return what a request counts."""

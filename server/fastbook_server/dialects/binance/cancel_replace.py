@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from fastbook_server.dialects.binance.calls import Call, Offer
 from fastbook_server.dialects.binance.orders import AccountOrders
+from fastbook_server.dialects.binance.parameters import Parameters
 from fastbook_server.dialects.binance.refused import (
     CANCEL_REFUSED,
-    OUTCOME_UNKNOWN,
     DialectRefusal,
 )
-from fastbook_server.dialects.binance.replies import Replies
+from fastbook_server.dialects.binance.replies import Replies, outcome_of
 from fastbook_server.dialects.binance.symbols import Symbols
 from fastbook_server.dialects.binance.trading import (
     TradingFunctions,
@@ -26,6 +26,7 @@ from fastbook_wire.commands import Add, Delete
 PARTIALLY_FAILED = -2021
 FAILED = -2022
 _MODES = ("STOP_ON_FAILURE", "ALLOW_FAILURE")
+_EXCEEDED_MODES = ("DO_NOTHING", "CANCEL_ONLY")
 _FAILED_CANCELS = (CANCEL_REFUSED, -2039)
 _Outcome = dict[str, Any] | DialectRefusal | None
 
@@ -45,7 +46,7 @@ class CancelReplace:
         """Return the functions and where they are found."""
         path, name = "order/cancelReplace", "order.cancelReplace"
         given = ("POST", path, name, 1, self.replace)
-        return [Offer(*given, signed=True, is_order=True, places=True)]
+        return [Offer(*given, signed=True, is_order=True, places=True, more=True)]
 
     async def replace(self, call: Call) -> dict[str, Any]:
         """Place an order in place of another.
@@ -53,16 +54,20 @@ class CancelReplace:
         The new order's shape is checked before the old one is cancelled, its price afterwards: the
         old one's balance pays for it too.
 
+        Who has placed too many orders may choose that the old one is cancelled nevertheless.
+
         Raises:
             DialectRefusal: one of both has failed, or both; its data says which and why.
         """
         params = call.params
         symbol = self._symbols[params.text("symbol")]
-        name = "cancelReplaceMode"
-        refusal = DialectRefusal(-1130, f"Data sent for parameter '{name}' is not valid.")
-        stops = params.one_of(name, _MODES, refusal) == "STOP_ON_FAILURE"
+        stops = params.one_of("cancelReplaceMode", _MODES) == "STOP_ON_FAILURE"
+        cancels_only = _cancels_only(params)
         new, response = Add(order=self._trading.new_order(symbol, params)), response_type(params)
         cancel_id = params.client_id("cancelNewClientOrderId") or new_client_id()
+
+        if call.too_many is not None and not cancels_only:
+            raise call.too_many
 
         def placed(report: OrderReport) -> dict[str, Any]:
             return answer(self._orders.as_placed(report), response)
@@ -72,20 +77,37 @@ class CancelReplace:
         except DialectRefusal as refused:
             if refused.code not in _FAILED_CANCELS:
                 raise
+            if call.too_many is not None:
+                raise _over(call.too_many, refused, stops=stops) from None
             return told(refused, None if stops else await self._placed(call, new, placed))
         self._orders.name_cancel(known.order.id, cancel_id)
         gone = (Delete(id=known.order.id), lambda _: cancelled(known, cancel_id))
+        if call.too_many is not None:
+            outcome = await outcome_of(self._replies.ask(call.user_id, *gone))
+            raise _over(call.too_many, outcome, stops=stops)
         return told(*await self._replies.replace(call.user_id, gone, (new, placed), stops=stops))
 
     async def _placed(self, call: Call, new: Add, placed: Any) -> _Outcome:
         """Place the new order although the old one could not be cancelled."""
-        try:
-            found: dict[str, Any] = await self._replies.ask(call.user_id, new, placed)
-        except DialectRefusal as refused:
-            if refused.code == OUTCOME_UNKNOWN:
-                raise
-            return refused
-        return found
+        return cast("_Outcome", await outcome_of(self._replies.ask(call.user_id, new, placed)))
+
+
+def _cancels_only(params: Parameters) -> bool:
+    """Return whether who has placed too many orders wants the old one cancelled nevertheless."""
+    name = "orderRateLimitExceededMode"
+    return params.one_of(name, _EXCEEDED_MODES, "DO_NOTHING") == "CANCEL_ONLY"
+
+
+def _over(too_many: DialectRefusal, cancel: _Outcome, *, stops: bool) -> DialectRefusal:
+    """Return the refusal of a request whose new order was one too many."""
+    failed = isinstance(cancel, DialectRefusal)
+    try:
+        told(cancel, None if failed and stops else too_many)
+    except DialectRefusal as refused:
+        if stops:
+            refused.status, refused.retry_after_s = too_many.status, too_many.retry_after_s
+        return refused
+    raise AssertionError("the new order has failed")
 
 
 def told(cancel: _Outcome, new: _Outcome) -> dict[str, Any]:

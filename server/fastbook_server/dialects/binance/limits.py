@@ -179,11 +179,21 @@ class Charge:
         weight = 0 if free else 1 if entry is None else entry.weighs(params)
         self._limits.weigh(self._address, weight)
 
-    def place(self, user_id: str) -> None:
-        """Count the order that the request places, if it does. Raises like `Limits.place`."""
-        if self._entry is not None and self._entry.places:
+    def place(self, user_id: str) -> DialectRefusal | None:
+        """Count the order that the request places, if it does.
+
+        Raises like `Limits.place`, or returns the refusal if the request is to do more than that.
+        """
+        if self._entry is None or not self._entry.places:
+            return None
+        try:
             self._limits.place(user_id)
-            self._placer = user_id
+        except DialectRefusal as refused:
+            if not self._entry.more:
+                raise
+            return refused
+        self._placer = user_id
+        return None
 
     def failed(self, refused: DialectRefusal) -> None:
         """Count a request that has failed: an order weighs something then, and is none."""

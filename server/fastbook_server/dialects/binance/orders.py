@@ -35,7 +35,13 @@ EXPIRY = {
     "ioc": "UNFILLED_IOC_QUANTITY_EXPIRED",
     "fok": "UNFILLED_FOK_ORDER_EXPIRED",
 }
-_TYPES = {"stop": "STOP_LOSS", "stopLimit": "STOP_LOSS_LIMIT"}
+_ENDED_UNASKED = (*EXPIRY, "expired", "level_full", "balance")
+_TYPES = {
+    "stop": "STOP_LOSS",
+    "stopLimit": "STOP_LOSS_LIMIT",
+    "takeProfit": "TAKE_PROFIT",
+    "takeProfitLimit": "TAKE_PROFIT_LIMIT",
+}
 SELF_TRADE_NAMES = {ours: theirs for theirs, ours in SELF_TRADE.items()}
 
 
@@ -320,7 +326,7 @@ class AccountOrders:
             known.prevented_match = self.prevented.expired(known, event, own)
             known.status, known.prevented = "EXPIRED_IN_MATCH", event.quantity
             return _execution("TRADE_PREVENTION", known)
-        if reason in EXPIRY or reason in ("expired", "level_full"):
+        if reason in _ENDED_UNASKED:
             known.status, known.expiry_reason = "EXPIRED", EXPIRY.get(reason)
             return _execution("EXPIRED", known)
         known.status = "CANCELED"
@@ -387,7 +393,7 @@ def recalled(
         status = "FILLED"
     elif reason == "self_trade":
         status, prevented = "EXPIRED_IN_MATCH", remaining
-    elif reason in EXPIRY or reason in ("expired", "level_full"):
+    elif reason in _ENDED_UNASKED:
         status, expiry = "EXPIRED", EXPIRY.get(reason or "")
     elif reason is not None:
         status = "CANCELED"

@@ -98,7 +98,7 @@ def _fills(events: Iterable[OrderEvent]) -> dict[str, list[StoredFill]]:
     for event in events:
         if isinstance(event, OrderFilled):
             fill = StoredFill(
-                *(event.fill_id, event.seq, event.time_ms),
+                *(event.fill_id, event.agg_trade_id, event.seq, event.time_ms),
                 *(event.taker.side, event.price, event.quantity),
             )
             found.setdefault(event.maker.instrument.security, []).append(fill)

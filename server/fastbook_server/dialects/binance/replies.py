@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from fastbook_server.channels.order_channel import Matcher, Pressure, Replace, Unavailable
@@ -30,6 +30,8 @@ Command = Add | Amend | Delete | DeleteAll
 Read = Callable[[Any], Any]
 """Makes what a client is told of the reply to its command."""
 
+_Waiting = tuple[asyncio.Future[Any], Read, asyncio.TimerHandle]
+
 
 class Replies:
     """Submits commands and waits for the replies to them, which come once they are durable."""
@@ -37,7 +39,7 @@ class Replies:
     def __init__(self, matcher: Matcher) -> None:
         self._matcher = matcher
         self._refs = itertools.count(1)
-        self._waiting: dict[tuple[str, Any], tuple[asyncio.Future[Any], Read]] = {}
+        self._waiting: dict[tuple[str, Any], _Waiting] = {}
 
     async def ask(self, user_id: str, command: Command, read: Read) -> Any:
         """Submit a command; return what `read` makes of the reply in the moment it is durable.
@@ -46,7 +48,7 @@ class Replies:
             DialectRefusal: it was refused, could not be taken, or has not become durable in time.
         """
         (future,) = self.submit(user_id, (command, read))
-        return await answered(future)
+        return await future
 
     def submit(self, user_id: str, *asked: tuple[Command, Read]) -> list[asyncio.Future[Any]]:
         """Submit commands, with none of others between them; return where their answers will be.
@@ -71,13 +73,14 @@ class Replies:
         command = Replace(cancel[0], new[0], stops)
         gone, placed = self._send(user_id, [command], (cancel, new))
         try:
-            cancelled = await _outcome(gone)
+            cancelled = await outcome_of(gone)
             if stops and isinstance(cancelled, DialectRefusal):
-                del self._waiting[user_id, new[0].ref]
+                self._forget(user_id, new[0].ref)
                 return cancelled, None
-            return cancelled, await _outcome(placed)
+            return cancelled, await outcome_of(placed)
         finally:
-            placed.cancel()
+            if not placed.cancel() and not placed.cancelled():
+                placed.exception()  # nobody waits for it
 
     def _send(
         self,
@@ -87,29 +90,41 @@ class Replies:
     ) -> list[asyncio.Future[Any]]:
         """Submit `commands`, and note who waits for the replies to those that are `asked`."""
         pressure = self._matcher.pressure(user_id)
-        places = any(isinstance(command, Placed) for command, _ in asked)
-        if pressure is Pressure.ALL or (pressure is not Pressure.NONE and places):
-            raise busy(self._matcher.retry_after_ms())
+        if pressure is not Pressure.NONE:
+            places = any(isinstance(command, Placed) for command, _ in asked)
+            if pressure is Pressure.ALL or places:
+                raise busy(self._matcher.retry_after_ms())
         loop, futures = asyncio.get_running_loop(), []
+        until = loop.time() + ANSWER_S_MAX
         for command, read in asked:
             command.ref = next(self._refs)
             future: asyncio.Future[Any] = loop.create_future()
-            self._waiting[user_id, command.ref] = (future, read)
+            timer = loop.call_at(until, _give_up, future)
+            self._waiting[user_id, command.ref] = (future, read, timer)
             futures.append(future)
         try:
             self._matcher.submit(user_id, *commands)
         except Unavailable as refused:
             for command, _ in asked:
-                del self._waiting[user_id, command.ref]
+                self._forget(user_id, command.ref)
             raise busy(refused.retry_after_ms) from None
         return futures
+
+    def _forget(self, user_id: str, ref: Any) -> None:
+        """Wait for a reply no longer."""
+        _, _, timer = self._waiting.pop((user_id, ref))
+        timer.cancel()
 
     def on_batch(self, batch: CommittedBatch) -> None:
         """Answer those who wait for what a batch says."""
         for report in batch.reports if self._waiting else ():
             if isinstance(report, Reply) and report.ref is not None:
-                future, read = self._waiting.pop((report.user_id, report.ref), (None, None))
-                if future is None or read is None or future.done():
+                waiting = self._waiting.pop((report.user_id, report.ref), None)
+                if waiting is None:
+                    continue
+                future, read, timer = waiting
+                timer.cancel()
+                if future.done():
                     continue
                 if isinstance(report, CommandRefused):
                     refused = by_matcher(report.code, report.message, report.retry_after_ms)
@@ -118,20 +133,16 @@ class Replies:
                     future.set_result(read(report))
 
 
-async def answered(future: asyncio.Future[Any]) -> Any:
-    """Wait for an answer; DialectRefusal if it is one, or does not come in time."""
-    try:
-        async with asyncio.timeout(ANSWER_S_MAX):
-            return await asyncio.shield(future)
-    except TimeoutError:
-        future.cancel()
-        raise outcome_unknown() from None
+def _give_up(future: asyncio.Future[Any]) -> None:
+    """Let who waits for an answer wait no longer."""
+    if not future.done():
+        future.set_exception(outcome_unknown())
 
 
-async def _outcome(future: asyncio.Future[Any]) -> Any:
-    """Wait for an answer; return it, or the refusal that it is."""
+async def outcome_of(asked: Awaitable[Any]) -> Any:
+    """Wait for an answer; return it, or the refusal that it is; raise if nobody knows it."""
     try:
-        return await answered(future)
+        return await asked
     except DialectRefusal as refused:
         if refused.code == OUTCOME_UNKNOWN:
             raise

@@ -65,15 +65,15 @@ class RestApi:
         given, payload = auth.split(query, await _body(request))
         params = Parameters(given)
         charge.weigh(entry, params)
-        account = None
+        account = too_many = None
         if entry.signed or entry.keyed:
             account = auth.account_of(self._keys.by_key, request.headers.get("X-MBX-APIKEY"))
         now_ms = self._limits.now_ms()
         if entry.signed and account is not None:
             auth.check_signature(account, given, payload)
             self._limits.check_age(given)
-            charge.place(account.user_id)
-        return await entry.function(Call(params, account, now_ms))
+            too_many = charge.place(account.user_id)
+        return await entry.function(Call(params, account, now_ms, too_many))
 
 
 async def _body(request: web.Request) -> str:

@@ -146,13 +146,14 @@ class ApiSession:
             return own(params)
         if entry is None:
             raise DialectRefusal(-1000, f"There is no method {method[:80]}.")
-        account = None
+        account = too_many = None
         if entry.signed:
             account = self._signed(params)
-            charge.place(account.user_id)
+            too_many = charge.place(account.user_id)
         elif entry.keyed:
             account = auth.account_of(self._api.keys.by_key, params.get("apiKey") or self._key)
-        return await entry.function(Call(Parameters(params), account, self._api.now_ms()))
+        call = Call(Parameters(params), account, self._api.now_ms(), too_many)
+        return await entry.function(call)
 
     def _signed(self, params: dict[str, str]) -> Account:
         """Return who has signed a request; who has logged on need not sign."""
@@ -176,7 +177,7 @@ class ApiSession:
         error = refused.told()
         if refused.retry_after_s is not None:
             now_ms = self._api.now_ms()
-            error["data"] = {
+            error["data"] = (refused.data or {}) | {
                 "serverTime": now_ms,
                 "retryAfter": now_ms + refused.retry_after_s * 1_000,
             }

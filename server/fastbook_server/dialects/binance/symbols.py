@@ -23,7 +23,10 @@ ORDER_IDS = 4096
 AMENDS_MAX = CLIENT_ORDER_IDS_MAX - 1
 """So often an order can be amended and be called something new each time."""
 
-ORDER_TYPES = ("LIMIT", "LIMIT_MAKER", "MARKET", "STOP_LOSS", "STOP_LOSS_LIMIT")
+ORDER_TYPES = (
+    *("LIMIT", "LIMIT_MAKER", "MARKET"),
+    *("STOP_LOSS", "STOP_LOSS_LIMIT", "TAKE_PROFIT", "TAKE_PROFIT_LIMIT"),
+)
 SELF_TRADE = {
     "NONE": "allow",
     "EXPIRE_TAKER": "cancelNewest",

@@ -23,18 +23,22 @@ from fastbook_server.values.events import AllDeleted, OrderReport
 from fastbook_wire.commands import Add, Delete, DeleteAll, NewOrder
 from fastbook_wire.words import SelfTradeName, TimeInForceName
 
-_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-_KNOWN_TYPES = (*ORDER_TYPES, "TAKE_PROFIT", "TAKE_PROFIT_LIMIT")
-_EXEC_TYPES = {"MARKET": "market", "STOP_LOSS": "stop", "STOP_LOSS_LIMIT": "stopLimit"}
-_NEVER_REST = ("MARKET", "STOP_LOSS")
-_PRICED = ("LIMIT", "LIMIT_MAKER", "STOP_LOSS_LIMIT")
+_EXEC_TYPES = {
+    "MARKET": "market",
+    "STOP_LOSS": "stop",
+    "STOP_LOSS_LIMIT": "stopLimit",
+    "TAKE_PROFIT": "takeProfit",
+    "TAKE_PROFIT_LIMIT": "takeProfitLimit",
+}
+_NEVER_REST = ("MARKET", "STOP_LOSS", "TAKE_PROFIT")
+_TRIGGERED = ("STOP_LOSS", "STOP_LOSS_LIMIT", "TAKE_PROFIT", "TAKE_PROFIT_LIMIT")
 _RESPONSES = ("ACK", "RESULT", "FULL")
 _RESTRICTIONS = {"ONLY_NEW": "NEW", "ONLY_PARTIALLY_FILLED": "PARTIALLY_FILLED"}
 
 
 def new_client_id() -> str:
-    """Return an id such as the venue makes for who sends none."""
-    return "".join(secrets.choice(_ALPHABET) for _ in range(22))
+    """Return an id of 22 characters, such as the venue makes for who sends none."""
+    return secrets.token_urlsafe(16)
 
 
 def parsed_order(symbol: Symbol, params: Parameters) -> NewOrder:
@@ -43,12 +47,8 @@ def parsed_order(symbol: Symbol, params: Parameters) -> NewOrder:
     Raises:
         DialectRefusal: a parameter is missing, malformed, off its grid, or not for this type.
     """
-    side = params.one_of("side", ("BUY", "SELL"), DialectRefusal(-1117, "Invalid side."))
-    kind = params.one_of("type", _KNOWN_TYPES, DialectRefusal(-1116, "Invalid orderType."))
-    if kind not in ORDER_TYPES:
-        raise DialectRefusal(-1116, "Invalid orderType.")
-    if (kind, side) == ("STOP_LOSS", "BUY"):  # nobody knows what it will cost
-        raise DialectRefusal(ORDER_REFUSED, "Unsupported order combination")
+    side = params.one_of("side", ("BUY", "SELL"), code=-1117, msg="Invalid side.")
+    kind = params.one_of("type", ORDER_TYPES, code=-1116, msg="Invalid orderType.")
     given: dict[str, Any] = {
         "type": "bid" if side == "BUY" else "ask",
         "exec_type": _EXEC_TYPES.get(kind, "limit"),
@@ -59,11 +59,11 @@ def parsed_order(symbol: Symbol, params: Parameters) -> NewOrder:
     }
     instrument = symbol.instrument
     given["time_in_force"] = _time_in_force(kind, params)
-    if kind in _PRICED:
+    if kind not in _NEVER_REST:
         given["price"] = instrument.price.number(symbol.ticks("price", params.text("price")))
     elif "price" in params:
         raise unwanted("price")
-    if kind in ("STOP_LOSS", "STOP_LOSS_LIMIT"):
+    if kind in _TRIGGERED:
         trigger = symbol.ticks("stopPrice", params.text("stopPrice"))
         given["trigger_price"] = instrument.price.number(trigger)
     elif "stopPrice" in params:
@@ -100,9 +100,7 @@ def _set_quantity(given: dict[str, Any], kind: str, symbol: Symbol, params: Para
 
 
 def _self_trade(params: Parameters) -> SelfTradeName:
-    name = "selfTradePreventionMode"
-    refusal = DialectRefusal(-1130, f"Data sent for parameter '{name}' is not valid.")
-    mode = params.one_of(name, tuple(SELF_TRADE), refusal, "NONE")
+    mode = params.one_of("selfTradePreventionMode", SELF_TRADE, "NONE")
     return cast("SelfTradeName", SELF_TRADE[mode])
 
 
@@ -111,11 +109,10 @@ def _time_in_force(kind: str, params: Parameters) -> TimeInForceName | None:
         if "timeInForce" in params:
             raise unwanted("timeInForce")
         return None
-    refusal = DialectRefusal(-1115, "Invalid timeInForce.")
-    return cast(
-        "TimeInForceName",
-        params.one_of("timeInForce", ("GTC", "IOC", "FOK"), refusal).lower(),
+    given = params.one_of(
+        "timeInForce", ("GTC", "IOC", "FOK"), code=-1115, msg="Invalid timeInForce."
     )
+    return cast("TimeInForceName", given.lower())
 
 
 class TradingFunctions:
@@ -173,7 +170,9 @@ class TradingFunctions:
         last = self._last_price(symbol.security)
         if new.trigger_price is not None and last is not None:
             trigger = symbol.ticks("stopPrice", params.text("stopPrice"))
-            if trigger <= last if new.type == "bid" else trigger >= last:
+            stops = new.exec_type in ("stop", "stopLimit")
+            waits_for_rise = (new.type == "bid") is stops
+            if trigger <= last if waits_for_rise else trigger >= last:
                 raise DialectRefusal(ORDER_REFUSED, "Order would trigger immediately.")
         return new
 
@@ -201,8 +200,8 @@ class TradingFunctions:
         known = self.named(call, symbol, params, prefix)
         if known is None or not known.is_open:
             raise DialectRefusal(CANCEL_REFUSED, UNKNOWN_ORDER)
-        refusal = DialectRefusal(-1145, "Invalid cancelRestrictions.")
-        restriction = params.one_of("cancelRestrictions", tuple(_RESTRICTIONS), refusal, "-")
+        name, text = "cancelRestrictions", "Invalid cancelRestrictions."
+        restriction = params.one_of(name, _RESTRICTIONS, "-", code=-1145, msg=text)
         if known.status != _RESTRICTIONS.get(restriction, known.status):
             raise DialectRefusal(
                 CANCEL_REFUSED, "Order was not canceled due to cancel restrictions."
@@ -250,9 +249,8 @@ def check_names(known: AccountOrder, own: str | None) -> None:
 
 def response_type(params: Parameters) -> str:
     """Return how much a client wants to know of its new order."""
-    refusal = DialectRefusal(-1130, "Data sent for parameter 'newOrderRespType' is not valid.")
     default = "FULL" if params.optional("type") in ("LIMIT", "MARKET") else "ACK"
-    return params.one_of("newOrderRespType", _RESPONSES, refusal, default)
+    return params.one_of("newOrderRespType", _RESPONSES, default)
 
 
 def answer(placed: AccountOrder, response: str) -> dict[str, Any]:

@@ -321,9 +321,10 @@ export class Ticket {
     const filled = order.filled;
     const at = order.avgPrice === null ? "" : ` at ${averageText(order.avgPrice, grid)}`;
     const did = order.type === "bid" ? "bought" : "sold";
+    const waits = triggerText(order.type, order.triggerPrice ?? 0, grid, order.execType);
     const words = {
       open: "resting in the book",
-      untriggered: `waiting for ${triggerText(order.type, order.triggerPrice ?? 0, grid)}`,
+      untriggered: `waiting for ${waits}`,
       filled: `${did} ${fixed(filled, grid.amountDecimals)}${at}`,
     };
     words.partiallyFilled = `${words.filled}; the remainder rests in the book`;

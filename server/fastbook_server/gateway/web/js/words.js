@@ -10,15 +10,17 @@ export function orderText({ type, amount, price }, grid) {
   return `${type === "bid" ? "buy" : "sell"} ${fixed(amount, grid.amountDecimals)} at ${at}`;
 }
 
-/** Return which prices trigger a stop order of `side`: ≥ 101.00. */
-export const triggerText = (side, price, grid) =>
-  `${side === "bid" ? "≥" : "≤"} ${fixed(price, grid.priceDecimals)}`;
+/** Return which prices trigger an order of `side`, by default a stop order: ≥ 101.00. */
+export function triggerText(side, price, grid, execType = "stop") {
+  const rises = (side === "bid") === execType.startsWith("stop");
+  return `${rises ? "≥" : "≤"} ${fixed(price, grid.priceDecimals)}`;
+}
 
 /** Return an open order's status, with what it shows and until when it is good. */
 export function statusText(order, grid) {
-  const { status, type, triggerPrice, display, expireTime } = order;
+  const { status, type, execType, triggerPrice, display, expireTime } = order;
   const parts = [status === "partiallyFilled" ? "partially filled" : status];
-  if (status === "untriggered") parts[0] += ` ${triggerText(type, triggerPrice, grid)}`;
+  if (status === "untriggered") parts[0] += ` ${triggerText(type, triggerPrice, grid, execType)}`;
   if (display !== undefined) parts.push(`shows ${fixed(display, grid.amountDecimals)}`);
   if (expireTime !== undefined) parts.push(`until ${new Date(expireTime).toLocaleString()}`);
   return parts.join(", ");
