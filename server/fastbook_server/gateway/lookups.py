@@ -59,9 +59,10 @@ class Lookups:
         self._start(look_up, command.ref, of_order=False)
 
     def stop(self) -> None:
-        """Answer nothing more."""
+        """Answer nothing more: who asked is gone."""
         for task in self._running:
             task.cancel()
+        del self._asker  # it holds this, and Python's collector of circles stops everybody
 
     def _start(self, look_up: _LookUp, ref: str | int | None, *, of_order: bool) -> None:
         if len(self._running) >= LOOKUPS_MAX:
