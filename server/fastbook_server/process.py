@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import os
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -16,6 +15,7 @@ from fastbook_server import __version__, from_source, metrics
 from fastbook_server.app import Server
 from fastbook_server.config import Config, ConfigError
 from fastbook_server.embedded.supervisor import EmbeddedPostgres, default_data_dir
+from fastbook_server.garbage import looked_at_once
 from fastbook_server.gateway.door import Door
 from fastbook_server.gateway.listener import SPARE_CONNECTIONS, check_address
 from fastbook_server.gateway.operator import Operator
@@ -73,17 +73,16 @@ async def serve(
             )
             lag = LoopLag()
             metrics.describe_build(__version__, compiled=not from_source.is_wanted())
-            gc.collect()
-            gc.freeze()  # no search for garbage looks at the recovered orders again
             try:
                 if isinstance(store, PostgresStore):
                     log.info("data in %s: %s", store.database, where)
                 else:
                     log.warning("data in memory: %s", where)
                 _say_who_may_trade(config, server.port)
-                async with company(server):
-                    manager.ready(f"serving at {server.url}")
-                    code = await _until_stopped(server, stop)
+                with looked_at_once():
+                    async with company(server):
+                        manager.ready(f"serving at {server.url}")
+                        code = await _until_stopped(server, stop)
             finally:
                 manager.stopping()
                 lag.stop()
