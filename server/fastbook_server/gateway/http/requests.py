@@ -113,7 +113,7 @@ class Requests(web.RequestHandler):
             code, wrong = Code.UNAVAILABLE, "internal error"
         else:
             self._count_malformed(exc)
-            code, wrong = Code.BAD_REQUEST, " ".join((message or str(exc)).split())[:MESSAGE_MAX]
+            code, wrong = Code.BAD_REQUEST, _told(exc, message)
         if request.writer.output_size > 0:
             raise ConnectionError("part of an answer has been sent already")
         answer = refusal(status, code, wrong)
@@ -133,5 +133,10 @@ class Requests(web.RequestHandler):
 
 def _without_quotes(error: BaseException | None) -> str:
     """Return what an error of aiohttp's says, up to what it quotes."""
-    told = " ".join(str(getattr(error, "message", "") or type(error).__name__).split())
-    return _QUOTE.split(told, maxsplit=1)[0][:MESSAGE_MAX]
+    return _QUOTE.split(_told(error, None), maxsplit=1)[0]
+
+
+def _told(error: BaseException | None, message: str | None) -> str:
+    """Return what is wrong, in one line."""
+    told = message or getattr(error, "message", "") or type(error).__name__
+    return " ".join(told.split())[:MESSAGE_MAX]
