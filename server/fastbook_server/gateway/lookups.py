@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Protocol
 
-from fastbook_server.channels.order_channel import OVERLOADED_RETRY_MS, Matcher
+from fastbook_server.channels.order_channel import OVERLOADED_RETRY_MS, Matcher, Unavailable
 from fastbook_server.gateway import encode
 from fastbook_server.gateway.http.history_queue import ANSWER_S_MAX, HistoryOverloaded, HistoryQueue
 from fastbook_server.store import FillSpan, OrderSpan, StoreError
@@ -78,7 +78,7 @@ class Lookups:
             payload = await look_up()
         except HistoryOverloaded as error:
             self._refuse(ref, Code.OVERLOADED, str(error), of_order=of_order)
-        except (StoreError, TimeoutError):
+        except (StoreError, TimeoutError, Unavailable):
             message = "the database is away or too slow"
             self._refuse(ref, Code.UNAVAILABLE, message, of_order=of_order)
         except _Unknown as unknown:
