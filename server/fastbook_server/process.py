@@ -9,7 +9,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from fastbook_server import __version__, from_source, metrics
 from fastbook_server.app import Server
@@ -25,6 +25,7 @@ from fastbook_server.loop_lag import LoopLag
 from fastbook_server.service_manager import ServiceManager
 from fastbook_server.stop_signals import StoppedError, stop_signal, unless_stopped
 from fastbook_server.store import Store
+from fastbook_server.store.connection import place_of
 from fastbook_server.store.leadership import Leadership
 from fastbook_server.store.memory import MemoryStore
 from fastbook_server.store.postgres import PostgresStore
@@ -138,8 +139,7 @@ async def _store(config: Config, stop: asyncio.Future[int]) -> AsyncIterator[tup
             "nothing is kept, every order and trade is lost when the server stops",
         )
     elif config.database_url is not None:
-        parts = urlsplit(config.database_url)  # whatever it says, no password
-        where = f"{parts.hostname or 'local'}{parts.path}"
+        where = place_of(config.database_url)
         yield _postgres_store(config, config.database_url), where
     else:
         folder = Path(config.data_dir) if config.data_dir is not None else default_data_dir()

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import asyncpg
 
 from fastbook_server.store import StoreRefused, StoreUnavailable
-from fastbook_server.store.connection import SCHEMA, Connection, store_error
+from fastbook_server.store.connection import SCHEMA, Connection, dial, store_error
 
 CONNECT_TIMEOUT_S = 10.0
 _OF_DATABASE = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
@@ -276,7 +276,7 @@ async def snapshot(dsn: str) -> AsyncIterator[Connection]:
         StoreRefused: it does not exist, refuses this user, or is not one of ours.
     """
     try:
-        connection: Connection = await asyncpg.connect(
+        connection = await dial(
             dsn,
             timeout=CONNECT_TIMEOUT_S,
             server_settings={"application_name": "fastbook verify", "jit": "off"},

@@ -22,7 +22,7 @@ from fastbook_cli.export.tables import (
 )
 from fastbook_server.embedded.supervisor import EmbeddedPostgres
 from fastbook_server.store import StoreUnavailable
-from fastbook_server.store.connection import SCHEMA, store_error
+from fastbook_server.store.connection import SCHEMA, dial, store_error
 from fastbook_server.store.days import PLAN_WITH_VALUES
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ async def read(dsn: str) -> AsyncIterator[Source]:
         ExportError: the database does not exist, or refuses this user.
     """
     try:
-        connection: Connection = await asyncpg.connect(
+        connection = await dial(
             dsn, timeout=CONNECT_TIMEOUT_S, server_settings={"application_name": "fastbook export"}
         )
     except (*_OF_DATABASE, OSError, ValueError) as error:
