@@ -262,3 +262,16 @@ def meanings() -> Iterator[None]:
         if meaning is None or meaning is error:
             raise
         raise meaning from error
+
+
+@contextlib.contextmanager
+def letting_in() -> Iterator[None]:
+    """Like `meanings`, for another connection to a database that has been used before.
+
+    If it lets nobody in now (a restore, maintenance, other rules or passwords), it is away.
+    """
+    try:
+        with meanings():
+            yield
+    except StoreBroken as error:
+        raise StoreUnavailable(str(error)) from error
