@@ -68,9 +68,10 @@ async def private_database(data_dir: Path) -> AsyncIterator[str]:
 def _running(data_dir: Path) -> str | None:
     """Return the DSN from the postmaster's pid file, which a crash may have left behind."""
     try:
-        lines = (data_dir / "pgdata" / "postmaster.pid").read_text().splitlines()
+        text = (data_dir / "pgdata" / "postmaster.pid").read_text(errors="replace")
     except OSError:
         return None
+    lines = text.replace("\0", "\n").splitlines()  # a crash may have left anything in it
     if len(lines) < 5 or not lines[4].startswith("/"):
         return None
     return f"postgresql://postgres@/postgres?host={quote(lines[4], safe='')}"
