@@ -386,20 +386,6 @@ async def test_a_batch_that_is_full_but_not_begun_counts_too():
     assert horizons(line) == [(7, 0, 0), (8, 10, 10), (9, 20, 20)]
 
 
-async def test_who_waits_for_what_will_never_be_stored_is_told_so(line):
-    line.add("1")
-    await line.store.attempts(1)
-    waits = asyncio.ensure_future(line.pipeline.stored())
-    await settle()
-    assert not waits.done()
-    line.running.cancel()
-    await settle()
-    with pytest.raises(Unavailable):
-        await waits
-    with pytest.raises(Unavailable):
-        await line.pipeline.stored()
-
-
 async def test_settled_time_holds_when_the_clock_goes_back(line):
     await settle()
     line.clock.stamp_ms = T0 + 10

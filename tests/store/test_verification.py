@@ -83,7 +83,8 @@ CORRUPTIONS = {
     " coalesce(price_ticks, 0) + 1 WHERE {cancellation}",
     "a cancellation has turned": "UPDATE cancellations SET type = (CASE type WHEN 'bid' THEN 'ask'"
     " ELSE 'bid' END)::side WHERE {cancellation}",
-    "a cancellation is later": "UPDATE cancellations SET time = time + 1000000 WHERE {cancellation}",
+    "a cancellation is later": "UPDATE cancellations SET time = time + 1000000"
+    " WHERE {cancellation}",
     "a change is of another price": "UPDATE order_changes SET price_ticks_before ="
     " coalesce(price_ticks_before, 0) + 1 WHERE {change}",
     "a change is another user's": "UPDATE order_changes SET user_id = 'user#eve' WHERE {change}",
