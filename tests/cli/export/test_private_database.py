@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
+from pathlib import Path
 
 import pytest
 
-from fastbook_cli.export.source import private_database, read
+from fastbook_cli.export import source
 
 LEFT = [
     b"",
@@ -17,11 +17,24 @@ LEFT = [
 ]
 
 
+class Started:
+    """A private PostgreSQL that starts at once."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    async def start(self) -> str:
+        """Return a DSN."""
+        return "started"
+
+    async def stop(self) -> None:
+        """Stop it."""
+
+
 @pytest.mark.parametrize("content", LEFT)
-async def test_whatever_is_in_the_pid_file_the_data_can_be_read(traded, content):
-    pid_file = traded.data_dir / "pgdata" / "postmaster.pid"
-    pid_file.write_bytes(content)
-    account = pid_file.parent.stat()
-    os.chown(pid_file, account.st_uid, account.st_gid)
-    async with private_database(traded.data_dir) as dsn, read(dsn) as source:
-        assert source is not None
+async def test_whatever_is_in_the_pid_file_the_data_can_be_read(monkeypatch, tmp_path, content):
+    monkeypatch.setattr(source, "EmbeddedPostgres", Started)
+    (tmp_path / "pgdata").mkdir()
+    (tmp_path / "pgdata" / "postmaster.pid").write_bytes(content)
+    async with source.private_database(tmp_path) as dsn:
+        assert dsn == "started"
