@@ -137,3 +137,26 @@ async def test_what_is_no_http_does_not_fill_the_log(serve, caplog):
         await exchange(server, b"GET / HTTP/1.1\r\nBroken header\r\n\r\n")
     assert counted(metrics.MALFORMED_REQUESTS) == before + 20
     assert len([r for r in caplog.records if "Error handling" in r.getMessage()]) == 1
+
+
+@pytest.mark.parametrize(
+    "offered",
+    [
+        "token.{}",
+        "resume.{}",
+        "chat, token.{}",
+        "bearer, {}",
+        "access_token, {}",
+        "base64url.bearer.authorization.k8s.io.{}",
+    ],
+)
+async def test_no_token_among_subprotocols_comes_into_the_log(serve, raw, caplog, offered):
+    """A client that forgets to offer ours beside it is told nothing of it, nor is anybody else."""
+    caplog.set_level("DEBUG")
+    secret = "s3cr3ts3cr3ts3cr3ts3cr3t"
+    server = await serve()
+    headers = f"Sec-WebSocket-Protocol: {offered.format(secret)}\r\n"
+    peer = await raw(server, headers=headers)
+    assert (await peer.event())["event"] == "welcome"
+    assert "none is agreed on" in caplog.text
+    assert "s3cr3t" not in caplog.text

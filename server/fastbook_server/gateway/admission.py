@@ -99,8 +99,7 @@ class Admission:
         if credentials.is_foreign(credentials.offered(request)):
             metrics.FOREIGN_SUBPROTOCOLS.inc()
             message = "clients offer subprotocols that are not ours, such as %r: none is agreed on"
-            offered = ", ".join(credentials.offered(request))[:40]
-            self._seldom.warn("subprotocol", message, offered)
+            self._seldom.warn("subprotocol", message, credentials.tellable(request))
         return Wish(
             address=address,
             security=query.get("security", self._default),
