@@ -15,7 +15,6 @@ from aiohttp import web
 
 from fastbook_wire.words import RESUME_SUBPROTOCOL, SUBPROTOCOL, TOKEN_SUBPROTOCOL
 
-
 _WORD = re.compile("[a-z]{1,12}([-.][a-z0-9]{1,4})?")
 """A subprotocol's name (RFC 6455, 11.5) of the usual form: too short for a secret."""
 
