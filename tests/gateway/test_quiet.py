@@ -160,3 +160,28 @@ async def test_no_token_among_subprotocols_comes_into_the_log(serve, raw, caplog
     assert (await peer.event())["event"] == "welcome"
     assert "none is agreed on" in caplog.text
     assert "s3cr3t" not in caplog.text
+
+
+GOOD = b"\r\n".join(f"{name}: {value}".encode() for name, value in HANDSHAKE.items())
+KEY = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
+
+
+@pytest.mark.parametrize(
+    ("version", "headers", "said"),
+    [
+        (b"1.0", GOOD, "expected a WebSocket handshake"),
+        (b"1.1", GOOD + b"\r\n" + KEY, "Sec-WebSocket-Key: expected once"),
+        (b"1.1", GOOD + b"\r\nSec-WebSocket-Version: 8", "Sec-WebSocket-Version: expected once"),
+        (
+            b"1.1",
+            GOOD.replace(b": websocket", b": h2c, websocket"),
+            "Upgrade: expected websocket alone",
+        ),
+    ],
+    ids=["version of HTTP", "keys", "versions", "upgrades"],
+)
+async def test_a_handshake_is_one_by_the_letter(serve, version, headers, said):
+    """RFC 6455, 4.2.1 and 11.3."""
+    request = b"GET /ws HTTP/" + version + b"\r\nHost: x\r\n" + headers + b"\r\n\r\n"
+    status, _, body = await exchange(await serve(), request)
+    assert (status, json.loads(body)["message"].partition(",")[0]) == (400, said)

@@ -168,6 +168,9 @@ cdef class FrameReader:
             head = _head(p + at, end - at, &length)
             if end - at >= 2:
                 wrong = self._wrong(p + at)
+                if wrong is None and not _is_shortest(head, length):
+                    said = "expected a length in its shortest form, below 2^63"
+                    wrong = WebSocketError(_PROTOCOL_ERROR, said)
                 if wrong is not None:
                     if at > passed:
                         self._reader.feed_data(data[passed:at])
@@ -253,6 +256,13 @@ cdef Py_ssize_t _head(const unsigned char* p, Py_ssize_t size, uint64_t* length)
         for at in range(2, head):
             length[0] = length[0] << 8 | p[at]
     return head + _KEY
+
+
+cdef bint _is_shortest(Py_ssize_t head, uint64_t length) noexcept:
+    """Return whether a length is written as it must be (5.2); one that is incomplete may be."""
+    if head <= 2 + _KEY:
+        return True
+    return length >= 126 if head == 4 + _KEY else length >= 65_536 and not length >> 63
 
 
 cdef bytes _unmasked(const unsigned char* p, uint64_t length):
