@@ -37,11 +37,26 @@ class Asker(Protocol):
         """Send the refusal of a question."""
 
 
+class _Nobody:
+    """Who has asked, and gone."""
+
+    user_id = ""
+
+    def answer(self, payload: bytes) -> None:
+        """Do nothing."""
+
+    def send_refusal(self, refused: CommandRefused) -> None:
+        """Do nothing."""
+
+
+_NOBODY = _Nobody()
+
+
 class Lookups:
     """The questions of one connection that are being answered."""
 
     def __init__(self, asker: Asker, matcher: Matcher, history: HistoryQueue) -> None:
-        self._asker = asker
+        self._asker: Asker = asker
         self._matcher = matcher
         self._history = history
         self._running: set[asyncio.Task[None]] = set()
@@ -59,10 +74,14 @@ class Lookups:
         self._start(look_up, command.ref, of_order=False)
 
     def stop(self) -> None:
-        """Answer nothing more: who asked is gone."""
+        """Answer nothing more: who asked is gone.
+
+        It holds this, so it is let go of: Python's collector of circles stops everybody. What has
+        just got its answer may go on in spite of the cancellation.
+        """
         for task in self._running:
             task.cancel()
-        del self._asker  # it holds this, and Python's collector of circles stops everybody
+        self._asker = _NOBODY
 
     def _start(self, look_up: _LookUp, ref: str | int | None, *, of_order: bool) -> None:
         if len(self._running) >= LOOKUPS_MAX:
