@@ -46,10 +46,11 @@ MAY_IMPORT = {
     },
     "config": {"values"},
     "from_source": set(),
+    "garbage": set(),
     "loop_lag": {"metrics"},
     "metrics": set(),
-    "process": {"app", "config", "embedded", "from_source", "gateway", "loop_lag", "metrics"}
-    | {"service_manager", "stop_signals", "store"},
+    "process": {"app", "config", "embedded", "from_source", "garbage", "gateway", "loop_lag"}
+    | {"metrics", "service_manager", "stop_signals", "store"},
     "service_manager": set(),
     "stop_signals": set(),
     "cli": {"client", "wire", "app", "process", "config", "embedded", "gateway", "store"}

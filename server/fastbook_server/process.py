@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import os
 from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from fastbook_server import __version__, from_source, metrics
 from fastbook_server.app import Server
 from fastbook_server.config import Config, ConfigError
 from fastbook_server.embedded.supervisor import EmbeddedPostgres, default_data_dir
+from fastbook_server.garbage import looked_at_once
 from fastbook_server.gateway.door import Door
 from fastbook_server.gateway.listener import SPARE_CONNECTIONS, check_address
 from fastbook_server.gateway.operator import Operator
@@ -25,6 +25,7 @@ from fastbook_server.loop_lag import LoopLag
 from fastbook_server.service_manager import ServiceManager
 from fastbook_server.stop_signals import StoppedError, stop_signal, unless_stopped
 from fastbook_server.store import Store
+from fastbook_server.store.connection import place_of
 from fastbook_server.store.leadership import Leadership
 from fastbook_server.store.memory import MemoryStore
 from fastbook_server.store.postgres import PostgresStore
@@ -73,17 +74,16 @@ async def serve(
             )
             lag = LoopLag()
             metrics.describe_build(__version__, compiled=not from_source.is_wanted())
-            gc.collect()
-            gc.freeze()  # no search for garbage looks at the recovered orders again
             try:
                 if isinstance(store, PostgresStore):
                     log.info("data in %s: %s", store.database, where)
                 else:
                     log.warning("data in memory: %s", where)
                 _say_who_may_trade(config, server.port)
-                async with company(server):
-                    manager.ready(f"serving at {server.url}")
-                    code = await _until_stopped(server, stop)
+                with looked_at_once():
+                    async with company(server):
+                        manager.ready(f"serving at {server.url}")
+                        code = await _until_stopped(server, stop)
             finally:
                 manager.stopping()
                 lag.stop()
@@ -139,8 +139,7 @@ async def _store(config: Config, stop: asyncio.Future[int]) -> AsyncIterator[tup
             "nothing is kept, every order and trade is lost when the server stops",
         )
     elif config.database_url is not None:
-        parts = urlsplit(config.database_url)  # whatever it says, no password
-        where = f"{parts.hostname or 'local'}{parts.path}"
+        where = place_of(config.database_url)
         yield _postgres_store(config, config.database_url), where
     else:
         folder = Path(config.data_dir) if config.data_dir is not None else default_data_dir()

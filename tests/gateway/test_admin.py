@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from types import SimpleNamespace
 
 import aiohttp
 import pytest
 
+from fastbook_server.channels.order_channel import Unavailable
 from fastbook_server.store.memory import MemoryDatabase, MemoryStore
+from fastbook_wire.words import Code
 from peers import get, order
 
 TOKEN = "the-operator's-own-secret"
@@ -168,3 +172,35 @@ async def test_a_stopping_server_takes_no_wishes(venue):
     venue.pipeline.stop()
     status, answer = await ask(venue, "halt", security="COIN")
     assert (status, answer["code"]) == (503, "unavailable")
+
+
+@pytest.mark.parametrize("name", ["cancel", "disconnect"])
+@pytest.mark.parametrize("user_id", ["", "\0", "a b", "user#\u00e9", "u" * 101])
+async def test_a_user_id_that_can_be_none_is_refused(venue, name, user_id):
+    status, answer = await ask(venue, name, userId=user_id)
+    assert (status, answer["code"]) == (400, "bad_request")
+    assert venue.data.operator_actions == []
+
+
+@pytest.mark.parametrize("size", [1, 7, 40])
+async def test_a_body_may_come_in_pieces(venue, size):
+    body = b'{"security":"COIN"}'
+    reader, writer = await asyncio.open_connection("127.0.0.1", venue.port)
+    head = f"POST /admin/halt HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\n"
+    writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode())
+    for at in range(0, len(body), size):
+        await asyncio.sleep(0.01)
+        writer.write(body[at : at + size])
+    assert (await reader.readline()).split()[1] == b"200"
+    writer.close()
+    assert [a.action for a in venue.data.operator_actions] == ["halt"]
+
+
+async def test_a_drain_that_is_refused_has_not_happened(venue, join, monkeypatch):
+    def refuse(*_):
+        raise Unavailable(Code.UNAVAILABLE, "the database is away", 100)
+
+    monkeypatch.setattr(venue.gateway._admin, "_matcher", SimpleNamespace(submit=refuse))
+    assert (await ask(venue, "drain"))[0] == 503
+    assert (await get(venue, "/readyz"))[0] == 200
+    await join(venue)

@@ -5,16 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import time
 
 import pytest
+from loop_turns import TURN_MS_MAX, longest_turn_ms
 
 from fastbook_server.gateway._frames import FRAGMENTS_MAX, TAKEN_PER_TURN
 from peers import get, until
 
 MASK = b"\0\0\0\0"
-TURN_MS_MAX = 50
-"""CPU of one turn of the loop: it is some 3 ms, and was up to 190 ms; a CI machine may be slow."""
 
 
 def frame(opcode: int, payload: bytes = b"", *, fin: bool = True) -> bytes:
@@ -50,16 +48,6 @@ FLOODS = {
     "binary frames": frame(2) * 40_000,
     "closes": frame(8, b"\x03\xe8") * 30_000,
 }
-
-
-async def longest_turn_ms(stop: asyncio.Event) -> float:
-    """Return the most CPU time that one turn of the loop took until `stop` was set."""
-    longest, before = 0.0, time.thread_time()
-    while not stop.is_set():
-        await asyncio.sleep(0)
-        now = time.thread_time()
-        longest, before = max(longest, now - before), now
-    return longest * 1_000
 
 
 @pytest.mark.parametrize("name", FLOODS)

@@ -189,3 +189,30 @@ def test_whether_a_peer_was_heard():
     peer.frames.heard = False
     peer.frames.feed_eof()
     assert peer.queue.is_eof()
+
+
+@pytest.mark.parametrize(
+    "length",
+    [
+        b"\xfe\x00\x05",
+        b"\xfe\x00\x7d",
+        b"\xff" + (5).to_bytes(8, "big"),
+        b"\xff" + (65_535).to_bytes(8, "big"),
+        b"\xff" + (2**63).to_bytes(8, "big"),
+    ],
+)
+@pytest.mark.parametrize("opcode", [TEXT, BINARY, PING])
+def test_a_length_that_is_longer_than_it_need_be_is_refused(length, opcode):
+    """RFC 6455, 5.2: the minimal number of bytes, and the most significant bit 0."""
+    peer = Peer()
+    assert peer.feed(bytes((0x80 | opcode,)) + length + bytes(4) + b"hello")
+    error = peer.queue.exception()
+    assert isinstance(error, WebSocketError)
+    assert (error.code, peer.taken) == (1002, [])
+
+
+@pytest.mark.parametrize("size", [0, 125, 126, 65_535, 65_536])
+def test_every_length_in_its_shortest_form_is_taken(size):
+    peer = Peer()
+    assert not peer.feed(masked(b"x" * size))
+    assert peer.taken == [b"x" * size]

@@ -54,6 +54,25 @@ async def test_a_stranger_with_all_connections_locks_nobody_out_and_is_told_of(s
     assert await is_answered(server, "127.0.0.2")
 
 
+async def test_no_address_may_have_all_sessions_even_without_a_bound_of_its_own(serve):
+    server = await serve(sessions_max=20)
+    asks = b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    asks += b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    peers, answers = [], []
+    for _ in range(20):
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", server.port, local_addr=("127.0.0.2", 0)
+        )
+        writer.write(asks)
+        answers.append((await reader.readline()).split()[1])
+        peers.append(writer)
+    assert answers == [b"101"] * 18 + [b"429"] * 2
+    stranger = await RawPeer.open(server.port, "/ws")
+    assert (await stranger.event())["event"] == "welcome"
+    for peer in (*peers, stranger.writer):
+        peer.close()
+
+
 async def test_no_address_may_have_all_places_even_if_its_sessions_might(serve):
     server = await serve(sessions_max=20, sessions_per_address_max=20_000)
     peers = [connect(server, "127.0.0.2") for _ in range(20 + SPARE_CONNECTIONS)]

@@ -9,7 +9,7 @@ import pytest
 from aiohttp.test_utils import make_mocked_request
 
 from fastbook_server.gateway.http import page
-from fastbook_server.gateway.proxies import ClientView, Proxies
+from fastbook_server.gateway.proxies import HOPS_MAX, ClientView, Proxies
 from peers import get
 
 TRUSTED = ("10.0.0.0/8", "127.0.0.1")
@@ -53,6 +53,13 @@ def asked(peer: str, **headers: str) -> ClientView:
 def test_a_client_is_the_last_address_that_is_no_trusted_proxys(peer, forwarded, client):
     headers = {} if forwarded is None else {"X_Forwarded_For": forwarded}
     assert asked(peer, **headers).address == client
+
+
+def test_only_so_many_hops_are_looked_at():
+    hops = [f"10.0.{n // 256}.{n % 256}" for n in range(50_000)]
+    assert asked("10.1.1.1", X_Forwarded_For=",".join(hops)).address == hops[-HOPS_MAX]
+    short = ",".join(["6.6.6.6", *hops[: HOPS_MAX - 1]])
+    assert asked("10.1.1.1", X_Forwarded_For=short).address == "6.6.6.6"
 
 
 SAID = {

@@ -137,3 +137,51 @@ async def test_what_is_no_http_does_not_fill_the_log(serve, caplog):
         await exchange(server, b"GET / HTTP/1.1\r\nBroken header\r\n\r\n")
     assert counted(metrics.MALFORMED_REQUESTS) == before + 20
     assert len([r for r in caplog.records if "Error handling" in r.getMessage()]) == 1
+
+
+@pytest.mark.parametrize(
+    "offered",
+    [
+        "token.{}",
+        "resume.{}",
+        "chat, token.{}",
+        "bearer, {}",
+        "access_token, {}",
+        "base64url.bearer.authorization.k8s.io.{}",
+    ],
+)
+async def test_no_token_among_subprotocols_comes_into_the_log(serve, raw, caplog, offered):
+    """A client that forgets to offer ours beside it is told nothing of it, nor is anybody else."""
+    caplog.set_level("DEBUG")
+    secret = "s3cr3ts3cr3ts3cr3ts3cr3t"
+    server = await serve()
+    headers = f"Sec-WebSocket-Protocol: {offered.format(secret)}\r\n"
+    peer = await raw(server, headers=headers)
+    assert (await peer.event())["event"] == "welcome"
+    assert "none is agreed on" in caplog.text
+    assert "s3cr3t" not in caplog.text
+
+
+GOOD = b"\r\n".join(f"{name}: {value}".encode() for name, value in HANDSHAKE.items())
+KEY = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
+
+
+@pytest.mark.parametrize(
+    ("version", "headers", "said"),
+    [
+        (b"1.0", GOOD, "expected a WebSocket handshake"),
+        (b"1.1", GOOD + b"\r\n" + KEY, "Sec-WebSocket-Key: expected once"),
+        (b"1.1", GOOD + b"\r\nSec-WebSocket-Version: 8", "Sec-WebSocket-Version: expected once"),
+        (
+            b"1.1",
+            GOOD.replace(b": websocket", b": h2c, websocket"),
+            "Upgrade: expected websocket alone",
+        ),
+    ],
+    ids=["version of HTTP", "keys", "versions", "upgrades"],
+)
+async def test_a_handshake_is_one_by_the_letter(serve, version, headers, said):
+    """RFC 6455, 4.2.1 and 11.3."""
+    request = b"GET /ws HTTP/" + version + b"\r\nHost: x\r\n" + headers + b"\r\n\r\n"
+    status, _, body = await exchange(await serve(), request)
+    assert (status, json.loads(body)["message"].partition(",")[0]) == (400, said)

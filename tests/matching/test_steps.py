@@ -9,7 +9,7 @@ from fakes import settle
 from line import Line
 from trading import T0, Floor, amend, ask, bid, delete_all, market, orders, stop
 
-from fastbook_server.channels.order_channel import Pressure, Unavailable
+from fastbook_server.channels.order_channel import Operate, Pressure, Unavailable
 from fastbook_server.matching import cancelling, collected, execution, listing, placing
 from fastbook_server.matching import exchange as exchange_module
 from fastbook_server.matching import pipeline as pipeline_module
@@ -115,6 +115,8 @@ async def test_a_mistake_in_a_later_step_stops_the_server(busy):
     [
         ("ann", orders("1"), 4),
         ("ann", delete_all("1"), 4),
+        ("operator", Operate("cancel"), 8),
+        ("operator", Operate("cancel", "COIN", "ann"), 12),
         ("cat", market("ask", 12, "1"), 4),
         ("cat", ask(5, 12, "1"), 4),
         ("bob", amend("1", client_order_id="resting", price=5.0), 4),
@@ -124,6 +126,7 @@ async def test_a_mistake_in_a_later_step_stops_the_server(busy):
 def test_whatever_meets_many_orders_takes_as_many_steps(monkeypatch, user, command, least):
     for module in (cancelling, exchange_module, execution, listing, placing):
         monkeypatch.setattr(module, "PORTION", 3)
+    monkeypatch.setattr(cancelling, "GROUPED", 3)
     floor, other = Floor(), Floor()
     for each in (floor, other):
         each.do("bob", ask(20, 12, client_order_id="resting"))

@@ -92,3 +92,22 @@ async def test_a_second_signal_ends_all_waiting(run, postgres):
     assert server.exit_code is None
     assert await stopped(server, signal.SIGTERM) in (0, 1)
     await trader
+
+
+async def test_who_closes_while_the_database_is_away_delays_no_shutdown(run, postgres):
+    """Its last replies are waited for, but not when they can never come."""
+    server = await run("--database-url", postgres.dsn, "--shutdown-s", "0.5")
+    await postgres.stop()
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(server.url.rpartition(":")[2]))
+    add = b'{"op":"add","order":{"type":"bid","execType":"limit","price":10,"amount":1}}'
+    writer.write(
+        b"GET /ws?feed=none HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        b"\x81" + bytes([0x80 | len(add)]) + bytes(4) + add + b"\x88\x82\0\0\0\0\x03\xe8"
+    )
+    await reader.readuntil(b"welcome")
+    await server.said("database away")
+    began_s = time.monotonic()
+    assert await stopped(server, signal.SIGTERM) == 0
+    assert time.monotonic() - began_s < 2.0  # more than that is patience for the close alone
+    writer.close()

@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 from contextlib import asynccontextmanager
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 import pytest
 
@@ -178,6 +178,46 @@ async def test_the_backend_is_terminated_by_an_administrator(postgres, store, sp
         assert await sql.fetchval("SELECT pg_terminate_backend($1, 5000)", backend)
         assert await until_known(store, store.prepare(source.batch())) == 2
     assert await everything(postgres.dsn, sql_of) == told(source)
+
+
+CLOSED_DOORS = [
+    ("ALTER DATABASE {} ALLOW_CONNECTIONS false", "ALTER DATABASE {} ALLOW_CONNECTIONS true"),
+    ("ALTER DATABASE {} RENAME TO elsewhere", "ALTER DATABASE elsewhere RENAME TO {}"),
+    ("ALTER ROLE trader NOLOGIN", "ALTER ROLE trader LOGIN"),
+]
+
+
+@pytest.mark.parametrize(("close", "reopen"), CLOSED_DOORS)
+async def test_a_database_that_lets_nobody_in_for_a_while_is_away(
+    postgres, make_postgres, specs, flow, sql_of, close, reopen
+):
+    """As in maintenance, or during a restore; a server that runs must outlive that."""
+    admin = await sql_of(postgres.dsn)
+    for each in ("DROP DATABASE IF EXISTS doors", "DROP ROLE IF EXISTS trader"):
+        await admin.execute(each)
+    await admin.execute("CREATE ROLE trader LOGIN")
+    await admin.execute("CREATE DATABASE doors OWNER trader")
+    parts = urlsplit(postgres.dsn)
+    dsn = urlunsplit(parts._replace(netloc="trader@", path="/doors"))
+    store = make_postgres(dsn)
+    source = flow(await store.open(specs, 0))
+    history = store.history([])
+    await store.commit(store.prepare(source.batch()))
+    await history.close()
+    await admin.execute(  # nobody connects again before there is something to commit
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = 'trader'"
+    )
+    await admin.execute(close.format("doors"))
+    prepared = store.prepare(source.batch())
+    for _ in range(3):
+        with pytest.raises(StoreUnavailable):
+            await store.commit(prepared)
+        with pytest.raises(StoreUnavailable):
+            await history.candles("COIN", "1m", start_ms=None, end_ms=None, limit=1)
+    await admin.execute(reopen.format("doors"))
+    await until_known(store, prepared)
+    assert await everything(dsn, sql_of) == told(source)
+    await history.close()
 
 
 @asynccontextmanager

@@ -55,6 +55,50 @@ CORRUPTIONS = {
     "a price is wrong": "UPDATE markets SET last_ticks = last_ticks + 1 WHERE fill_id > 0",
     "the state is behind": "UPDATE engine_state SET time = time - 100000",
     "the state is lost": "DELETE FROM engine_state",
+    "the epoch is behind": "UPDATE engine_state SET epoch = epoch - 1",
+    "the key of the tokens is lost": "UPDATE engine_state SET token_key = ''",
+    "a market is lost": "DELETE FROM markets WHERE security = 'COIN'",
+    "a lot has grown": "UPDATE instruments SET lot_size = lot_size * 2 WHERE security = 'COIN'",
+    "a tick has grown": "UPDATE instruments SET tick_size = tick_size * 2 WHERE security = 'COIN'",
+    "an order is another user's": "UPDATE orders SET user_id = 'user#eve' WHERE {order}",
+    "an order has turned": "UPDATE orders SET type = (CASE type WHEN 'bid' THEN 'ask' ELSE 'bid'"
+    " END)::side WHERE {order}",
+    "an order is later": "UPDATE orders SET time = time + 1 WHERE {order}",
+    "an order is elsewhere": "UPDATE orders SET seq = seq + 5000 WHERE {order}",
+    "an order is off the grid": "UPDATE orders SET amount = amount + 0.00001 WHERE {order}",
+    "an order is no number": "UPDATE orders SET amount = 'NaN' WHERE {order}",
+    "an open order is another user's": "UPDATE open_orders SET user_id = 'user#eve' WHERE {open}",
+    "an open order has another name": "UPDATE open_orders SET client_order_id = 'eve' WHERE {open}",
+    "an open order is younger": "UPDATE open_orders SET seq = seq + 1000 WHERE {open}",
+    "an open order was larger": "UPDATE open_orders SET quantity_lots = quantity_lots + 1"
+    " WHERE {open}",
+    "an open order has cost more": "UPDATE open_orders SET notional = coalesce(notional, 0) + 1"
+    " WHERE {open}",
+    "an open order expires": "UPDATE open_orders SET expire_time = time + 1 WHERE {open}",
+    "a held order has moved": "UPDATE open_orders SET trigger_ticks = trigger_ticks + 1 WHERE id ="
+    " (SELECT id FROM open_orders WHERE held LIMIT 1)",
+    "a trade has turned": "UPDATE trades SET type = (CASE type WHEN 'bid' THEN 'ask' ELSE 'bid'"
+    " END)::side WHERE {trade}",
+    "a trade is later": "UPDATE trades SET time = time + 1 WHERE {trade}",
+    "a trade has another id": "UPDATE trades SET id = gen_random_uuid() WHERE {trade}",
+    "a trade is no number": "UPDATE trades SET avg_price = 'NaN' WHERE {trade}",
+    "a fill is later": "UPDATE fills SET time = time + 1 WHERE {fill}",
+    "a cancellation is another user's": "UPDATE cancellations SET user_id = 'user#eve'"
+    " WHERE {cancellation}",
+    "a cancellation has moved": "UPDATE cancellations SET price_ticks ="
+    " coalesce(price_ticks, 0) + 1 WHERE {cancellation}",
+    "a cancellation has turned": "UPDATE cancellations SET type = (CASE type WHEN 'bid' THEN 'ask'"
+    " ELSE 'bid' END)::side WHERE {cancellation}",
+    "a cancellation is later": "UPDATE cancellations SET time = time + 1000000"
+    " WHERE {cancellation}",
+    "a change is of another price": "UPDATE order_changes SET price_ticks_before ="
+    " coalesce(price_ticks_before, 0) + 1 WHERE {change}",
+    "a change is another user's": "UPDATE order_changes SET user_id = 'user#eve' WHERE {change}",
+    "a name leads elsewhere": "UPDATE client_orders SET order_id = gen_random_uuid() WHERE {name}",
+    "a name is another user's": "UPDATE client_orders SET user_id = 'user#eve' WHERE {name}",
+    "a day begins later": "UPDATE days SET seq = seq + 1",
+    "a day begins after another fill": "UPDATE days SET fill_id = fill_id + 1",
+    "a day is lost": "DELETE FROM days WHERE security = 'COIN'",
 }
 ROWS = {
     "fill": ("fills", "(security, seq, n)"),
@@ -63,6 +107,8 @@ ROWS = {
     "cancellation": ("cancellations", "(security, seq, n)"),
     "open": ("open_orders", "id"),
     "trade": ("trades", "id"),
+    "change": ("order_changes", "(security, seq, n)"),
+    "name": ("client_orders", "(user_id, client_order_id)"),
     "candle": ("candles", "(security, interval_ms, time)"),
 }
 

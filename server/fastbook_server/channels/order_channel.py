@@ -131,7 +131,11 @@ class Matcher(Protocol):
         """Wait until a batch has been committed, or long enough to ask again."""
 
     async def stored(self) -> None:
-        """Wait until all that has been submitted is durable."""
+        """Wait until all that has been submitted is durable.
+
+        Raises:
+            Unavailable: that will never be.
+        """
 
     def submit(self, user_id: str, *commands: Command) -> None:
         """Submit commands of a user, with none of others between them; a later batch replies.

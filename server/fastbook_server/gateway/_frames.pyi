@@ -48,6 +48,9 @@ class FrameReader:
     def charge_to(self, charge: Callable[[], None]) -> None:
         """Call `charge` for each frame that goes on with a message: nobody else will count it."""
 
+    def forget(self) -> None:
+        """Take nothing more; hold neither those who took it nor what they have left."""
+
     def go_on(self) -> None:
         """Take what was held; a later turn of the loop has come."""
 

@@ -77,6 +77,7 @@ cdef class FrameReader:
     cdef object _reader, _queue, _take, _charge, _flow
     cdef bytes _held  # what waits for another turn
     cdef bint _ended  # nothing more will come
+    cdef bint _forgotten  # nothing more is wanted
     cdef Py_ssize_t _size_max  # of a payload that is held until it is whole
     cdef bytearray _rest  # the beginning of a frame
     cdef Py_ssize_t _wanted  # how long that must be to see more
@@ -92,6 +93,7 @@ cdef class FrameReader:
         self._flow = flow
         self._held = None
         self._ended = False
+        self._forgotten = False
         self._size_max = size_max
         self._rest = bytearray()
         self._wanted = 0
@@ -109,9 +111,18 @@ cdef class FrameReader:
         """Call `charge` for each frame that goes on with a message: nobody else will count it."""
         self._charge = charge
 
+    def forget(self):
+        """Take nothing more; hold neither those who took it nor what they have left."""
+        self._forgotten = True
+        self._take = self._charge = self._held = None
+        self._rest.clear()
+        self._queue._buffer.clear()
+
     def go_on(self):
         """Take what was held; a later turn of the loop has come."""
         cdef bytes held = self._held
+        if self._forgotten:
+            return
         self._held = None
         if self._feed(held)[0]:
             self._flow.end()
@@ -123,6 +134,8 @@ cdef class FrameReader:
 
     def feed_data(self, data):
         """Take the bytes that have arrived; return whether no more are wanted, and those left."""
+        if self._forgotten:
+            return True, b""
         self.heard = True
         if self._held is not None:  # in spite of the pause, or because the queue has room again
             self._held += data
@@ -155,6 +168,9 @@ cdef class FrameReader:
             head = _head(p + at, end - at, &length)
             if end - at >= 2:
                 wrong = self._wrong(p + at)
+                if wrong is None and not _is_shortest(head, length):
+                    said = "expected a length in its shortest form, below 2^63"
+                    wrong = WebSocketError(_PROTOCOL_ERROR, said)
                 if wrong is not None:
                     if at > passed:
                         self._reader.feed_data(data[passed:at])
@@ -240,6 +256,13 @@ cdef Py_ssize_t _head(const unsigned char* p, Py_ssize_t size, uint64_t* length)
         for at in range(2, head):
             length[0] = length[0] << 8 | p[at]
     return head + _KEY
+
+
+cdef bint _is_shortest(Py_ssize_t head, uint64_t length) noexcept:
+    """Return whether a length is written as it must be (5.2); one that is incomplete may be."""
+    if head <= 2 + _KEY:
+        return True
+    return length >= 126 if head == 4 + _KEY else length >= 65_536 and not length >> 63
 
 
 cdef bytes _unmasked(const unsigned char* p, uint64_t length):

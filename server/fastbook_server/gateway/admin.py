@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from aiohttp import web
+from msgspec import Meta
 
 from fastbook_server.channels.order_channel import Matcher, Operate, Unavailable
 from fastbook_server.gateway import credentials
@@ -22,6 +23,8 @@ from fastbook_server.values.events import OperatorActed
 from fastbook_wire.words import Code, OperatorAction
 
 BODY_BYTES_MAX = 1_000
+USER_ID_PATTERN = "^[!-~]{1,100}$"
+"""It becomes part of a row, and PostgreSQL does not take every text."""
 OPERATOR = "operator"
 """Who submits the commands: no user id has this form."""
 
@@ -30,7 +33,7 @@ class Order(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
     """The body of a request; each action needs some of it."""
 
     security: str | None = None
-    user_id: str | None = None
+    user_id: Annotated[str, Meta(pattern=USER_ID_PATTERN)] | None = None
     all: bool = False
 
 
@@ -121,14 +124,20 @@ class Admin:
         return done | {"sessions": self._door.disconnect(order.user_id)}
 
     async def _drain(self, _order: Order) -> dict[str, Any]:
-        self.draining = True
-        self._door.drain(on=True)
-        return await self._operate("drain")
+        return await self._set_draining("drain", on=True)
 
     async def _drain_no_more(self, _order: Order) -> dict[str, Any]:
-        self.draining = False
-        self._door.drain(on=False)
-        return await self._operate("undrain")
+        return await self._set_draining("undrain", on=False)
+
+    async def _set_draining(self, action: OperatorAction, *, on: bool) -> dict[str, Any]:
+        before, self.draining = self.draining, on
+        self._door.drain(on=on)
+        try:
+            return await self._operate(action)
+        except Unavailable:  # what is refused must not have happened
+            self.draining = before
+            self._door.drain(on=before)
+            raise
 
     def _check(self, security: str) -> None:
         if security not in self._securities:
@@ -157,7 +166,9 @@ async def _order(request: web.Request) -> Order:
         Wrong: the body is too long.
         msgspec.DecodeError: it is none.
     """
-    body = await request.content.read(BODY_BYTES_MAX + 1)
-    if len(body) > BODY_BYTES_MAX:
-        raise Wrong(f"body: expected at most {BODY_BYTES_MAX} bytes, got more")
+    body = b""
+    while data := await request.content.readany():  # it may come in any number of pieces
+        body += data
+        if len(body) > BODY_BYTES_MAX:
+            raise Wrong(f"body: expected at most {BODY_BYTES_MAX} bytes, got more")
     return msgspec.json.decode(body, type=Order) if body else Order()

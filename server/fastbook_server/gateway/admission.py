@@ -13,6 +13,7 @@ from fastbook_server import metrics
 from fastbook_server.gateway import credentials, handshake
 from fastbook_server.gateway.http.refusal import refusal
 from fastbook_server.gateway.origins import Origins
+from fastbook_server.gateway.per_address import SPARE_FOR_OTHERS
 from fastbook_server.gateway.proxies import ClientView, Proxies
 from fastbook_server.gateway.seldom import Seldom
 from fastbook_wire.words import CANCEL_ON_DISCONNECT_S_MAX, Code
@@ -63,6 +64,8 @@ class Admission:
         seldom: Seldom,
     ) -> None:
         self._options = options
+        spare = min(SPARE_FOR_OTHERS, options.sessions_max // 10)
+        self._of_address_max = min(options.sessions_per_address_max, options.sessions_max - spare)
         self._securities = securities
         self._default = default_security
         self._proxies = proxies
@@ -96,8 +99,7 @@ class Admission:
         if credentials.is_foreign(credentials.offered(request)):
             metrics.FOREIGN_SUBPROTOCOLS.inc()
             message = "clients offer subprotocols that are not ours, such as %r: none is agreed on"
-            offered = ", ".join(credentials.offered(request))[:40]
-            self._seldom.warn("subprotocol", message, offered)
+            self._seldom.warn("subprotocol", message, credentials.tellable(request))
         return Wish(
             address=address,
             security=query.get("security", self._default),
@@ -149,9 +151,9 @@ class Admission:
             self._note("sessions_max", options.sessions_max, address)
             message = f"sessions_max {options.sessions_max} reached"
             return refusal(503, Code.OVERLOADED, message)
-        if self._of_address(address) >= options.sessions_per_address_max:
-            self._note("sessions_per_address_max", options.sessions_per_address_max, address)
-            message = f"sessions_per_address_max {options.sessions_per_address_max} reached"
+        if self._of_address(address) >= self._of_address_max:
+            self._note("sessions_per_address_max", self._of_address_max, address)
+            message = f"sessions_per_address_max {self._of_address_max} reached"
             return refusal(429, Code.OVERLOADED, message)
         return None
 

@@ -11,7 +11,10 @@ import importlib
 import aiohttp
 
 PARTS = {
-    "aiohttp.web_protocol.RequestHandler": ("_message_tail", "_payload_parser", "_reading_paused"),
+    "aiohttp.web_protocol.RequestHandler": (
+        *("_message_tail", "_messages", "_payload_parser", "_reading_paused", "_buffer_paused"),
+        *("_upgraded", "_pause_transport_reading", "_resume_transport_reading"),
+    ),
     "aiohttp.web.WebSocketResponse": (
         *("_parser", "_payload_writer", "_post_start", "_reader", "_set_closed"),
     ),

@@ -7,12 +7,16 @@ a page has but one, ``Sec-WebSocket-Protocol``: there each is a subprotocol that
 from __future__ import annotations
 
 import hmac
+import re
 from typing import NamedTuple
 from urllib.parse import unquote
 
 from aiohttp import web
 
 from fastbook_wire.words import RESUME_SUBPROTOCOL, SUBPROTOCOL, TOKEN_SUBPROTOCOL
+
+_WORD = re.compile("[a-z]{1,12}([-.][a-z0-9]{1,4})?")
+"""A subprotocol's name (RFC 6455, 11.5) of the usual form: too short for a secret."""
 
 
 class Unauthorized(Exception):
@@ -30,6 +34,12 @@ def offered(request: web.BaseRequest) -> list[str]:
     """Return the subprotocols that a client offers."""
     lines = request.headers.getall("Sec-WebSocket-Protocol", ())
     return [each.strip() for each in ",".join(lines).split(",") if each.strip()]
+
+
+def tellable(request: web.BaseRequest) -> str:
+    """Return what of the subprotocols that a client offers may be logged: words, and no tokens."""
+    words = (each if _WORD.fullmatch(each) else "…" for each in offered(request))
+    return ", ".join(words)[:40]
 
 
 def is_foreign(protocols: list[str]) -> bool:

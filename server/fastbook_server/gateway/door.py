@@ -203,6 +203,7 @@ class Door:
             await session.run()
         finally:
             session.ended()
+            ws.forget()
             self._sessions.discard(session)
             del self._seats[session]
             if not self._sessions:

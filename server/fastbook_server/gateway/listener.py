@@ -14,6 +14,7 @@ from aiohttp import web
 
 from fastbook_server import metrics
 from fastbook_server.gateway.http import quiet
+from fastbook_server.gateway.http.requests import Requests
 from fastbook_server.gateway.per_address import PerAddress
 from fastbook_server.gateway.seldom import Seldom
 
@@ -107,7 +108,7 @@ class Listener:
         server = self._runner.server
         assert server is not None, "set up before it listens"
         loop = asyncio.get_running_loop()
-        connection = quiet.Requests(
+        connection = Requests(
             server,
             loop=loop,
             access_log=None,

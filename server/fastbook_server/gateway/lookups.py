@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Protocol
 
-from fastbook_server.channels.order_channel import OVERLOADED_RETRY_MS, Matcher
+from fastbook_server.channels.order_channel import OVERLOADED_RETRY_MS, Matcher, Unavailable
 from fastbook_server.gateway import encode
 from fastbook_server.gateway.http.history_queue import ANSWER_S_MAX, HistoryOverloaded, HistoryQueue
 from fastbook_server.store import FillSpan, OrderSpan, StoreError
@@ -37,11 +37,26 @@ class Asker(Protocol):
         """Send the refusal of a question."""
 
 
+class _Nobody:
+    """Who has asked, and gone."""
+
+    user_id = ""
+
+    def answer(self, payload: bytes) -> None:
+        """Do nothing."""
+
+    def send_refusal(self, refused: CommandRefused) -> None:
+        """Do nothing."""
+
+
+_NOBODY = _Nobody()
+
+
 class Lookups:
     """The questions of one connection that are being answered."""
 
     def __init__(self, asker: Asker, matcher: Matcher, history: HistoryQueue) -> None:
-        self._asker = asker
+        self._asker: Asker = asker
         self._matcher = matcher
         self._history = history
         self._running: set[asyncio.Task[None]] = set()
@@ -59,9 +74,14 @@ class Lookups:
         self._start(look_up, command.ref, of_order=False)
 
     def stop(self) -> None:
-        """Answer nothing more."""
+        """Answer nothing more: who asked is gone.
+
+        It holds this, so it is let go of: Python's collector of circles stops everybody. What has
+        just got its answer may go on in spite of the cancellation.
+        """
         for task in self._running:
             task.cancel()
+        self._asker = _NOBODY
 
     def _start(self, look_up: _LookUp, ref: str | int | None, *, of_order: bool) -> None:
         if len(self._running) >= LOOKUPS_MAX:
@@ -77,7 +97,7 @@ class Lookups:
             payload = await look_up()
         except HistoryOverloaded as error:
             self._refuse(ref, Code.OVERLOADED, str(error), of_order=of_order)
-        except (StoreError, TimeoutError):
+        except (StoreError, TimeoutError, Unavailable):
             message = "the database is away or too slow"
             self._refuse(ref, Code.UNAVAILABLE, message, of_order=of_order)
         except _Unknown as unknown:

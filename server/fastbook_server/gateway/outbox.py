@@ -59,6 +59,10 @@ class Turn:
                 asyncio.get_running_loop().call_soon(self._end)
 
 
+def _nothing() -> None:
+    """Do nothing."""
+
+
 class Outbox:
     """The frames of one reader that its transport has not been given yet.
 
@@ -141,8 +145,9 @@ class Outbox:
         self._held_bytes = 0
 
     def stop(self) -> None:
-        """Send nothing more: the connection has ended."""
+        """Send nothing more, and let go of its owner: the connection has ended."""
         self.drop()
+        self._on_overflow = _nothing
         if self._pump is not None:
             self._pump.cancel()
 

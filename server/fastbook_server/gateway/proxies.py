@@ -21,6 +21,9 @@ _SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 IPV6_SITE_BITS = 64
 """Of an IPv6 address: what one customer gets, so that nobody is as many as there are addresses."""
 
+HOPS_MAX = 32
+"""Of those that a request says to have passed; a stranger may have written 100,000 of them."""
+
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
@@ -91,7 +94,7 @@ class Proxies:
         """Return the last address that no trusted proxy has: before it anybody may have written."""
         client = peer
         chain = ",".join(request.headers.getall("X-Forwarded-For", ()))
-        for text in reversed(chain.split(",")):
+        for text in reversed(chain.rsplit(",", HOPS_MAX)[-HOPS_MAX:]):
             address = _parsed(_without_port(text.strip()))
             if address is None:
                 break

@@ -251,7 +251,7 @@ class Session:
     async def _answered(self, end: object) -> None:
         """Let the replies leave to what came before the peer's close, unless they take long."""
         if self._has_submitted and not self._closing and isinstance(end, int):
-            with contextlib.suppress(TimeoutError):
+            with contextlib.suppress(TimeoutError, Unavailable):
                 async with asyncio.timeout(CLOSE_TIMEOUT_S):
                     await self._matcher.stored()
                     await asyncio.sleep(0)

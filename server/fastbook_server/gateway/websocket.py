@@ -10,6 +10,7 @@ from aiohttp import web
 
 from fastbook_server.gateway import aiohttp_seam
 from fastbook_server.gateway._frames import FrameReader
+from fastbook_server.gateway.errors import drop_frames
 from fastbook_server.gateway.flow import Flow
 from fastbook_wire.words import SUBPROTOCOL
 
@@ -68,6 +69,15 @@ class WebSocket(web.WebSocketResponse[Literal[False]]):
     def charge_to(self, charge: Callable[[], None]) -> None:
         """Call `charge` for each frame that goes on with a message."""
         self._frames.charge_to(charge)
+
+    def forget(self) -> None:
+        """Take no more frames, and let go of whoever took them: the session has ended.
+
+        Each would hold the other until Python's collector comes, which stops everybody.
+        """
+        self._frames.forget()
+        if self._reader is not None and (error := self._reader.exception()) is not None:
+            drop_frames(error)
 
     def has_heard(self) -> bool:
         """Return whether anything has arrived since the last call."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from fastbook_server.channels.order_channel import Operate
 from fastbook_server.matching.cancelling import cancelling
 from fastbook_server.matching.open_orders import OpenOrders
@@ -40,13 +42,14 @@ def _cancelling(
     reason: Reason,
 ) -> Steps:
     """Cancel the orders that a command names."""
-    due = [
-        progress
-        for market in markets.values()
-        if command.security in (None, market.instrument.security)
-        for progress in market.open.values()
-        if command.user_id in (None, progress.order.user_id)
+    security, user_id = command.security, command.user_id
+    named = [
+        market for market in markets.values() if security in (None, market.instrument.security)
     ]
-    acted = OperatorActed(time_ms, command.action, command.security, command.user_id, len(due))
-    gone = yield from cancelling(due, markets, open_orders, time_ms, reason)
-    return [acted, *gone]
+    of_any = itertools.chain.from_iterable(market.open.values() for market in named)
+    gone = yield from cancelling(
+        *(of_any, markets, open_orders, time_ms, reason),
+        wanted=lambda order: user_id in (None, order.user_id),
+    )
+    count = len(gone) // 2  # of each order an event and a report
+    return [OperatorActed(time_ms, command.action, security, user_id, count), *gone]

@@ -14,7 +14,7 @@ cdef class Pipeline:
     cdef readonly object _clock
     cdef readonly int64_t _time_ms
     cdef object _commits, _telling
-    cdef bint _relaxed, _stopping, _woken
+    cdef bint _relaxed, _stopping, _ended, _woken
     cdef int64_t _batch_commands_max, _inbox_commands_max, _uncommitted_events_max
     cdef double _idle_check_s
     cdef Room _room

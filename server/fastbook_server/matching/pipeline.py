@@ -85,7 +85,7 @@ class Pipeline:
         self._events = 0
         self._bug: Exception | None = None
         self._wake, self._stopped = asyncio.Event(), asyncio.Event()
-        self._woken = self._stopping = False
+        self._woken = self._stopping = self._ended = False
         self._progress = asyncio.Event()
         self._unpublished = Collected()  # relaxed only
         self._publish_at: Cancellable | None = None
@@ -132,9 +132,11 @@ class Pipeline:
             await asyncio.wait_for(self._progress.wait(), STALL_S)
 
     async def stored(self) -> None:
-        """Wait until all that has been submitted is durable."""
+        """See `Matcher.stored`."""
         wanted = self._submitted + len(self._waiting) + (self._steps is not None)
         while self._submitted - self._commands < wanted:
+            if self._ended:
+                raise Unavailable(Code.UNAVAILABLE, "the server is stopping", None)
             await self.progress()
 
     def submit(self, user_id: str, *commands: Command | Numbered) -> None:
@@ -312,7 +314,8 @@ class Pipeline:
         try:
             await self._run()
         finally:
-            self._stopping = True  # whatever ended it, a later command would never be committed
+            self._stopping = self._ended = True  # a later command would never be committed
+            self._progress.set()
             self._telling.stop()
             if self._expiry_at is not None:
                 self._expiry_at.cancel()

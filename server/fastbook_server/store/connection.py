@@ -7,7 +7,8 @@ import errno
 import logging
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
 
 import asyncpg
 import msgspec
@@ -27,6 +28,10 @@ LOCK_KEY = 0x6661737462
 """Advisory lock held while the schema changes: "fastb" in ASCII."""
 SERVER_MAJOR_MIN = 14
 IDLE_IN_TRANSACTION_MS_MAX = 30_000
+NO_URL = (
+    "the database cannot be used: expected postgresql://USER:PASSWORD@HOST:PORT/NAME, got another "
+    "form; in a password, @ is written %40, / is %2F, : is %3A, # is %23 and ? is %3F"
+)
 
 # For every connection of the store. Commits and history reads turn sequential scans off, which
 # before PostgreSQL 18 adds 1e10 to the cost of a scan that no index can replace, such as that of
@@ -52,6 +57,36 @@ class Timescale(msgspec.Struct, frozen=True):
     licence: str
 
 
+async def dial(dsn: str, **options: Any) -> Connection:
+    """Connect to `dsn`.
+
+    Raises:
+        StoreRefused: it is no URL; the message does not repeat it, for it may hold a password.
+        Exception: whatever else asyncpg or the network raises; `store_error` classifies it.
+    """
+    try:
+        connection: Connection = await asyncpg.connect(dsn, **options)
+    except ValueError as error:
+        if isinstance(error, asyncpg.InterfaceError):  # it says what is wrong
+            raise
+        raise StoreRefused(NO_URL) from None
+    return connection
+
+
+def place_of(dsn: str) -> str:
+    """Return host and database of a URL, for people; whatever it says, no password.
+
+    Raises:
+        StoreRefused: it is no URL.
+    """
+    try:
+        parts = urlsplit(dsn)
+        _ = parts.port  # of a password with a slash in it, this is the beginning
+    except ValueError:
+        raise StoreRefused(NO_URL) from None
+    return f"{parts.hostname or 'local'}{parts.path}"
+
+
 async def connect(dsn: str, *, connect_timeout_s: float, command_timeout_s: float) -> Connection:
     """Connect to `dsn` with our schema first in the search path and synchronous commits.
 
@@ -60,7 +95,7 @@ async def connect(dsn: str, *, connect_timeout_s: float, command_timeout_s: floa
     Raises:
         Exception: whatever asyncpg or the network raises; `store_error` classifies it.
     """
-    connection: Connection = await asyncpg.connect(
+    connection = await dial(
         dsn,
         timeout=connect_timeout_s,
         command_timeout=command_timeout_s,
@@ -162,7 +197,7 @@ async def look(dsn: str, *, timeout_s: float = 10.0) -> Seen:
         StoreError: it cannot be reached, or does not let this user in.
     """
     try:
-        connection: Connection = await asyncpg.connect(dsn, timeout=timeout_s)
+        connection = await dial(dsn, timeout=timeout_s)
         try:
             row = await connection.fetchrow(LOOK)
         finally:
@@ -227,3 +262,16 @@ def meanings() -> Iterator[None]:
         if meaning is None or meaning is error:
             raise
         raise meaning from error
+
+
+@contextlib.contextmanager
+def letting_in() -> Iterator[None]:
+    """Like `meanings`, for another connection to a database that has been used before.
+
+    If it lets nobody in now (a restore, maintenance, other rules or passwords), it is away.
+    """
+    try:
+        with meanings():
+            yield
+    except StoreBroken as error:
+        raise StoreUnavailable(str(error)) from error

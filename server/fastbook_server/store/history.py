@@ -23,7 +23,7 @@ from fastbook_server.store import (
     StoredFill,
     Upkeep,
 )
-from fastbook_server.store.connection import SESSION_SETTINGS, meanings
+from fastbook_server.store.connection import SESSION_SETTINGS, letting_in, meanings
 from fastbook_server.store.days import (
     DAY_MS,
     INT64_MAX,
@@ -294,8 +294,13 @@ class PostgresHistory:
                 async with self._opening:
                     if self._pool is None:
                         self._pool = await _open_pool(self._dsn, self._timeout_s)
-                async with self._pool.acquire() as connection:
+                    pool = self._pool
+                with letting_in():
+                    connection = await pool.acquire()
+                try:
                     yield connection
+                finally:
+                    await pool.release(connection)
 
 
 async def _bounds_of_candles(connection: Connection, security: str) -> tuple[int, int]:

@@ -33,6 +33,7 @@ from fastbook_server.store.connection import (
     Connection,
     connect,
     detect_timescale,
+    letting_in,
     meanings,
 )
 from fastbook_server.store.days import DAY_MS
@@ -222,7 +223,8 @@ class PostgresStore:
     async def _ready(self) -> Connection:
         """Return the connection for commits, a new one if need be."""
         if self._connection is None:
-            self._connection = await self._connect()
+            with letting_in():
+                self._connection = await self._connect()
             await self._prepare_commits(self._connection)
         return self._connection
 

@@ -22,7 +22,7 @@ from fastbook_cli.export.tables import (
 )
 from fastbook_server.embedded.supervisor import EmbeddedPostgres
 from fastbook_server.store import StoreUnavailable
-from fastbook_server.store.connection import SCHEMA, store_error
+from fastbook_server.store.connection import SCHEMA, dial, store_error
 from fastbook_server.store.days import PLAN_WITH_VALUES
 
 if TYPE_CHECKING:
@@ -68,9 +68,10 @@ async def private_database(data_dir: Path) -> AsyncIterator[str]:
 def _running(data_dir: Path) -> str | None:
     """Return the DSN from the postmaster's pid file, which a crash may have left behind."""
     try:
-        lines = (data_dir / "pgdata" / "postmaster.pid").read_text().splitlines()
+        text = (data_dir / "pgdata" / "postmaster.pid").read_text(errors="replace")
     except OSError:
         return None
+    lines = text.replace("\0", "\n").splitlines()  # a crash may have left anything in it
     if len(lines) < 5 or not lines[4].startswith("/"):
         return None
     return f"postgresql://postgres@/postgres?host={quote(lines[4], safe='')}"
@@ -155,7 +156,7 @@ async def read(dsn: str) -> AsyncIterator[Source]:
         ExportError: the database does not exist, or refuses this user.
     """
     try:
-        connection: Connection = await asyncpg.connect(
+        connection = await dial(
             dsn, timeout=CONNECT_TIMEOUT_S, server_settings={"application_name": "fastbook export"}
         )
     except (*_OF_DATABASE, OSError, ValueError) as error:

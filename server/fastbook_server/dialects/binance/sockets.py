@@ -221,6 +221,7 @@ class Sockets:
             await talk(socket)
         finally:
             socket.ended()
+            ws.forget()
             self._open.discard(socket)
             if not self._open:
                 self._empty.set()

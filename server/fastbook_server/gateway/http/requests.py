@@ -1,0 +1,142 @@
+"""A connection that is no WebSocket yet: how much of it is parsed at once, and what is malformed.
+
+A request can be all syntax: chunks of one byte, extensions, headers. To parse what one read of the
+socket brings takes up to 50 ms then, and one address may have many connections.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from typing import Any
+
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError, TransferEncodingError
+
+from fastbook_server import metrics
+from fastbook_server.gateway.errors import drop_frames
+from fastbook_server.gateway.http import quiet
+from fastbook_server.gateway.http.refusal import refusal
+from fastbook_server.gateway.seldom import Seldom
+from fastbook_wire.words import Code
+
+PORTION_BYTES = 4_096
+"""So much of what has arrived is parsed in one turn of the loop."""
+
+MESSAGE_MAX = 200
+_QUOTE = re.compile(r"""[\s:(]*(?:bytearray\()?b?['"]""")
+_MALFORMED = (HttpProcessingError, TransferEncodingError, web.RequestPayloadError)
+
+
+class Requests(web.RequestHandler):
+    """Parses requests in portions, and refuses those that are malformed like all others.
+
+    What is wrong with them is told to their sender. The log counts them: it must neither fill nor
+    repeat what a stranger, or a client with a secret, has written.
+    """
+
+    __slots__ = ("_broken", "_held", "_seldom")
+
+    def __init__(self, manager: web.Server, *, seldom: Seldom, **options: Any) -> None:
+        super().__init__(manager, **options)
+        self._seldom = seldom
+        self._held = b""  # what waits for another turn
+        self._broken = False  # no request will follow
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what has arrived, or the first portion of it; frames have turns of their own."""
+        if self._upgraded:
+            super().data_received(data)
+        elif self._held:  # in spite of the pause, or to look at what aiohttp has kept
+            self._held += data
+        elif len(data) <= PORTION_BYTES:
+            self._parse(data)
+        else:
+            self._held = data
+            self._parse_portion()
+
+    def _parse(self, data: bytes) -> None:
+        if self._broken:
+            return
+        super().data_received(data)
+        if self._messages and (error := getattr(self._messages[-1][0], "exc", None)) is not None:
+            self._broken = True
+            drop_frames(error)
+
+    def _parse_portion(self) -> None:
+        held = self._held
+        if self.transport is None or self._broken:
+            self._held = b""
+            return
+        self._held = b""
+        self._parse(held[:PORTION_BYTES])
+        rest = held[PORTION_BYTES:]
+        if self._upgraded:
+            super().data_received(rest)
+            self._read_on()
+        elif rest:
+            self._held = rest
+            self._pause_transport_reading()
+            asyncio.get_running_loop().call_soon(self._parse_portion)
+        else:
+            self._read_on()
+
+    def _read_on(self) -> None:
+        if not self._reading_paused and not self._buffer_paused:
+            self._resume_transport_reading()
+
+    def log_exception(self, *args: Any, **more: Any) -> None:
+        """Log an error; what a client has sent malformed is only counted."""
+        error = more.get("exc_info")
+        if isinstance(error, _MALFORMED):
+            self._count_malformed(error)
+        else:
+            super().log_exception(*args, **more)
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Return the answer to a request that is none, or that a handler has failed to answer.
+
+        Raises:
+            ConnectionError: part of an answer has been sent already.
+        """
+        if isinstance(exc, _MALFORMED):
+            status = min(status, 400)
+        if status >= 500:
+            self.log_exception("Error handling request from %s", request.remote, exc_info=exc)
+            code, wrong = Code.UNAVAILABLE, "internal error"
+        else:
+            self._count_malformed(exc)
+            code, wrong = Code.BAD_REQUEST, _told(exc, message)
+        if request.writer.output_size > 0:
+            raise ConnectionError("part of an answer has been sent already")
+        answer = refusal(status, code, wrong)
+        answer.headers.update(quiet.HEADERS)
+        answer.force_close()
+        return answer
+
+    def _count_malformed(self, error: BaseException | None) -> None:
+        metrics.MALFORMED_REQUESTS.inc()
+        if error is not None:
+            drop_frames(error)
+        peer = self.transport.get_extra_info("peername") if self.transport is not None else None
+        address = peer[0] if isinstance(peer, tuple) else "a client"
+        said = "Error handling request from %s: malformed: %s"
+        self._seldom.say(logging.INFO, "malformed", said, address, _without_quotes(error))
+
+
+def _without_quotes(error: BaseException | None) -> str:
+    """Return what an error of aiohttp's says, up to what it quotes."""
+    return _QUOTE.split(_told(error, None), maxsplit=1)[0]
+
+
+def _told(error: BaseException | None, message: str | None) -> str:
+    """Return what is wrong, in one line."""
+    told = message or getattr(error, "message", "") or type(error).__name__
+    return " ".join(told.split())[:MESSAGE_MAX]
