@@ -294,6 +294,8 @@ async def test_the_changes_of_an_order_are_told_those_by_a_trade_with_oneself_ar
         *(("a", "b"), ("b", "b")),
     ]
     assert found[0].time_ms < found[1].time_ms
+    await recorder.do("ann", delete(client_order_id="b"))
+    assert await history.amendments(event.order.id) == found, "it has ended"
     assert await history.amendments("none") == []
     await history.close()
 

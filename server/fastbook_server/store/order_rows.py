@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from sys import intern
 from typing import TYPE_CHECKING, Any
 
-from fastbook_server.store import ClientOrder, OpenOrder, StoreRefused, rows
+from fastbook_server.store import Amendment, ClientOrder, OpenOrder, StoreRefused, rows
 from fastbook_server.store.days import (
     DAY_MS,
     INT64_MAX,
@@ -81,7 +81,10 @@ SELECT {select(rows.ORDERS, "o")} FROM orders AS o WHERE o.id = $1::uuid AND o.t
 """
 READ_AMENDMENTS = """
 SELECT seq, time, quantity_lots_before, quantity_lots, client_order_id_before, client_order_id
-FROM order_changes WHERE order_id = $1::uuid AND time >= $2 AND cause = 'user' ORDER BY seq, n
+FROM order_changes
+WHERE order_id = $1::uuid AND security = $2 AND seq >= $3 AND time >= $4 AND time < $5
+  AND cause = 'user'
+ORDER BY seq, n
 """
 LAST_SEQ = "SELECT seq FROM markets WHERE security = $1"
 # $2: how many, $3: before which seq, $4 and $5: when. Fills have the seq of their trade.
@@ -223,6 +226,23 @@ async def read_order(
         return ClientOrder(resting.order, resting.status, resting.remaining, resting.notional, None)
     placed = order_of_numbers(row, instruments)
     return (await read_ends(connection, [placed])).get(order_id)
+
+
+async def read_amendments(
+    connection: Reader, order_id: str, time_ms: int, instruments: Mapping[str, Instrument]
+) -> list[Amendment]:
+    """Return how a user has changed an order that was accepted at `time_ms`, oldest first.
+
+    Read within the time in which the order was open, found as in `read_order`.
+    """
+    found = await read_order(connection, order_id, time_ms, instruments)
+    if found is None:
+        return []
+    order = found.order
+    end_ms = INT64_MAX if found.ended_ms is None else found.ended_ms + 1
+    bounds = (order.instrument.security, order.seq, order.time_ms, end_ms)
+    rows = await connection.fetch(READ_AMENDMENTS, order_id, *bounds)
+    return [Amendment(*row) for row in rows]
 
 
 async def read_ends(connection: Reader, orders: Sequence[Order]) -> dict[str, ClientOrder]:
