@@ -40,7 +40,7 @@ async def fill(dsn: str, days: int, commands: int, **market: Any) -> None:
     Goes on where the database ends.
     """
     store = PostgresStore(dsn, checkpoint_every=BATCH)
-    source = Market(await store.open([SPEC], 0), **market)
+    source = Market(await store.open([SPEC], 1), **market)
     sql = await asyncpg.connect(dsn)
     done = await sql.fetchval("SELECT count(*) FROM fastbook.days")
     await sql.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from sys import intern
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 LONG_TIMEOUT_S = 900.0
 SEQS_FIRST = 100
 """How many seqs the first window of a search for the end of an order has."""
+ORDERS_AT_ONCE = 500
+"""How many orders are looked up in one query: the plan has a list of them for each chunk."""
 
 
 def select(columns: Sequence[str], table: str) -> str:
@@ -313,7 +315,7 @@ async def read_trades(
         records = await connection.fetch(
             READ_TRADES, security, left, before_seq, start_ms, end_ms, timeout=LONG_TIMEOUT_S
         )
-        placed |= await _orders_of(connection, records, start_ms, end_ms)
+        placed |= await _orders_of(connection, records, start_ms)
         found += records
         end_ms, length = start_ms, length * WINDOW_GROWTH
     return [
@@ -324,20 +326,32 @@ async def read_trades(
 
 
 async def _orders_of(
-    connection: Reader, trades: Sequence[asyncpg.Record], start_ms: int, end_ms: int
+    connection: Reader, trades: Sequence[asyncpg.Record], start_ms: int
 ) -> dict[str, asyncpg.Record]:
     """Return by id the orders of these trades; of those placed before `start_ms` by days."""
-    by_days: dict[Days, list[str]] = {}
-    for trade in trades:
-        time_ms = trade["order_time"]
-        day_ms = time_ms - time_ms % DAY_MS
-        days = Days(start_ms, end_ms) if time_ms >= start_ms else Days(day_ms, day_ms + DAY_MS)
-        by_days.setdefault(days, []).append(trade["order_id"])
     placed = {}
-    for days, order_ids in by_days.items():
+    for days, order_ids in _by_days(trades, start_ms):
         for row in await connection.fetch(READ_ORDERS, order_ids, *days, timeout=LONG_TIMEOUT_S):
             placed[row["id"]] = row
     return placed
+
+
+def _by_days(
+    trades: Sequence[asyncpg.Record], start_ms: int
+) -> Iterator[tuple[Days, Sequence[str]]]:
+    """Yield the ids of the orders of trades, a few at a time, with the days of their placement."""
+    by_time = sorted((trade["order_time"], trade["order_id"]) for trade in trades)
+    first = 0
+    for n, (time_ms, _) in enumerate(by_time, 1):
+        day_ms = time_ms - time_ms % DAY_MS
+        if n < len(by_time) and n - first < ORDERS_AT_ONCE:
+            next_ms, _ = by_time[n]
+            if next_ms < day_ms + DAY_MS or time_ms >= start_ms:
+                continue
+        since_ms, _ = by_time[first]
+        days = Days(since_ms - since_ms % DAY_MS, day_ms + DAY_MS)
+        yield days, [order_id for _, order_id in by_time[first:n]]
+        first = n
 
 
 def _with_changes(orders: Iterable[Order], changes: Sequence[asyncpg.Record]) -> list[Order]:
