@@ -5,8 +5,9 @@
     python -m benchmarks.bench_database --url postgresql://…   beside a private PostgreSQL, this one
     python -m benchmarks.bench_database --folder ~/bench       go on where the last run ended
 
-Each database is made for the measurement, and dropped at its end; with ``--folder`` those of the
-days are kept, there and on the server of ``--url``.
+What is not measured keeps its section of RESULTS.md. Each database is made for the measurement, and
+dropped at its end; with ``--folder`` those of the days are kept, there and on the server of
+``--url``.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from benchmarks.database import year
 from benchmarks.database.compression import compress, has_timescale
 from benchmarks.database.volume import volume
 from benchmarks.database.years import DAY_MS, compare, fill
-from benchmarks.tables import heading, put_part, table
+from benchmarks.tables import heading, put_sections, table
 from fastbook_server.embedded.supervisor import EmbeddedPostgres
 
 COMMANDS_A_DAY = 2_000
@@ -50,9 +51,8 @@ def main() -> None:
     with _folder(given.folder) as folder:
         parts = asyncio.run(_measured(folder / "data", given))
     top = heading("make bench-database", changed=True, libraries=f"asyncpg {asyncpg.__version__}")
-    text = "\n\n".join([top, *parts]) + "\n"
-    print(text)
-    put_part("make bench-database", text)
+    print("\n\n".join([top, *parts]))
+    put_sections("make bench-database", top, parts)
 
 
 @contextlib.contextmanager
