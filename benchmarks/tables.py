@@ -47,10 +47,22 @@ def _processor() -> str:
 
 def put_part(command: str, text: str, file: Path = RESULTS) -> None:
     """Write the part of a command into the file of results; those of others stay."""
+    parts = _parts(file)
+    parts[command] = text.strip()
+    file.write_text("\n\n".join(part for part in parts.values() if part) + "\n")
+
+
+def put_sections(command: str, top: str, sections: Sequence[str], file: Path = RESULTS) -> None:
+    """Write sections of the part of a command, each with a title of its own; others stay."""
+    _, *kept = re.split(r"^(?=## )", _parts(file)[command], flags=re.M)
+    by_title = {section.partition("\n")[0]: section.strip() for section in (*kept, *sections)}
+    put_part(command, "\n\n".join([top, *by_title.values()]), file)
+
+
+def _parts(file: Path) -> dict[str, str]:
     parts = dict.fromkeys(COMMANDS, "")
     for part in re.split(r"^(?=# )", file.read_text() if file.exists() else "", flags=re.M):
         named = re.match(r"# What `(make [\w-]+)", part)
         if named and named[1] in parts:
             parts[named[1]] = part.strip()
-    parts[command] = text.strip()
-    file.write_text("\n\n".join(part for part in parts.values() if part) + "\n")
+    return parts

@@ -9,7 +9,7 @@ from typing import Any
 
 import asyncpg
 
-from benchmarks.database.compression import compress
+from benchmarks.database.compression import compress, has_timescale
 from benchmarks.database.market import SPEC, Market
 from fastbook_server.store.postgres import PostgresStore
 from fastbook_server.store.timescale_policies import COMPRESSED
@@ -121,7 +121,7 @@ async def _verified(sql: asyncpg.Connection[Any]) -> str:
 
 async def _compressed(sql: asyncpg.Connection[Any], orders: int) -> tuple[str, str] | None:
     """Compress all chunks where that is possible; return the bytes per order then."""
-    if not await sql.fetchval("SELECT to_regclass('timescaledb_information.chunks') IS NOT NULL"):
+    if not await has_timescale(sql):
         return None
     await compress(sql, await sql.fetchval("SELECT exchange_time()"))
     return (

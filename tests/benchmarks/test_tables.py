@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.tables import heading, put_part, table
+from benchmarks.tables import heading, put_part, put_sections, table
 
 
 def test_a_part_is_replaced_and_the_others_stay(tmp_path):
@@ -13,6 +13,21 @@ def test_a_part_is_replaced_and_the_others_stay(tmp_path):
     assert file.read_text() == (
         "# What `make bench` measured\n\n## B\n\nengine\n\n"
         "# What `make bench-server ARGS=...` measured\n\nnew\n"
+    )
+
+
+def test_a_section_is_replaced_and_the_others_of_its_part_stay(tmp_path):
+    file = tmp_path / "RESULTS.md"
+    put_part("make bench", "# What `make bench` measured\n\n## B\n\nengine\n", file)
+    put_sections(
+        "make bench-database", "# What `make bench-database` measured", ["## A\n\n1"], file
+    )
+    top = "# What `make bench-database ARGS=...` measured"
+    put_sections("make bench-database", top, ["## A\n\nold", "## B\n\nb"], file)
+    put_sections("make bench-database", top, ["## C\n\nc", "## A\n\nnew"], file)
+    assert file.read_text() == (
+        "# What `make bench` measured\n\n## B\n\nengine\n\n"
+        f"{top}\n\n## A\n\nnew\n\n## B\n\nb\n\n## C\n\nc\n"
     )
 
 

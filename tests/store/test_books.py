@@ -9,6 +9,7 @@ from fractions import Fraction
 import asyncpg
 import pytest
 
+from fastbook_server.store.days import DAY_MS
 from fastbook_server.values.events import OrderAccepted, OrderCancelled, OrderFilled, OrderRested
 from fastbook_server.values.instruments import InstrumentSpec
 from fastbook_wire.grid import Grid
@@ -84,6 +85,30 @@ async def test_the_books_equal_the_events(make_postgres, dsn, sql, specs, flow, 
     assert kept == 0 if checkpoint_every in (0, 100_000) else kept > 10
     with pytest.raises(asyncpg.RaiseError, match="there is no security NONE"):
         await sql.fetch("SELECT * FROM book_at('NONE', 5)")
+
+
+async def test_a_quiet_market_keeps_its_book_once_a_day(make_postgres, dsn, sql, specs, flow):
+    store = make_postgres(dsn)
+    source = flow(await store.open(specs, 0))
+    books = {}
+    for day in range(12):
+        if day == 6:  # a store that has just started does not know that the day has begun
+            await store.open(specs, 0)
+        await store.commit(store.prepare(source.batch(9)))
+        books |= {(name, seq): fold(source.past)[name][seq] for name, seq in source.seqs.items()}
+        source.time_ms += DAY_MS
+    days = await sql.fetch(
+        "SELECT d.security, d.time, count(c.seq) AS kept FROM days AS d"
+        " LEFT JOIN book_checkpoints AS c ON c.security = d.security AND c.seq >= d.seq"
+        "   AND c.time >= d.time AND c.time < d.time + 86400000"
+        " WHERE d.seq > 1 GROUP BY 1, 2"
+    )
+    assert len(days) > 15
+    assert {row["kept"] for row in days} == {1}
+    grids = {instrument.security: instrument for instrument in source.instruments}
+    for (name, seq), levels in books.items():
+        book = await sql.fetch("SELECT * FROM book_at($1, $2)", name, seq)
+        assert [tuple(row) for row in book] == rows(grids[name], levels), (name, seq)
 
 
 async def test_a_checkpoint_of_an_empty_book_is_a_start_too(make_postgres, dsn, sql, specs, flow):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from dataclasses import astuple
 from itertools import pairwise
 
 import asyncpg
@@ -188,6 +189,34 @@ async def test_candles_stay_over_weekends_weeks_without_jobs_drops_and_kills(
     assert await sql.fetchval("SELECT count(*) FROM fills") < len(market.past)
     await sql.execute(DROP)
     await check(sql, market)
+
+
+@pytest.mark.parametrize("market", ["timescale"], indirect=True)
+async def test_a_start_with_aggregates_a_year_behind_has_all_candles_and_catches_up(
+    market, sql, pause_jobs
+):
+    await pause_jobs(sql)
+    for _ in range(21):
+        await market.trade(1)
+        market.silence(17)
+    await market.start(retain_days=30)
+    behind_s = (await read_upkeep(sql)).candles_behind_s
+    assert behind_s > 360 * DAY_MS / 1_000
+    history = market.store.history(market.source.instruments)
+    for when in ("behind", "caught up"):
+        for name, length_ms in INTERVALS.items():
+            newest = [row[1:] for row in by_hand(market.past, length_ms) if row[0] == "BTC-USD"]
+            found = await history.candles("BTC-USD", name, start_ms=None, end_ms=None, limit=200)
+            assert [astuple(candle) for candle in found] == newest[-200:], (name, when)
+        if when == "behind":
+            await sql.execute(DROP)
+            assert await sql.fetchval("SELECT count(*) FROM dropped") == 0
+            await sql.execute(REFRESH)
+            assert (await read_upkeep(sql)).candles_behind_s == 0
+            await sql.execute(DROP)
+    assert await sql.fetchval("SELECT count(*) FROM days WHERE security = 'BTC-USD'") < 5
+    await check(sql, market)
+    await history.close()
 
 
 async def killed_while(sql_of, dsn, call, after_s):

@@ -14,8 +14,10 @@ from fastbook_server.store.days import (
     days_of_seqs,
     fill_ids,
 )
+from fastbook_server.store.ended_orders import ENDED_ORDERS
 from fastbook_server.store.history import FILLS, OWN_FILLS
 from fastbook_server.store.order_rows import (
+    READ_AMENDMENTS,
     READ_CHANGES,
     READ_ENDED,
     READ_FILLED,
@@ -117,6 +119,8 @@ QUERIES = {
     "orders": (READ_ORDERS, (ONE, *BOUND)),
     "filled": (READ_FILLED, (ONE, "BTC-USD", 1, 9, *BOUND)),
     "ended": (READ_ENDED, (ONE, "BTC-USD", 1, 9, *BOUND)),
+    "amendments": (READ_AMENDMENTS, (ONE[0], "BTC-USD", 1, *BOUND)),
+    "ended orders": (ENDED_ORDERS.format(direction="DESC"), ("ann", "BTC-USD", 1, 9, *BOUND, 9)),
     "changes": (READ_CHANGES, (ONE, "BTC-USD", 1, 9, *BOUND)),
 }
 SCAN = re.compile(r"Scan(?: Backward)? (?:using \S+ )?on (\w+)(?: \w+)?$", re.MULTILINE)

@@ -19,7 +19,10 @@ from trading import (
 )
 
 from fastbook_server.channels.order_channel import CancelDue, Withdraw
-from fastbook_server.values.events import PRIVATE, OrderAccepted
+from fastbook_server.store import order_rows
+from fastbook_server.store.days import DAY_MS, INT64_MAX
+from fastbook_server.store.order_rows import READ_ORDERS, read_trades
+from fastbook_server.values.events import PRIVATE, OrderAccepted, Traded
 from fastbook_server.values.persisted import Batch
 from fastbook_wire.grid import UNITS_MAX
 
@@ -294,6 +297,8 @@ async def test_the_changes_of_an_order_are_told_those_by_a_trade_with_oneself_ar
         *(("a", "b"), ("b", "b")),
     ]
     assert found[0].time_ms < found[1].time_ms
+    await recorder.do("ann", delete(client_order_id="b"))
+    assert await history.amendments(event.order.id) == found, "it has ended"
     assert await history.amendments("none") == []
     await history.close()
 
@@ -309,3 +314,46 @@ async def test_an_order_whose_end_is_being_dropped_is_not_found(make_postgres, d
     await sql.execute("DELETE FROM cancellations")
     assert await history.order(event.order.id) is None
     await history.close()
+
+
+class Noting:
+    """A connection that notes the arguments of each look-up of orders."""
+
+    def __init__(self, connection):
+        self._connection = connection
+        self.looked_up = []
+
+    def __getattr__(self, name):
+        return getattr(self._connection, name)
+
+    async def fetch(self, query, *arguments, **options):
+        if query == READ_ORDERS:
+            self.looked_up.append(arguments)
+        return await self._connection.fetch(query, *arguments, **options)
+
+
+async def test_the_orders_of_all_trades_are_looked_up_a_few_at_a_time(
+    make_postgres, dsn, sql, specs, flow, monkeypatch
+):
+    """A plan holds the list of them once for each chunk that it may find them in."""
+    monkeypatch.setattr(order_rows, "ORDERS_AT_ONCE", 3)
+    store = make_postgres(dsn)
+    source = flow(await store.open(specs, 0), step_ms=DAY_MS // 30)
+    for _ in range(4):
+        await store.commit(store.prepare(source.batch(100)))
+    instruments = {instrument.security: instrument for instrument in source.instruments}
+    noting = Noting(sql)
+    found = await read_trades(noting, "BTC-USD", INT64_MAX, INT64_MAX, instruments)
+    trades = [
+        event
+        for event in source.past
+        if isinstance(event, Traded) and event.order.instrument.security == "BTC-USD"
+    ]
+    assert [(t.id, t.order.id) for t in found] == [(t.id, t.order.id) for t in trades]
+    asked = [order_ids for order_ids, *_ in noting.looked_up]
+    assert max(map(len, asked)) == 3
+    assert sum(map(len, asked)) == len(trades) > 15
+    first_ms = min(start_ms for _, start_ms, _ in noting.looked_up)
+    assert max(end_ms - start_ms for _, start_ms, end_ms in noting.looked_up) < (
+        source.time_ms - first_ms
+    )

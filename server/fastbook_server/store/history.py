@@ -33,7 +33,7 @@ from fastbook_server.store.days import (
     fill_ids,
 )
 from fastbook_server.store.ended_orders import read_ended_orders
-from fastbook_server.store.order_rows import READ_AMENDMENTS, read_order, read_trades
+from fastbook_server.store.order_rows import read_amendments, read_order, read_trades
 from fastbook_server.store.upkeep import read_upkeep
 from fastbook_server.values import ids
 from fastbook_server.values.candles import Candle
@@ -247,8 +247,7 @@ class PostgresHistory:
         if claim is None or claim.time_ms > TIME_MAX or not _UUID.fullmatch(order_id):
             return []
         async with self._connection() as connection:
-            rows = await connection.fetch(READ_AMENDMENTS, order_id, claim.time_ms)
-        return [Amendment(*row) for row in rows]
+            return await read_amendments(connection, order_id, claim.time_ms, self._instruments)
 
     async def holdings(self) -> Sequence[Holding]:
         """See `History.holdings`."""

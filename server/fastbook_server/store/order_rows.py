@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from sys import intern
 from typing import TYPE_CHECKING, Any
 
-from fastbook_server.store import ClientOrder, OpenOrder, StoreRefused, rows
+from fastbook_server.store import Amendment, ClientOrder, OpenOrder, StoreRefused, rows
 from fastbook_server.store.days import (
     DAY_MS,
     INT64_MAX,
@@ -24,12 +24,13 @@ from fastbook_wire.words import Reason, Status
 if TYPE_CHECKING:
     import asyncpg
 
-    from fastbook_server.store.connection import Connection
     from fastbook_server.store.days import Reader
 
 LONG_TIMEOUT_S = 900.0
 SEQS_FIRST = 100
 """How many seqs the first window of a search for the end of an order has."""
+ORDERS_AT_ONCE = 500
+"""How many orders are looked up in one query: the plan has a list of them for each chunk."""
 
 
 def select(columns: Sequence[str], table: str) -> str:
@@ -42,15 +43,6 @@ def select(columns: Sequence[str], table: str) -> str:
 READ_OPEN_ORDERS = f"SELECT {', '.join(rows.OPEN_ORDERS)} FROM open_orders"
 OF_SECURITIES = "WHERE security = ANY($1)"
 WITH_ID = "WHERE id = $1::uuid"
-OLDEST_CLIENT_ORDER = "SELECT min(time) FROM client_orders WHERE ended >= $1"
-# The ended orders; $3, the time of the oldest, keeps the planner out of older chunks.
-READ_CLIENT_ORDERS = f"""
-SELECT {select(rows.ORDERS, "o")}, c.ended
-FROM client_orders AS c
-JOIN orders AS o ON o.id = c.order_id AND o.time = c.time
-WHERE c.ended >= $1 AND o.time >= $3 AND o.security = ANY($2)
-ORDER BY c.ended, o.id
-"""
 # Fills, cancellations and changes of the orders $1 of one security, of which none has a seq or time
 # before $3 or $5, or one after $4 or from $6 on. All are joins over the security's rows of then.
 WHEN = "security = $2 AND seq >= $3 AND seq <= $4 AND time >= $5 AND time < $6"
@@ -81,7 +73,10 @@ SELECT {select(rows.ORDERS, "o")} FROM orders AS o WHERE o.id = $1::uuid AND o.t
 """
 READ_AMENDMENTS = """
 SELECT seq, time, quantity_lots_before, quantity_lots, client_order_id_before, client_order_id
-FROM order_changes WHERE order_id = $1::uuid AND time >= $2 AND cause = 'user' ORDER BY seq, n
+FROM order_changes
+WHERE order_id = $1::uuid AND security = $2 AND seq >= $3 AND time >= $4 AND time < $5
+  AND cause = 'user'
+ORDER BY seq, n
 """
 LAST_SEQ = "SELECT seq FROM markets WHERE security = $1"
 # $2: how many, $3: before which seq, $4 and $5: when. Fills have the seq of their trade.
@@ -160,48 +155,7 @@ async def read_open_orders(
     return reader.found
 
 
-async def read_client_orders(
-    connection: Connection, cutoff: int, instruments: Mapping[str, Instrument]
-) -> list[ClientOrder]:
-    """Return the orders with client order ids that ended at `cutoff` or later, in that order."""
-    oldest_ms = await connection.fetchval(OLDEST_CLIENT_ORDER, cutoff)
-    if oldest_ms is None:
-        return []
-    records = await connection.fetch(
-        READ_CLIENT_ORDERS, cutoff, list(instruments), oldest_ms, timeout=LONG_TIMEOUT_S
-    )
-    ended_ms = {row["id"]: row["ended"] for row in records}
-    placed = {row["id"]: order_of_numbers(row, instruments) for row in records}
-    orders: list[Order] = []
-    filled: dict[str, tuple[int, int]] = {}
-    ended: dict[str, Reason] = {}
-    # Even with stale statistics the planner must not scan a table once per order.
-    await connection.execute("SET LOCAL enable_nestloop = off")
-    for instrument in instruments.values():
-        of_one = [order for order in placed.values() if order.instrument is instrument]
-        if of_one:
-            arguments = (
-                [order.id for order in of_one],
-                instrument.security,
-                min(order.seq for order in of_one),
-                INT64_MAX,
-                min(order.time_ms for order in of_one),
-                INT64_MAX,
-            )
-            for row in await connection.fetch(READ_FILLED, *arguments, timeout=LONG_TIMEOUT_S):
-                filled[row["id"]] = (int(row["filled"]), int(row["notional"]))
-            for row in await connection.fetch(READ_ENDED, *arguments, timeout=LONG_TIMEOUT_S):
-                ended[row["id"]] = row["reason"]
-            changes = await connection.fetch(READ_CHANGES, *arguments, timeout=LONG_TIMEOUT_S)
-            orders += _with_changes(of_one, changes)
-    await connection.execute("SET LOCAL enable_nestloop = on")
-    orders.sort(key=lambda order: (ended_ms[order.id], order.id))
-    return [
-        _client_order(o, *filled.get(o.id, (0, 0)), ended.get(o.id), ended_ms[o.id]) for o in orders
-    ]
-
-
-def _client_order(
+def client_order(
     order: Order, filled: int, notional: int, reason: Reason | None, ended_ms: int | None
 ) -> ClientOrder:
     """Return an order that has ended: for `reason`, or because it was filled."""
@@ -223,6 +177,23 @@ async def read_order(
         return ClientOrder(resting.order, resting.status, resting.remaining, resting.notional, None)
     placed = order_of_numbers(row, instruments)
     return (await read_ends(connection, [placed])).get(order_id)
+
+
+async def read_amendments(
+    connection: Reader, order_id: str, time_ms: int, instruments: Mapping[str, Instrument]
+) -> list[Amendment]:
+    """Return how a user has changed an order that was accepted at `time_ms`, oldest first.
+
+    Read within the time in which the order was open, found as in `read_order`.
+    """
+    found = await read_order(connection, order_id, time_ms, instruments)
+    if found is None:
+        return []
+    order = found.order
+    end_ms = INT64_MAX if found.ended_ms is None else found.ended_ms + 1
+    bounds = (order.instrument.security, order.seq, order.time_ms, end_ms)
+    rows = await connection.fetch(READ_AMENDMENTS, order_id, *bounds)
+    return [Amendment(*row) for row in rows]
 
 
 async def read_ends(connection: Reader, orders: Sequence[Order]) -> dict[str, ClientOrder]:
@@ -247,7 +218,7 @@ async def read_ends(connection: Reader, orders: Sequence[Order]) -> dict[str, Cl
         days = await days_of_seqs(connection, security, low, high)
         arguments = (list(current), security, low, high, *days)
         changes = await connection.fetch(READ_CHANGES, *arguments)
-        current = {o.id: o for o in _with_changes(current.values(), changes)}
+        current = {o.id: o for o in with_changes(current.values(), changes)}
         for row in await connection.fetch(READ_FILLED, *arguments):
             lots, notional, _ = filled.get(row["id"], (0, 0, 0))
             lots, notional = lots + int(row["filled"]), notional + int(row["notional"])
@@ -260,7 +231,7 @@ async def read_ends(connection: Reader, orders: Sequence[Order]) -> dict[str, Cl
             if end is not None or lots == order.quantity:
                 reason = None if end is None else end["reason"]
                 ended_ms = ended_ms if end is None else end["time"]
-                ended[order.id] = _client_order(order, lots, notional, reason, ended_ms)
+                ended[order.id] = client_order(order, lots, notional, reason, ended_ms)
                 del current[order.id]
         low, length = high + 1, length * WINDOW_GROWTH
         if not current:
@@ -293,7 +264,7 @@ async def read_trades(
         records = await connection.fetch(
             READ_TRADES, security, left, before_seq, start_ms, end_ms, timeout=LONG_TIMEOUT_S
         )
-        placed |= await _orders_of(connection, records, start_ms, end_ms)
+        placed |= await orders_of(connection, records, start_ms)
         found += records
         end_ms, length = start_ms, length * WINDOW_GROWTH
     return [
@@ -303,24 +274,36 @@ async def read_trades(
     ]
 
 
-async def _orders_of(
-    connection: Reader, trades: Sequence[asyncpg.Record], start_ms: int, end_ms: int
+async def orders_of(
+    connection: Reader, asked: Sequence[asyncpg.Record], start_ms: int
 ) -> dict[str, asyncpg.Record]:
-    """Return by id the orders of these trades; of those placed before `start_ms` by days."""
-    by_days: dict[Days, list[str]] = {}
-    for trade in trades:
-        time_ms = trade["order_time"]
-        day_ms = time_ms - time_ms % DAY_MS
-        days = Days(start_ms, end_ms) if time_ms >= start_ms else Days(day_ms, day_ms + DAY_MS)
-        by_days.setdefault(days, []).append(trade["order_id"])
+    """Return by id the orders that these rows ask for, those placed before `start_ms` by days."""
     placed = {}
-    for days, order_ids in by_days.items():
+    for days, order_ids in _by_days(asked, start_ms):
         for row in await connection.fetch(READ_ORDERS, order_ids, *days, timeout=LONG_TIMEOUT_S):
             placed[row["id"]] = row
     return placed
 
 
-def _with_changes(orders: Iterable[Order], changes: Sequence[asyncpg.Record]) -> list[Order]:
+def _by_days(
+    asked: Sequence[asyncpg.Record], start_ms: int
+) -> Iterator[tuple[Days, Sequence[str]]]:
+    """Yield ids of orders, a few at a time, with the days on which they were placed."""
+    by_time = sorted((row["order_time"], row["order_id"]) for row in asked)
+    first = 0
+    for n, (time_ms, _) in enumerate(by_time, 1):
+        day_ms = time_ms - time_ms % DAY_MS
+        if n < len(by_time) and n - first < ORDERS_AT_ONCE:
+            next_ms, _ = by_time[n]
+            if next_ms < day_ms + DAY_MS or time_ms >= start_ms:
+                continue
+        since_ms, _ = by_time[first]
+        days = Days(since_ms - since_ms % DAY_MS, day_ms + DAY_MS)
+        yield days, [order_id for _, order_id in by_time[first:n]]
+        first = n
+
+
+def with_changes(orders: Iterable[Order], changes: Sequence[asyncpg.Record]) -> list[Order]:
     """Return orders as they were after these changes, which are in order."""
     current = {order.id: order for order in orders}
     for change in changes:

@@ -107,12 +107,12 @@ SET plan_cache_mode = force_generic_plan
 class PostgresStore:
     """A `Store` in the schema ``fastbook`` of the database at `dsn`; `open` creates it if missing.
 
-    A book checkpoint is written whenever a security's seq passes a multiple of `checkpoint_every`
-    (0: never); it costs about as much as summing the security's open orders in SQL. For
-    `compress_after_days` and `retain_days` see `apply_policies`. A commit, and any other statement
-    but those of migration and recovery, takes at most `command_timeout_s`, and a commit `ROW_S`
-    longer for each row. A batch of at most `at_once_max` new rows is committed in one statement.
-    Once open, `database` names the database and its version for people.
+    A book checkpoint is written whenever a security's seq passes a multiple of `checkpoint_every`,
+    and with each day that begins (0: never); it costs about as much as summing the security's open
+    orders in SQL. For `compress_after_days` and `retain_days` see `apply_policies`. A commit, and
+    any other statement but those of migration and recovery, takes at most `command_timeout_s`, and
+    a commit `ROW_S` longer for each row. A batch of at most `at_once_max` new rows is committed in
+    one statement. Once open, `database` names the database and its version for people.
     """
 
     place = "database"
@@ -332,7 +332,7 @@ class PostgresStore:
         """
         copies = new_rows(batch) > self._at_once_max
         days = self._days_begun(batch)
-        securities = batch.checkpoints(self._checkpoint_every)
+        securities = self._checkpoints(batch, days)
         purges = batch.time_ms - self._purged_ms >= PURGE_EVERY_MS
         also = batch.operator_actions or batch.balances
         if not (copies or days or securities or purges or also):
@@ -373,6 +373,16 @@ class PostgresStore:
         if all(self._days.get(security) == today for security in batch.seqs):
             return []
         return [day for day in batch.days() if self._days.get(day[0], -1) < day[1]]
+
+    def _checkpoints(self, batch: rows.Rows, days: Sequence[rows.DayRow]) -> list[str]:
+        """Return the securities whose book is kept: every so many commands, and day by day.
+
+        A book of the past is then found within one day of it, however little is traded in a year.
+        """
+        if not self._checkpoint_every:
+            return []
+        begun = {security for security, _, first_seq, _ in days if first_seq > 1}
+        return sorted(begun.union(batch.checkpoints(self._checkpoint_every)))
 
     async def _check_committed(self, connection: Connection, batch: rows.Rows) -> None:
         """Check that the state is already that of a batch, whose commit was not answered.

@@ -18,13 +18,13 @@ from fastbook_server.store import (
     StoreUnprepared,
 )
 from fastbook_server.store.balances import read_balances
+from fastbook_server.store.client_orders import read_client_orders
 from fastbook_server.store.days import INT64_MAX, PLAN_WITH_VALUES
 from fastbook_server.store.delisting import check_left_out
 from fastbook_server.store.open_orders import BookLevel, levels_of
 from fastbook_server.store.order_rows import (
     LONG_TIMEOUT_S,
     OF_SECURITIES,
-    read_client_orders,
     read_open_orders,
     read_trades,
 )
