@@ -54,29 +54,30 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True):
         )
         return cls(recording=recording, control=control, once=once, tape=tape)
 
-    async def run(self, url: str, security: str) -> None:
+    async def run(self, url: str, security: str, token: str | None = None) -> None:
         """Play until cancelled, or one round with ``once``.
 
-        The orders of a round that still rest at its end are cancelled.
+        The orders of a round that still rest at its end are cancelled. `token` is the server's, if
+        it wants one for commands.
 
         Raises:
             ReplayError: the replay cannot continue.
         """
         with contextlib.closing(self.tape):
-            await self._rounds(url, security)
+            await self._rounds(url, security, token)
 
-    async def _rounds(self, url: str, security: str) -> None:
+    async def _rounds(self, url: str, security: str, token: str | None) -> None:
         loop = asyncio.get_running_loop()
         while True:
             started_s = loop.time()
-            player = Player(url, security=security, notify=log.warning)
-            tokens: list[str] = []
+            player = Player(url, security=security, notify=log.warning, token=token)
+            users: list[str] = []
             try:
                 async with player:
-                    tokens = player.resume_tokens
+                    users = player.resume_tokens
                     await self._round(player)
             finally:
-                await _finish(_cancel_orders(url, tokens))
+                await _finish(_cancel_orders(url, users, token))
             log.info("round finished:\n%s", player.report().text(self.recording.notes))
             if self.once and not self.control.back.is_set():
                 return
@@ -109,13 +110,13 @@ async def _finish(work: Coroutine[Any, Any, None]) -> None:
         raise
 
 
-async def _cancel_orders(url: str, tokens: Sequence[str]) -> None:
-    """Cancel the orders of these users, if the server still answers."""
-    for token in tokens:
+async def _cancel_orders(url: str, users: Sequence[str], token: str | None) -> None:
+    """Cancel the orders of these users, by their resume tokens, if the server still answers."""
+    for user in users:
         try:
             async with (
                 asyncio.timeout(CANCEL_S),
-                connect(url, resume=token, feed=False, queue_max=0) as market,
+                connect(url, resume=user, feed=False, queue_max=0, token=token) as market,
             ):
                 await market.cancel_all()
         except (FastbookError, TimeoutError) as error:

@@ -108,7 +108,8 @@ def replay_command(run_loop: Callable[[Coroutine[Any, Any, int]], int]) -> click
 
         Without --url a private server is started, with tick and lot from the file; a server at
         --url should trade the same. A lost connection is resumed without any effect on the outcome,
-        provided that the server commits before it answers (--durability commit).
+        provided that the server commits before it answers (--durability commit). The token of a
+        server that wants one comes from the variable FASTBOOK_TOKEN.
         """
         from rich.console import Console
 

@@ -14,13 +14,14 @@ from fastbook_cli.replay.container import Content, readable
 from fastbook_cli.replay.venue_book import Earlier
 
 REPEATED = "repeated rows"
-CUT = "rows cut off at the end of the file"
 _BOM = b"\xef\xbb\xbf"
 
 
 class RecordingReader(Protocol):
     """Reads one file; each call of ``actions`` reads it from its start, and holds none of it."""
 
+    content: Content
+    """The file, unpacked."""
     kind: str
     """What the file is, for people: "LOBSTER messages"."""
     security: str | None
@@ -50,7 +51,8 @@ class Lines:
         self._is_whole = True
 
     def __iter__(self) -> Iterator[str]:
-        name = self._content.name
+        name, ending = self._content.name, self._content.ending
+        met = ending.met
         with readable(name), self._content.open() as file:
             self._file = file
             for line in file:
@@ -58,6 +60,8 @@ class Lines:
                 if self.number == 1:
                     line = line.removeprefix(_BOM)
                 self._is_whole = line.endswith(b"\n")
+                if not self._is_whole and ending.met > met:
+                    return  # it may look whole: 10 of 100
                 text = line.decode().rstrip("\r\n")
                 if text:
                     yield text
@@ -77,7 +81,7 @@ class Lines:
             if isinstance(error, UnicodeDecodeError):
                 raise
             if not self._is_whole and self.number > 1:
-                notes.count(CUT, self.number)
+                notes.cut_off(self.number)
                 return
             self.wrong(error)
 

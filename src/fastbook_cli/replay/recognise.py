@@ -125,7 +125,7 @@ def reader_for(
         content, make = known[0]
         return make(content, symbol)
     if not found:
-        raise RecordingError(f"{path}: expected a recording, got an empty archive")
+        raise RecordingError(f"{path}: expected a recording, got an archive without any")
     raise RecordingError(f"{path}: {_refusal(found[0])}")
 
 
@@ -144,6 +144,8 @@ def export_in(
 def _refusal(content: Content) -> str:
     """Return why a file cannot be replayed."""
     if not content.head.strip():
+        if content.ending.is_early:
+            return "it is packed, and ends before the first of what it holds"
         return f"expected {READABLE}; got an empty file"
     line = first_line(content.head)
     what = _by_columns({name.lower() for name in columns_of(content.head)})

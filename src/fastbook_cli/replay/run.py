@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 from rich.console import Console
 
+from fastbook_cli.access import server_token
 from fastbook_cli.replay.actions import RecordingError, Undecided
 from fastbook_cli.replay.container import Meter
 from fastbook_cli.replay.formats.export import Export
@@ -178,6 +179,7 @@ async def _play(
         window=options.window,
         speed=options.speed,
         notify=shown.say,
+        token=server_token(),
     ) as player:
         first_ns, total = recording.survey.first_ns, recording.survey.actions
         playing = asyncio.ensure_future(player.play(recording.actions(), first_ns=first_ns))

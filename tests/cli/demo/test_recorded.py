@@ -38,15 +38,20 @@ async def until(condition: Callable[[], bool]) -> None:
 
 @contextlib.asynccontextmanager
 async def playing(
-    tmp_path: Path, *, once: bool, rows: str = ROWS, speed: float = 100.0
+    tmp_path: Path,
+    *,
+    once: bool,
+    rows: str = ROWS,
+    speed: float = 100.0,
+    token: str | None = None,
 ) -> AsyncIterator[tuple[Server, asyncio.Task, ReplayControl]]:
     """A server on which a recording plays, three of whose orders stay."""
     file = tmp_path / "few.csv"
     file.write_text(rows)
     recorded = Recorded.of(Recording.open(file), speed=speed, once=once)
-    config = Config(port=0, instruments=(RECORDED,))
+    config = Config(port=0, instruments=(RECORDED,), token=token)
     server = await Server.start(config, MemoryStore(MemoryDatabase()))
-    task = asyncio.create_task(recorded.run(server.url, "BTC-USD"))
+    task = asyncio.create_task(recorded.run(server.url, "BTC-USD", token))
     try:
         yield server, task, recorded.control
     finally:
@@ -55,8 +60,9 @@ async def playing(
         await server.stop()
 
 
-async def test_once_plays_once_and_cancels_what_is_left(tmp_path: Path) -> None:
-    async with playing(tmp_path, once=True) as (server, task, _):
+@pytest.mark.parametrize("token", [None, "a-token-of-20-signs!"])
+async def test_once_plays_once_and_cancels_what_is_left(tmp_path: Path, token: str | None) -> None:
+    async with playing(tmp_path, once=True, token=token) as (server, task, _):
         await task
         market = server.pipeline.exchange.markets["BTC-USD"]
         assert market.open == {}

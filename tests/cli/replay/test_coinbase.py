@@ -12,7 +12,7 @@ from replay_dry import dry
 from replay_market import Event, market
 from replay_mutations import survives_damage
 
-from fastbook_cli.replay.actions import RecordingError
+from fastbook_cli.replay.actions import ENDS_EARLY, RecordingError
 from fastbook_cli.replay.recording import Recording
 
 SIDE = {"bid": "buy", "ask": "sell"}
@@ -184,7 +184,7 @@ def test_repeated_messages_count_once_and_a_cut_one_not_at_all(tmp_path: Path) -
     outcome = dry(file)
     assert outcome.agreement.percent == 100
     assert outcome.notes.counts["repeated messages"] == len(messages) - 1
-    assert outcome.notes.counts["rows cut off at the end of the file"] == 1
+    assert outcome.notes.counts[ENDS_EARLY] == 1
 
 
 def test_a_bad_message_is_named_with_its_line(tmp_path: Path) -> None:

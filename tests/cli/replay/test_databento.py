@@ -13,7 +13,7 @@ from replay_dry import dry
 from replay_market import Event, market
 from replay_mutations import survives_damage
 
-from fastbook_cli.replay.actions import RecordingError
+from fastbook_cli.replay.actions import ENDS_EARLY, RecordingError
 from fastbook_cli.replay.recording import Recording
 
 HEADER = (
@@ -136,7 +136,7 @@ def test_dbn_says_the_same(tmp_path: Path) -> None:
     assert outcome.fills == dry(write(tmp_path / "a.csv", csv(rows))).fills
     assert outcome.agreement.percent == 100
     file.write_bytes(file.read_bytes()[:-9])
-    assert dry(file).notes.counts == {"records cut off at the end of the file": 1}
+    assert dry(file).notes.counts == {ENDS_EARLY: 1}
     file.write_bytes(dbn_of(rows[:200]))
     assert min(survives_damage(file)) > 3
 

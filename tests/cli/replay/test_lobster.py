@@ -10,7 +10,7 @@ from replay_dry import dry
 from replay_market import Event, market
 from replay_mutations import survives_damage
 
-from fastbook_cli.replay.actions import RecordingError
+from fastbook_cli.replay.actions import ENDS_EARLY, RecordingError
 from fastbook_cli.replay.recording import Recording
 
 DIRECTION = {"bid": 1, "ask": -1}
@@ -205,7 +205,7 @@ def test_a_row_that_was_cut_off_is_left_out(tmp_path: Path) -> None:
     file = tmp_path / "a.csv"
     file.write_text("\n".join(rows)[:-9])
     outcome = dry(file)
-    assert outcome.notes.counts["rows cut off at the end of the file"] == 1
+    assert outcome.notes.counts[ENDS_EARLY] == 1
 
 
 @pytest.mark.parametrize(

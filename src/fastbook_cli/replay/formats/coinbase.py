@@ -100,7 +100,7 @@ class Coinbase:
     times = "ISO 8601"
 
     def __init__(self, content: Content, symbol: str | None) -> None:
-        self._content = content
+        self.content = content
         if not any(kind in content.head for kind in _OF_ORDERS):
             raise RecordingError(
                 f"{content.name}: expected the channel full, got matches alone, which are trades"
@@ -113,7 +113,7 @@ class Coinbase:
         """Yield the actions in order."""
         book = VenueBook(notes, Decimal, Decimal, earlier=earlier, survey=survey)
         feed = _Feed(book, notes)
-        lines = Lines(self._content)
+        lines = Lines(self.content)
         if survey is None:
             book.place_earlier()
         with lines.checked(notes):
@@ -132,7 +132,7 @@ class Coinbase:
 
     def _find(self, symbol: str | None) -> str | None:
         seen: dict[str, None] = {}
-        lines = Lines(self._content)
+        lines = Lines(self.content)
         with lines.checked(Undecided()):
             for text in lines:
                 message = _read(text)
@@ -146,7 +146,7 @@ class Coinbase:
             return next(iter(seen), None)
         got = "none" if symbol is None else repr(symbol)
         raise RecordingError(
-            f"{self._content.name}: --symbol: expected one of its products, "
+            f"{self.content.name}: --symbol: expected one of its products, "
             f"{', '.join(sorted(seen)[:_SHOWN])}, got {got}"
         )
 

@@ -50,7 +50,7 @@ class Databento:
     times = "nanoseconds"
 
     def __init__(self, content: Content, symbol: str | None) -> None:
-        self._content = content
+        self.content = content
         self._records = _dbn if is_dbn(content) else _csv
         self.place = "record" if is_dbn(content) else "line"
         self._instrument, self.security = self._find(symbol)
@@ -60,13 +60,13 @@ class Databento:
     ) -> Iterator[Action]:
         """Yield the actions in order."""
         wanted = self._instrument
-        records = (r for i, _, r in self._records(self._content, notes) if i == wanted)
+        records = (r for i, _, r in self._records(self.content, notes) if i == wanted)
         return Mbo(notes, earlier, survey).actions(records)
 
     def _find(self, symbol: str | None) -> tuple[str, str | None]:
         """Return the instrument id to read, and its symbol."""
         found: Counter[tuple[str, str]] = Counter()
-        for instrument, named, _ in self._records(self._content, Undecided()):
+        for instrument, named, _ in self._records(self.content, Undecided()):
             if symbol is not None and symbol in (instrument, named):
                 return instrument, named or None
             found[instrument, named] += 1
@@ -76,10 +76,10 @@ class Databento:
         names = [named or number for (number, named), _ in found.most_common()]
         listed = ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
         if not found:
-            raise RecordingError(f"{self._content.name}: expected order events, found none")
+            raise RecordingError(f"{self.content.name}: expected order events, found none")
         got = "none" if symbol is None else repr(symbol)
         raise RecordingError(
-            f"{self._content.name}: --symbol: expected one of its instruments, {listed}, got {got}"
+            f"{self.content.name}: --symbol: expected one of its instruments, {listed}, got {got}"
         )
 
 
@@ -90,6 +90,8 @@ def _csv(content: Content, notes: Undecided) -> Iterator[Labelled]:
     lines = Lines(content)
     rows = iter(lines)
     first = next(rows, "")
+    if not first:
+        return
     header = columns_of(first.encode())
     where = [header.index(name) for name in _COLUMNS]
     received = header.index("ts_recv") if "ts_recv" in header else where[0]
@@ -188,7 +190,7 @@ def _dbn(content: Content, notes: Undecided) -> Iterator[Labelled]:
                 at += size
             data = data[at:]
     if data:
-        notes.count("records cut off at the end of the file", number + 1)
+        notes.cut_off(number + 1)
 
 
 def _names(name: str, file: IO[bytes]) -> dict[int, str]:

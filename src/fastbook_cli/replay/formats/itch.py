@@ -32,7 +32,6 @@ LENGTHS = {
 """Bytes of a message by its type, the type included."""
 
 _LENGTH_OF = tuple(LENGTHS.get(kind, 0) for kind in range(256))
-CUT = "messages cut off at the end of the file"
 SOUP = 3
 """Bytes before a message in a packet of SoupBinTCP: the packet's length and its type, S."""
 _SOUP_TYPES = b"S+AHZ"
@@ -106,7 +105,7 @@ class Itch:
     times = "nanoseconds after midnight"
 
     def __init__(self, content: Content, symbol: str | None) -> None:
-        self._content = content
+        self.content = content
         prefix = _prefix_of(content.head)
         assert prefix is not None, "expected a file that is_itch knows"
         self._prefix = prefix
@@ -141,7 +140,7 @@ class Itch:
                 handle(book, executions, message, notes)
             except KeyError as error:
                 raise RecordingError(
-                    f"{self._content.name}: byte {number:,}: side: expected B or S, got {error}"
+                    f"{self.content.name}: byte {number:,}: side: expected B or S, got {error}"
                 ) from None
             if book.out:
                 yield from book.out
@@ -183,7 +182,7 @@ class Itch:
         more = ", …" if len(seen) > _SYMBOLS_SHOWN else ""
         got = "none" if symbol is None else repr(symbol)
         raise RecordingError(
-            f"{self._content.name}: --symbol: expected one of its stocks, such as {names}{more}, "
+            f"{self.content.name}: --symbol: expected one of its stocks, such as {names}{more}, "
             f"got {got}"
         )
 
@@ -191,8 +190,8 @@ class Itch:
         self, notes: Undecided, locate: bytes | None = None
     ) -> Iterator[tuple[int, bytes]]:
         """Yield each message, or those of one stock, with its place in the file, from 0."""
-        name = self._content.name
-        with readable(name), self._content.open() as file:
+        name = self.content.name
+        with readable(name), self.content.open() as file:
             yield from _split(name, file, self._prefix, notes, locate)
 
 
@@ -236,7 +235,7 @@ def _split(
         passed += start
         data = data[start:]
     if data.strip(b"\0"):
-        notes.count(CUT, passed)
+        notes.cut_off(passed)
 
 
 def _price(units: int) -> Decimal:

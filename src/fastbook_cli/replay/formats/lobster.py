@@ -47,7 +47,7 @@ class Lobster:
     times = "seconds after midnight"
 
     def __init__(self, content: Content) -> None:
-        self._content = content
+        self.content = content
         named = _NAME.search(PurePath(content.name).name)
         self.security = named[1] if named else None
 
@@ -57,7 +57,7 @@ class Lobster:
         """Yield the actions in order."""
         book = VenueBook(notes, _price, Decimal, earlier=earlier, survey=survey, ids_ascend=True)
         executions = Executions(book)
-        lines = Lines(self._content)
+        lines = Lines(self.content)
         left_out = earlier.repeats.rows if earlier is not None else frozenset[int]()
         doubts = _Doubts(book, executions, survey) if survey is not None else None
         before = ""
