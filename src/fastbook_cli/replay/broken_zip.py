@@ -23,7 +23,7 @@ _CHUNK = 1 << 16
 _DESCRIPTOR_MAX = 24
 
 
-class Part(NamedTuple):
+class ZipPart(NamedTuple):
     """A member: its name, the place of its data, how they are packed, and their length if told."""
 
     name: str
@@ -41,7 +41,7 @@ class Part(NamedTuple):
 
 
 class _PartReader(io.RawIOBase):
-    def __init__(self, packed: IO[bytes], part: Part) -> None:
+    def __init__(self, packed: IO[bytes], part: ZipPart) -> None:
         if part.method not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise NotImplementedError("of an archive without its end, only deflate is read")
         self._packed = packed
@@ -80,7 +80,7 @@ class _PartReader(io.RawIOBase):
         return data
 
 
-def parts(file: IO[bytes]) -> list[Part] | None:
+def parts(file: IO[bytes]) -> list[ZipPart] | None:
     """Return the members of an archive without its end; None if that is not what is wrong.
 
     Raises:
@@ -91,7 +91,7 @@ def parts(file: IO[bytes]) -> list[Part] | None:
     return found if found or file.read(len(_MAGIC)) == _MAGIC else None
 
 
-def _parts(file: IO[bytes]) -> Iterator[Part]:
+def _parts(file: IO[bytes]) -> Iterator[ZipPart]:
     at = 0
     while True:
         file.seek(at)
@@ -109,7 +109,7 @@ def _parts(file: IO[bytes]) -> Iterator[Part]:
         told: int | None = _length(length, size, extra)
         if flags & _LENGTH_FOLLOWS and not length:
             told = None
-        part = Part(name, start, method, told)
+        part = ZipPart(name, start, method, told)
         if told != 0 and not name.endswith("/"):
             yield part
         at = _end(file, part)
@@ -129,7 +129,7 @@ def _length(length: int, size: int, extra: bytes) -> int:
     return length
 
 
-def _end(file: IO[bytes], part: Part) -> int:
+def _end(file: IO[bytes], part: ZipPart) -> int:
     """Return where the next header should be."""
     if part.length is not None:
         return part.start + part.length

@@ -1,7 +1,7 @@
 """Opens a file by its content: plain, .gz, .xz, .zst, .zip (a wheel is one), one in another.
 
 A packed file that ends in the middle, as a download that broke off does, is read as far as it goes;
-its `Ending` tells. What is damaged is a `RecordingError`, raised where the reader meets it.
+its `FileEnd` tells. What is damaged is a `RecordingError`, raised where the reader meets it.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class _Metered(io.FileIO):
         return count
 
 
-class Ending:
+class FileEnd:
     """Whether a file ends in the middle; ``met`` counts how often a reading came to that place."""
 
     def __init__(self) -> None:
@@ -115,7 +115,7 @@ class Content:
         name: str,
         opens: Open,
         neighbours: Callable[[str], Content | None],
-        ending: Ending,
+        ending: FileEnd,
     ) -> None:
         self.name = name
         self.open = opens
@@ -155,7 +155,7 @@ def contents(path: Path, meter: Meter | None = None) -> list[Content]:
     with readable(path):
         if not stat.S_ISREG(path.stat().st_mode):
             raise RecordingError(f"{path}: expected a file, which can be read twice")
-        return list(_unpacked(str(path), lambda: _opened(path, meter), _beside(path), Ending()))
+        return list(_unpacked(str(path), lambda: _opened(path, meter), _beside(path), FileEnd()))
 
 
 def _opened(path: Path, meter: Meter | None) -> IO[bytes]:
@@ -167,14 +167,14 @@ def _beside(path: Path) -> Callable[[str], Content | None]:
         other = path.with_name(name)
         if not other.is_file() or other == path:
             return None
-        found = _unpacked(str(other), lambda: other.open("rb"), lambda _: None, Ending())
+        found = _unpacked(str(other), lambda: other.open("rb"), lambda _: None, FileEnd())
         return next(found, None)
 
     return neighbour
 
 
 def _unpacked(
-    name: str, opens: Open, neighbour: Callable[[str], Content | None], ending: Ending
+    name: str, opens: Open, neighbour: Callable[[str], Content | None], ending: FileEnd
 ) -> Iterator[Content]:
     with opens() as file:
         start = file.read(16)
@@ -199,7 +199,7 @@ def _unpacked(
     yield Content(name, opens, neighbour, ending)
 
 
-def _members(archive: str, opens: Open, ending: Ending) -> Iterator[Content]:
+def _members(archive: str, opens: Open, ending: FileEnd) -> Iterator[Content]:
     members = dict(sorted(_how_opened(opens, ending).items()))
 
     def member(name: str) -> Iterator[Content]:
@@ -214,7 +214,7 @@ def _members(archive: str, opens: Open, ending: Ending) -> Iterator[Content]:
         yield from member(name)
 
 
-def _how_opened(opens: Open, ending: Ending) -> dict[str, Callable[[IO[bytes]], Any]]:
+def _how_opened(opens: Open, ending: FileEnd) -> dict[str, Callable[[IO[bytes]], Any]]:
     """Return by name how to open each member; without the directory at the archive's end, too."""
     with opens() as file:
         try:
@@ -233,7 +233,7 @@ def _how_opened(opens: Open, ending: Ending) -> dict[str, Callable[[IO[bytes]], 
 class _Unpacked(io.RawIOBase):
     """The bytes of `unpacked`, to where its packed file ends."""
 
-    def __init__(self, unpacked: Any, ending: Ending) -> None:
+    def __init__(self, unpacked: Any, ending: FileEnd) -> None:
         self._unpacked = unpacked
         self._ending = ending
 
@@ -268,7 +268,7 @@ class _Layer(io.BufferedReader):
     """What `unpack` makes of a packed file, which it closes with itself."""
 
     def __init__(
-        self, packed: IO[bytes], unpack: Callable[[IO[bytes]], Any], ending: Ending
+        self, packed: IO[bytes], unpack: Callable[[IO[bytes]], Any], ending: FileEnd
     ) -> None:
         self._packed = packed
         super().__init__(_Unpacked(unpack(packed), ending), _BUFFER_BYTES)
@@ -278,7 +278,7 @@ class _Layer(io.BufferedReader):
         self._packed.close()
 
 
-def _layer(opens: Open, unpack: Callable[[IO[bytes]], Any], ending: Ending) -> Open:
+def _layer(opens: Open, unpack: Callable[[IO[bytes]], Any], ending: FileEnd) -> Open:
     def layer() -> _Layer:
         packed = opens()
         try:

@@ -11,10 +11,10 @@ from typing import IO, NoReturn, Protocol
 
 from fastbook_cli.replay.actions import Action, RecordingError, Undecided
 from fastbook_cli.replay.container import Content, readable
-from fastbook_cli.replay.venue_book import Earlier
+from fastbook_cli.replay.earlier import Earlier
 
 REPEATED = "repeated rows"
-_BOM = b"\xef\xbb\xbf"
+BOM = b"\xef\xbb\xbf"
 
 
 class RecordingReader(Protocol):
@@ -58,7 +58,7 @@ class Lines:
             for line in file:
                 self.number += 1
                 if self.number == 1:
-                    line = line.removeprefix(_BOM)
+                    line = line.removeprefix(BOM)
                 self._is_whole = line.endswith(b"\n")
                 if not self._is_whole and ending.met > met:
                     return  # it may look whole: 10 of 100
@@ -88,7 +88,7 @@ class Lines:
 
 def first_line(head: bytes) -> str:
     """Return the first line of a text that is not empty, "" if it is none; without a BOM."""
-    line = head.removeprefix(_BOM).lstrip(b"\r\n").split(b"\n", 1)[0]
+    line = head.removeprefix(BOM).lstrip(b"\r\n").split(b"\n", 1)[0]
     try:
         return line.decode().strip()
     except UnicodeDecodeError:
@@ -97,7 +97,7 @@ def first_line(head: bytes) -> str:
 
 def second_line(head: bytes) -> str:
     """Return the line below the first one, "" if it is none."""
-    return first_line(head.removeprefix(_BOM).lstrip(b"\r\n").partition(b"\n")[2])
+    return first_line(head.removeprefix(BOM).lstrip(b"\r\n").partition(b"\n")[2])
 
 
 def columns_of(head: bytes) -> list[str]:

@@ -27,8 +27,8 @@ import msgspec
 
 from fastbook_cli.replay.actions import Action, Undecided, VenueFill
 from fastbook_cli.replay.container import Content
+from fastbook_cli.replay.earlier import Earlier
 from fastbook_cli.replay.reader import REPEATED, Lines, columns_of, fields_of, second_line
-from fastbook_cli.replay.venue_book import Earlier
 from fastbook_wire.words import SideName
 
 COLUMNS = ("id", "timestamp", "price", "volume", "action", "direction")

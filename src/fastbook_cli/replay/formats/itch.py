@@ -17,8 +17,9 @@ from typing import IO
 
 from fastbook_cli.replay.actions import Action, RecordingError, Undecided
 from fastbook_cli.replay.container import Content, readable
+from fastbook_cli.replay.earlier import Earlier
 from fastbook_cli.replay.executions import Executions
-from fastbook_cli.replay.venue_book import HIDDEN, UNKNOWN, Earlier, VenueBook
+from fastbook_cli.replay.venue_book import AUCTION, HIDDEN, UNKNOWN, VenueBook
 from fastbook_wire.words import SideName
 
 LENGTHS = {
@@ -36,7 +37,6 @@ SOUP = 3
 """Bytes before a message in a packet of SoupBinTCP: the packet's length and its type, S."""
 _SOUP_TYPES = b"S+AHZ"
 _SEQUENCED = ord("S")
-AUCTION = "executions in auctions"
 OTHER_PRICE = "executions at another price than the order's"
 _CHUNK = 1 << 20
 _COMMON = (36, 19, 31, 35, 23)

@@ -15,9 +15,10 @@ from pathlib import PurePath
 
 from fastbook_cli.replay.actions import Action, Undecided
 from fastbook_cli.replay.container import Content
+from fastbook_cli.replay.earlier import Earlier
 from fastbook_cli.replay.executions import Executions
 from fastbook_cli.replay.reader import REPEATED, Lines, first_line, second_line, whole_number
-from fastbook_cli.replay.venue_book import HIDDEN, Earlier, VenueBook
+from fastbook_cli.replay.venue_book import HIDDEN, VenueBook
 from fastbook_wire.words import SideName
 
 _ROW = re.compile(r"\d{1,6}(\.\d+)?,[1-7],-?\d+,-?\d+,-?\d+,(1|-1|0)(,.*)?$")
