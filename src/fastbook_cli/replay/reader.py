@@ -14,6 +14,7 @@ from fastbook_cli.replay.container import Content, readable
 from fastbook_cli.replay.earlier import Earlier
 
 REPEATED = "repeated rows"
+_BACK_MAX_NS = 3_600 * 1_000_000_000
 BOM = b"\xef\xbb\xbf"
 
 
@@ -120,6 +121,31 @@ def fields_of(text: str) -> list[str]:
     except csv.Error as error:
         raise ValueError(str(error)) from None
     return [field.strip() for field in fields] if " " in text else fields
+
+
+class OneDay:
+    """Sees that times since midnight are those of one day; clocks may go back a little."""
+
+    def __init__(self) -> None:
+        self._latest_ns = 0
+
+    def check(self, time_ns: int) -> None:
+        """Take a time.
+
+        Raises:
+            ValueError: it belongs to another day than those before it.
+        """
+        if time_ns < self._latest_ns - _BACK_MAX_NS:
+            raise ValueError(
+                f"expected the times of one day, got {_clock(time_ns)} after "
+                f"{_clock(self._latest_ns)}: replay each day by itself"
+            )
+        self._latest_ns = max(self._latest_ns, time_ns)
+
+
+def _clock(time_ns: int) -> str:
+    minutes, seconds = divmod(time_ns // 1_000_000_000, 60)
+    return f"{minutes // 60:02}:{minutes % 60:02}:{seconds:02}"
 
 
 def whole_number(name: str, text: str) -> int:

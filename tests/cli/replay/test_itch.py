@@ -107,6 +107,17 @@ def test_a_truncated_file_ends_where_it_ends(tmp_path: Path) -> None:
     assert dry(file, "ALC").notes.counts[ENDS_EARLY] == 1
 
 
+def test_two_days_are_two_recordings(tmp_path: Path) -> None:
+    def at(hour: int, order_id: int) -> bytes:
+        add = pack(">QcI8sI", order_id, b"B", 10, b"ALC     ", 100_0000)
+        return head("A", 1, hour * 3_600 * 10**9) + add
+
+    file = tmp_path / "day"
+    file.write_bytes(framed([at(10, 1), at(16, 2), at(9, 1)]))
+    with pytest.raises(RecordingError, match=r"byte 76: expected the times of one day, got 09:0"):
+        dry(file)
+
+
 def test_a_message_that_is_none_is_named(tmp_path: Path) -> None:
     messages = day(1)
     messages[50] = b"\xff" + messages[50][1:]

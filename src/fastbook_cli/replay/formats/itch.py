@@ -19,6 +19,7 @@ from fastbook_cli.replay.actions import Action, RecordingError, Undecided
 from fastbook_cli.replay.container import Content, readable
 from fastbook_cli.replay.earlier import Earlier
 from fastbook_cli.replay.executions import Executions
+from fastbook_cli.replay.reader import OneDay
 from fastbook_cli.replay.venue_book import AUCTION, HIDDEN, UNKNOWN, VenueBook
 from fastbook_wire.words import SideName
 
@@ -118,7 +119,7 @@ class Itch:
         """Yield the actions in order."""
         book = VenueBook(notes, _price, Decimal, earlier=earlier, survey=survey, ids_ascend=True)
         executions = Executions(book)
-        wanted = self._locate.to_bytes(2)
+        wanted, day = self._locate.to_bytes(2), OneDay()
         before = b""
         for number, message in self._messages(notes, wanted):
             if message == before:
@@ -137,10 +138,12 @@ class Itch:
                 executions.flush()
             book.line, book.time_ns = number, time_ns
             try:
+                day.check(time_ns)
                 handle(book, executions, message, notes)
-            except KeyError as error:
+            except (KeyError, ValueError) as error:
+                side = "side: expected B or S, got " if isinstance(error, KeyError) else ""
                 raise RecordingError(
-                    f"{self.content.name}: byte {number:,}: side: expected B or S, got {error}"
+                    f"{self.content.name}: byte {number:,}: {side}{error}"
                 ) from None
             if book.out:
                 yield from book.out
