@@ -155,3 +155,39 @@ async def test_a_jump_back_starts_from_a_checkpoint(tmp_path: Path) -> None:
         control.apply(ReplayChange(time=5_000))
         await until(lambda: market.seq >= seq + 1_101 and len(market.open) == 1_100)
         assert book() == whole
+
+
+async def test_a_jump_far_ahead_plays_nothing_of_what_lies_between(tmp_path: Path) -> None:
+    """What has not been read is read, and only what rests at its goal is placed."""
+    day = [
+        f"{n},{1_000 + n},{100 + n % 2},1,{what},bid"
+        for n in range(1, 5_001)
+        for what in ("created", "deleted")
+    ]
+    late = ["9000,3600000,99.5,1,created,bid", "9001,7200000,98.5,1,created,bid"]
+    rows = "\n".join((ROWS.splitlines()[0], *day, *late))
+    async with playing(tmp_path, once=False, rows=rows, speed=0.01) as (server, _, control):
+        market = server.pipeline.exchange.markets["BTC-USD"]
+        await until(lambda: market.seq > 0)
+        seq = market.seq
+        control.apply(ReplayChange(time=5_000_000))
+        assert control.state().time == 5_000_000
+        await until(lambda: list(market.book.depth()[0]) == [(995, 100_000_000)])
+        assert market.seq < seq + 200
+        assert 5_000_000 <= control.state().time < 5_100_000
+
+
+async def test_the_last_of_several_jumps_counts(tmp_path: Path) -> None:
+    rows = ROWS.splitlines()[0] + "".join(
+        f"\n{n},{1_000 * n},{n}.5,1,created,bid" for n in range(1, 3_001)
+    )
+    async with playing(tmp_path, once=False, rows=rows, speed=0.01) as (server, _, control):
+        market = server.pipeline.exchange.markets["BTC-USD"]
+        await until(lambda: market.seq > 0)
+        for goal in (2_900_500, 500_500, 1_500_500):
+            control.apply(ReplayChange(time=goal))
+            await asyncio.sleep(0)
+        await until(lambda: len(market.open) == 1_500)
+        assert control.state().time < 1_600_000
+        control.apply(ReplayChange(time=2_500))
+        await until(lambda: len(market.open) == 2)
