@@ -54,7 +54,6 @@ class Action(msgspec.Struct, frozen=True):
     post_only: bool = False
     fills: tuple[VenueFill, ...] | None = None
     passed: str | None = None
-    user: str = ""
     terms: dict[str, object] | None = None
 
 
