@@ -90,7 +90,8 @@ def replay_command(run_loop: Callable[[Coroutine[Any, Any, int]], int]) -> click
             LOBSTER messages            Nasdaq ITCH 5.0 (--symbol)
             Databento MBO, CSV or DBN   Coinbase's full channel, JSON lines
             Bitstamp's order events, as the packages ob-analytics store them
-            fastbook export events, into a database of its own (--data-dir)
+            fastbook export events, into a database of its own (--data-dir),
+                                    or its orders into a running server (--url)
 
         For example, 30 minutes of Bitstamp's BTC/USD, from PyPI:
 
