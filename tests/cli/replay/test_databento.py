@@ -174,6 +174,23 @@ def test_a_trade_without_fills_met_what_is_cancelled_with_it(tmp_path: Path, tra
     assert outcome.notes.counts == {"hidden executions": 1}
 
 
+def test_executions_that_are_events_of_their_own_have_one_aggressor(tmp_path: Path) -> None:
+    """As Nasdaq's: each is flagged as the last of its event, and does not name who came."""
+    rows = [Row(n, "A", "A", 100 + n, 5, n, LAST) for n in (1, 2, 3)]
+    for n, size in ((1, 5), (2, 5), (3, 2)):
+        rows += [
+            Row(9, "T", "B", 100 + n, size, 0, 0),
+            Row(9, "F", "A", 100 + n, size, n, 0),
+            Row(9, "C", "A", 100 + n, size, n, LAST),
+        ]
+    outcome = dry(write(tmp_path / "a.csv", csv(rows)))
+    assert [(t, m, int(q)) for t, m, _, q in outcome.fills] == [
+        ("taker-1", "1", 5), ("taker-1", "2", 5), ("taker-1", "3", 2),
+    ]  # fmt: skip
+    assert (outcome.agreement.operations, outcome.agreement.percent) == (1, 100)
+    assert [int(q) for _, q in outcome.asks] == [3]
+
+
 def test_an_order_that_is_modified_into_a_trade(tmp_path: Path) -> None:
     """It trades as it takes its new price, and what is left of it rests there."""
     rows = [

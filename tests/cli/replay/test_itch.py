@@ -73,6 +73,14 @@ def test_the_only_stock_needs_no_symbol(tmp_path: Path) -> None:
     assert Recording.open(file).instrument().security == "ALC"
 
 
+def test_a_file_without_a_directory_tells_its_stocks_by_their_orders(tmp_path: Path) -> None:
+    file = tmp_path / "two"
+    file.write_bytes(framed(itch(market(50, 1), 3, "ALC") + itch(market(50, 2), 4, "BOB")))
+    assert Recording.open(file, "bob").instrument().security == "BOB"
+    with pytest.raises(RecordingError, match=r"such as ALC, BOB, got 'CHAR'$"):
+        Recording.open(file, "CHAR")
+
+
 @pytest.mark.parametrize("symbol", [None, "CHAR"])
 def test_which_of_several_stocks_must_be_said(tmp_path: Path, symbol: str | None) -> None:
     file = tmp_path / "day"
