@@ -13,9 +13,11 @@ from typing import Any
 
 import pytest
 from every_kind import EveryKind
+from replay_mutations import survives_damage
 from replay_small_server import small_server
 
-from fastbook_cli.replay.actions import RecordingError, Undecided
+from fastbook_cli.replay.actions import ENDS_EARLY, RecordingError, Undecided
+from fastbook_cli.replay.formats.export import Group
 from fastbook_cli.replay.recognise import export_in
 from fastbook_cli.replay.recording import Recording
 from fastbook_server.embedded.supervisor import EmbeddedPostgres
@@ -154,3 +156,28 @@ def test_an_export_that_cannot_be_played_back_is_said(folder: Path) -> None:
     assert fastbook("export", "events", "--output", both, *first).returncode == 0
     with pytest.raises(RecordingError, match="expected one of its securities, COIN, FINE, got non"):
         export_in(both)
+
+
+def test_a_damaged_export_is_read_or_refused_in_one_line(folder: Path, tmp_path: Path) -> None:
+    file = tmp_path / "events.csv"
+    options = ("--security", "COIN", "--data-dir", folder / "first")
+    assert fastbook("export", "events", *options, "--output", file).returncode == 0
+    lines = file.read_text().splitlines(keepends=True)
+    file.write_text("".join(lines[:400]))
+    read, refused = survives_damage(file)
+    assert read > 3
+    assert refused > 3
+    file.write_text("".join(lines[:400]))
+    notes = Undecided()
+    whole = [group.seq for group in groups_of(file, notes)]
+    assert notes.counts == {}
+    file.write_bytes(file.read_bytes()[:-4])
+    # The row that was cut may have belonged to the seq before it, which is not played in part.
+    assert [group.seq for group in groups_of(file, notes)] == whole[:-2]
+    assert notes.counts == {ENDS_EARLY: 1}
+
+
+def groups_of(file: Path, notes: Undecided) -> Iterator[Group]:
+    export = export_in(file)
+    assert export is not None
+    return export.groups(notes)
