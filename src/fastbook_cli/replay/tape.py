@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import tempfile
 import zlib
+from collections import deque
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from itertools import islice
@@ -23,6 +24,8 @@ from fastbook_server.values.instruments import InstrumentSpec
 
 SEGMENT_ACTIONS = 1_024
 CHECKPOINTS_MAX = 64
+AGAIN_ACTIONS = 256
+"""So many actions before a goal are played, so that there are trades to compare."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_actions = msgspec.msgpack.Decoder(list[Action]).decode
@@ -47,12 +50,14 @@ class ActionTape:
         spec: InstrumentSpec,
         *,
         segment_actions: int = SEGMENT_ACTIONS,
+        again_actions: int = AGAIN_ACTIONS,
     ) -> None:
         self._open = actions
         self._actions: Iterator[Action] | None = None
         self._spec = spec
         self._fold = Fold(spec)
         self._segment_actions = segment_actions
+        self._again_actions = again_actions
         self._file = tempfile.TemporaryFile(prefix="fastbook-tape-")  # noqa: SIM115 (see close)
         self._end = 0
         self._segments: list[tuple[int, int]] = []
@@ -89,24 +94,30 @@ class ActionTape:
         return self._time_ns >= time_ns or not self._read_on()
 
     def play_from(self, time_ns: int) -> Iterator[Action]:
-        """Return what leads to the market just before a time, and the actions from there on.
+        """Return what leads to the market at a time, and the actions from there on.
 
-        They are numbered from 1. The orders come at the latest time before, with what was left of
-        them; an amend of one that had been filled in part says how much of that is to be left.
+        First come the orders of a little before, then the actions since; all are numbered from 1.
+        The orders have what was left of them; an amend of one that had been filled in part says how
+        much of that is to be left.
         """
         before = [c for c in self._checkpoints if c.time_ns < time_ns]
         checkpoint = before[-1] if before else _Checkpoint(0, 0, (0, 0))
         fold = Fold(self._spec, _decode_book(self._load(checkpoint.place)) if before else ())
         latest_ns, segment = checkpoint.time_ns, checkpoint.segments
+        again: deque[Action] = deque()
         while segment < len(self._segments) or self._read_on():
             actions = _decode_actions(self._load(self._segments[segment]))
             segment += 1
             for n, action in enumerate(actions):
                 if action.time_ns >= time_ns:
-                    return self._played(latest_ns, [*fold.resting()], actions[n:], segment)
-                latest_ns = max(latest_ns, action.time_ns)
-                fold.take(action)
-        return self._played(latest_ns, [*fold.resting()], [], segment)
+                    first = [*again, *actions[n:]]
+                    return self._played(latest_ns, [*fold.resting()], first, segment)
+                again.append(action)
+                if len(again) > self._again_actions:
+                    folded = again.popleft()
+                    latest_ns = max(latest_ns, folded.time_ns)
+                    fold.take(folded)
+        return self._played(latest_ns, [*fold.resting()], [*again], segment)
 
     def _played(
         self, time_ns: int, book: list[OrderInBook], first: list[Action], segment: int
