@@ -51,6 +51,15 @@ def stored(data: bytes) -> bytes:
     return zipped(data, method=zipfile.ZIP_STORED)
 
 
+def zip64(data: bytes) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("README.txt", "about it")
+        with archive.open("in/orders.csv", "w", force_zip64=True) as member:
+            member.write(data)
+    return packed.getvalue()
+
+
 def lzma_alone(data: bytes) -> bytes:
     return zipped(data, method=zipfile.ZIP_LZMA)
 
@@ -60,7 +69,9 @@ def of_frames(data: bytes) -> bytes:
     return zstd.compress(data[:half]) + zstd.compress(data[half:])
 
 
-PACKERS = [gzip.compress, lzma.compress, zstd.compress, of_frames, zipped, streamed, stored]
+PACKERS = [
+    gzip.compress, lzma.compress, zstd.compress, of_frames, zipped, streamed, stored, zip64
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
