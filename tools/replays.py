@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from fastbook_cli.access import server_token
 from fastbook_cli.errors import CommandError
 from fastbook_cli.replay.play import Player
 from fastbook_cli.replay.recording import Recording
@@ -46,7 +47,7 @@ async def row(path: Path, symbol: str | None) -> str:
     instrument = f"{spec.security}:{spec.tick.step}:{spec.lot.step}"
     async with (
         own_server(None, "--instrument", instrument) as server,
-        Player(server.url, security=spec.security) as player,
+        Player(server.url, security=spec.security, token=server_token()) as player,
     ):
         await player.play(recording.actions())
         report = player.report()

@@ -77,3 +77,31 @@ def test_a_test_may_start_in_the_middle(fastbook_server: Any, file: Path) -> Non
 def test_an_instrument_that_does_not_fit_is_said(fastbook_server: Any, file: Path) -> None:
     with pytest.raises(ValueError, match=r"expected a tick that divides 0\.5, got 1: use @pytest"):
         fastbook_server.replay(file)
+
+
+@pytest.mark.fastbook(instruments=["COIN:1:1"])
+def test_an_own_export_is_a_recorded_market_too(fastbook_server: Any, tmp_path: Path) -> None:
+    """An iceberg and an order of fill-or-kill among it; a stop order comes as it is triggered."""
+    columns = (
+        "security,seq,n,time,event,order_id,user_id,type,exec_type,price,amount,total,"
+        "trigger_price,display,time_in_force,post_only,self_trade,expire_time,client_order_id,"
+        "maker_order_id,maker_user_id,fill_id,reason"
+    )
+    rows = (
+        "COIN,0,,,instrument,,,,,1.0,1.0,,,,,,,,,,,,",
+        "COIN,1,0,1000,placed,a,u1,ask,limit,100.0,9.0,,,2.0,gtc,false,allow,,,,,,",
+        "COIN,2,0,1500,placed,s,u2,bid,stop,,3.0,,100.0,,ioc,false,allow,,,,,,",
+        "COIN,3,0,2000,placed,b,u2,bid,limit,100.0,4.0,,,,fok,false,allow,,,,,,",
+        "COIN,3,0,2000,filled,b,u2,bid,,100.0,4.0,,,,,,,,,a,u1,1,",
+        "COIN,4,0,2000,triggered,s,u2,bid,,,3.0,,,,,,,,,,,,trigger",
+        "COIN,4,0,2000,filled,s,u2,bid,,100.0,3.0,,,,,,,,,a,u1,2,",
+    )
+    file = tmp_path / "events.csv"
+    file.write_text("\n".join((columns, *rows)) + "\n")
+    replay = fastbook_server.replay(file)
+    fastbook_server.assert_book(bids=[], asks=[(100.0, 2.0)])
+    fastbook_server.clock.advance(1)
+    fastbook_server.assert_book(bids=[], asks=[(100.0, 1.0)])
+    assert (replay.is_over, replay.played) == (True, 3)
+    assert (replay.agreement.operations, replay.agreement.agreed) == (2, 2)
+    assert [trade.amount for trade in fastbook_server.trades()] == [4.0, 3.0]

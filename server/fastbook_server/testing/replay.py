@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
+
+import msgspec
 
 from fastbook_cli.replay.actions import Action
 from fastbook_cli.replay.agreement import Agreement, Match
@@ -135,14 +137,14 @@ def _command(action: Action, security: str) -> ExchangeCommand:
         return Delete(client_order_id=name, ref=number)
     if action.op == "amend":
         return Amend(client_order_id=name, price=price, amount=amount, ref=number)
-    order = NewOrder(
-        type=action.side,
-        exec_type="market" if price is None else "limit",
-        price=price,
-        amount=amount,
-        security=security,
-        time_in_force="ioc" if action.ioc else None,
-        post_only=action.post_only,
-        client_order_id=name,
-    )
-    return Add(order=order, ref=number)
+    terms: dict[str, Any] = {"timeInForce": "ioc"} if action.ioc else {}
+    order = {
+        "type": action.side,
+        "execType": "market" if price is None else "limit",
+        "price": price,
+        "amount": amount,
+        "security": security,
+        "postOnly": action.post_only,
+        "clientOrderId": name,
+    }
+    return Add(order=msgspec.convert(order | terms | (action.terms or {}), NewOrder), ref=number)

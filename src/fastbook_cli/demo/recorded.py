@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Coroutine, Sequence
-from typing import Any
+from collections.abc import Coroutine, Iterator, Sequence
+from typing import Any, TypeVar
 
 import msgspec
 
 from fastbook_cli.demo.replay_control import ReplayControl
+from fastbook_cli.replay.actions import Action
 from fastbook_cli.replay.play import Player
 from fastbook_cli.replay.recording import Recording
 from fastbook_cli.replay.tape import ActionTape
 from fastbook_client.errors import FastbookError
 from fastbook_client.market import connect
 from fastbook_server.values.instruments import InstrumentSpec
+
+_T = TypeVar("_T")
 
 log = logging.getLogger(__name__)
 
@@ -50,33 +53,34 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True):
         found = recording.survey
         tape = ActionTape(recording.actions, spec or recording.instrument())
         control = ReplayControl(
-            recording.path.name, found.first_ns, found.last_ns, speed, tape.checkpoint_before
+            recording.path.name, found.first_ns, found.last_ns, speed, tape.is_near
         )
         return cls(recording=recording, control=control, once=once, tape=tape)
 
-    async def run(self, url: str, security: str) -> None:
+    async def run(self, url: str, security: str, token: str | None = None) -> None:
         """Play until cancelled, or one round with ``once``.
 
-        The orders of a round that still rest at its end are cancelled.
+        The orders of a round that still rest at its end are cancelled. `token` is the server's, if
+        it wants one for commands.
 
         Raises:
             ReplayError: the replay cannot continue.
         """
         with contextlib.closing(self.tape):
-            await self._rounds(url, security)
+            await self._rounds(url, security, token)
 
-    async def _rounds(self, url: str, security: str) -> None:
+    async def _rounds(self, url: str, security: str, token: str | None) -> None:
         loop = asyncio.get_running_loop()
         while True:
             started_s = loop.time()
-            player = Player(url, security=security, notify=log.warning)
-            tokens: list[str] = []
+            player = Player(url, security=security, notify=log.warning, token=token)
+            users: list[str] = []
             try:
                 async with player:
-                    tokens = player.resume_tokens
+                    users = player.resume_tokens
                     await self._round(player)
             finally:
-                await _finish(_cancel_orders(url, tokens))
+                await _finish(_cancel_orders(url, users, token))
             log.info("round finished:\n%s", player.report().text(self.recording.notes))
             if self.once and not self.control.back.is_set():
                 return
@@ -85,7 +89,7 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True):
     async def _round(self, player: Player) -> None:
         """Play once, or until the control jumps elsewhere."""
         clock_s = asyncio.get_running_loop().time
-        actions = self.tape.play_from(self.control.start_ns)
+        actions = await self._actions()
         tempo = self.control.begin(clock_s, lambda: player.agreement, player.nudge)
         playing = asyncio.ensure_future(player.play(actions, tempo))
         back = asyncio.ensure_future(self.control.back.wait())
@@ -98,24 +102,39 @@ class Recorded(msgspec.Struct, frozen=True, kw_only=True):
             back.cancel()
             await asyncio.gather(playing, back, return_exceptions=True)
 
+    async def _actions(self) -> Iterator[Action]:
+        """Return the actions from where the round starts, even if that changes meanwhile.
 
-async def _finish(work: Coroutine[Any, Any, None]) -> None:
+        What has not been read yet until there is read in a thread: the server runs in this one.
+        """
+        tape, control = self.tape, self.control
+        while True:
+            goal_ns, is_there = control.start_ns, False
+            while control.start_ns == goal_ns and not is_there:
+                is_there = await _finish(asyncio.to_thread(tape.read_to, goal_ns))
+            if control.start_ns == goal_ns:
+                actions = await _finish(asyncio.to_thread(tape.play_from, goal_ns))
+                if control.start_ns == goal_ns:
+                    return actions
+
+
+async def _finish(work: Coroutine[Any, Any, _T]) -> _T:
     """Complete `work`, even if the task is cancelled meanwhile."""
     task = asyncio.ensure_future(work)
     try:
-        await asyncio.shield(task)
+        return await asyncio.shield(task)
     except asyncio.CancelledError:
         await asyncio.wait((task,))
         raise
 
 
-async def _cancel_orders(url: str, tokens: Sequence[str]) -> None:
-    """Cancel the orders of these users, if the server still answers."""
-    for token in tokens:
+async def _cancel_orders(url: str, users: Sequence[str], token: str | None) -> None:
+    """Cancel the orders of these users, by their resume tokens, if the server still answers."""
+    for user in users:
         try:
             async with (
                 asyncio.timeout(CANCEL_S),
-                connect(url, resume=token, feed=False, queue_max=0) as market,
+                connect(url, resume=user, feed=False, queue_max=0, token=token) as market,
             ):
                 await market.cancel_all()
         except (FastbookError, TimeoutError) as error:

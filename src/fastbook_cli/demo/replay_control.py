@@ -94,7 +94,7 @@ class Tempo(Pace):
 class ReplayControl:
     """The handle of a replay; each round of it has its own `Tempo` and `Agreement`.
 
-    `checkpoint_before` tells the time of the nearest checkpoint from which a round can start.
+    `is_near` tells whether what lies between two times may be played at once.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class ReplayControl:
         first_ns: int,
         last_ns: int,
         speed: float,
-        checkpoint_before: Callable[[int], int | None] = lambda _: None,
+        is_near: Callable[[int, int], bool] = lambda _, __: True,
     ) -> None:
         self.start_ns = first_ns
         self.back = asyncio.Event()
@@ -111,7 +111,7 @@ class ReplayControl:
         self._first_ns, self._last_ns = first_ns, last_ns
         self._speed, self._running = speed, True
         self._tempo: Tempo | None = None
-        self._checkpoint_before = checkpoint_before
+        self._is_near = is_near
         self._agreement: Callable[[], Agreement] = Agreement
         self._nudge: Callable[[], None] = lambda: None
 
@@ -132,8 +132,8 @@ class ReplayControl:
     def apply(self, change: ReplayChange) -> None:
         """Apply the whole change, or nothing.
 
-        A jump back, or over a checkpoint, starts another round from the checkpoint before its goal;
-        one a little ahead plays what lies between at once.
+        A jump back or far ahead starts another round, with the book at its goal; one a little ahead
+        plays what lies between at once.
 
         Raises:
             ValueError: a value is outside its bounds.
@@ -154,9 +154,10 @@ class ReplayControl:
             return
         if at_ns is not None:
             now_ns = tempo.now_ns
-            if at_ns < now_ns or (self._checkpoint_before(at_ns) or now_ns) > now_ns:
-                self.start_ns, at_ns = at_ns, None
+            if at_ns < now_ns or not self._is_near(now_ns, at_ns):
+                self.start_ns, self._tempo = at_ns, None
                 self.back.set()
+                return
         tempo.change(speed=change.speed, running=change.running, at_ns=at_ns)
         self._nudge()
 

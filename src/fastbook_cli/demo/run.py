@@ -95,7 +95,8 @@ async def run(config: Config, options: DemoOptions) -> int:
     @contextlib.asynccontextmanager
     async def company(server: app.Server) -> AsyncIterator[None]:
         if recorded is not None:
-            market = recorded.run(server.url, default_security(config.instruments))
+            security = default_security(config.instruments)
+            market = recorded.run(server.url, security, config.token)
         else:
             market = Live(server.url, options.sim, control, token=config.token).run()
         about = await introduced(server, config.instruments[0]) if config.binance else ""

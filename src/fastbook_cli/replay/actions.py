@@ -54,8 +54,10 @@ class Action(msgspec.Struct, frozen=True):
     post_only: bool = False
     fills: tuple[VenueFill, ...] | None = None
     passed: str | None = None
-    user: str = ""
     terms: dict[str, object] | None = None
+
+
+ENDS_EARLY = "the file ends in the middle"
 
 
 class Undecided:
@@ -75,9 +77,19 @@ class Undecided:
         self.counts[name] += times
         self.first_lines.setdefault(name, line)
 
+    def cut_off(self, line: int) -> None:
+        """The file ends in the middle, at a place or soon after it."""
+        if not self.counts[ENDS_EARLY]:
+            self.count(ENDS_EARLY, line)
+
     def lines(self) -> list[tuple[str, str]]:
         """Return the lines of a report."""
-        return [
+        lines = [
             ("not decided", f"{count:,} {name} (first: {self.place} {self.first_lines[name]:,})")
             for name, count in sorted(self.counts.items())
+            if name != ENDS_EARLY
         ]
+        if ENDS_EARLY in self.counts:
+            at = f"{self.place} {self.first_lines[ENDS_EARLY]:,}"
+            lines.append(("cut off", f"{ENDS_EARLY}, at {at}; what stands before was played"))
+        return lines

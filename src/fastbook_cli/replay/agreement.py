@@ -81,7 +81,8 @@ class Agreement:
         self.fills += len(venue)
         there_sums, here_sums = _sums(venue), _sums(here)
         self.fills_agreed += sum(here_sums.get(m[:2]) == there_sums[m[:2]] for m in venue)
-        self.impact += _impact(action.side, venue, here)
+        if there_sums != here_sums:
+            self.impact += _impact(action.side, venue, here)
         self.recent.append((action.time_ns, action.side, venue, tuple(here)))
         if action.passed is None and there_sums == here_sums:
             self.agreed += 1

@@ -90,7 +90,8 @@ def replay_command(run_loop: Callable[[Coroutine[Any, Any, int]], int]) -> click
             LOBSTER messages            Nasdaq ITCH 5.0 (--symbol)
             Databento MBO, CSV or DBN   Coinbase's full channel, JSON lines
             Bitstamp's order events, as the packages ob-analytics store them
-            fastbook export events, into a database of its own (--data-dir)
+            fastbook export events, into a database of its own (--data-dir),
+                                    or its orders into a running server (--url)
 
         For example, 30 minutes of Bitstamp's BTC/USD, from PyPI:
 
@@ -108,7 +109,8 @@ def replay_command(run_loop: Callable[[Coroutine[Any, Any, int]], int]) -> click
 
         Without --url a private server is started, with tick and lot from the file; a server at
         --url should trade the same. A lost connection is resumed without any effect on the outcome,
-        provided that the server commits before it answers (--durability commit).
+        provided that the server commits before it answers (--durability commit). The token of a
+        server that wants one comes from the variable FASTBOOK_TOKEN.
         """
         from rich.console import Console
 

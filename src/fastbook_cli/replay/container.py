@@ -1,6 +1,7 @@
 """Opens a file by its content: plain, .gz, .xz, .zst, .zip (a wheel is one), one in another.
 
-What cannot be unpacked to its end is a `RecordingError`, raised where the reader meets it.
+A packed file that ends in the middle, as a download that broke off does, is read as far as it goes;
+its `FileEnd` tells. What is damaged is a `RecordingError`, raised where the reader meets it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from fastbook_cli.replay.actions import RecordingError
+from fastbook_cli.replay.broken_zip import parts
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -89,16 +91,36 @@ class _Metered(io.FileIO):
         return count
 
 
+class FileEnd:
+    """Whether a file ends in the middle; ``met`` counts how often a reading came to that place."""
+
+    def __init__(self) -> None:
+        self.is_early = False
+        self.met = 0
+
+    def meet(self) -> None:
+        """Take note that a reading has come to the place."""
+        self.is_early = True
+        self.met += 1
+
+
 class Content:
     """One file, unpacked: its name, how to open it, its first bytes, and its neighbours.
 
     ``neighbour`` opens another file of the same folder or archive; None if it is not there.
     """
 
-    def __init__(self, name: str, opens: Open, neighbours: Callable[[str], Content | None]) -> None:
+    def __init__(
+        self,
+        name: str,
+        opens: Open,
+        neighbours: Callable[[str], Content | None],
+        ending: FileEnd,
+    ) -> None:
         self.name = name
         self.open = opens
         self.neighbour = neighbours
+        self.ending = ending
         with readable(name), opens() as file:
             self.head = file.read(HEAD_BYTES)
 
@@ -110,7 +132,7 @@ def readable(name: object) -> Iterator[None]:
         yield
     except RecordingError:
         raise
-    except (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, zstd.ZstdError) as error:
+    except (gzip.BadGzipFile, zlib.error, lzma.LZMAError, zstd.ZstdError) as error:
         raise RecordingError(f"{name}: cannot be unpacked to its end: {error}") from None
     except zipfile.BadZipFile as error:
         raise RecordingError(f"{name}: cannot be unpacked: {error}") from None
@@ -133,7 +155,7 @@ def contents(path: Path, meter: Meter | None = None) -> list[Content]:
     with readable(path):
         if not stat.S_ISREG(path.stat().st_mode):
             raise RecordingError(f"{path}: expected a file, which can be read twice")
-        return list(_unpacked(str(path), lambda: _opened(path, meter), _beside(path)))
+        return list(_unpacked(str(path), lambda: _opened(path, meter), _beside(path), FileEnd()))
 
 
 def _opened(path: Path, meter: Meter | None) -> IO[bytes]:
@@ -145,18 +167,19 @@ def _beside(path: Path) -> Callable[[str], Content | None]:
         other = path.with_name(name)
         if not other.is_file() or other == path:
             return None
-        return next(_unpacked(str(other), lambda: other.open("rb"), lambda _: None), None)
+        found = _unpacked(str(other), lambda: other.open("rb"), lambda _: None, FileEnd())
+        return next(found, None)
 
     return neighbour
 
 
 def _unpacked(
-    name: str, opens: Open, neighbour: Callable[[str], Content | None]
+    name: str, opens: Open, neighbour: Callable[[str], Content | None], ending: FileEnd
 ) -> Iterator[Content]:
     with opens() as file:
         start = file.read(16)
     if start.startswith(_ZIP):
-        yield from _members(name, opens)
+        yield from _members(name, opens, ending)
         return
     if start[8:11] == b"DBZ":
         raise RecordingError(
@@ -166,45 +189,105 @@ def _unpacked(
         start = _ZSTD
     for magic, unpack in _PACKED_BY:
         if start.startswith(magic):
-            yield from _unpacked(name, _layer(opens, unpack), neighbour)
+            yield from _unpacked(name, _layer(opens, unpack, ending), neighbour, ending)
             return
     for magic, kind in _OTHERS:
         if start.startswith(magic):
             raise RecordingError(
                 f"{name}: expected a file that is plain, .gz, .xz, .zst or .zip, got {kind}"
             )
-    yield Content(name, opens, neighbour)
+    yield Content(name, opens, neighbour, ending)
 
 
-def _members(archive: str, opens: Open) -> Iterator[Content]:
-    with opens() as file, zipfile.ZipFile(file) as packed:
-        names = sorted(n.filename for n in packed.infolist() if not n.is_dir() and n.file_size)
+def _members(archive: str, opens: Open, ending: FileEnd) -> Iterator[Content]:
+    members = dict(sorted(_how_opened(opens, ending).items()))
 
     def member(name: str) -> Iterator[Content]:
         def neighbour(other: str) -> Content | None:
             path = str(Path(name).with_name(other))
-            return next(member(path), None) if path in names and path != name else None
+            return next(member(path), None) if path in members and path != name else None
 
-        return _unpacked(f"{archive}/{name}", _layer(opens, _opened_member(name)), neighbour)
+        unpacked = _layer(opens, members[name], ending)
+        return _unpacked(f"{archive}/{name}", unpacked, neighbour, ending)
 
-    for name in names:
+    for name in members:
         yield from member(name)
+
+
+def _how_opened(opens: Open, ending: FileEnd) -> dict[str, Callable[[IO[bytes]], Any]]:
+    """Return by name how to open each member; without the directory at the archive's end, too."""
+    with opens() as file:
+        try:
+            with zipfile.ZipFile(file) as packed:
+                found = [n.filename for n in packed.infolist() if not n.is_dir() and n.file_size]
+                return {name: _opened_member(name) for name in found}
+        except zipfile.BadZipFile:
+            file.seek(0)
+            rest = parts(file)
+            if rest is None:
+                raise
+            ending.is_early = True
+            return {part.name: part.opened for part in rest}
+
+
+class _Unpacked(io.RawIOBase):
+    """The bytes of `unpacked`, to where its packed file ends."""
+
+    def __init__(self, unpacked: Any, ending: FileEnd) -> None:
+        self._unpacked = unpacked
+        self._ending = ending
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            data = self._unpacked.read1(len(buffer))  # all that can be had before the end is met
+        except EOFError:
+            self._ending.meet()
+            return 0
+        buffer[: len(data)] = data
+        return len(data)
+
+    def seekable(self) -> bool:
+        return bool(self._unpacked.seekable())
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        try:
+            return int(self._unpacked.seek(offset, whence))
+        except EOFError:
+            self._ending.meet()
+            return int(self._unpacked.tell())
+
+    def close(self) -> None:
+        self._unpacked.close()
+        super().close()
 
 
 class _Layer(io.BufferedReader):
     """What `unpack` makes of a packed file, which it closes with itself."""
 
-    def __init__(self, packed: IO[bytes], unpack: Callable[[IO[bytes]], Any]) -> None:
+    def __init__(
+        self, packed: IO[bytes], unpack: Callable[[IO[bytes]], Any], ending: FileEnd
+    ) -> None:
         self._packed = packed
-        super().__init__(unpack(packed), _BUFFER_BYTES)
+        super().__init__(_Unpacked(unpack(packed), ending), _BUFFER_BYTES)
 
     def close(self) -> None:
         super().close()
         self._packed.close()
 
 
-def _layer(opens: Open, unpack: Callable[[IO[bytes]], Any]) -> Open:
-    return lambda: _Layer(opens(), unpack)
+def _layer(opens: Open, unpack: Callable[[IO[bytes]], Any], ending: FileEnd) -> Open:
+    def layer() -> _Layer:
+        packed = opens()
+        try:
+            return _Layer(packed, unpack, ending)
+        except BaseException:
+            packed.close()
+            raise
+
+    return layer
 
 
 def _opened_member(name: str) -> Callable[[IO[bytes]], Any]:

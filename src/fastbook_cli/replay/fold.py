@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
 
 import msgspec
@@ -14,6 +14,8 @@ from fastbook_wire.grid import UNITS_MAX, Grid
 from fastbook_wire.words import SideName
 
 _SIDES = {"bid": fastbook.Side.BID, "ask": fastbook.Side.ASK}
+_RESTING_FROM = 1 << 48
+"""Above the numbers of all actions."""
 _NAMES: tuple[SideName, SideName] = ("bid", "ask")
 
 
@@ -28,14 +30,23 @@ class OrderInBook(msgspec.Struct, frozen=True, gc=False):
 
 
 class Fold:
-    """Takes actions one by one; what the instrument's server would refuse changes nothing."""
+    """Takes actions one by one; what the instrument's server would refuse changes nothing.
 
-    def __init__(self, spec: InstrumentSpec) -> None:
+    `book` is what rests at first, the oldest of each price first.
+    """
+
+    def __init__(self, spec: InstrumentSpec, book: Iterable[OrderInBook] = ()) -> None:
         self._tick, self._lot = _step(spec.tick), _step(spec.lot)
         self._book = fastbook.OrderBook()
         self._numbers: dict[str, int] = {}
         self._names: dict[int, str] = {}
         self._filled: dict[int, int] = {}
+        for number, order in enumerate(book, _RESTING_FROM):
+            self._numbers[order.order_id], self._names[number] = number, order.order_id
+            price, lots = int(order.price / self._tick), int(order.left / self._lot)
+            self._book.add(number, _SIDES[order.side], price, lots)
+            if order.filled:
+                self._filled[number] = int(order.filled / self._lot)
 
     def take(self, action: Action) -> None:
         """Carry out one action."""

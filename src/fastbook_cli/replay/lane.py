@@ -20,6 +20,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from fastbook_cli.access import VARIABLE
 from fastbook_cli.bench.waits import Waits
 from fastbook_cli.replay.actions import Action
 from fastbook_cli.replay.agreement import Agreement
@@ -209,6 +210,8 @@ class Lane:
             self._ask_after(self.ledger.listed(frame.orders))
         elif action is None or isinstance(frame, Error):
             raise ReplayError(f"the server refused a command: {frame.code}: {frame.message}")
+        elif frame.code == Code.UNAUTHORIZED:
+            raise ReplayError(f"{frame.message}: give it in the variable {VARIABLE}")
         elif sent.is_recorded:
             self.waits.add(1_000 * (self._stopwatch_s() - sent.at_s))
             self.ledger.replied(action, frame)

@@ -45,7 +45,7 @@ class Player:
 
     The orders are divided among the clients by id, so that each client cancels its own. Only a
     single client keeps the sequence of the recording. `notify` receives a line for each lost or
-    resumed connection.
+    resumed connection. `token` is the server's, if it wants one for commands.
     """
 
     def __init__(
@@ -57,8 +57,10 @@ class Player:
         window: int = WINDOW,
         speed: float | None = None,
         notify: Callable[[str], None] = lambda _: None,
+        token: str | None = None,
     ) -> None:
         self._url = url
+        self._token = token
         self._security = security
         self._speed = speed
         self._notify = notify
@@ -228,10 +230,14 @@ class Player:
         first: Connection | None = None
         lost_s, delay = 0.0, RECONNECT_FIRST_S
         while True:
-            token = first.resume_token if first is not None else None
+            resume = first.resume_token if first is not None else None
             try:
                 async with dial(
-                    self._url, security=self._security, resume=token, feed=False
+                    self._url,
+                    security=self._security,
+                    resume=resume,
+                    feed=False,
+                    token=self._token,
                 ) as client:
                     if first is None:
                         first = client
@@ -243,7 +249,7 @@ class Player:
                         self._notify("connected again; continuing")
                     delay = RECONNECT_FIRST_S
                     try:
-                        lane.attach(client.send_many, resumed=token is not None)
+                        lane.attach(client.send_many, resumed=resume is not None)
                         while True:
                             lane.on_payload(await client.receive_bytes())
                     finally:

@@ -11,16 +11,18 @@ from typing import IO, NoReturn, Protocol
 
 from fastbook_cli.replay.actions import Action, RecordingError, Undecided
 from fastbook_cli.replay.container import Content, readable
-from fastbook_cli.replay.venue_book import Earlier
+from fastbook_cli.replay.earlier import Earlier
 
 REPEATED = "repeated rows"
-CUT = "rows cut off at the end of the file"
-_BOM = b"\xef\xbb\xbf"
+_BACK_MAX_NS = 3_600 * 1_000_000_000
+BOM = b"\xef\xbb\xbf"
 
 
 class RecordingReader(Protocol):
     """Reads one file; each call of ``actions`` reads it from its start, and holds none of it."""
 
+    content: Content
+    """The file, unpacked."""
     kind: str
     """What the file is, for people: "LOBSTER messages"."""
     security: str | None
@@ -50,14 +52,17 @@ class Lines:
         self._is_whole = True
 
     def __iter__(self) -> Iterator[str]:
-        name = self._content.name
+        name, ending = self._content.name, self._content.ending
+        met = ending.met
         with readable(name), self._content.open() as file:
             self._file = file
             for line in file:
                 self.number += 1
                 if self.number == 1:
-                    line = line.removeprefix(_BOM)
+                    line = line.removeprefix(BOM)
                 self._is_whole = line.endswith(b"\n")
+                if not self._is_whole and ending.met > met:
+                    return  # it may look whole: 10 of 100
                 text = line.decode().rstrip("\r\n")
                 if text:
                     yield text
@@ -77,14 +82,14 @@ class Lines:
             if isinstance(error, UnicodeDecodeError):
                 raise
             if not self._is_whole and self.number > 1:
-                notes.count(CUT, self.number)
+                notes.cut_off(self.number)
                 return
             self.wrong(error)
 
 
 def first_line(head: bytes) -> str:
     """Return the first line of a text that is not empty, "" if it is none; without a BOM."""
-    line = head.removeprefix(_BOM).lstrip(b"\r\n").split(b"\n", 1)[0]
+    line = head.removeprefix(BOM).lstrip(b"\r\n").split(b"\n", 1)[0]
     try:
         return line.decode().strip()
     except UnicodeDecodeError:
@@ -93,7 +98,7 @@ def first_line(head: bytes) -> str:
 
 def second_line(head: bytes) -> str:
     """Return the line below the first one, "" if it is none."""
-    return first_line(head.removeprefix(_BOM).lstrip(b"\r\n").partition(b"\n")[2])
+    return first_line(head.removeprefix(BOM).lstrip(b"\r\n").partition(b"\n")[2])
 
 
 def columns_of(head: bytes) -> list[str]:
@@ -116,6 +121,31 @@ def fields_of(text: str) -> list[str]:
     except csv.Error as error:
         raise ValueError(str(error)) from None
     return [field.strip() for field in fields] if " " in text else fields
+
+
+class OneDay:
+    """Sees that times since midnight are those of one day; clocks may go back a little."""
+
+    def __init__(self) -> None:
+        self._latest_ns = 0
+
+    def check(self, time_ns: int) -> None:
+        """Take a time.
+
+        Raises:
+            ValueError: it belongs to another day than those before it.
+        """
+        if time_ns < self._latest_ns - _BACK_MAX_NS:
+            raise ValueError(
+                f"expected the times of one day, got {_clock(time_ns)} after "
+                f"{_clock(self._latest_ns)}: replay each day by itself"
+            )
+        self._latest_ns = max(self._latest_ns, time_ns)
+
+
+def _clock(time_ns: int) -> str:
+    minutes, seconds = divmod(time_ns // 1_000_000_000, 60)
+    return f"{minutes // 60:02}:{minutes % 60:02}:{seconds:02}"
 
 
 def whole_number(name: str, text: str) -> int:

@@ -11,7 +11,15 @@ from pathlib import Path
 
 from fastbook_cli.replay.actions import RecordingError
 from fastbook_cli.replay.container import Content, Meter, contents
-from fastbook_cli.replay.formats import bitstamp, coinbase, databento, export, itch, lobster
+from fastbook_cli.replay.formats import (
+    bitstamp,
+    coinbase,
+    databento,
+    export,
+    export_orders,
+    itch,
+    lobster,
+)
 from fastbook_cli.replay.reader import RecordingReader, columns_of, first_line, second_line
 
 READABLE = (
@@ -45,6 +53,7 @@ _FORMATS: tuple[
     (coinbase.is_coinbase, coinbase.Coinbase),
     (lobster.is_lobster, _whole(lobster.Lobster)),
     (itch.is_itch, itch.Itch),
+    (export.is_export, export_orders.ExportOrders),
 )
 
 _LEVELS = "price levels: the sums of orders, not the orders"
@@ -112,11 +121,6 @@ def reader_for(
     for content in found:
         if content.name.endswith(bitstamp.PREFERRED):
             return bitstamp.Bitstamp(content)
-    if any(export.is_export(content) for content in found):
-        raise RecordingError(
-            f"{path}: an export of events is played back by fastbook replay alone, into a database "
-            "of its own"
-        )
     known = [(c, make) for c in found for is_one, make in _FORMATS if is_one(c)]
     if len({c.name for c, _ in known}) > 1:
         names = ", ".join(Path(c.name).name for c, _ in known[:10])
@@ -125,7 +129,7 @@ def reader_for(
         content, make = known[0]
         return make(content, symbol)
     if not found:
-        raise RecordingError(f"{path}: expected a recording, got an empty archive")
+        raise RecordingError(f"{path}: expected a recording, got an archive without any")
     raise RecordingError(f"{path}: {_refusal(found[0])}")
 
 
@@ -144,6 +148,8 @@ def export_in(
 def _refusal(content: Content) -> str:
     """Return why a file cannot be replayed."""
     if not content.head.strip():
+        if content.ending.is_early:
+            return "it is packed, and ends before the first of what it holds"
         return f"expected {READABLE}; got an empty file"
     line = first_line(content.head)
     what = _by_columns({name.lower() for name in columns_of(content.head)})

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from fastbook_cli.replay.actions import Action, RecordingError, Undecided
+from fastbook_cli.replay.actions import ENDS_EARLY, Action, RecordingError, Undecided
 from fastbook_cli.replay.container import Meter
 from fastbook_cli.replay.reader import RecordingReader
 from fastbook_cli.replay.recognise import reader_for
@@ -36,13 +36,22 @@ class Recording:
         reader = reader_for(path, symbol, meter)
         surveyed = survey(reader)
         if not surveyed.actions:
-            raise RecordingError(f"{path}: expected orders, found none")
+            end = f" before {ENDS_EARLY}" if reader.content.ending.is_early else ""
+            raise RecordingError(f"{path}: expected orders, found none{end}")
         return cls(path, reader, surveyed)
 
     def actions(self) -> Iterator[Action]:
         """Yield the actions, reading the file as they are taken."""
-        self.notes = Undecided(self._reader.place)
-        return self._reader.actions(self.notes, earlier=self.survey.earlier)
+        notes = self.notes = Undecided(self._reader.place)
+        return self._noted(notes)
+
+    def _noted(self, notes: Undecided) -> Iterator[Action]:
+        line = 0
+        for action in self._reader.actions(notes, earlier=self.survey.earlier):
+            yield action
+            line = action.line
+        if self._reader.content.ending.is_early:
+            notes.cut_off(line)
 
     def instrument(self, security: str | None = None, text: str | None = None) -> InstrumentSpec:
         """Return the instrument to play in: `text` (``SECURITY:TICK:LOT``), else the file's own.

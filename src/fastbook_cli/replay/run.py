@@ -11,7 +11,8 @@ from pathlib import Path
 import msgspec
 from rich.console import Console
 
-from fastbook_cli.replay.actions import RecordingError, Undecided
+from fastbook_cli.access import server_token
+from fastbook_cli.replay.actions import Undecided
 from fastbook_cli.replay.container import Meter
 from fastbook_cli.replay.formats.export import Export
 from fastbook_cli.replay.own_export import Playback
@@ -73,7 +74,8 @@ async def _read_and_play(options: ReplayOptions, shown: Progression) -> int:
     """Read the file once, then play it."""
 
     def read(meter: Meter) -> Export | Recording:
-        own = export_in(options.file, options.symbol, meter)
+        into_own = options.url is None
+        own = export_in(options.file, options.symbol, meter) if into_own else None
         return own if own is not None else Recording.open(options.file, options.symbol, meter)
 
     try:
@@ -90,11 +92,6 @@ async def _read_and_play(options: ReplayOptions, shown: Progression) -> int:
 
 async def _play_back(options: ReplayOptions, export: Export, shown: Progression) -> int:
     """Play an own export into a database in the data folder, or only in memory."""
-    if options.url is not None:
-        raise RecordingError(
-            f"{options.file}: an export has its own users, times and seq, which no client can give "
-            "a server: leave out --url; with --data-dir, fastbook serve goes on with it"
-        )
     notes = Undecided()
     async with _store(options.data_dir) as store:
         spec = export.instrument
@@ -178,6 +175,7 @@ async def _play(
         window=options.window,
         speed=options.speed,
         notify=shown.say,
+        token=server_token(),
     ) as player:
         first_ns, total = recording.survey.first_ns, recording.survey.actions
         playing = asyncio.ensure_future(player.play(recording.actions(), first_ns=first_ns))

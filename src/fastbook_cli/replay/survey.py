@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from fastbook_cli.replay.actions import Undecided
+from fastbook_cli.replay.earlier import Earlier
 from fastbook_cli.replay.reader import RecordingReader
-from fastbook_cli.replay.venue_book import Earlier
 
 
 class Survey(msgspec.Struct, frozen=True, kw_only=True):

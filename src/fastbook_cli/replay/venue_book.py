@@ -22,8 +22,7 @@ from decimal import Decimal
 from typing import Any
 
 from fastbook_cli.replay.actions import Action, Undecided, VenueFill
-from fastbook_cli.replay.grid import StepFinder
-from fastbook_cli.replay.repeats import Repeats
+from fastbook_cli.replay.earlier import Earlier
 from fastbook_cli.replay.venue_queues import Queued, Queues
 from fastbook_wire.words import SideName
 
@@ -33,32 +32,13 @@ STALE = "stale orders taken away"
 HELD = "orders held back while the venue did not match"
 UNKNOWN = "executions of orders that the file does not describe"
 HIDDEN = "hidden executions"
+AUCTION = "executions in auctions"
 PASSED = "orders that the venue passed over"
 NOT_PLACED = "executions of orders that were held back"
 BEYOND = "executions of more than was shown (icebergs)"
 
 PASSED_MAX = 8
 """So many orders are taken out of the way of an execution; more say that the file is at odds."""
-
-
-class Earlier:
-    """What a first reading has found out: orders from before the file, and orders without end.
-
-    ``orders`` holds side, price and amount by id, in the order of the mentions. ``unended`` are the
-    orders that the file places or mentions, and never ends. ``ticks`` and ``lots`` find the grid of
-    all that is placed. ``repeats`` are the rows that stand there twice.
-    """
-
-    def __init__(self) -> None:
-        self.ticks, self.lots = StepFinder(), StepFinder()
-        self.orders: dict[str, tuple[SideName, Any, Any]] = {}
-        self.unended: frozenset[str] = frozenset()
-        self.repeats = Repeats()
-
-    def mention(self, order_id: str, side: SideName, price: Any, amount: Any) -> None:
-        """Take note of a part of an order that the file has not placed."""
-        known = self.orders.get(order_id)
-        self.orders[order_id] = (side, price, amount + (known[2] if known else 0))
 
 
 class VenueBook:
@@ -104,6 +84,18 @@ class VenueBook:
     def open_ids(self) -> Iterable[str]:
         """The orders that rest at the venue, as far as the file tells."""
         return self._orders.keys()
+
+    @property
+    def has_placed(self) -> bool:
+        """Whether any order has come to rest so far."""
+        return self._number > 0
+
+    def would_meet(self, side: SideName, limit: Any, fills: Sequence[tuple[str, Any, Any]]) -> bool:
+        """Return whether an order would find somebody to trade with, besides what it has traded.
+
+        Without `limit` it takes any price.
+        """
+        return self._survey is None and self._sides[OPPOSITE[side]].meets(limit, fills)
 
     def knows(self, order_id: str) -> bool:
         """Return whether an order rests at the venue."""

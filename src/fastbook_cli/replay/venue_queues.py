@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from heapq import heappop, heappush
 from typing import Any
 
@@ -55,6 +56,19 @@ class Queues:
                 return queue
             heappop(heap)
         return None
+
+    def meets(self, limit: Any, fills: Sequence[tuple[str, Any, Any]]) -> bool:
+        """Return whether more than these fills can be had at `limit` (None: at any price)."""
+        filled: dict[str, Any] = {}
+        for maker, _, amount in fills:
+            filled[maker] = filled.get(maker, 0) + amount
+        for price in sorted(self._queues, key=lambda price: self._sign * price):
+            if limit is not None and self._sign * price > self._sign * limit:
+                return False
+            for order in self._queues[price].values():
+                if order.amount > filled.get(order.id, 0):
+                    return True
+        return False
 
     def before(self, order: Queued) -> list[Queued]:
         """Return all orders that have priority over one."""

@@ -13,6 +13,7 @@ from fastbook_cli.demo.recorded import Recorded
 from fastbook_cli.demo.replay_control import ReplayChange, ReplayControl
 from fastbook_cli.demo.run import for_recording
 from fastbook_cli.replay.recording import Recording
+from fastbook_cli.replay.tape import AGAIN_ACTIONS
 from fastbook_server.app import Server
 from fastbook_server.config import Config
 from fastbook_server.gateway.session import Session
@@ -38,15 +39,20 @@ async def until(condition: Callable[[], bool]) -> None:
 
 @contextlib.asynccontextmanager
 async def playing(
-    tmp_path: Path, *, once: bool, rows: str = ROWS, speed: float = 100.0
+    tmp_path: Path,
+    *,
+    once: bool,
+    rows: str = ROWS,
+    speed: float = 100.0,
+    token: str | None = None,
 ) -> AsyncIterator[tuple[Server, asyncio.Task, ReplayControl]]:
     """A server on which a recording plays, three of whose orders stay."""
     file = tmp_path / "few.csv"
     file.write_text(rows)
     recorded = Recorded.of(Recording.open(file), speed=speed, once=once)
-    config = Config(port=0, instruments=(RECORDED,))
+    config = Config(port=0, instruments=(RECORDED,), token=token)
     server = await Server.start(config, MemoryStore(MemoryDatabase()))
-    task = asyncio.create_task(recorded.run(server.url, "BTC-USD"))
+    task = asyncio.create_task(recorded.run(server.url, "BTC-USD", token))
     try:
         yield server, task, recorded.control
     finally:
@@ -55,8 +61,9 @@ async def playing(
         await server.stop()
 
 
-async def test_once_plays_once_and_cancels_what_is_left(tmp_path: Path) -> None:
-    async with playing(tmp_path, once=True) as (server, task, _):
+@pytest.mark.parametrize("token", [None, "a-token-of-20-signs!"])
+async def test_once_plays_once_and_cancels_what_is_left(tmp_path: Path, token: str | None) -> None:
+    async with playing(tmp_path, once=True, token=token) as (server, task, _):
         await task
         market = server.pipeline.exchange.markets["BTC-USD"]
         assert market.open == {}
@@ -149,3 +156,39 @@ async def test_a_jump_back_starts_from_a_checkpoint(tmp_path: Path) -> None:
         control.apply(ReplayChange(time=5_000))
         await until(lambda: market.seq >= seq + 1_101 and len(market.open) == 1_100)
         assert book() == whole
+
+
+async def test_a_jump_far_ahead_plays_little_of_what_lies_between(tmp_path: Path) -> None:
+    """What has not been read is read, and the orders of a little before its goal are placed."""
+    day = [
+        f"{n},{1_000 + n},{100 + n % 2},1,{what},bid"
+        for n in range(1, 5_001)
+        for what in ("created", "deleted")
+    ]
+    late = ["9000,3600000,99.5,1,created,bid", "9001,7200000,98.5,1,created,bid"]
+    rows = "\n".join((ROWS.splitlines()[0], *day, *late))
+    async with playing(tmp_path, once=False, rows=rows, speed=0.01) as (server, _, control):
+        market = server.pipeline.exchange.markets["BTC-USD"]
+        await until(lambda: market.seq > 0)
+        seq = market.seq
+        control.apply(ReplayChange(time=5_000_000))
+        assert control.state().time == 5_000_000
+        await until(lambda: list(market.book.depth()[0]) == [(995, 100_000_000)])
+        assert market.seq < seq + 2 * AGAIN_ACTIONS
+        assert 5_000_000 <= control.state().time < 5_100_000
+
+
+async def test_the_last_of_several_jumps_counts(tmp_path: Path) -> None:
+    rows = ROWS.splitlines()[0] + "".join(
+        f"\n{n},{1_000 * n},{n}.5,1,created,bid" for n in range(1, 3_001)
+    )
+    async with playing(tmp_path, once=False, rows=rows, speed=0.01) as (server, _, control):
+        market = server.pipeline.exchange.markets["BTC-USD"]
+        await until(lambda: market.seq > 0)
+        for goal in (2_900_500, 500_500, 1_500_500):
+            control.apply(ReplayChange(time=goal))
+            await asyncio.sleep(0)
+        await until(lambda: len(market.open) == 1_500)
+        assert control.state().time < 1_600_000
+        control.apply(ReplayChange(time=2_500))
+        await until(lambda: len(market.open) == 2)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from replay_dry import dry
 from replay_market import Event, market
 from replay_mutations import survives_damage
 
-from fastbook_cli.replay.actions import RecordingError
+from fastbook_cli.replay.actions import ENDS_EARLY, RecordingError
 from fastbook_cli.replay.recording import Recording
 
 SIDE = {"bid": "buy", "ask": "sell"}
@@ -137,6 +137,176 @@ def test_a_recording_of_a_running_market_starts_with_a_book_or_with_what_it_ment
         assert outcome.agreement.percent == 100
 
 
+def stamped(text: str) -> str:
+    return f"1415348367.028459: {text}"
+
+
+def tardis(text: str) -> str:
+    return f"2014-11-07T08:19:27.0284590Z {text}"
+
+
+def wrapped(text: str) -> str:
+    return json.dumps({"time": "2014-11-07T08:19:27.1Z", "data": json.loads(text)})
+
+
+def in_a_text(text: str) -> str:
+    return json.dumps({"received_at": 1415348367, "raw": text})
+
+
+def in_an_array(text: str) -> str:
+    return f"  {text},"
+
+
+@pytest.mark.parametrize("around", [stamped, tardis, wrapped, in_a_text, in_an_array])
+def test_what_recorders_put_around_a_message(tmp_path: Path, around: Callable[[str], str]) -> None:
+    messages = coinbase(market(300, 5, kinds=KINDS))
+    plain = dry(write(tmp_path / "full.jsonl", messages))
+    others: list[dict[str, Any]] = [
+        {"type": "subscriptions", "channels": [{"name": "full", "product_ids": ["BTC-USD"]}]},
+        {"type": "ticker", "sequence": 9, "product_id": "BTC-USD", "price": "100.00"},
+    ]
+    texts = [around(json.dumps(message)) for message in [*others, *messages]]
+    if around is in_an_array:
+        texts = ["[", *texts[:-1], texts[-1].removesuffix(",") + "]"]
+    file = tmp_path / "around.jsonl"
+    file.write_text("\n".join(texts) + "\n")
+    outcome = dry(file)
+    assert (outcome.fills, outcome.bids, outcome.asks) == plain[2:]
+    assert outcome.fills != []
+    assert outcome.agreement.percent == 100
+    assert outcome.notes.counts == {}
+
+
+def told(kind: str, sequence: int, **fields: Any) -> dict[str, Any]:
+    return {
+        "type": kind, "time": f"2014-11-07T08:19:{sequence:02}.028459Z", "product_id": "BTC-USD",
+        "sequence": sequence, **fields,
+    }  # fmt: skip
+
+
+def opened(sequence: int, order_id: str, side: str, price: str, size: str) -> list[dict[str, Any]]:
+    order = {"order_id": order_id, "side": side, "price": price}
+    return [
+        told("received", sequence, order_type="limit", size=size, **order),
+        told("open", sequence + 1, remaining_size=size, **order),
+    ]
+
+
+def test_a_stop_order_that_waits_is_in_no_book(tmp_path: Path) -> None:
+    """It has no sequence, and its time has another name and another form."""
+    activate = {
+        "type": "activate", "product_id": "BTC-USD", "timestamp": "1483736448.299000",
+        "user_id": "12", "profile_id": "30000727-d308-cf50-7b1c-c06deb1934fc", "order_id": "s",
+        "stop_type": "entry", "side": "buy", "stop_price": "80", "size": "2", "funds": "50",
+        "private": True,
+    }  # fmt: skip
+    messages = [*opened(1, "a", "buy", "100.00", "1"), activate, *opened(3, "b", "buy", "99", "2")]
+    outcome = dry(write(tmp_path / "full.jsonl", messages))
+    assert [(str(p), str(q)) for p, q in outcome.bids] == [("100", "1"), ("99", "2")]
+    assert outcome.notes.counts == {}
+
+
+STP = {"reason": "STP"}
+A, B = ({"order_id": i, "side": "buy", "price": p} for i, p in (("a", "100.00"), ("b", "99.00")))
+C = {"order_id": "c", "side": "sell", "price": "99.00"}
+MATCH = {"trade_id": 1, "maker_order_id": "b", "taker_order_id": "c", "price": "99.00"}
+
+
+@pytest.mark.parametrize(
+    ("messages", "left", "fills", "ended"),
+    [
+        pytest.param(  # the smaller one, that came, is cancelled, the other one decremented
+            [
+                told("change", 6, old_size="5", new_size="1", **A, **STP),
+                told("done", 7, reason="canceled", remaining_size="4", **C),
+            ],
+            [("100", "1"), ("99", "6")], [], 1, id="dc-smaller",
+        ),
+        pytest.param(  # the smaller one, that rested, is cancelled
+            [
+                told("done", 6, reason="canceled", remaining_size="5", **A),
+                told("change", 7, old_size="4", new_size="2", **C, **STP),
+                told("match", 8, size="2", side="buy", **MATCH),
+                told("done", 9, reason="filled", remaining_size="0", **C),
+            ],
+            [("99", "4")], [("b", "2")], 0, id="dc-larger",
+        ),
+        pytest.param(
+            [
+                told("done", 6, reason="canceled", remaining_size="5", **A),
+                told("match", 7, size="4", side="buy", **MATCH),
+                told("done", 8, reason="filled", remaining_size="0", **C),
+            ],
+            [("99", "2")], [("b", "4")], 0, id="co",
+        ),
+        pytest.param(
+            [told("done", 6, reason="canceled", remaining_size="4", **C)],
+            [("100", "5"), ("99", "6")], [], 1, id="cn",
+        ),
+    ],
+)  # fmt: skip
+def test_a_self_trade_that_was_prevented_is_no_trade(
+    tmp_path: Path,
+    messages: list[dict[str, Any]],
+    left: list[tuple[str, str]],
+    fills: list[tuple[str, str]],
+    ended: int,
+) -> None:
+    before = [*opened(1, "a", "buy", "100.00", "5"), *opened(3, "b", "buy", "99.00", "6")]
+    came = told("received", 5, order_type="limit", size="4", **C)
+    outcome = dry(write(tmp_path / "full.jsonl", [*before, came, *messages]))
+    assert [(str(p), str(q)) for p, q in outcome.bids] == left
+    assert [(m, str(q)) for _, m, _, q in outcome.fills] == fills
+    assert outcome.agreement.percent == (100 if fills else None)
+    named = "orders that the venue ended before they met all that they could"
+    assert outcome.notes.counts == ({named: 1} if ended else {})
+
+
+def test_a_changed_order_moves_behind_the_others_at_its_new_price(tmp_path: Path) -> None:
+    messages = [
+        *opened(1, "a", "buy", "100.00", "5"),
+        *opened(3, "b", "buy", "99.00", "6"),
+        told("change", 5, order_id="a", side="buy", old_size="5", new_size="4",
+             old_price="100.00", new_price="99.00", reason="modify_order"),
+        told("received", 6, order_id="c", side="sell", order_type="market", size="7"),
+        told("match", 7, trade_id=1, maker_order_id="b", taker_order_id="c", size="6",
+             price="99.00", side="buy"),
+        told("done", 8, order_id="b", side="buy", price="99.00", reason="filled",
+             remaining_size="0"),
+        told("match", 9, trade_id=2, maker_order_id="a", taker_order_id="c", size="1",
+             price="99.00", side="buy"),
+        told("done", 10, order_id="c", side="sell", reason="filled"),
+    ]  # fmt: skip
+    outcome = dry(write(tmp_path / "full.jsonl", messages))
+    assert [(m, str(q)) for _, m, _, q in outcome.fills] == [("b", "6"), ("a", "1")]
+    assert outcome.agreement.percent == 100
+
+
+def test_a_book_among_the_messages_is_as_of_its_sequence(tmp_path: Path) -> None:
+    """Who records asks for it after the feed has begun; it may even be older than the feed."""
+    book = {
+        "sequence": 6,
+        "bids": [["100.00", "5", "a"], ["99.00", "1", "x"]],
+        "asks": [["101.00", "2", "y"]],
+    }
+    messages = [
+        *opened(1, "a", "buy", "100.00", "5"),
+        *opened(3, "gone", "buy", "98.00", "6"),
+        book,
+        told("done", 5, order_id="gone", side="buy", price="98.00", reason="canceled",
+             remaining_size="6"),
+        *opened(7, "b", "sell", "102.00", "3"),
+        book,
+    ]  # fmt: skip
+    outcome = dry(write(tmp_path / "full.jsonl", messages))
+    assert [(str(p), str(q)) for p, q in outcome.bids] == [("100", "5"), ("99", "1")]
+    assert [(str(p), str(q)) for p, q in outcome.asks] == [("101", "2"), ("102", "3")]
+    assert outcome.notes.counts == {
+        "books that are older than the messages before them": 1,
+        "repeated messages": 1,
+    }
+
+
 def test_a_market_order_by_funds_trades_what_it_traded(tmp_path: Path) -> None:
     rest = coinbase(market(1, 1))
     assert rest[1]["type"] == "open"
@@ -184,7 +354,7 @@ def test_repeated_messages_count_once_and_a_cut_one_not_at_all(tmp_path: Path) -
     outcome = dry(file)
     assert outcome.agreement.percent == 100
     assert outcome.notes.counts["repeated messages"] == len(messages) - 1
-    assert outcome.notes.counts["rows cut off at the end of the file"] == 1
+    assert outcome.notes.counts[ENDS_EARLY] == 1
 
 
 def test_a_bad_message_is_named_with_its_line(tmp_path: Path) -> None:

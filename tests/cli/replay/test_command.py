@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from replay_synthetic import actions, rows, write
 
 from fastbook_cli.replay.recognise import READABLE
 
+TOKEN = "a-token-of-20-signs!"
 IN_A_TERMINAL = """
 import os, pty, sys
 pid, terminal = pty.fork()
@@ -38,12 +40,13 @@ class Replay:
         self._process = process
 
     @classmethod
-    async def start(cls, *arguments: str | Path) -> Replay:
+    async def start(cls, *arguments: str | Path, token: str = "") -> Replay:
         return cls(
             await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "fastbook_cli", "replay", *map(str, arguments)),
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
+                env=os.environ | {"FASTBOOK_TOKEN": token},
             )
         )
 
@@ -63,8 +66,8 @@ class Replay:
         return self._process.returncode, out.decode(), err.decode()
 
 
-async def replay(*arguments: str | Path) -> tuple[int, str, str]:
-    return await (await Replay.start(*arguments)).end()
+async def replay(*arguments: str | Path, token: str = "") -> tuple[int, str, str]:
+    return await (await Replay.start(*arguments, token=token)).end()
 
 
 @pytest.fixture
@@ -139,6 +142,22 @@ async def test_several_clients_into_a_running_server(recording: Path) -> None:
     async with small_server() as url:
         code, out, _ = await replay(recording, "--url", url, "--clients", "3", "--window", "10")
     assert code == 0
+    assert report_of(out)["accepted"] == f"{Fold(actions(2_000, 1)).accepted:,}"
+
+
+async def test_a_server_that_wants_a_token_gets_it(recording: Path) -> None:
+    async with small_server(token=TOKEN) as url:
+        code, out, err = await replay(recording, "--url", url)
+        assert (code, report_of(out)["accepted"]) == (1, "0")
+        assert err.endswith("without the server's token: give it in the variable FASTBOOK_TOKEN\n")
+        code, out, err = await replay(recording, "--url", url, token=TOKEN)
+    assert (code, err) == (0, err)
+    assert report_of(out)["accepted"] == f"{Fold(actions(2_000, 1)).accepted:,}"
+
+
+async def test_a_server_of_its_own_may_have_a_token_too(recording: Path) -> None:
+    code, out, err = await replay(recording, token=TOKEN)
+    assert code == 0, err
     assert report_of(out)["accepted"] == f"{Fold(actions(2_000, 1)).accepted:,}"
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from datetime import date, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import databento_dbn as dbn
@@ -13,7 +15,7 @@ from replay_dry import dry
 from replay_market import Event, market
 from replay_mutations import survives_damage
 
-from fastbook_cli.replay.actions import RecordingError
+from fastbook_cli.replay.actions import ENDS_EARLY, RecordingError
 from fastbook_cli.replay.recording import Recording
 
 HEADER = (
@@ -136,7 +138,7 @@ def test_dbn_says_the_same(tmp_path: Path) -> None:
     assert outcome.fills == dry(write(tmp_path / "a.csv", csv(rows))).fills
     assert outcome.agreement.percent == 100
     file.write_bytes(file.read_bytes()[:-9])
-    assert dry(file).notes.counts == {"records cut off at the end of the file": 1}
+    assert dry(file).notes.counts == {ENDS_EARLY: 1}
     file.write_bytes(dbn_of(rows[:200]))
     assert min(survives_damage(file)) > 3
 
@@ -170,6 +172,23 @@ def test_a_trade_without_fills_met_what_is_cancelled_with_it(tmp_path: Path, tra
     assert [(m, int(q)) for _, m, _, q in outcome.fills] == [("1", 5)]
     assert outcome.agreement.percent == 100
     assert outcome.notes.counts == {"hidden executions": 1}
+
+
+def test_executions_that_are_events_of_their_own_have_one_aggressor(tmp_path: Path) -> None:
+    """As Nasdaq's: each is flagged as the last of its event, and does not name who came."""
+    rows = [Row(n, "A", "A", 100 + n, 5, n, LAST) for n in (1, 2, 3)]
+    for n, size in ((1, 5), (2, 5), (3, 2)):
+        rows += [
+            Row(9, "T", "B", 100 + n, size, 0, 0),
+            Row(9, "F", "A", 100 + n, size, n, 0),
+            Row(9, "C", "A", 100 + n, size, n, LAST),
+        ]
+    outcome = dry(write(tmp_path / "a.csv", csv(rows)))
+    assert [(t, m, int(q)) for t, m, _, q in outcome.fills] == [
+        ("taker-1", "1", 5), ("taker-1", "2", 5), ("taker-1", "3", 2),
+    ]  # fmt: skip
+    assert (outcome.agreement.operations, outcome.agreement.percent) == (1, 100)
+    assert [int(q) for _, q in outcome.asks] == [3]
 
 
 def test_an_order_that_is_modified_into_a_trade(tmp_path: Path) -> None:
@@ -234,6 +253,106 @@ def test_a_snapshot_rests_first_and_its_time_is_that_of_the_snapshot(tmp_path: P
     file = write(tmp_path / "a.csv", texts)
     assert Recording.open(file).survey.first_ns == 9_000
     assert [(int(p * 4), int(q)) for p, q in dry(file).bids] == [(100, 11)]
+
+
+def test_a_later_snapshot_confirms_the_book(tmp_path: Path) -> None:
+    """As CME has one each day: what is in both books stays, with its place in the queue."""
+    day = [
+        Row(1, "A", "B", 100, 5, 1, LAST),
+        Row(2, "A", "B", 100, 6, 2, LAST),
+        Row(3, "A", "A", 110, 7, 3, LAST),
+        Row(4, "A", "A", 111, 7, 4, LAST),
+    ]
+    snapshot = [
+        Row(10, "R", "N", 0, 0, 0, 40),
+        Row(1, "A", "B", 100, 5, 1, 40),
+        Row(2, "A", "B", 100, 6, 2, 40),
+        Row(9, "A", "B", 99, 8, 5, 40),
+        Row(4, "A", "A", 111, 3, 4, 40 | LAST),
+    ]
+    later = [
+        Row(11, "T", "A", 100, 7, 9, 0),
+        Row(11, "F", "B", 100, 5, 1, 0),
+        Row(11, "F", "B", 100, 2, 2, 0),
+        Row(11, "C", "B", 100, 5, 1, 0),
+        Row(11, "M", "B", 100, 4, 2, LAST),
+    ]
+    file = write(tmp_path / "a.csv", csv([*day, *snapshot, *later]))
+    actions = [*Recording.open(file).actions()]
+    changes = [(a.op, a.order_id.partition("~")[0]) for a in actions[4:-1]]
+    assert changes == [("delete", "3"), ("add", "5"), ("amend", "4")]
+    outcome = dry(file)
+    assert outcome.agreement.percent == 100
+    assert [(int(p * 4), int(q)) for p, q in outcome.bids] == [(100, 4), (99, 8)]
+    assert [(int(p * 4), int(q)) for p, q in outcome.asks] == [(111, 3)]
+
+
+def test_after_a_clear_an_order_comes_under_another_name(tmp_path: Path) -> None:
+    """A server takes no client order id a second time."""
+    rows = [
+        Row(0, "R", "N", 0, 0, 0, LAST),
+        Row(1, "A", "B", 100, 5, 1, LAST),
+        Row(2, "R", "N", 0, 0, 0, LAST),
+        Row(3, "A", "B", 100, 5, 1, LAST),
+        Row(4, "C", "B", 100, 5, 1, LAST),
+    ]
+    actions = [*Recording.open(write(tmp_path / "a.csv", csv(rows))).actions()]
+    assert [a.op for a in actions] == ["add", "delete", "add", "delete"]
+    names = [a.order_id for a in actions]
+    assert names[:2] == ["1", "1"]
+    assert names[2] == names[3] != "1"
+
+
+def test_a_fill_without_its_print_is_that_of_an_auction(tmp_path: Path) -> None:
+    """Nasdaq's executions in crosses: a fill and a cancel, without a trade before them."""
+    rows = [
+        Row(1, "A", "B", 100, 5, 1, LAST),
+        Row(2, "F", "B", 100, 2, 1, 0),
+        Row(2, "C", "B", 100, 2, 1, LAST),
+    ]
+    outcome = dry(write(tmp_path / "a.csv", csv(rows)))
+    assert (outcome.fills, outcome.notes.counts) == ([], {"executions in auctions": 1})
+    assert [int(q) for _, q in outcome.bids] == [3]
+
+
+def test_each_publisher_has_a_book_of_its_own(tmp_path: Path) -> None:
+    rows = csv([Row(1, "A", "B", 100, 5, 1, LAST), Row(2, "A", "A", 99, 5, 1, LAST)])
+    rows[1] = rows[1].replace(",160,1,", ",160,2,")
+    outcome = dry(write(tmp_path / "a.csv", rows))
+    assert (len(outcome.bids), len(outcome.asks)) == (1, 0)
+    assert outcome.notes.counts == {"records of other publishers": 1}
+
+
+def test_an_instrument_may_have_another_id_on_each_day(tmp_path: Path) -> None:
+    day = 86_400 * 10**9
+
+    def interval(n: int, instrument: str) -> SimpleNamespace:
+        start, end = (date(1970, 1, 1) + timedelta(days=n + more) for more in (0, 1))
+        return SimpleNamespace(start_date=start, end_date=end, symbol=instrument)
+
+    rows = [Row(day, "A", "B", 100, 5, 1, LAST), Row(2 * day, "A", "B", 101, 5, 2, LAST)]
+    metadata = dbn.Metadata(
+        dataset="XNAS.ITCH", start=day, stype_in=dbn.SType.RAW_SYMBOL,
+        stype_out=dbn.SType.INSTRUMENT_ID, schema=dbn.Schema.MBO, symbols=["AAPL", "MSFT"],
+        partial=[], not_found=[],
+        mappings=[
+            SimpleNamespace(raw_symbol="AAPL", intervals=[interval(1, "7"), interval(2, "8")]),
+            SimpleNamespace(raw_symbol="MSFT", intervals=[interval(2, "7")]),
+        ],
+    )  # fmt: skip
+    messages = [
+        dbn.MBOMsg(
+            1, instrument, r.time_ns, r.order_id, r.price * 250_000_000, r.size,
+            dbn.Action.from_str(r.action), dbn.Side.from_str(r.side), r.time_ns, r.flags,
+        )
+        for r, instrument in zip([*rows, rows[1]], (7, 8, 7), strict=True)
+    ]  # fmt: skip
+    file = tmp_path / "a.dbn"
+    file.write_bytes(bytes(metadata.encode()) + b"".join(map(bytes, messages)))
+    assert [(int(p * 4), int(q)) for p, q in dry(file, "AAPL").bids] == [(101, 5), (100, 5)]
+    assert [(int(p * 4), int(q)) for p, q in dry(file, "MSFT").bids] == [(101, 5)]
+    with pytest.raises(RecordingError, match="instruments, AAPL, MSFT, got none"):
+        Recording.open(file)
 
 
 def test_which_of_several_instruments_must_be_said(tmp_path: Path) -> None:

@@ -3,60 +3,17 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
 from pathlib import Path
 from struct import pack
 
 import pytest
 from replay_dry import dry
-from replay_market import Event, market
+from replay_itch import directory, framed, head, itch
+from replay_market import market
 from replay_mutations import survives_damage
 
-from fastbook_cli.replay.actions import RecordingError
+from fastbook_cli.replay.actions import ENDS_EARLY, RecordingError
 from fastbook_cli.replay.recording import Recording
-
-SIDE = {"bid": b"B", "ask": b"S"}
-
-
-def head(kind: str, locate: int, time_ns: int) -> bytes:
-    return pack(">cHH", kind.encode(), locate, 0) + time_ns.to_bytes(6)
-
-
-def directory(locate: int, stock: str) -> bytes:
-    return (
-        head("R", locate, 0)
-        + stock.ljust(8).encode()
-        + b"NN"
-        + pack(">I", 100)
-        + b"NCZ PNN1N\0\0\0\0N"[:16]
-    )
-
-
-def itch(events: Iterable[Event], locate: int, stock: str) -> list[bytes]:
-    """Return the messages of these events; a tick is a cent."""
-    messages = []
-    name = stock.ljust(8).encode()
-    for n, event in enumerate(events):
-
-        def say(kind: str, form: str, *fields: object, at: Event = event) -> None:
-            messages.append(head(kind, locate, at.time_ns) + pack(">" + form, *fields))
-
-        for fill in event.fills:
-            if n % 3:
-                say("E", "QIQ", fill.maker, fill.lots, n)
-            else:
-                say("C", "QIQcI", fill.maker, fill.lots, n, b"Y", fill.price * 100)
-        if event.left:
-            form = "QcI8sI" + "4s" * (n % 2)
-            fields = (event.order_id, SIDE[event.side], event.left, name, event.price * 100)
-            say("AF"[n % 2], form, *fields, *(b"NSDQ",) * (n % 2))
-        if event.kind == "reduce":
-            say("X", "QI", event.order_id, event.lots)
-        if event.kind == "cancel":
-            say("D", "Q", event.order_id)
-        if event.kind == "replace":
-            say("U", "QQII", event.order_id, event.new_id, event.lots, event.price * 100)
-    return messages
 
 
 def day(seed: int) -> list[bytes]:
@@ -74,10 +31,6 @@ def day(seed: int) -> list[bytes]:
         else:
             mixed.append(message)
     return mixed
-
-
-def framed(messages: Iterable[bytes]) -> bytes:
-    return b"".join(pack(">H", len(m)) + m for m in messages)
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -120,6 +73,14 @@ def test_the_only_stock_needs_no_symbol(tmp_path: Path) -> None:
     assert Recording.open(file).instrument().security == "ALC"
 
 
+def test_a_file_without_a_directory_tells_its_stocks_by_their_orders(tmp_path: Path) -> None:
+    file = tmp_path / "two"
+    file.write_bytes(framed(itch(market(50, 1), 3, "ALC") + itch(market(50, 2), 4, "BOB")))
+    assert Recording.open(file, "bob").instrument().security == "BOB"
+    with pytest.raises(RecordingError, match=r"such as ALC, BOB, got 'CHAR'$"):
+        Recording.open(file, "CHAR")
+
+
 @pytest.mark.parametrize("symbol", [None, "CHAR"])
 def test_which_of_several_stocks_must_be_said(tmp_path: Path, symbol: str | None) -> None:
     file = tmp_path / "day"
@@ -151,7 +112,18 @@ def test_what_the_book_does_not_show_is_counted(tmp_path: Path) -> None:
 def test_a_truncated_file_ends_where_it_ends(tmp_path: Path) -> None:
     file = tmp_path / "day"
     file.write_bytes(framed(day(1))[:-5])
-    assert dry(file, "ALC").notes.counts["messages cut off at the end of the file"] == 1
+    assert dry(file, "ALC").notes.counts[ENDS_EARLY] == 1
+
+
+def test_two_days_are_two_recordings(tmp_path: Path) -> None:
+    def at(hour: int, order_id: int) -> bytes:
+        add = pack(">QcI8sI", order_id, b"B", 10, b"ALC     ", 100_0000)
+        return head("A", 1, hour * 3_600 * 10**9) + add
+
+    file = tmp_path / "day"
+    file.write_bytes(framed([at(10, 1), at(16, 2), at(9, 1)]))
+    with pytest.raises(RecordingError, match=r"byte 76: expected the times of one day, got 09:0"):
+        dry(file)
 
 
 def test_a_message_that_is_none_is_named(tmp_path: Path) -> None:

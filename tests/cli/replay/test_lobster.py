@@ -10,7 +10,7 @@ from replay_dry import dry
 from replay_market import Event, market
 from replay_mutations import survives_damage
 
-from fastbook_cli.replay.actions import RecordingError
+from fastbook_cli.replay.actions import ENDS_EARLY, RecordingError
 from fastbook_cli.replay.recording import Recording
 
 DIRECTION = {"bid": 1, "ask": -1}
@@ -205,7 +205,7 @@ def test_a_row_that_was_cut_off_is_left_out(tmp_path: Path) -> None:
     file = tmp_path / "a.csv"
     file.write_text("\n".join(rows)[:-9])
     outcome = dry(file)
-    assert outcome.notes.counts["rows cut off at the end of the file"] == 1
+    assert outcome.notes.counts[ENDS_EARLY] == 1
 
 
 @pytest.mark.parametrize(
@@ -231,3 +231,22 @@ def test_a_damaged_file_is_read_or_refused_in_one_line(tmp_path: Path) -> None:
     read, refused = survives_damage(file)
     assert read > 3
     assert refused > 3
+
+
+def test_two_days_are_two_recordings(tmp_path: Path) -> None:
+    file = tmp_path / "messages.csv"
+    days = ["34200.5,1,7,10,10000,1", "57600.1,3,7,10,10000,1", "34200.2,1,3,10,10000,1"]
+    file.write_text("\n".join(days) + "\n")
+    said = (
+        "line 3: expected the times of one day, got 09:30:00 after 16:00:00: replay each day by "
+        "itself"
+    )
+    with pytest.raises(RecordingError) as caught:
+        Recording.open(file)
+    assert str(caught.value) == f"{file}: {said}"
+
+
+def test_a_clock_that_goes_back_a_little_is_none(tmp_path: Path) -> None:
+    file = tmp_path / "messages.csv"
+    file.write_text("34200.5,1,7,10,10000,1\n34200.1,1,8,10,10000,1\n34201,3,7,10,10000,1\n")
+    assert [a.order_id for a in Recording.open(file).actions()] == ["7", "8", "7"]

@@ -44,18 +44,6 @@ def test_a_file_is_opened_by_its_content(tmp_path: Path, pack: Callable[[bytes],
     assert list(Recording.open(file).actions()) == actions(300, 1)
 
 
-@pytest.mark.parametrize("pack", [gzip.compress, lzma.compress, zstd.compress, zipped])
-def test_a_packed_file_that_was_truncated_is_said(
-    tmp_path: Path, pack: Callable[[bytes], bytes]
-) -> None:
-    data = write(tmp_path / "plain", rows(3_000, 1)).read_bytes()
-    packed = pack(data)
-    file = tmp_path / "packed.dat"
-    file.write_bytes(packed[: len(packed) // 2])
-    with pytest.raises(RecordingError, match=r"cannot be unpacked"):
-        Recording.open(file)
-
-
 def test_a_byte_order_mark_is_no_part_of_the_first_column(tmp_path: Path) -> None:
     file = write(tmp_path / "a.csv", rows(10, 1))
     file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes().replace(b"\n", b"\r\n"))

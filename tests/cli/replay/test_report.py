@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from fastbook_cli.bench.waits import Waits
-from fastbook_cli.replay.actions import Undecided
+from fastbook_cli.replay.actions import Action, Undecided, VenueFill
 from fastbook_cli.replay.agreement import Agreement
 from fastbook_cli.replay.report import ReplayReport
 
@@ -115,3 +116,13 @@ def test_what_the_file_leaves_undecided_is_counted_by_name() -> None:
 @pytest.mark.parametrize(("refused", "mostly"), [(6_000, False), (6_001, True)])
 def test_more_than_half_refused(refused: int, mostly: bool) -> None:
     assert report(refused={"invalid_price": refused}).is_mostly_refused == mostly
+
+
+def test_what_comes_out_as_at_the_venue_has_no_impact() -> None:
+    """Not even one of rounding."""
+    matches = [("a", 585.74, 7.0), ("b", 585.75, 25.0), ("c", 585.77, 3.0)]
+    fills = tuple(VenueFill(m, Decimal(repr(p)), Decimal(repr(q))) for m, p, q in matches)
+    action = Action("add", 1, 1, 0, "t", "bid", Decimal("585.77"), Decimal(99), fills=fills)
+    agreement = Agreement()
+    agreement.compare(action, matches)
+    assert (agreement.agreed, agreement.impact) == (1, 0)

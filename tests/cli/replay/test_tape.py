@@ -85,6 +85,54 @@ def test_what_has_not_been_read_is_read_from_the_last_checkpoint_on(recorded: Re
     tape.close()
 
 
+@pytest.mark.parametrize("again_actions", [0, 50])
+@pytest.mark.parametrize("is_read", [True, False])
+def test_any_time_leads_to_where_the_start_leads(
+    recorded: Recorded, is_read: bool, again_actions: int
+) -> None:
+    """The orders that rest a little before it come first; the actions from there on follow."""
+    actions, spec = recorded
+    grid = spec.tick.step, spec.lot.step
+    _, all_fills, *whole = played(actions, *grid)
+    for n in range(7, len(actions), 97):
+        tape = ActionTape(
+            lambda: iter(actions), spec, segment_actions=100, again_actions=again_actions
+        )
+        while is_read and not tape.read_to(actions[-1].time_ns):
+            pass
+        time_ns = actions[n].time_ns
+        again = [*tape.play_from(time_ns)]
+        first = next(k for k, action in enumerate(actions) if action.time_ns >= time_ns)
+        since = max((c for c in tape.checkpoints if c < time_ns), default=0) if is_read else 0
+        passed = sum(action.time_ns <= since for action in actions[:first])
+        first = max(first - again_actions, passed, 0)
+        _, _, *before = played(actions[:first], *grid)
+        later = len(actions) - first
+        assert [a.order_id for a in again[len(again) - later :]] == [
+            a.order_id for a in actions[first:]
+        ]
+        _, _, *book = played(again[: len(again) - later], *grid)
+        assert book == before
+        _, fills, *book = played(again, *grid)
+        assert (fills, book) == (all_fills[len(all_fills) - len(fills) :], whole)
+        tape.close()
+
+
+def test_what_is_near_has_been_read_and_no_checkpoint_lies_between(recorded: Recorded) -> None:
+    actions, spec = recorded
+    tape = ActionTape(lambda: iter(actions), spec, segment_actions=100)
+    times = sorted({action.time_ns for action in actions})
+    first, last = times[0], times[-1]
+    assert not tape.is_near(first, last)
+    assert not tape.read_to(last)
+    one = tape.checkpoints[0]
+    assert tape.is_near(first, one - 1)
+    assert not tape.is_near(first, one)
+    assert tape.is_near(one, one)
+    assert not tape.is_near(one, last)
+    tape.close()
+
+
 def test_checkpoints_move_apart_as_the_recording_goes_on(
     recorded: Recorded, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -27,8 +27,8 @@ import msgspec
 
 from fastbook_cli.replay.actions import Action, Undecided, VenueFill
 from fastbook_cli.replay.container import Content
+from fastbook_cli.replay.earlier import Earlier
 from fastbook_cli.replay.reader import REPEATED, Lines, columns_of, fields_of, second_line
-from fastbook_cli.replay.venue_book import Earlier
 from fastbook_wire.words import SideName
 
 COLUMNS = ("id", "timestamp", "price", "volume", "action", "direction")
@@ -76,7 +76,7 @@ class Bitstamp:
     place = "line"
 
     def __init__(self, content: Content) -> None:
-        self._content = content
+        self.content = content
         self.security: str | None = None
         self.times = _unit_name(content)
 
@@ -84,9 +84,9 @@ class Bitstamp:
         self, notes: Undecided, *, earlier: Earlier | None = None, survey: Earlier | None = None
     ) -> Iterator[Action]:
         """Yield the actions in order."""
-        rows = _rows(self._content, notes)
+        rows = _rows(self.content, notes)
         trades: _Trades | _Reductions
-        known = _Trades(self._content.neighbour(TRADES), notes)
+        known = _Trades(self.content.neighbour(TRADES), notes)
         if known.is_known:
             trades = known
         else:
@@ -163,6 +163,8 @@ def _rows(content: Content, notes: Undecided) -> Iterator[_Row]:
     lines = Lines(content)
     texts = iter(lines)
     first = next(texts, "")
+    if not first:
+        return
     header = columns_of(first.encode())
     where = [header.index(name) for name in COLUMNS]
     in_units = "exchange.timestamp" in header
@@ -204,6 +206,7 @@ class _Trades:
 
     def __init__(self, content: Content | None, notes: Undecided) -> None:
         self._notes = notes
+        self._content = content
         self._by_taker: dict[str, list[VenueFill]] = {}
         self._next: tuple[int, str, VenueFill] | None = None
         self._trades: Iterator[tuple[int, str, VenueFill]] = iter(())
@@ -221,7 +224,13 @@ class _Trades:
             _, taker, fill = self._next
             self._by_taker.setdefault(taker, []).append(fill)
             self._next = next(self._trades, None)
-        return tuple(self._by_taker.pop(row.order_id, ()))
+        fills = tuple(self._by_taker.pop(row.order_id, ()))
+        return fills if fills or self._next is not None or not self._is_cut else None
+
+    @property
+    def _is_cut(self) -> bool:
+        """Whether the file of trades ends before the orders do, so that some are not told."""
+        return self._content is not None and self._content.ending.is_early
 
     def finish(self) -> None:
         """Count the trades whose taker the file has not placed."""

@@ -1,8 +1,9 @@
 """Coinbase Exchange's ``full`` channel, one JSON message per line.
 
 An order is ``received``, ``match``-es as a taker, and is then ``open`` with what rests or ``done``;
-``change`` reports a smaller or moved one. A market order by ``funds`` is placed for what it traded.
-The file may start with a book (level 3 of the REST API: ``bids`` and ``asks`` of price, size, id).
+``change`` reports a smaller or moved one. A market order by ``funds`` is placed for what it traded;
+a stop order that waits (``activate``) is in no book. A book may stand among the messages (level 3
+of the REST API: ``bids`` and ``asks`` of price, size, id): it is as of its ``sequence``.
 See https://docs.cdp.coinbase.com/exchange/websocket-feed/channels.
 """
 
@@ -10,21 +11,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
+from typing import Literal
 
 import msgspec
 
 from fastbook_cli.replay.actions import Action, RecordingError, Undecided
-from fastbook_cli.replay.container import Content
+from fastbook_cli.replay.container import HEAD_BYTES, Content
+from fastbook_cli.replay.earlier import Earlier
 from fastbook_cli.replay.executions import Executions
-from fastbook_cli.replay.reader import Lines, first_line, iso_ns
-from fastbook_cli.replay.venue_book import Earlier, VenueBook
+from fastbook_cli.replay.formats.json_lines import Envelope, envelopes, message_text
+from fastbook_cli.replay.reader import BOM, Lines, iso_ns
+from fastbook_cli.replay.venue_book import VenueBook
+from fastbook_cli.replay.venue_snapshot import Listed, reconcile
 from fastbook_wire.words import SideName
 
-_TYPES = ("received", "open", "match", "done", "change", "activate")
-_OF_ORDERS = (b'"received"', b'"open"', b'"done"', b'"change"', b'"bids"', b'"asks"')
+_OF_BOOK = ("received", "open", "match", "done", "change")
+_TYPES = (*_OF_BOOK, "activate")
+_OF_ORDERS = tuple(f"{word}".encode() for word in ("received", "open", "done", "bids", "asks"))
 _SIDES: dict[str, SideName] = {"buy": "bid", "sell": "ask"}
 _SHOWN = 10
+_LOOKED_AT = 100
+"""So many lines are looked at for messages of orders: others may come before them."""
 _GAPS = "gaps in the sequence of messages"
+_PREVENTED = "orders that the venue ended before they met all that they could"
+"""Their owner's own orders were there, or they were to be filled at once or not at all."""
+_OLD_BOOK = "books that are older than the messages before them"
 
 
 class Message(msgspec.Struct):
@@ -54,24 +65,42 @@ _decode = msgspec.json.Decoder(Message, strict=False).decode
 
 
 def is_coinbase(content: Content) -> bool:
-    """Return whether a file starts with such a message or book."""
-    line = first_line(content.head)
-    if line.startswith('{"') and len(content.head) > len(line):
-        try:
-            return _is_of_orders(_decode(line))
-        except msgspec.DecodeError:
-            return False
-    # A book fills more than the head: see whether its rows have an id.
-    return line.startswith('{"') and '"bids"' in line and _has_ids(line)
+    """Return whether a file starts with such messages or such a book."""
+    return _envelope(content.head) is not False
 
 
-def _is_of_orders(message: Message) -> bool:
+def _envelope(head: bytes) -> Envelope | Literal[False] | None:
+    """Return what the messages at the start of a file are wrapped in, False if there are none."""
+    lines = head.removeprefix(BOM).decode(errors="replace").splitlines()[:_LOOKED_AT]
+    for n, line in enumerate(lines):
+        text = message_text(line.strip())
+        if not text.startswith('{"'):
+            if text:
+                return False
+            continue
+        is_whole = n + 1 < len(lines) or len(head) < HEAD_BYTES
+        if not is_whole:  # a book fills more than the head: see whether its rows have an id
+            return None if '"bids"' in text and _has_ids(text) else False
+        if _is_of_orders(text):
+            return None
+        for envelope in envelopes(text):
+            try:
+                if _is_of_orders(envelope.open(text)):
+                    return envelope
+            except msgspec.DecodeError:
+                continue
+    return False
+
+
+def _is_of_orders(text: str | bytes) -> bool:
+    try:
+        message = _decode(text)
+    except msgspec.DecodeError:
+        return False
     if message.bids is not None or message.asks is not None:
         rows = [*(message.bids or ()), *(message.asks or ())]
         return all(len(row) >= 3 for row in rows)
-    return message.type in (*_TYPES, "subscriptions", "heartbeat") and (
-        message.type in ("subscriptions", "heartbeat") or bool(message.sequence)
-    )
+    return message.type in _TYPES and bool(message.sequence)
 
 
 def _has_ids(start: str) -> bool:
@@ -100,7 +129,8 @@ class Coinbase:
     times = "ISO 8601"
 
     def __init__(self, content: Content, symbol: str | None) -> None:
-        self._content = content
+        self.content = content
+        self._envelope = _envelope(content.head) or None
         if not any(kind in content.head for kind in _OF_ORDERS):
             raise RecordingError(
                 f"{content.name}: expected the channel full, got matches alone, which are trades"
@@ -113,12 +143,12 @@ class Coinbase:
         """Yield the actions in order."""
         book = VenueBook(notes, Decimal, Decimal, earlier=earlier, survey=survey)
         feed = _Feed(book, notes)
-        lines = Lines(self._content)
+        lines = Lines(self.content)
         if survey is None:
             book.place_earlier()
         with lines.checked(notes):
             for text in lines:
-                message = _read(text)
+                message = self._read(text)
                 if message.product_id not in ("", self.security):
                     continue
                 feed.take(lines.number, message)
@@ -130,12 +160,21 @@ class Coinbase:
         if survey is not None:
             survey.unended = frozenset(book.open_ids)
 
+    def _read(self, text: str) -> Message:
+        text = message_text(text)
+        try:
+            return _decode(text if self._envelope is None else self._envelope.open(text))
+        except msgspec.DecodeError as error:
+            if text:
+                raise ValueError(f"expected a JSON message: {error}") from None
+            return Message()
+
     def _find(self, symbol: str | None) -> str | None:
         seen: dict[str, None] = {}
-        lines = Lines(self._content)
+        lines = Lines(self.content)
         with lines.checked(Undecided()):
             for text in lines:
-                message = _read(text)
+                message = self._read(text)
                 if message.type in _TYPES and message.product_id:
                     if message.product_id == symbol:
                         return symbol
@@ -146,7 +185,7 @@ class Coinbase:
             return next(iter(seen), None)
         got = "none" if symbol is None else repr(symbol)
         raise RecordingError(
-            f"{self._content.name}: --symbol: expected one of its products, "
+            f"{self.content.name}: --symbol: expected one of its products, "
             f"{', '.join(sorted(seen)[:_SHOWN])}, got {got}"
         )
 
@@ -168,7 +207,7 @@ class _Feed:
             book.line = line
             self._start(message)
             return
-        if kind not in _TYPES:
+        if kind not in _OF_BOOK:
             return
         if message.sequence:
             if message.sequence <= self._sequence:
@@ -198,14 +237,23 @@ class _Feed:
             self._take_effect(order_id, incoming)
 
     def _start(self, message: Message) -> None:
+        """Take a book over, unless it is older than what has been followed already."""
+        if message.sequence < self._sequence:
+            self._notes.count(_OLD_BOOK, self._book.line)
+            return
+        self._executions.flush()
         self._sequence = message.sequence
-        for rows, side in ((message.bids, "bid"), (message.asks, "ask")):
-            for row in rows or ():
-                price, size, order_id = row[:3]
-                self._book.add(
-                    order_id, _SIDES["buy" if side == "bid" else "sell"],
-                    _number("price", price), _number("size", size),
-                )  # fmt: skip
+        sides: tuple[tuple[SideName, list[list[str]] | None], ...] = (
+            ("bid", message.bids), ("ask", message.asks),
+        )  # fmt: skip
+        listed = [
+            Listed(row[2], side, _number("price", row[0]), _number("size", row[1]))
+            for side, rows in sides
+            for row in rows or ()
+        ]
+        there = {order.order_id for order in listed}
+        self._incoming = {i: order for i, order in self._incoming.items() if i not in there}
+        reconcile(self._book, listed)
 
     def _match(self, message: Message) -> None:
         side = _SIDES[message.side]
@@ -250,12 +298,21 @@ class _Feed:
         if incoming.is_market and incoming.size is None and not incoming.fills:
             self._notes.count("market orders by value that traded nothing", incoming.line)
             return
+        wanted = None if incoming.is_by_funds and incoming.fills else incoming.size
+        traded = sum(fill[2] for fill in incoming.fills)
+        if wanted is not None and traded < wanted:
+            limit = None if incoming.is_market else incoming.price
+            if self._book.would_meet(incoming.side, limit, incoming.fills):
+                self._notes.count(_PREVENTED, incoming.line)
+                if not traded:
+                    return
+                wanted = traded
         self._book.trade(
             incoming.side,
             incoming.fills,
             taker=order_id,
             limit=incoming.price,
-            wanted=None if incoming.is_by_funds and incoming.fills else incoming.size,
+            wanted=wanted,
             is_market=incoming.is_market,
         )
 
@@ -276,13 +333,6 @@ class _Feed:
                 self._book.cancel(order_id)
         else:
             self._notes.count("changes of unknown orders", self._book.line)
-
-
-def _read(text: str) -> Message:
-    try:
-        return _decode(text)
-    except msgspec.DecodeError as error:
-        raise ValueError(f"expected a JSON message: {error}") from None
 
 
 def _number(name: str, text: str | None) -> Decimal:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from datetime import date
 from struct import Struct, error
 from typing import IO, Any, NoReturn
 
 from fastbook_cli.replay.actions import Action, RecordingError, Undecided
 from fastbook_cli.replay.container import Content, readable
+from fastbook_cli.replay.earlier import Earlier
 from fastbook_cli.replay.formats.mbo import (
     ACTIONS,
     BY_LEVEL,
@@ -20,7 +22,6 @@ from fastbook_cli.replay.formats.mbo import (
     Record,
 )
 from fastbook_cli.replay.reader import REPEATED, Lines, columns_of, fields_of, iso_ns, whole_number
-from fastbook_cli.replay.venue_book import Earlier
 
 DBN_MISSING = 'DBN needs databento-dbn: pip install "fastbook-exchange[databento]"'
 _COLUMNS = ("ts_event", "instrument_id", "action", "side", "price", "size", "order_id", "flags")
@@ -29,8 +30,10 @@ _CHUNK = 1 << 18
 _HEADER_BYTES = 16
 _SHOWN = 10
 
-Labelled = tuple[str, str, Record]
-"""Instrument id and symbol ("" if the file has none) before each record."""
+OTHERS = "records of other publishers"
+
+Labelled = tuple[str, str, int, Record]
+"""Instrument id, symbol ("" if the file has none) and publisher before each record."""
 
 
 def is_csv(content: Content) -> bool:
@@ -50,36 +53,51 @@ class Databento:
     times = "nanoseconds"
 
     def __init__(self, content: Content, symbol: str | None) -> None:
-        self._content = content
+        self.content = content
         self._records = _dbn if is_dbn(content) else _csv
         self.place = "record" if is_dbn(content) else "line"
-        self._instrument, self.security = self._find(symbol)
+        self._wanted, self.security = self._find(symbol)
 
     def actions(
         self, notes: Undecided, *, earlier: Earlier | None = None, survey: Earlier | None = None
     ) -> Iterator[Action]:
         """Yield the actions in order."""
-        wanted = self._instrument
-        records = (r for i, _, r in self._records(self._content, notes) if i == wanted)
-        return Mbo(notes, earlier, survey).actions(records)
+        return Mbo(notes, earlier, survey).actions(self._of_one(notes))
+
+    def _of_one(self, notes: Undecided) -> Iterator[Record]:
+        """Yield the records of the instrument from one venue: each has a book of its own."""
+        wanted, only = self._wanted, None
+        for instrument, named, publisher, record in self._records(self.content, notes):
+            if wanted not in (instrument, named):
+                continue
+            only = publisher if only is None else only
+            if publisher == only:
+                yield record
+            else:
+                notes.count(OTHERS, record.line)
 
     def _find(self, symbol: str | None) -> tuple[str, str | None]:
-        """Return the instrument id to read, and its symbol."""
-        found: Counter[tuple[str, str]] = Counter()
-        for instrument, named, _ in self._records(self._content, Undecided()):
+        """Return the symbol or else the instrument id to read, and the symbol.
+
+        A symbol may have another id on each day.
+        """
+        found: Counter[str] = Counter()
+        symbols: set[str] = set()
+        for instrument, named, _, _ in self._records(self.content, Undecided()):
             if symbol is not None and symbol in (instrument, named):
-                return instrument, named or None
-            found[instrument, named] += 1
+                return symbol, named or None
+            found[named or instrument] += 1
+            symbols.add(named)
         if symbol is None and len(found) == 1:
-            instrument, named = next(iter(found))
-            return instrument, named or None
-        names = [named or number for (number, named), _ in found.most_common()]
+            (only,) = found
+            return only, only if only in symbols else None
+        names = [name for name, _ in found.most_common()]
         listed = ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
         if not found:
-            raise RecordingError(f"{self._content.name}: expected order events, found none")
+            raise RecordingError(f"{self.content.name}: expected order events, found none")
         got = "none" if symbol is None else repr(symbol)
         raise RecordingError(
-            f"{self._content.name}: --symbol: expected one of its instruments, {listed}, got {got}"
+            f"{self.content.name}: --symbol: expected one of its instruments, {listed}, got {got}"
         )
 
 
@@ -90,10 +108,13 @@ def _csv(content: Content, notes: Undecided) -> Iterator[Labelled]:
     lines = Lines(content)
     rows = iter(lines)
     first = next(rows, "")
+    if not first:
+        return
     header = columns_of(first.encode())
     where = [header.index(name) for name in _COLUMNS]
     received = header.index("ts_recv") if "ts_recv" in header else where[0]
     named = header.index("symbol") if "symbol" in header else None
+    published = header.index("publisher_id") if "publisher_id" in header else None
     before, is_doubled = "", False
     with lines.checked(notes):
         for text in rows:
@@ -119,12 +140,13 @@ def _csv(content: Content, notes: Undecided) -> Iterator[Labelled]:
             time_ns = _time_ns(event)
             if bits & SNAPSHOT or time_ns == _NO_TIME:
                 time_ns = _time_ns(fields[received])
-            yield instrument, fields[named] if named is not None else "", _checked(
-                Record(
-                    lines.number, time_ns, action, SIDES[side], _price(price),
-                    whole_number("size", size), whole_number("order_id", order_id), bits,
-                )
+            symbol = fields[named] if named is not None else ""
+            by = whole_number("publisher_id", fields[published]) if published is not None else 0
+            record = Record(
+                lines.number, time_ns, action, SIDES[side], _price(price),
+                whole_number("size", size), whole_number("order_id", order_id), bits,
             )  # fmt: skip
+            yield instrument, symbol, by, _checked(record)
 
 
 def _checked(record: Record) -> Record:
@@ -184,14 +206,18 @@ def _dbn(content: Content, notes: Undecided) -> Iterator[Labelled]:
                     yield _labelled(content.name, _MBO.unpack_from(data, at), number, names)
                 elif data[at + 1] == _RTYPE_SYMBOL:
                     instrument = int.from_bytes(data[at + 4 : at + 8], "little")
-                    names[instrument] = _symbol(data[at : at + size])
+                    names[instrument] = [(0, _NO_TIME, _symbol(data[at : at + size]))]
                 at += size
             data = data[at:]
     if data:
-        notes.count("records cut off at the end of the file", number + 1)
+        notes.cut_off(number + 1)
 
 
-def _names(name: str, file: IO[bytes]) -> dict[int, str]:
+_Names = dict[int, list[tuple[int, int, str]]]
+"""The symbols of each instrument, and from when until when in nanoseconds."""
+
+
+def _names(name: str, file: IO[bytes]) -> _Names:
     """Read the metadata; return the symbols of the instruments."""
     try:
         from databento_dbn import DBNError, Metadata
@@ -206,14 +232,30 @@ def _names(name: str, file: IO[bytes]) -> dict[int, str]:
             raise RecordingError(
                 f"{name}: expected the schema mbo, got {schema}: only mbo holds orders"
             )
-        return {
-            int(interval["symbol"]): symbol
-            for symbol, intervals in metadata.mappings.items()
-            for interval in intervals
-            if interval["symbol"].isdigit()
-        }
+        names: _Names = {}
+        for symbol, intervals in metadata.mappings.items():
+            for each in intervals:
+                if each["symbol"].isdigit():
+                    days = (_midnight_ns(each["start_date"]), _midnight_ns(each["end_date"]))
+                    names.setdefault(int(each["symbol"]), []).append((*days, symbol))
+        return names
     except (DBNError, error, ValueError, TypeError, KeyError) as wrong:
         raise RecordingError(f"{name}: expected the metadata of DBN: {wrong}") from None
+
+
+def _midnight_ns(day: date) -> int:
+    return (day - date(1970, 1, 1)).days * 86_400 * 1_000_000_000
+
+
+def _named(names: _Names, instrument: int, time_ns: int) -> str:
+    found = names.get(instrument)
+    if not found:
+        return ""
+    if len(found) > 1:
+        for start_ns, end_ns, symbol in found:
+            if start_ns <= time_ns < end_ns:
+                return symbol
+    return found[0][2]
 
 
 def _symbol(record: bytes) -> str:
@@ -225,8 +267,22 @@ def _wrong(name: str, number: int, why: object) -> NoReturn:
     raise RecordingError(f"{name}: record {number:,}: {why}") from None
 
 
-def _labelled(name: str, fields: tuple[Any, ...], number: int, names: dict[int, str]) -> Labelled:
-    (_, _, _, instrument, time_ns, order_id, price, size, bits, _, action, side, received) = fields
+def _labelled(name: str, fields: tuple[Any, ...], number: int, names: _Names) -> Labelled:
+    (
+        _,
+        _,
+        publisher,
+        instrument,
+        time_ns,
+        order_id,
+        price,
+        size,
+        bits,
+        _,
+        action,
+        side,
+        received,
+    ) = fields
     try:
         what, which = action.decode(), SIDES[side.decode()]
         if what not in ACTIONS:
@@ -234,6 +290,6 @@ def _labelled(name: str, fields: tuple[Any, ...], number: int, names: dict[int, 
         if bits & SNAPSHOT or time_ns == _NO_TIME:
             time_ns = received
         record = Record(number, time_ns, what, which, price, size, order_id, bits)
-        return str(instrument), names.get(instrument, ""), _checked(record)
+        return str(instrument), _named(names, instrument, time_ns), publisher, _checked(record)
     except (KeyError, ValueError) as wrong:
         _wrong(name, number, wrong)

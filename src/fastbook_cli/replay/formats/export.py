@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from fastbook_cli.replay.actions import RecordingError, Undecided
+from fastbook_cli.replay.actions import ENDS_EARLY, RecordingError, Undecided
 from fastbook_cli.replay.container import Content
 from fastbook_cli.replay.reader import Lines, columns_of, fields_of
 from fastbook_server.values.instruments import InstrumentSpec
@@ -75,7 +75,7 @@ class Export:
     kind = "fastbook export of events"
 
     def __init__(self, content: Content, symbol: str | None) -> None:
-        self._content = content
+        self.content = content
         specs = self._instruments()
         if symbol is None and len(specs) == 1:
             symbol = next(iter(specs))
@@ -95,27 +95,29 @@ class Export:
         """
         wanted = self.instrument.security
         rows: list[Row] = []
-        for row in _rows(self._content, notes):
+        for row in _rows(self.content, notes):
             if row.security != wanted or row.event == "instrument":
                 continue
             if rows and row.seq != rows[0].seq:
                 yield Group(rows[0].seq, rows[0].time or 0, tuple(rows))
                 rows.clear()
             rows.append(row)
-        if rows:
+        if self.content.ending.is_early:
+            notes.cut_off(rows[-1].line if rows else 0)
+        if rows and ENDS_EARLY not in notes.counts:  # else there may be more of it
             yield Group(rows[0].seq, rows[0].time or 0, tuple(rows))
 
     def _instruments(self) -> dict[str, InstrumentSpec]:
         """Return the instruments that the first rows name."""
         specs = {}
-        for row in _rows(self._content, Undecided()):
+        for row in _rows(self.content, Undecided()):
             if row.event != "instrument":
                 break
             try:
                 tick, lot = f"{row.price!r}", f"{row.amount!r}"
                 specs[row.security] = InstrumentSpec.build(row.security, tick, lot)
             except ValueError as error:
-                raise RecordingError(f"{self._content.name}: line {row.line}: {error}") from None
+                raise RecordingError(f"{self.content.name}: line {row.line}: {error}") from None
         return specs
 
 
@@ -123,6 +125,8 @@ def _rows(content: Content, notes: Undecided) -> Iterator[Row]:
     lines = Lines(content)
     texts = iter(lines)
     first = next(texts, "")
+    if not first:
+        return
     header = columns_of(first.encode())
     known = [(n, name) for n, name in enumerate(header) if name in HEADER]
     before = ""

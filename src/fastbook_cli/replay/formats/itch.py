@@ -17,8 +17,10 @@ from typing import IO
 
 from fastbook_cli.replay.actions import Action, RecordingError, Undecided
 from fastbook_cli.replay.container import Content, readable
+from fastbook_cli.replay.earlier import Earlier
 from fastbook_cli.replay.executions import Executions
-from fastbook_cli.replay.venue_book import HIDDEN, UNKNOWN, Earlier, VenueBook
+from fastbook_cli.replay.reader import OneDay
+from fastbook_cli.replay.venue_book import AUCTION, HIDDEN, UNKNOWN, VenueBook
 from fastbook_wire.words import SideName
 
 LENGTHS = {
@@ -32,12 +34,11 @@ LENGTHS = {
 """Bytes of a message by its type, the type included."""
 
 _LENGTH_OF = tuple(LENGTHS.get(kind, 0) for kind in range(256))
-CUT = "messages cut off at the end of the file"
 SOUP = 3
 """Bytes before a message in a packet of SoupBinTCP: the packet's length and its type, S."""
 _SOUP_TYPES = b"S+AHZ"
 _SEQUENCED = ord("S")
-AUCTION = "executions in auctions"
+_DIRECTORY = ord("R")
 OTHER_PRICE = "executions at another price than the order's"
 _CHUNK = 1 << 20
 _COMMON = (36, 19, 31, 35, 23)
@@ -85,17 +86,28 @@ def _prefix_of(head: bytes) -> int | None:
     return None
 
 
-def _others(prefix: int, locate: bytes) -> re.Pattern[bytes]:
-    """Return what matches a run of whole messages of other stocks."""
-    kinds: dict[int, bytes] = {}
-    for kind, length in LENGTHS.items():
-        kinds[length] = kinds.get(length, b"") + re.escape(bytes((kind,)))
+def _run(prefix: int, but: bytes, *, kinds: bytes = bytes(LENGTHS)) -> re.Pattern[bytes]:
+    """Return what matches a run of whole messages of these kinds whose locate code is not `but`."""
+    by_length: dict[int, bytes] = {}
+    for kind in kinds:
+        length = LENGTHS[kind]
+        by_length[length] = by_length.get(length, b"") + re.escape(bytes((kind,)))
     before = {0: b"", 2: b"..", SOUP: b"..S"}[prefix]
     of_kind = b"|".join(
-        before + b"[%s](?!%s).{%d}" % (kinds[length], re.escape(locate), length - 1)
-        for length in (*_COMMON, *(kinds.keys() - _COMMON))
+        before + b"[%s]%s.{%d}" % (by_length[length], but, length - 1)
+        for length in (*_COMMON, *(by_length.keys() - _COMMON))
     )
     return re.compile(b"(?:%s)*+" % of_kind, re.DOTALL)
+
+
+def _others(prefix: int, locate: bytes) -> re.Pattern[bytes]:
+    """Return what matches a run of messages of other stocks."""
+    return _run(prefix, b"(?!%s)" % re.escape(locate))
+
+
+def _undirected(prefix: int) -> re.Pattern[bytes]:
+    """Return what matches a run of messages besides those of the stock directory."""
+    return _run(prefix, b"", kinds=bytes(LENGTHS.keys() - {_DIRECTORY}))
 
 
 class Itch:
@@ -106,7 +118,7 @@ class Itch:
     times = "nanoseconds after midnight"
 
     def __init__(self, content: Content, symbol: str | None) -> None:
-        self._content = content
+        self.content = content
         prefix = _prefix_of(content.head)
         assert prefix is not None, "expected a file that is_itch knows"
         self._prefix = prefix
@@ -119,9 +131,9 @@ class Itch:
         """Yield the actions in order."""
         book = VenueBook(notes, _price, Decimal, earlier=earlier, survey=survey, ids_ascend=True)
         executions = Executions(book)
-        wanted = self._locate.to_bytes(2)
+        others, day = _others(self._prefix, self._locate.to_bytes(2)), OneDay()
         before = b""
-        for number, message in self._messages(notes, wanted):
+        for number, message in self._messages(notes, others):
             if message == before:
                 notes.count("repeated messages", number)
                 continue
@@ -138,10 +150,12 @@ class Itch:
                 executions.flush()
             book.line, book.time_ns = number, time_ns
             try:
+                day.check(time_ns)
                 handle(book, executions, message, notes)
-            except KeyError as error:
+            except (KeyError, ValueError) as error:
+                side = "side: expected B or S, got " if isinstance(error, KeyError) else ""
                 raise RecordingError(
-                    f"{self._content.name}: byte {number:,}: side: expected B or S, got {error}"
+                    f"{self.content.name}: byte {number:,}: {side}{error}"
                 ) from None
             if book.out:
                 yield from book.out
@@ -153,61 +167,84 @@ class Itch:
 
     def _find(self, symbol: str | None) -> str:
         """Find the locate code of a stock; return the stock's name."""
-        seen: dict[str, None] = {}
-        wanted = symbol.upper() if symbol is not None else None
-        only: tuple[str, bytes] | None = None
-        for _, message in self._messages(Undecided()):
-            kind = message[0]
-            if kind == ord("R"):
-                name = message[11:19]
-            elif kind in (ord("A"), ord("F")):
-                name = message[24:32]
-            else:
-                continue
-            stock = name.decode("ascii", "replace").rstrip()
-            if not stock.isprintable():
-                continue
-            seen[stock] = None
-            if wanted is not None and stock.upper() == wanted:
-                self._locate = int.from_bytes(message[1:3])
-                return stock
-            if wanted is None and kind != ord("R"):
-                if only is not None and only[0] != stock:
-                    break
-                only = (stock, message[1:3])
-        else:
-            if only is not None:
-                self._locate = int.from_bytes(only[1])
-                return only[0]
-        names = ", ".join(sorted(seen)[:_SYMBOLS_SHOWN]) or "no order at all"
-        more = ", …" if len(seen) > _SYMBOLS_SHOWN else ""
+        found = self._only() if symbol is None else self._of_name(symbol.upper())
+        if isinstance(found, tuple):
+            stock, self._locate = found
+            return stock
+        names = ", ".join(sorted(found)[:_SYMBOLS_SHOWN]) or "no order at all"
+        more = ", …" if len(found) > _SYMBOLS_SHOWN else ""
         got = "none" if symbol is None else repr(symbol)
         raise RecordingError(
-            f"{self._content.name}: --symbol: expected one of its stocks, such as {names}{more}, "
+            f"{self.content.name}: --symbol: expected one of its stocks, such as {names}{more}, "
             f"got {got}"
         )
 
+    def _of_name(self, wanted: str) -> tuple[str, int] | set[str]:
+        """Return a stock and its locate code, else what stocks there are."""
+        seen: set[str] = set()
+        for passed_over in (_undirected(self._prefix), None):
+            for _, message in self._messages(Undecided(), passed_over):
+                stock = _stock_of(message)
+                if stock is not None and stock.upper() == wanted:
+                    return stock, int.from_bytes(message[1:3])
+                if stock is not None:
+                    seen.add(stock)
+            if seen:
+                break  # the directory lists all of them: no need to look at each message of the day
+        return seen
+
+    def _only(self) -> tuple[str, int] | set[str]:
+        """Return the only stock that has orders and its locate code, else what stocks there are."""
+        seen: set[str] = set()
+        only: tuple[str, int] | None = None
+        for _, message in self._messages(Undecided()):
+            stock = _stock_of(message)
+            if stock is None:
+                continue
+            seen.add(stock)
+            if message[0] != _DIRECTORY:
+                if only is not None and only[0] != stock:
+                    return seen
+                only = stock, int.from_bytes(message[1:3])
+        return seen if only is None else only
+
     def _messages(
-        self, notes: Undecided, locate: bytes | None = None
+        self, notes: Undecided, passed_over: re.Pattern[bytes] | None = None
     ) -> Iterator[tuple[int, bytes]]:
-        """Yield each message, or those of one stock, with its place in the file, from 0."""
-        name = self._content.name
-        with readable(name), self._content.open() as file:
-            yield from _split(name, file, self._prefix, notes, locate)
+        """Yield each message with its place in the file, from 0, but for some runs of them."""
+        name = self.content.name
+        with readable(name), self.content.open() as file:
+            yield from _split(name, file, self._prefix, notes, passed_over)
+
+
+def _stock_of(message: bytes) -> str | None:
+    """Return the stock that a message names, if it is one of the directory or an order."""
+    kind = message[0]
+    if kind == _DIRECTORY:
+        name = message[11:19]
+    elif kind in (ord("A"), ord("F")):
+        name = message[24:32]
+    else:
+        return None
+    stock = name.decode("ascii", "replace").rstrip()
+    return stock if stock.isprintable() else None
 
 
 def _split(
-    name: str, file: IO[bytes], prefix: int, notes: Undecided, locate: bytes | None
+    name: str,
+    file: IO[bytes],
+    prefix: int,
+    notes: Undecided,
+    passed_over: re.Pattern[bytes] | None,
 ) -> Iterator[tuple[int, bytes]]:
-    """Yield the messages; those of other stocks are passed over by a regular expression."""
+    """Yield the messages, but for runs that a regular expression matches, which is fast."""
     data, passed, lengths = b"", 0, _LENGTH_OF
-    others = _others(prefix, locate) if locate is not None else None
     while chunk := file.read(_CHUNK):
         data = data + chunk if data else chunk
         start, size = 0, len(data)
         while True:
-            if others is not None:
-                run = others.match(data, start)
+            if passed_over is not None:
+                run = passed_over.match(data, start)
                 assert run is not None, "it matches nothing as well"
                 start = run.end()
             at = start + prefix
@@ -230,13 +267,12 @@ def _split(
             stop = at + length
             if stop > size:
                 break
-            if locate is None or data[at + 1 : at + 3] == locate:
-                yield passed + start, data[at:stop]
+            yield passed + start, data[at:stop]
             start = stop
         passed += start
         data = data[start:]
     if data.strip(b"\0"):
-        notes.count(CUT, passed)
+        notes.cut_off(passed)
 
 
 def _price(units: int) -> Decimal:

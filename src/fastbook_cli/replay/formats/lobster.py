@@ -15,9 +15,17 @@ from pathlib import PurePath
 
 from fastbook_cli.replay.actions import Action, Undecided
 from fastbook_cli.replay.container import Content
+from fastbook_cli.replay.earlier import Earlier
 from fastbook_cli.replay.executions import Executions
-from fastbook_cli.replay.reader import REPEATED, Lines, first_line, second_line, whole_number
-from fastbook_cli.replay.venue_book import HIDDEN, Earlier, VenueBook
+from fastbook_cli.replay.reader import (
+    REPEATED,
+    Lines,
+    OneDay,
+    first_line,
+    second_line,
+    whole_number,
+)
+from fastbook_cli.replay.venue_book import HIDDEN, VenueBook
 from fastbook_wire.words import SideName
 
 _ROW = re.compile(r"\d{1,6}(\.\d+)?,[1-7],-?\d+,-?\d+,-?\d+,(1|-1|0)(,.*)?$")
@@ -47,7 +55,7 @@ class Lobster:
     times = "seconds after midnight"
 
     def __init__(self, content: Content) -> None:
-        self._content = content
+        self.content = content
         named = _NAME.search(PurePath(content.name).name)
         self.security = named[1] if named else None
 
@@ -57,7 +65,7 @@ class Lobster:
         """Yield the actions in order."""
         book = VenueBook(notes, _price, Decimal, earlier=earlier, survey=survey, ids_ascend=True)
         executions = Executions(book)
-        lines = Lines(self._content)
+        lines, day = Lines(self.content), OneDay()
         left_out = earlier.repeats.rows if earlier is not None else frozenset[int]()
         doubts = _Doubts(book, executions, survey) if survey is not None else None
         before = ""
@@ -74,7 +82,7 @@ class Lobster:
                 before = line
                 if line[0] > "9" and _is_header(line):
                     continue
-                _row(book, executions, lines.number, line.split(","), notes)
+                _row(book, executions, lines.number, line.split(","), notes, day)
                 if book.out:
                     yield from book.out
                     book.out.clear()
@@ -120,7 +128,12 @@ def _price(units: int) -> Decimal:
 
 
 def _row(
-    book: VenueBook, executions: Executions, line: int, fields: list[str], notes: Undecided
+    book: VenueBook,
+    executions: Executions,
+    line: int,
+    fields: list[str],
+    notes: Undecided,
+    day: OneDay,
 ) -> None:
     if len(fields) < 6:
         raise ValueError(f"expected 6 fields, got {len(fields)}")
@@ -129,6 +142,7 @@ def _row(
         notes.count(_NOTES[kind], line)
         return
     time_ns = _nanoseconds(time)
+    day.check(time_ns)
     if kind not in ("1", "2", "3", "4"):
         raise ValueError(f"type: expected 1 to 7, got {kind[:40]!r}")
     whole_number("order id", order_id)

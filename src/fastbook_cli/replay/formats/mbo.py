@@ -15,8 +15,10 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from fastbook_cli.replay.actions import Action, Undecided
+from fastbook_cli.replay.earlier import Earlier
 from fastbook_cli.replay.executions import Executions
-from fastbook_cli.replay.venue_book import HIDDEN, OPPOSITE, Earlier, VenueBook
+from fastbook_cli.replay.venue_book import AUCTION, HIDDEN, OPPOSITE, VenueBook
+from fastbook_cli.replay.venue_snapshot import Listed, reconcile
 from fastbook_wire.words import SideName
 
 UNDEFINED_PRICE = 2**63 - 1
@@ -59,6 +61,10 @@ class Mbo:
         self._survey = survey
         self._book = VenueBook(notes, _price, Decimal, earlier=earlier, survey=survey)
         self._executions = Executions(self._book)
+        self._is_started = False
+        self._is_cleared = False  # so that an id may come again
+        self._snapshot: list[Listed] | None = None
+        self._snapshot_at = 0, 0
 
     def actions(self, records: Iterable[Record]) -> Iterator[Action]:
         """Yield the actions of the records of one instrument, in order."""
@@ -70,6 +76,8 @@ class Mbo:
             if event and record.time_ns != event[0].time_ns:
                 self._event(event)
                 event.clear()
+            if self._is_of_snapshot(record):
+                continue
             event.append(record)
             if record.flags & (LAST | SNAPSHOT):
                 self._event(event)
@@ -78,17 +86,47 @@ class Mbo:
                 yield from book.out
                 book.out.clear()
         self._event(event)
+        self._end_snapshot()
         self._executions.flush()
         yield from book.out
         if self._survey is not None:
             self._survey.unended = frozenset(book.open_ids)
 
+    def _is_of_snapshot(self, record: Record) -> bool:
+        """Keep a record that belongs to a snapshot, and return whether it does.
+
+        A snapshot begins with a clear (R). One at the start of a file makes the book; a later one
+        confirms it, as that of each day does.
+        """
+        is_clear = record.action == "R"
+        if is_clear or not record.flags & SNAPSHOT:
+            self._end_snapshot()
+        if is_clear and record.flags & SNAPSHOT and self._is_started:
+            self._snapshot = []
+        elif self._snapshot is None or record.side is None or record.price == UNDEFINED_PRICE:
+            return False
+        else:
+            order_id = str(record.order_id)
+            self._snapshot.append(Listed(order_id, record.side, record.price, record.size))
+        self._snapshot_at = record.line, record.time_ns
+        return True
+
+    def _end_snapshot(self) -> None:
+        if self._snapshot is not None:
+            self._executions.flush()
+            self._book.line, self._book.time_ns = self._snapshot_at
+            reconcile(self._book, self._snapshot)
+            self._snapshot = None
+
     def _event(self, event: list[Record]) -> None:
         sweeps = self._sweeps(event) if len(event) > 1 else []
         if not sweeps:
+            is_told = any(record.action == "T" for record in event)
             for record in event:
                 if record.action == "T" and len(event) == 1:
                     self._notes.count(HIDDEN, record.line)
+                if record.action == "F" and not is_told:
+                    self._notes.count(AUCTION, record.line)
                 self._change(record, {})
             return
         filled: dict[str, int] = {}
@@ -181,6 +219,7 @@ class Mbo:
         self._executions.flush()
         book.line, book.time_ns = record.line, record.time_ns
         if action == "R":
+            self._is_cleared = self._is_started
             for known in [*book.open_ids]:
                 book.cancel(known)
         elif record.side is None or record.price == UNDEFINED_PRICE:
@@ -190,7 +229,9 @@ class Mbo:
         elif action == "M" and book.knows(order_id):
             book.amend(order_id, record.price, record.size)
         else:
-            book.add(order_id, record.side, record.price, record.size, is_again=action == "M")
+            self._is_started = True
+            is_again = action == "M" or self._is_cleared
+            book.add(order_id, record.side, record.price, record.size, is_again=is_again)
 
 
 def _price(units: int) -> Decimal:
