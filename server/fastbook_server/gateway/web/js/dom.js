@@ -19,6 +19,15 @@ export function say(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
+/** Show texts side by side, none of which is broken over lines; touches only changed ones. */
+export function sayParts(node, texts) {
+  while (node.children.length > texts.length) node.lastElementChild.remove();
+  texts.forEach((text, i) => {
+    if (i >= node.children.length) node.append(el("span"), " ");
+    say(node.children[i], text);
+  });
+}
+
 /** Show `rows` of texts in a table body; reuses the cells, so only changed ones are touched. */
 export function fillRows(body, rows) {
   while (body.rows.length > rows.length) body.deleteRow(-1);
