@@ -141,7 +141,8 @@ async def test_a_phone_on_its_side_has_bids_beside_asks(stage: Any) -> None:
     await a_market(stage)
     lying = PHONE | {"viewport": {"width": 844, "height": 390}}
     page = await stage.open(**lying)
-    await until(page, "document.querySelector('.ladder').classList.contains('abreast')")
+    beside = "document.querySelector('.ladder').classList.contains('abreast')"
+    await until(page, beside)
     await has_rows(page, "ladder-rows", 20)
     box = await page.locator("#ladder").bounding_box()
     rows = int((box["height"] - LOW_MIDDLE) // LOW_ROW)
@@ -156,6 +157,7 @@ async def test_a_phone_on_its_side_has_bids_beside_asks(stage: Any) -> None:
             await page.touchscreen.tap(box["x"] + box["width"] * x, y)
             assert await page.input_value("#price") == price
             await page.tap("#tabs button[value=ladder]")
+            await until(page, beside)
     await shoot(page, "screen-lying-ladder")
 
 
