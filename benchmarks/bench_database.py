@@ -3,6 +3,7 @@
     python -m benchmarks.bench_database                    10 million orders, 1,000 days
     python -m benchmarks.bench_database --orders 1000000
     python -m benchmarks.bench_database --url postgresql://…   beside a private PostgreSQL, this one
+    python -m benchmarks.bench_database --without orders_user --orders 1000000   what an index costs
 
 Each database is made for the measurement, and dropped at its end.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import functools
 import random
 import tempfile
 from collections.abc import AsyncIterator
@@ -22,6 +24,7 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 
 from benchmarks.database.volume import volume
+from benchmarks.database.without import compare_without
 from benchmarks.database.years import compare, compress_old, fill
 from benchmarks.tables import heading, put_part, table
 from fastbook_server.embedded.supervisor import EmbeddedPostgres
@@ -36,10 +39,14 @@ def main() -> None:
     parser.add_argument("--orders", type=int, default=10_000_000, help="0: no volume")
     parser.add_argument("--days", type=int, default=1_000, help="0: no years")
     parser.add_argument("--url", help="another server, such as one with TimescaleDB")
+    parser.add_argument("--without", metavar="INDEX", help="measure what it costs, and only that")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="fastbook-bench-") as folder:
         Path(folder).chmod(0o755)  # PostgreSQL's own user must be able to enter
         parts = asyncio.run(_measured(Path(folder) / "data", given))
+    if given.without:
+        print(*parts, sep="\n")
+        return
     top = heading("make bench-database", changed=True, libraries=f"asyncpg {asyncpg.__version__}")
     text = "\n\n".join([top, *parts]) + "\n"
     print(text)
@@ -50,6 +57,8 @@ async def _measured(folder: Path, given: argparse.Namespace) -> list[str]:
     private = EmbeddedPostgres(folder)
     servers = [await private.start(), *([given.url] if given.url else [])]
     try:
+        if given.without:
+            return [await _without(servers[-1], given.without, given.orders)]
         parts = []
         if given.orders:
             parts.append(await _volumes(servers, given.orders))
@@ -68,6 +77,13 @@ async def _volumes(servers: list[str], orders: int) -> str:
     names = list(dict.fromkeys(name for column in columns for name in column))
     rows = [[name, *(column.get(name, "") for column in columns)] for name in names]
     return "## Volume\n\n" + table(["", *("" for _ in columns)], rows)
+
+
+async def _without(server: str, index: str, orders: int) -> str:
+    async with _database(server) as one, _database(server) as other:
+        say = functools.partial(print, flush=True)
+        rows = await compare_without(index, (one, other), orders, say)
+    return table(["", f"with `{index}`", "without", "ratio"], rows)
 
 
 async def _years(server: str, days: int) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from fastbook_cli.errors import CommandError, NoServerError
+from fastbook_cli.options import server_url
 
 Run = Callable[[Coroutine[Any, Any, int]], int]
 Work = Callable[..., int]
@@ -22,10 +23,11 @@ def admin_command(run_loop: Run) -> click.Group:
     @click.group("admin", commands=[sessions, halt, resume, delist, cancel, disconnect, drain])
     @click.option(
         "--url",
+        callback=server_url,
         default="http://127.0.0.1:8080",
         show_default=True,
         metavar="URL",
-        help="The server: http://HOST:PORT.",
+        help="The server: HOST:PORT, http://HOST:PORT or ws://HOST:PORT/ws.",
     )
     @click.option(
         "--admin-token",

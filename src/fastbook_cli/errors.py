@@ -10,7 +10,6 @@ import contextlib
 from collections.abc import Iterator
 from typing import ClassVar, NamedTuple
 
-
 TAKEN_OVER = 3
 """Another server owns the database now: whoever starts this one again takes it back."""
 
