@@ -10,6 +10,8 @@ import click
 class Whole(click.IntRange):
     """A whole number within bounds, both inclusive; None for no bound."""
 
+    name = "number"  # as --help shows it
+
     def __init__(self, least: int | None = None, most: int | None = None) -> None:
         super().__init__(least, most)
 
@@ -24,9 +26,14 @@ class Whole(click.IntRange):
         except click.BadParameter:
             _refuse("a whole number", self, value, param, ctx)
 
+    def _describe_range(self) -> str:  # click asks for --help
+        return _bounds(self)
+
 
 class Number(click.FloatRange):
     """A number within bounds, both inclusive; None for no bound."""
+
+    name = "number"
 
     def __init__(self, least: float | None = None, most: float | None = None) -> None:
         super().__init__(least, most)
@@ -44,6 +51,9 @@ class Number(click.FloatRange):
         if number != number:  # what float() makes of "nan" is within any bounds
             _refuse("a number", self, value, param, ctx)
         return number
+
+    def _describe_range(self) -> str:
+        return _bounds(self)
 
 
 class OneOf(click.Choice[str]):
@@ -63,19 +73,23 @@ class OneOf(click.Choice[str]):
 
 def _refuse(
     kind: str,
-    bounds: click.IntRange | click.FloatRange,
+    of: click.IntRange | click.FloatRange,
     value: Any,
     param: click.Parameter | None,
     ctx: click.Context | None,
 ) -> NoReturn:
-    least, most = (_grouped(bound) for bound in (bounds.min, bounds.max))
+    expected = " ".join(filter(None, (kind, _bounds(of))))
+    of.fail(f"expected {expected}, got {str(value)!r}", param, ctx)
+
+
+def _bounds(of: click.IntRange | click.FloatRange) -> str:
+    """Return the bounds of a number as they follow its name; empty if there are none."""
+    least, most = (_grouped(bound) for bound in (of.min, of.max))
     if least is not None and most is not None:
-        kind += f" from {least} to {most}"
-    elif least is not None:
-        kind += f" of at least {least}"
-    elif most is not None:
-        kind += f" of at most {most}"
-    bounds.fail(f"expected {kind}, got {str(value)!r}", param, ctx)
+        return f"from {least} to {most}"
+    if least is not None:
+        return f"of at least {least}"
+    return "" if most is None else f"of at most {most}"
 
 
 def _grouped(bound: float | None) -> str | None:

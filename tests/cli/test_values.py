@@ -53,3 +53,9 @@ def test_choices_are_completed() -> None:
         "cancellations",
         "candles",
     ]
+
+
+def test_help_shows_bounds_where_there_are_any() -> None:
+    text = " ".join(cli.commands["bench"].get_help(click.Context(cli.commands["bench"])).split())
+    assert "[default: 10; from 1 to 10,000]" in text
+    assert "Seed of the commands. [default: 1]" in text
