@@ -21,11 +21,9 @@ export function say(node, text) {
 
 /** Show texts side by side, none of which is broken over lines; touches only changed ones. */
 export function sayParts(node, texts) {
-  while (node.children.length > texts.length) node.lastElementChild.remove();
-  texts.forEach((text, i) => {
-    if (i >= node.children.length) node.append(el("span"), " ");
-    say(node.children[i], text);
-  });
+  if (node.children.length !== texts.length)
+    node.replaceChildren(...texts.flatMap((_, i) => (i ? ["  ", el("span")] : [el("span")])));
+  texts.forEach((text, i) => say(node.children[i], text));
 }
 
 /** Show `rows` of texts in a table body; reuses the cells, so only changed ones are touched. */
