@@ -4,6 +4,7 @@
     python -m benchmarks.bench_database --orders 1000000
     python -m benchmarks.bench_database --url postgresql://…   beside a private PostgreSQL, this one
     python -m benchmarks.bench_database --folder ~/bench       go on where the last run ended
+    python -m benchmarks.bench_database --without orders_user --orders 1000000   what an index costs
 
 What is not measured keeps its section of RESULTS.md. Each database is made for the measurement, and
 dropped at its end; with ``--folder`` those of the days are kept, there and on the server of
@@ -15,6 +16,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import functools
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -26,6 +28,7 @@ import asyncpg
 from benchmarks.database import year
 from benchmarks.database.compression import compress, has_timescale
 from benchmarks.database.volume import volume
+from benchmarks.database.without import compare_without
 from benchmarks.database.years import DAY_MS, compare, fill
 from benchmarks.tables import heading, put_sections, table
 from fastbook_server.embedded.supervisor import EmbeddedPostgres
@@ -47,9 +50,13 @@ def main() -> None:
     parser.add_argument("--year", type=int, default=year.DAYS, help="days of the year; 0: none")
     parser.add_argument("--url", help="another server, such as one with TimescaleDB")
     parser.add_argument("--folder", type=Path, help="keep the databases of days, and go on there")
+    parser.add_argument("--without", metavar="INDEX", help="measure what it costs, and only that")
     given = parser.parse_args()
     with _folder(given.folder) as folder:
         parts = asyncio.run(_measured(folder / "data", given))
+    if given.without:
+        print(*parts, sep="\n")
+        return
     top = heading("make bench-database", changed=True, libraries=f"asyncpg {asyncpg.__version__}")
     print("\n\n".join([top, *parts]))
     put_sections("make bench-database", top, parts)
@@ -71,6 +78,8 @@ async def _measured(folder: Path, given: argparse.Namespace) -> list[str]:
     servers = [await private.start(), *([given.url] if given.url else [])]
     keeps = given.folder is not None
     try:
+        if given.without:
+            return [await _without(servers[-1], given.without, given.orders)]
         parts = []
         if given.orders:
             parts.append(await _volumes(servers, given.orders))
@@ -89,6 +98,16 @@ async def _volumes(servers: list[str], orders: int) -> str:
         async with _database(server, "volume", keeps=False) as dsn:
             found.append(await volume(dsn, orders, lambda line: print(line, flush=True)))
     return "## Volume\n\n" + table(["", *("" for _ in found)], year.columns(found))
+
+
+async def _without(server: str, index: str, orders: int) -> str:
+    async with (
+        _database(server, "with", keeps=False) as one,
+        _database(server, "without", keeps=False) as other,
+    ):
+        say = functools.partial(print, flush=True)
+        rows = await compare_without(index, (one, other), orders, say)
+    return table(["", f"with `{index}`", "without", "ratio"], rows)
 
 
 async def _days(server: str, days: int, keeps: bool) -> str:

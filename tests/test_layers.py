@@ -74,7 +74,7 @@ ONLY_IN = {
     "click": {
         *("cli.main", "cli.options", "cli.licences", "cli.connect.command", "cli.export.command"),
         *("cli.completion", "cli.config.command", "cli.doctor.command", "cli.replay.command"),
-        *("cli.verify", "cli.admin", "cli.accounts"),
+        *("cli.verify", "cli.admin", "cli.accounts", "cli.values", "cli.groups"),
         *("cli.cluster.command", "cli.cluster.options", "cli.cluster.status"),
     },
     "nats": {"cluster.nats"},

@@ -278,7 +278,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         if self.in_memory:
             self._check_in_memory()
         if self.standby and self.database_url is None:
-            raise ValueError("standby: expected database_url beside it, got none")
+            raise ValueError("standby: expected a database_url for it to wait on, got none")
         if self.retain_days == 1:  # a start reads the orders and fills of the last 24 hours
             raise ValueError("retain_days: expected 0 or at least 2, got 1")
         if 0 < self.retain_days <= self.compress_after_days:

@@ -11,6 +11,7 @@ import click
 import msgspec
 
 from fastbook_cli.errors import CommandError, said_by
+from fastbook_cli.groups import LenientGroup
 
 if TYPE_CHECKING:
     from fastbook_server.store.postgres_accounts import AccountDesk
@@ -38,7 +39,7 @@ class AccountsError(CommandError):
 def accounts_command(run_loop: Run) -> click.Group:
     """Return the command group, which runs its work with `run_loop`."""
 
-    @click.group("accounts", commands=[add, list_, deposit, rotate, remove])
+    @click.group("accounts", cls=LenientGroup, commands=[add, list_, deposit, rotate, remove])
     @click.option(
         "--database-url",
         envvar="FASTBOOK_DATABASE_URL",
@@ -58,7 +59,7 @@ def accounts_command(run_loop: Run) -> click.Group:
 
         An account can spend what it has. Everybody else has unlimited credit, so what accounts are
         paid by others comes from nowhere. A server that runs on the database sees a change within a
-        moment.
+        moment. The options may stand behind the command, too.
         """
 
         def work(does: Callable[[AccountDesk], Awaitable[None]]) -> int:

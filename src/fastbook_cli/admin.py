@@ -8,6 +8,8 @@ from typing import Any
 import click
 
 from fastbook_cli.errors import CommandError, NoServerError
+from fastbook_cli.groups import LenientGroup
+from fastbook_cli.options import server_url
 
 Run = Callable[[Coroutine[Any, Any, int]], int]
 Work = Callable[..., int]
@@ -19,13 +21,16 @@ SECURITY = click.argument("security")
 def admin_command(run_loop: Run) -> click.Group:
     """Return the command group, which runs its work with `run_loop`."""
 
-    @click.group("admin", commands=[sessions, halt, resume, delist, cancel, disconnect, drain])
+    commands = [sessions, halt, resume, delist, cancel, disconnect, drain]
+
+    @click.group("admin", cls=LenientGroup, commands=commands)
     @click.option(
         "--url",
+        callback=server_url,
         default="http://127.0.0.1:8080",
         show_default=True,
         metavar="URL",
-        help="The server: http://HOST:PORT.",
+        help="The server: HOST:PORT, http://HOST:PORT or ws://HOST:PORT/ws.",
     )
     @click.option(
         "--admin-token",
@@ -40,7 +45,8 @@ def admin_command(run_loop: Run) -> click.Group:
         """Act on a running server as its operator.
 
         The server needs --admin-token. Whatever changes the market takes its place among the
-        orders, and is noted in the table operator_actions.
+        orders, and is noted in the table operator_actions. The options may stand behind the
+        command, too.
         """
 
         def work(name: str, **body: Any) -> int:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
+from fastbook_cli.values import OneOf
+
 PROGRAM = "fastbook"
 VARIABLE = "_FASTBOOK_COMPLETE"
 
@@ -13,7 +15,7 @@ def completion_command(cli: click.Command) -> click.Command:
     """Return the command that prints the script for `cli`."""
 
     @click.command()
-    @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+    @click.argument("shell", type=OneOf(["bash", "zsh", "fish"]))
     def completion(shell: str) -> None:
         """Print the script that makes a shell complete commands, options and choices.
 

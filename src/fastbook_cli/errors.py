@@ -10,6 +10,9 @@ import contextlib
 from collections.abc import Iterator
 from typing import ClassVar, NamedTuple
 
+TAKEN_OVER = 3
+"""Another server owns the database now: whoever starts this one again takes it back."""
+
 
 class CommandError(Exception):
     """A command cannot be carried out; the message is what the user reads."""
@@ -43,12 +46,13 @@ def server_errors() -> dict[type[Exception], Ending]:
     from fastbook_server.embedded.supervisor import EmbeddedError
     from fastbook_server.gateway.aiohttp_seam import AiohttpError
     from fastbook_server.gateway.listener import ListenError
-    from fastbook_server.store import StoreError, StoreRefused, StoreUnavailable
+    from fastbook_server.store import StoreError, StoreFenced, StoreRefused, StoreUnavailable
 
     return {
         AiohttpError: Ending(1),
         ConfigError: Ending(2),
         StoreRefused: Ending(2),
+        StoreFenced: Ending(TAKEN_OVER),
         StoreUnavailable: Ending(1, "the database cannot be reached: "),
         StoreError: Ending(1),
         LogUnavailable: Ending(1, "the log cannot be reached: "),

@@ -1,6 +1,7 @@
 """The ``fastbook`` command.
 
-Exit codes: 0 done or stopped by SIGTERM, 1 failed, 2 wrong command line or settings, 130 Ctrl-C.
+Exit codes: 0 done or stopped by SIGTERM, 1 failed, 2 wrong command line or settings, 3 another
+server has taken over, 130 Ctrl-C.
 """
 
 from __future__ import annotations
@@ -36,14 +37,15 @@ from fastbook_cli.licences import licences_command
 from fastbook_cli.loop import run_loop
 from fastbook_cli.options import (
     mix,
-    server_url,
     steady_rate,
+    with_server,
     with_settings,
     with_sim_settings,
 )
 from fastbook_cli.output import log_to_stderr, open_standard_streams, say_ready
 from fastbook_cli.replay.command import replay_command
 from fastbook_cli.sim.settings import SimSettings
+from fastbook_cli.values import Number, Whole
 from fastbook_cli.verify import verify_command
 from fastbook_server import __version__, from_source
 from fastbook_server.config import Config
@@ -91,14 +93,7 @@ def serve(config: Config) -> int:
 
 
 @cli.command()
-@click.option(
-    "--url",
-    callback=server_url,
-    metavar="URL",
-    default="http://127.0.0.1:8080",
-    show_default=True,
-    help="Server to trade on: HOST:PORT, http://HOST:PORT or ws://HOST:PORT/ws.",
-)
+@with_server
 @click.option(
     "--security",
     "securities",
@@ -148,7 +143,7 @@ def sim(url: str, securities: tuple[str, ...], sim: SimSettings) -> int:
 @click.option(
     "--past",
     "past_minutes",
-    type=click.FloatRange(0, 1_440),
+    type=Number(0, 1_440),
     default=60.0,
     show_default=True,
     metavar="MINUTES",
@@ -184,11 +179,11 @@ def demo(config: Config, sim: SimSettings, **options: Any) -> int:
 
 
 @cli.command()
-@click.argument("url", callback=server_url, default="http://127.0.0.1:8080")
+@with_server
 @click.option("--security", metavar="NAME", help="Security to show first; default: the first.")
 @click.option(
     "--depth",
-    type=click.IntRange(0, 500),
+    type=Whole(0, 500),
     default=0,
     show_default="as many as fit",
     metavar="NUMBER",
@@ -217,14 +212,7 @@ def top(url: str, security: str | None, depth: int, once: bool, as_json: bool) -
 
 
 @cli.command()
-@click.option(
-    "--url",
-    callback=server_url,
-    metavar="URL",
-    default="http://127.0.0.1:8080",
-    show_default=True,
-    help="Server to measure: HOST:PORT, http://HOST:PORT or ws://HOST:PORT/ws.",
-)
+@with_server
 @click.option("--security", metavar="NAME", help="Security to trade; default: the first.")
 @click.option(
     "--rate",
@@ -236,28 +224,28 @@ def top(url: str, security: str | None, depth: int, once: bool, as_json: bool) -
 )
 @click.option(
     "--connections",
-    type=click.IntRange(1, 10_000),
+    type=Whole(1, 10_000),
     default=10,
     show_default=True,
     help="Connections that take turns; each is a user of its own.",
 )
 @click.option(
     "--in-flight",
-    type=click.IntRange(1, 10_000),
+    type=Whole(1, 10_000),
     default=100,
     show_default=True,
     help="Most unanswered commands per connection.",
 )
 @click.option(
     "--seconds",
-    type=click.FloatRange(0.1, 86_400),
+    type=Number(0.1, 86_400),
     default=10.0,
     show_default=True,
     help="How long to measure.",
 )
 @click.option(
     "--warm-up",
-    type=click.FloatRange(0, 3_600),
+    type=Number(0, 3_600),
     default=1.0,
     show_default=True,
     help="Seconds before, which do not count.",
@@ -272,12 +260,12 @@ def top(url: str, security: str | None, depth: int, once: bool, as_json: bool) -
 )
 @click.option(
     "--open-orders",
-    type=click.IntRange(1, 100_000),
+    type=Whole(1, 100_000),
     default=100,
     show_default=True,
     help="Most open orders of each connection.",
 )
-@click.option("--seed", type=click.INT, default=1, show_default=True, help="Seed of the commands.")
+@click.option("--seed", type=Whole(), default=1, show_default=True, help="Seed of the commands.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
 def bench(as_json: bool, **options: Any) -> int:
     """Measure how fast a server answers at a given rate.

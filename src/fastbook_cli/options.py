@@ -13,13 +13,38 @@ from click.shell_completion import CompletionItem
 
 from fastbook_cli.bench.mix import Mix
 from fastbook_cli.sim.settings import BOUNDS, SimSettings
+from fastbook_cli.values import Number, Whole
 from fastbook_server.config import SETTINGS, Setting, load
 
 Callback = Callable[..., Any]
 Decorator = Callable[[Callback], Callback]
 
 
-# ---- values -----------------------------------------------------------------------------------
+# ---- the server -------------------------------------------------------------------------------
+
+SERVER = "http://127.0.0.1:8080"
+"""Where a server listens unless it is told otherwise."""
+
+
+def with_server(callback: Callback) -> Callback:
+    """Let a command be told its server, as an argument or as ``--url``; it receives ``url``."""
+
+    @functools.wraps(callback)
+    def run(url: str | None, url_option: str | None, **options: Any) -> Any:
+        if url is not None and url_option is not None:
+            raise click.UsageError(f"expected one server, got {url!r} and --url {url_option!r}")
+        return callback(url=url or url_option or SERVER, **options)
+
+    argument = click.argument("url", required=False, callback=server_url)
+    option = click.option(
+        "--url",
+        "url_option",
+        callback=server_url,
+        metavar="URL",
+        help="The server, as in place of the argument: HOST:PORT, http://HOST:PORT or "
+        f"ws://HOST:PORT/ws.  [default: {SERVER}]",
+    )
+    return _stacked(run, [argument, option])
 
 
 def server_url(_: click.Context, __: click.Parameter, text: str | None) -> str | None:
@@ -32,6 +57,9 @@ def server_url(_: click.Context, __: click.Parameter, text: str | None) -> str |
         except ValueError as error:
             raise click.BadParameter(str(error)) from None
     return text
+
+
+# ---- values -----------------------------------------------------------------------------------
 
 
 def pace(_: click.Context, __: click.Parameter, text: str) -> float | None:
@@ -171,13 +199,10 @@ def with_sim_settings(callback: Callback) -> Callback:
 
 def _sim_option(name: str, text: str, defaults: SimSettings) -> Decorator:
     default = getattr(defaults, name)
-    kind: Any = click.INT
+    kind: Any = Whole()
     if name in BOUNDS:
         least, most = BOUNDS[name]
-        if isinstance(default, int):
-            kind = click.IntRange(int(least), int(most))
-        else:
-            kind = click.FloatRange(least, most)
+        kind = Whole(int(least), int(most)) if isinstance(default, int) else Number(least, most)
     return click.option(
         f"--{name}", type=kind, default=default, metavar="VALUE", show_default=True, help=text
     )

@@ -7,7 +7,7 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from fastbook_client.connection import OPEN_TIMEOUT_S, refused
+from fastbook_client.connection import OPEN_TIMEOUT_S, in_plain_words, refused
 from fastbook_client.endpoint import Endpoint
 from fastbook_client.errors import ConnectError
 
@@ -42,4 +42,4 @@ async def act(url: str, token: str, name: str, body: dict[str, Any]) -> dict[str
                 raise refused(answer.status, content, answer.reason)
             return msgspec.json.decode(content, type=dict[str, Any])
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise ConnectError(str(error) or type(error).__name__) from None
+        raise ConnectError(in_plain_words(error)) from None

@@ -253,7 +253,9 @@ def in_plain_words(error: BaseException) -> str:
         host = getattr(error, "host", None)
         return f"there is no host called {host}" if host else "there is no such host"
     if isinstance(error, aiohttp.ClientConnectorError):
-        return f"Cannot connect to host {error.host}:{error.port}: {_of_the_system(error.os_error)}"
+        if isinstance(error.os_error, ConnectionRefusedError):
+            return f"nothing listens at {error.host}:{error.port}"
+        return f"{error.host}:{error.port} cannot be reached: {_of_the_system(error.os_error)}"
     if isinstance(error, aiohttp.ServerDisconnectedError):
         return "the server closed the connection"
     if isinstance(error, aiohttp.ClientResponseError):
@@ -265,8 +267,6 @@ def in_plain_words(error: BaseException) -> str:
 
 def _of_the_system(error: OSError) -> str:
     """Return what the operating system says of an error, without numbers and brackets."""
-    if isinstance(error, ConnectionRefusedError):
-        return "connection refused, nothing listens there"
     number = error.errno if isinstance(error.errno, int) else 0
     said = error.strerror or str(error) or "no answer"
     if number in errno.errorcode:

@@ -29,13 +29,13 @@ class Endpoint(NamedTuple):
         """
         if not isinstance(url, str):
             raise TypeError(f"url: expected a text, got {url!r}")
-        wrong = f"expected a URL such as http://127.0.0.1:8080, got {url!r}"
+        wrong = f"expected HOST:PORT, http://HOST:PORT or ws://HOST:PORT/ws, got {url!r}"
         url = url.strip()
         try:
             parts = urlsplit(url if "://" in url else f"http://{url}")
             port = parts.port  # urlsplit() checks the port only when it is read
-        except ValueError as error:  # an unclosed bracket, a port out of range
-            raise ValueError(f"{wrong}: {error}") from None
+        except ValueError:  # an unclosed bracket, a port out of range
+            raise ValueError(wrong) from None
         if parts.scheme not in _SCHEMES or not parts.hostname or parts.query or parts.fragment:
             raise ValueError(wrong)
         secure = "s" if _SCHEMES[parts.scheme] else ""

@@ -85,25 +85,27 @@ def test_every_exception_of_the_commands_is_a_command_error() -> None:
 
 @pytest.mark.parametrize("kind", OWN)
 def test_a_command_error_ends_with_its_exit_code(kind, ended) -> None:
-    assert kind.exit_code in (1, 2)
+    assert kind.exit_code in (1, 2, 3)
     assert ended(kind("what is wrong")) == (kind.exit_code, "fastbook: what is wrong\n")
 
 
 @pytest.mark.parametrize("kind", server_errors())
 def test_an_exception_of_the_table_ends_as_it_says(kind, ended) -> None:
     code, prefix = server_errors()[kind]
-    assert code in (1, 2)
+    assert code in (1, 2, 3)
     assert ended(kind("what is wrong")) == (code, f"fastbook: {prefix}what is wrong\n")
 
 
 @pytest.mark.parametrize("kind", OF_THE_SERVER)
 def test_every_exception_that_the_server_shows_people_is_in_the_table(kind) -> None:
-    assert server_ending(kind("what is wrong")).exit_code in (1, 2)
+    assert server_ending(kind("what is wrong")).exit_code in (1, 2, 3)
 
 
 def test_the_nearest_class_of_the_table_decides() -> None:
     table = server_errors()
-    assert server_ending(StoreFenced("taken over")) == table[fastbook_server.store.StoreError]
+    broken = fastbook_server.store.StoreBroken("broken")
+    assert server_ending(broken) == table[fastbook_server.store.StoreError] == Ending(1)
+    assert server_ending(StoreFenced("taken over")) == Ending(3)
     assert server_ending(FileNotFoundError()) == table[OSError] == Ending(1)
 
 

@@ -26,7 +26,7 @@ def names(command: str) -> list[str]:
     ("command", "expected"),
     [
         ("serve", SERVER),
-        ("sim", ["url", "securities", *SIM]),
+        ("sim", ["url", "url_option", "securities", *SIM]),
         ("demo", ["recording", "symbol", "once", "plain", "past_minutes", *SIM, *SERVER]),
     ],
 )

@@ -150,12 +150,12 @@ def test_the_ways_to_write_down_where_a_server_is(url: str, ws: str, http: str) 
     "url", ["", "ftp://x", "http://", "http://x/ws?feed=none", "http://[::1", "x:99999", "x:y"]
 )
 def test_what_is_no_url(url: str) -> None:
-    with pytest.raises(ValueError, match="expected a URL such as"):
+    with pytest.raises(ValueError, match="expected HOST:PORT, "):
         Endpoint.parse(url)
 
 
 async def test_why_a_connection_failed_is_said_without_the_words_of_libraries() -> None:
-    refused = "Cannot connect to host 127.0.0.1:1: connection refused, nothing listens there"
+    refused = "nothing listens at 127.0.0.1:1"
     for url, said in (("127.0.0.1:1", refused), ("no-such-host.invalid:1", "no-such-host.invalid")):
         with pytest.raises(ConnectError) as failed:
             async with dial(url):

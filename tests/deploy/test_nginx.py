@@ -111,4 +111,6 @@ async def test_each_client_has_limits_of_its_own_and_cannot_lie(server: Server, 
 
 async def test_what_is_for_operators_is_not_for_strangers(url: str) -> None:
     assert (await get(f"{url}/metrics"))[0] == 200, "this machine is allowed"
-    assert (await get(f"{url}/sim"))[0] == 404
+    for path in ("sim", "replay", "admin", "admin/sessions"):
+        status, text = await get(f"{url}/{path}", Authorization="Bearer secret")
+        assert (status, "nginx" in text) == (404, True), "it does not reach the server"

@@ -31,10 +31,10 @@ def said(*command: object) -> tuple[int, str]:
     [
         (("market_maker.py",), "usage: python market_maker.py http://127.0.0.1:8080 MID"),
         (("market_maker.py", NOBODY, "x"), "market_maker: could not convert string to float: 'x'"),
-        (("market_maker.py", "ftp://x", "1"), "market_maker: expected a URL such as"),
-        (("market_maker.py", NOBODY, "100"), f"market_maker: Cannot connect to host {NOBODY}"),
-        (("plot_session.py", "ftp://x"), "plot_session: expected a URL such as"),
-        (("plot_session.py", NOBODY), f"plot_session: Cannot connect to host {NOBODY}"),
+        (("market_maker.py", "ftp://x", "1"), "market_maker: expected HOST:PORT, "),
+        (("market_maker.py", NOBODY, "100"), f"market_maker: nothing listens at {NOBODY}"),
+        (("plot_session.py", "ftp://x"), "plot_session: expected HOST:PORT, "),
+        (("plot_session.py", NOBODY), f"plot_session: nothing listens at {NOBODY}"),
     ],
 )
 def test_a_program_in_python(given: tuple[str, ...], line: str) -> None:

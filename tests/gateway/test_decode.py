@@ -116,7 +116,7 @@ def test_an_array_holds_order_commands_each_decoded_by_itself():
     [
         ("[]", "Expected 1 to 100 commands, got 0"),
         (f"[{','.join(['1'] * 101)}]", "Expected 1 to 100 commands, got 101"),
-        ("[1", "Input data was truncated"),
+        ("[1", "JSON is malformed: it, or a text in it, is incomplete"),
         ("[1] x", "JSON is malformed: trailing characters (byte 5)"),
         ("[" * 60_000, "Expected a flat array, got deep nesting"),
     ],
@@ -134,8 +134,8 @@ def test_an_array_that_is_none_or_too_long_is_refused_whole(text, message):
 @pytest.mark.parametrize(
     ("text", "code", "ref", "message"),
     [
-        ("", "bad_frame", None, "Input data was truncated"),
-        ("{", "bad_frame", None, "Input data was truncated"),
+        ("", "bad_frame", None, "JSON is malformed: it, or a text in it, is incomplete"),
+        ("{", "bad_frame", None, "JSON is malformed: it, or a text in it, is incomplete"),
         ("hello", "bad_frame", None, "JSON is malformed: invalid character (byte 0)"),
         ('{"op":"ping"} x', "bad_frame", None, "JSON is malformed: trailing characters"),
         ("null", "bad_frame", None, "Expected `object`, got `null`"),
@@ -264,7 +264,7 @@ def test_an_array_that_is_none_or_too_long_is_refused_whole(text, message):
         ("[" * 100_000, "bad_frame", None, "Expected `object`, got `array`"),
         ('{"op":"ping","ref":' + "[" * 100_000, "bad_frame", None, "Expected `int | str | null`"),
         ('{"x":' * 100_000, "bad_frame", None, "Expected a flat object, got deep nesting"),
-        ('{"op":"ping","ref":"\\ud800"}', "bad_frame", None, "Input data was truncated"),
+        ('{"op":"ping","ref":"\\ud800"}', "bad_frame", None, "JSON is malformed: it, or a text"),
     ],
     ids=lambda value: str(value)[:60],
 )

@@ -184,6 +184,16 @@ def test_every_reference_leads_somewhere() -> None:
                 node = node[part]
 
 
+def test_the_page_lists_what_it_tells_and_every_link_leads_somewhere() -> None:
+    text = page(openapi(), asyncapi())
+    anchors = re.findall(r'id="([^"]+)"', text)
+    assert len(anchors) == len(set(anchors))
+    links = re.findall(r'href="#([^"]+)"', text)
+    assert set(links) <= set(anchors)
+    told = [anchor for anchor in anchors if anchor not in ("http", "socket", "types")]
+    assert set(told) <= set(links)
+
+
 def test_only_what_asks_the_database_can_find_it_away() -> None:
     paths = openapi()["paths"].items()
     assert [path for path, item in paths if "503" in item["get"]["responses"]] == [

@@ -37,7 +37,7 @@ def add(price: str, amount: str) -> str:
     ("text", "code", "ref", "words"),
     [
         ("hello", "bad_frame", None, "malformed"),
-        ("", "bad_frame", None, "truncated"),
+        ("", "bad_frame", None, "is incomplete"),
         ("[]", "bad_frame", None, "Expected 1 to 100 commands, got 0"),
         ('{"op":"ping","ref":"r","extra":1}', "bad_frame", "r", "`extra`"),
         ('{"op":"pong","ref":"r"}', "unknown_op", "r", "`$.op`"),

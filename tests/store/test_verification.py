@@ -107,7 +107,6 @@ ROWS = {
     "cancellation": ("cancellations", "(security, seq, n)"),
     "open": ("open_orders", "id"),
     "trade": ("trades", "id"),
-    "change": ("order_changes", "(security, seq, n)"),
     "name": ("client_orders", "(user_id, client_order_id)"),
     "candle": ("candles", "(security, interval_ms, time)"),
 }

@@ -75,6 +75,22 @@ async def test_a_marker_that_is_dragged_to_a_row_takes_its_orders_there(stage: A
     assert await page.input_value("#price") == ""  # a drag is no click
 
 
+async def test_where_bids_stand_beside_asks_a_marker_keeps_to_its_side(stage: Any) -> None:
+    page = await a_book(stage)
+    await order(page, "ask", "100.5", "1")
+    await page.set_viewport_size({"width": 844, "height": 390})
+    await page.click("#tabs button[value=ladder]")
+    await until(page, "document.querySelector('.ladder').classList.contains('abreast')")
+    box = await page.locator("#ladder").bounding_box()
+    across = box["x"] + box["width"] / 2 + MARKER
+    await page.mouse.move(across, box["y"] + 24 + 0.5 * 16)
+    await page.mouse.down()
+    await page.mouse.move(across, box["y"] + 24 + 2.5 * 16, steps=4)  # the third best ask
+    await says(page, "sweep-to", "Move to 102.00")
+    await page.mouse.up()
+    await says(page, "blotter-body", "102.00")
+
+
 async def test_a_marker_that_is_dragged_into_the_middle_improves_the_best_price(
     stage: Any,
 ) -> None:

@@ -15,6 +15,8 @@ pytestmark = pytest.mark.slow
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 SMALL_PHONE = PHONE | {"viewport": {"width": 320, "height": 640}}
+LOW_ROW, LOW_MIDDLE = 16, 24
+"""Of the ladder on a low canvas: the height of a row, and of the strip with the last price."""
 EVIL = "<img src=x onerror=\"document.title='owned'\">"
 
 
@@ -109,10 +111,77 @@ async def test_on_a_small_phone_every_button_can_be_reached(stage: Any) -> None:
     await a_market(stage)
     page = await stage.open(**SMALL_PHONE)
     await until(page, "document.querySelectorAll('#ladder-rows tr').length >= 10")
-    for name in ("security", "palette", "theme", "keys"):
+    await page.tap("#more")
+    for name in ("security", "open-markets", "more", "sound", "palette", "theme", "keys"):
         box = await page.locator(f"#{name}").bounding_box()
         assert box["x"] >= 0, name
         assert box["x"] + box["width"] <= 320, name
+    await page.tap("#theme")
+    assert await page.locator("html").get_attribute("data-theme") == "light"
+
+
+@pytest.mark.parametrize("width", [320, 390, 460, 600, 667, 844])
+async def test_a_phone_shows_the_whole_price_and_its_change(stage: Any, width: int) -> None:
+    """Nothing lies over what the header says, and each part has room for its text."""
+    await a_market(stage)
+    height = 375 if width > 600 else 844
+    page = await stage.open(**PHONE | {"viewport": {"width": width, "height": height}})
+    await until(page, "document.querySelector('#change').textContent !== '–'")
+    names = ["security", "last", *(["change"] if width != 667 else [])]  # it has no room for all
+    hidden = """(names) => names.filter((id) => {
+      const node = document.getElementById(id);
+      const { left, right, top, bottom } = node.getBoundingClientRect();
+      const seen = [left + 2, (left + right) / 2, right - 2].map((x) =>
+        document.elementFromPoint(x, (top + bottom) / 2));
+      return node.scrollWidth > node.clientWidth + 1 || seen.some((at) => at !== node);
+    })"""
+    assert await page.evaluate(hidden, names) == []
+
+
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (768, 1024), (960, 620), (1024, 700)])
+async def test_the_indicators_are_in_sight_on_every_screen(
+    stage: Any, width: int, height: int
+) -> None:
+    page = await stage.open(viewport={"width": width, "height": height})
+    if width < 720:
+        await page.click("#tabs button[value=chart]")
+    button = await page.locator("#indicators summary").bounding_box()
+    panel = await page.locator(".panel.chart").bounding_box()
+    assert button["x"] + button["width"] <= panel["x"] + panel["width"]
+    await page.click("#indicators summary")
+    await page.check("#show-rsi")
+
+
+async def test_a_phone_on_its_side_has_bids_beside_asks(stage: Any) -> None:
+    await a_market(stage)
+    lying = PHONE | {"viewport": {"width": 844, "height": 390}}
+    page = await stage.open(**lying)
+    beside = "document.querySelector('.ladder').classList.contains('abreast')"
+    await until(page, beside)
+    await has_rows(page, "ladder-rows", 20)
+    box = await page.locator("#ladder").bounding_box()
+    rows = int((box["height"] - LOW_MIDDLE) // LOW_ROW)
+    assert rows >= 14
+    table = await page.evaluate("""() => [...document.querySelectorAll('#ladder-rows tr')]
+      .map((tr) => tr.cells[0].textContent + tr.cells[1].textContent)""")
+    asks = [row[3:] for row in table if row.startswith("ask")][::-1]  # the best one first
+    bids = [row[3:] for row in table if row.startswith("bid")]
+    for nth in (0, 9):
+        y = box["y"] + LOW_MIDDLE + (nth + 0.5) * LOW_ROW
+        for x, price in ((0.1, bids[nth]), (0.6, asks[nth])):
+            await page.touchscreen.tap(box["x"] + box["width"] * x, y)
+            assert await page.input_value("#price") == price
+            await page.tap("#tabs button[value=ladder]")
+            await until(page, beside)
+    await shoot(page, "screen-lying-ladder")
+
+
+async def test_the_ticket_of_a_phone_on_its_side_needs_no_scrolling(stage: Any) -> None:
+    page = await stage.open(**PHONE | {"viewport": {"width": 844, "height": 390}})
+    await page.tap("#tabs button[value=ticket]")
+    for name in ("side", "price", "amount", "shares", "tif", "est-total", "send"):
+        box = await page.locator(f"#{name}").bounding_box()
+        assert box["y"] + box["height"] <= 352, name  # where the tabs begin
 
 
 async def test_candles_keep_their_width_when_their_tab_is_opened_late(stage: Any) -> None:
@@ -138,7 +207,7 @@ async def test_candles_keep_their_width_when_their_tab_is_opened_late(stage: Any
 async def test_a_ladder_always_shows_some_prices(stage: Any, width: int, height: int) -> None:
     await a_market(stage)
     page = await stage.open(viewport={"width": width, "height": height})
-    levels = 12 if height < 480 else 4  # a phone on its side has thin bars
+    levels = 20 if height < 480 else 4  # on a phone on its side, bids stand beside asks
     await until(page, f"document.querySelectorAll('#ladder-rows tr').length >= {levels}")
     assert await page.locator("#ladder").is_visible()
     assert await page.locator("#tape").is_visible() == (width >= 960 or height >= 860)

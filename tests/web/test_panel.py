@@ -40,10 +40,24 @@ async def test_sliders_turn_rate_and_volatility(stage_of: Any) -> None:
     assert stage.complaints == []
 
 
+async def test_on_a_phone_the_panel_has_a_tab_of_its_own(stage_of: Any) -> None:
+    stage = await stage_of(operator=with_control(Control(SimSettings())))
+    page = await stage.open(viewport={"width": 390, "height": 844})
+    await says(page, "local-tab", "Sim")
+    await page.click("#tabs button[value=ticket]")
+    assert not await page.locator("#local-panel").is_visible()
+    await page.click("#local-tab")
+    assert await page.locator("#sim-rate").is_visible()
+    assert not await page.locator("#ticket").is_visible()
+    await page.reload()
+    assert await page.locator("#ticket").is_visible()  # another server may have no such panel
+
+
 async def test_a_server_without_a_simulation_shows_no_panel_and_no_error(stage: Any) -> None:
     page = await stage.open()
     await until(page, "() => fetch('/version').then(() => true)")
     assert await page.evaluate("() => document.getElementById('local-panel').hidden")
+    assert await page.evaluate("() => document.getElementById('local-tab').hidden")
 
 
 async def test_the_page_says_when_nothing_is_kept(stage_of: Any) -> None:

@@ -60,6 +60,10 @@ class _OnlyRef(Struct):
 _ref_decoder = msgspec.json.Decoder(_OnlyRef)
 
 
+_MALFORMED = {"Input data was truncated": "JSON is malformed: it, or a text in it, is incomplete"}
+"""What msgspec says in words of its own, as the rest is said."""
+
+
 def said(frame: bytes) -> Said:
     """Return what a text frame says: a command, the commands of an array, or why it is neither."""
     try:
@@ -96,7 +100,7 @@ def decode(frame: bytes) -> Command:
             message = f"Expected {_CHOICES[message.rpartition(' ')[2]]}, got {message[19:]}"
         raise ProtocolError(code, _shortened(message), _ref_of(frame)) from None
     except msgspec.DecodeError as error:
-        raise ProtocolError(Code.BAD_FRAME, str(error)) from None
+        raise ProtocolError(Code.BAD_FRAME, _MALFORMED.get(str(error), str(error))) from None
     except RecursionError:
         raise ProtocolError(Code.BAD_FRAME, "Expected a flat object, got deep nesting") from None
     if b"\\" in frame or b"\x7f" in frame:  # else there is no control character in any text
@@ -113,7 +117,7 @@ def decode_array(frame: bytes) -> Array:
     try:
         elements = _array_decoder.decode(frame)
     except msgspec.DecodeError as error:
-        raise ProtocolError(Code.BAD_FRAME, str(error)) from None
+        raise ProtocolError(Code.BAD_FRAME, _MALFORMED.get(str(error), str(error))) from None
     except RecursionError:
         raise ProtocolError(Code.BAD_FRAME, "Expected a flat array, got deep nesting") from None
     if not 1 <= len(elements) <= COMMANDS_PER_FRAME_MAX:

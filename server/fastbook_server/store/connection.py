@@ -244,7 +244,7 @@ def store_error(error: BaseException) -> StoreError | None:
             return StoreUnavailable(f"{said} (SQLSTATE {code})")
         return StoreBroken(f"{said} (SQLSTATE {code or 'none'})")
     if isinstance(error, ValueError) and isinstance(error, asyncpg.InterfaceError):
-        return StoreBroken(said)  # such as an invalid DSN
+        return StoreBroken(str(error))  # such as an invalid DSN
     # asyncpg raises InternalClientError, among other cases, when the server closes an idle session.
     # TimeoutError is an OSError.
     if isinstance(error, (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, EOFError)):

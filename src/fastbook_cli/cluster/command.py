@@ -12,6 +12,7 @@ from fastbook_cli.errors import CommandError
 from fastbook_cli.loop import run_loop
 from fastbook_cli.options import with_settings, with_sim_settings
 from fastbook_cli.output import log_to_stderr, say_ready
+from fastbook_cli.values import Number, OneOf, Whole
 
 if TYPE_CHECKING:
     from fastbook_cli.cluster.local import DemoState
@@ -50,7 +51,7 @@ def gateway_command(config: Config, settings: ClusterSettings) -> int:
 @with_settings
 @click.option(
     "--takeover-s",
-    type=click.FloatRange(0.5, 600),
+    type=Number(0.5, 600),
     default=3.0,
     show_default=True,
     metavar="SECONDS",
@@ -62,7 +63,7 @@ def matcher_command(config: Config, settings: ClusterSettings) -> int:
 
     One matcher owns the market; each other one stands by and takes over when the owner has been
     silent. SIGTERM hands over at once, and nobody is refused anything. One that was thought
-    dead finds out and exits with 1: start it again, as systemd does. --port is for /healthz,
+    dead finds out and exits with 3: start it again, as systemd does. --port is for /healthz,
     /readyz (200 at the owner), /metrics and /status.
     """
     return run_loop(_process().run_matcher(_logged(config), settings, say_ready))
@@ -72,14 +73,14 @@ def matcher_command(config: Config, settings: ClusterSettings) -> int:
 @with_settings
 @click.option(
     "--replicas",
-    type=click.IntRange(1, 5),
+    type=Whole(1, 5),
     default=3,
     show_default=True,
     help="Servers that keep the log, when it is created.",
 )
 @click.option(
     "--log-bytes-max",
-    type=click.IntRange(2**20),
+    type=Whole(2**20),
     default=8 * 2**30,
     show_default=True,
     metavar="BYTES",
@@ -125,7 +126,7 @@ def status(
 @cluster_group.command("demo")
 @click.option(
     "--port",
-    type=click.IntRange(0, 65_534),
+    type=Whole(0, 65_534),
     default=8080,
     show_default=True,
     help="Port of the first gateway; the second has the next one. 0: any that are free.",
@@ -145,7 +146,7 @@ def status(
 )
 @click.option(
     "--takeover-s",
-    type=click.FloatRange(0.5, 600),
+    type=Number(0.5, 600),
     default=3.0,
     show_default=True,
     metavar="SECONDS",
@@ -182,12 +183,12 @@ def demo_command(sim: SimSettings, data_dir: Path | None, **options: Any) -> int
 
 
 @cluster_group.command()
-@click.argument("what", type=click.Choice(WHAT), metavar="WHAT")
-@click.argument("number", type=click.IntRange(1), required=False)
+@click.argument("what", type=OneOf(WHAT), metavar="WHAT")
+@click.argument("number", type=Whole(1), required=False)
 @click.option(
     "--signal",
     "sign",
-    type=click.Choice(SIGNALS, case_sensitive=False),
+    type=OneOf(SIGNALS, case_sensitive=False),
     default="KILL",
     show_default=True,
     help="KILL: kill -9. TERM: stop in order; a matcher hands over. STOP: freeze. CONT: wake.",

@@ -8,14 +8,14 @@ from typing import Any
 
 import click
 
-from fastbook_cli.options import server_url
+from fastbook_cli.options import with_server
 
 
 def connect_command(run_loop: Callable[[Coroutine[Any, Any, int]], int]) -> click.Command:
     """Return the command; `run_loop` runs it and returns the exit code of the process."""
 
     @click.command()
-    @click.argument("url", callback=server_url, default="http://127.0.0.1:8080")
+    @with_server
     @click.option("--security", metavar="NAME", help="Security to trade; default: the first.")
     @click.option("--no-feed", is_flag=True, help="Receive no books and trades, only replies.")
     @click.option("--json", "as_json", is_flag=True, help="Print frames, in a terminal too.")
@@ -39,8 +39,6 @@ def connect_command(run_loop: Callable[[Coroutine[Any, Any, int]], int]) -> clic
             tail -f /dev/null | fastbook connect     to watch without typing
 
         A server that wants a token for commands gets that of FASTBOOK_TOKEN, from the environment.
-
-        URL is the server: HOST:PORT, http://HOST:PORT or ws://HOST:PORT/ws.
         """
         if sys.stdin.isatty() and sys.stdout.isatty() and not as_json:
             from fastbook_cli.connect import prompt

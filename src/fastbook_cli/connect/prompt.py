@@ -108,12 +108,9 @@ class Person:
             if meant.what == "quit":
                 return False
             await talk.look(meant)
-        elif meant is not None or line[0] in "{[":
+        else:
             self._raw = meant is None
             talk.send(meant or line.encode())
-        else:
-            word = line.split()[0]
-            self._say(Text(f"no such word: {word!r}; help lists them all", style="yellow"))
         return True
 
     async def listen(self, connection: Connection) -> int:

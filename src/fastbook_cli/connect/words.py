@@ -97,17 +97,19 @@ class Speaker:
         return self.names.index(client_order_id) + 1
 
     def understand(self, line: str) -> bytes | Glance | None:
-        """Return a command as it is sent, or what to show; None if no word is known.
+        """Return a command as it is sent, or what to show; None if the line is JSON, or empty.
 
         Raises:
-            WordError: the first word is known, but not what follows.
+            WordError: there is no such word, or what follows it makes no sense.
         """
         words = line.split()
         if not words:
             return None
         verb = _ALIASES.get(words[0].lower(), words[0].lower())
         if verb not in VERBS:
-            return None
+            if line.lstrip()[0] in "{[":
+                return None
+            raise WordError(f"expected a word (help lists them) or JSON, got {words[0]!r}")
         if verb in LOOKS:
             return self._look(verb, words[1:])
         means: Callable[[list[str]], dict[str, Any]] = {

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from fastbook_cli.export.tables import TABLES, Selection
+from fastbook_cli.values import OneOf
 from fastbook_wire.words import INTERVALS
 
 
@@ -34,7 +35,7 @@ def moment(_: click.Context, __: click.Parameter, text: str | None) -> int | Non
 
 
 OPTIONS = (
-    click.argument("table", type=click.Choice(TABLES)),
+    click.argument("table", type=OneOf(TABLES)),
     click.option(
         "--security",
         "securities",
@@ -51,7 +52,7 @@ OPTIONS = (
     click.option("--end", callback=moment, metavar="TIME", help="End of the period, exclusive."),
     click.option(
         "--interval",
-        type=click.Choice(list(INTERVALS)),
+        type=OneOf(list(INTERVALS)),
         default="1m",
         show_default=True,
         help="Interval of the candles.",
@@ -62,7 +63,7 @@ OPTIONS = (
     click.option(
         "--format",
         "form",
-        type=click.Choice(["csv", "parquet"]),
+        type=OneOf(["csv", "parquet"]),
         help="Format of the file; default: by its ending, else csv.",
     ),
     click.option(

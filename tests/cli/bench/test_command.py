@@ -154,9 +154,11 @@ async def test_an_unknown_security_is_named(serve) -> None:
         (["--rate", "0"], 2, "'--rate': expected max or a number from 0.1 to 1,000,000, got '0'"),
         (["--rate", "nan"], 2, "'--rate': expected max or a number from 0.1 to 1,000,000"),
         (["--mix", "buy=1"], 2, "'--mix': expected KIND=WEIGHT of place, cancel, amend, take"),
-        (["--connections", "0"], 2, "'--connections': 0 is not in the range"),
-        (["--url", "gopher://x"], 2, "'--url': expected a URL such as"),
-        (["--url", "http://127.0.0.1:1"], 1, "http://127.0.0.1:1: Cannot connect"),
+        (["--connections", "0"], 2, "'--connections': expected a whole number from 1 to 10,000"),
+        (["--url", "gopher://x"], 2, "'--url': expected HOST:PORT, "),
+        (["--seconds", "x"], 2, "'--seconds': expected a number from 0.1 to 86,400, got 'x'"),
+        (["--url", "http://127.0.0.1:1"], 1, "nothing listens at 127.0.0.1:1"),
+        (["127.0.0.1:1"], 1, "nothing listens at 127.0.0.1:1"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(options, code, expected) -> None:

@@ -56,7 +56,7 @@ async def connected(server: Server, text: str) -> tuple[int | None, list[str], s
         ([BID % ("", 1), BID % (',"ref":"b"', 2), '{"op":"deleteAll"}'],
          ["order", "order", "deletedAll"]),
         ([f"[{BID % ('', 1)},{BID % ('', 0)}]", '{"op":"fills"}'], ["order", "order", "ownFills"]),
-        (["nonsense", '{"op":"nope"}', "[]"], ["error"] * 3),
+        (['{"nonsense', '{"op":"nope"}', "[]"], ["error"] * 3),
         (['{"op":"cancelAfter","ms":0}', '{"op":"order","ref":7,"id":"x"}'],
          ["cancelAfterSet", "order"]),
     ],

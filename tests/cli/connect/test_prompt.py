@@ -51,7 +51,7 @@ def trade(terminal: Terminal) -> None:
     terminal.type("bo\t 3\r")
     terminal.until("101.00", "1.0000", "█")
     terminal.type("frob\r")
-    terminal.until("no such word: 'frob'")
+    terminal.until("expected a word (help lists them) or JSON, got 'frob'")
     terminal.type("buy x\r")
     terminal.until("expected an amount, got 'x'")
     terminal.type('{"op":"ping","ref":7}\r')

@@ -213,11 +213,11 @@ def test_in_a_terminal_it_takes_the_screen_and_gives_it_back(start: Callable[...
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        (["--makers", "0"], "'--makers': 0 is not in the range 1<=x<=50"),
-        (["--rate", "0"], "'--rate': 0.0 is not in the range 0.1<=x<=2000"),
-        (["--volatility", "nan"], "--volatility: expected 0.1 to 100, got nan"),
+        (["--makers", "0"], "'--makers': expected a whole number from 1 to 50, got '0'"),
+        (["--rate", "0"], "'--rate': expected a number from 0.1 to 2,000, got '0'"),
+        (["--volatility", "nan"], "'--volatility': expected a number from 0.1 to 100, got 'nan'"),
         (["--once"], "--once needs --replay"),
-        (["--seed", "x"], "'--seed': 'x' is not a valid integer"),
+        (["--seed", "x"], "'--seed': expected a whole number, got 'x'"),
         (["--port", "65536"], "--port: expected a whole number of at most 65535"),
     ],
 )

@@ -218,7 +218,7 @@ def test_a_period_has_its_start_and_not_its_end(traded, export, start, end):
         (("orders", "--output", "a.xlsx"), "expected a file that ends in .csv, .csv.gz, .csv.xz, "),
         (("orders", "--output", "a.csv.bz2"), "got a.csv.bz2 (or say --format)"),
         (("orders", "--output", "a.parquet.gz"), "got a.parquet.gz (or say --format)"),
-        (("books", "--output", "-"), "'books' is not one of"),
+        (("books", "--output", "-"), "expected one of orders, order_changes, "),
         (("orders", "--output", "-", "--start", "soon"), "expected a time such as"),
         (("orders", "--output", "-", "--format", "parquet"), "expected a file for parquet"),
         (("orders", "--output", "-", "--security", "X"), "expected one of BTC-USD, GAME, COIN"),

@@ -45,13 +45,16 @@ async def test_it_trades_until_a_signal_and_cancels_its_orders(serve, number, co
 @pytest.mark.parametrize(
     ("options", "code", "expected"),
     [
-        (["--rate", "0"], 2, "'--rate': 0.0 is not in the range 0.1<=x<=2000"),
-        (["--volatility", "101"], 2, "'--volatility': 101.0 is not in the range"),
-        (["--volatility", "nan"], 2, "--volatility: expected 0.1 to 100, got nan"),
-        (["--makers", "0"], 2, "'--makers': 0 is not in the range 1<=x<=50"),
-        (["--speed", "x"], 2, "'--speed': 'x' is not a valid float"),
-        (["--url", "gopher://x"], 2, "'--url': expected a URL such as"),
-        (["--url", "http://127.0.0.1:1"], 1, "http://127.0.0.1:1: Cannot connect"),
+        (["--rate", "0"], 2, "'--rate': expected a number from 0.1 to 2,000, got '0'"),
+        (["--volatility", "101"], 2, "expected a number from 0.1 to 100, got '101'"),
+        (["--volatility", "nan"], 2, "expected a number from 0.1 to 100, got 'nan'"),
+        (["--makers", "0"], 2, "'--makers': expected a whole number from 1 to 50, got '0'"),
+        (["--speed", "x"], 2, "'--speed': expected a number from 0.01 to 100, got 'x'"),
+        (["--url", "gopher://x"], 2, "'--url': expected HOST:PORT, "),
+        (["--url", "http://127.0.0.1:1"], 1, "nothing listens at 127.0.0.1:1"),
+        (["127.0.0.1:1"], 1, "nothing listens at 127.0.0.1:1"),
+        (["ws://127.0.0.1:1/ws"], 1, "nothing listens at 127.0.0.1:1"),
+        (["127.0.0.1:1", "--url", "x:2"], 2, "expected one server, got '127.0.0.1:1' and --url"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(options, code, expected) -> None:

@@ -184,11 +184,14 @@ async def test_lines_say_that_there_is_no_connection(
 
 
 @pytest.mark.parametrize("url", ["", "ftp://x", "http://[::1", "127.0.0.1:99999"])
-@pytest.mark.parametrize("command", ["top", "connect"])
-def test_what_is_no_url_is_one_line_and_exit_code_2(command: str, url: str) -> None:
-    ran = CliRunner().invoke(cli, [command, url])
+@pytest.mark.parametrize("option", [[], ["--url"]])
+@pytest.mark.parametrize("command", ["top", "connect", "sim", "bench"])
+def test_what_is_no_url_is_one_line_and_exit_code_2(
+    command: str, option: list[str], url: str
+) -> None:
+    ran = CliRunner().invoke(cli, [command, *option, url])
     assert ran.exit_code == 2
-    assert "expected a URL such as" in ran.output
+    assert "expected HOST:PORT, " in ran.output
 
 
 def test_without_a_server_it_is_one_line_and_exit_code_1() -> None:

@@ -25,11 +25,13 @@ h1 { font-size: 1.6rem; margin: 0 0 .25rem; } h2 { margin-top: 3rem; font-size: 
 h3 { margin: 2rem 0 .25rem; padding-top: 1rem; border-top: 1px solid var(--line);
   font-size: 1rem; } h4 { margin: 1rem 0 .25rem; font-size: .85rem; color: var(--quiet); }
 a { color: var(--accent); } nav { display: flex; flex-wrap: wrap; gap: 0 1rem; }
+.contents { font-size: .9rem; margin: .5rem 0 1rem; }
 code, pre { font: .82rem/1.5 ui-monospace, monospace; }
 code { background: var(--code); padding: .1em .3em; border-radius: 3px; }
 pre { background: var(--code); padding: .6rem .8rem; border-radius: 6px; margin: .35rem 0;
   white-space: pre-wrap; overflow-wrap: anywhere; } pre code { padding: 0; }
 table { border-collapse: collapse; width: 100%; font-size: .9rem; margin: .5rem 0; }
+td, .from { overflow-wrap: anywhere; }
 th, td { text-align: left; vertical-align: top; padding: .3rem .75rem .3rem 0;
   border-bottom: 1px solid var(--line); } th { color: var(--quiet); font-weight: 500; }
 .from { color: var(--quiet); font-size: .85rem; }
@@ -72,9 +74,16 @@ def _head(openapi: Document, prefix: str) -> Iterator[str]:
     )
 
 
+def _contents(links: Iterable[tuple[str, str]]) -> str:
+    """Return links to what a section holds, from (anchor, text)."""
+    shown = (f'<a href="#{escape(anchor)}">{escape(text)}</a>' for anchor, text in links)
+    return f'<nav class="contents">{"".join(shown)}</nav>'
+
+
 def _http(openapi: Document, prefix: str) -> Iterator[str]:
     yield '<h2 id="http">HTTP</h2>'
     yield f"<p>{_text(openapi['info']['description'])}</p>"
+    yield _contents((item["get"]["operationId"], path) for path, item in openapi["paths"].items())
     for path, item in openapi["paths"].items():
         operation = item["get"]
         yield f'<h3 id="{escape(operation["operationId"])}"><code>GET {escape(path)}</code></h3>'
@@ -142,10 +151,16 @@ def _socket(asyncapi: Document) -> Iterator[str]:
         if "reply" in operation:
             replies[name] = [_last(m["$ref"]) for m in operation["reply"]["messages"]]
     for title, are_commands in (("Commands", True), ("Server frames", False)):
+        shown = [
+            message
+            for message in messages.values()
+            if (message["name"] in replies and _is_command(asyncapi, message)) == are_commands
+        ]
         yield f"<h2>{title}</h2>"
-        for message in messages.values():
-            if (message["name"] in replies and _is_command(asyncapi, message)) == are_commands:
-                yield from _message(message, replies if are_commands else {})
+        kind = "command" if are_commands else "frame"
+        yield _contents((f"{kind}-{m['name']}", m["name"]) for m in shown)
+        for message in shown:
+            yield from _message(message, kind, replies if are_commands else {})
 
 
 def _is_command(asyncapi: Document, message: Document) -> bool:
@@ -153,8 +168,9 @@ def _is_command(asyncapi: Document, message: Document) -> bool:
     return "op" in schema["properties"]
 
 
-def _message(message: Document, replies: dict[str, list[str]]) -> Iterator[str]:
-    yield f"<h3><code>{escape(message['name'])}</code></h3>"
+def _message(message: Document, kind: str, replies: dict[str, list[str]]) -> Iterator[str]:
+    name = escape(message["name"])
+    yield f'<h3 id="{kind}-{name}"><code>{name}</code></h3>'
     said = f"<p>{_text(message['summary'])} Type: {_type(message['payload'])}"
     if message["name"] in replies:
         answered = " or ".join(_link(name) for name in replies[message["name"]])
@@ -166,6 +182,7 @@ def _message(message: Document, replies: dict[str, list[str]]) -> Iterator[str]:
 
 def _types(schemas: dict[str, Document]) -> Iterator[str]:
     yield '<h2 id="types">Types</h2>'
+    yield _contents((f"type-{name}", name) for name in schemas)
     for name, schema in schemas.items():
         yield from _schema(name, schema)
 

@@ -4,7 +4,7 @@ import { Bars } from "./bars.js";
 import { MONO, colours } from "./canvas.js";
 import { ChartIndicators } from "./chart_indicators.js";
 import { ChartOrders } from "./chart_orders.js";
-import { byId, say } from "./dom.js";
+import { byId, say, sayParts } from "./dom.js";
 import { startOf } from "./folds.js";
 import { clockText, fixed, short } from "./numbers.js";
 
@@ -214,12 +214,12 @@ export class Chart {
   _legend() {
     const { market, _bars: bars } = this;
     const shown = bars.get(this._pointedAt) ?? bars.last;
-    if (!shown) return say(byId("legend"), "");
+    if (!shown) return sayParts(byId("legend"), []);
     const p = (price) => fixed(price, market.grid.priceDecimals);
     const { open, high, low, close } = shown;
-    const prices = `O ${p(open)}  H ${p(high)}  L ${p(low)}  C ${p(close)}`;
+    const prices = [`O ${p(open)}`, `H ${p(high)}`, `L ${p(low)}`, `C ${p(close)}`];
     const lines = this._indicators.legend(bars.indexOf(shown));
-    say(byId("legend"), [prices, `V ${short(shown.volume)}`, ...lines].join("  "));
+    sayParts(byId("legend"), [...prices, `V ${short(shown.volume)}`, ...lines]);
     byId("legend").dataset.side = close >= open ? "bid" : "ask";
   }
   _note(text) {
@@ -242,7 +242,7 @@ const options = (library) => ({
     tickMarkFormatter: tickText,
     borderVisible: false,
   },
-  rightPriceScale: { borderVisible: false },
+  rightPriceScale: { borderVisible: false, entireTextOnly: true },
   localization: { timeFormatter: timeText },
   crosshair: { mode: library.CrosshairMode.Normal },
 });

@@ -13,7 +13,8 @@ const KINDS = {
   rsi: { name: "RSI", colour: "accent", pane: 1, levels: [30, 70] },
 };
 const LENGTH_MAX = 500;
-const RSI_SHARE = 0.28; // of the chart's height
+const RSI_SHARE = 0.4; // of the height of the candles
+const RSI_RANGE = { minValue: 0, maxValue: 100 };
 
 export class ChartIndicators {
   /** Calls `changed` when another set of lines is to be drawn. */
@@ -48,7 +49,12 @@ export class ChartIndicators {
     if (on) {
       const series = this._chart.addSeries(
         this._library.LineSeries,
-        { lineWidth: 1, lastValueVisible: false, priceLineVisible: false },
+        {
+          lineWidth: 1,
+          lastValueVisible: false,
+          priceLineVisible: false,
+          ...(pane ? { autoscaleInfoProvider: () => ({ priceRange: RSI_RANGE }) } : {}),
+        },
         pane,
       );
       const style = { lineWidth: 1, lineStyle: 2, axisLabelVisible: false };

@@ -19,6 +19,13 @@ export function say(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
+/** Show texts side by side, none of which is broken over lines; touches only changed ones. */
+export function sayParts(node, texts) {
+  if (node.children.length !== texts.length)
+    node.replaceChildren(...texts.flatMap((_, i) => (i ? ["  ", el("span")] : [el("span")])));
+  texts.forEach((text, i) => say(node.children[i], text));
+}
+
 /** Show `rows` of texts in a table body; reuses the cells, so only changed ones are touched. */
 export function fillRows(body, rows) {
   while (body.rows.length > rows.length) body.deleteRow(-1);

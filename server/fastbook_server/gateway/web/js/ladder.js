@@ -1,17 +1,14 @@
-// The ladder: asks above, bids below, best prices in the middle, with cumulative sums.
+// The ladder: the levels of both sides, best prices in the middle, with cumulative sums.
 
 import { cumulate, group, sweep } from "./book.js";
 import { Canvas, MONO, colours } from "./canvas.js";
 import { byId, fillRows, say } from "./dom.js";
 import { Drag } from "./drag.js";
+import { layOut } from "./ladder_layout.js";
 import { Slowly } from "./loop.js";
 import { fixed } from "./numbers.js";
 import { recall, remember } from "./prefs.js";
 
-const ROW = 20;
-const MIDDLE = 34;
-/** On a low canvas, as of a phone on its side, rows stand closer together. */
-const LOW = { height: 300, row: 16, middle: 24 };
 const GRIP = 24;
 const TABLE_MS = 1_000;
 const TABLE_ROWS = 10;
@@ -29,8 +26,7 @@ export class Ladder {
     this.canvas = new Canvas(byId("ladder"), loop);
     this.step = 1;
     this.rows = { ask: [], bid: [] };
-    this.row = ROW; // the height of a row, and of the middle
-    this.middle = MIDDLE;
+    this.layout = layOut(0, 0);
     this._seen = "";
     this._table = new Slowly(TABLE_MS, () => this._fillTable());
     const { node } = this.canvas;
@@ -78,10 +74,8 @@ export class Ladder {
     if (seen === this._seen && !this.canvas.dirty) return;
     this._seen = seen;
     const { ask, bid } = market.sides;
-    const isLow = this.canvas.height < LOW.height;
-    this.row = isLow ? LOW.row : ROW;
-    this.middle = isLow ? LOW.middle : MIDDLE;
-    const perSide = Math.max(1, Math.floor((this.canvas.height - this.middle) / 2 / this.row));
+    this._layOut();
+    const { perSide } = this.layout;
     this.rows = {
       ask: cumulate(group(ask, "ask", this.step), perSide),
       bid: cumulate(group(bid, "bid", this.step), perSide),
@@ -91,88 +85,92 @@ export class Ladder {
     this._table.poke();
   }
 
+  _layOut() {
+    const { width, height } = this.canvas;
+    if (width === this.layout.width && height === this.layout.height) return;
+    this.layout = layOut(width, height);
+    byId("terminal").querySelector(".ladder").classList.toggle("abreast", this.layout.abreast);
+  }
+
   // ---- drawing -------------------------------------------------------------------------------
 
   _draw() {
     const context = this.canvas.begin();
     if (!context) return;
-    const { width, height } = this.canvas;
-    const middle = Math.round(height / 2);
     const largest = Math.max(this.rows.ask.at(-1)?.c ?? 0, this.rows.bid.at(-1)?.c ?? 0, 1);
     const own = this._ownRows();
     context.font = `12px ${MONO}`;
     for (const side of ["ask", "bid"])
       this.rows[side].forEach((row, i) => {
-        const away = this.middle / 2 + (side === "ask" ? i + 1 : i) * this.row;
-        const y = side === "ask" ? middle - away : middle + away;
-        this._drawRow(context, {
-          side,
-          row,
-          y,
-          width,
-          share: row.c / largest,
-          own: own[side].get(row.t),
-        });
+        const share = row.c / largest;
+        const box = this.layout.box(side, i);
+        this._drawRow(context, { side, row, share, own: own[side].get(row.t), ...box });
       });
-    this._drawMiddle(context, middle, width);
-    this._drawDragged(context, width);
+    this._drawMiddle(context);
+    this._drawDragged(context);
   }
 
   /** Draw the marker that is dragged where the pointer is, with the price there. */
-  _drawDragged(context, width) {
+  _drawDragged(context) {
     const { now } = this._drag;
     if (now === null) return;
+    const { row } = this.layout;
+    const { x, width } = this.layout.box(now.side, 0);
     const c = colours();
     const text = this._priceText(now.to);
     context.textAlign = "left";
     context.fillStyle = c.panel;
-    context.fillRect(0, now.y - this.row / 2, 24 + context.measureText(text).width, this.row);
+    context.fillRect(x, now.y - row / 2, 24 + context.measureText(text).width, row);
     context.fillStyle = c.own;
-    context.fillRect(0, now.y + this.row / 2, width, 1);
-    context.fillText(text, 17, now.y);
-    drawMarker(context, now.y - this.row / 2, this.row, c.own);
+    context.fillRect(x, now.y + row / 2, width, 1);
+    context.fillText(text, x + 17, now.y);
+    drawMarker(context, { x, y: now.y - row / 2, height: row, colour: c.own });
   }
 
-  _drawRow(context, { side, row, y, width, share, own }) {
+  _drawRow(context, { side, row, x, y, width, share, own }) {
     const c = colours();
     const { grid } = this.market;
+    const height = this.layout.row;
     const bar = Math.max(1, Math.round(share * (width - 2)));
     context.fillStyle = c[side + "-soft"];
-    context.fillRect(width - bar, y + 1, bar, this.row - 2);
+    context.fillRect(x + width - bar, y + 1, bar, height - 2);
     if (this._isSwept(side, row.t)) {
       context.fillStyle = c.hover;
-      context.fillRect(0, y, width, this.row);
+      context.fillRect(x, y, width, height);
       if (row.t === this.ui.hover.t) {
         context.fillStyle = c[side];
-        context.fillRect(0, side === "ask" ? y : y + this.row - 1, width, 1);
+        const isUpper = side === "ask" && !this.layout.abreast;
+        context.fillRect(x, isUpper ? y : y + height - 1, width, 1);
       }
     }
-    if (own) drawMarker(context, y, this.row, c.own);
-    const base = y + this.row / 2 + 0.5;
+    if (own) drawMarker(context, { x, y, height, colour: c.own });
+    const base = y + height / 2 + 0.5;
     context.textAlign = "left";
     context.fillStyle = c[side];
-    context.fillText(grid.priceText(row.t), 17, base);
+    context.fillText(grid.priceText(row.t), x + 17, base);
     context.textAlign = "right";
     context.fillStyle = c.text;
-    context.fillText(grid.amountShort(row.q), Math.round(width * 0.68), base);
+    context.fillText(grid.amountShort(row.q), x + Math.round(width * 0.68), base);
     context.fillStyle = c.muted;
-    context.fillText(grid.amountShort(row.c), width - 8, base);
+    context.fillText(grid.amountShort(row.c), x + width - 8, base);
   }
 
-  _drawMiddle(context, middle, width) {
+  _drawMiddle(context) {
     const c = colours();
     const { grid, tape, book, last } = this.market;
-    const top = middle - this.middle / 2;
+    const { centre, middle: height, width } = this.layout;
+    const top = centre - height / 2;
+    const right = this.layout.box("bid", 0).width - 8;
     context.fillStyle = c.line;
     context.fillRect(0, top + 1, width, 1);
-    context.fillRect(0, top + this.middle - 2, width, 1);
+    context.fillRect(0, top + height - 2, width, 1);
     if (last !== null) {
       const side = tape.at(-1)?.side ?? "bid";
       context.font = `600 15px ${MONO}`;
       context.textAlign = "left";
       context.fillStyle = c[side];
       const sign = side === "bid" ? "▲" : "▼";
-      context.fillText(`${fixed(last, grid.priceDecimals)} ${sign}`, 17, middle);
+      context.fillText(`${fixed(last, grid.priceDecimals)} ${sign}`, 17, centre);
     }
     context.font = `12px ${MONO}`;
     context.textAlign = "right";
@@ -181,13 +179,9 @@ export class Ladder {
     const bid = book?.bid[0];
     if (ask && bid) {
       const points = (20_000 * (ask.t - bid.t)) / (ask.t + bid.t);
-      context.fillText(
-        `${grid.priceText(ask.t - bid.t)}  ${points.toFixed(1)} bp`,
-        width - 8,
-        middle,
-      );
+      context.fillText(`${grid.priceText(ask.t - bid.t)}  ${points.toFixed(1)} bp`, right, centre);
     } else {
-      context.fillText(ask ? "no bids" : bid ? "no asks" : "empty book", width - 8, middle);
+      context.fillText(ask ? "no bids" : bid ? "no asks" : "empty book", right, centre);
     }
   }
 
@@ -215,8 +209,9 @@ export class Ladder {
 
   /** Return the row whose marker of own orders a pointer is on, or null. */
   _markerAt(event) {
-    const at = event.offsetX < GRIP ? this._at(event) : null;
-    return at !== null && this._ownRows()[at.side].has(at.t) ? { side: at.side, t: at.t } : null;
+    const at = this._at(event);
+    if (at === null || at.across >= GRIP) return null;
+    return this._ownRows()[at.side].has(at.t) ? { side: at.side, t: at.t } : null;
   }
   /**
    * Return the price of a place on the ladder, in ticks: that of its row; behind the last row one
@@ -225,15 +220,13 @@ export class Ladder {
    */
   _ticksAt({ side, y }) {
     const { rows, step } = this;
-    const middle = Math.round(this.canvas.height / 2);
-    const nth = Math.floor((Math.abs(y - middle) - this.middle / 2) / this.row);
+    const { side: shown, nth } = this.layout.along({ side, y });
     if (nth < 0) {
       const other = rows[side === "ask" ? "bid" : "ask"][0]?.t;
       const better = rows[side].length ? rows[side][0].t - outward(side) * step : null;
       const meets = better !== null && (better - other) * outward(side) <= 0;
       return meets ? null : better;
     }
-    const shown = y < middle ? "ask" : "bid";
     const last = rows[shown].length - 1;
     if (last < 0) return null;
     const beyond = Math.max(0, nth - last);
@@ -253,13 +246,12 @@ export class Ladder {
     const { hover } = this.ui;
     return hover !== null && hover.side === side && (side === "ask" ? t <= hover.t : t >= hover.t);
   }
-  _at({ offsetY }) {
-    const middle = Math.round(this.canvas.height / 2);
-    const away = Math.abs(offsetY - middle) - this.middle / 2;
-    if (away < 0) return null;
-    const side = offsetY < middle ? "ask" : "bid";
-    const row = this.rows[side][Math.floor(away / this.row)];
-    return row ? { side, t: row.t, lots: row.c } : null;
+  /** Return the level at a pointer, and how far `across` its row that is; null if none. */
+  _at({ offsetX, offsetY }) {
+    const { side, nth } = this.layout.at({ x: offsetX, y: offsetY });
+    const row = this.rows[side][nth];
+    const across = offsetX - this.layout.box(side, nth).x;
+    return row ? { side, t: row.t, lots: row.c, across } : null;
   }
   _hover(event) {
     const at = this._drag.now === null ? this._at(event) : null;
@@ -269,7 +261,8 @@ export class Ladder {
   _click(event) {
     const at = this._drag.swallowsClick ? null : this._at(event);
     if (!at) return;
-    const wantsAmount = event.shiftKey || event.offsetX > this.canvas.width * 0.7;
+    const { width } = this.layout.box(at.side, 0);
+    const wantsAmount = event.shiftKey || at.across > width * 0.7;
     this.pick({ side: at.side, t: at.t, lots: wantsAmount ? at.lots : null });
   }
   /** Handle the keyboard: up and down select a level, Enter picks it. */
@@ -335,11 +328,11 @@ export class Ladder {
 
 const outward = (side) => (side === "ask" ? 1 : -1);
 
-/** Draw the marker of own orders into the row whose top is `y`. */
-function drawMarker(context, y, row, colour) {
+/** Draw the marker of own orders into the row of this `height` whose corner is at x, y. */
+function drawMarker(context, { x, y, height, colour }) {
   context.fillStyle = colour;
-  context.fillRect(0, y + 2, 3, row - 4);
+  context.fillRect(x, y + 2, 3, height - 4);
   context.beginPath();
-  context.arc(9, y + row / 2, 2.5, 0, 7);
+  context.arc(x + 9, y + height / 2, 2.5, 0, 7);
   context.fill();
 }

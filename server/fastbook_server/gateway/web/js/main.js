@@ -46,7 +46,7 @@ function tabs() {
   const mark = choice(byId("tabs"), (name) => show(name));
   const show = (name) => {
     terminal.dataset.tab = name;
-    remember("tab", name);
+    if (name !== "local") remember("tab", name); // the next server may have no such panel
     mark(name);
   };
   show(recall("tab", "ladder"));

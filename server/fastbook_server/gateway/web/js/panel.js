@@ -9,6 +9,12 @@ const TURNS = [
   { name: "volatility", title: "Volatility", unit: "% per day" },
 ];
 
+/** Show the panel of a market that this server's machine makes; small screens get a tab for it. */
+export function showLocalPanel(name) {
+  say(byId("local-tab"), name);
+  byId("local-tab").hidden = byId("local-panel").hidden = false;
+}
+
 /** Show the panel of the simulation at this path of the server. */
 export async function openPanel(path) {
   await new Panel(path).open();
@@ -39,7 +45,7 @@ class Panel {
     const root = byId("local-panel");
     root.replaceChildren(bar, ...TURNS.map((turn) => this._turn(turn, state)), this._answer);
     this._show(state);
-    root.hidden = false;
+    showLocalPanel("Sim");
     const refresh = () => this._ask().then((now) => this._show(now), () => {});
     document.addEventListener("visibilitychange", () => document.hidden || refresh());
     root.addEventListener("pointerenter", refresh);

@@ -1,6 +1,7 @@
 // The recorded market's controls, and the venue's trades beside ours, where the server offers them.
 
 import { byId, el, fillRows, say } from "./dom.js";
+import { showLocalPanel } from "./panel.js";
 
 const STEPS = 1_000;
 const REFRESH_MS = 500;
@@ -58,7 +59,7 @@ class ReplayPanel {
       this._answer,
     );
     this._show(await this._ask());
-    root.hidden = false;
+    showLocalPanel("Replay");
     setInterval(() => this._refresh(), REFRESH_MS);
   }
 

@@ -1,0 +1,32 @@
+"""Groups of commands, such as ``fastbook accounts``, whose own options may stand anywhere."""
+
+from __future__ import annotations
+
+import click
+
+
+class LenientGroup(click.Group):
+    """Takes its own options after the name of a command too, where people write them.
+
+    Each of them has a value, and no command of the group has one of the same name.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the command line, with the group's own options put first."""
+        own = {name for p in self.params if isinstance(p, click.Option) for name in p.opts}
+        first: list[str] = []
+        rest: list[str] = []
+        left = iter(args)
+        for word in left:
+            if word == "--":
+                rest += [word, *left]
+            elif word in own:
+                value = next(left, None)
+                if value is None:
+                    return super().parse_args(ctx, [word])  # which says what is missing
+                first += [word, value]
+            elif word.partition("=")[0] in own:
+                first.append(word)
+            else:
+                rest.append(word)
+        return super().parse_args(ctx, first + rest)
