@@ -162,7 +162,7 @@ def test_the_frozen_are_seen_and_woken_and_nothing_outlives_a_killed_demo(start)
     demo.until("matcher . does not answer", after=before)
     demo.until("took over after", after=before)
     assert f"pid {frozen}" in demo.call("kill", "matcher", "--signal", "cont")
-    demo.until(rf"pid {frozen} has ended with exit code 1")  # it has found that it is deposed
+    demo.until(rf"pid {frozen} has ended with exit code 3")  # it has found that it is deposed
     demo.call("kill", "gateway", "--signal", "STOP")
     demo.process.kill()
     demo.process.wait()
