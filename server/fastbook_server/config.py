@@ -233,10 +233,7 @@ class Config(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         _about("How long a shutdown waits for a database that commits nothing, in seconds."),
     ] = 3.0
     store_checkpoint_every: Annotated[
-        Count,
-        _about(
-            "Commands on a security between two checkpoints of book_at(); each day has one too."
-        ),
+        Count, _about("A security's commands between checkpoints of book_at(); each day has one.")
     ] = 100_000
     in_memory_events_max: Annotated[
         Count,

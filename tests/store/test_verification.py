@@ -173,6 +173,18 @@ async def test_an_empty_database_is_sound(make_postgres, dsn, sql):
     assert await findings(sql) == {}
 
 
+async def test_no_check_looks_rows_up_one_by_one(make_postgres, dsn):
+    """Of millions, in hundreds of chunks: without statistics the planner would."""
+    await make_postgres(dsn).open(SPECS, 0)
+    of_orders = [check for check in CHECKS if "id_time(" in check.contradictions]
+    assert len(of_orders) > 3
+    async with snapshot(dsn) as connection:
+        for check in of_orders:
+            lines = await connection.fetch(f"EXPLAIN (COSTS off) {check.contradictions}")
+            plan = "\n".join(line[0] for line in lines)
+            assert "Nested Loop" not in plan, f"{check.name}: {plan}"
+
+
 async def test_the_command_says_what_is_wrong(busy, dsn):
     """As an operator runs it."""
     good = await program("verify", "--database-url", dsn)
