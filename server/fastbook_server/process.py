@@ -24,7 +24,7 @@ from fastbook_server.gateway.proxies import Proxies
 from fastbook_server.loop_lag import LoopLag
 from fastbook_server.service_manager import ServiceManager
 from fastbook_server.stop_signals import StoppedError, stop_signal, unless_stopped
-from fastbook_server.store import Store
+from fastbook_server.store import Store, StoreFenced
 from fastbook_server.store.connection import place_of
 from fastbook_server.store.leadership import Leadership
 from fastbook_server.store.memory import MemoryStore
@@ -33,6 +33,8 @@ from fastbook_server.store.recent import RecentDatabase
 
 log = logging.getLogger(__name__)
 
+TAKEN_OVER = 3
+"""The exit code: another server owns the database; started again, this one would take it back."""
 OWN_FILES = 128
 """Open files other than connections: the database, logs, libraries."""
 
@@ -49,8 +51,9 @@ async def serve(
 
     `before` is called with the store before the server recovers from it. `company` is entered once
     the server is ready and its signal handlers are installed, and left before it stops; `door` and
-    `operator` make those of the server. Exit codes: 0 after SIGTERM, 130 after SIGINT, 1 if the
-    database is lost for good or not everything could be committed. A second signal stops at once.
+    `operator` make those of the server. Exit codes: 0 after SIGTERM, 130 after SIGINT, 3 if another
+    server has taken over the database, 1 if it is lost for good or not everything could be
+    committed. A second signal stops at once.
 
     Raises:
         ConfigError: a trusted proxy is no address.
@@ -88,7 +91,7 @@ async def serve(
                 manager.stopping()
                 lag.stop()
                 committed = await server.stop()
-            return code if committed else 1
+            return code if committed or code == TAKEN_OVER else 1
     except StoppedError as stopped:
         return stopped.code
 
@@ -169,8 +172,9 @@ async def _until_stopped(server: Server, stop: asyncio.Future[int]) -> int:
         with contextlib.suppress(asyncio.CancelledError):
             await failed
         return stop.result()
-    log.critical("stopping: %s", failed.exception())
-    return 1
+    error = failed.exception()
+    log.critical("stopping: %s", error)
+    return TAKEN_OVER if isinstance(error, StoreFenced) else 1
 
 
 def _allow_connections(sessions_max: int) -> int:

@@ -10,9 +10,6 @@ import contextlib
 from collections.abc import Iterator
 from typing import ClassVar, NamedTuple
 
-TAKEN_OVER = 3
-"""Another server owns the database now: whoever starts this one again takes it back."""
-
 
 class CommandError(Exception):
     """A command cannot be carried out; the message is what the user reads."""
@@ -46,6 +43,7 @@ def server_errors() -> dict[type[Exception], Ending]:
     from fastbook_server.embedded.supervisor import EmbeddedError
     from fastbook_server.gateway.aiohttp_seam import AiohttpError
     from fastbook_server.gateway.listener import ListenError
+    from fastbook_server.process import TAKEN_OVER
     from fastbook_server.store import StoreError, StoreFenced, StoreRefused, StoreUnavailable
 
     return {
