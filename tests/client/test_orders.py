@@ -57,6 +57,20 @@ async def test_a_stop_limit_order_takes_the_fields_of_a_limit_order(
     assert (order.display, order.expire_time) == (2.0, T0 + 1)
 
 
+async def test_an_order_that_takes_a_profit_waits_for_a_better_price(
+    pair: tuple[Market, Market],
+) -> None:
+    bot, other = pair
+    waiting = await bot.stop("sell", 11, 2, takes_profit=True)
+    assert (waiting.status, waiting.exec_type) == ("untriggered", "takeProfit")
+    limited = await bot.stop("buy", 8, 2, price=9, takes_profit=True)
+    assert (limited.exec_type, limited.price) == ("takeProfitLimit", 9.0)
+    await other.limit("bid", 11, 3)
+    await other.limit("ask", 11, 1)
+    *_, done = await events_until(bot, "filled")
+    assert done.order.id == waiting.id
+
+
 async def test_a_limit_order_may_expire_and_hide(pair: tuple[Market, Market]) -> None:
     bot, other = pair
     order = await bot.limit(

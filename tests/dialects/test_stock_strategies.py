@@ -54,11 +54,11 @@ async def make_markets(server: Server) -> None:
     """Quote each market around a price that wanders, and trade a little in it, for ever."""
     draw, prices = random.Random(3), dict(MARKETS)
     while True:
-        for security, ticks in prices.items():
-            prices[security] = ticks = ticks + draw.randrange(-5, 6)
+        for security in prices:
+            prices[security] += draw.randrange(-5, 6)
             quotes = [
                 NewOrder(type=side, exec_type="limit", price=price / 100, amount=50.0)
-                for side, price in (("bid", ticks - 2), ("ask", ticks + 2))
+                for side, price in (("bid", prices[security] - 2), ("ask", prices[security] + 2))
             ]
             taker = NewOrder(type=draw.choice(("bid", "ask")), exec_type="market", amount=0.01)
             for order in (*quotes, taker):

@@ -38,7 +38,7 @@ class BackAndForth(Strategy):
         self.done = asyncio.Event()
         self.loop = asyncio.get_running_loop()
         self.fills, self.events, self.public = [], [], [0, 0]
-        self.sent = self.filled = 0
+        self.sent, self.filled = 0, 0
 
     def on_start(self):
         self.subscribe_quote_ticks(BTC)
