@@ -61,9 +61,7 @@ class CancelReplace:
         """
         params = call.params
         symbol = self._symbols[params.text("symbol")]
-        name = "cancelReplaceMode"
-        refusal = DialectRefusal(-1130, f"Data sent for parameter '{name}' is not valid.")
-        stops = params.one_of(name, _MODES, refusal) == "STOP_ON_FAILURE"
+        stops = params.one_of("cancelReplaceMode", _MODES) == "STOP_ON_FAILURE"
         cancels_only = _cancels_only(params)
         new, response = Add(order=self._trading.new_order(symbol, params)), response_type(params)
         cancel_id = params.client_id("cancelNewClientOrderId") or new_client_id()
@@ -97,8 +95,7 @@ class CancelReplace:
 def _cancels_only(params: Parameters) -> bool:
     """Return whether who has placed too many orders wants the old one cancelled nevertheless."""
     name = "orderRateLimitExceededMode"
-    refusal = DialectRefusal(-1130, f"Data sent for parameter '{name}' is not valid.")
-    return params.one_of(name, _EXCEEDED_MODES, refusal, "DO_NOTHING") == "CANCEL_ONLY"
+    return params.one_of(name, _EXCEEDED_MODES, "DO_NOTHING") == "CANCEL_ONLY"
 
 
 def _over(too_many: DialectRefusal, cancel: _Outcome, *, stops: bool) -> DialectRefusal:

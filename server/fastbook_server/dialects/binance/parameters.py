@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 
 import msgspec
 
@@ -63,16 +63,22 @@ class Parameters:
         return default if value is None else value.lower() == "true"
 
     def one_of(
-        self, name: str, words: Sequence[str], refusal: DialectRefusal, default: str = ""
+        self,
+        name: str,
+        words: Collection[str],
+        default: str = "",
+        *,
+        code: int = -1130,
+        msg: str = "",
     ) -> str:
-        """Return one of some words; `refusal` otherwise."""
+        """Return one of some words; anything else is refused with `code` and `msg`."""
         value = self.optional(name)
         if value is None:
             if default:
                 return default
             raise missing(name)
         if value not in words:
-            raise refusal
+            raise DialectRefusal(code, msg or f"Data sent for parameter '{name}' is not valid.")
         return value
 
     def client_id(self, name: str) -> str | None:

@@ -138,8 +138,7 @@ def _times(params: Parameters) -> tuple[int | None, int | None]:
 
 
 def _kind(params: Parameters) -> str:
-    refusal = DialectRefusal(-1130, "Data sent for parameter 'type' is not valid.")
-    return params.one_of("type", ("FULL", "MINI"), refusal, "FULL")
+    return params.one_of("type", ("FULL", "MINI"), "FULL")
 
 
 def _width_ms(text: str) -> int:

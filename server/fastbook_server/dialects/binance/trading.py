@@ -47,8 +47,8 @@ def parsed_order(symbol: Symbol, params: Parameters) -> NewOrder:
     Raises:
         DialectRefusal: a parameter is missing, malformed, off its grid, or not for this type.
     """
-    side = params.one_of("side", ("BUY", "SELL"), DialectRefusal(-1117, "Invalid side."))
-    kind = params.one_of("type", ORDER_TYPES, DialectRefusal(-1116, "Invalid orderType."))
+    side = params.one_of("side", ("BUY", "SELL"), code=-1117, msg="Invalid side.")
+    kind = params.one_of("type", ORDER_TYPES, code=-1116, msg="Invalid orderType.")
     given: dict[str, Any] = {
         "type": "bid" if side == "BUY" else "ask",
         "exec_type": _EXEC_TYPES.get(kind, "limit"),
@@ -100,9 +100,7 @@ def _set_quantity(given: dict[str, Any], kind: str, symbol: Symbol, params: Para
 
 
 def _self_trade(params: Parameters) -> SelfTradeName:
-    name = "selfTradePreventionMode"
-    refusal = DialectRefusal(-1130, f"Data sent for parameter '{name}' is not valid.")
-    mode = params.one_of(name, tuple(SELF_TRADE), refusal, "NONE")
+    mode = params.one_of("selfTradePreventionMode", SELF_TRADE, "NONE")
     return cast("SelfTradeName", SELF_TRADE[mode])
 
 
@@ -111,11 +109,10 @@ def _time_in_force(kind: str, params: Parameters) -> TimeInForceName | None:
         if "timeInForce" in params:
             raise unwanted("timeInForce")
         return None
-    refusal = DialectRefusal(-1115, "Invalid timeInForce.")
-    return cast(
-        "TimeInForceName",
-        params.one_of("timeInForce", ("GTC", "IOC", "FOK"), refusal).lower(),
+    given = params.one_of(
+        "timeInForce", ("GTC", "IOC", "FOK"), code=-1115, msg="Invalid timeInForce."
     )
+    return cast("TimeInForceName", given.lower())
 
 
 class TradingFunctions:
@@ -203,8 +200,8 @@ class TradingFunctions:
         known = self.named(call, symbol, params, prefix)
         if known is None or not known.is_open:
             raise DialectRefusal(CANCEL_REFUSED, UNKNOWN_ORDER)
-        refusal = DialectRefusal(-1145, "Invalid cancelRestrictions.")
-        restriction = params.one_of("cancelRestrictions", tuple(_RESTRICTIONS), refusal, "-")
+        name, text = "cancelRestrictions", "Invalid cancelRestrictions."
+        restriction = params.one_of(name, _RESTRICTIONS, "-", code=-1145, msg=text)
         if known.status != _RESTRICTIONS.get(restriction, known.status):
             raise DialectRefusal(
                 CANCEL_REFUSED, "Order was not canceled due to cancel restrictions."
@@ -252,9 +249,8 @@ def check_names(known: AccountOrder, own: str | None) -> None:
 
 def response_type(params: Parameters) -> str:
     """Return how much a client wants to know of its new order."""
-    refusal = DialectRefusal(-1130, "Data sent for parameter 'newOrderRespType' is not valid.")
     default = "FULL" if params.optional("type") in ("LIMIT", "MARKET") else "ACK"
-    return params.one_of("newOrderRespType", _RESPONSES, refusal, default)
+    return params.one_of("newOrderRespType", _RESPONSES, default)
 
 
 def answer(placed: AccountOrder, response: str) -> dict[str, Any]:
