@@ -43,7 +43,7 @@ def test_both_books_cause_the_same_events(seed):
 
 
 def test_everything_happens():
-    events = run(Floor(), 5).events
+    events = run(Floor(), 3).events
     reasons = Counter(e.reason for e in events if isinstance(e, OrderCancelled))
     assert set(reasons) >= {
         *("user", "expired", "no_liquidity", "total", "ioc", "fok", "self_trade")

@@ -70,7 +70,7 @@ async def test_the_book_of_every_kind_is_known_at_every_moment(make_postgres, ds
     assert now == market.book.depth()
     assert await sql.fetchval("SELECT count(*) FROM order_changes") > 50
     held = await sql.fetchval("SELECT count(*) FROM open_orders WHERE held")
-    assert held == sum(progress.is_held for progress in market.open.values()) > 0
+    assert held == sum(progress.is_held() for progress in market.open.values()) > 0
 
 
 @pytest.mark.parametrize("seed", range(3))

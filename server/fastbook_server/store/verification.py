@@ -278,11 +278,12 @@ SELECT format('%s %s %s: its id belongs to another', t.security, kind, id) FROM 
         UNION ALL SELECT 'trade', 2, security, seq, time, id FROM trades
     ) AS t
 ) AS t
-JOIN instruments AS i USING (security) CROSS JOIN engine_state AS s
+JOIN instruments AS i USING (security)
 WHERE id_time(id) <> t.time OR substring(bits FROM 75 FOR 40)::bit(40)::bigint <> seq
    OR substring(bits FROM 115 FOR 12)::bit(12)::integer <> i.number
    OR substring(bits FROM 127)::bit(2)::integer <> code
-   OR (substring(bits FROM 53 FOR 12) || substring(bits FROM 67 FOR 8))::bit(20)::integer > s.epoch
+   OR (substring(bits FROM 53 FOR 12) || substring(bits FROM 67 FOR 8))::bit(20)::integer
+      > (SELECT epoch FROM engine_state)
 """
 
 _MOMENTS = """
@@ -312,6 +313,11 @@ _OWNERS = " UNION ALL ".join(
 )
 
 _PRICES = """
+WITH changed AS (  -- the price of an order from one change to the next, by seq
+    SELECT order_id, price_ticks, seq AS since,
+           lead(seq) OVER (PARTITION BY order_id ORDER BY seq, n) AS until
+    FROM order_changes
+)
 SELECT format('%s order %s: at %s ticks at seq %s, it was placed at %s', o.security, o.id,
               e.price_ticks, e.seq, o.price)
 FROM (
@@ -320,12 +326,10 @@ FROM (
 ) AS e
 JOIN orders AS o ON o.id = e.order_id AND o.time = id_time(e.order_id)
 JOIN instruments AS i ON i.security = o.security
-LEFT JOIN LATERAL (
-    SELECT c.seq, c.price_ticks FROM order_changes AS c
-    WHERE c.order_id = e.order_id AND c.seq <= e.seq ORDER BY c.seq DESC, c.n DESC LIMIT 1
-) AS c ON true
+LEFT JOIN changed AS c
+    ON c.order_id = e.order_id AND c.since <= e.seq AND (c.until IS NULL OR e.seq < c.until)
 WHERE e.price_ticks IS DISTINCT FROM
-      CASE WHEN c.seq IS NULL THEN units(o.price, i.tick_size) ELSE c.price_ticks END
+      CASE WHEN c.since IS NULL THEN units(o.price, i.tick_size) ELSE c.price_ticks END
 """
 
 _TERMS = """
@@ -365,21 +369,22 @@ WHERE id_time(order_id) >= (SELECT coalesce(max(time), 0) FROM dropped)
 
 _DAYS = """
 WITH happened AS (
-    SELECT security, day, min(seq) AS seq FROM (
-        SELECT security, time - time % 86400000 AS day, seq FROM orders
-        UNION ALL SELECT security, time - time % 86400000, seq FROM cancellations
-        UNION ALL SELECT security, time - time % 86400000, seq FROM order_changes
+    SELECT security, day, min(seq) AS seq, min(fill_id) AS fill_id FROM (
+        SELECT security, time - time % 86400000 AS day, seq, NULL::bigint AS fill_id FROM orders
+        UNION ALL SELECT security, time - time % 86400000, seq, NULL FROM cancellations
+        UNION ALL SELECT security, time - time % 86400000, seq, NULL FROM order_changes
+        UNION ALL SELECT security, time - time % 86400000, seq, fill_id FROM fills
     ) AS t GROUP BY security, day
 )
 SELECT format('%s day %s: begins with seq %s after fill %s, got %s after %s', h.security, h.day,
-              h.seq, f.before, d.seq, d.fill_id)
-FROM happened AS h
+              h.seq, h.before, d.seq, d.fill_id)
+FROM (
+    SELECT h.*, min(fill_id) OVER (
+        PARTITION BY security ORDER BY day ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING
+    ) - 1 AS before FROM happened AS h
+) AS h
 LEFT JOIN days AS d ON (d.security, d.time) = (h.security, h.day)
-CROSS JOIN LATERAL (
-    SELECT min(fill_id) - 1 AS before FROM fills AS f
-    WHERE f.security = h.security AND f.time >= h.day
-) AS f
-WHERE d.seq IS DISTINCT FROM h.seq OR d.fill_id <> f.before
+WHERE d.seq IS DISTINCT FROM h.seq OR d.fill_id <> h.before
 """
 
 CHECKS = (
