@@ -22,7 +22,7 @@ from fastbook_server.gateway.operator import Operator
 from fastbook_server.gateway.origins import is_loopback
 from fastbook_server.gateway.proxies import Proxies
 from fastbook_server.loop_lag import LoopLag
-from fastbook_server.service_manager import ServiceManager
+from fastbook_server.service_manager import TAKEN_OVER, ServiceManager
 from fastbook_server.stop_signals import StoppedError, stop_signal, unless_stopped
 from fastbook_server.store import Store, StoreFenced
 from fastbook_server.store.connection import place_of
@@ -33,8 +33,6 @@ from fastbook_server.store.recent import RecentDatabase
 
 log = logging.getLogger(__name__)
 
-TAKEN_OVER = 3
-"""The exit code: another server owns the database; started again, this one would take it back."""
 OWN_FILES = 128
 """Open files other than connections: the database, logs, libraries."""
 

@@ -13,7 +13,8 @@ from every_kind import EveryKind
 from trading import SPECS, Floor
 
 from fastbook_server.store import StoreRefused, StoreUnavailable
-from fastbook_server.store.verification import CHECKS, snapshot, verify
+from fastbook_server.store.contradictions import CHECKS
+from fastbook_server.store.verification import snapshot, verify
 from fastbook_server.values.events import PRIVATE
 from fastbook_server.values.persisted import Batch
 

@@ -115,11 +115,12 @@ async def test_its_orders_play_in_a_market_that_runs(folder: Path) -> None:
     fills = len(table(folder / "first", "fills", "--security", "COIN")) - 1
     assert f"\nvenue's fills    {fills}, of which {fills} are the same here\n" in done.stdout
     assert "traded only here" not in done.stdout
-    left = len(table(folder / "first", "open_orders", "--security", "COIN")) - 1
-    stops = sum(
-        ",stop" in row for row in table(folder / "first", "open_orders", "--security", "COIN")
+    names, *left = (
+        row.split(",") for row in table(folder / "first", "open_orders", "--security", "COIN")
     )
-    assert f"\nstill open       {left - stops}\n" in done.stdout
+    waits = names.index("waits")
+    still_open = sum(row[waits] == "false" for row in left)
+    assert f"\nstill open       {still_open}\n" in done.stdout
     with pytest.raises(RecordingError, match="expected one of its securities, COIN, FINE, got non"):
         Recording.open(file)
     recording = Recording.open(file, "FINE")
@@ -173,7 +174,8 @@ def test_a_damaged_export_is_read_or_refused_in_one_line(folder: Path, tmp_path:
     assert notes.counts == {}
     file.write_bytes(file.read_bytes()[:-4])
     # The row that was cut may have belonged to the seq before it, which is not played in part.
-    assert [group.seq for group in groups_of(file, notes)] == whole[:-2]
+    last = int(lines[398].split(",")[lines[0].split(",").index("seq")])
+    assert [group.seq for group in groups_of(file, notes)] == [seq for seq in whole if seq < last]
     assert notes.counts == {ENDS_EARLY: 1}
 
 

@@ -1,9 +1,9 @@
 """The orders of an own export, for a market that runs: as other recordings, by one user.
 
 What a client can do again is done again: orders, changes, cancels. Users, ids, times and ``seq``
-are those of the market that they come into. A stop order comes when it was triggered, one by value
-for what it traded, and one that could live until some time is cancelled when it was; whoever would
-have traded with himself is out of the way before.
+are those of the market that they come into. An order with a trigger comes when it was triggered,
+one by value for what it traded, and one that could live until some time is cancelled when it was;
+whoever would have traded with himself is out of the way before.
 """
 
 from __future__ import annotations
@@ -20,8 +20,7 @@ from fastbook_cli.replay.formats.export import Export, Group, Row
 from fastbook_wire.words import SideName
 
 _NS_PER_MS = 1_000_000
-_STOPS = ("stop", "stopLimit")
-_EARLY = frozenset({"self_trade", "level_full", "fok"})
+_EARLY = frozenset({"self_trade", "level_full", "fok", "balance"})
 """Why the rest of an order has ended although it could have traded on."""
 _NOTHING = "orders that ended before they traded anything"
 
@@ -52,7 +51,7 @@ class ExportOrders:
 
 
 class _Orders:
-    """What a client has to do for each ``seq``; holds the stop orders that wait."""
+    """What a client has to do for each ``seq``; holds the orders that wait for their trigger."""
 
     def __init__(self, notes: Undecided) -> None:
         self._notes = notes
@@ -89,7 +88,7 @@ class _Orders:
             )
             self._waiting[order_id] = changed
             return
-        if row.event == "placed" and row.exec_type in _STOPS:
+        if row.event == "placed" and row.trigger_price is not None:
             self._waiting[order_id] = row
             return
         if row.event == "triggered":
