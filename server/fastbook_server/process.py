@@ -22,9 +22,9 @@ from fastbook_server.gateway.operator import Operator
 from fastbook_server.gateway.origins import is_loopback
 from fastbook_server.gateway.proxies import Proxies
 from fastbook_server.loop_lag import LoopLag
-from fastbook_server.service_manager import TAKEN_OVER, ServiceManager
+from fastbook_server.service_manager import ServiceManager
 from fastbook_server.stop_signals import StoppedError, stop_signal, unless_stopped
-from fastbook_server.store import Store, StoreFenced
+from fastbook_server.store import TAKEN_OVER, Store, StoreFenced
 from fastbook_server.store.connection import place_of
 from fastbook_server.store.leadership import Leadership
 from fastbook_server.store.memory import MemoryStore

@@ -14,9 +14,6 @@ from collections.abc import MutableMapping
 
 log = logging.getLogger(__name__)
 
-TAKEN_OVER = 3
-"""The exit code: another server owns the database; started again, this one would take it back."""
-
 
 class ServiceManager:
     """Tells the service manager at `address`, if there is one, how the server is doing.

@@ -43,8 +43,13 @@ def server_errors() -> dict[type[Exception], Ending]:
     from fastbook_server.embedded.supervisor import EmbeddedError
     from fastbook_server.gateway.aiohttp_seam import AiohttpError
     from fastbook_server.gateway.listener import ListenError
-    from fastbook_server.service_manager import TAKEN_OVER
-    from fastbook_server.store import StoreError, StoreFenced, StoreRefused, StoreUnavailable
+    from fastbook_server.store import (
+        TAKEN_OVER,
+        StoreError,
+        StoreFenced,
+        StoreRefused,
+        StoreUnavailable,
+    )
 
     return {
         AiohttpError: Ending(1),

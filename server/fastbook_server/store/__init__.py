@@ -31,6 +31,7 @@ from fastbook_wire.words import Interval
 
 __all__ = [
     "CLIENT_ORDERS_KEPT_MS",
+    "TAKEN_OVER",
     "AccountBook",
     "Amendment",
     "Batch",
@@ -56,6 +57,11 @@ __all__ = [
     "StoredFill",
     "Upkeep",
 ]
+
+
+TAKEN_OVER = 3
+"""The exit code of a server that is fenced: another owns the database, and started again this one
+would take it back."""
 
 
 class StoreError(Exception):
