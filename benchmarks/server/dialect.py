@@ -13,7 +13,7 @@ import random
 import struct
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import cast
@@ -35,13 +35,52 @@ _TEXT, _LONG, _LONGER, _MASKED = 0x81, 126, 127, 0x80
 _KEY = base64.b64encode(bytes(16)).decode()
 
 
-class Bot(asyncio.Protocol, ABC):
+class Line(asyncio.Protocol):
+    """A connection to a server, until it is closed."""
+
+    def __init__(self) -> None:
+        self._transport: asyncio.Transport | None = None
+        self._lost = asyncio.Event()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep where requests go to."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
+
+    def connection_lost(self, _: Exception | None) -> None:
+        """Let its loop be closed."""
+        self._lost.set()
+
+    def write(self, data: bytes) -> None:
+        """Write to the server."""
+        assert self._transport is not None, "it is connected"
+        self._transport.write(data)
+
+    async def close(self) -> None:
+        """End the connection."""
+        if self._transport is not None:
+            self._transport.abort()
+            await self._lost.wait()
+
+
+def end(loop: asyncio.AbstractEventLoop, lines: Iterable[Line]) -> None:
+    """Close connections, and then their loop: uvloop's waits for ever for those that are left."""
+
+    async def closed() -> None:
+        for line in lines:
+            await line.close()
+
+    loop.run_until_complete(closed())
+    loop.close()
+
+
+class Bot(Line, ABC):
     """One connection that places orders and cancels them again, one request at a time.
 
     Its orders never meet: as in the native load, half of the commands cancel.
     """
 
     def __init__(self, number: int, live: int) -> None:
+        super().__init__()
         self.answered = 0
         self.until = 0.0
         self.idle = asyncio.Event()
@@ -49,11 +88,6 @@ class Bot(asyncio.Protocol, ABC):
         self._live = live
         self._open: list[int] = []
         self._received = b""
-        self._transport: asyncio.Transport | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep where requests go to."""
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
 
     def data_received(self, data: bytes) -> None:
         """Take answers; each is followed by the next request."""
@@ -72,16 +106,6 @@ class Bot(asyncio.Protocol, ABC):
         self.write(
             self._command(cancels=bool(self._open) and self._chance.random() > 0.5 + lacking)
         )
-
-    def write(self, data: bytes) -> None:
-        """Write to the server."""
-        assert self._transport is not None, "it is connected"
-        self._transport.write(data)
-
-    def close(self) -> None:
-        """End the connection."""
-        if self._transport is not None:
-            self._transport.close()
 
     def _price(self) -> tuple[str, str]:
         """Return a side and a price that nobody meets."""
@@ -233,9 +257,7 @@ class Bots:
 
     def close(self) -> None:
         """End all connections."""
-        for bot in self._bots:
-            bot.close()
-        self._loop.close()
+        end(self._loop, self._bots)
 
     async def _connect(self) -> None:
         loop = asyncio.get_running_loop()
@@ -274,10 +296,11 @@ def beside_native(kind: Callable[[int, int], Bot]) -> Open:
     return opened
 
 
-class Reader(asyncio.Protocol):
+class Reader(Line):
     """A connection that keeps the last that it is sent."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.told = asyncio.Event()
         self.last = b""
 
@@ -296,7 +319,7 @@ class Fan:
         self._readers = [Reader() for _ in range(count)]
         self._trader = Reader()
         self._prices = itertools.cycle(range(100, 1_000))
-        self._told_by = self._loop.run_until_complete(self._connect(path))
+        self._loop.run_until_complete(self._connect(path))
         self.event = ""
         self.measured(1)
 
@@ -311,18 +334,15 @@ class Fan:
         busy, starved = (cpu_s(os.getpid()) - own) / took, self._server.starved_s - starved
         return Figure(spent_us, spent_us, busy, starved / took)
 
-    async def _connect(self, path: str) -> asyncio.Transport:
-        """Open all sockets; return that of the trader."""
-        paths = [(self._trader, "/ws?feed=none"), *((reader, path) for reader in self._readers)]
-        made = [await self._opened(reader, path) for reader, path in paths]
-        return made[0]
-
-    async def _opened(self, reader: Reader, path: str) -> asyncio.Transport:
+    async def _connect(self, path: str) -> None:
+        """Open all sockets."""
         loop = asyncio.get_running_loop()
-        made, _ = await loop.create_connection(lambda: reader, "127.0.0.1", self._server.port)
-        made.write(upgrade(path))
-        await reader.told.wait()
-        return made
+        paths = [(self._trader, "/ws?feed=none"), *((reader, path) for reader in self._readers)]
+        for reader, wanted in paths:
+            made = partial(_same, reader)
+            await loop.create_connection(made, "127.0.0.1", self._server.port)
+            reader.write(upgrade(wanted))
+            await reader.told.wait()
 
     async def _tell(self) -> None:
         """Change some levels of the book, and wait until all readers know."""
@@ -333,14 +353,18 @@ class Fan:
             % (next(self._prices) / 100)
             for _ in range(LEVELS)
         ]
-        self._told_by.write(frame(f"[{','.join(orders)}]".encode()))
+        self._trader.write(frame(f"[{','.join(orders)}]".encode()))
         for reader in self._readers:
             await reader.told.wait()
         self.event = (unframed(self._readers[0].last)[0] or b"").decode()
 
     def close(self) -> None:
-        """Forget them."""
-        self._loop.close()
+        """End all connections."""
+        end(self._loop, (self._trader, *self._readers))
+
+
+def _same(reader: Reader) -> Reader:
+    return reader
 
 
 @contextmanager
