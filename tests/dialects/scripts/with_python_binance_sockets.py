@@ -53,7 +53,7 @@ async def followed(alice: AsyncClient, bob: AsyncClient) -> dict:
         while "outboundAccountPosition" not in [e["e"] for e in own]:
             own.append(await asyncio.wait_for(user.recv(), 10))
         found["own"] = [[e["e"], e.get("x")] for e in own]
-    klines = await alice.get_klines(symbol=BTC, interval="1m")
+    klines = await alice.get_klines(symbol=BTC, interval="1w")
     found["kline"] = [klines[-1][4], klines[-1][5], klines[-1][7], klines[-1][8]]
     return found
 
