@@ -16,11 +16,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 import uvloop
 
-from benchmarks.server.processes import Server, bare, cpu_s, fastbook, running
+from benchmarks.server.processes import LoadError, Server, bare, cpu_s, fastbook, running
 from benchmarks.server.row import LIVE, Figure, Measure, Open, Size, in_turns, side
 from benchmarks.server.venue import ACCOUNT, SYMBOL
 
@@ -41,14 +41,25 @@ class Line(asyncio.Protocol):
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
         self._lost = asyncio.Event()
+        self._error: Exception | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep where requests go to."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass
 
-    def connection_lost(self, _: Exception | None) -> None:
-        """Let its loop be closed."""
+    def connection_lost(self, error: Exception | None) -> None:
+        """Let its loop be closed; `error` is the server's, or that of an answer nobody expected."""
+        self._error = error
         self._lost.set()
+
+    def check(self) -> None:
+        """Do nothing as long as it is open.
+
+        Raises:
+            LoadError: it has been closed.
+        """
+        if self._lost.is_set():
+            raise LoadError(f"a connection has ended: {self._error!r}")
 
     def write(self, data: bytes) -> None:
         """Write to the server."""
@@ -88,6 +99,11 @@ class Bot(Line, ABC):
         self._live = live
         self._open: list[int] = []
         self._received = b""
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Let nobody wait for it any more."""
+        super().connection_lost(error)
+        self.idle.set()
 
     def data_received(self, data: bytes) -> None:
         """Take answers; each is followed by the next request."""
@@ -130,7 +146,7 @@ class Bot(Line, ABC):
         """Return the next whole answer, if it is there."""
 
     @abstractmethod
-    def _result(self, answer: dict) -> dict: ...  # type: ignore[type-arg]
+    def _result(self, answer: dict[str, Any]) -> dict[str, Any]: ...
 
 
 class RestBot(Bot):
@@ -159,7 +175,7 @@ class RestBot(Bot):
         self._received = rest[length:]
         return rest[:length]
 
-    def _result(self, answer: dict) -> dict:  # type: ignore[type-arg]
+    def _result(self, answer: dict[str, Any]) -> dict[str, Any]:
         assert "code" not in answer, answer
         return answer
 
@@ -202,9 +218,9 @@ class SocketBot(Bot):
         body, self._received = unframed(self._received)
         return body
 
-    def _result(self, answer: dict) -> dict:  # type: ignore[type-arg]
+    def _result(self, answer: dict[str, Any]) -> dict[str, Any]:
         assert answer["status"] == 200, answer
-        result: dict = answer["result"]  # type: ignore[type-arg]
+        result: dict[str, Any] = answer["result"]
         return {"status": ""} | result
 
 
@@ -265,6 +281,7 @@ class Bots:
             await loop.create_connection(lambda bot=bot: bot, "127.0.0.1", self._server.port)
             if isinstance(bot, SocketBot):  # until it has logged on
                 await bot.idle.wait()
+                bot.check()
 
     async def _trade(self, seconds: float) -> tuple[int, float]:
         began = time.perf_counter()
@@ -274,6 +291,8 @@ class Bots:
             bot.idle.clear()
             bot.ask()
         await asyncio.gather(*(bot.idle.wait() for bot in self._bots))
+        for bot in self._bots:
+            bot.check()
         return sum(bot.answered for bot in self._bots) - before, time.perf_counter() - began
 
 
@@ -304,6 +323,11 @@ class Reader(Line):
         self.told = asyncio.Event()
         self.last = b""
 
+    def connection_lost(self, error: Exception | None) -> None:
+        """Let nobody wait for it any more."""
+        super().connection_lost(error)
+        self.told.set()
+
     def data_received(self, data: bytes) -> None:
         """Take what the server sends."""
         self.last = data
@@ -313,8 +337,9 @@ class Reader(Line):
 class Fan:
     """Readers of one stream, and a native trader who makes it tell something."""
 
-    def __init__(self, server: Server, path: str, count: int) -> None:
+    def __init__(self, server: Server, path: str, count: int, orders: int) -> None:
         self._server = server
+        self._orders = orders  # that make it tell one thing
         self._loop = uvloop.new_event_loop()
         self._readers = [Reader() for _ in range(count)]
         self._trader = Reader()
@@ -343,6 +368,7 @@ class Fan:
             await loop.create_connection(made, "127.0.0.1", self._server.port)
             reader.write(upgrade(wanted))
             await reader.told.wait()
+            reader.check()
 
     async def _tell(self) -> None:
         """Change some levels of the book, and wait until all readers know."""
@@ -351,11 +377,12 @@ class Fan:
         orders = [
             '{"op":"add","order":{"type":"bid","execType":"limit","price":%s,"amount":1.5}}'
             % (next(self._prices) / 100)
-            for _ in range(LEVELS)
+            for _ in range(self._orders)
         ]
         self._trader.write(frame(f"[{','.join(orders)}]".encode()))
         for reader in self._readers:
             await reader.told.wait()
+            reader.check()
         self.event = (unframed(self._readers[0].last)[0] or b"").decode()
 
     def close(self) -> None:
@@ -374,8 +401,10 @@ def one_difference(size: Size) -> Iterator[Measure]:
         count, times = size.of(READERS), max(2, int(size.seconds * 5))
         server = stack.enter_context(running("benchmarks.server.venue"))
         path = f"/binance/ws/{SYMBOL.lower()}@depth@100ms"
-        ours = Fan(server, path, count)
+        ours = Fan(server, path, count, LEVELS)
         stack.callback(ours.close)
-        base = Fan(stack.enter_context(bare("fan", ours.event)), "/ws", count)
+        assert len(json.loads(ours.event)["b"]) == LEVELS, "one difference tells of all orders"
+        # The bare server writes the event once for each bid that it is sent.
+        base = Fan(stack.enter_context(bare("fan", ours.event)), "/ws", count, 1)
         stack.callback(base.close)
         yield in_turns(partial(ours.measured, times), partial(base.measured, times))

@@ -258,7 +258,7 @@ cdef Py_ssize_t _head(const unsigned char* p, Py_ssize_t size, uint64_t* length)
     return head + _KEY
 
 
-cdef bint _is_shortest(Py_ssize_t head, uint64_t length) noexcept:
+cdef bint _is_shortest(Py_ssize_t head, uint64_t length) noexcept:  # nothing to raise
     """Return whether a length is written as it must be (5.2); one that is incomplete may be."""
     if head <= 2 + _KEY:
         return True

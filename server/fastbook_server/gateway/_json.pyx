@@ -172,7 +172,7 @@ cdef class Writer:
         return self._copy(&text[at], DIGITS + 2 - at)
 
 
-cdef bint _has_escapes(const char* text, Py_ssize_t length) noexcept:
+cdef bint _has_escapes(const char* text, Py_ssize_t length) noexcept:  # nothing to raise
     """Whether one of these ASCII signs is escaped in JSON: eight of them are looked at at once."""
     cdef uint64_t eight, quotes, strokes
     cdef Py_ssize_t at = 0

@@ -55,7 +55,7 @@ cpdef int64_t low_bits(str text) except? -1:
     return <int64_t>(low & FREE)
 
 
-cdef void _write(unsigned char* at, uint64_t number, int digits) noexcept:
+cdef void _write(unsigned char* at, uint64_t number, int digits) noexcept:  # nothing to raise
     cdef int n
     for n in range(digits - 1, -1, -1):
         at[n] = DIGITS[number & 15]
