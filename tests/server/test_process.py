@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
 import signal
@@ -327,12 +328,11 @@ async def test_a_signal_during_the_start_is_heeded_at_once(number, code):
     """The database takes the connection and then says nothing."""
     called = asyncio.Event()
 
-    async def say_nothing(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         called.set()
-        try:
-            await asyncio.Event().wait()
-        finally:
-            writer.close()
+        with contextlib.suppress(ConnectionError):
+            await reader.read()  # until the other side ends
+        writer.close()
 
     listener = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
     port = listener.sockets[0].getsockname()[1]
