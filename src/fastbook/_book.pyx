@@ -1,7 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 # cython: initializedcheck=False, auto_pickle=False, autotestdict=False
 # cython: binding=False, embedsignature=True, embedsignature.format=clinic
-"""OrderBook and Event, the Python interface of the matching in _matching.pxd.
+"""OrderBook, Event and EventSequence, the Python interface of the matching in _matching.pxd.
 
 For editors, _book.pyi repeats the docstrings; tests/engine/test_docs.py keeps the two equal.
 """
@@ -33,6 +33,9 @@ from fastbook._memory cimport *
 from fastbook._orders cimport *
 from fastbook._pages cimport *
 from fastbook._restore cimport *
+
+import operator
+from collections.abc import Sequence
 
 from fastbook import _errors
 from fastbook._types import Order
@@ -263,6 +266,69 @@ cdef class _EventBuffer:
 
 
 @cython.final
+cdef class EventSequence:
+    """The many events of one call, in order; each is made when it is asked for.
+
+    It answers as a list of them would, and does not change. A slice of it is a list.
+    """
+
+    cdef _EventBuffer memory
+    cdef Py_ssize_t count
+
+    def __init__(self):
+        raise TypeError("EventSequence: only an OrderBook makes one")
+
+    def __len__(self):
+        """Return the number of events."""
+        return self.count
+
+    def __getitem__(self, index):
+        """Return the event at an index, or a list of those in a slice.
+
+        Raises:
+            IndexError: there is no event at this index.
+            TypeError: `index` is neither an integer nor a slice.
+        """
+        cdef Py_ssize_t i
+        if isinstance(index, slice):
+            return [self.event(i) for i in range(*index.indices(self.count))]
+        i = operator.index(index)
+        if i < 0:
+            i += self.count
+        if not 0 <= i < self.count:
+            raise IndexError(f"EventSequence: no event {index} of {self.count}")
+        return self.event(i)
+
+    cdef inline Event event(self, Py_ssize_t i):
+        return event_object(&self.memory.events.items[i])
+
+    def __eq__(self, other):
+        if not isinstance(other, (list, EventSequence)):
+            return NotImplemented
+        return len(other) == self.count and all(map(operator.eq, self, other))
+
+    __hash__ = None
+
+    def __repr__(self):
+        return f"<EventSequence of {self.count} events>"
+
+    @property
+    def quantity_filled(self):
+        """The lots that the call's order has traded. O(n), without making the events."""
+        cdef EventRecord* event
+        cdef Py_ssize_t i
+        cdef uint64_t filled = 0
+        for i in range(self.count):
+            event = &self.memory.events.items[i]
+            if event.head & 0xFF == EVENT_FILL:
+                filled += <uint64_t>event.quantity
+        return filled
+
+
+Sequence.register(EventSequence)
+
+
+@cython.final
 cdef class OrderBook:
     """OrderBook(level_quantity_max=9223372036854775807)\n--\n\nThe order book of one security, \
 with price-time priority.
@@ -287,6 +353,7 @@ with price-time priority.
 
     cdef Book book
     cdef Events scratch  # the events of one scalar call
+    cdef int64_t listed_max  # the most that are listed; 0: any number
     cdef bint busy  # a batch is matching without the GIL
 
     def __cinit__(self, level_quantity_max=9223372036854775807):
@@ -330,15 +397,15 @@ with price-time priority.
             raise MemoryError
         return 0
 
-    cdef list carry_out_market(self, Command* c, object order_id):
+    cdef object carry_out_market(self, Command* c, object order_id):
         self.begin_events()
         return self.result(c, apply_market(&self.book, c, 0, &self.scratch), order_id, None)
 
-    cdef list carry_out_iceberg(self, Command* c, object order_id):
+    cdef object carry_out_iceberg(self, Command* c, object order_id):
         self.begin_events()
         return self.result(c, apply_iceberg(&self.book, c, 0, &self.scratch), order_id, None)
 
-    cdef list carry_out_limit(self, Command* c, object order_id):
+    cdef object carry_out_limit(self, Command* c, object order_id):
         self.refuse_if_busy()
         links_turn(&self.book)
         self.scratch.next = self.scratch.items
@@ -348,7 +415,7 @@ with price-time priority.
             c, apply_limit(&self.book, c, 0, &self.scratch, True), order_id, None
         )
 
-    cdef list carry_out_replace(self, Command* c, object order_id, object new_order_id):
+    cdef object carry_out_replace(self, Command* c, object order_id, object new_order_id):
         self.refuse_if_busy()
         links_turn(&self.book)
         self.scratch.next = self.scratch.items
@@ -358,7 +425,7 @@ with price-time priority.
             c, apply_replace(&self.book, c, 0, &self.scratch, True), order_id, new_order_id
         )
 
-    cdef inline list result(self, Command* c, int outcome, object order_id, object new_order_id):
+    cdef inline object result(self, Command* c, int outcome, object order_id, object new_order_id):
         """Return the events of a scalar command with this outcome, or raise its refusal."""
         if hint_unlikely(outcome != DONE):
             self.refuse(c, outcome, order_id, new_order_id)
@@ -377,7 +444,21 @@ with price-time priority.
         book_reject(&self.book, c, outcome, 0, &self.scratch)
         return 0
 
-    cdef list many_events(self):
+    cdef object many_events(self):
+        if self.listed_max and events_count(&self.scratch) > <uint64_t>self.listed_max:
+            return self.sequence()
+        return self.listed()
+
+    cdef EventSequence sequence(self):
+        cdef _EventBuffer memory = _EventBuffer.__new__(_EventBuffer)
+        cdef EventSequence found
+        memory.events = self.scratch
+        memset(&self.scratch, 0, sizeof(Events))
+        found = EventSequence.__new__(EventSequence)
+        found.memory, found.count = memory, <Py_ssize_t>events_count(&memory.events)
+        return found
+
+    cdef list listed(self):
         # Taken out of the book while it is read: creating objects may run a call on this book.
         cdef Events events = self.scratch
         cdef size_t i
@@ -765,6 +846,21 @@ with price-time priority.
     def level_quantity_max(self):
         """The most lots that may rest at one price of one side."""
         return self.book.level_quantity_max
+
+    @property
+    def events_listed_max(self):
+        """The most events of one call that it returns as a list; 0, as in a new book: any number.
+
+        A call that causes more returns an EventSequence, in the time that the matching takes.
+        """
+        return self.listed_max
+
+    @events_listed_max.setter
+    def events_listed_max(self, most):
+        cdef int64_t count = to_int64(most, "events_listed_max")
+        if count < 0:
+            raise _errors.expected("events_listed_max", "0 (any number) or a positive integer", count)
+        self.listed_max = count
 
     def check_invariants(self):
         """Verify the consistency of the whole book, in tests and after recovery. O(orders).

@@ -133,6 +133,8 @@ class _Incoming:
 class OrderBook:
     """The order book in plain Python; `fastbook.OrderBook` documents the calls."""
 
+    events_listed_max = 0  # more than that are a list too
+
     def __init__(self, level_quantity_max: int = INT64_MAX) -> None:
         """Create an empty book; a level holds at most `level_quantity_max` lots."""
         self._level_quantity_max = check_level_quantity_max(level_quantity_max)

@@ -220,3 +220,84 @@ def test_who_looks_at_the_orders_finds_every_link(look: Callable[[Any], Any]) ->
         books.append(book)
 
     assert look(books[0]) == look(books[1])
+
+
+# ---- many events of one call ----
+
+
+def crowded(listed_max: int, makers: int = 50) -> OrderBook:
+    """Return a book with so many asks, which lists so many events of one call."""
+    book = OrderBook()
+    book.events_listed_max = listed_max
+    for number in range(1, makers + 1):
+        book.add(number, ASK, 100 + number % 7, 1 + number % 5, owner=number % 3)
+    return book
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda book: book.add(99, BID, 105, 500, owner=1, self_trade=SelfTrade.DECREMENT),
+        lambda book: book.market(99, BID, 90),
+        lambda book: book.market(99, BID, budget=9_000),
+        lambda book: book.replace(200, 201, 110, 80),
+        lambda book: book.add(99, BID, 110, 500, display=3),
+    ],
+    ids=["limit", "market", "budget", "replace", "iceberg"],
+)
+def test_more_events_than_are_listed_are_a_sequence_of_the_same(
+    call: Callable[[OrderBook], Any],
+) -> None:
+    books = [crowded(listed_max) for listed_max in (0, 10)]
+    for each in books:
+        each.add(200, BID, 50, 1)
+    listed, found = map(call, books)
+
+    assert (type(listed), type(found)) == (list, fastbook.EventSequence)
+    assert found == listed
+    assert listed == found
+    assert list(found) == listed
+    assert (found[0], found[-1], found[3:7]) == (listed[0], listed[-1], listed[3:7])
+    fills = [e.quantity for e in listed if e.kind == fastbook.EVENT_FILL]
+    assert (len(found), found.quantity_filled) == (len(listed), sum(fills))
+    assert found[::-9] == listed[::-9]
+
+
+def test_a_sequence_of_events_is_not_what_it_was_not() -> None:
+    found: Any = crowded(10).market(99, BID, 90)
+    assert found != list(found)[:-1]
+    assert found != [*found[:-1], found[0]]
+    assert found != 7
+    for index in (len(found), -len(found) - 1):
+        with pytest.raises(IndexError):
+            found[index]
+    with pytest.raises(TypeError):
+        found["0"]
+    with pytest.raises(TypeError, match="only an OrderBook"):
+        fastbook.EventSequence()
+    empty: Any = fastbook.EventSequence.__new__(fastbook.EventSequence)
+    assert (len(empty), list(empty), empty[:5], empty.quantity_filled) == (0, [], [], 0)
+
+
+def test_a_sequence_of_events_outlives_what_the_book_does_next() -> None:
+    book, oracle = crowded(10), crowded(0)
+    found, listed = (each.market(99, BID, 60) for each in (book, oracle))
+    for number in range(300, 400):
+        book.add(number, ASK, 100, 1)
+    book.market(99, BID, 100)
+    del book
+    assert found == listed
+
+
+def test_as_many_events_as_may_be_listed_are_a_list() -> None:
+    (count,) = {len(crowded(0).market(99, BID, 90))}
+    assert type(crowded(count).market(99, BID, 90)) is list
+    assert type(crowded(count - 1).market(99, BID, 90)) is fastbook.EventSequence
+
+
+@pytest.mark.parametrize("most", [-1, 2**63, "7", None])
+def test_a_bound_of_listed_events_is_a_count(most: Any) -> None:
+    book = crowded(10)
+    with pytest.raises((ValueError, TypeError), match="events_listed_max"):
+        book.events_listed_max = most
+    assert book.events_listed_max == 10

@@ -121,6 +121,7 @@ async def test_a_mistake_in_a_later_step_stops_the_server(busy):
         ("cat", ask(5, 12, "1"), 4),
         ("bob", amend("1", client_order_id="resting", price=5.0), 4),
         ("cat", market("ask", 1, "1"), 4),
+        ("cat", market("ask", None, "1", total=115.0), 4),
     ],
 )
 def test_whatever_meets_many_orders_takes_as_many_steps(monkeypatch, user, command, least):
@@ -128,6 +129,7 @@ def test_whatever_meets_many_orders_takes_as_many_steps(monkeypatch, user, comma
         monkeypatch.setattr(module, "PORTION", 3)
     monkeypatch.setattr(cancelling, "GROUPED", 3)
     floor, other = Floor(), Floor()
+    floor.exchange.markets["COIN"].book.events_listed_max = 3
     for each in (floor, other):
         each.do("bob", ask(20, 12, client_order_id="resting"))
         for _ in range(12):

@@ -82,7 +82,7 @@ def ask(price: float, amount: float, ref: str | None = None, **options: Any) -> 
     return _limit("ask", price, amount, ref, options)
 
 
-def market(side: Any, amount: float, ref: str | None = None, **options: Any) -> Add:
+def market(side: Any, amount: float | None, ref: str | None = None, **options: Any) -> Add:
     """Return an ``add`` of a market order."""
     given = {"security": "COIN"} | options
     return Add(order=NewOrder(type=side, exec_type="market", amount=amount, **given), ref=ref)

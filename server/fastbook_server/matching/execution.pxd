@@ -22,13 +22,13 @@ cdef class Execution:
     cdef int64_t _seq, _time_ms, _n, _fills, _quantity
     cdef object _notional
     cdef bint _own_orders_took
-    cdef list _happened
+    cdef object _happened
     cdef Py_ssize_t _folded
     cdef int64_t _epoch
 
     cpdef bint takes_long(self) except -1
-    cpdef begin(self, list happened, int64_t epoch)
-    @cython.locals(kind=int, happened=list, start=Py_ssize_t, end=Py_ssize_t)
+    cpdef begin(self, happened, int64_t epoch, Py_ssize_t skip=*)
+    @cython.locals(kind=int, start=Py_ssize_t, end=Py_ssize_t)
     cpdef bint fold(self, Py_ssize_t count=*) except -1
     @cython.locals(order=Order)
     cdef _sum_up(self)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import fastbook
 from fastbook_server.matching.open_orders import OpenOrders
 from fastbook_server.matching.order_progress import OrderProgress
@@ -63,17 +65,17 @@ class Execution:
         self._n = first_n  # of the next change or cancellation
         self._fills = self._quantity = self._notional = 0
         self._own_orders_took = False  # some of the total, by decrement
-        self._happened: list[fastbook.Event] = []
+        self._happened: Sequence[fastbook.Event] = ()
         self._folded = 0  # how much of it has been taken in
         self._epoch = 0
 
-    def begin(self, happened: list[fastbook.Event], epoch: int) -> None:
-        """Be told what the book did, for `fold` to take it in."""
-        self._happened, self._epoch = happened, epoch
+    def begin(self, happened: Sequence[fastbook.Event], epoch: int, skip: int = 0) -> None:
+        """Be told what the book did, for `fold` to take it in after so many events."""
+        self._happened, self._epoch, self._folded = happened, epoch, skip
 
     def takes_long(self) -> bool:
         """Whether to take in all of it at once would keep others waiting."""
-        return len(self._happened) > PORTION
+        return len(self._happened) - self._folded > PORTION
 
     def fold(self, count: int = 0) -> bool:
         """Take in so much more of what the book did (0: all); return whether something is left.
@@ -109,7 +111,7 @@ class Execution:
         self.public.append(Traded(trade_id, self._seq, self._time_ms, order, *sums))
 
     def amended(
-        self, before: Order, happened: list[fastbook.Event], *, shown: int, stays: bool
+        self, before: Order, happened: Sequence[fastbook.Event], *, shown: int, stays: bool
     ) -> None:
         """Tell that the order was changed before it entered, or at its place in the queue."""
         taker = self._taker

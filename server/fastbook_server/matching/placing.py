@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import replace
 
 import fastbook
@@ -184,7 +184,7 @@ class Placing:
         """
         before, shown = progress.order, 0 if progress.is_held() else progress.visible()
         stays = after.price == before.price and after.quantity <= before.quantity
-        happened: list[fastbook.Event] = []
+        happened: Sequence[fastbook.Event] = ()
         moves = (after.price, after.quantity) != (before.price, before.quantity)
         if moves and not progress.is_held():
             remaining = progress.remaining + after.quantity - before.quantity
@@ -195,7 +195,7 @@ class Placing:
         execution.amended(before, happened, shown=shown, stays=stays)
         if not stays and not progress.is_held():
             progress.slice = 0  # it shows nothing until it rests again
-            execution.begin(happened[1:], self._epoch)
+            execution.begin(happened, self._epoch, skip=1)  # the old order's end
         return execution
 
     def changed(
@@ -212,8 +212,11 @@ class Placing:
         return execution.told(progress.report(ref))
 
 
-def _set_quantity(progress: OrderProgress, happened: list[fastbook.Event]) -> None:
+def _set_quantity(progress: OrderProgress, happened: Sequence[fastbook.Event]) -> None:
     """Let an order by total be for the lots that its total paid for."""
-    quantity = sum(e.quantity for e in happened if e.kind == fastbook.EVENT_FILL)
+    if isinstance(happened, fastbook.EventSequence):
+        quantity = happened.quantity_filled
+    else:
+        quantity = sum(e.quantity for e in happened if e.kind == fastbook.EVENT_FILL)
     progress.order = replace(progress.order, quantity=quantity)
     progress.remaining = quantity

@@ -17,8 +17,8 @@ cdef class SecurityBook:
     cdef public dict open
     cdef public Stops stops
 
-    cpdef list enter(self, Order order, int64_t owner)
+    cpdef enter(self, Order order, int64_t owner)
     cpdef int64_t advance(self) except -1
 
 
-cdef list _accepted(list events)
+cdef _accepted(events)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import fastbook
 from fastbook_server.matching.order_progress import OrderProgress
+from fastbook_server.matching.steps import PORTION
 from fastbook_server.matching.stops import Stops
 from fastbook_server.matching.terms import RuleBroken
 from fastbook_server.values.events import Order
@@ -52,10 +55,11 @@ class SecurityBook:
         self.fill_id = fill_id
         self.agg_trade_id = agg_trade_id
         self.book = book
+        book.events_listed_max = PORTION  # `Execution` takes in so many at once
         self.open: dict[int, OrderProgress] = {}
         self.stops = Stops(last_price)
 
-    def enter(self, order: Order, owner: int) -> list[fastbook.Event]:
+    def enter(self, order: Order, owner: int) -> Sequence[fastbook.Event]:
         """Let an order match and rest as its terms say; a refused one changes nothing.
 
         Raises:
@@ -78,7 +82,7 @@ class SecurityBook:
         except ValueError:
             raise self._no_room() from None
 
-    def replace(self, order: Order, remaining: int) -> list[fastbook.Event]:
+    def replace(self, order: Order, remaining: int) -> Sequence[fastbook.Event]:
         """Give a resting order the price and self-trade mode of `order`, and so many open lots.
 
         Raises like `enter`.
@@ -95,7 +99,7 @@ class SecurityBook:
             resting = self.book.get(order.seq)
             assert resting is not None, "it has come to rest"
             self.book.cancel(order.seq)
-            events[-1] = self._rest(order, resting.quantity, resting.owner)
+            return [*events[:-1], self._rest(order, resting.quantity, resting.owner)]
         return events
 
     def _no_room(self) -> RuleBroken:
@@ -125,7 +129,7 @@ class SecurityBook:
         return self.book.rest(number, side, order.price, remaining, owner, display, visible)
 
 
-def _accepted(events: list[fastbook.Event]) -> list[fastbook.Event]:
+def _accepted(events: Sequence[fastbook.Event]) -> Sequence[fastbook.Event]:
     """Return what the book did, unless it refused a post-only order."""
     if events and events[0].kind == _REJECT:
         raise RuleBroken(
