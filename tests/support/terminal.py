@@ -16,7 +16,7 @@ import time
 from collections.abc import Mapping, Sequence
 from fcntl import ioctl
 
-PATIENCE_S = 60.0
+PATIENCE_S = 45.0
 _ESCAPES = re.compile(rb"\x1b\[[0-9;?]*[a-zA-Z]|\x1b[=>]|\x1b\][^\x07]*\x07")
 
 
@@ -53,8 +53,7 @@ class Terminal:
         for each in wanted:
             deadline = time.monotonic() + PATIENCE_S
             while each not in self.text:
-                assert time.monotonic() < deadline, f"{each!r} did not come: {self.text!r}"
-                assert self._read(), f"it ended before {each!r} came: {self.text!r}"
+                assert self._read(deadline), f"{each!r} did not come: {self.text!r}"
             before, _, after = self.text.partition(each)
             self.seen = after.encode()
         return before
@@ -63,8 +62,10 @@ class Terminal:
         """Send a signal to all in the terminal, if any; return the exit code."""
         if number is not None:
             os.killpg(self.process.pid, number)
-        while self._read():
+        deadline = time.monotonic() + PATIENCE_S
+        while self._read(deadline):
             pass
+        assert time.monotonic() < deadline, f"it does not end: {self.text!r}"
         return self.process.wait(timeout=PATIENCE_S)
 
     def close(self) -> None:
@@ -74,8 +75,10 @@ class Terminal:
         self.process.wait()
         os.close(self._ours)
 
-    def _read(self) -> bool:
-        ready, _, _ = select.select([self._ours], [], [], PATIENCE_S)
+    def _read(self, deadline: float) -> bool:
+        """Read what is written next; return False at its end, and if nothing comes in time."""
+        left = max(0.0, deadline - time.monotonic())
+        ready, _, _ = select.select([self._ours], [], [], left)
         if not ready:
             return False
         try:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import Iterable
+import sys
+import termios
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +56,7 @@ async def run(url: str, *, security: str | None) -> int:
                 asyncio.create_task(person.type(), name="lines"),
             )
             try:
-                with patch_stdout(raw=True):
+                with ctrl_d_as_a_key(sys.stdin.fileno()), patch_stdout(raw=True):
                     done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
                     return next(task.result() for task in tasks if task in done)
             finally:
@@ -63,6 +65,23 @@ async def run(url: str, *, security: str | None) -> int:
                 await asyncio.gather(*tasks, return_exceptions=True)
     except (ConnectError, ConnectionClosed) as error:
         raise NoServerError(f"{url}: {error}") from None
+
+
+@contextlib.contextmanager
+def ctrl_d_as_a_key(terminal: int) -> Iterator[None]:
+    """Let Ctrl-D come as a key at every moment.
+
+    While something is printed, the terminal takes whole lines; a Ctrl-D that was typed just then
+    would afterwards be read as a NUL.
+    """
+    given = termios.tcgetattr(terminal)
+    changed = termios.tcgetattr(terminal)
+    changed[6][termios.VEOF] = bytes([os.fpathconf(terminal, "PC_VDISABLE")])
+    termios.tcsetattr(terminal, termios.TCSANOW, changed)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(terminal, termios.TCSANOW, given)
 
 
 class Person:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import pty
 import signal
+import termios
+import tty
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
 from terminal import Terminal, fastbook
 
-from fastbook_cli.connect.prompt import WordCompleter
+from fastbook_cli.connect.prompt import WordCompleter, ctrl_d_as_a_key
 from fastbook_cli.connect.words import VERBS, Speaker
 from fastbook_server.app import Server
 from fastbook_server.config import Config
@@ -108,6 +112,20 @@ async def test_a_server_that_stops_is_one_line(connect, server: Server) -> None:
     assert code == 1
     assert "fastbook: 127.0.0.1:" in terminal.text
     assert "Traceback" not in terminal.text
+
+
+def test_ctrl_d_is_a_key_also_while_the_terminal_takes_lines() -> None:
+    typed, terminal = pty.openpty()
+    try:
+        before = termios.tcgetattr(terminal)
+        with ctrl_d_as_a_key(terminal):
+            os.write(typed, b"\x04")
+            tty.setraw(terminal, termios.TCSANOW)
+            assert os.read(terminal, 10) == b"\x04"
+        assert termios.tcgetattr(terminal) == before
+    finally:
+        os.close(typed)
+        os.close(terminal)
 
 
 # ---- completion ---------------------------------------------------------------------------------
