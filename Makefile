@@ -16,9 +16,11 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
 # Three processes for two cores, up to eight: a third of the time a test waits, for a database or a
-# browser. Tests that share something costly share a process.
+# browser. Tests that share something costly share a process. A process that dies ends the run: if
+# another took its place, pytest-xdist might wait for ever.
 CORES := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
-IN_PROCESSES := -n $(shell echo $$(($(CORES) + $(CORES) / 2))) --maxprocesses 8 --dist loadgroup
+IN_PROCESSES := -n $(shell echo $$(($(CORES) + $(CORES) / 2))) --maxprocesses 8 --dist loadgroup \
+    --max-worker-restart 0
 PYTEST := $(BIN)/python -m pytest --durations 15 --durations-min 5 $(IN_PROCESSES)
 
 .PHONY: help
