@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fastbook._book import Event, EventSequence, OrderBook
+from fastbook._book import Event, OrderBook
 from fastbook._depth import Depth
 from fastbook._types import (
     EVENT_CANCEL,
@@ -85,7 +85,6 @@ __all__ = [
     "REJECT_UNKNOWN_ORDER",
     "Depth",
     "Event",
-    "EventSequence",
     "Order",
     "OrderBook",
     "SelfTrade",

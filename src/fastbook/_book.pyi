@@ -7,8 +7,8 @@ the 65,536 around the market is found in at most 59 steps. Each of these also pa
 pages that change places when the market has moved.
 """
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, ClassVar, SupportsIndex, final, overload
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, final
 
 from typing_extensions import Buffer
 
@@ -102,32 +102,6 @@ class Event:
         """Return 10, the number of fields."""
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
-
-@final
-class EventSequence(Sequence[Event]):
-    """The many events of one call, in order; each is made when it is asked for.
-
-    It answers as a list of them would, and does not change. A slice of it is a list.
-    """
-
-    def __init__(self, *args: object, **kwargs: object) -> None: ...
-    def __len__(self) -> int:
-        """Return the number of events."""
-    @overload
-    def __getitem__(self, index: SupportsIndex, /) -> Event: ...
-    @overload
-    def __getitem__(self, index: slice, /) -> list[Event]:
-        """Return the event at an index, or a list of those in a slice.
-
-        Raises:
-            IndexError: there is no event at this index.
-            TypeError: `index` is neither an integer nor a slice.
-        """
-    @property
-    def quantity_filled(self) -> int:
-        """The lots that the call's order has traded. O(n), without making the events."""
-    def __eq__(self, other: object, /) -> bool: ...
-    __hash__: ClassVar[None]  # type: ignore[assignment]
 
 @final
 class OrderBook:
@@ -296,6 +270,14 @@ class OrderBook:
             ValueError: also if `new_order_id` belongs to another resting order.
         """
 
+    def go_on(self) -> list[Event]:
+        """Continue the call that is `unfinished`; return its next events.
+
+        Raises:
+            RuntimeError: there is none.
+            MemoryError: what is left of the order is lost; the book is consistent.
+        """
+
     def process(self, commands: NDArray[np.void] | Buffer) -> NDArray[np.void]:
         """Execute a batch of COMMAND_DTYPE records; return the events as EVENT_DTYPE records.
 
@@ -373,13 +355,21 @@ class OrderBook:
     def level_quantity_max(self) -> int:
         """The most lots that may rest at one price of one side."""
     @property
-    def events_listed_max(self) -> int:
-        """The most events of one call that it returns as a list; 0, as in a new book: any number.
+    def events_at_once(self) -> int:
+        """After so many events a call to `add`, `market` or `replace` stops; 0: it never does.
 
-        A call that causes more returns an EventSequence, in the time that the matching takes.
+        What it returns is then a part of its events, and it is `unfinished`. So an order that meets
+        a great many others need not keep a program waiting. A new book has 0.
         """
-    @events_listed_max.setter
-    def events_listed_max(self, most: int, /) -> None: ...
+    @events_at_once.setter
+    def events_at_once(self, count: int, /) -> None: ...
+    @property
+    def unfinished(self) -> bool:
+        """Whether the last call has stopped; until `go_on` has finished it, others are refused.
+
+        The order does not rest meanwhile, and what it has met is gone. Any other call raises
+        RuntimeError.
+        """
     def get(self, order_id: int) -> Order | None:
         """Return a resting order in its current state, or None if it is not resting. O(1)."""
 

@@ -1,7 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 # cython: initializedcheck=False, auto_pickle=False, autotestdict=False
 # cython: binding=False, embedsignature=True, embedsignature.format=clinic
-"""OrderBook, Event and EventSequence, the Python interface of the matching in _matching.pxd.
+"""OrderBook and Event, the Python interface of the matching in _matching.pxd.
 
 For editors, _book.pyi repeats the docstrings; tests/engine/test_docs.py keeps the two equal.
 """
@@ -33,9 +33,6 @@ from fastbook._memory cimport *
 from fastbook._orders cimport *
 from fastbook._pages cimport *
 from fastbook._restore cimport *
-
-import operator
-from collections.abc import Sequence
 
 from fastbook import _errors
 from fastbook._types import Order
@@ -225,6 +222,8 @@ cdef inline list list_result(EventRecord* record):
 
 cdef enum:
     SPARE_BYTES_MAX = 1 << 20
+    MATCHING = 1  # a batch, without the GIL
+    UNFINISHED = 2  # an order is, and `go_on` is expected
 
 # Memory of an earlier batch's events that is no longer referenced, warm for the next batch.
 cdef Events spare
@@ -266,69 +265,6 @@ cdef class _EventBuffer:
 
 
 @cython.final
-cdef class EventSequence:
-    """The many events of one call, in order; each is made when it is asked for.
-
-    It answers as a list of them would, and does not change. A slice of it is a list.
-    """
-
-    cdef _EventBuffer memory
-    cdef Py_ssize_t count
-
-    def __init__(self):
-        raise TypeError("EventSequence: only an OrderBook makes one")
-
-    def __len__(self):
-        """Return the number of events."""
-        return self.count
-
-    def __getitem__(self, index):
-        """Return the event at an index, or a list of those in a slice.
-
-        Raises:
-            IndexError: there is no event at this index.
-            TypeError: `index` is neither an integer nor a slice.
-        """
-        cdef Py_ssize_t i
-        if isinstance(index, slice):
-            return [self.event(i) for i in range(*index.indices(self.count))]
-        i = operator.index(index)
-        if i < 0:
-            i += self.count
-        if not 0 <= i < self.count:
-            raise IndexError(f"EventSequence: no event {index} of {self.count}")
-        return self.event(i)
-
-    cdef inline Event event(self, Py_ssize_t i):
-        return event_object(&self.memory.events.items[i])
-
-    def __eq__(self, other):
-        if not isinstance(other, (list, EventSequence)):
-            return NotImplemented
-        return len(other) == self.count and all(map(operator.eq, self, other))
-
-    __hash__ = None
-
-    def __repr__(self):
-        return f"<EventSequence of {self.count} events>"
-
-    @property
-    def quantity_filled(self):
-        """The lots that the call's order has traded. O(n), without making the events."""
-        cdef EventRecord* event
-        cdef Py_ssize_t i
-        cdef uint64_t filled = 0
-        for i in range(self.count):
-            event = &self.memory.events.items[i]
-            if event.head & 0xFF == EVENT_FILL:
-                filled += <uint64_t>event.quantity
-        return filled
-
-
-Sequence.register(EventSequence)
-
-
-@cython.final
 cdef class OrderBook:
     """OrderBook(level_quantity_max=9223372036854775807)\n--\n\nThe order book of one security, \
 with price-time priority.
@@ -353,8 +289,7 @@ with price-time priority.
 
     cdef Book book
     cdef Events scratch  # the events of one scalar call
-    cdef int64_t listed_max  # the most that are listed; 0: any number
-    cdef bint busy  # a batch is matching without the GIL
+    cdef int busy  # MATCHING or UNFINISHED; 0: neither
 
     def __cinit__(self, level_quantity_max=9223372036854775807):
         if not book_init(&self.book, to_level_quantity_max(level_quantity_max)):
@@ -381,11 +316,8 @@ with price-time priority.
         return 0
 
     cdef int refuse_if_busy(self) except -1:
-        if hint_unlikely(self.busy):
-            raise RuntimeError(
-                "OrderBook: another thread is in process() on this book, "
-                "which serves one thread at a time"
-            )
+        if hint_unlikely(self.busy != 0):
+            raise _errors.busy(self.busy == UNFINISHED)
         return 0
 
     # Each `carry_out` executes one scalar command; the ids are the caller's own objects. None calls
@@ -397,15 +329,15 @@ with price-time priority.
             raise MemoryError
         return 0
 
-    cdef object carry_out_market(self, Command* c, object order_id):
+    cdef list carry_out_market(self, Command* c, object order_id):
         self.begin_events()
         return self.result(c, apply_market(&self.book, c, 0, &self.scratch), order_id, None)
 
-    cdef object carry_out_iceberg(self, Command* c, object order_id):
+    cdef list carry_out_iceberg(self, Command* c, object order_id):
         self.begin_events()
         return self.result(c, apply_iceberg(&self.book, c, 0, &self.scratch), order_id, None)
 
-    cdef object carry_out_limit(self, Command* c, object order_id):
+    cdef list carry_out_limit(self, Command* c, object order_id):
         self.refuse_if_busy()
         links_turn(&self.book)
         self.scratch.next = self.scratch.items
@@ -415,7 +347,7 @@ with price-time priority.
             c, apply_limit(&self.book, c, 0, &self.scratch, True), order_id, None
         )
 
-    cdef object carry_out_replace(self, Command* c, object order_id, object new_order_id):
+    cdef list carry_out_replace(self, Command* c, object order_id, object new_order_id):
         self.refuse_if_busy()
         links_turn(&self.book)
         self.scratch.next = self.scratch.items
@@ -425,7 +357,7 @@ with price-time priority.
             c, apply_replace(&self.book, c, 0, &self.scratch, True), order_id, new_order_id
         )
 
-    cdef inline object result(self, Command* c, int outcome, object order_id, object new_order_id):
+    cdef inline list result(self, Command* c, int outcome, object order_id, object new_order_id):
         """Return the events of a scalar command with this outcome, or raise its refusal."""
         if hint_unlikely(outcome != DONE):
             self.refuse(c, outcome, order_id, new_order_id)
@@ -436,7 +368,11 @@ with price-time priority.
     cdef int refuse(self, Command* c, int outcome, object order_id, object new_order_id) except -1:
         """Raise the exception of a refusal; for a post-only one write an EVENT_REJECT instead."""
         if outcome == NO_MEMORY:
-            raise MemoryError
+            if not self.scratch.stopped:
+                raise MemoryError
+            self.scratch.stopped = False
+            self.busy = UNFINISHED
+            return 0
         if outcome != REJECT_POST_ONLY:
             raise _errors.refusal(
                 outcome, order_id, c.price, c.quantity, new_order_id, self.book.level_quantity_max
@@ -444,25 +380,12 @@ with price-time priority.
         book_reject(&self.book, c, outcome, 0, &self.scratch)
         return 0
 
-    cdef object many_events(self):
-        if self.listed_max and events_count(&self.scratch) > <uint64_t>self.listed_max:
-            return self.sequence()
-        return self.listed()
-
-    cdef EventSequence sequence(self):
-        cdef _EventBuffer memory = _EventBuffer.__new__(_EventBuffer)
-        cdef EventSequence found
-        memory.events = self.scratch
-        memset(&self.scratch, 0, sizeof(Events))
-        found = EventSequence.__new__(EventSequence)
-        found.memory, found.count = memory, <Py_ssize_t>events_count(&memory.events)
-        return found
-
-    cdef list listed(self):
+    cdef list many_events(self):
         # Taken out of the book while it is read: creating objects may run a call on this book.
         cdef Events events = self.scratch
         cdef size_t i
         memset(&self.scratch, 0, sizeof(Events))
+        self.scratch.most = events.most
         try:
             return [event_object(&events.items[i]) for i in range(events_count(&events))]
         finally:
@@ -651,6 +574,21 @@ with price-time priority.
         c.quantity = to_int64(quantity, "quantity")
         return self.carry_out_replace(&c, order_id, new_order_id)
 
+    def go_on(self):
+        """Continue the call that is `unfinished`; return its next events.
+
+        Raises:
+            RuntimeError: there is none.
+            MemoryError: what is left of the order is lost; the book is consistent.
+        """
+        cdef Command c
+        if self.busy != UNFINISHED:
+            raise RuntimeError("OrderBook: no call is unfinished")
+        self.busy = 0
+        self.begin_events()
+        memset(&c, 0, sizeof(Command))
+        return self.result(&c, book_go_on(&self.book, &self.scratch), None, None)
+
     def process(self, commands):
         """Execute a batch of COMMAND_DTYPE records; return the events as EVENT_DTYPE records.
 
@@ -692,11 +630,11 @@ with price-time priority.
             count = <size_t>view.len // sizeof(Command)
             # Not earlier: the code above may run foreign Python code, even a call on this book.
             self.begin()
-            self.busy = True
+            self.busy = MATCHING
             events_begin(&events, count)
             with nogil:
                 whole = book_run(&self.book, <const char*>view.buf, count, &events)
-            self.busy = False
+            self.busy = 0
         finally:
             PyBuffer_Release(&view)
         memory.events = events
@@ -848,19 +786,32 @@ with price-time priority.
         return self.book.level_quantity_max
 
     @property
-    def events_listed_max(self):
-        """The most events of one call that it returns as a list; 0, as in a new book: any number.
+    def events_at_once(self):
+        """After so many events a call to `add`, `market` or `replace` stops; 0: it never does.
 
-        A call that causes more returns an EventSequence, in the time that the matching takes.
+        What it returns is then a part of its events, and it is `unfinished`. So an order that meets
+        a great many others need not keep a program waiting. A new book has 0.
         """
-        return self.listed_max
+        return self.scratch.most
 
-    @events_listed_max.setter
-    def events_listed_max(self, most):
-        cdef int64_t count = to_int64(most, "events_listed_max")
-        if count < 0:
-            raise _errors.expected("events_listed_max", "0 (any number) or a positive integer", count)
-        self.listed_max = count
+    @events_at_once.setter
+    def events_at_once(self, count):
+        cdef int64_t most = to_int64(count, "events_at_once")
+        if most < 0:
+            raise _errors.expected("events_at_once", "0 (any number) or a positive integer", most)
+        self.refuse_if_busy()
+        memory_free(self.scratch.items, events_bytes(&self.scratch))
+        memset(&self.scratch, 0, sizeof(Events))
+        self.scratch.most = most
+
+    @property
+    def unfinished(self):
+        """Whether the last call has stopped; until `go_on` has finished it, others are refused.
+
+        The order does not rest meanwhile, and what it has met is gone. Any other call raises
+        RuntimeError.
+        """
+        return self.busy == UNFINISHED
 
     def check_invariants(self):
         """Verify the consistency of the whole book, in tests and after recovery. O(orders).

@@ -113,6 +113,15 @@ def _total(level_quantity_max: int) -> str:
     return f"a total of at most {bound}"
 
 
+def busy(unfinished: bool) -> RuntimeError:
+    """Return the error of a call while another one is not at its end."""
+    if unfinished:
+        return RuntimeError("OrderBook: the last call is unfinished: expected go_on()")
+    return RuntimeError(
+        "OrderBook: another thread is in process() on this book, which serves one thread at a time"
+    )
+
+
 def expect_records(name: str, length: int, item_length: int, record_length: int) -> None:
     """Raise ValueError unless a buffer holds whole records."""
     if length % record_length or item_length not in (1, record_length):

@@ -47,6 +47,8 @@ cdef struct Events:
     EventRecord* items
     EventRecord* next
     EventRecord* end
+    size_t most  # after so many, no step begins; 0: there may be any number
+    bint stopped  # a step would have begun
 
 
 cdef inline size_t events_count(Events* events) noexcept nogil:
@@ -72,11 +74,22 @@ cdef inline bint events_grow(Events* events, size_t capacity) noexcept nogil:
     return True
 
 
+cdef inline bint events_extend(Events* events) noexcept nogil:
+    cdef size_t count = events_count(events)
+    cdef size_t capacity = 2 * count + 64
+    if events.most != 0:
+        if count >= events.most:
+            events.stopped = True
+            return False
+        capacity = min(capacity, events.most + EVENTS_PER_STEP - 1)
+    return events_grow(events, capacity)
+
+
 cdef inline bint events_reserve(Events* events) noexcept nogil:
-    """Make room for the events of one step; False if out of memory."""
+    """Make room for the events of one step; False if out of memory, or if there are enough."""
     if hint_likely(events.end - events.next >= EVENTS_PER_STEP):
         return True
-    return events_grow(events, 2 * events_count(events) + 64)
+    return events_extend(events)
 
 
 cdef inline uint64_t event_head(int kind, int side, int reason, uint32_t command) noexcept nogil:

@@ -71,20 +71,6 @@ cdef struct Command:
     int64_t quantity
 
 
-# An incoming order.
-cdef struct Incoming:
-    int64_t id
-    int64_t price  # 0: at any price
-    int64_t remaining
-    uint64_t limit  # the worst key of the other side that it may trade at
-    uint32_t level  # the level of its own price; 0: not looked up, or without a page
-    uint32_t owner
-    uint32_t command
-    uint8_t side
-    uint8_t tif
-    uint8_t self_trade
-
-
 # ---- matching: `events_reserve` has been called before each step ----
 
 
@@ -177,7 +163,8 @@ cdef inline void fill_iceberg(
 cdef inline int match(Book* book, Incoming* taker, Events* events) noexcept nogil:
     """Trade until nothing remains or nothing crosses: DONE, REASON_SELF_TRADE or NO_MEMORY.
 
-    If there is no memory for the next event, the remainder is lost and the book is consistent.
+    If there is no memory for the next event, the remainder is lost and the book is consistent. If
+    there are enough events, it is NO_MEMORY too, and the remainder is `unfinished`.
     """
     cdef int other = 1 - taker.side
     cdef LadderSide* side = &book.ladder.sides[other]
@@ -185,6 +172,9 @@ cdef inline int match(Book* book, Incoming* taker, Events* events) noexcept nogi
     cdef bint own
     while taker.remaining != 0 and side.best_key <= taker.limit:
         if not events_reserve(events):
+            book.unfinished.taker = taker[0]
+            book.unfinished.spends = False
+            book.unfinished.display = 0
             return NO_MEMORY
         slot = book.ladder.levels[side.best].head
         own = taker.self_trade != SELF_ALLOW and book.orders[slot].owner == taker.owner
@@ -233,22 +223,25 @@ cdef inline void decrement(
 
 
 cdef inline int spend(
-    Book* book, Incoming* taker, int64_t budget, Events* events
+    Book* book, Incoming* taker, int64_t budget, int64_t room, Events* events
 ) noexcept nogil:
     """Trade whole lots as long as the budget, in ticks x lots, pays for them: DONE or NO_MEMORY.
 
-    Like any order it is for no more lots than a level may hold. What a number of lots costs never
+    It is for `room` lots at most: like any order, for no more than a level may hold. What a number of lots costs never
     exceeds the budget, so no product overflows.
     """
     cdef int other = 1 - taker.side
     cdef LadderSide* side = &book.ladder.sides[other]
     cdef int reason = DONE
-    cdef int64_t room = book.level_quantity_max
     cdef int64_t price, lots
     cdef uint32_t slot
     cdef size_t first
     while reason == DONE:
         if not events_reserve(events):
+            book.unfinished.taker = taker[0]
+            book.unfinished.spends = True
+            book.unfinished.budget = budget
+            book.unfinished.room = room
             return NO_MEMORY
         price = price_of(other, side.best_key) if side.best != 0 else 1
         if price > budget or room == 0:
@@ -342,11 +335,14 @@ cdef inline void rest(Book* book, Incoming* taker, Events* events, bint later) n
 
 cdef inline int enter(Book* book, Incoming* taker, Events* events) noexcept nogil:
     """Match, then rest or discard the remainder: DONE or NO_MEMORY. Needs all reservations."""
-    cdef int outcome
     if taker.tif == TIF_FOK and not can_fill(book, taker):
         discard(taker, REASON_FOK, taker.remaining, events)
         return DONE
-    outcome = match(book, taker, events)
+    return match_and_end(book, taker, events)
+
+
+cdef inline int match_and_end(Book* book, Incoming* taker, Events* events) noexcept nogil:
+    cdef int outcome = match(book, taker, events)
     if outcome == NO_MEMORY or taker.remaining == 0:
         return outcome
     if outcome == REASON_SELF_TRADE:
@@ -422,6 +418,7 @@ cdef inline int apply_iceberg(
     outcome = apply_limit(book, &plain, index, events, False)
     if outcome == DONE:
         show_slice(book, display, display, events)
+    book.unfinished.display = display
     return outcome
 
 
@@ -478,7 +475,7 @@ cdef inline int apply_market(Book* book, Command* c, uint32_t index, Events* eve
     taker.tif = c.tif
     taker.self_trade = SELF_ALLOW if c.owner == 0 else flags >> 1
     if has_budget:
-        return spend(book, &taker, c.quantity, events)
+        return spend(book, &taker, c.quantity, book.level_quantity_max, events)
     return enter(book, &taker, events)
 
 
@@ -557,8 +554,24 @@ cdef inline int apply_replace(
         if later:
             links_write(book)
         outcome = enter(book, &taker, events)
-    if hint_unlikely(display != 0 and outcome == DONE):
-        show_slice(book, display, display, events)
+    if hint_unlikely(display != 0):
+        if outcome == DONE:
+            show_slice(book, display, display, events)
+        book.unfinished.display = display
+    return outcome
+
+
+cdef inline int book_go_on(Book* book, Events* events) noexcept nogil:
+    """Let the unfinished order go on: DONE or NO_MEMORY. Nothing else has changed the book."""
+    cdef Unfinished left = book.unfinished
+    cdef int outcome
+    if left.spends:
+        return spend(book, &left.taker, left.budget, left.room, events)
+    outcome = match_and_end(book, &left.taker, events)
+    if left.display != 0:
+        if outcome == DONE:
+            show_slice(book, left.display, left.display, events)
+        book.unfinished.display = left.display
     return outcome
 
 

@@ -4,7 +4,7 @@ C arrays are indexed without bounds checks: an index is either 0 ("none", tested
 the structure that owns it.
 """
 
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from fastbook._icebergs cimport *
@@ -24,6 +24,29 @@ cdef struct Link:
     uint32_t value
 
 
+# An incoming order.
+cdef struct Incoming:
+    int64_t id
+    int64_t price  # 0: at any price
+    int64_t remaining
+    uint64_t limit  # the worst key of the other side that it may trade at
+    uint32_t level  # the level of its own price; 0: not looked up, or without a page
+    uint32_t owner
+    uint32_t command
+    uint8_t side
+    uint8_t tif
+    uint8_t self_trade
+
+
+# What is left of an order that has stopped between two steps, because it caused many events.
+cdef struct Unfinished:
+    Incoming taker
+    int64_t display  # how much of it shows if it comes to rest; 0: all
+    bint spends  # a budget
+    int64_t budget
+    int64_t room
+
+
 cdef struct Book:
     Link late[2][3]  # one set per turn, that is, per call
     uint32_t turn
@@ -37,6 +60,7 @@ cdef struct Book:
     IdMap ids
     Icebergs icebergs
     Ladder ladder
+    Unfinished unfinished
 
 
 cdef inline bint book_init(Book* book, int64_t level_quantity_max) noexcept nogil:

@@ -133,7 +133,8 @@ class _Incoming:
 class OrderBook:
     """The order book in plain Python; `fastbook.OrderBook` documents the calls."""
 
-    events_listed_max = 0  # more than that are a list too
+    events_at_once = 0  # it never stops, whatever this says
+    unfinished = False
 
     def __init__(self, level_quantity_max: int = INT64_MAX) -> None:
         """Create an empty book; a level holds at most `level_quantity_max` lots."""
@@ -257,6 +258,10 @@ class OrderBook:
                 quantity=check_int64("quantity", quantity),
             )
         )
+
+    def go_on(self) -> list[Event]:
+        """Raise RuntimeError: no call is unfinished."""
+        raise RuntimeError("OrderBook: no call is unfinished")
 
     def apply(self, command: Command) -> list[Event]:
         """Execute a command as `fastbook.OrderBook.process` does: a refusal is an event."""

@@ -222,82 +222,136 @@ def test_who_looks_at_the_orders_finds_every_link(look: Callable[[Any], Any]) ->
     assert look(books[0]) == look(books[1])
 
 
-# ---- many events of one call ----
+# ---- an order that meets many others, a part at a time ----
 
 
-def crowded(listed_max: int, makers: int = 50) -> OrderBook:
-    """Return a book with so many asks, which lists so many events of one call."""
+def crowded(events_at_once: int, makers: int = 50) -> OrderBook:
+    """Return a book with so many asks, some of one owner, some of them icebergs, and one bid."""
     book = OrderBook()
-    book.events_listed_max = listed_max
+    book.events_at_once = events_at_once
     for number in range(1, makers + 1):
-        book.add(number, ASK, 100 + number % 7, 1 + number % 5, owner=number % 3)
+        display = 2 if number % 4 == 0 else 0
+        book.add(number, ASK, 100 + number % 7, 2 + number % 5, owner=number % 3, display=display)
+    book.add(200, BID, 50, 1, owner=1, display=1)
     return book
 
 
-@pytest.mark.parametrize(
-    "call",
-    [
-        lambda book: book.add(99, BID, 105, 500, owner=1, self_trade=SelfTrade.DECREMENT),
-        lambda book: book.market(99, BID, 90),
-        lambda book: book.market(99, BID, budget=9_000),
-        lambda book: book.replace(200, 201, 110, 80),
-        lambda book: book.add(99, BID, 110, 500, display=3),
-    ],
-    ids=["limit", "market", "budget", "replace", "iceberg"],
-)
-def test_more_events_than_are_listed_are_a_sequence_of_the_same(
-    call: Callable[[OrderBook], Any],
-) -> None:
-    books = [crowded(listed_max) for listed_max in (0, 10)]
-    for each in books:
-        each.add(200, BID, 50, 1)
-    listed, found = map(call, books)
-
-    assert (type(listed), type(found)) == (list, fastbook.EventSequence)
-    assert found == listed
-    assert listed == found
-    assert list(found) == listed
-    assert (found[0], found[-1], found[3:7]) == (listed[0], listed[-1], listed[3:7])
-    fills = [e.quantity for e in listed if e.kind == fastbook.EVENT_FILL]
-    assert (len(found), found.quantity_filled) == (len(listed), sum(fills))
-    assert found[::-9] == listed[::-9]
+def whole(book: OrderBook, events: list[fastbook.Event]) -> list[fastbook.Event]:
+    """Return the events of a call, after all that was left of it."""
+    events = list(events)
+    while book.unfinished:
+        events += book.go_on()
+    return events
 
 
-def test_a_sequence_of_events_is_not_what_it_was_not() -> None:
-    found: Any = crowded(10).market(99, BID, 90)
-    assert found != list(found)[:-1]
-    assert found != [*found[:-1], found[0]]
-    assert found != 7
-    for index in (len(found), -len(found) - 1):
-        with pytest.raises(IndexError):
-            found[index]
-    with pytest.raises(TypeError):
-        found["0"]
-    with pytest.raises(TypeError, match="only an OrderBook"):
-        fastbook.EventSequence()
-    empty: Any = fastbook.EventSequence.__new__(fastbook.EventSequence)
-    assert (len(empty), list(empty), empty[:5], empty.quantity_filled) == (0, [], [], 0)
+MEETS_MANY: dict[str, Callable[[OrderBook], list[fastbook.Event]]] = {
+    "limit": lambda book: book.add(99, BID, 105, 500),
+    "rests": lambda book: book.add(99, BID, 103, 500, owner=1, self_trade=SelfTrade.CANCEL_OLDEST),
+    "decrement": lambda book: book.add(99, BID, 105, 150, owner=1, self_trade=4),
+    "ends at its own": lambda book: book.add(99, BID, 105, 150, owner=1, self_trade=1),
+    "iceberg": lambda book: book.add(99, BID, 104, 500, display=30),
+    "ioc": lambda book: book.add(99, BID, 104, 500, TimeInForce.IOC),
+    "fok": lambda book: book.add(99, BID, 106, 150, TimeInForce.FOK),
+    "killed": lambda book: book.add(99, BID, 104, 5_000, TimeInForce.FOK),
+    "market": lambda book: book.market(99, BID, 90),
+    "more than there is": lambda book: book.market(99, BID, 9_000),
+    "budget": lambda book: book.market(99, BID, budget=9_000),
+    "spent to the tick": lambda book: book.market(99, BID, budget=700),
+    "budget at its own": lambda book: book.market(99, BID, budget=9_000, owner=1, self_trade=4),
+    "replace": lambda book: book.replace(200, 201, 104, 300, self_trade=2),
+    "replace within": lambda book: book.replace(200, 201, 106, 60),
+}
 
 
-def test_a_sequence_of_events_outlives_what_the_book_does_next() -> None:
-    book, oracle = crowded(10), crowded(0)
-    found, listed = (each.market(99, BID, 60) for each in (book, oracle))
-    for number in range(300, 400):
-        book.add(number, ASK, 100, 1)
-    book.market(99, BID, 100)
-    del book
-    assert found == listed
+@pytest.mark.parametrize("at_once", [1, 2, 3, 7, 1_000])
+@pytest.mark.parametrize("call", MEETS_MANY.values(), ids=MEETS_MANY)
+def test_an_order_in_parts_does_what_it_does_at_once(call, at_once: int) -> None:
+    at_a_time, oracle = crowded(at_once), crowded(0)
+    expected = call(oracle)
+    first = call(at_a_time)
+
+    assert not oracle.unfinished
+    assert len(first) <= at_once + 2
+    assert at_a_time.unfinished is (len(first) < len(expected))
+    assert whole(at_a_time, first) == expected
+    assert list(at_a_time) == list(oracle)
+    at_a_time.check_invariants()
 
 
-def test_as_many_events_as_may_be_listed_are_a_list() -> None:
-    (count,) = {len(crowded(0).market(99, BID, 90))}
-    assert type(crowded(count).market(99, BID, 90)) is list
-    assert type(crowded(count - 1).market(99, BID, 90)) is fastbook.EventSequence
+def drawn(
+    draw: random.Random, number: int, ids: list[int]
+) -> Callable[[OrderBook], list[fastbook.Event]]:
+    """Return a random call; one that replaces an order names one of `ids`."""
+    side, owner, mode = draw.randrange(2), draw.randrange(4), draw.randrange(5)
+    price, quantity = draw.randint(95, 108), draw.randint(1, 60)
+    display, old = draw.choice((0, 0, 1 + quantity // 3)), draw.choice(ids or [0])
+    calls: list[Callable[[OrderBook], list[fastbook.Event]]] = [
+        lambda book: book.market(number, side, quantity * 3, owner, mode),
+        lambda book: book.market(number, side, budget=200 * quantity, owner=owner, self_trade=mode),
+        lambda book: book.replace(old, number, price, quantity, False, mode),
+        lambda book: book.add(number, side, price, quantity, 0, False, owner, mode, display),
+    ]
+    return draw.choice((*calls, *calls[2:], calls[3], calls[3]) if ids else calls[3:])
 
 
-@pytest.mark.parametrize("most", [-1, 2**63, "7", None])
-def test_a_bound_of_listed_events_is_a_count(most: Any) -> None:
+@pytest.mark.parametrize("seed", range(5))
+def test_random_orders_in_parts_do_what_they_do_at_once(seed: int) -> None:
+    draw = random.Random(seed)
+    at_a_time, oracle = crowded(1 + seed), crowded(0)
+    for number in range(1_000, 4_000):
+        call = drawn(draw, number, [each.order_id for each in oracle])
+        assert whole(at_a_time, call(at_a_time)) == call(oracle)
+    assert list(at_a_time) == list(oracle)
+    at_a_time.check_invariants()
+
+
+def test_a_part_has_as_many_events_as_were_asked_for() -> None:
     book = crowded(10)
-    with pytest.raises((ValueError, TypeError), match="events_listed_max"):
-        book.events_listed_max = most
-    assert book.events_listed_max == 10
+    assert len(book.market(99, BID, 90)) == 10
+    assert len(book.go_on()) == 10
+
+
+def test_until_it_is_finished_all_else_is_refused_and_changes_nothing() -> None:
+    book, oracle = crowded(5), crowded(0)
+    first, expected = book.add(99, BID, 104, 500), oracle.add(99, BID, 104, 500)
+    calls: list[Callable[[], object]] = [
+        lambda: book.add(300, BID, 1, 1),
+        lambda: book.market(300, BID, 1),
+        lambda: book.replace(200, 201, 51, 1),
+        lambda: book.cancel(200),
+        lambda: book.rest(300, BID, 1, 1),
+        lambda: book.process(b""),
+        lambda: book.depth(),
+        lambda: list(book),
+        lambda: setattr(book, "events_at_once", 7),
+    ]
+    for call in calls:
+        with pytest.raises(RuntimeError, match="unfinished: expected go_on"):
+            call()
+    assert whole(book, first) == expected
+    assert list(book) == list(oracle)
+
+
+@pytest.mark.parametrize("book", [OrderBook(), reference.OrderBook()], ids=["cython", "python"])
+def test_without_an_unfinished_call_nothing_goes_on(book: Any) -> None:
+    assert not book.unfinished
+    with pytest.raises(RuntimeError, match="no call is unfinished"):
+        book.go_on()
+
+
+def test_a_batch_is_never_left_unfinished() -> None:
+    import numpy as np
+
+    commands = np.zeros(1, fastbook.COMMAND_DTYPE)
+    commands["op"], commands["order_id"], commands["quantity"] = fastbook.OP_MARKET, 99, 90
+    book, oracle = crowded(3), crowded(0)
+    assert len(book.process(commands)) == len(oracle.market(99, BID, 90))
+    assert not book.unfinished
+
+
+@pytest.mark.parametrize("count", [-1, 2**63, "7", None])
+def test_a_number_of_events_at_once_is_a_count(count: Any) -> None:
+    book = crowded(10)
+    with pytest.raises((ValueError, TypeError), match="events_at_once"):
+        book.events_at_once = count
+    assert book.events_at_once == 10

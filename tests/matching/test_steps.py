@@ -129,7 +129,7 @@ def test_whatever_meets_many_orders_takes_as_many_steps(monkeypatch, user, comma
         monkeypatch.setattr(module, "PORTION", 3)
     monkeypatch.setattr(cancelling, "GROUPED", 3)
     floor, other = Floor(), Floor()
-    floor.exchange.markets["COIN"].book.events_listed_max = 3
+    floor.exchange.markets["COIN"].book.events_at_once = 3
     for each in (floor, other):
         each.do("bob", ask(20, 12, client_order_id="resting"))
         for _ in range(12):

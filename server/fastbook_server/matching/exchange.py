@@ -257,9 +257,11 @@ class Exchange:
         ref: Ref,
     ) -> Steps:
         """Let an order happen that has met many others."""
+        if progress.order.budget is not None:
+            yield from entering.gathering()
         while entering.fold(PORTION):
             yield
-        events = self._placing.entered(market, progress, entering, ref)
+        events = yield from self._placing.entered_among_many(market, progress, entering, ref)
         if progress.order.client_order_id is not None:
             self._remember(progress, progress.order.client_order_id, time_ms)
         return (yield from self._then_triggered(events, market, time_ms))
@@ -358,7 +360,7 @@ class Exchange:
         """Let an order that has changed happen anew, and be called `new_name` too."""
         while changing.fold(PORTION):
             yield
-        events = self._placing.changed(market, progress, changing, time_ms, ref)
+        events = yield from self._placing.changed(market, progress, changing, time_ms, ref)
         if new_name is not None:
             self._remember(progress, new_name, time_ms)
         return (yield from self._then_triggered(events, market, time_ms))

@@ -22,13 +22,17 @@ cdef class Execution:
     cdef int64_t _seq, _time_ms, _n, _fills, _quantity
     cdef object _notional
     cdef bint _own_orders_took
-    cdef object _happened
+    cdef list _happened
     cdef Py_ssize_t _folded
     cdef int64_t _epoch
 
     cpdef bint takes_long(self) except -1
-    cpdef begin(self, happened, int64_t epoch, Py_ssize_t skip=*)
-    @cython.locals(kind=int, start=Py_ssize_t, end=Py_ssize_t)
+    cpdef begin(self, list happened, int64_t epoch, Py_ssize_t skip=*)
+    @cython.locals(order=Order)
+    cpdef accept(self)
+    @cython.locals(taker=OrderProgress)
+    cdef _accept_for(self, int64_t quantity)
+    @cython.locals(kind=int, happened=list, start=Py_ssize_t, end=Py_ssize_t)
     cpdef bint fold(self, Py_ssize_t count=*) except -1
     @cython.locals(order=Order)
     cdef _sum_up(self)
@@ -37,7 +41,7 @@ cdef class Execution:
                    number=int64_t, seq=int64_t, time_ms=int64_t,
                    refilled=bint, is_own=bint, told=list)
     cdef _fill(self, e)
-    @cython.locals(taker=OrderProgress)
+    @cython.locals(taker=OrderProgress, level=int64_t)
     cdef _rest(self, e)
     @cython.locals(maker=OrderProgress)
     cdef _cancel_maker(self, e)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator
+from dataclasses import replace
 
 import fastbook
 from fastbook_server.matching.open_orders import OpenOrders
 from fastbook_server.matching.order_progress import OrderProgress
 from fastbook_server.matching.security_book import SecurityBook
-from fastbook_server.matching.steps import PORTION
+from fastbook_server.matching.steps import PORTION, Steps
 from fastbook_server.values.events import (
     ExchangeEvent,
     Order,
+    OrderAccepted,
     OrderAmended,
     OrderCancelled,
     OrderFilled,
@@ -24,6 +26,7 @@ from fastbook_server.values.ids import Kind, encode
 from fastbook_wire.words import Reason
 
 _TRADE = int(Kind.TRADE)
+_TOLD = 10 * PORTION  # events that one step puts together
 
 _FILL = fastbook.EVENT_FILL
 _REST = fastbook.EVENT_REST
@@ -65,22 +68,47 @@ class Execution:
         self._n = first_n  # of the next change or cancellation
         self._fills = self._quantity = self._notional = 0
         self._own_orders_took = False  # some of the total, by decrement
-        self._happened: Sequence[fastbook.Event] = ()
+        self._happened: list[fastbook.Event] = []
         self._folded = 0  # how much of it has been taken in
         self._epoch = 0
 
-    def begin(self, happened: Sequence[fastbook.Event], epoch: int, skip: int = 0) -> None:
+    def begin(self, happened: list[fastbook.Event], epoch: int, skip: int = 0) -> None:
         """Be told what the book did, for `fold` to take it in after so many events."""
         self._happened, self._epoch, self._folded = happened, epoch, skip
 
     def takes_long(self) -> bool:
         """Whether to take in all of it at once would keep others waiting."""
-        return len(self._happened) - self._folded > PORTION
+        return len(self._happened) >= PORTION
+
+    def accept(self) -> None:
+        """Tell that the order is accepted; one by total, when all that it bought is known."""
+        order = self._taker.order
+        if order.budget is None:
+            self.public.append(OrderAccepted(order))
+        elif not self.takes_long():
+            self._accept_for(_filled(self._happened))
+
+    def gathering(self) -> Generator[None, None, None]:
+        """Let the book finish with an order by total; then it is accepted for what it bought."""
+        book, quantity = self._market.book, _filled(self._happened)
+        while book.unfinished:
+            yield
+            more = book.go_on()
+            self._happened += more
+            quantity += _filled(more)
+        self._accept_for(quantity)
+
+    def _accept_for(self, quantity: int) -> None:
+        taker = self._taker
+        taker.order = replace(taker.order, quantity=quantity)
+        taker.remaining = quantity
+        self.public.append(OrderAccepted(taker.order))
 
     def fold(self, count: int = 0) -> bool:
         """Take in so much more of what the book did (0: all); return whether something is left.
 
-        In the end the fills are summed up as one trade.
+        If the book has stopped after many events, it goes on. In the end the fills are summed up as
+        one trade.
         """
         happened, start = self._happened, self._folded
         end = min(start + count, len(happened)) if count else len(happened)
@@ -100,6 +128,9 @@ class Execution:
                 self._discard(e)
         if end < len(happened):
             return True
+        if end >= PORTION and self._market.book.unfinished:
+            self._happened, self._folded = self._market.book.go_on(), 0
+            return True
         if self._fills:
             self._sum_up()
         return False
@@ -111,7 +142,7 @@ class Execution:
         self.public.append(Traded(trade_id, self._seq, self._time_ms, order, *sums))
 
     def amended(
-        self, before: Order, happened: Sequence[fastbook.Event], *, shown: int, stays: bool
+        self, before: Order, happened: list[fastbook.Event], *, shown: int, stays: bool
     ) -> None:
         """Tell that the order was changed before it entered, or at its place in the queue."""
         taker = self._taker
@@ -150,6 +181,17 @@ class Execution:
         told.append(state)
         if self.reports:
             told += self.reports
+        return told
+
+    def telling(self, state: OrderReport) -> Steps:
+        """Like `told`, in steps."""
+        told = self.public
+        for more in (self.own_fills, [state], self.reports):
+            while len(more) > _TOLD:
+                told += more[:_TOLD]
+                del more[:_TOLD]
+                yield
+            told += more
         return told
 
     def _fill(self, e: fastbook.Event) -> None:
@@ -199,12 +241,13 @@ class Execution:
     def _rest(self, e: fastbook.Event) -> None:
         taker = self._taker
         taker.rest(self._seq)
+        level = self._market.rested(taker.order, e)
         self.public.append(
             OrderRested(
                 taker.order,
                 taker.remaining,
                 taker.notional,
-                e.level_quantity,
+                level,
                 self._seq,
                 taker.visible(),
             )
@@ -271,3 +314,8 @@ class Execution:
     def _next_n(self) -> int:
         self._n += 1
         return self._n - 1
+
+
+def _filled(happened: list[fastbook.Event]) -> int:
+    """Return the lots that an order has traded."""
+    return sum(e.quantity for e in happened if e.kind == fastbook.EVENT_FILL)

@@ -154,7 +154,9 @@ class Ledger:
     def following(self, steps: Steps) -> Steps:
         """Return the steps of a command, with the balances that it changes at their end."""
         events = yield from steps
-        return events + self.changes(events) if self.active else events
+        if self.active:
+            events += self.changes(events)
+        return events
 
     def changes(self, events: list[ExchangeEvent]) -> list[ExchangeEvent]:
         """Follow all that a command has caused; return the balances that have changed."""

@@ -26,6 +26,7 @@ cdef class Placing:
         bint withdraw_on_close)
     @cython.locals(owner=Owner, execution=Execution, order=Order)
     cpdef Execution enter(self, SecurityBook market, OrderProgress progress, int64_t time_ms)
-    @cython.locals(owner=Owner)
     cpdef list entered(
         self, SecurityBook market, OrderProgress progress, Execution execution, ref)
+    @cython.locals(owner=Owner)
+    cdef _stand(self, SecurityBook market, OrderProgress progress)

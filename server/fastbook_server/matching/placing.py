@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
-from dataclasses import replace
+from collections.abc import Generator
 
 import fastbook
 from fastbook_server.matching.execution import Execution
@@ -85,22 +84,30 @@ class Placing:
             self._owners.release_if_idle(owner)
             raise
         market.advance()
-        if order.budget is not None:
-            _set_quantity(progress, happened)
         execution = Execution(market, self._open_orders, progress, time_ms)
-        execution.public.append(OrderAccepted(progress.order))
         execution.begin(happened, self._epoch)
+        execution.accept()
         return execution
 
     def entered(
         self, market: SecurityBook, progress: OrderProgress, execution: Execution, ref: Ref
     ) -> list[ExchangeEvent]:
         """Let the new order rest, if it does; return all that happened, with the reply to `ref`."""
+        self._stand(market, progress)
+        return execution.told(progress.report(ref))
+
+    def entered_among_many(
+        self, market: SecurityBook, progress: OrderProgress, execution: Execution, ref: Ref
+    ) -> Steps:
+        """Like `entered`, in steps."""
+        self._stand(market, progress)
+        return (yield from execution.telling(progress.report(ref)))
+
+    def _stand(self, market: SecurityBook, progress: OrderProgress) -> None:
         owner = self._owners.owner(progress.order.user_id)
         if progress.is_open():
             self._open_orders.came(market, owner, progress)
         self._owners.release_if_idle(owner)
-        return execution.told(progress.report(ref))
 
     def hold(
         self,
@@ -170,7 +177,7 @@ class Placing:
             yield
         if not progress.is_open():
             self._open_orders.left(market, progress, time_ms)
-        events += execution.told(progress.report(ref))
+        events += yield from execution.telling(progress.report(ref))
 
     def change(
         self, market: SecurityBook, progress: OrderProgress, after: Order, time_ms: int
@@ -184,7 +191,7 @@ class Placing:
         """
         before, shown = progress.order, 0 if progress.is_held() else progress.visible()
         stays = after.price == before.price and after.quantity <= before.quantity
-        happened: Sequence[fastbook.Event] = ()
+        happened: list[fastbook.Event] = []
         moves = (after.price, after.quantity) != (before.price, before.quantity)
         if moves and not progress.is_held():
             remaining = progress.remaining + after.quantity - before.quantity
@@ -195,7 +202,7 @@ class Placing:
         execution.amended(before, happened, shown=shown, stays=stays)
         if not stays and not progress.is_held():
             progress.slice = 0  # it shows nothing until it rests again
-            execution.begin(happened, self._epoch, skip=1)  # the old order's end
+            execution.begin(happened, self._epoch, skip=1)  # the end of the old order
         return execution
 
     def changed(
@@ -205,18 +212,8 @@ class Placing:
         execution: Execution,
         time_ms: int,
         ref: Ref,
-    ) -> list[ExchangeEvent]:
+    ) -> Steps:
         """Return all that happened to a changed order, with the reply to `ref`."""
         if not progress.is_open():
             self._open_orders.left(market, progress, time_ms)
-        return execution.told(progress.report(ref))
-
-
-def _set_quantity(progress: OrderProgress, happened: Sequence[fastbook.Event]) -> None:
-    """Let an order by total be for the lots that its total paid for."""
-    if isinstance(happened, fastbook.EventSequence):
-        quantity = happened.quantity_filled
-    else:
-        quantity = sum(e.quantity for e in happened if e.kind == fastbook.EVENT_FILL)
-    progress.order = replace(progress.order, quantity=quantity)
-    progress.remaining = quantity
+        return (yield from execution.telling(progress.report(ref)))

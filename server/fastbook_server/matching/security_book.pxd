@@ -17,8 +17,9 @@ cdef class SecurityBook:
     cdef public dict open
     cdef public Stops stops
 
-    cpdef enter(self, Order order, int64_t owner)
+    cpdef list enter(self, Order order, int64_t owner)
+    cpdef int64_t rested(self, Order order, event) except -1
     cpdef int64_t advance(self) except -1
 
 
-cdef _accepted(events)
+cdef list _accepted(list events)

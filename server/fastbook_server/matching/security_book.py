@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import fastbook
 from fastbook_server.matching.order_progress import OrderProgress
 from fastbook_server.matching.steps import PORTION
@@ -55,11 +53,11 @@ class SecurityBook:
         self.fill_id = fill_id
         self.agg_trade_id = agg_trade_id
         self.book = book
-        book.events_listed_max = PORTION  # `Execution` takes in so many at once
+        book.events_at_once = PORTION
         self.open: dict[int, OrderProgress] = {}
         self.stops = Stops(last_price)
 
-    def enter(self, order: Order, owner: int) -> Sequence[fastbook.Event]:
+    def enter(self, order: Order, owner: int) -> list[fastbook.Event]:
         """Let an order match and rest as its terms say; a refused one changes nothing.
 
         Raises:
@@ -82,7 +80,7 @@ class SecurityBook:
         except ValueError:
             raise self._no_room() from None
 
-    def replace(self, order: Order, remaining: int) -> Sequence[fastbook.Event]:
+    def replace(self, order: Order, remaining: int) -> list[fastbook.Event]:
         """Give a resting order the price and self-trade mode of `order`, and so many open lots.
 
         Raises like `enter`.
@@ -91,16 +89,24 @@ class SecurityBook:
         assert order.price is not None, "a market order never rests"
         number, price, post_only = order.seq, order.price, order.post_only
         try:
-            events = _accepted(self.book.replace(number, number, price, remaining, post_only, mode))
+            return _accepted(self.book.replace(number, number, price, remaining, post_only, mode))
         except ValueError:
             raise self._no_room() from None
-        if order.display and events[-1].kind == fastbook.EVENT_REST:
-            # A book keeps no more of a display than the quantity, which may have grown again since.
-            resting = self.book.get(order.seq)
-            assert resting is not None, "it has come to rest"
-            self.book.cancel(order.seq)
-            return [*events[:-1], self._rest(order, resting.quantity, resting.owner)]
-        return events
+
+    def rested(self, order: Order, event: fastbook.Event) -> int:
+        """Return the visible lots at its price after an order has come to rest, by EVENT_REST.
+
+        A book keeps no more of a display than the quantity, which may have grown again since: all
+        of the display shows.
+        """
+        if not order.display:
+            return event.level_quantity
+        resting = self.book.get(order.seq)
+        assert resting is not None, "it has come to rest"
+        if resting.display >= min(order.display, resting.quantity):
+            return event.level_quantity
+        self.book.cancel(order.seq)
+        return self._rest(order, resting.quantity, resting.owner).level_quantity
 
     def _no_room(self) -> RuleBroken:
         """Return the refusal of an order for which the sum of a level has no room."""
@@ -129,7 +135,7 @@ class SecurityBook:
         return self.book.rest(number, side, order.price, remaining, owner, display, visible)
 
 
-def _accepted(events: Sequence[fastbook.Event]) -> Sequence[fastbook.Event]:
+def _accepted(events: list[fastbook.Event]) -> list[fastbook.Event]:
     """Return what the book did, unless it refused a post-only order."""
     if events and events[0].kind == _REJECT:
         raise RuleBroken(

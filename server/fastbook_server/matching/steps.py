@@ -27,9 +27,13 @@ def finished(begun: list[ExchangeEvent] | Steps) -> list[ExchangeEvent]:
 
 def after(first: Sequence[ExchangeEvent], steps: Steps) -> Steps:
     """Let something happen after what has happened already."""
-    return [*first, *(yield from steps)]
+    events = yield from steps
+    events[:0] = first
+    return events
 
 
 def followed_by(steps: Steps, last: ExchangeEvent) -> Steps:
     """Let something happen, and tell one thing more at its end."""
-    return [*(yield from steps), last]
+    events = yield from steps
+    events.append(last)
+    return events
