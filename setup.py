@@ -116,6 +116,7 @@ setup(
     long_description_content_type="text/markdown",
     ext_modules=[
         extension("src", "fastbook._book"),
+        extension("src", "fastbook._event_buffer"),
         extension("src", "fastbook._depth"),
         extension("server", "fastbook_server.gateway._frames"),
         extension("server", "fastbook_server.gateway._json"),

@@ -10,7 +10,6 @@ cimport cython
 from cpython.buffer cimport (
     PyBUF_C_CONTIGUOUS,
     PyBUF_FORMAT,
-    PyBuffer_FillInfo,
     PyBuffer_Release,
     PyObject_GetBuffer,
 )
@@ -25,6 +24,7 @@ from libc.string cimport memset
 from fastbook._arguments cimport *
 from fastbook._batch cimport *
 from fastbook._entries cimport *
+from fastbook._event_buffer cimport EventBuffer, events_begin
 from fastbook._events cimport *
 from fastbook._icebergs cimport *
 from fastbook._invariants cimport check_book
@@ -221,47 +221,8 @@ cdef inline list list_result(EventRecord* record):
 
 
 cdef enum:
-    SPARE_BYTES_MAX = 1 << 20
     MATCHING = 1  # a batch, without the GIL
     UNFINISHED = 2  # an order is, and `go_on` is expected
-
-# Memory of an earlier batch's events that is no longer referenced, warm for the next batch.
-cdef Events spare
-memset(&spare, 0, sizeof(Events))
-
-
-cdef inline void events_begin(Events* events, size_t commands) noexcept:
-    """Take memory for a batch. Failure is no error yet, because the batch may need less."""
-    global spare
-    cdef size_t capacity = commands + commands // 4 + 64
-    memset(events, 0, sizeof(Events))
-    if capacity <= <size_t>(spare.end - spare.items):
-        events[0] = spare
-        events.next = events.items
-        memset(&spare, 0, sizeof(Events))
-    else:
-        events_grow(events, capacity)
-
-
-@cython.final
-cdef class _EventBuffer:
-    """The memory of one batch's events; lives as long as an array or memoryview refers to it."""
-
-    cdef Events events
-
-    def __dealloc__(self):
-        global spare
-        cdef Events unused = self.events
-        if events_bytes(&spare) < events_bytes(&unused) <= SPARE_BYTES_MAX:
-            unused, spare = spare, unused
-        memory_free(unused.items, events_bytes(&unused))
-
-    def __getbuffer__(self, Py_buffer* view, int flags):
-        cdef size_t size = events_count(&self.events) * sizeof(EventRecord)
-        PyBuffer_FillInfo(view, self, self.events.items, <Py_ssize_t>size, 0, flags)
-
-    def __releasebuffer__(self, Py_buffer* view):
-        pass
 
 
 @cython.final
@@ -614,13 +575,13 @@ with price-time priority.
 
         cdef Py_buffer view
         cdef Events events
-        cdef _EventBuffer memory
+        cdef EventBuffer memory
         cdef size_t count
         cdef bint whole
         dtype = getattr(commands, "dtype", None)
         if dtype is not None and dtype != COMMAND_DTYPE:
             raise TypeError(f"commands: expected an array of COMMAND_DTYPE, got one of {dtype}")
-        memory = _EventBuffer.__new__(_EventBuffer)
+        memory = EventBuffer.__new__(EventBuffer)
         memset(&events, 0, sizeof(Events))
         PyObject_GetBuffer(commands, &view, PyBUF_C_CONTIGUOUS | PyBUF_FORMAT)
         try:

@@ -227,8 +227,8 @@ cdef inline int spend(
 ) noexcept nogil:
     """Trade whole lots as long as the budget, in ticks x lots, pays for them: DONE or NO_MEMORY.
 
-    It is for `room` lots at most: like any order, for no more than a level may hold. What a number of lots costs never
-    exceeds the budget, so no product overflows.
+    It is for `room` lots at most: like any order, for no more than a level may hold. What a number
+    of lots costs never exceeds the budget, so no product overflows.
     """
     cdef int other = 1 - taker.side
     cdef LadderSide* side = &book.ladder.sides[other]

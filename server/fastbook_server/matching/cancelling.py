@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from fastbook_server.matching.open_orders import OpenOrders
 from fastbook_server.matching.order_progress import OrderProgress
 from fastbook_server.matching.security_book import SecurityBook
-from fastbook_server.matching.steps import PORTION, Steps
+from fastbook_server.matching.steps import PORTION, Steps, joined
 from fastbook_server.values.events import ExchangeEvent, Order
 from fastbook_wire.words import Reason, SideName
 
@@ -50,4 +50,4 @@ def cancelling(
             reports.append(progress.report())
             if n % PORTION == PORTION - 1:
                 yield
-    return events + reports
+    return (yield from joined(events, reports))

@@ -38,7 +38,7 @@ from fastbook_server.matching.placing import Placing, Ref
 from fastbook_server.matching.refusals import duplicate, named_again, overloaded
 from fastbook_server.matching.restoring import restore
 from fastbook_server.matching.security_book import LEVEL_QUANTITY_MAX, SecurityBook
-from fastbook_server.matching.steps import PORTION, Steps, after, finished, followed_by
+from fastbook_server.matching.steps import PORTION, Steps, after, finished, followed_by, joined
 from fastbook_server.matching.terms import RuleBroken, Terms, checked
 from fastbook_server.values.events import (
     AllDeleted,
@@ -159,7 +159,7 @@ class Exchange:
         begun = self._followed(command, self._begin(user_id, command, time_ms))
         if not isinstance(begun, list):
             begun = yield from begun
-        return expired + begun
+        return (yield from joined(expired, begun))
 
     def next_expiry_ms(self) -> int | None:
         """Return the time until which `expire` finds nothing to do; None: for ever."""
@@ -384,8 +384,8 @@ class Exchange:
         self, user_id: str, markets: list[SecurityBook], command: DeleteAll, time_ms: int
     ) -> Steps:
         events = yield from self._cancelling_all(user_id, markets, time_ms, "user", command.type)
-        count = len(events) // 2  # a cancellation and a report of each
-        return [AllDeleted(user_id, command.ref, count), *events]
+        events.insert(0, AllDeleted(user_id, command.ref, len(events) // 2))  # two of each order
+        return events
 
     # ---- cancelled unasked --------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ import fastbook
 from fastbook_server.matching.open_orders import OpenOrders
 from fastbook_server.matching.order_progress import OrderProgress
 from fastbook_server.matching.security_book import SecurityBook
-from fastbook_server.matching.steps import PORTION, Steps
+from fastbook_server.matching.steps import PORTION, Steps, joined
 from fastbook_server.values.events import (
     ExchangeEvent,
     Order,
@@ -26,7 +26,6 @@ from fastbook_server.values.ids import Kind, encode
 from fastbook_wire.words import Reason
 
 _TRADE = int(Kind.TRADE)
-_TOLD = 10 * PORTION  # events that one step puts together
 
 _FILL = fastbook.EVENT_FILL
 _REST = fastbook.EVENT_REST
@@ -185,14 +184,7 @@ class Execution:
 
     def telling(self, state: OrderReport) -> Steps:
         """Like `told`, in steps."""
-        told = self.public
-        for more in (self.own_fills, [state], self.reports):
-            while len(more) > _TOLD:
-                told += more[:_TOLD]
-                del more[:_TOLD]
-                yield
-            told += more
-        return told
+        return joined(self.public, self.own_fills, [state], self.reports)
 
     def _fill(self, e: fastbook.Event) -> None:
         market, taker = self._market, self._taker

@@ -52,4 +52,5 @@ def _cancelling(
         wanted=lambda order: user_id in (None, order.user_id),
     )
     count = len(gone) // 2  # of each order an event and a report
-    return [OperatorActed(time_ms, command.action, security, user_id, count), *gone]
+    gone.insert(0, OperatorActed(time_ms, command.action, security, user_id, count))
+    return gone

@@ -9,6 +9,9 @@ from fastbook_server.values.events import ExchangeEvent
 PORTION = 1_000
 """Orders of which one step takes care: a millisecond or two."""
 
+JOINED = 10 * PORTION
+"""Events that one step appends to others."""
+
 Steps = Generator[None, None, list[ExchangeEvent]]
 """Steps of what a command causes; they return its events."""
 
@@ -23,6 +26,17 @@ def finished(begun: list[ExchangeEvent] | Steps) -> list[ExchangeEvent]:
         except StopIteration as end:
             events: list[ExchangeEvent] = end.value
             return events
+
+
+def joined(events: list[ExchangeEvent], *others: list[ExchangeEvent]) -> Steps:
+    """Append what others hold, which is taken from them."""
+    for more in others:
+        while len(more) > JOINED:
+            events += more[:JOINED]
+            del more[:JOINED]
+            yield
+        events += more
+    return events
 
 
 def after(first: Sequence[ExchangeEvent], steps: Steps) -> Steps:
