@@ -212,17 +212,18 @@ def test_a_period_has_its_start_and_not_its_end(traded, export, start, end):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        ((), " export: expected one of orders, order_changes, "),
         (("orders",), "Missing option '--output'"),
         (("orders", "--output", "-", "--start", "9", "--end", "8"), "expected a time before --end"),
         (("instruments", "--output", "-", "--start", "9"), "instruments have no time"),
         (("orders", "--output", "a.xlsx"), "expected a file that ends in .csv, .csv.gz, .csv.xz, "),
         (("orders", "--output", "a.csv.bz2"), "got a.csv.bz2 (or say --format)"),
         (("orders", "--output", "a.parquet.gz"), "got a.parquet.gz (or say --format)"),
-        (("books", "--output", "-"), "expected one of orders, order_changes, "),
+        (("books", "--output", "-"), "export: expected one of orders, order_changes, "),
         (("orders", "--output", "-", "--start", "soon"), "expected a time such as"),
         (("orders", "--output", "-", "--format", "parquet"), "expected a file for parquet"),
         (("orders", "--output", "-", "--security", "X"), "expected one of BTC-USD, GAME, COIN"),
-        (("orders", "--output", "-", "--database-url", "x://y"), "cannot be used"),
+        (("orders", "--output", "-", "--database-url", "x://y"), "expected postgresql://USER"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(export, arguments, said):
