@@ -246,6 +246,24 @@ async def test_nothing_lies_over_what_an_order_waits_for(stage: Any, width: int)
     assert not await page.evaluate(covered)
 
 
+@pytest.mark.parametrize("width", [820, 1280])
+async def test_what_a_sweep_costs_fits_below_the_book(stage: Any, width: int) -> None:
+    other = await stage.trader()
+    await other.add("ask", 123_456.78, 1_234.5)
+    page = await stage.open(viewport={"width": width, "height": 900})
+    await has_rows(page, "ladder-rows", 1)
+    box = await page.locator("#ladder").bounding_box()
+    await page.mouse.move(box["x"] + 60, box["y"] + box["height"] / 2 - 27)
+    await says(page, "sweep-cost", "152,407,394.91")
+    assert (
+        await page.evaluate("""() => {
+      const { scrollWidth, clientWidth } = document.getElementById("sweep");
+      return scrollWidth - clientWidth;
+    }""")
+        <= 0
+    )
+
+
 async def test_colours_follow_the_choice_and_stay_over_a_reload(stage: Any) -> None:
     page = await stage.open(color_scheme="light")
     root = page.locator("html")
