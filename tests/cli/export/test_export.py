@@ -212,7 +212,6 @@ def test_a_period_has_its_start_and_not_its_end(traded, export, start, end):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ((), " export: expected one of orders, order_changes, "),
         (("orders",), "Missing option '--output'"),
         (("orders", "--output", "-", "--start", "9", "--end", "8"), "expected a time before --end"),
         (("instruments", "--output", "-", "--start", "9"), "instruments have no time"),
