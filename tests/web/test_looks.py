@@ -247,6 +247,23 @@ async def test_nothing_lies_over_what_an_order_waits_for(stage: Any, width: int)
 
 
 @pytest.mark.parametrize("width", [820, 1280])
+async def test_what_became_of_orders_fits_into_its_panel(stage: Any, width: int) -> None:
+    page = await stage.open(viewport={"width": width, "height": 900})
+    await page.click("#when button[value=takeProfit]")
+    await page.fill("#trigger", "98765.43")
+    await order(page, "bid", "98765.43", "1")
+    await page.click("#blotter-body .x")
+    await page.click("#blotter-tabs button[value=history]")
+    await says(page, "blotter-body", "cancelled")
+    await says(page, "blotter-body", "▲ buy take profit")
+    wide = """() => {
+      const { scrollWidth, clientWidth } = document.querySelector(".orders .box");
+      return scrollWidth - clientWidth;
+    }"""
+    assert await page.evaluate(wide) <= 0
+
+
+@pytest.mark.parametrize("width", [820, 1280])
 async def test_what_a_sweep_costs_fits_below_the_book(stage: Any, width: int) -> None:
     other = await stage.trader()
     await other.add("ask", 123_456.78, 1_234.5)

@@ -19,7 +19,7 @@ export class ChartOrders {
     Object.assign(this, { chart, series, market, account, amend });
     this._node = byId("chart");
     this._marks = library.createSeriesMarkers(series, []);
-    this._lines = new Map(); // side and ticks -> the library's line
+    this._lines = new Map(); // "bid 9950", or "waits 9950 bid stop" -> the library's line
     this._seen = "";
     this._on = true;
     keepChecked(byId("show-own"), "show-own", (on) => {
@@ -64,9 +64,11 @@ export class ChartOrders {
     for (const side of ["ask", "bid"])
       for (const [t, lots] of own[side]) wanted.set(`${side} ${t}`, { side, t, lots });
     for (const order of account.waiting(market.security)) {
-      const { id, type: side, execType, triggerPrice, remaining } = order;
-      const [t, lots] = [market.grid.ticks(triggerPrice), market.grid.lots(remaining)];
-      wanted.set(`waits ${id}`, { side, t, lots, waits: waitsText(execType) });
+      const { type: side, execType, triggerPrice, remaining } = order;
+      const [t, waits] = [market.grid.ticks(triggerPrice), waitsText(execType)];
+      const key = `waits ${t} ${side} ${waits}`;
+      const lots = (wanted.get(key)?.lots ?? 0) + market.grid.lots(remaining);
+      wanted.set(key, { side, t, lots, waits });
     }
     const shown = new Map(this._on ? [...wanted].slice(0, LINES_MAX) : []);
     for (const [key, line] of this._lines) {
