@@ -73,6 +73,11 @@ class BuildOnAllCores(build_ext):
         if self.parallel is None:
             self.parallel = os.cpu_count()
 
+    def build_extensions(self) -> None:
+        """Begin with the longest: none is left over for one core alone at the end."""
+        self.extensions.sort(key=lambda ext: Path(ext.sources[0]).stat().st_size, reverse=True)
+        super().build_extensions()
+
     def build_extension(self, ext: Extension) -> None:
         """Translate a module to C, then compile it."""
         with self.translating:

@@ -27,11 +27,16 @@ def level(page: Page, rows: int) -> tuple[float, float]:
     return box["x"] + 60, middle - away if rows > 0 else middle + away
 
 
-def send(page: Page, rows: int, side: str, amount: str) -> None:
-    """Send an order at a level of the ladder."""
-    page.mouse.click(*level(page, rows))
+def send(page: Page, side: str, amount: str, away: float | None = None, when: str = "now") -> None:
+    """Send an order so far away from the last price, or one at the market."""
+    last = float((page.text_content("#last") or "").replace(",", ""))
+    at_market = away is None or when != "now"
+    page.click(f"#type button[value={'market' if at_market else 'limit'}]")
+    page.click(f"#when button[value={when}]")
     page.click(f"#side button[value={side}]")
     page.fill("#amount", amount)
+    if away is not None:
+        page.fill("#price" if when == "now" else "#trigger", f"{last + away:.2f}")
     page.click("#send")
     page.wait_for_selector("#answer:not(:empty)")
 
@@ -54,12 +59,14 @@ def main(url: str) -> None:
         page.check("#show-vwap")
         page.click("#indicators summary")
         page.wait_for_timeout(2_000)
-        for rows, side, amount in ((8, "ask", "2.5"), (12, "ask", "4"), (-9, "bid", "3")):
-            send(page, rows, side, amount)
-        send(page, 1, "bid", "0.75")
+        send(page, "bid", "0.75")
+        send(page, "ask", "2.5", 90)
+        send(page, "bid", "3", -90)
         page.wait_for_timeout(12_000)  # some candles later
-        send(page, -1, "ask", "0.25")
+        send(page, "ask", "0.25")
         page.wait_for_timeout(8_000)
+        send(page, "ask", "0.5", -60, "stop")
+        page.click("#when button[value=now]")
         page.click("#side button[value=bid]")
         page.fill("#amount", "12")
         page.mouse.click(*level(page, 6))

@@ -45,7 +45,7 @@ from fastbook_cli.options import (
 from fastbook_cli.output import log_to_stderr, open_standard_streams, say_ready
 from fastbook_cli.replay.command import replay_command
 from fastbook_cli.sim.settings import SimSettings
-from fastbook_cli.values import Number, Whole
+from fastbook_cli.values import Number, Whole, said_by_click
 from fastbook_cli.verify import verify_command
 from fastbook_server import __version__, from_source
 from fastbook_server.config import Config
@@ -326,7 +326,7 @@ def main() -> NoReturn:
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         name = context.command_path if context is not None else "fastbook"
-        _fail(2, f"{name}: {error.format_message()} (see {name} --help)")
+        _fail(2, f"{name}: {said_by_click(error)} (see {name} --help)")
     except asyncio.CancelledError:
         _fail(1, "fastbook: stopped without waiting for the database")
     except (click.Abort, KeyboardInterrupt):

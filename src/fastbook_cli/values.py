@@ -71,6 +71,20 @@ class OneOf(click.Choice[str]):
             self.fail(f"expected one of {', '.join(self.choices)}, got {value!r}", param, ctx)
 
 
+def said_by_click(error: click.ClickException) -> str:
+    """Return what is wrong with a command line, in one line.
+
+    An argument that is one of some words is named by them: they are not said twice.
+    """
+    if isinstance(error, click.BadParameter) and isinstance(error.param, click.Argument):
+        words = error.param.type
+        if isinstance(words, OneOf):
+            missing = isinstance(error, click.MissingParameter)
+            expected = f"expected one of {', '.join(words.choices)}, got nothing"
+            return expected if missing else error.message
+    return error.format_message()
+
+
 def _refuse(
     kind: str,
     of: click.IntRange | click.FloatRange,

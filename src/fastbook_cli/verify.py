@@ -61,7 +61,8 @@ async def _run(database_url: str | None, data_dir: Path | None, as_json: bool) -
     try:
         return await _check(database_url, data_dir, as_json)
     except StoreError as error:
-        raise UncheckedError(f"the database cannot be read: {said_by(error)}") from error
+        why = said_by(error).removeprefix("the database cannot be used: ")
+        raise UncheckedError(f"the database cannot be read: {why}") from error
 
 
 async def _check(database_url: str | None, data_dir: Path | None, as_json: bool) -> int:

@@ -8,7 +8,7 @@ import click
 import pytest
 
 from fastbook_cli.main import cli
-from fastbook_cli.values import Number, OneOf, Whole
+from fastbook_cli.values import Number, OneOf, Whole, said_by_click
 
 
 @pytest.mark.parametrize(
@@ -44,6 +44,22 @@ def test_what_is_not_is_said_beside_what_was_expected(
     with pytest.raises(click.BadParameter) as refused:
         kind.convert(text, None, None)
     assert refused.value.message == said
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "expected one of bash, zsh, fish, got nothing"),
+        (("csh",), "expected one of bash, zsh, fish, got 'csh'"),
+        (("bash", "zsh"), "Got unexpected extra argument (zsh)"),
+    ],
+)
+def test_an_argument_that_is_one_of_some_words_names_them_once(
+    words: tuple[str, ...], said: str
+) -> None:
+    with pytest.raises(click.UsageError) as refused:
+        cli.commands["completion"].main(list(words), standalone_mode=False)
+    assert said_by_click(refused.value) == said
 
 
 def test_choices_are_completed() -> None:

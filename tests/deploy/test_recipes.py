@@ -109,4 +109,4 @@ def test_every_instruction_of_the_dockerfile_is_one() -> None:
 
 def test_braces_of_the_caddyfile_match() -> None:
     text = re.sub(r"#.*", "", read("caddy/Caddyfile"))
-    assert text.count("{") == text.count("}") == 3
+    assert text.count("{") == text.count("}") == 5

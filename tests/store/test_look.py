@@ -48,6 +48,7 @@ UNREADABLE = [
     "postgresql://me:s3cr3t/more@db/exchange",
     "postgresql://me:s3cr3t#more@db/exchange",
     "postgresql://me:s3cr3t?more@db/exchange",
+    "http://me:s3cr3t@db/exchange",
     "s3cr3t",
 ]
 
@@ -59,10 +60,11 @@ async def test_a_url_that_is_none_is_refused_and_not_repeated(url, way):
     with pytest.raises(StoreError) as refused:
         await way(url)
     assert not isinstance(refused.value, StoreUnavailable)
+    assert "expected postgresql://" in str(refused.value)
     assert "s3cr3t" not in str(refused.value)
 
 
-@pytest.mark.parametrize("url", UNREADABLE[:-1])
+@pytest.mark.parametrize("url", UNREADABLE[:-2])
 def test_a_place_is_told_without_a_password(url):
     with pytest.raises(StoreRefused) as refused:
         place_of(url)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from web_stage import Stage, live, order, says, shoot, text, until
+from web_stage import Stage, has_rows, live, order, says, shoot, text, until
 
 LABELS = """() => {
     // How many pixels of each row have the colour of the labels of own orders.
@@ -57,6 +57,20 @@ async def test_the_line_of_an_own_order_is_dragged_to_another_price(stage: Any) 
     await page.click("#indicators summary")
     await page.uncheck("#show-own")
     await until(page, f"() => ({LABELS})().length === 0")
+
+
+async def test_orders_that_wait_for_one_price_share_a_line(stage: Any) -> None:
+    await traded(stage, 100.0, 104.0, 96.0, 100.0)
+    page = await stage.open()
+    await says(page, "legend", "C 100.00")
+    await page.click("#when button[value=stop]")
+    await page.fill("#trigger", "98")
+    await order(page, "ask", "97", "1")
+    await until(page, f"() => ({LABELS})().length > 5")
+    label = await page.evaluate(LABELS)
+    await order(page, "ask", "97.5", "1")
+    await has_rows(page, "blotter-body", 2)
+    assert len(await page.evaluate(LABELS)) <= len(label) + 2
 
 
 async def test_a_click_on_depth_or_tape_sets_the_price(stage: Any) -> None:

@@ -140,7 +140,7 @@ async def test_a_marker_returns_from_a_price_that_is_refused(stage: Any) -> None
 
 async def test_the_markers_of_waiting_stop_orders_are_not_in_the_book(stage: Any) -> None:
     page = await a_book(stage)
-    await page.click("#advanced summary")
+    await page.click("#when button[value=stop]")
     await page.fill("#trigger", "101")
     assert "waiting" in await order(page, "bid", "98", "1")
     sent = listen(page)

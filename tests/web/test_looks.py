@@ -53,6 +53,7 @@ async def test_axe_finds_no_serious_barrier(stage: Any, scheme: str, size: str) 
     await page.click("#tabs button[value=ticket]") if size == "phone" else None
     await order(page, "bid", "99", "1")
     await page.click("#advanced summary")
+    await page.click("#when button[value=stop]")
     await page.fill("#trigger", "110")
     await order(page, "bid", "111", "1")
     desk, phone = ("ladder", "menu", "markets"), ("chart", "ladder", "ticket", "tape", "orders")
@@ -179,7 +180,7 @@ async def test_a_phone_on_its_side_has_bids_beside_asks(stage: Any) -> None:
 async def test_the_ticket_of_a_phone_on_its_side_needs_no_scrolling(stage: Any) -> None:
     page = await stage.open(**PHONE | {"viewport": {"width": 844, "height": 390}})
     await page.tap("#tabs button[value=ticket]")
-    for name in ("side", "price", "amount", "shares", "tif", "est-total", "send"):
+    for name in ("side", "when", "price", "amount", "shares", "tif", "est-total", "send"):
         box = await page.locator(f"#{name}").bounding_box()
         assert box["y"] + box["height"] <= 352, name  # where the tabs begin
 
@@ -222,6 +223,62 @@ async def test_a_phone_names_the_security_beside_each_cancel_button(stage: Any) 
     seen = await page.locator("#blotter-body tr td:last-child").inner_text()
     assert "FINE" in seen
     assert await page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+
+
+@pytest.mark.parametrize("width", [390, 820, 1280])
+async def test_nothing_lies_over_what_an_order_waits_for(stage: Any, width: int) -> None:
+    await a_market(stage)
+    page = await stage.open(viewport={"width": width, "height": 900})
+    show = (lambda tab: page.click(f"#tabs button[value={tab}]")) if width < 720 else None
+    await show("ticket") if show else None
+    await page.click("#when button[value=takeProfit]")
+    await page.fill("#trigger", "1.25")
+    await order(page, "bid", "1234567.89", "1")
+    await show("orders") if show else None
+    await has_rows(page, "blotter-body", 1)
+    covered = """() => {
+      const range = document.createRange();
+      range.selectNodeContents(document.querySelector('#blotter-body .status'));
+      const ends = [...range.getClientRects()].map((box) => box.right);
+      const [, x] = document.querySelectorAll('#blotter-body td:last-child > *');
+      return Math.max(...ends) > x.closest('td').getBoundingClientRect().left;
+    }"""
+    assert not await page.evaluate(covered)
+
+
+@pytest.mark.parametrize("width", [820, 1280])
+async def test_what_became_of_orders_fits_into_its_panel(stage: Any, width: int) -> None:
+    page = await stage.open(viewport={"width": width, "height": 900})
+    await page.click("#when button[value=takeProfit]")
+    await page.fill("#trigger", "98765.43")
+    await order(page, "bid", "98765.43", "1")
+    await page.click("#blotter-body .x")
+    await page.click("#blotter-tabs button[value=history]")
+    await says(page, "blotter-body", "cancelled")
+    await says(page, "blotter-body", "▲ buy take profit")
+    wide = """() => {
+      const { scrollWidth, clientWidth } = document.querySelector(".orders .box");
+      return scrollWidth - clientWidth;
+    }"""
+    assert await page.evaluate(wide) <= 0
+
+
+@pytest.mark.parametrize("width", [820, 1280])
+async def test_what_a_sweep_costs_fits_below_the_book(stage: Any, width: int) -> None:
+    other = await stage.trader()
+    await other.add("ask", 123_456.78, 1_234.5)
+    page = await stage.open(viewport={"width": width, "height": 900})
+    await has_rows(page, "ladder-rows", 1)
+    box = await page.locator("#ladder").bounding_box()
+    await page.mouse.move(box["x"] + 60, box["y"] + box["height"] / 2 - 27)
+    await says(page, "sweep-cost", "152,407,394.91")
+    assert (
+        await page.evaluate("""() => {
+      const { scrollWidth, clientWidth } = document.getElementById("sweep");
+      return scrollWidth - clientWidth;
+    }""")
+        <= 0
+    )
 
 
 async def test_colours_follow_the_choice_and_stay_over_a_reload(stage: Any) -> None:

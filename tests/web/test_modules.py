@@ -49,20 +49,32 @@ CASES = [
         1591544603,  # the example of docs/protocol.md
     ),
     (
-        "terms.orderOf({security:'A',side:'bid',type:'limit',price:9,amount:2,total:null,"
+        "terms.orderOf({security:'A',side:'bid',type:'limit',when:'now',price:9,amount:2,total:null,"
         "trigger:null,display:1,expire:7,tif:'gtc',postOnly:true,selfTrade:'cancelBoth'})",
         {"security": "A", "type": "bid", "execType": "limit", "price": 9, "amount": 2}
         | {"timeInForce": "gtt", "display": 1, "expireTime": 7}
         | {"postOnly": True, "selfTrade": "cancelBoth"},
     ),
     (
-        "terms.orderOf({security:'A',side:'ask',type:'market',price:null,amount:2,total:null,"
+        "terms.orderOf({security:'A',side:'ask',type:'market',when:'stop',price:null,amount:2,total:null,"
         "trigger:8,display:null,expire:7,tif:'fok',postOnly:false,selfTrade:'allow'})",
         {"security": "A", "type": "ask", "execType": "stop", "amount": 2, "timeInForce": "fok"}
         | {"triggerPrice": 8, "expireTime": 7},
     ),
     (
-        "terms.orderOf({security:'A',side:'bid',type:'market',price:null,amount:null,total:50,"
+        "terms.orderOf({security:'A',side:'ask',type:'limit',when:'takeProfit',price:9,amount:2,"
+        "total:null,trigger:8,display:null,expire:null,tif:'gtc',postOnly:false,selfTrade:'allow'})",
+        {"security": "A", "type": "ask", "execType": "takeProfitLimit", "price": 9, "amount": 2}
+        | {"triggerPrice": 8, "timeInForce": "gtc"},
+    ),
+    ("checks.isTriggered({side:'bid',when:'stop',trigger:8}, 8)", True),
+    ("checks.isTriggered({side:'bid',when:'stop',trigger:8}, 7)", False),
+    ("checks.isTriggered({side:'bid',when:'takeProfit',trigger:8}, 9)", False),
+    ("checks.isTriggered({side:'ask',when:'takeProfit',trigger:8}, 9)", True),
+    ("checks.isTriggered({side:'ask',when:'takeProfit',trigger:8}, null)", False),
+    ("checks.isTriggered({side:'ask',when:'now',trigger:8}, 9)", False),
+    (
+        "terms.orderOf({security:'A',side:'bid',type:'market',when:'now',price:null,amount:null,total:50,"
         "trigger:null,display:null,expire:null,tif:'fok',postOnly:false,selfTrade:'allow'})",
         {"security": "A", "type": "bid", "execType": "market", "total": 50},
     ),

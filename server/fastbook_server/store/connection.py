@@ -64,6 +64,8 @@ async def dial(dsn: str, **options: Any) -> Connection:
         StoreRefused: it is no URL; the message does not repeat it, for it may hold a password.
         Exception: whatever else asyncpg or the network raises; `store_error` classifies it.
     """
+    if not dsn.startswith(("postgresql://", "postgres://")):
+        raise StoreRefused(NO_URL)
     try:
         connection: Connection = await asyncpg.connect(dsn, **options)
     except ValueError as error:

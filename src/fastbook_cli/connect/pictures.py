@@ -147,10 +147,13 @@ def order_line(order: dict[str, Any], number: int | None, ruler: Ruler) -> Text:
     text.append(f"{verb} {ruler.amount(order['amount'])} {order['security']}", style=colour)
     if order["price"] is not None:
         text.append(f" at {ruler.price(order['price'])}")
-    elif "triggerPrice" not in order:
+    else:
         text.append(" at the market")
     if "triggerPrice" in order:
-        text.append(f" once it trades at {ruler.price(order['triggerPrice'])}")
+        is_stop = order["execType"].startswith("stop")
+        way = "above" if (order["type"] == "bid") == is_stop else "below"
+        kind = "stop" if is_stop else "take profit"
+        text.append(f", {kind} at {ruler.price(order['triggerPrice'])} or {way}")
     if order["filled"]:
         average = ruler.price(order["avgPrice"])
         text.append(f", {ruler.amount(order['filled'])} filled at {average}")

@@ -218,11 +218,11 @@ def test_a_period_has_its_start_and_not_its_end(traded, export, start, end):
         (("orders", "--output", "a.xlsx"), "expected a file that ends in .csv, .csv.gz, .csv.xz, "),
         (("orders", "--output", "a.csv.bz2"), "got a.csv.bz2 (or say --format)"),
         (("orders", "--output", "a.parquet.gz"), "got a.parquet.gz (or say --format)"),
-        (("books", "--output", "-"), "expected one of orders, order_changes, "),
+        (("books", "--output", "-"), "export: expected one of orders, order_changes, "),
         (("orders", "--output", "-", "--start", "soon"), "expected a time such as"),
         (("orders", "--output", "-", "--format", "parquet"), "expected a file for parquet"),
         (("orders", "--output", "-", "--security", "X"), "expected one of BTC-USD, GAME, COIN"),
-        (("orders", "--output", "-", "--database-url", "x://y"), "cannot be used"),
+        (("orders", "--output", "-", "--database-url", "x://y"), "expected postgresql://USER"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(export, arguments, said):

@@ -4,7 +4,7 @@ import { byId, choice, el, say } from "./dom.js";
 import { clockText, fixed } from "./numbers.js";
 import { OpenOrders } from "./open_orders.js";
 import { recall, remember } from "./prefs.js";
-import { sideText } from "./words.js";
+import { sideText, waitsText } from "./words.js";
 
 const SHOWN_MAX = 100;
 const COLUMNS = {
@@ -124,11 +124,12 @@ export class Blotter {
     byId("blotter-body").replaceChildren(...newest.map(row));
     return newest.length;
   }
-  _start({ time, security, type }) {
+  _start({ time, security, type, execType, triggerPrice }) {
+    const kind = triggerPrice === undefined ? "" : ` ${waitsText(execType)}`;
     return [
       cell(clockText(time)),
       cell(security),
-      el("td", { className: type }, sideText(type)),
+      el("td", { className: type }, sideText(type) + kind),
     ];
   }
   _amounts(order) {

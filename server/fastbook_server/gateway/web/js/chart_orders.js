@@ -5,6 +5,7 @@ import { byId } from "./dom.js";
 import { Drag } from "./drag.js";
 import { startOf } from "./folds.js";
 import { keepChecked } from "./prefs.js";
+import { waitsText } from "./words.js";
 
 const GRIP = 6;
 const LINES_MAX = 60;
@@ -18,7 +19,7 @@ export class ChartOrders {
     Object.assign(this, { chart, series, market, account, amend });
     this._node = byId("chart");
     this._marks = library.createSeriesMarkers(series, []);
-    this._lines = new Map(); // side and ticks -> the library's line
+    this._lines = new Map(); // "bid 9950", or "waits 9950 bid stop" -> the library's line
     this._seen = "";
     this._on = true;
     keepChecked(byId("show-own"), "show-own", (on) => {
@@ -62,9 +63,12 @@ export class ChartOrders {
     const wanted = new Map();
     for (const side of ["ask", "bid"])
       for (const [t, lots] of own[side]) wanted.set(`${side} ${t}`, { side, t, lots });
-    for (const { id, type: side, triggerPrice, remaining } of account.waiting(market.security)) {
-      const [t, lots] = [market.grid.ticks(triggerPrice), market.grid.lots(remaining)];
-      wanted.set(`stop ${id}`, { side, t, lots, stop: true });
+    for (const order of account.waiting(market.security)) {
+      const { type: side, execType, triggerPrice, remaining } = order;
+      const [t, waits] = [market.grid.ticks(triggerPrice), waitsText(execType)];
+      const key = `waits ${t} ${side} ${waits}`;
+      const lots = (wanted.get(key)?.lots ?? 0) + market.grid.lots(remaining);
+      wanted.set(key, { side, t, lots, waits });
     }
     const shown = new Map(this._on ? [...wanted].slice(0, LINES_MAX) : []);
     for (const [key, line] of this._lines) {
@@ -72,13 +76,13 @@ export class ChartOrders {
       series.removePriceLine(line);
       this._lines.delete(key);
     }
-    for (const [key, { side, t, lots, stop = false }] of shown) {
-      const verb = (stop ? "stop " : "") + (side === "bid" ? "buy" : "sell");
+    for (const [key, { side, t, lots, waits = "" }] of shown) {
+      const verb = `${waits} ${side === "bid" ? "buy" : "sell"}`.trim();
       const title = `${verb} ${market.grid.amountShort(lots)}`;
       const said = { title, price: market.grid.price(t) };
       const line = this._lines.get(key);
       if (line) line.applyOptions(said);
-      else this._lines.set(key, series.createPriceLine({ ...said, ...styleOf(side, stop) }));
+      else this._lines.set(key, series.createPriceLine({ ...said, ...styleOf(side, waits) }));
     }
   }
 
@@ -113,7 +117,7 @@ export class ChartOrders {
     let [nearest, distance] = [null, GRIP];
     for (const key of this._lines.keys()) {
       const [side, t] = [key.split(" ")[0], Number(key.split(" ")[1])];
-      if (side === "stop") continue; // a trigger cannot be amended
+      if (side === "waits") continue; // a trigger cannot be amended
       const away = Math.abs((this.series.priceToCoordinate(this.market.grid.price(t)) ?? -99) - y);
       if (away <= distance) [nearest, distance] = [{ side, t }, away];
     }
@@ -139,9 +143,9 @@ export class ChartOrders {
   }
 }
 
-/** Return how the line of an own order looks: that of a stop order which waits is dashed. */
-function styleOf(side, stop) {
+/** Return how the line of an own order looks: that of one which waits is dashed. */
+function styleOf(side, waits) {
   const c = colours();
   const label = { axisLabelColor: c.own, axisLabelTextColor: c.bg };
-  return { color: c[side], lineWidth: 1, lineStyle: stop ? 2 : 0, ...label };
+  return { color: c[side], lineWidth: 1, lineStyle: waits ? 2 : 0, ...label };
 }

@@ -18,6 +18,7 @@ export function listenToKeys({ ticket, cancelAll, markets, show }) {
     s: () => side("ask"),
     l: () => ticket.setType("limit"),
     m: () => ticket.setType("market"),
+    t: () => ticket.nextWhen(),
     x: (event) => cancelAll(event.shiftKey),
     "/": () => markets(),
     "?": () => showHelp(help),

@@ -1,21 +1,23 @@
 // The terms of an order: which fields of the ticket go together, and the order that they make.
 
 /**
- * Return which fields go with the others, by their ids. `trigger` and `total` say whether those are
- * filled in.
+ * Return which fields go with the others, by their ids. `when` is "now", or what the order waits
+ * for: "stop", "takeProfit"; `total` says whether that field is filled in.
  */
-export function fitting({ type, tif, trigger, total }) {
+export function fitting({ type, when, tif, total }) {
   const limit = type === "limit";
+  const waits = when !== "now";
   const rests = limit && tif === "gtc";
-  const byTotal = !limit && !trigger && total;
+  const byTotal = !limit && !waits && total;
   return {
     price: limit,
     "price-up": limit,
     "price-down": limit,
     "post-only": rests,
     display: rests,
-    expire: rests || trigger,
-    total: !limit && !trigger,
+    expire: rests || waits,
+    trigger: waits,
+    total: !limit && !waits,
     amount: !byTotal,
     tif: !byTotal, // what is left of such an order is always cancelled
   };
@@ -23,8 +25,8 @@ export function fitting({ type, tif, trigger, total }) {
 
 /** Return the wire's order; of the fields, null says that one is empty or does not go with it. */
 export function orderOf(fields) {
-  const { security, side, type, price, amount, total, trigger, display, expire } = fields;
-  const kind = trigger === null ? type : type === "limit" ? "stopLimit" : "stop";
+  const { security, side, type, when, price, amount, total, trigger, display, expire } = fields;
+  const kind = when === "now" ? type : type === "limit" ? `${when}Limit` : when;
   const size = total === null ? { amount, timeInForce: fields.tif } : { total };
   const order = { security, type: side, execType: kind, ...size };
   if (price !== null) order.price = price;

@@ -1,14 +1,15 @@
 // The ticket: the order to place, an estimate of its fills, and the reply.
 
 import { sweep } from "./book.js";
-import { oddity } from "./checks.js";
+import { isTriggered, oddity } from "./checks.js";
 import { ask } from "./confirm.js";
 import { byId, choice, say } from "./dom.js";
 import { fixed, typed } from "./numbers.js";
 import { keepChecked, keepChosen } from "./prefs.js";
 import { fitting, orderOf } from "./terms.js";
-import { averageText, termsText, triggerText } from "./words.js";
+import { averageText, termsText, triggerSign, triggerText } from "./words.js";
 
+const WHEN = ["now", "stop", "takeProfit"];
 const FIELDS = ["price", "amount", "total", "trigger", "display", "expire", "tif", "post-only"];
 /** The field to blame, by the refusal's code or by the field of the wire that its message names. */
 const BLAMED = new Map([
@@ -36,12 +37,15 @@ export class Ticket {
     this.form = byId("ticket");
     this.side = "bid";
     this.type = "limit";
+    this.when = "now";
+    this._aimed = "price"; // of the two fields with prices, that which a click on a price fills in
     this._forces = { limit: "gtc", market: "ioc" };
     this._seen = "";
     this._security = null;
     this._busy = 0;
     this._showSide = choice(byId("side"), (value) => this.setSide(value));
     this._showType = choice(byId("type"), (value) => this.setType(value));
+    this._showWhen = choice(byId("when"), (value) => this.setWhen(value));
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.send();
@@ -49,6 +53,9 @@ export class Ticket {
     this.form.addEventListener("input", () => this._edited());
     this.form.addEventListener("click", (event) => this._click(event.target.closest("button")));
     this.form.addEventListener("keydown", (event) => this._key(event));
+    this.form.addEventListener("focusin", ({ target }) => {
+      if (target.id === "price" || target.id === "trigger") this._aimed = target.id;
+    });
     byId("tif").addEventListener("change", (event) => {
       this._forces[this.type] = event.target.value;
       this._edited();
@@ -57,6 +64,7 @@ export class Ticket {
     keepChosen(byId("self-trade"), "selfTrade");
     this.setSide("bid");
     this.setType("limit");
+    this.setWhen("now");
   }
 
   // ---- the fields ----------------------------------------------------------------------------
@@ -71,7 +79,7 @@ export class Ticket {
   }
   /** Return what the fields say, as `orderOf` takes it. */
   get fields() {
-    const { side, type } = this;
+    const { side, type, when } = this;
     const { disabled, value, validity } = byId("expire");
     const expire = validity.badInput ? NaN : new Date(value).getTime();
     const numbers = ["price", "amount", "total", "trigger", "display"];
@@ -79,6 +87,7 @@ export class Ticket {
       security: this.market.security,
       side,
       type,
+      when,
       ...Object.fromEntries(numbers.map((id) => [id, this._number(id)])),
       expire: disabled || (value === "" && !validity.badInput) ? null : expire,
       tif: byId("tif").value,
@@ -100,8 +109,20 @@ export class Ticket {
     byId("tif").value = this._forces[type];
     this._edited();
   }
+  /** Let the order take effect "now", or wait as a "stop" or a "takeProfit" order. */
+  setWhen(when) {
+    this.when = when;
+    this._showWhen(when);
+    byId("trigger").closest(".field").hidden = when === "now";
+    this._aimed = when === "now" ? "price" : "trigger";
+    this._edited();
+  }
+  nextWhen() {
+    this.setWhen(WHEN[(WHEN.indexOf(this.when) + 1) % WHEN.length]);
+  }
   /** Copy a level of the book: an order that trades at its price, or sweeps up to it. */
   pick({ side, t, lots }) {
+    if (this.when !== "now") return this.setPrice(t); // its side is not that which trades there
     this.setType("limit");
     this.setSide(side === "ask" ? "bid" : "ask");
     byId("price").value = this._priceOf(t);
@@ -110,9 +131,12 @@ export class Ticket {
   }
   /** Copy a price in ticks, for the side that is chosen. */
   setPrice(t) {
-    this.setType("limit");
-    byId("price").value = this._priceOf(Math.max(1, t));
+    if (this.when === "now") this.setType("limit");
+    byId(this._aim).value = this._priceOf(Math.max(1, t));
     this._edited();
+  }
+  get _aim() {
+    return byId("price").disabled ? "trigger" : this._aimed;
   }
   /** Fill in a share of the position, and the side that reduces it. */
   setShare(share) {
@@ -123,7 +147,7 @@ export class Ticket {
     this.setSide(lots > 0 ? "ask" : "bid");
   }
   /** Move a price by ticks; if it is empty, start at the best price of this side. */
-  nudge(ticks, field = "price") {
+  nudge(ticks, field = this._aim) {
     if (byId(field).disabled) return;
     const { grid, sides } = this.market;
     const own = sides[this.side][0]?.t ?? sides[this.side === "bid" ? "ask" : "bid"][0]?.t ?? 0;
@@ -141,7 +165,7 @@ export class Ticket {
     this._edited();
   }
   clear() {
-    byId("price").value = "";
+    byId("price").value = byId("trigger").value = "";
     this._edited();
   }
   _priceOf(t) {
@@ -162,7 +186,8 @@ export class Ticket {
     event.preventDefault();
   }
   _click(button) {
-    if (button?.dataset.nudge) this.nudge(Number(button.dataset.nudge));
+    if (button?.dataset.nudge)
+      this.nudge(Number(button.dataset.nudge), button.closest(".field").querySelector("input").id);
     if (button?.dataset.share) this.setShare(Number(button.dataset.share));
     if (button?.dataset.times) {
       const { grid } = this.market;
@@ -180,12 +205,13 @@ export class Ticket {
   /** Disable the fields that do not go with the others, and say which advanced ones have effect. */
   _fit() {
     const filled = (id) => byId(id).value.trim() !== "";
-    const { type } = this;
-    const [trigger, total] = [filled("trigger"), filled("total")];
-    const fits = fitting({ type, tif: byId("tif").value, trigger, total });
+    const { type, when, side } = this;
+    const fits = fitting({ type, when, tif: byId("tif").value, total: filled("total") });
     for (const [id, fit] of Object.entries(fits)) byId(id).disabled = !fit;
+    const sign = when === "now" ? "" : ` ${triggerSign(side, when)}`;
+    say(byId("trigger").labels[0], `Trigger${sign}`);
     const { fields } = this;
-    const set = ["trigger", "display", "expire", "total"].filter((id) => fields[id] !== null);
+    const set = ["display", "expire", "total"].filter((id) => fields[id] !== null);
     if (fields.selfTrade !== "cancelNewest") set.push("self-trade");
     const names = set.map((id) => byId(id).labels[0].firstChild.textContent.trim().toLowerCase());
     say(byId("advanced-set"), names.length ? `: ${names.join(", ")}` : "");
@@ -195,6 +221,7 @@ export class Ticket {
   close() {
     if (this.market.security !== this._security) this._meet();
     this.setType("market");
+    this.setWhen("now");
     this.setShare(1);
   }
 
@@ -205,8 +232,10 @@ export class Ticket {
     if (market.security !== this._security) this._meet();
     const { versions } = market;
     const lots = account.position(market.security)?.lots ?? 0;
-    const seen = [versions.book, versions.security, connection.state, Math.sign(lots)].join() +
-      connection.onlyWatches;
+    const { state, onlyWatches } = connection;
+    const last = this.when === "now" ? 0 : versions.tape; // what is triggered depends on it
+    const shown = [versions.book, versions.security, last, Math.sign(lots)];
+    const seen = [...shown, state, onlyWatches].join();
     if (seen === this._seen) return;
     this._seen = seen;
     this._estimate();
@@ -214,7 +243,7 @@ export class Ticket {
     const halted = market.instrument?.status === "halted";
     const verb = this.side === "bid" ? "Buy" : "Sell";
     say(byId("send"), halted ? "Trading is halted" : `${verb} ${market.security ?? ""}`);
-    byId("send").disabled = connection.state !== "live" || halted || connection.onlyWatches;
+    byId("send").disabled = state !== "live" || halted || onlyWatches;
   }
   _meet() {
     this._security = this.market.security;
@@ -231,7 +260,7 @@ export class Ticket {
     const cost = fields.total > 0 ? Math.floor(fields.total / (grid.tick * grid.lot) + 1e-6) : 0;
     const other = side === "bid" ? "ask" : "bid";
     const limit = fields.type === "limit" ? grid.ticks(fields.price) : null;
-    const enters = fields.trigger === null && (limit === null || fields.price > 0);
+    const enters = fields.when === "now" && (limit === null || fields.price > 0);
     const known = enters && (lots > 0 || cost > 0);
     const most = fields.total === null ? { lots } : { cost };
     const got = known ? sweep(market.sides[other], other, { ...most, limit }) : null;
@@ -251,8 +280,10 @@ export class Ticket {
   }
   /** Return what becomes of an order that does not fill at once, or of its `resting` lots. */
   _fate(fields, known, resting, total) {
-    const { grid } = this.market;
-    if (fields.trigger > 0) return `waits for ${triggerText(this.side, fields.trigger, grid)}`;
+    const { grid, last } = this.market;
+    const { side, when, trigger } = fields;
+    if (isTriggered(fields, last)) return "triggers at once";
+    if (trigger > 0) return `waits for ${triggerText(side, trigger, grid, when)}`;
     if (!known) return "–";
     if (fields.total !== null) return `${grid.totalText(fields.total - total)} not used`;
     if (resting <= 0) return fields.postOnly ? "would be refused" : "nothing";
@@ -269,6 +300,7 @@ export class Ticket {
     const { fields } = this;
     const needed = fields.type === "limit" ? ["price"] : [];
     if (fields.total === null) needed.push("amount");
+    if (fields.when !== "now") needed.push("trigger");
     const wrong = FIELDS.find(
       (id) => Number.isNaN(fields[id]) || (fields[id] === null && needed.includes(id)),
     );
@@ -284,11 +316,12 @@ export class Ticket {
   }
   /** Ask where the user wants to be asked, and about what looks like a slip of the hand. */
   async _agreed(fields) {
-    const { grid, sides, security } = this.market;
-    const plain = fields.type === "limit" && fields.trigger === null;
+    const { grid, sides, security, last } = this.market;
+    const plain = fields.type === "limit" && fields.when === "now";
     const lots = fields.amount > 0 ? grid.lots(fields.amount) : null;
     const limit = plain && fields.price > 0 ? grid.ticks(fields.price) : null;
-    const odd = oddity({ side: this.side, lots, limit }, sides);
+    const triggered = isTriggered(fields, last);
+    const odd = oddity({ side: this.side, lots, limit, triggered }, sides);
     if (!odd && !byId("confirm-orders").checked) return true;
     const verb = this.side === "bid" ? "Buy" : "Sell";
     return ask(`${verb} ${termsText(fields, grid)}? ${odd}`.trim(), `${verb} ${security}`);

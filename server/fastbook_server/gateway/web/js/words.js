@@ -10,31 +10,39 @@ export function orderText({ type, amount, price }, grid) {
   return `${type === "bid" ? "buy" : "sell"} ${fixed(amount, grid.amountDecimals)} at ${at}`;
 }
 
-/** Return which prices trigger an order of `side`, by default a stop order: ≥ 101.00. */
-export function triggerText(side, price, grid, execType = "stop") {
-  const rises = (side === "bid") === execType.startsWith("stop");
-  return `${rises ? "≥" : "≤"} ${fixed(price, grid.priceDecimals)}`;
+const isStop = (kind) => kind.startsWith("stop");
+
+/** Return from which side the price must come to trigger an order of `side`: ≥ or ≤. */
+export const triggerSign = (side, kind) => ((side === "bid") === isStop(kind) ? "≥" : "≤");
+
+/** Return which prices trigger an order of `side` that waits: ≥ 101.00. */
+export function triggerText(side, price, grid, kind) {
+  return `${triggerSign(side, kind)} ${fixed(price, grid.priceDecimals)}`;
 }
+
+/** Return what an order of this `kind` waits for, in a word or two. */
+export const waitsText = (kind) => (isStop(kind) ? "stop" : "take profit");
 
 /** Return an open order's status, with what it shows and until when it is good. */
 export function statusText(order, grid) {
   const { status, type, execType, triggerPrice, display, expireTime } = order;
   const parts = [status === "partiallyFilled" ? "partially filled" : status];
-  if (status === "untriggered") parts[0] += ` ${triggerText(type, triggerPrice, grid, execType)}`;
+  if (status === "untriggered")
+    parts[0] = `${waitsText(execType)} ${triggerText(type, triggerPrice, grid, execType)}`;
   if (display !== undefined) parts.push(`shows ${fixed(display, grid.amountDecimals)}`);
   if (expireTime !== undefined) parts.push(`until ${new Date(expireTime).toLocaleString()}`);
   return parts.join(", ");
 }
 
 /** Return what the ticket's fields ask for, without the verb: 2.00 COIN at 99.50. */
-export function termsText({ side, type, security, price, amount, total, trigger }, grid) {
+export function termsText({ side, type, when, security, price, amount, total, trigger }, grid) {
   const size =
     total === null
       ? `${fixed(amount, grid.amountDecimals)} ${security}`
       : `${security} for ${grid.totalText(total)} in total`;
   const at = type === "limit" ? ` at ${fixed(price, grid.priceDecimals)}` : " at market";
-  const once = trigger === null ? "" : ` once the price is ${triggerText(side, trigger, grid)}`;
-  return size + at + once;
+  if (when === "now") return size + at;
+  return `${size + at}, ${waitsText(when)} ${triggerText(side, trigger, grid, when)}`;
 }
 
 /** Return a sum of money with its sign: +12.50. */
