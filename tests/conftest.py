@@ -37,6 +37,20 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(LeftOut(config))
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Against a gateway, run what starts a server, and skip what only one process can do."""
+    if os.environ.get("FASTBOOK_TEST_AGAINST") != "gateway":
+        return
+    from over_a_log import starts_a_server
+
+    others = [item for item in items if not starts_a_server(item)]
+    config.hook.pytest_deselected(items=others)
+    items[:] = [item for item in items if starts_a_server(item)]
+    for item in items:
+        if (mark := item.get_closest_marker("one_process")) is not None:
+            item.add_marker(pytest.mark.skip(reason=f"against a gateway: {mark.args[0]}"))
+
+
 # Time is no property of what is tested, and a busy machine no failure.
 hypothesis.settings.register_profile(
     "fastbook", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
@@ -60,18 +74,18 @@ async def serve() -> AsyncIterator[Callable[..., Any]]:
     Its clock stands at T0 and it sends every book, so that whole lists of frames can be foretold.
     """
     from fakes import StampClock
+    from over_a_log import start_server
     from trading import SPECS, T0
 
-    from fastbook_server.app import Server
     from fastbook_server.config import Config
     from fastbook_server.store.memory import MemoryStore
 
-    servers: list[Server] = []
+    servers: list[Any] = []
 
-    async def start(store: Any = None, **settings: Any) -> Server:
+    async def start(store: Any = None, **settings: Any) -> Any:
         given = {"port": 0, "throttle_ms": 0, "instruments": SPECS} | settings
         clock = StampClock(lambda: T0)
-        server = await Server.start(Config(**given), store or MemoryStore(), clock=clock)
+        server = await start_server(Config(**given), store or MemoryStore(), clock)
         servers.append(server)
         return server
 

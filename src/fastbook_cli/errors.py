@@ -21,6 +21,12 @@ class CommandError(Exception):
 class NoServerError(CommandError):
     """No server answers at the URL, or it refused or closed the connection."""
 
+    @classmethod
+    def at(cls, url: str, error: Exception) -> NoServerError:
+        """Return what an error at a URL comes to; one about several servers names them itself."""
+        said = said_by(error)
+        return cls(said if "," in url else f"{url}: {said}")
+
 
 class OutputGoneError(CommandError):
     """The reader of the output has gone, as ``| head`` does."""

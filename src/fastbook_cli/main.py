@@ -39,6 +39,7 @@ from fastbook_cli.options import (
     mix,
     steady_rate,
     with_server,
+    with_servers,
     with_settings,
     with_sim_settings,
 )
@@ -93,7 +94,7 @@ def serve(config: Config) -> int:
 
 
 @cli.command()
-@with_server
+@with_servers
 @click.option(
     "--security",
     "securities",
@@ -179,7 +180,7 @@ def demo(config: Config, sim: SimSettings, **options: Any) -> int:
 
 
 @cli.command()
-@with_server
+@with_servers
 @click.option("--security", metavar="NAME", help="Security to show first; default: the first.")
 @click.option(
     "--depth",

@@ -28,21 +28,30 @@ SERVER = "http://127.0.0.1:8080"
 
 def with_server(callback: Callback) -> Callback:
     """Let a command be told its server, as an argument or as ``--url``; it receives ``url``."""
+    form = "HOST:PORT, http://HOST:PORT or ws://HOST:PORT/ws."
+    return _with_url(callback, server_url, f"The server, as in place of the argument: {form}")
 
+
+def with_servers(callback: Callback) -> Callback:
+    """Let a command be told one server, or several of one market with commas between them."""
+    form = "HOST:PORT, http://HOST:PORT or ws://HOST:PORT/ws; several gateways of one market: A,B."
+    return _with_url(callback, server_urls, f"The server, as in place of the argument: {form}")
+
+
+def _with_url(callback: Callback, check: Callback, help_: str) -> Callback:
     @functools.wraps(callback)
     def run(url: str | None, url_option: str | None, **options: Any) -> Any:
         if url is not None and url_option is not None:
             raise click.UsageError(f"expected one server, got {url!r} and --url {url_option!r}")
         return callback(url=url or url_option or SERVER, **options)
 
-    argument = click.argument("url", required=False, callback=server_url)
+    argument = click.argument("url", required=False, callback=check)
     option = click.option(
         "--url",
         "url_option",
-        callback=server_url,
+        callback=check,
         metavar="URL",
-        help="The server, as in place of the argument: HOST:PORT, http://HOST:PORT or "
-        f"ws://HOST:PORT/ws.  [default: {SERVER}]",
+        help=f"{help_}  [default: {SERVER}]",
     )
     return _stacked(run, [argument, option])
 
@@ -51,9 +60,20 @@ def server_url(_: click.Context, __: click.Parameter, text: str | None) -> str |
     """Return the URL of a server as it was typed, checked before anything connects to it."""
     from fastbook_client.endpoint import Endpoint
 
+    return _checked(text, Endpoint.parse)
+
+
+def server_urls(_: click.Context, __: click.Parameter, text: str | None) -> str | None:
+    """Return the URLs of one or several servers as they were typed, checked."""
+    from fastbook_client.endpoint import Endpoint
+
+    return _checked(text, Endpoint.parse_all)
+
+
+def _checked(text: str | None, parse: Callable[[str], object]) -> str | None:
     if text is not None:
         try:
-            Endpoint.parse(text)
+            parse(text)
         except ValueError as error:
             raise click.BadParameter(str(error)) from None
     return text

@@ -41,7 +41,7 @@ def _check(**integers: int | None) -> None:
 
 
 class Api:
-    """The ``/api`` of one server; `base` is its ``http://HOST:PORT``.
+    """The ``/api`` of a server; ``base`` is its ``http://HOST:PORT``, which may change.
 
     Every method retries as `patience` allows while the server cannot be reached or answers 429 or
     503. `security` defaults to the server's first instrument.
@@ -57,7 +57,7 @@ class Api:
         self, http: aiohttp.ClientSession, base: str, patience: Backoff = PATIENCE
     ) -> None:
         self._http = http
-        self._base = base
+        self.base = base
         self._patience = patience
 
     async def instruments(self) -> tuple[InstrumentView, ...]:
@@ -185,7 +185,7 @@ class Api:
 
     async def _try(self, path: str, kind: type[Answer], query: Mapping[str, Any]) -> Answer:
         params = {name: str(value) for name, value in query.items() if value is not None}
-        url = f"{self._base}/api/{path}"
+        url = f"{self.base}/api/{path}"
         if self._http.closed:
             raise ConnectionClosed(1000, "closed by the client")
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -44,3 +45,21 @@ class Endpoint(NamedTuple):
             parts.netloc.removesuffix(":") + default + parts.path.rstrip("/").removesuffix("/ws")
         )
         return cls(f"ws{secure}://{place}/ws", f"http{secure}://{place}")
+
+    @classmethod
+    def parse_all(cls, url: str | Sequence[str]) -> tuple[Endpoint, ...]:
+        """Return the endpoints of one or several servers, each once: a list, or commas in a text.
+
+        Raises:
+            TypeError: `url` is neither a text nor a list of texts.
+            ValueError: there is none, or one has none of the forms of `parse`.
+        """
+        if isinstance(url, str):
+            urls: Sequence[str] = url.split(",")
+        elif isinstance(url, Sequence):
+            urls = url
+        else:
+            raise TypeError(f"url: expected a text or a list of texts, got {url!r}")
+        if not urls:
+            raise ValueError("url: expected at least one address, got none")
+        return tuple(dict.fromkeys(map(cls.parse, urls)))

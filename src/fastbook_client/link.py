@@ -24,8 +24,6 @@ from fastbook_client.errors import (
     ConnectionClosed,
     FastbookError,
     NotConnected,
-    Refused,
-    TooSlow,
     Unanswered,
 )
 from fastbook_client.events import Disconnected
@@ -34,6 +32,7 @@ from fastbook_client.options import Options
 from fastbook_client.pages import OrderPages
 from fastbook_client.reconcile import OwnEvents, Steps
 from fastbook_client.replies import Asked, OnReply, Waiting, outcome_of, retry_delay_s
+from fastbook_client.servers import Servers
 from fastbook_client.subscriptions import Subscriptions
 from fastbook_wire.commands import Ping, Subscribe, Unsubscribe
 from fastbook_wire.frames import (
@@ -51,7 +50,6 @@ from fastbook_wire.frames import (
 )
 from fastbook_wire.words import Channel
 
-RESUMED_ELSEWHERE = 4001
 BAD_FRAME = 1002
 BOOK_PATIENCE = Backoff()
 HELD_MAX_LEAST = 1_000
@@ -73,16 +71,23 @@ class _OnlyEvent(Struct):
 
 
 class Link:
-    """One user's link to a server, over as many connections as it takes."""
+    """One user's link to a market, over as many connections as it takes.
 
-    def __init__(self, endpoint: Endpoint, options: Options, http: aiohttp.ClientSession) -> None:
+    ``endpoint`` is the server in use or, without a connection, the latest.
+    """
+
+    def __init__(
+        self, endpoints: Sequence[Endpoint], options: Options, http: aiohttp.ClientSession
+    ) -> None:
+        self._servers = Servers(endpoints, options.reconnect)
+        self.endpoint = endpoint = self._servers.current
         self.api = Api(http, endpoint.http, _http_backoff(options.reconnect))
         self.mailbox = Mailbox(options.queue_max)
         # No retries here: `Subscriptions` fetches missed trades for as long as it is connected.
-        history = Api(http, endpoint.http, Backoff(attempts_max=0))
+        self._history = Api(http, endpoint.http, Backoff(attempts_max=0))
         self.feeds = Subscriptions(
             self.mailbox,
-            history,
+            self._history,
             self._refetch_book,
             self._give_up,
             self._ask_time,
@@ -92,7 +97,6 @@ class Link:
         self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done when the first connection is open or has failed."""
         self.follows: dict[Subscription, None] = {}
-        self._endpoint = endpoint
         self._options = options
         self._http = http
         self._connection: Connection | None = None
@@ -184,23 +188,24 @@ class Link:
     async def run(self) -> None:
         """Stay connected until cancelled or until another attempt would be pointless."""
         loop = asyncio.get_running_loop()
-        failures, opened_s = 0, 0.0
         try:
             while True:
+                opened_s = None
                 try:
                     async with self._dial() as connection:
                         opened_s = loop.time()
                         self._open(connection)
                         await self._read(connection)
                 except (ConnectError, ConnectionClosed) as error:
-                    lived_s = loop.time() - opened_s if self._connection is not None else 0.0
-                    failures = self._lost(failures if lived_s < 1.0 else 0, error)
-                    delay_s = self._delay_s(error, failures)
-                    if delay_s is None:
-                        self._end(error)
+                    lived_s = None if opened_s is None else loop.time() - opened_s
+                    lost = self._servers.failed(error, lived_s)
+                    self._lost()
+                    if lost.delay_s is None:
+                        self._end(lost.error)
                         return
-                    self.mailbox.put(Disconnected(str(error), delay_s))
-                    await asyncio.sleep(delay_s)
+                    if self.welcome is not None:
+                        self.mailbox.put(Disconnected(lost.why, lost.delay_s))
+                    await asyncio.sleep(lost.delay_s)
         except FastbookError as error:  # TooSlow, by an event about the connection itself
             self._end(error)
         except Exception as error:  # a bug of ours, which must not pass for a regular end
@@ -213,7 +218,7 @@ class Link:
         options, welcome = self._options, self.welcome
         default = None if welcome is None else ("book", welcome.security)
         return dial(
-            self._endpoint.ws,
+            self._servers.current.ws,
             security=options.security,
             resume=options.resume if welcome is None else welcome.resume_token,
             feed=options.feed if default is None else default in self.follows,
@@ -225,6 +230,8 @@ class Link:
     def _open(self, connection: Connection) -> None:
         before, self.welcome = self.welcome, connection.welcome
         self._connection = connection
+        self.endpoint = self._servers.current
+        self.api.base = self._history.base = self.endpoint.http
         self._was_listed = False
         self._pages = OrderPages()
         self.feeds.connected(connection.welcome.instruments)
@@ -296,8 +303,8 @@ class Link:
 
     # ---- after a loss -------------------------------------------------------------------------
 
-    def _lost(self, failures: int, error: FastbookError) -> int:
-        """Inform every waiting caller; return the number of consecutive failures."""
+    def _lost(self) -> None:
+        """Inform every waiting caller."""
         self._connection = None
         self.feeds.disconnected()
         self._own.disconnected()
@@ -307,24 +314,13 @@ class Link:
         waiting, self._pending = self._pending, {}
         for _, on_reply in waiting.values():
             on_reply(None)
-        if not self.opened.done():
-            self.opened.set_exception(error)
-            self.opened.exception()  # retrieved, because perhaps nobody awaits it
-        return failures + 1
-
-    def _delay_s(self, error: FastbookError, failures: int) -> float | None:
-        """Return the delay before the next attempt; None: give up."""
-        if self._options.reconnect is None or self.welcome is None or isinstance(error, TooSlow):
-            return None
-        if isinstance(error, ConnectionClosed) and error.code == RESUMED_ELSEWHERE:
-            return None  # otherwise both would keep resuming the user from each other
-        if isinstance(error, Refused) and 400 <= error.status < 500 and error.status != 429:
-            return None
-        return self._options.reconnect.delay_s(failures)
 
     def _end(self, error: FastbookError | None) -> None:
         if self._ended is None:
-            self._lost(0, error or ConnectionClosed(1000, "closed"))
+            self._lost()
+            if not self.opened.done():
+                self.opened.set_exception(error or ConnectionClosed(1000, "closed"))
+                self.opened.exception()  # retrieved, because perhaps nobody awaits it
             if isinstance(error, ConnectError):
                 error = ConnectionClosed(1006, str(error))
             self._ended = error or ConnectionClosed(1000, "closed by the client")
@@ -401,16 +397,17 @@ def _http_backoff(reconnect: Backoff | None) -> Backoff:
 
 
 @contextlib.asynccontextmanager
-async def open_link(endpoint: Endpoint, options: Options) -> AsyncIterator[Link]:
+async def open_link(endpoints: Sequence[Endpoint], options: Options) -> AsyncIterator[Link]:
     """Keep a link connected while the block runs; yields it once it is connected.
 
     Raises:
-        ConnectError: the server cannot be reached or refused the connection.
+        ConnectError: no server can be reached, or they refused the connection.
         ConnectionClosed: the server closed the first connection before its ``welcome``.
     """
     async with new_http() as http:
-        link = Link(endpoint, options, http)
-        running = asyncio.create_task(link.run(), name=f"connection to {endpoint.http}")
+        link = Link(endpoints, options, http)
+        names = ", ".join(endpoint.http for endpoint in endpoints)
+        running = asyncio.create_task(link.run(), name=f"connection to {names}")
         try:
             await link.opened
             yield link

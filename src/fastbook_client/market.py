@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from types import TracebackType
 from typing import Self, Unpack
 
@@ -23,11 +23,13 @@ from fastbook_wire.frames import InstrumentView, Welcome
 from fastbook_wire.words import Channel
 
 
-def connect(url: str, **options: Unpack[ConnectOptions]) -> Market:
+def connect(url: str | Sequence[str], **options: Unpack[ConnectOptions]) -> Market:
     """Return a `Market` to open with ``async with``.
 
-    `url` is ``http://HOST:PORT``, ``ws://HOST:PORT/ws`` or ``HOST:PORT``. The options, each with
-    its default:
+    `url` is ``http://HOST:PORT``, ``ws://HOST:PORT/ws`` or ``HOST:PORT``; or several of them, in a
+    list or with commas between them: those of the gateways of one market. Each client goes round
+    them on a way of its own, drawn at the start. It takes the first that lets it in and, when it
+    loses that one, the next, as the same user. The options, each with its default:
 
     `security` (the server's first instrument) is the default of every method that takes one. With
     `feed` (True) its books and trades arrive as events. `channels` (none) lists further
@@ -56,13 +58,14 @@ def connect(url: str, **options: Unpack[ConnectOptions]) -> Market:
     never. With 2 or more, seconds in which the server's clock stands do not count.
 
     Entering the market raises ConnectError (Refused if the server refused the connection) or
-    ConnectionClosed, and Rejected or Unanswered if a channel could not be subscribed.
+    ConnectionClosed, and Rejected or Unanswered if a channel could not be subscribed. With several
+    addresses each is tried once before, and the error says what became of each.
 
     Raises:
         TypeError: an option is unknown or has a wrong type.
         ValueError: `url` has none of these forms, or an option a value that it cannot have.
     """
-    return Market(Endpoint.parse(url), Options.of(options))
+    return Market(Endpoint.parse_all(url), Options.of(options))
 
 
 class Market(MarketHistory, Trading):
@@ -76,16 +79,16 @@ class Market(MarketHistory, Trading):
     ``async for event in market`` yields everything else, one `fastbook_client.Event` at a time.
     """
 
-    def __init__(self, endpoint: Endpoint, options: Options) -> None:
+    def __init__(self, endpoints: Sequence[Endpoint], options: Options) -> None:
         super().__init__()
-        self._endpoint = endpoint
+        self._endpoints = endpoints
         self._options = options
         self._stack = contextlib.AsyncExitStack()
         self._opened: Link | None = None
 
     async def __aenter__(self) -> Self:
         async with contextlib.AsyncExitStack() as stack:
-            opening = open_link(self._endpoint, self._options)
+            opening = open_link(self._endpoints, self._options)
             self._opened = await stack.enter_async_context(opening)
             for channel, security in self._options.channels:
                 await self.subscribe(channel, security)
@@ -114,6 +117,11 @@ class Market(MarketHistory, Trading):
         welcome = self._link.welcome
         assert welcome is not None, "open_link() waits for it"
         return welcome
+
+    @property
+    def url(self) -> str:
+        """The server in use, ``http://HOST:PORT``; without a connection, the latest."""
+        return self._link.endpoint.http
 
     @property
     def user_id(self) -> str:

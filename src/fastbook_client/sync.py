@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Iterable, Iterator
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar, Unpack
@@ -44,7 +44,7 @@ from fastbook_wire.words import Channel, SelfTradeName, TimeInForceName
 Result = TypeVar("Result")
 
 
-def connect(url: str, **options: Unpack[ConnectOptions]) -> Market:
+def connect(url: str | Sequence[str], **options: Unpack[ConnectOptions]) -> Market:
     """Return a `Market` to open with ``with``; options are those of `fastbook_client.connect`."""
     return Market(asynchronous.connect(url, **options))
 
@@ -130,6 +130,11 @@ class Market(BlockingHistory):
     def welcome(self) -> Welcome:
         """The ``welcome`` frame of the current or latest connection."""
         return self._market.welcome
+
+    @property
+    def url(self) -> str:
+        """The server in use, ``http://HOST:PORT``; without a connection, the latest."""
+        return self._market.url
 
     @property
     def user_id(self) -> str:

@@ -43,6 +43,13 @@ def test_where_nothing_listens(command: list[str]) -> None:
     assert "nothing listens at 127.0.0.1:1" in ended(command, "127.0.0.1:1")
 
 
+@pytest.mark.parametrize("command", COMMANDS[:3], ids=lambda command: command[0])
+def test_where_nothing_listens_at_any_of_several(command: list[str]) -> None:
+    said = ended(command, "127.0.0.1:1,127.0.0.1:2")
+    assert said.startswith("fastbook: none of 2 servers can be reached: http://127.0.0.1:")
+    assert [n for n in (1, 2) if f"nothing listens at 127.0.0.1:{n}" in said] == [1, 2]
+
+
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
 def test_a_host_that_does_not_exist(command: list[str]) -> None:
     assert "no-such-host.invalid" in ended(command, "no-such-host.invalid:80")

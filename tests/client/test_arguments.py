@@ -173,7 +173,7 @@ def test_connect_refuses_wrong_options(
 
 
 def test_connect_refuses_what_is_no_url() -> None:
-    with pytest.raises(TypeError, match="url: expected a text, got 8080"):
+    with pytest.raises(TypeError, match="url: expected a text or a list of texts, got 8080"):
         connect(8080)  # type: ignore[arg-type]
 
 
@@ -214,9 +214,8 @@ def test_a_method_has_the_same_signature_in_both_markets(name: str) -> None:
 
 def test_both_connect_take_the_same_options() -> None:
     ours, theirs = inspect.signature(connect), inspect.signature(sync.connect)
-    assert (
-        str(ours) == str(theirs) == "(url: 'str', **options: 'Unpack[ConnectOptions]') -> 'Market'"
-    )
+    given = "url: 'str | Sequence[str]', **options: 'Unpack[ConnectOptions]'"
+    assert str(ours) == str(theirs) == f"({given}) -> 'Market'"
     assert tuple(ConnectOptions.__annotations__) == Options.__struct_fields__
     assert connect.__doc__ is not None
     for name in Options.__struct_fields__:

@@ -108,6 +108,7 @@ async def test_a_hundred_cuts_while_bitstamp_is_played(captured: list[Action]) -
     print(f"\n{line.cuts} cuts, {len(reader.ids):,} trades once each, {dict(reader.kinds)}")
 
 
+@pytest.mark.one_process("relaxed durability: a cluster has none")
 async def test_trades_that_were_missed_before_they_were_committed() -> None:
     """A server that answers before it commits has trades that its history does not contain yet."""
     store = PastStore()

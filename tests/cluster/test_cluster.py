@@ -65,6 +65,23 @@ async def test_a_handover_refuses_nobody(cluster):
         assert len(await ann.orders()) == 101
 
 
+async def test_a_stopping_gateway_answers_what_it_took_and_refuses_the_rest(cluster):
+    first = cluster.start_matcher()
+    gateway = await cluster.start_gateway()
+    async with connect(gateway.url) as ann, connect(gateway.url) as bob:
+        await ann.limit("ask", 10, 1)
+        first.kill()
+        taken = asyncio.ensure_future(ann.limit("ask", 11, 1))
+        await until(lambda: gateway.router.uncommitted_commands == 1)
+        stopping = asyncio.ensure_future(gateway.stop())
+        await asyncio.sleep(0)
+        with pytest.raises(fastbook_client.Rejected, match="the server is stopping"):
+            await bob.limit("ask", 12, 1)
+        cluster.start_matcher()
+        assert (await taken).status == "open"
+        assert await stopping
+
+
 async def test_a_user_comes_back_to_another_gateway(cluster):
     cluster.start_matcher()
     left, right = await cluster.start_gateway(), await cluster.start_gateway()

@@ -168,6 +168,7 @@ async def test_a_wrong_wish_is_refused_and_does_nothing(venue, name, body, says)
     assert venue.data.operator_actions == []
 
 
+@pytest.mark.one_process("a matcher that stops is another process")
 async def test_a_stopping_server_takes_no_wishes(venue):
     venue.pipeline.stop()
     status, answer = await ask(venue, "halt", security="COIN")

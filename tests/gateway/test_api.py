@@ -120,6 +120,7 @@ async def test_answers_are_of_the_types_of_the_wire(serve, join, web, path, kind
     assert msgspec.json.decode(msgspec.json.encode(decoded)) == answer
 
 
+@pytest.mark.one_process("the log ends a quiet second up to a second later")
 async def test_candles_are_final_when_nothing_can_change_them_any_more(serve, join, web):
     now = [T0]
     store = PastStore()

@@ -64,6 +64,7 @@ async def test_a_bearer_that_is_no_token_is_refused(serve, web, bearer):
     assert (status, answer["code"], headers["WWW-Authenticate"]) == (401, "unauthorized", "Bearer")
 
 
+@pytest.mark.one_process("relaxed durability: a cluster has none")
 async def test_fills_that_were_told_are_listed_though_nothing_is_stored(serve, join):
     store = PastStore()
     server = await serve(store, durability="relaxed")
@@ -78,6 +79,7 @@ async def test_fills_that_were_told_are_listed_though_nothing_is_stored(serve, j
     assert (frame["ref"], [f["role"] for f in frame["fills"]]) == ("3", ["taker", "maker"])
 
 
+@pytest.mark.one_process("relaxed durability: a cluster has none")
 async def test_an_order_that_was_told_is_found_as_it_ended_though_nothing_is_stored(serve, join):
     store = PastStore()
     server = await serve(store, durability="relaxed")

@@ -78,6 +78,7 @@ async def test_nobody_elses_and_no_other_ids_are_understood(market, web):
     assert (status, answer["code"], headers["WWW-Authenticate"]) == (401, "unauthorized", "Bearer")
 
 
+@pytest.mark.one_process("relaxed durability: a cluster has none")
 async def test_they_are_told_once_they_are_stored(serve, join):
     store = PastStore()
     server = await serve(store, durability="relaxed")

@@ -54,6 +54,7 @@ async def test_a_server_that_keeps_nothing_says_so(serve):
     assert "in memory: everything is lost when the server stops" in (await get(server, "/"))[1]
 
 
+@pytest.mark.one_process("readiness goes with the log")
 async def test_readiness_goes_with_the_database(serve, join):
     store = MemoryStore()
     server = await serve(store)

@@ -10,6 +10,8 @@ from fastbook_server.gateway import decode
 from fastbook_server.store.memory import MemoryStore
 from peers import order, until
 
+refused_for_room = pytest.mark.one_process("what finds no room waits in the gateway")
+
 
 @pytest.fixture
 async def crowd(serve, join):
@@ -27,6 +29,7 @@ async def crowd(serve, join):
     return store, server, peers, placed
 
 
+@refused_for_room
 async def test_a_crowds_orders_are_refused_at_once_and_find_room_when_they_are_told_to_retry(crowd):
     store, server, peers, _ = crowd
     for n, peer in enumerate(peers[:4]):
@@ -49,8 +52,12 @@ async def test_a_crowds_orders_are_refused_at_once_and_find_room_when_they_are_t
 @pytest.mark.parametrize(
     ("command", "refused"),
     [
-        ({"op": "amend", "id": None, "amount": 2}, True),
-        ({"op": "add", "order": {"type": "bid", "execType": "market", "amount": 1}}, True),
+        pytest.param({"op": "amend", "id": None, "amount": 2}, True, marks=refused_for_room),
+        pytest.param(
+            {"op": "add", "order": {"type": "bid", "execType": "market", "amount": 1}},
+            True,
+            marks=refused_for_room,
+        ),
         ({"op": "delete", "id": None}, False),
         ({"op": "deleteAll"}, False),
         ({"op": "order", "id": None}, False),
@@ -75,6 +82,7 @@ async def test_in_a_crowd_only_new_work_is_refused(crowd, command, refused):
         assert "code" not in replies[-1]
 
 
+@refused_for_room
 async def test_in_a_crowd_each_command_of_an_array_is_judged_alone(crowd):
     store, _, peers, placed = crowd
     array = [order("bid", 10, 1, "new"), {"op": "delete", "ref": "old", "id": placed[0]}]
@@ -102,6 +110,7 @@ async def test_beside_one_who_sends_all_it_can_others_find_room(serve, join, raw
     assert [(await flood.event())["status"] for _ in range(1_000)] == ["open"] * 1_000
 
 
+@refused_for_room
 async def test_in_a_crowd_a_new_order_is_refused_unread(crowd):
     """To read what is refused anyway would take time from those who have room."""
     _, _, peers, _ = crowd

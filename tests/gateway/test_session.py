@@ -618,6 +618,7 @@ async def test_a_slow_reader_skips_books_and_gets_the_newest_when_it_has_caught_
     assert len(books) < price - 50, "what was published meanwhile was skipped"
 
 
+@pytest.mark.one_process("what finds no room waits in the gateway")
 async def test_a_flooding_client_is_read_more_slowly_while_commits_wait(serve, raw):
     store = MemoryStore()
     server = await serve(store, inbox_commands_max=50, batch_commands_max=10)
@@ -635,6 +636,7 @@ async def test_a_flooding_client_is_read_more_slowly_while_commits_wait(serve, r
     assert [(r["ref"], r["status"]) for r in replies] == [(n, "open") for n in range(2_000)]
 
 
+@pytest.mark.one_process("what finds no room waits in the gateway")
 async def test_a_database_that_is_away_is_unavailable_at_once_and_recovers_by_itself(serve, join):
     store = MemoryStore()
     server = await serve(store, uncommitted_events_max=6)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from fakes import PastStore, settle
 
 from fastbook_server.gateway.upkeep import FRESH_S, UpkeepWatch
@@ -11,6 +12,7 @@ from peers import get
 TROUBLE = Upkeep(failed_jobs=(FailedJob("drop_history", "out of chunks"),), candles_behind_s=7_200)
 
 
+@pytest.mark.one_process("the recorder looks after the database")
 async def test_a_failed_job_is_named_at_a_start_and_where_operators_look(serve, caplog):
     store = PastStore()
     store.seen = TROUBLE

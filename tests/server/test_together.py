@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from fastbook_server.store.memory import MemoryStore
 from peers import order
 
@@ -65,6 +67,7 @@ async def test_nobody_comes_between_the_commands_of_an_array(serve, join):
     assert server.pipeline.exchange.markets["COIN"].open == {}
 
 
+@pytest.mark.one_process("what finds no room waits in the gateway")
 async def test_an_array_is_taken_whole_or_refused_whole(serve, join):
     store = MemoryStore()
     server = await serve(store, uncommitted_events_max=10)

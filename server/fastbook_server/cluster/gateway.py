@@ -239,6 +239,7 @@ class GatewayServer:
     async def stop(self) -> bool:
         """Refuse orders, wait for the answers, close sockets; return whether all was answered."""
         self.gateway.door.refuse_new()
+        self.router.refuse_new()
         answered = True
         try:
             async with asyncio.timeout(self._shutdown_s):

@@ -198,6 +198,10 @@ class Router:
             u._replace(void=True) if u.submitted.user_id == user_id else u for u in self._unanswered
         )
 
+    def refuse_new(self) -> None:
+        """Take nothing more; what has been taken is said until it is answered."""
+        self._stopping = True
+
     def stop(self) -> None:
         """Take nothing more, and say nothing more."""
         self._stopping = True

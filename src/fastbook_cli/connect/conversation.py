@@ -35,7 +35,7 @@ class Conversation:
     """What a person and the server say to each other; `show` prints for the person."""
 
     def __init__(
-        self, connection: Connection, url: str, http: aiohttp.ClientSession, show: Show
+        self, connection: Connection, endpoint: Endpoint, http: aiohttp.ClientSession, show: Show
     ) -> None:
         welcome = connection.welcome
         self.instruments = {i.security: i for i in welcome.instruments}
@@ -45,7 +45,7 @@ class Conversation:
         )
         self.rulers = {name: Ruler(i) for name, i in self.instruments.items()}
         self._connection = connection
-        self._api = Api(http, Endpoint.parse(url).http)
+        self._api = Api(http, endpoint.http)
         self._show = show
         self._fresh_s = welcome.throttle_ms / 1_000 + FRESH_S
         self._sent_s = 0.0

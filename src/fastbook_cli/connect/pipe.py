@@ -14,8 +14,9 @@ from fastbook_cli.connect.conversation import Conversation
 from fastbook_cli.connect.words import Glance, WordError
 from fastbook_cli.errors import NoServerError
 from fastbook_cli.output import abandon_stdout
-from fastbook_client.connection import Connection, dial, new_http
+from fastbook_client.connection import Connection, new_http
 from fastbook_client.errors import ConnectError, ConnectionClosed
+from fastbook_client.servers import dial_any
 
 STDIN = 0
 ANSWERS_S = 10.0
@@ -35,10 +36,13 @@ async def run(url: str, *, security: str | None, feed: bool) -> int:
     try:
         async with (
             new_http() as http,
-            dial(url, security=security, feed=feed, token=server_token(), http=http) as connection,
+            dial_any(url, security=security, feed=feed, token=server_token(), http=http) as opened,
         ):
+            connection, endpoint = opened
+            if "," in url:
+                url = endpoint.http
             _print(connection.opened_by)
-            talk = Conversation(connection, url, http, console.print)
+            talk = Conversation(connection, endpoint, http, console.print)
             tasks = (
                 asyncio.create_task(_receive(connection, talk), name="frames"),
                 asyncio.create_task(_type(talk, url), name="lines"),
@@ -54,7 +58,7 @@ async def run(url: str, *, security: str | None, feed: bool) -> int:
         abandon_stdout()
         return 0
     except (ConnectError, ConnectionClosed) as error:
-        raise NoServerError(f"{url}: {error}") from None
+        raise NoServerError.at(url, error) from None
 
 
 async def _receive(connection: Connection, talk: Conversation) -> int:

@@ -29,8 +29,9 @@ from fastbook_cli.connect.conversation import Conversation
 from fastbook_cli.connect.words import CHANNELS, INTERVALS, VERBS, Glance, Speaker, WordError
 from fastbook_cli.errors import NoServerError
 from fastbook_cli.terminal.draw import DIM
-from fastbook_client.connection import Connection, dial, new_http
+from fastbook_client.connection import Connection, new_http
 from fastbook_client.errors import ConnectError, ConnectionClosed
+from fastbook_client.servers import dial_any
 
 CTRL_C = 130
 _STATE = Path(".local/state")
@@ -45,10 +46,13 @@ async def run(url: str, *, security: str | None) -> int:
     try:
         async with (
             new_http() as http,
-            dial(url, security=security, token=server_token(), http=http) as connection,
+            dial_any(url, security=security, token=server_token(), http=http) as opened,
         ):
+            connection, endpoint = opened
+            if "," in url:
+                url = endpoint.http
             out = Console(highlight=False)
-            talk = Conversation(connection, url, http, lambda what: _above(out, what))
+            talk = Conversation(connection, endpoint, http, lambda what: _above(out, what))
             person = Person(talk, out)
             _greet(talk, url, out)
             tasks = (
@@ -64,7 +68,7 @@ async def run(url: str, *, security: str | None) -> int:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
     except (ConnectError, ConnectionClosed) as error:
-        raise NoServerError(f"{url}: {error}") from None
+        raise NoServerError.at(url, error) from None
 
 
 @contextlib.contextmanager

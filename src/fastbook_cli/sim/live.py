@@ -38,7 +38,7 @@ class SimError(CommandError):
 
 
 class Live:
-    """A simulated market on the server at `url`.
+    """A simulated market on the server at `url`, or on several gateways of one market.
 
     It trades `securities`, or every open one if there are none. `control` sets rate and volatility
     and may change them later. `token` is the server's, if it wants one for commands.

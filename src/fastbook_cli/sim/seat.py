@@ -20,8 +20,10 @@ from fastbook_cli.sim.live_security import Venue
 from fastbook_cli.sim.words import BUY, AgentReport, Cancel, Intent, Limit
 from fastbook_client.backoff import Backoff
 from fastbook_client.connection import Connection, dial
+from fastbook_client.endpoint import Endpoint
 from fastbook_client.errors import ConnectError, ConnectionClosed
 from fastbook_client.pages import OrderPages
+from fastbook_client.servers import Servers
 from fastbook_wire.commands import DeleteAll
 from fastbook_wire.frames import DeletedAll, Error, OrderFrame, OrdersFrame, ServerFrame
 
@@ -29,8 +31,6 @@ log = logging.getLogger(__name__)
 
 PAUSE_S = 1.0
 """How long an agent pauses after a refusal that names no time, such as halted."""
-LIVED_S = 1.0
-"""A connection that lasted this long ends a series of failures."""
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(ServerFrame).decode
@@ -44,13 +44,16 @@ class _Placed(NamedTuple):
 
 
 class Seat:
-    """The connection of agent `number`, for all venues; `token` is the server's, if any."""
+    """The connection of agent `number`, for all venues; `token` is the server's, if any.
+
+    `url` names one server, or several gateways with commas between them.
+    """
 
     def __init__(
         self, number: int, url: str, venues: Mapping[str, Venue], token: str | None = None
     ) -> None:
         self._number = number
-        self._url = url
+        self._endpoints = Endpoint.parse_all(url)
         self._token = token
         self._venues = venues
         self._connection: Connection | None = None
@@ -108,29 +111,29 @@ class Seat:
             ConnectError: the first connection was refused.
         """
         loop = asyncio.get_running_loop()
-        failures = 0
+        servers = Servers(self._endpoints, backoff)
         while True:
             resume = self._user[1] if self._user else None
-            opened_s = loop.time()
+            opened_s = None
             try:
                 async with dial(
-                    self._url,
+                    servers.current.ws,
                     resume=resume,
                     feed=False,
                     cancel_on_disconnect=10,
                     token=self._token,
                 ) as connection:
+                    opened_s = loop.time()
                     self._attach(connection)
                     while True:
                         self.take(_decode(await connection.receive_bytes()))
             except (ConnectionClosed, ConnectError) as error:
-                if self._user is None:
-                    raise
-                log.debug("agent %d lost its connection: %s", self._number, error)
-            lived = self._connection is not None and loop.time() - opened_s > LIVED_S
-            failures = 1 if lived else failures + 1
+                lost = servers.failed(error, None if opened_s is None else loop.time() - opened_s)
+            if self._user is None and lost.delay_s is None:
+                raise lost.error
+            log.debug("agent %d lost its connection: %s", self._number, lost.why)
             self._detach()
-            await asyncio.sleep(backoff.delay_s(failures) or 0.0)
+            await asyncio.sleep(backoff.max_s if lost.delay_s is None else lost.delay_s)
 
     def _attach(self, connection: Connection) -> None:
         same = self._user is not None and self._user[0] == connection.user_id

@@ -39,7 +39,7 @@ TRADES_PRINTED = 10
 
 
 class TopOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What to show: server, security (None: the first), rows per side (0: as many as fit)."""
+    """What to show: servers, security (None: the first), rows per side (0: as many as fit)."""
 
     url: str
     security: str | None = None
@@ -49,11 +49,10 @@ class TopOptions(msgspec.Struct, frozen=True, kw_only=True):
 class Following:
     """A connection, and the state of the security shown."""
 
-    def __init__(self, url: str, market: Market) -> None:
-        self._url = url
+    def __init__(self, market: Market) -> None:
         self._market = market
         self.names = tuple(market.instruments)
-        self.watch = MarketWatch(url, market.security, market.welcome)
+        self.watch = MarketWatch(market.url, market.security, market.welcome)
         self.trouble: str | None = None
 
     async def read(self) -> None:
@@ -63,7 +62,7 @@ class Following:
             if isinstance(event, Disconnected):
                 self.trouble = f"no connection: {event.reason}"
             elif isinstance(event, Resynced):
-                self.trouble = None
+                self.trouble, self.watch.url = None, self._market.url
             self.watch.take(event, now())
 
     async def ping(self) -> None:
@@ -80,7 +79,7 @@ class Following:
         before = self.watch.security
         if security == before:
             return
-        self.watch = MarketWatch(self._url, security, self._market.welcome)
+        self.watch = MarketWatch(self._market.url, security, self._market.welcome)
         for channel in CHANNELS:
             await self._market.subscribe(channel, security)
             await self._market.unsubscribe(channel, before)
@@ -99,7 +98,7 @@ async def following(options: TopOptions) -> AsyncIterator[Following]:
     """
     try:
         async with connect(options.url, security=options.security) as market:
-            followed = Following(options.url, market)
+            followed = Following(market)
             reading = asyncio.create_task(followed.read())
             pinging = asyncio.create_task(followed.ping())
             try:
@@ -111,7 +110,7 @@ async def following(options: TopOptions) -> AsyncIterator[Following]:
                     with suppress(asyncio.CancelledError, ConnectionClosed):
                         await task
     except FastbookError as error:
-        raise NoServerError(f"{options.url}: {error}") from None
+        raise NoServerError.at(options.url, error) from None
 
 
 def state(watch: MarketWatch, now_s: float, depth: int) -> dict[str, Any]:

@@ -27,12 +27,11 @@ ROUND_TRIPS_KEPT = 120
 
 
 class MarketWatch:
-    """The latest state of one security; ``url`` is the server's page."""
+    """The latest state of one security; ``url`` is the server's page, which may change."""
 
     def __init__(self, url: str, security: str, welcome: Welcome) -> None:
         terms = next(i for i in welcome.instruments if i.security == security)
         self.url = url
-        self.ws_url = websocket_url(url)
         self.security = security
         self.others = len(welcome.instruments) - 1
         self._tick = Grid.of(terms.tick_size)
@@ -50,6 +49,11 @@ class MarketWatch:
         self._opened = False
         self._samples: deque[tuple[float, int, int]] = deque()  # (monotonic s, seq, trades seen)
         self._round_trips_ms: deque[float] = deque(maxlen=ROUND_TRIPS_KEPT)
+
+    @property
+    def ws_url(self) -> str:
+        """The server's WebSocket endpoint."""
+        return websocket_url(self.url)
 
     def take(self, event: Event, now_s: float) -> None:
         """Take an event; `now_s` is monotonic."""

@@ -27,10 +27,12 @@ async def server() -> AsyncIterator[Server]:
     await running.stop()
 
 
-async def connected(server: Server, text: str) -> tuple[int | None, list[str], str]:
+async def connected(
+    server: Server, text: str, url: str | None = None
+) -> tuple[int | None, list[str], str]:
     """Give a text to ``fastbook connect``; return its exit code, the replies and its stderr."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "fastbook_cli", "connect", server.url),
+        *(sys.executable, "-m", "fastbook_cli", "connect", url or server.url),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -118,3 +120,9 @@ async def test_words_are_commands_and_pictures_stand_between_the_frames(server: 
 async def test_a_word_that_is_not_understood_is_said_and_the_rest_is_done(server: Server) -> None:
     code, told, err = await connected(server, "buy much\nping\n")
     assert (code, told, err) == (1, ["pong"], "fastbook: expected an amount, got 'much'\n")
+
+
+async def test_of_several_servers_it_talks_to_one_that_is_there(server: Server) -> None:
+    for _ in range(2):
+        done = await connected(server, '{"op":"orders"}', f"127.0.0.1:1,{server.url}")
+        assert done == (0, ["orders"], "")

@@ -20,7 +20,7 @@ from textual.widgets import Static
 
 from fastbook_cli.main import cli
 from fastbook_cli.signals import EXIT_CODES
-from fastbook_cli.terminal.top import Top, TopOptions, print_out
+from fastbook_cli.terminal.top import Top, TopOptions, following, print_out
 from fastbook_client.market import Market, connect
 from fastbook_server.app import Server
 from fastbook_server.config import Config
@@ -181,6 +181,17 @@ async def test_lines_say_that_there_is_no_connection(
     await server.stop()
     await until(lambda: says("no connection: "))
     printing.cancel()
+
+
+async def test_of_several_servers_it_shows_the_one_in_use(server: Server) -> None:
+    config = Config(port=0, throttle_ms=0, instruments=SPECS)
+    servers = [server, await Server.start(config, MemoryStore())]
+    by_url = {each.url: each for each in servers}
+    async with following(TopOptions(url=",".join(by_url))) as followed:
+        await by_url.pop(followed.watch.url).stop()
+        (left,) = by_url
+        await until(lambda: followed.watch.url == left)
+    await servers[1].stop()
 
 
 @pytest.mark.parametrize("url", ["", "ftp://x", "http://[::1", "127.0.0.1:99999"])

@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 from aiohttp import WSMsgType, web
+from over_a_log import start_server
 
-from fastbook_server.app import Server
 from fastbook_server.config import Config
 from fastbook_server.store.memory import MemoryDatabase, MemoryStore
 from fastbook_server.values.instruments import InstrumentSpec
@@ -49,7 +49,7 @@ async def small_server(
     """Serve on a free port with a store in memory; yields ``http://HOST:PORT``."""
     specs = tuple(map(InstrumentSpec.parse, instruments.split()))
     config = Config(**{"port": 0, "instruments": specs} | more)
-    server = await Server.start(config, store or MemoryStore(database or MemoryDatabase()))
+    server = await start_server(config, store or MemoryStore(database or MemoryDatabase()))
     try:
         yield server.url
     finally:

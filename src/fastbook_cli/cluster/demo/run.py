@@ -165,7 +165,7 @@ class _ClusterDemo:
     def _market(self) -> ProgramPart:
         settings = msgspec.structs.asdict(self._options.sim)
         flags = [word for name, value in settings.items() for word in (f"--{name}", str(value))]
-        words = ["sim", "--url", self._pages[0], *flags]
+        words = ["sim", "--url", ",".join(self._pages), *flags]
         return ProgramPart(
             "market",
             "market",
