@@ -18,6 +18,7 @@ cdef class Writer:
     cpdef int text(self, bytes key, str value) except -1
     cpdef int integer(self, bytes key, int64_t value) except -1
     cpdef int number(self, bytes key, double value) except -1
+    cpdef int decimal(self, bytes key, int64_t units, int decimals) except -1
     cpdef int any(self, bytes key, value) except -1
     cpdef bytes payload(self)
     cpdef bytes frame(self)

@@ -18,6 +18,9 @@ class Writer:
     def number(self, key: bytes, value: float) -> int:
         """Write the shortest decimal whose nearest double is `value`."""
 
+    def decimal(self, key: bytes, units: int, decimals: int) -> int:
+        """Write `units`, not negative, of 10 to the power of minus `decimals` as a text."""
+
     def any(self, key: bytes, value: str | int | None) -> int:
         """Write a text, an integer of any size, or None as null."""
 

@@ -102,6 +102,14 @@ cdef class Writer:
                 decimals += 1
         return self.put(_encode(value))
 
+    cpdef int decimal(self, bytes key, int64_t units, int decimals) except -1:
+        """Write `units`, not negative, of 10 to the power of minus `decimals` as a text."""
+        assert units >= 0 <= decimals < DIGITS, "it has room"
+        self.put(key)
+        self._copy('"', 1)
+        self._decimal(units, decimals)
+        return self._copy('"', 1)
+
     cpdef int any(self, bytes key, value) except -1:
         """Write a text, an integer of any size, or None as null."""
         if type(value) is str:

@@ -6,6 +6,7 @@ from libc.stdint cimport int64_t
 from fastbook_server.matching.cancel_rules cimport CancelRules
 from fastbook_server.matching.execution cimport Execution
 from fastbook_server.matching.known_orders cimport KnownOrders
+from fastbook_server.matching.ledger cimport Ledger
 from fastbook_server.matching.open_orders cimport OpenOrders
 from fastbook_server.matching.order_progress cimport OrderProgress
 from fastbook_server.matching.owners cimport Owners
@@ -28,11 +29,12 @@ cdef class Exchange:
     cdef Placing _placing
     cdef CancelRules _cancel_rules
     cdef set _halted
-    cdef object _ledger
+    cdef Ledger _ledger
     cdef bint _has_accounts
 
     cpdef list apply(self, str user_id, command, int64_t time_ms)
     cpdef begin(self, str user_id, command, int64_t time_ms)
+    cdef _followed(self, command, begun)
     cpdef next_expiry_ms(self)
     cdef _begin(self, str user_id, command, int64_t time_ms)
     cdef SecurityBook _market(self, str security)

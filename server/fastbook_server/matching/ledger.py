@@ -36,7 +36,7 @@ from fastbook_server.values.persisted import OpenOrder
 from fastbook_wire.words import Code
 
 _Key = tuple[str, str]  # user id and asset
-_MOVES = OrderRested | OrderCancelled | OrderAmended | OrderHeld | OrderTriggered
+_Moves = OrderCancelled | OrderAmended | OrderHeld | OrderTriggered
 
 
 def price_to_lock(order: Order) -> int | None:
@@ -182,14 +182,19 @@ class Ledger:
         for event in events[self._followed :] if self._followed else events:
             if isinstance(event, OrderFilled):
                 self._filled(event)
-            elif isinstance(event, _MOVES) and is_account(event.order.user_id):
+            elif isinstance(event, OrderRested):
+                self._lock(event.order, price_to_lock(event.order), event.remaining)
+            elif isinstance(
+                event, OrderCancelled | OrderHeld | OrderTriggered | OrderAmended
+            ) and is_account(event.order.user_id):
                 self._moved(event)
         self._followed = len(events)
 
     def deposit(self, user_id: str, command: Deposit) -> list[ExchangeEvent]:
         """Add to a balance."""
         units = units_of(command.amount, self._assets.decimals(command.asset))
-        self._balance(user_id, command.asset).free += units
+        balance = self._balance(user_id, command.asset)
+        balance.free += units
         return self._told(command.number)
 
     def _told(self, deposit: int | None) -> list[ExchangeEvent]:
@@ -202,12 +207,10 @@ class Ledger:
         self._touched.clear()
         return told
 
-    def _moved(self, event: _MOVES) -> None:
-        """Lock what comes to rest or to wait, and free what leaves."""
+    def _moved(self, event: _Moves) -> None:
+        """Lock what comes to wait, and free what leaves."""
         order = event.order
         match event:
-            case OrderRested():
-                self._lock(order, price_to_lock(order), event.remaining)
             case OrderHeld():
                 self._lock(order, price_to_lock(order), order.quantity)
             case OrderTriggered():
@@ -238,7 +241,8 @@ class Ledger:
             bought = order.side == "bid"
             got, received = (pair.base, lots) if bought else (pair.quote, notional)
             gave, paid = (pair.quote, notional) if bought else (pair.base, lots)
-            self._balance(order.user_id, got).free += received
+            payee = self._balance(order.user_id, got)
+            payee.free += received
             payer = self._balance(order.user_id, gave)
             if rests:
                 payer.locked -= paid

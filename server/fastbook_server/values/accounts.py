@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 
+import cython
 import msgspec
 
 from fastbook_server.values.decimals import decimals_of
@@ -48,7 +50,9 @@ class AccountsSeen(msgspec.Struct, frozen=True):
     deposits: Sequence[PendingDeposit]
 
 
-class Pair(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+@cython.cclass
+class Pair:
     """What an instrument trades: ``base`` for ``quote``.
 
     A lot is worth ``lot_units`` of the base asset, a tick x lot ``notional_units`` of the quote.

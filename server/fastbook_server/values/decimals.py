@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import re
-
 DIGITS_MAX = 30
-_DECIMAL = re.compile(rf"([0-9]{{1,{DIGITS_MAX}}})(?:\.([0-9]{{1,{DIGITS_MAX}}}))?", re.ASCII)
+"""Before the point of a decimal text, and after it."""
 
 
 def plain(units: int, decimals: int) -> str:
     """Return `units` of 10 to the power of minus `decimals` as a text without an exponent."""
     sign, digits = "-" if units < 0 else "", str(abs(units)).rjust(decimals + 1, "0")
-    return f"{sign}{digits[:-decimals]}.{digits[-decimals:]}" if decimals else sign + digits
+    if not decimals:
+        return sign + digits
+    point = len(digits) - decimals
+    return sign + digits[:point] + "." + digits[point:]
 
 
 def parsed(text: str) -> tuple[int, int]:
@@ -22,11 +23,15 @@ def parsed(text: str) -> tuple[int, int]:
     Raises:
         ValueError: `text` is no such number: digits, perhaps with a point between them.
     """
-    found = _DECIMAL.fullmatch(text)
-    if found is None:
+    whole, point, fraction = text.partition(".")
+    if not _are_digits(whole) or (point and not _are_digits(fraction)):
         raise ValueError(f"expected a decimal number, got {text[:40]!r}")
-    fraction = (found[2] or "").rstrip("0")
-    return int(found[1] + fraction), len(fraction)
+    fraction = fraction.rstrip("0")
+    return int(whole + fraction), len(fraction)
+
+
+def _are_digits(text: str) -> bool:
+    return len(text) <= DIGITS_MAX and text.isascii() and text.isdigit()
 
 
 def units_of(text: str, decimals: int) -> int:

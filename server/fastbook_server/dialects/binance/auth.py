@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from urllib.parse import unquote_plus
 
 from fastbook_server.dialects.binance.refused import DialectRefusal, missing
@@ -27,21 +27,27 @@ def split(query: str, body: str) -> tuple[dict[str, str], str]:
     mark in a parameter.
     """
     params: dict[str, str] = {}
-    signed = []
+    payload = ""
     for text in (query, body):
-        parts = [part for part in text.split("&") if part]
-        for part in parts:
+        signed = []
+        for part in text.split("&"):
+            if not part:
+                continue
             name, _, value = part.partition("=")
             params.setdefault(_readable(name), _readable(value))
-        signed.append("&".join(part for part in parts if not part.startswith("signature=")))
-    return params, "".join(signed)
+            if not part.startswith("signature="):
+                signed.append(part)
+        payload += "&".join(signed)
+    return params, payload
 
 
 def _readable(text: str) -> str:
+    if text.isascii() and "%" not in text and "+" not in text:
+        return text
     return unquote_plus(text).encode(errors="replace").decode()
 
 
-def account_of(accounts: Mapping[str, Account], key: str | None) -> Account:
+def account_of(accounts: dict[str, Account], key: str | None) -> Account:
     """Return the account of a key; DialectRefusal if there is none."""
     if not key:
         raise DialectRefusal(-2014, "API-key format invalid.", 401)
@@ -51,7 +57,7 @@ def account_of(accounts: Mapping[str, Account], key: str | None) -> Account:
     return account
 
 
-def check_signature(account: Account, params: Mapping[str, str], *payloads: str) -> None:
+def check_signature(account: Account, params: dict[str, str], payloads: Sequence[str]) -> None:
     """Check that one of `payloads` was signed with the account's secret; refuse otherwise."""
     for name in ("timestamp", "signature"):
         if not params.get(name):

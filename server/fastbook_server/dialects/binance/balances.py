@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from fastbook_server.dialects.binance.symbols import Symbols
 from fastbook_server.values.accounts import is_account
@@ -26,17 +26,29 @@ class Balances:
                 free, locked = self._of[order.user_id][asset]
                 self._of[order.user_id][asset] = (free - units, locked + units)
 
-    def follow(self, changes: Sequence[BalanceChanged]) -> dict[str, list[dict[str, str]]]:
-        """Follow what a batch changes; return it by user, each asset once."""
-        told: dict[str, dict[str, dict[str, str]]] = {}
+    def follow(
+        self, changes: Sequence[BalanceChanged], is_heard: Callable[[str], bool]
+    ) -> dict[str, list[dict[str, str]]]:
+        """Follow what a batch changes; return it for users who are heard, each asset once."""
+        heard: dict[str, dict[str, BalanceChanged]] = {}
         for change in changes:
-            self._of.setdefault(change.user_id, {})[change.asset] = (change.free, change.locked)
-            told.setdefault(change.user_id, {})[change.asset] = {
-                "a": change.asset,
-                "f": self._symbols.amount(change.asset, change.free),
-                "l": self._symbols.amount(change.asset, change.locked),
-            }
-        return {user_id: list(of_one.values()) for user_id, of_one in told.items()}
+            known = self._of.get(change.user_id)
+            if known is None:
+                known = self._of[change.user_id] = {}
+            known[change.asset] = (change.free, change.locked)
+            if is_heard(change.user_id):
+                heard.setdefault(change.user_id, {})[change.asset] = change
+        return {
+            user_id: [self._told(change) for change in of_one.values()]
+            for user_id, of_one in heard.items()
+        }
+
+    def _told(self, change: BalanceChanged) -> dict[str, str]:
+        return {
+            "a": change.asset,
+            "f": self._symbols.amount(change.asset, change.free),
+            "l": self._symbols.amount(change.asset, change.locked),
+        }
 
     def of(self, user_id: str, *, omit_zero: bool) -> list[dict[str, str]]:
         """Return what an account has, by asset; of assets it never had, zero."""

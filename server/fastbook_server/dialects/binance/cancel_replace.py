@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+import msgspec
+
 from fastbook_server.dialects.binance.calls import Call, Offer
+from fastbook_server.dialects.binance.order_answers import cancelled, placed
 from fastbook_server.dialects.binance.orders import AccountOrders
 from fastbook_server.dialects.binance.parameters import Parameters
 from fastbook_server.dialects.binance.refused import (
     CANCEL_REFUSED,
     DialectRefusal,
 )
-from fastbook_server.dialects.binance.replies import Replies, outcome_of
+from fastbook_server.dialects.binance.replies import Read, Replies, outcome_of
 from fastbook_server.dialects.binance.symbols import Symbols
 from fastbook_server.dialects.binance.trading import (
     TradingFunctions,
-    answer,
-    cancelled,
     new_client_id,
     response_type,
 )
@@ -28,7 +29,7 @@ FAILED = -2022
 _MODES = ("STOP_ON_FAILURE", "ALLOW_FAILURE")
 _EXCEEDED_MODES = ("DO_NOTHING", "CANCEL_ONLY")
 _FAILED_CANCELS = (CANCEL_REFUSED, -2039)
-_Outcome = dict[str, Any] | DialectRefusal | None
+_Outcome = msgspec.Raw | DialectRefusal | None
 
 
 class CancelReplace:
@@ -69,8 +70,8 @@ class CancelReplace:
         if call.too_many is not None and not cancels_only:
             raise call.too_many
 
-        def placed(report: OrderReport) -> dict[str, Any]:
-            return answer(self._orders.as_placed(report), response)
+        def read(report: OrderReport) -> msgspec.Raw:
+            return placed(self._orders.as_placed(report), response)
 
         try:
             known = self._trading.to_cancel(call, symbol, params, "cancel")
@@ -79,17 +80,17 @@ class CancelReplace:
                 raise
             if call.too_many is not None:
                 raise _over(call.too_many, refused, stops=stops) from None
-            return told(refused, None if stops else await self._placed(call, new, placed))
+            return told(refused, None if stops else await self._placed(call, new, read))
         self._orders.name_cancel(known.order.id, cancel_id)
         gone = (Delete(id=known.order.id), lambda _: cancelled(known, cancel_id))
         if call.too_many is not None:
             outcome = await outcome_of(self._replies.ask(call.user_id, *gone))
             raise _over(call.too_many, outcome, stops=stops)
-        return told(*await self._replies.replace(call.user_id, gone, (new, placed), stops=stops))
+        return told(*await self._replies.replace(call.user_id, gone, (new, read), stops=stops))
 
-    async def _placed(self, call: Call, new: Add, placed: Any) -> _Outcome:
+    async def _placed(self, call: Call, new: Add, read: Read) -> _Outcome:
         """Place the new order although the old one could not be cancelled."""
-        return cast("_Outcome", await outcome_of(self._replies.ask(call.user_id, new, placed)))
+        return cast("_Outcome", await outcome_of(self._replies.ask(call.user_id, new, read)))
 
 
 def _cancels_only(params: Parameters) -> bool:
@@ -138,5 +139,5 @@ def _word(outcome: _Outcome) -> str:
     return "FAILURE" if isinstance(outcome, DialectRefusal) else "SUCCESS"
 
 
-def _response(outcome: _Outcome) -> dict[str, Any] | None:
+def _response(outcome: _Outcome) -> dict[str, Any] | msgspec.Raw | None:
     return outcome.told() if isinstance(outcome, DialectRefusal) else outcome

@@ -139,5 +139,6 @@ class BinanceDialect:
         changed = self._views.on_orders(batch.orders)
         self._public.on_batch(batch, changed)
         updates = self._orders.follow(batch.orders)
-        self._user_data.on_batch(updates, self._balances.follow(batch.balances))
+        changes = self._balances.follow(batch.balances, self._user_data.is_heard)
+        self._user_data.on_batch(updates, changes)
         self._replies.on_batch(batch)

@@ -6,6 +6,11 @@ from typing import Any, cast
 
 from fastbook_server.dialects.binance.calls import Call, Offer
 from fastbook_server.dialects.binance.market import ROWS_MAX
+from fastbook_server.dialects.binance.order_answers import (
+    order_type,
+    self_trade_mode,
+    time_in_force,
+)
 from fastbook_server.dialects.binance.order_history import OrderHistory
 from fastbook_server.dialects.binance.orders import AccountOrder
 from fastbook_server.dialects.binance.refused import (
@@ -102,31 +107,31 @@ def check_reduces(known: AccountOrder, lots: int, name: str) -> None:
 
 def amended(known: AccountOrder, former: str, name: str) -> dict[str, Any]:
     """Return the reply to a command that has changed an order."""
-    terms, event = known.terms(), known.amendment
+    order, symbol, event = known.order, known.symbol, known.amendment
     told = {
-        "symbol": known.symbol.name,
+        "symbol": symbol.name,
         "orderId": known.order_id,
         "orderListId": -1,
         "origClientOrderId": former,
         "clientOrderId": name,
-        "price": terms["price"],
-        "qty": terms["origQty"],
-        "executedQty": terms["executedQty"],
-        "preventedQty": known.symbol.quantity(known.prevented),
-        "quoteOrderQty": terms["origQuoteOrderQty"],
-        "cumulativeQuoteQty": terms["cummulativeQuoteQty"],
-        "status": terms["status"],
-        "timeInForce": terms["timeInForce"],
-        "type": terms["type"],
-        "side": terms["side"],
-        "selfTradePreventionMode": terms["selfTradePreventionMode"],
+        "price": symbol.price(order.price),
+        "qty": symbol.quantity(order.quantity),
+        "executedQty": symbol.quantity(known.filled),
+        "preventedQty": symbol.quantity(known.prevented),
+        "quoteOrderQty": symbol.notional(order.budget or 0),
+        "cumulativeQuoteQty": symbol.notional(known.notional),
+        "status": known.status,
+        "timeInForce": time_in_force(order),
+        "type": order_type(order),
+        "side": "BUY" if order.side == "bid" else "SELL",
+        "selfTradePreventionMode": self_trade_mode(order),
     }
     if known.is_working:
-        told["workingTime"] = known.order.time_ms
-    seq = known.order.seq if event is None else event.seq  # none: it has become what is filled
+        told["workingTime"] = order.time_ms
+    seq = order.seq if event is None else event.seq  # none: it has become what is filled
     return {
         "transactTime": known.updated_ms,
-        "executionId": known.symbol.order_id(seq),
+        "executionId": symbol.order_id(seq),
         "amendedOrder": told,
     }
 

@@ -5,10 +5,10 @@ Both are counted in the venue's intervals, whether or not there is a bound, and 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import cython
 import msgspec
 
 from fastbook_server.dialects.binance.auth import check_time
@@ -42,6 +42,7 @@ AS_AT_THE_VENUE = VenueBounds(
 )
 
 
+@cython.cclass
 class Interval:
     """A bound over an interval of the clock, and what has been counted since it began, by name."""
 
@@ -54,7 +55,7 @@ class Interval:
         self._number = number
         self._width_ms = width_ms
         self._began = 0
-        self._counts: Counter[str] = Counter()
+        self._counts: dict[str, int] = {}
 
     def add(self, name: str, count: int, now_ms: int) -> int:
         """Count more, or less, and return the sum."""
@@ -62,9 +63,10 @@ class Interval:
         if began != self._began:
             self._began = began
             self._counts.clear()
+        counted = self._counts.get(name, 0)
         if count:
-            self._counts[name] = max(0, self._counts[name] + count)
-        return self._counts.get(name, 0)
+            counted = self._counts[name] = max(0, counted + count)
+        return counted
 
     def left_s(self, now_ms: int) -> int:
         """Return in how many seconds another interval begins."""
@@ -81,6 +83,7 @@ class Interval:
         return told if count is None else told | {"count": count}
 
 
+@cython.cclass
 class Limits:
     """Counts requests and orders, and refuses what is too much."""
 
@@ -129,7 +132,7 @@ class Limits:
         raise DialectRefusal(-1003, text, 429, self.weight.left_s(now_ms))
 
     def _check_not_banned(self, address: str, now_ms: int) -> None:
-        until_ms = self._banned.get(address)
+        until_ms = self._banned.get(address) if self._banned else None
         if until_ms is None:
             return
         if until_ms <= now_ms:
@@ -163,6 +166,7 @@ class Limits:
             bound.add(user_id, 1, now_ms)
 
 
+@cython.cclass
 class Charge:
     """What one request counts: as much as it says, or as it turns out."""
 

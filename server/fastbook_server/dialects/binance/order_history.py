@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Sequence
 from typing import Any, TypeVar
 
+import msgspec
+
 from fastbook_server.dialects.binance.calls import Call, Offer
 from fastbook_server.dialects.binance.market import ROWS_MAX
-from fastbook_server.dialects.binance.orders import (
-    SELF_TRADE_NAMES,
-    AccountOrder,
-    AccountOrders,
-    recalled,
-)
+from fastbook_server.dialects.binance.order_answers import queried, self_trade_mode
+from fastbook_server.dialects.binance.orders import AccountOrder, AccountOrders, recalled
 from fastbook_server.dialects.binance.parameters import times
 from fastbook_server.dialects.binance.refused import DialectRefusal, busy, outcome_unknown
 from fastbook_server.dialects.binance.symbols import ORDER_IDS, Symbol, Symbols
@@ -53,13 +51,13 @@ class OrderHistory:
             ),
         ]
 
-    async def order(self, call: Call) -> dict[str, Any]:
+    async def order(self, call: Call) -> msgspec.Raw:
         """Return the state of an order; by its client order id only while memory has it."""
         symbol = self._symbols[call.params.text("symbol")]
         known = await self.find(call, symbol)
         if known is None:
             raise DialectRefusal(-2013, "Order does not exist.")
-        return known.queried()
+        return queried(known)
 
     async def find(self, call: Call, symbol: Symbol) -> AccountOrder | None:
         """Return the order that a request names, however long ago it ended, or None."""
@@ -78,13 +76,13 @@ class OrderHistory:
         """Return how an order has been changed by its user, oldest first."""
         return await _asked(self._history.amendments(known.order.id))
 
-    async def open_orders(self, call: Call) -> list[dict[str, Any]]:
+    async def open_orders(self, call: Call) -> list[msgspec.Raw]:
         """Return the open orders, of one symbol or of all."""
         name = call.params.optional("symbol")
         symbol = None if name is None else self._symbols[name]
-        return [known.queried() for known in self._orders.open_of(call.user_id, symbol)]
+        return [queried(known) for known in self._orders.open_of(call.user_id, symbol)]
 
-    async def all_orders(self, call: Call) -> list[dict[str, Any]]:
+    async def all_orders(self, call: Call) -> list[msgspec.Raw]:
         """Return orders in the order of their ids: the first from an id or a time on, or the last.
 
         What the database says of the ended ones is never newer than what memory says.
@@ -103,7 +101,7 @@ class OrderHistory:
         for known in self._orders.all_of(call.user_id, symbol):
             if span.has(known.order):
                 found[known.order.seq] = known
-        told = [found[seq].queried() for seq in sorted(found)]
+        told = [queried(found[seq]) for seq in sorted(found)]
         return told[:limit] if span.ascends else told[-limit:]
 
     async def prevented(self, call: Call) -> list[dict[str, Any]]:
@@ -118,7 +116,7 @@ class OrderHistory:
         if (match_id is None) == (order_id is None) or (match_id is not None and since is not None):
             raise DialectRefusal(-1128, "Combination of optional parameters invalid.")
         found = [
-            match.told(SELF_TRADE_NAMES.get(match.taker.order.self_trade, "NONE"))
+            match.told(self_trade_mode(match.taker.order))
             for match in self._orders.prevented.of(call.user_id, symbol)
             if match_id in (None, match.id)
             and order_id in (None, match.taker.order_id, match.maker.order_id)

@@ -5,12 +5,13 @@ Open orders are all known, ended ones up to a bound: older ones are the database
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+
+import cython
 
 from fastbook_server.dialects.binance.prevented import PreventedMatch, PreventedMatches
-from fastbook_server.dialects.binance.symbols import SELF_TRADE, Symbol, Symbols
+from fastbook_server.dialects.binance.symbols import Symbol, Symbols
 from fastbook_server.values.accounts import is_account
 from fastbook_server.values.events import (
     Order,
@@ -36,16 +37,10 @@ EXPIRY = {
     "fok": "UNFILLED_FOK_ORDER_EXPIRED",
 }
 _ENDED_UNASKED = (*EXPIRY, "expired", "level_full", "balance")
-_TYPES = {
-    "stop": "STOP_LOSS",
-    "stopLimit": "STOP_LOSS_LIMIT",
-    "takeProfit": "TAKE_PROFIT",
-    "takeProfitLimit": "TAKE_PROFIT_LIMIT",
-}
-SELF_TRADE_NAMES = {ours: theirs for theirs, ours in SELF_TRADE.items()}
 
 
 @dataclass(frozen=True)
+@cython.cclass
 class OrderFill:
     """One fill as one of its two orders saw it."""
 
@@ -57,6 +52,7 @@ class OrderFill:
 
 
 @dataclass
+@cython.cclass
 class AccountOrder:
     """An order of an account, open or ended."""
 
@@ -88,92 +84,9 @@ class AccountOrder:
         """The client's own id; of an order that has none, the server's."""
         return self.order.client_order_id or self.order.id.replace("-", "")
 
-    def result(self) -> dict[str, Any]:
-        """Return what a client is told of it by the command that placed it."""
-        order, symbol = self.order, self.symbol
-        told = {
-            "symbol": symbol.name,
-            "orderId": self.order_id,
-            "orderListId": -1,
-            "clientOrderId": self.client_order_id,
-            "transactTime": self.updated_ms,
-            **self.terms(),
-            "workingTime": order.time_ms if self.is_working else -1,
-        }
-        if self.expiry_reason is not None:
-            told["expiryReason"] = self.expiry_reason
-        if self.prevented:
-            told["preventedQuantity"] = symbol.quantity(self.prevented)
-        if self.prevented_match is not None:
-            told["preventedMatchId"] = self.prevented_match.id
-        return told
-
-    def full(self) -> dict[str, Any]:
-        """Return `result` with the fills that it began with, in matching order."""
-        symbol, bought = self.symbol, self.order.side == "bid"
-        fills = [
-            {
-                "price": symbol.price(fill.price),
-                "qty": symbol.quantity(fill.quantity),
-                "commission": "0.00000000",
-                "commissionAsset": symbol.base if bought else symbol.quote,
-                "tradeId": fill.fill_id,
-            }
-            for fill in self.fills
-            if not fill.is_maker
-        ]
-        return self.result() | {"fills": fills}
-
-    def queried(self) -> dict[str, Any]:
-        """Return what a client is told of it who asks."""
-        order = self.order
-        told = {
-            "symbol": self.symbol.name,
-            "orderId": self.order_id,
-            "orderListId": -1,
-            "clientOrderId": self.client_order_id,
-            **self.terms(),
-            "stopPrice": self.symbol.price(order.trigger_price),
-            "icebergQty": self.symbol.quantity(order.display),
-            "time": order.time_ms,
-            "updateTime": self.updated_ms,
-            "isWorking": self.is_working,
-            "workingTime": order.time_ms if self.is_working else -1,
-        }
-        if self.expiry_reason is not None:
-            told["expiryReason"] = self.expiry_reason
-        return told
-
-    def terms(self) -> dict[str, Any]:
-        """Return its terms and how far it is filled."""
-        order, symbol = self.order, self.symbol
-        return {
-            "price": symbol.price(order.price),
-            "origQty": symbol.quantity(order.quantity),
-            "executedQty": symbol.quantity(self.filled),
-            "origQuoteOrderQty": symbol.notional(order.budget or 0),
-            "cummulativeQuoteQty": symbol.notional(self.notional),
-            "status": self.status,
-            "timeInForce": time_in_force(order),
-            "type": order_type(order),
-            "side": "BUY" if order.side == "bid" else "SELL",
-            "selfTradePreventionMode": SELF_TRADE_NAMES.get(order.self_trade, "NONE"),
-        }
-
-
-def order_type(order: Order) -> str:
-    """Return what kind of order it is."""
-    if order.exec_type == "limit":
-        return "LIMIT_MAKER" if order.post_only else "LIMIT"
-    return _TYPES.get(order.exec_type, "MARKET")
-
-
-def time_in_force(order: Order) -> str:
-    """Return an order's time in force; market orders are said to be GTC."""
-    return order.time_in_force.upper() if order.price is not None else "GTC"
-
 
 @dataclass(frozen=True)
+@cython.cclass
 class OrderUpdate:
     """Something that happened to one order of an account, and how the order stood after it.
 
@@ -191,6 +104,7 @@ class OrderUpdate:
     former_id: str | None = None
 
 
+@cython.cclass
 class AccountOrders:
     """All that is known of accounts' orders: by user, by id and by client order id."""
 
@@ -198,6 +112,7 @@ class AccountOrders:
         self._symbols = symbols
         self._orders: dict[str, dict[int, AccountOrder]] = {}
         self._open: dict[str, dict[int, AccountOrder]] = {}
+        self._ended: dict[str, dict[int, AccountOrder]] = {}  # in the order in which they ended
         self._names: dict[tuple[str, str, str], AccountOrder] = {}
         self._cancel_ids: dict[str, str] = {}
         self.prevented = PreventedMatches()
@@ -229,7 +144,8 @@ class AccountOrders:
 
     def by_id(self, user_id: str, order_id: int) -> AccountOrder | None:
         """Return the user's order with this id, if it is known."""
-        return self._orders.get(user_id, {}).get(order_id)
+        of_user = self._orders.get(user_id)
+        return None if of_user is None else of_user.get(order_id)
 
     def by_name(self, user_id: str, symbol: Symbol, name: str) -> AccountOrder | None:
         """Return the newest order of a user with this client order id, if it is known."""
@@ -241,8 +157,9 @@ class AccountOrders:
         assert known is not None, "its batch has told of it"
         order = report.order
         ended_ms = order.time_ms if report.status in ("filled", "cancelled") else None
-        sums = (report.remaining, report.notional, report.reason, ended_ms)
-        placed = recalled(known.symbol, order, *sums)
+        placed = recalled(
+            known.symbol, order, report.remaining, report.notional, report.reason, ended_ms
+        )
         placed.fills = known.fills
         if placed.prevented:
             placed.prevented_match = known.prevented_match
@@ -254,60 +171,69 @@ class AccountOrders:
         for event in events:
             if isinstance(event, OrderFilled):
                 for order, is_maker in ((event.taker, False), (event.maker, True)):
-                    if is_account(order.user_id):
-                        yield from self._filled(event, order, is_maker=is_maker)
-            elif isinstance(event, OrderAccepted):
-                if is_account(event.order.user_id):
-                    yield from self._accepted(event.order)
-            elif is_account(event.order.user_id):
-                yield from self._changed(event)
+                    update = self._filled(event, order, is_maker)
+                    if update is not None:
+                        yield update
+            elif not isinstance(event, OrderRested):  # its acceptance has been told
+                update = self._followed(event)
+                if update is not None:
+                    yield update
 
-    def _accepted(self, order: Order) -> Iterable[OrderUpdate]:
+    def _followed(
+        self, event: OrderAccepted | OrderHeld | OrderTriggered | OrderAmended | OrderCancelled
+    ) -> OrderUpdate | None:
+        order = event.order
+        if not is_account(order.user_id):
+            return None
+        if isinstance(event, OrderAccepted):
+            return self._accepted(order)
+        known = self._known(order)
+        return None if known is None else self._changed(known, event)
+
+    def _accepted(self, order: Order) -> OrderUpdate | None:
         symbol = self._symbols.by_security.get(order.instrument.security)
         if symbol is None:
-            return
+            return None
         known = AccountOrder(order, symbol, "NEW", 0, 0, order.time_ms)
         self._note(known)
         self.prevented.enters(known)
-        yield _execution("NEW", known)
+        return _execution("NEW", known)
 
-    def _filled(self, event: OrderFilled, order: Order, *, is_maker: bool) -> Iterable[OrderUpdate]:
-        known = self._known(order)
+    def _filled(self, event: OrderFilled, order: Order, is_maker: bool) -> OrderUpdate | None:
+        known = self._known(order) if is_account(order.user_id) else None
         if known is None:
-            return
+            return None
         known.order = order
         known.filled += event.quantity
-        known.notional += event.price * event.quantity
+        known.notional += _notional(event.price, event.quantity)
         known.status = "FILLED" if known.filled == order.quantity else "PARTIALLY_FILLED"
         known.updated_ms = event.time_ms
         fill = OrderFill(event.fill_id, event.price, event.quantity, event.time_ms, is_maker)
         known.fills.append(fill)
         self._settle(known)
-        yield _execution("TRADE", known, fill)
+        return _execution("TRADE", known, fill)
 
     def _changed(
-        self, event: OrderRested | OrderHeld | OrderTriggered | OrderAmended | OrderCancelled
-    ) -> Iterable[OrderUpdate]:
-        known = self._known(event.order)
-        if known is None or isinstance(event, OrderRested):
-            return
+        self, known: AccountOrder, event: OrderHeld | OrderTriggered | OrderAmended | OrderCancelled
+    ) -> OrderUpdate | None:
         known.order = event.order
+        if isinstance(event, OrderCancelled):
+            known.updated_ms = event.time_ms
+            update = self._cancelled(known, event)
+            self._settle(known)
+            return update
         if isinstance(event, OrderHeld):
             known.is_working = False
-            return
+            return None
         known.updated_ms = event.time_ms
         if isinstance(event, OrderTriggered):
             known.is_working = True
             self.prevented.enters(known)
-            yield _execution("NEW", known)
-        elif isinstance(event, OrderAmended):
-            self._renamed(known, event)
-            if event.cause == "user":
-                self.prevented.enters(known)
-            yield _execution("REPLACED", known, former_id=event.before.client_order_id)
-        else:
-            yield self._cancelled(known, event)
-            self._settle(known)
+            return _execution("NEW", known)
+        self._renamed(known, event)
+        if event.cause == "user":
+            self.prevented.enters(known)
+        return _execution("REPLACED", known, None, None, event.before.client_order_id)
 
     def _renamed(self, known: AccountOrder, event: OrderAmended) -> None:
         """Note that an order has changed, and perhaps what it is called now."""
@@ -330,7 +256,7 @@ class AccountOrders:
             known.status, known.expiry_reason = "EXPIRED", EXPIRY.get(reason)
             return _execution("EXPIRED", known)
         known.status = "CANCELED"
-        return _execution("CANCELED", known, cancel_id=cancel_id)
+        return _execution("CANCELED", known, None, cancel_id)
 
     def _known(self, order: Order) -> AccountOrder | None:
         symbol = self._symbols.by_security.get(order.instrument.security)
@@ -356,23 +282,28 @@ class AccountOrders:
         return known
 
     def _note(self, known: AccountOrder) -> None:
-        order = known.order
-        self._orders.setdefault(order.user_id, {})[known.order_id] = known
-        self._open.setdefault(order.user_id, {})[known.order_id] = known
+        order, order_id = known.order, known.order_id
+        of_user = self._orders.get(order.user_id)
+        if of_user is None:
+            of_user = self._orders[order.user_id] = {}
+            self._open[order.user_id] = {}
+        of_user[order_id] = self._open[order.user_id][order_id] = known
         self._names[order.user_id, order.instrument.security, known.client_order_id] = known
 
     def _settle(self, known: AccountOrder) -> None:
         """Let an order that has ended be one of the ended ones; the oldest make room."""
-        user_id = known.order.user_id
         if known.is_open:
             return
+        user_id, order_id = known.order.user_id, known.order_id
         self._cancel_ids.pop(known.order.id, None)
-        still_open = self._open[user_id]
-        still_open.pop(known.order_id, None)
-        every = self._orders[user_id]
-        if len(every) - len(still_open) > ENDED_MAX:
-            oldest = next(o for o in every.values() if not o.is_open)
-            del every[oldest.order_id]
+        self._open[user_id].pop(order_id, None)
+        ended = self._ended.get(user_id)
+        if ended is None:
+            ended = self._ended[user_id] = {}
+        ended[order_id] = known
+        if len(ended) > ENDED_MAX:
+            oldest = ended.pop(next(iter(ended)))
+            del self._orders[user_id][oldest.order_id]
             name = (user_id, oldest.order.instrument.security, oldest.client_order_id)
             if self._names.get(name) is oldest:
                 del self._names[name]
@@ -407,9 +338,22 @@ def _execution(
     kind: str,
     known: AccountOrder,
     fill: OrderFill | None = None,
-    *,
     cancel_id: str | None = None,
     former_id: str | None = None,
 ) -> OrderUpdate:
-    state = (known.status, known.filled, known.notional, known.updated_ms)
-    return OrderUpdate(kind, known, *state, fill, cancel_id, former_id)
+    return OrderUpdate(
+        kind,
+        known,
+        known.status,
+        known.filled,
+        known.notional,
+        known.updated_ms,
+        fill,
+        cancel_id,
+        former_id,
+    )
+
+
+def _notional(price: int, quantity: int) -> int:
+    """Return a product that may be larger than both."""
+    return price * quantity

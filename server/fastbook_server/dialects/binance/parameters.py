@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 
 import msgspec
 
 from fastbook_server.dialects.binance.refused import DialectRefusal, missing
 
 DAY_MS = 86_400_000
-_INTEGER = re.compile(r"[0-9]{1,16}", re.ASCII)
+INTEGER_DIGITS_MAX = 16
 _NAME = r"^[a-zA-Z0-9-_.:/]{1,36}$"
 _CLIENT_ID = re.compile(r"[a-zA-Z0-9\-_.:/]{1,36}", re.ASCII)
 
@@ -18,10 +18,14 @@ _CLIENT_ID = re.compile(r"[a-zA-Z0-9\-_.:/]{1,36}", re.ASCII)
 class Parameters:
     """What a client has sent, by name."""
 
-    def __init__(self, given: Mapping[str, str]) -> None:
+    def __init__(self, given: dict[str, str]) -> None:
         self._given = given
 
     def __contains__(self, name: str) -> bool:
+        return name in self._given
+
+    def has(self, name: str) -> bool:
+        """Return whether a parameter was sent."""
         return name in self._given
 
     def text(self, name: str) -> str:
@@ -43,7 +47,7 @@ class Parameters:
         value = self.optional(name)
         if value is None:
             return None
-        if not _INTEGER.fullmatch(value):
+        if not (len(value) <= INTEGER_DIGITS_MAX and value.isascii() and value.isdigit()):
             legal = "^[0-9]{1,20}$"
             raise DialectRefusal(
                 -1100, f"Illegal characters found in parameter '{name}'; legal range is '{legal}'."
@@ -67,7 +71,6 @@ class Parameters:
         name: str,
         words: Collection[str],
         default: str = "",
-        *,
         code: int = -1130,
         msg: str = "",
     ) -> str:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
+
+import cython
 
 from fastbook_server.channels.order_channel import Matcher, Pressure, Replace, Unavailable
 from fastbook_server.channels.trade_channel import CommittedBatch
+from fastbook_server.dialects.binance.calls import Done, settle
 from fastbook_server.dialects.binance.refused import (
     OUTCOME_UNKNOWN,
     DialectRefusal,
@@ -22,24 +27,52 @@ from fastbook_wire.commands import Add, Amend, Delete, DeleteAll
 ANSWER_S_MAX = 10.0
 """After this long the client is told that nobody knows whether its command took effect."""
 
-Reply = OrderReport | AllDeleted | CommandRefused
-Placed = Add | Amend
+Reply = OrderReport | AllDeleted
 Command = Add | Amend | Delete | DeleteAll
-
+_PLACES = (Add, Amend)
 
 Read = Callable[[Any], Any]
 """Makes what a client is told of the reply to its command."""
 
-_Waiting = tuple[asyncio.Future[Any], Read, asyncio.TimerHandle]
+_NO_PRESSURE = Pressure.NONE  # an enumeration's member is slow to look up
 
 
+@dataclass(frozen=True)
+@cython.cclass
+class WaitingReply:
+    """What is to be done with the reply to a command of a user, until a time of the loop."""
+
+    user_id: str
+    read: Read
+    done: Done
+    until_s: float
+
+
+@cython.cclass
 class Replies:
     """Submits commands and waits for the replies to them, which come once they are durable."""
 
     def __init__(self, matcher: Matcher) -> None:
         self._matcher = matcher
         self._refs = itertools.count(1)
-        self._waiting: dict[tuple[str, Any], _Waiting] = {}
+        self._waiting: dict[Any, WaitingReply] = {}  # by ``ref``: the oldest first
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self, user_id: str, command: Command, read: Read, done: Done) -> None:
+        """Submit a command; `done` is given what `read` makes of the reply once it is durable.
+
+        Or the DialectRefusal that the reply is, or that it has not become durable in time.
+
+        Raises:
+            DialectRefusal: it could not be taken, and nothing has changed.
+        """
+        self._check_room(user_id, isinstance(command, _PLACES))
+        command.ref = ref = self._wait(user_id, read, done)
+        try:
+            self._matcher.submit(user_id, command)
+        except Unavailable as refused:
+            del self._waiting[ref]
+            raise busy(refused.retry_after_ms) from None
 
     async def ask(self, user_id: str, command: Command, read: Read) -> Any:
         """Submit a command; return what `read` makes of the reply in the moment it is durable.
@@ -47,17 +80,9 @@ class Replies:
         Raises:
             DialectRefusal: it was refused, could not be taken, or has not become durable in time.
         """
-        (future,) = self.submit(user_id, (command, read))
+        future = asyncio.get_running_loop().create_future()
+        self.begin(user_id, command, read, partial(settle, future))
         return await future
-
-    def submit(self, user_id: str, *asked: tuple[Command, Read]) -> list[asyncio.Future[Any]]:
-        """Submit commands, with none of others between them; return where their answers will be.
-
-        Raises:
-            DialectRefusal: they could not be taken, and nothing has changed.
-        """
-        commands = [command for command, _ in asked]
-        return self._send(user_id, commands, asked)
 
     async def replace(
         self, user_id: str, cancel: tuple[Delete, Read], new: tuple[Add, Read], *, stops: bool
@@ -70,73 +95,72 @@ class Replies:
         Raises:
             DialectRefusal: they could not be taken, or have not become durable in time.
         """
-        command = Replace(cancel[0], new[0], stops)
-        gone, placed = self._send(user_id, [command], (cancel, new))
+        self._check_room(user_id, True)
+        loop = asyncio.get_running_loop()
+        gone, placed = loop.create_future(), loop.create_future()
+        for (command, read), future in ((cancel, gone), (new, placed)):
+            command.ref = self._wait(user_id, read, partial(settle, future))
+        try:
+            self._matcher.submit(user_id, Replace(cancel[0], new[0], stops))
+        except Unavailable as refused:
+            del self._waiting[cancel[0].ref], self._waiting[new[0].ref]
+            raise busy(refused.retry_after_ms) from None
         try:
             cancelled = await outcome_of(gone)
             if stops and isinstance(cancelled, DialectRefusal):
-                self._forget(user_id, new[0].ref)
+                self._waiting.pop(new[0].ref, None)
                 return cancelled, None
             return cancelled, await outcome_of(placed)
         finally:
             if not placed.cancel() and not placed.cancelled():
                 placed.exception()  # nobody waits for it
 
-    def _send(
-        self,
-        user_id: str,
-        commands: Sequence[Command | Replace],
-        asked: Sequence[tuple[Command, Read]],
-    ) -> list[asyncio.Future[Any]]:
-        """Submit `commands`, and note who waits for the replies to those that are `asked`."""
+    def _check_room(self, user_id: str, places: bool) -> None:
+        """Raise DialectRefusal if there is no room for what a user sends."""
         pressure = self._matcher.pressure(user_id)
-        if pressure is not Pressure.NONE:
-            places = any(isinstance(command, Placed) for command, _ in asked)
-            if pressure is Pressure.ALL or places:
-                raise busy(self._matcher.retry_after_ms())
-        loop, futures = asyncio.get_running_loop(), []
-        until = loop.time() + ANSWER_S_MAX
-        for command, read in asked:
-            command.ref = next(self._refs)
-            future: asyncio.Future[Any] = loop.create_future()
-            timer = loop.call_at(until, _give_up, future)
-            self._waiting[user_id, command.ref] = (future, read, timer)
-            futures.append(future)
-        try:
-            self._matcher.submit(user_id, *commands)
-        except Unavailable as refused:
-            for command, _ in asked:
-                self._forget(user_id, command.ref)
-            raise busy(refused.retry_after_ms) from None
-        return futures
+        if pressure is not _NO_PRESSURE and (places or pressure is Pressure.ALL):
+            raise busy(self._matcher.retry_after_ms())
 
-    def _forget(self, user_id: str, ref: Any) -> None:
-        """Wait for a reply no longer."""
-        _, _, timer = self._waiting.pop((user_id, ref))
-        timer.cancel()
+    def _wait(self, user_id: str, read: Read, done: Done) -> int:
+        """Note who waits for a reply; return the ``ref`` that it will have."""
+        loop = asyncio.get_running_loop()
+        ref: int = next(self._refs)
+        self._waiting[ref] = WaitingReply(user_id, read, done, loop.time() + ANSWER_S_MAX)
+        if self._timer is None:
+            self._timer = loop.call_later(ANSWER_S_MAX, self._give_up)
+        return ref
+
+    def _give_up(self) -> None:
+        """Let those wait no longer who have waited for so long."""
+        self._timer = None
+        loop = asyncio.get_running_loop()
+        while self._waiting:
+            ref = next(iter(self._waiting))
+            oldest = self._waiting[ref]
+            if oldest.until_s > loop.time():
+                self._timer = loop.call_at(oldest.until_s, self._give_up)
+                return
+            del self._waiting[ref]
+            oldest.done(outcome_unknown())
 
     def on_batch(self, batch: CommittedBatch) -> None:
         """Answer those who wait for what a batch says."""
-        for report in batch.reports if self._waiting else ():
-            if isinstance(report, Reply) and report.ref is not None:
-                waiting = self._waiting.pop((report.user_id, report.ref), None)
-                if waiting is None:
-                    continue
-                future, read, timer = waiting
-                timer.cancel()
-                if future.done():
-                    continue
-                if isinstance(report, CommandRefused):
-                    refused = by_matcher(report.code, report.message, report.retry_after_ms)
-                    future.set_exception(refused)
-                else:
-                    future.set_result(read(report))
+        if not self._waiting:
+            return
+        for report in batch.reports:
+            if isinstance(report, OrderReport | AllDeleted | CommandRefused):
+                self._reply(report.user_id, report.ref, report)
 
-
-def _give_up(future: asyncio.Future[Any]) -> None:
-    """Let who waits for an answer wait no longer."""
-    if not future.done():
-        future.set_exception(outcome_unknown())
+    def _reply(self, user_id: str, ref: Any, reply: Reply | CommandRefused) -> None:
+        """Answer who waits for a reply; others choose their own ``ref``, which may be the same."""
+        waiting = None if ref is None else self._waiting.get(ref)
+        if waiting is None or waiting.user_id != user_id:
+            return
+        del self._waiting[ref]
+        if isinstance(reply, CommandRefused):
+            waiting.done(by_matcher(reply.code, reply.message, reply.retry_after_ms))
+        else:
+            waiting.done(waiting.read(reply))
 
 
 async def outcome_of(asked: Awaitable[Any]) -> Any:

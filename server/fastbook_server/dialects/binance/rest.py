@@ -70,7 +70,7 @@ class RestApi:
             account = auth.account_of(self._keys.by_key, request.headers.get("X-MBX-APIKEY"))
         now_ms = self._limits.now_ms()
         if entry.signed and account is not None:
-            auth.check_signature(account, given, payload)
+            auth.check_signature(account, given, (payload,))
             self._limits.check_age(given)
             too_many = charge.place(account.user_id)
         return await entry.function(Call(params, account, now_ms, too_many))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 from urllib.parse import quote_plus
 
+import cython
 import msgspec
 from aiohttp import web
 
@@ -20,6 +21,7 @@ from fastbook_server.dialects.binance.refused import DialectRefusal, busy, missi
 from fastbook_server.dialects.binance.sockets import DialectSocket, Sockets
 from fastbook_server.dialects.binance.topics import Make
 from fastbook_server.dialects.binance.user_data import UserData
+from fastbook_server.gateway._json import Writer
 from fastbook_server.gateway.proxies import Proxies
 from fastbook_server.values.accounts import Account
 
@@ -38,6 +40,7 @@ class SocketRequest(msgspec.Struct):
 
 
 _DECODER = msgspec.json.Decoder(SocketRequest)
+_encode = msgspec.json.Encoder().encode
 
 
 class SocketApi:
@@ -79,6 +82,25 @@ class SocketApi:
         return await self._sockets.serve(request, talk, counts_messages=False)
 
 
+@cython.cclass
+class AskedRequest:
+    """A request that is to be answered, and what it counts."""
+
+    def __init__(
+        self, session: ApiSession, id_: int | str | None, charge: Charge, tells: bool
+    ) -> None:
+        self.id_ = id_
+        self.charge = charge
+        self.tells = tells
+        self.is_begun = False
+        self._session = session
+
+    def done(self, answer: Any) -> None:
+        """Take the answer, or the refusal."""
+        self._session._answer(self, answer)
+
+
+@cython.cclass
 class ApiSession:
     """One connection: who has logged on, and which accounts' events it is sent."""
 
@@ -94,6 +116,8 @@ class ApiSession:
         self._logged_on_ms = 0
         self._numbers = itertools.count()
         self._subscriptions: dict[int, tuple[str, Callable[[Make], None]]] = {}
+        self._begun = 0  # of the requests that nobody runs
+        self._starting = 0  # tasks that begin in the next turn of the loop
         self._running: set[asyncio.Task[None]] = set()
         self._own = {
             "session.logon": self._log_on,
@@ -118,42 +142,73 @@ class ApiSession:
         if isinstance(id_, str) and len(id_) > ID_CHARACTERS_MAX:
             text = f"Invalid request: an id has at most {ID_CHARACTERS_MAX} characters."
             self._refuse_unasked(None, DialectRefusal(-1000, text))
-        elif len(self._running) >= REQUESTS_MAX:
+        elif self._begun + len(self._running) >= REQUESTS_MAX:
             self._refuse_unasked(id_, busy(None))
         else:
-            task = asyncio.create_task(self._answer(request))
-            self._running.add(task)
-            task.add_done_callback(self._running.discard)
+            params = texts(request.params)
+            told = params.get("returnRateLimits")
+            tells = self._tells_limits if told is None else told.lower() != "false"
+            asked = AskedRequest(self, id_, Charge(self._api.limits, self._address), tells)
+            try:
+                self._ask(asked, request.method.removeprefix("v3/"), params)
+            except DialectRefusal as refused:
+                self._answer(asked, refused)
 
-    async def _answer(self, request: SocketRequest) -> None:
-        charge, params = Charge(self._api.limits, self._address), _texts(request.params)
-        tells = params.get("returnRateLimits", str(self._tells_limits)).lower() != "false"
-        try:
-            result = await self._result(request.method.removeprefix("v3/"), params, charge)
-        except DialectRefusal as refused:
-            charge.failed(refused)
-            answer = self._refusal(request.id, refused)
-        else:
-            answer = {"id": request.id, "status": 200, "result": result}
-        if tells:
-            answer["rateLimits"] = charge.told()
-        self._socket.tell(answer)
+    def _ask(self, asked: AskedRequest, method: str, params: dict[str, str]) -> None:
+        """Let a request be answered: at once, or once it is known.
 
-    async def _result(self, method: str, params: dict[str, str], charge: Charge) -> Any:
-        own, entry = self._own.get(method), self._api.entries.get(method)
-        charge.weigh(entry, Parameters(params))
-        if own is not None:
-            return own(params)
+        Raises:
+            DialectRefusal: it is refused.
+        """
+        given, entry = Parameters(params), self._api.entries.get(method)
+        asked.charge.weigh(entry, given)
         if entry is None:
-            raise DialectRefusal(-1000, f"There is no method {method[:80]}.")
+            own = self._own.get(method)
+            if own is None:
+                raise DialectRefusal(-1000, f"There is no method {method[:80]}.")
+            self._answer(asked, own(params))
+            return
         account = too_many = None
         if entry.signed:
             account = self._signed(params)
-            too_many = charge.place(account.user_id)
+            too_many = asked.charge.place(account.user_id)
         elif entry.keyed:
             account = auth.account_of(self._api.keys.by_key, params.get("apiKey") or self._key)
-        call = Call(Parameters(params), account, self._api.now_ms(), too_many)
-        return await entry.function(call)
+        call = Call(given, account, self._api.now_ms(), too_many)
+        if entry.begins is not None and not self._starting:
+            entry.begins(call, asked.done)
+            asked.is_begun = True
+            self._begun += 1
+        else:  # it must not overtake what begins in the next turn of the loop
+            self._starting += 1
+            task = asyncio.create_task(self._run(asked, entry.function(call)))
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+
+    async def _run(self, asked: AskedRequest, answer: Awaitable[Any]) -> None:
+        self._starting -= 1
+        try:
+            self._answer(asked, await answer)
+        except DialectRefusal as refused:
+            self._answer(asked, refused)
+
+    def _answer(self, asked: AskedRequest, answer: Any) -> None:
+        """Send an answer, or a refusal."""
+        if asked.is_begun:
+            self._begun -= 1
+        out = Writer()
+        if isinstance(answer, DialectRefusal):
+            asked.charge.failed(answer)
+            out.put(_encode(self._refusal(asked.id_, answer))[:-1])
+        else:
+            out.any(b'{"id":', asked.id_)
+            out.put(b',"status":200,"result":')
+            out.put(_encode(answer))
+        if asked.tells:
+            out.put(b',"rateLimits":')
+            out.put(_encode(asked.charge.told()))
+        out.put(b"}")
+        self._socket.send(out.frame())
 
     def _signed(self, params: dict[str, str]) -> Account:
         """Return who has signed a request; who has logged on need not sign."""
@@ -164,7 +219,7 @@ class ApiSession:
                 self._api.limits.check_age(params)
             return account
         account = auth.account_of(self._api.keys.by_key, key)
-        auth.check_signature(account, params, *_payloads(params))
+        auth.check_signature(account, params, _payloads(params))
         self._api.limits.check_age(params)
         return account
 
@@ -188,7 +243,7 @@ class ApiSession:
     def _log_on(self, params: dict[str, str]) -> dict[str, Any]:
         """Let this connection speak for an account, without further signatures."""
         account = auth.account_of(self._api.keys.by_key, params.get("apiKey"))
-        auth.check_signature(account, params, *_payloads(params))
+        auth.check_signature(account, params, _payloads(params))
         self._api.limits.check_age(params)
         self._key, self._logged_on_ms = account.key, self._api.now_ms()
         return self._status(params)
@@ -265,16 +320,17 @@ class ApiSession:
         self._subscriptions.clear()
 
 
-def _texts(params: dict[str, msgspec.Raw]) -> dict[str, str]:
+def texts(params: dict[str, msgspec.Raw]) -> dict[str, str]:
     """Return each parameter as a text, numbers as they were written; null is no parameter."""
-    texts: dict[str, str] = {}
+    told: dict[str, str] = {}
     for name, raw in params.items():
-        text = bytes(raw).decode()
-        if text.startswith('"'):
-            texts[name] = msgspec.json.decode(text)
-        elif text != "null":
-            texts[name] = text
-    return texts
+        data = bytes(raw)
+        if data.startswith(b'"'):
+            plain = b"\\" not in data
+            told[name] = data[1:-1].decode() if plain else msgspec.json.decode(data)
+        elif data != b"null":
+            told[name] = data.decode()
+    return told
 
 
 def _payloads(params: dict[str, str]) -> tuple[str, str]:

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import cython
 import msgspec
 from aiohttp import WSMsgType, web
 from aiohttp.http_websocket import WebSocketError
@@ -43,8 +44,9 @@ class SocketLimits(msgspec.Struct, frozen=True, kw_only=True):
     outbox_bytes_max: int = 4_194_304
 
 
+@cython.cclass
 class DialectSocket:
-    """A connected client. `take` handles each text frame, at once."""
+    """A connected client. What `run` is told takes each text frame, in the turn it comes in."""
 
     def __init__(
         self,
@@ -74,6 +76,7 @@ class DialectSocket:
         self._began_s = self._heard_s = clock.time()
         self._heart: Cancellable | None = clock.call_later(PING_S, self._beat)
         self._abort: Cancellable | None = None
+        self._take: Callable[[bytes], None] | None = None
         self.closing = False
 
     # ---- out ----------------------------------------------------------------------------------
@@ -116,14 +119,15 @@ class DialectSocket:
 
     async def run(self, take: Callable[[bytes], None]) -> None:
         """Handle frames until the connection ends."""
+        self._take = take
+        self._ws.deliver_to(self.take)
         handled = 0
         while True:
             message = await self._ws.receive()
             self._heard_s = self._clock.time()
             kind = message.type
             if kind is WSMsgType.TEXT:
-                if self._admits():
-                    take(bytes(message.data))
+                self.take(bytes(message.data))
             elif kind is WSMsgType.PING:
                 if self._admits():
                     self.send(websocket_frames.pong(message.data))
@@ -135,6 +139,13 @@ class DialectSocket:
             handled += 1
             if handled % FRAMES_PER_TURN == 0:
                 await asyncio.sleep(0)
+
+    def take(self, data: bytes) -> bool:
+        """Handle a text frame at once; return that it has been."""
+        self._heard_s = self._clock.time()
+        if self._take is not None and self._admits():
+            self._take(data)
+        return True
 
     def _admits(self) -> bool:
         """Return whether a message may be handled; close if they come too fast."""
@@ -170,6 +181,7 @@ class DialectSocket:
         """Release everything after the connection has ended."""
         self.closing = True
         self._outbox.stop()
+        self._take = None
         for timer in (self._heart, self._abort):
             if timer is not None:
                 timer.cancel()

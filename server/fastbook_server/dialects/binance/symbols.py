@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import cython
+
 from fastbook_server.dialects.binance.refused import DialectRefusal, filtered, missing
+from fastbook_server.gateway._json import Writer
 from fastbook_server.values.accounts import Assets
 from fastbook_server.values.decimals import decimals_of, parsed, plain
 from fastbook_server.values.events import CLIENT_ORDER_IDS_MAX
@@ -17,6 +20,9 @@ from fastbook_server.values.instruments import Instrument
 from fastbook_wire.grid import UNITS_MAX, Grid
 
 DECIMALS_MIN = 8
+UNITS_WRITTEN_MAX = 2**63 - 1
+DECIMALS_WRITTEN_MAX = 18
+"""Larger numbers, and finer ones, are written as the text that they are."""
 ORDER_IDS = 4096
 """An order id is ``seq`` times this, plus the number of the instrument."""
 
@@ -35,6 +41,7 @@ SELF_TRADE = {
 }
 
 
+@cython.cclass
 class Symbol:
     """An instrument under its name in the dialect."""
 
@@ -67,6 +74,18 @@ class Symbol:
     def notional(self, ticks_times_lots: int) -> str:
         """Return a price times a quantity."""
         return self._notional.text(ticks_times_lots)
+
+    def write_price(self, out: Writer, key: bytes, ticks: int | None) -> None:
+        """Write the same as `price` returns."""
+        self._price.write(out, key, ticks or 0)
+
+    def write_quantity(self, out: Writer, key: bytes, lots: int) -> None:
+        """Write the same as `quantity` returns."""
+        self._quantity.write(out, key, lots)
+
+    def write_notional(self, out: Writer, key: bytes, ticks_times_lots: int) -> None:
+        """Write the same as `notional` returns."""
+        self._notional.write(out, key, ticks_times_lots)
 
     def average(self, notional: int, lots: int) -> str:
         """Return an average price, rounded down to the decimals of a price."""
@@ -160,6 +179,7 @@ class Symbol:
         ]
 
 
+@cython.cclass
 class Symbols:
     """All symbols, by their names, their securities and their numbers.
 
@@ -198,16 +218,26 @@ class Symbols:
         return plain(units, self.assets.decimals(asset))
 
 
+@cython.cclass
 class _Texts:
     """The decimal texts of the multiples of ``numerator / denominator``."""
 
     def __init__(self, numerator: int, denominator: int) -> None:
-        self.decimals = max(DECIMALS_MIN, decimals_of(numerator, denominator))
-        self._factor = numerator * 10**self.decimals // denominator
+        decimals = max(DECIMALS_MIN, decimals_of(numerator, denominator))
+        self.decimals = decimals
+        self._factor = numerator * 10**decimals // denominator
 
     def text(self, units: int) -> str:
         """Return the text of so many units."""
         return plain(units * self._factor, self.decimals)
+
+    def write(self, out: Writer, key: bytes, units: int) -> None:
+        """Write the text of so many units."""
+        count = units * self._factor
+        if 0 <= count <= UNITS_WRITTEN_MAX and self.decimals <= DECIMALS_WRITTEN_MAX:
+            out.decimal(key, count, self.decimals)
+        else:
+            out.text(key, plain(count, self.decimals))
 
     def ratio(self, units: int, divisor: int) -> str:
         """Return the text of a part of so many units, rounded down."""

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, cast
 
-from fastbook_server.dialects.binance.calls import Call, Offer
+import cython
+import msgspec
+
+from fastbook_server.dialects.binance.calls import Call, Done, Offer, awaited
+from fastbook_server.dialects.binance.order_answers import cancelled, placed
 from fastbook_server.dialects.binance.orders import AccountOrder, AccountOrders
 from fastbook_server.dialects.binance.parameters import Parameters
 from fastbook_server.dialects.binance.refused import (
@@ -21,9 +27,16 @@ from fastbook_server.dialects.binance.replies import Replies
 from fastbook_server.dialects.binance.symbols import ORDER_TYPES, SELF_TRADE, Symbol, Symbols
 from fastbook_server.values.events import AllDeleted, OrderReport
 from fastbook_wire.commands import Add, Delete, DeleteAll, NewOrder
-from fastbook_wire.words import SelfTradeName, TimeInForceName
+from fastbook_wire.words import ExecType, SelfTradeName, TimeInForceName
 
+ID_CHARACTERS = 22
+_PAGE_BYTES = 33 * 128
+"""For 256 ids, each of 132 random bits."""
+_SIDES = ("BUY", "SELL")
+_TIMES_IN_FORCE = {"GTC": "gtc", "IOC": "ioc", "FOK": "fok"}
 _EXEC_TYPES = {
+    "LIMIT": "limit",
+    "LIMIT_MAKER": "limit",
     "MARKET": "market",
     "STOP_LOSS": "stop",
     "STOP_LOSS_LIMIT": "stopLimit",
@@ -36,9 +49,20 @@ _RESPONSES = ("ACK", "RESULT", "FULL")
 _RESTRICTIONS = {"ONLY_NEW": "NEW", "ONLY_PARTIALLY_FILLED": "PARTIALLY_FILLED"}
 
 
+def _random_ids() -> Iterator[str]:
+    """Yield ids without end; the system is asked for random bytes by the page."""
+    while True:
+        page = base64.urlsafe_b64encode(secrets.token_bytes(_PAGE_BYTES)).decode()
+        for start in range(0, len(page) - ID_CHARACTERS + 1, ID_CHARACTERS):
+            yield page[start : start + ID_CHARACTERS]
+
+
+_IDS = _random_ids()
+
+
 def new_client_id() -> str:
     """Return an id of 22 characters, such as the venue makes for who sends none."""
-    return secrets.token_urlsafe(16)
+    return next(_IDS)
 
 
 def parsed_order(symbol: Symbol, params: Parameters) -> NewOrder:
@@ -47,74 +71,82 @@ def parsed_order(symbol: Symbol, params: Parameters) -> NewOrder:
     Raises:
         DialectRefusal: a parameter is missing, malformed, off its grid, or not for this type.
     """
-    side = params.one_of("side", ("BUY", "SELL"), code=-1117, msg="Invalid side.")
-    kind = params.one_of("type", ORDER_TYPES, code=-1116, msg="Invalid orderType.")
-    given: dict[str, Any] = {
-        "type": "bid" if side == "BUY" else "ask",
-        "exec_type": _EXEC_TYPES.get(kind, "limit"),
-        "security": symbol.security,
-        "client_order_id": params.client_id("newClientOrderId") or new_client_id(),
-        "self_trade": _self_trade(params),
-        "post_only": kind == "LIMIT_MAKER",
-    }
-    instrument = symbol.instrument
-    given["time_in_force"] = _time_in_force(kind, params)
+    side = params.one_of("side", _SIDES, "", -1117, "Invalid side.")
+    kind = params.one_of("type", ORDER_TYPES, "", -1116, "Invalid orderType.")
+    client_order_id = params.client_id("newClientOrderId") or new_client_id()
+    self_trade = SELF_TRADE[params.one_of("selfTradePreventionMode", SELF_TRADE, "NONE")]
+    time_in_force = _time_in_force(kind, params)
+    price_ = trigger_price = total = amount = display = None
+    scale = symbol.instrument.price
     if kind not in _NEVER_REST:
-        given["price"] = instrument.price.number(symbol.ticks("price", params.text("price")))
-    elif "price" in params:
+        price_ = scale.number(symbol.ticks("price", params.text("price")))
+    elif params.has("price"):
         raise unwanted("price")
     if kind in _TRIGGERED:
-        trigger = symbol.ticks("stopPrice", params.text("stopPrice"))
-        given["trigger_price"] = instrument.price.number(trigger)
-    elif "stopPrice" in params:
+        trigger_price = scale.number(symbol.ticks("stopPrice", params.text("stopPrice")))
+    elif params.has("stopPrice"):
         raise unwanted("stopPrice")
-    _set_quantity(given, kind, symbol, params)
-    return NewOrder(**given)
-
-
-def _set_quantity(given: dict[str, Any], kind: str, symbol: Symbol, params: Parameters) -> None:
-    """Set how much is traded, and how much of it shows."""
-    quote, amount = params.optional("quoteOrderQty"), symbol.instrument.amount
-    if quote is not None and kind != "MARKET":
-        raise unwanted("quoteOrderQty")
-    if quote is not None and "quantity" in params:
-        raise DialectRefusal(-1128, "Combination of optional parameters invalid.")
+    quote = params.optional("quoteOrderQty")
     if quote is not None:
-        given["total"] = symbol.total("quoteOrderQty", quote)
-        return
-    name = "MARKET_LOT_SIZE" if kind in _NEVER_REST else "LOT_SIZE"
-    lots = symbol.lots("quantity", params.text("quantity"), name)
-    given["amount"] = amount.number(lots)
-    iceberg = params.optional("icebergQty")
-    if iceberg is None:
-        return
+        total = _total(kind, symbol, params, quote)
+    else:
+        name = "MARKET_LOT_SIZE" if kind in _NEVER_REST else "LOT_SIZE"
+        lots = symbol.lots("quantity", params.text("quantity"), name)
+        amount = symbol.instrument.amount.number(lots)
+        iceberg = params.optional("icebergQty")
+        if iceberg is not None:
+            display = _shown(kind, symbol, lots, iceberg, time_in_force)
+    return NewOrder(
+        type="bid" if side == "BUY" else "ask",
+        exec_type=cast("ExecType", _EXEC_TYPES[kind]),
+        amount=amount,
+        total=total,
+        price=price_,
+        trigger_price=trigger_price,
+        display=display,
+        security=symbol.instrument.security,
+        time_in_force=cast("TimeInForceName | None", time_in_force),
+        post_only=kind == "LIMIT_MAKER",
+        client_order_id=client_order_id,
+        self_trade=cast("SelfTradeName", self_trade),
+    )
+
+
+def _total(kind: str, symbol: Symbol, params: Parameters, quote: str) -> float:
+    """Return what an order is to trade for at most; only market orders may say so."""
+    if kind != "MARKET":
+        raise unwanted("quoteOrderQty")
+    if params.has("quantity"):
+        raise DialectRefusal(-1128, "Combination of optional parameters invalid.")
+    return symbol.total("quoteOrderQty", quote)
+
+
+def _shown(
+    kind: str, symbol: Symbol, lots: int, iceberg: str, time_in_force: str | None
+) -> float | None:
+    """Return how much of an order shows; None: all of it."""
     if kind in _NEVER_REST:
         raise unwanted("icebergQty")
     shown = symbol.lots("icebergQty", iceberg)
-    if given["time_in_force"] not in (None, "gtc"):
+    if time_in_force not in (None, "gtc"):
         raise DialectRefusal(-1013, "Invalid timeInForce for iceberg order.")
-    if shown < lots:
-        if shown * 100 < lots:
-            raise filtered("ICEBERG_PARTS")
-        given["display"] = amount.number(shown)
+    if shown >= lots:
+        return None
+    if shown * 100 < lots:
+        raise filtered("ICEBERG_PARTS")
+    return symbol.instrument.amount.number(shown)
 
 
-def _self_trade(params: Parameters) -> SelfTradeName:
-    mode = params.one_of("selfTradePreventionMode", SELF_TRADE, "NONE")
-    return cast("SelfTradeName", SELF_TRADE[mode])
-
-
-def _time_in_force(kind: str, params: Parameters) -> TimeInForceName | None:
+def _time_in_force(kind: str, params: Parameters) -> str | None:
     if kind == "LIMIT_MAKER" or kind in _NEVER_REST:
-        if "timeInForce" in params:
+        if params.has("timeInForce"):
             raise unwanted("timeInForce")
         return None
-    given = params.one_of(
-        "timeInForce", ("GTC", "IOC", "FOK"), code=-1115, msg="Invalid timeInForce."
-    )
-    return cast("TimeInForceName", given.lower())
+    given = params.one_of("timeInForce", _TIMES_IN_FORCE, "", -1115, "Invalid timeInForce.")
+    return _TIMES_IN_FORCE[given]
 
 
+@cython.cclass
 class TradingFunctions:
     """Orders of accounts, from the command to the reply."""
 
@@ -134,13 +166,19 @@ class TradingFunctions:
         """Return the functions and where they are found."""
         return [
             Offer(
-                *("POST", "order", "order.place", 1, self.place),
+                *("POST", "order", "order.place", 1, awaited(self.place)),
                 signed=True,
                 is_order=True,
                 places=True,
+                begins=self.place,
             ),
             Offer("POST", "order/test", "order.test", 1, self.test, signed=True),
-            Offer("DELETE", "order", "order.cancel", 1, self.cancel, signed=True, is_order=True),
+            Offer(
+                *("DELETE", "order", "order.cancel", 1, awaited(self.cancel)),
+                signed=True,
+                is_order=True,
+                begins=self.cancel,
+            ),
             Offer(
                 *("DELETE", "openOrders", "openOrders.cancelAll", 1, self.cancel_all),
                 signed=True,
@@ -148,17 +186,16 @@ class TradingFunctions:
             ),
         ]
 
-    async def place(self, call: Call) -> dict[str, Any]:
-        """Place an order; return its state after immediate matching."""
+    def place(self, call: Call, done: Done) -> None:
+        """Place an order; the answer is its state after immediate matching."""
         params = call.params
         symbol = self._symbols[params.text("symbol")]
         new = self.new_order(symbol, params)
-        response = response_type(params)
+        read = partial(self._placed, response_type(params))
+        self._replies.begin(call.user_id, Add(order=new), read, done)
 
-        def read(report: OrderReport) -> dict[str, Any]:
-            return answer(self._orders.as_placed(report), response)
-
-        return cast("dict[str, Any]", await self._replies.ask(call.user_id, Add(order=new), read))
+    def _placed(self, response: str, report: OrderReport) -> msgspec.Raw:
+        return placed(self._orders.as_placed(report), response)
 
     def new_order(self, symbol: Symbol, params: Parameters) -> NewOrder:
         """Return the order that parameters describe.
@@ -167,8 +204,8 @@ class TradingFunctions:
             DialectRefusal: as `parsed_order`, or the last price would trigger it at once.
         """
         new = parsed_order(symbol, params)
-        last = self._last_price(symbol.security)
-        if new.trigger_price is not None and last is not None:
+        last = self._last_price(symbol.security) if params.has("stopPrice") else None
+        if last is not None:
             trigger = symbol.ticks("stopPrice", params.text("stopPrice"))
             stops = new.exec_type in ("stop", "stopLimit")
             waits_for_rise = (new.type == "bid") is stops
@@ -182,16 +219,15 @@ class TradingFunctions:
         response_type(call.params)
         return {}
 
-    async def cancel(self, call: Call) -> dict[str, Any]:
-        """Cancel an open order."""
+    def cancel(self, call: Call, done: Done) -> None:
+        """Cancel an open order; the answer is its state then."""
         params = call.params
         symbol = self._symbols[params.text("symbol")]
         known = self.to_cancel(call, symbol, params)
         cancel_id = params.client_id("newClientOrderId") or new_client_id()
         self._orders.name_cancel(known.order.id, cancel_id)
-        delete = Delete(id=known.order.id)
-        reply = await self._replies.ask(call.user_id, delete, lambda _: cancelled(known, cancel_id))
-        return cast("dict[str, Any]", reply)
+        command, read = Delete(id=known.order.id), partial(_cancelled, known, cancel_id)
+        self._replies.begin(call.user_id, command, read, done)
 
     def to_cancel(
         self, call: Call, symbol: Symbol, params: Parameters, prefix: str = ""
@@ -201,7 +237,7 @@ class TradingFunctions:
         if known is None or not known.is_open:
             raise DialectRefusal(CANCEL_REFUSED, UNKNOWN_ORDER)
         name, text = "cancelRestrictions", "Invalid cancelRestrictions."
-        restriction = params.one_of(name, _RESTRICTIONS, "-", code=-1145, msg=text)
+        restriction = params.one_of(name, _RESTRICTIONS, "-", -1145, text)
         if known.status != _RESTRICTIONS.get(restriction, known.status):
             raise DialectRefusal(
                 CANCEL_REFUSED, "Order was not canceled due to cancel restrictions."
@@ -227,18 +263,18 @@ class TradingFunctions:
         check_names(known, own)
         return known
 
-    async def cancel_all(self, call: Call) -> list[dict[str, Any]]:
+    async def cancel_all(self, call: Call) -> list[msgspec.Raw]:
         """Cancel all open orders in a symbol."""
         symbol = self._symbols[call.params.text("symbol")]
         known = self._orders.open_of(call.user_id, symbol)
         if not known:
             raise DialectRefusal(CANCEL_REFUSED, UNKNOWN_ORDER)
 
-        def read(_: AllDeleted) -> list[dict[str, Any]]:
+        def read(_: AllDeleted) -> list[msgspec.Raw]:
             return [cancelled(k, new_client_id()) for k in known if k.status == "CANCELED"]
 
         command = DeleteAll(security=symbol.security)
-        return cast("list[dict[str, Any]]", await self._replies.ask(call.user_id, command, read))
+        return cast("list[msgspec.Raw]", await self._replies.ask(call.user_id, command, read))
 
 
 def check_names(known: AccountOrder, own: str | None) -> None:
@@ -253,25 +289,5 @@ def response_type(params: Parameters) -> str:
     return params.one_of("newOrderRespType", _RESPONSES, default)
 
 
-def answer(placed: AccountOrder, response: str) -> dict[str, Any]:
-    """Return the reply to a command that has placed an order."""
-    if response == "FULL":
-        return placed.full()
-    result = placed.result()
-    if response == "RESULT":
-        return result
-    names = ("symbol", "orderId", "orderListId", "clientOrderId", "transactTime")
-    return {name: result[name] for name in names}
-
-
-def cancelled(known: AccountOrder, cancel_id: str) -> dict[str, Any]:
-    """Return the reply to a command that has cancelled an order."""
-    return {
-        "symbol": known.symbol.name,
-        "origClientOrderId": known.client_order_id,
-        "orderId": known.order_id,
-        "orderListId": -1,
-        "clientOrderId": cancel_id,
-        "transactTime": known.updated_ms,
-        **known.terms(),
-    }
+def _cancelled(known: AccountOrder, cancel_id: str, _: OrderReport) -> msgspec.Raw:
+    return cancelled(known, cancel_id)

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastbook_server.dialects.binance.calls import Call, Offer
-from fastbook_server.dialects.binance.orders import (
-    AccountOrder,
-    OrderUpdate,
+from fastbook_server.dialects.binance.order_answers import (
     order_type,
+    self_trade_mode,
     time_in_force,
 )
+from fastbook_server.dialects.binance.orders import AccountOrder, OrderUpdate
 from fastbook_server.dialects.binance.refused import DialectRefusal
 from fastbook_server.dialects.binance.topics import Make, Topics
 
@@ -128,13 +128,14 @@ class UserData:
         for update in updates:
             number = next(self._executions)
             user_id = update.order.order.user_id
-            if self._is_heard(user_id):
+            if self.is_heard(user_id):
                 self._tell(user_id, execution_report(update, number, now_ms))
         for user_id, assets in changes.items():
-            if self._is_heard(user_id):
+            if self.is_heard(user_id):
                 self._tell(user_id, _position(assets, now_ms))
 
-    def _is_heard(self, user_id: str) -> bool:
+    def is_heard(self, user_id: str) -> bool:
+        """Return whether anybody is told of an account."""
         return user_id in self._hearing or user_id in self._key_of
 
     def _tell(self, user_id: str, make: Make) -> None:
@@ -189,7 +190,7 @@ def execution_report(update: OrderUpdate, number: int, now_ms: int) -> Make:
         "Z": symbol.notional(update.notional),
         "Y": symbol.notional(0 if fill is None else fill.price * fill.quantity),
         "Q": symbol.notional(order.budget or 0),
-        "V": known.terms()["selfTradePreventionMode"],
+        "V": self_trade_mode(order),
     }
     if update.kind == "EXPIRED" and known.expiry_reason is not None:
         report["eR"] = known.expiry_reason

@@ -1,0 +1,10 @@
+# `auth.py` in C types.
+
+cimport cython
+
+@cython.locals(params=dict, signed=list, payload=str, part=str, name=str, value=str, text=str)
+cpdef tuple split(str query, str body)
+cdef str _readable(str text)
+cpdef account_of(dict accounts, str key)
+@cython.locals(given=bytes, received=bytes, expected=bytes, payload=str)
+cpdef check_signature(account, dict params, payloads)

@@ -1,0 +1,49 @@
+# `socket_api.py` in C types.
+
+cimport cython
+from libc.stdint cimport int64_t
+
+from fastbook_server.dialects.binance cimport auth
+from fastbook_server.dialects.binance.calls cimport Call
+from fastbook_server.dialects.binance.limits cimport Charge
+from fastbook_server.dialects.binance.parameters cimport Parameters
+from fastbook_server.dialects.binance.sockets cimport DialectSocket
+from fastbook_server.gateway._json cimport Writer
+
+
+@cython.final
+cdef class AskedRequest:
+    cdef object id_
+    cdef Charge charge
+    cdef bint tells, is_begun
+    cdef ApiSession _session
+
+    cpdef done(self, answer)
+
+
+@cython.final
+cdef class ApiSession:
+    cdef object _api
+    cdef DialectSocket _socket
+    cdef str _address
+    cdef bint _tells_limits
+    cdef int64_t _connected_ms
+    cdef str _key
+    cdef int64_t _logged_on_ms
+    cdef object _numbers
+    cdef dict _subscriptions
+    cdef int64_t _begun, _starting
+    cdef set _running
+    cdef dict _own
+
+    @cython.locals(params=dict, told=str, tells=bint, asked=AskedRequest)
+    cpdef take(self, bytes data)
+    @cython.locals(given=Parameters, call=Call)
+    cdef _ask(self, AskedRequest asked, str method, dict params)
+    @cython.locals(out=Writer)
+    cdef _answer(self, AskedRequest asked, answer)
+    cdef _signed(self, dict params)
+
+
+@cython.locals(told=dict, data=bytes, name=str)
+cpdef dict texts(dict params)
