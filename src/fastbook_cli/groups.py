@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import click
 
 
@@ -29,4 +31,13 @@ class LenientGroup(click.Group):
                 first.append(word)
             else:
                 rest.append(word)
+        self._help(ctx, rest)
         return super().parse_args(ctx, first + rest)
+
+    def _help(self, ctx: click.Context, words: list[str]) -> None:
+        """Show the help of a command and exit, if that is asked for: it needs no option."""
+        options = itertools.takewhile(lambda word: word != "--", words[1:])
+        asked = [word for word in options if word in ctx.help_option_names]
+        command = self.get_command(ctx, words[0]) if asked else None
+        if command is not None:
+            command.make_context(words[0], asked[:1], parent=ctx)

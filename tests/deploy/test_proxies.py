@@ -13,6 +13,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from fastbook_client.api import Api
 from fastbook_client.connection import new_http
@@ -23,6 +24,7 @@ from fastbook_server.config import Config
 from fastbook_server.store.memory import MemoryStore
 
 ROOT = Path(__file__).parents[2]
+OPERATOR = "operator's-secret"
 FOLDERS = "/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin:/opt/homebrew/bin"
 
 
@@ -55,7 +57,12 @@ def caddy(folder: Path, server_port: int, port: int) -> tuple[str, ...]:
 
 @pytest.fixture
 async def server() -> AsyncIterator[Server]:
-    config = Config(port=0, trusted_proxies=("127.0.0.1",), sessions_per_address_max=2)
+    config = Config(
+        port=0,
+        trusted_proxies=("127.0.0.1",),
+        sessions_per_address_max=2,
+        admin_token=OPERATOR,
+    )
     running = await Server.start(config, MemoryStore())
     yield running
     await running.stop()
@@ -88,7 +95,7 @@ async def url(request: Any, server: Server, tmp_path: Path) -> AsyncIterator[str
 async def get(url: str, **headers: str) -> tuple[int, str]:
     async with (
         aiohttp.ClientSession() as http,
-        http.get(url, headers=headers, allow_redirects=False) as answer,
+        http.get(URL(url, encoded=True), headers=headers, allow_redirects=False) as answer,
     ):
         return answer.status, await answer.text()
 
@@ -131,3 +138,11 @@ async def test_what_is_for_operators_is_not_for_strangers(server: Server, url: s
         assert status == 404
         direct = await get(f"{server.url}/{path}", Authorization="Bearer secret")
         assert text != direct[1], "it does not reach the server"
+
+
+async def test_no_spelling_of_a_path_gets_past_a_recipe(server: Server, url: str) -> None:
+    paths = ("admin/sessions", "%61dmin/sessions", "/admin/sessions", "x/../admin/sessions")
+    bearer = {"Authorization": f"Bearer {OPERATOR}"}
+    assert (await get(f"{server.url}/admin/sessions", **bearer))[0] == 200
+    for path in paths:
+        assert (await get(f"{url}/{path}", **bearer))[0] == 404, path

@@ -64,6 +64,8 @@ async def run(url: str, *, security: str | None, feed: bool) -> int:
 async def _receive(connection: Connection, talk: Conversation) -> int:
     while True:
         payload = await connection.receive_bytes()
+        if talk.heard(payload):
+            continue
         _print(payload)
         talk.awaited.came(payload)
 

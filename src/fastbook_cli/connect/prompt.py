@@ -140,6 +140,8 @@ class Person:
         """Say what the server says, but for books and trades that nobody asked for."""
         while True:
             payload = await connection.receive_bytes()
+            if self._talk.heard(payload):
+                continue
             is_reply = self._talk.awaited.came(payload)
             frame = decoded(payload)
             if frame["event"] == "aggOrderBook":

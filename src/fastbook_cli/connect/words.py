@@ -19,6 +19,7 @@ HELP = """\
   cancel [ORDER | bids | asks]      without an order all of yours
   amend ORDER AMOUNT PRICE  or: amend ORDER amount AMOUNT, amend ORDER price PRICE
   orders   fills [COUNT]    your open orders, your last fills
+  position                  what your fills have left you with, and what that has earned
   history [COUNT]           your last orders that have ended
   order ORDER               what became of one; ORDER is 1 for your first, an id or a name
   book [ROWS]   trades [COUNT]   candles [1s|1m|5m|1h|1d]   ticker   securities
@@ -34,8 +35,8 @@ _OF_SIDE = {"bids": "bid", "bid": "bid", "buys": "bid", "asks": "ask", "ask": "a
 _ALL = ("all", "everything")
 CHANNELS = tuple(c for c in get_args(Channel) if c != "book")
 INTERVALS: tuple[Interval, ...] = get_args(Interval)
-LOOKS = ("book", "trades", "candles", "ticker", "securities", "help", "use", "quit")
-"""What needs no command of the wire."""
+LOOKS = ("book", "trades", "candles", "ticker", "position", "securities", "help", "use", "quit")
+"""What is shown or done here, rather than sent as it is typed."""
 _FIELDS = {"show": "display", "stop": "triggerPrice", "take": "triggerPrice", "id": "clientOrderId"}
 _KINDS = {
     "": ("market", "limit"),
@@ -55,6 +56,7 @@ _ALIASES = {
     "exit": "quit",
     "q": "quit",
     "?": "help",
+    "positions": "position",
     "security": "use",
     "instruments": "securities",
     "subscribe": "watch",

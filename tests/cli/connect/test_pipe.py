@@ -97,7 +97,7 @@ def test_only_replies_count_as_replies() -> None:
 
 
 async def test_words_are_commands_and_pictures_stand_between_the_frames(server: Server) -> None:
-    text = "sell 2 101\nbuy 1 99.5\nbook 5\ncancel 2\nquit\nping"
+    text = "sell 2 101\nbuy 1 99.5\nbook 5\nposition\ncancel 2\nquit\nping"
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "fastbook_cli", "connect", server.url, "--no-feed"),
         stdin=asyncio.subprocess.PIPE,
@@ -114,7 +114,8 @@ async def test_words_are_commands_and_pictures_stand_between_the_frames(server: 
         [("order", "open", 101.0), ("order", "open", 99.5), ("order", "cancelled", 99.5)],
     )
     picture = [line.split()[:2] for line in lines if not line.startswith("{")]
-    assert picture == [["101.00", "2.0000"], ["1.50", "spread"], ["99.50", "1.0000"]]
+    book = [["101.00", "2.0000"], ["1.50", "spread"], ["99.50", "1.0000"]]
+    assert picture == [*book, ["no", "position"]]
 
 
 async def test_a_word_that_is_not_understood_is_said_and_the_rest_is_done(server: Server) -> None:

@@ -64,6 +64,8 @@ def trade(terminal: Terminal) -> None:
     terminal.until("1 order cancelled")
     terminal.type("history\r")
     terminal.until("cancelled", "#1 sell 2.0000 BTC-USD at 101.00, 1.0000 filled", "#2 buy 1.0000")
+    terminal.type("position\r")
+    terminal.until("no position in BTC-USD, realised 0.00")  # both sides of the trade were his
     terminal.type("sell 1 99 stop 100\r")
     terminal.until("waits", "#3 sell 1.0000 BTC-USD at 99.00, stop at 100.00 or below")
     terminal.type("sell 1 take 120\r")
