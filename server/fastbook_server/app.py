@@ -276,7 +276,8 @@ def listener(
     per_address = PerAddress(
         gateway.proxies, sessions_max=sessions_max, connections_max=connections_max
     )
-    return Listener(routes, connections_max, per_address)
+    directs = {} if dialect is None else dialect.directs()
+    return Listener(routes, connections_max, per_address, directs)
 
 
 def matching_server(

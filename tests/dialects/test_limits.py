@@ -34,45 +34,45 @@ def test_an_address_that_asks_too_much_waits_for_the_next_minute():
     clock = Clock()
     clock.ms += 15_500
     bounds = Limits(VenueBounds(weight_per_minute_max=10), clock)
-    bounds.weigh("a", 10)
-    told = refused(bounds.weigh, "a", 1)
+    bounds.weigh("a", 10, clock())
+    told = refused(bounds.weigh, "a", 1, clock())
     assert (told.status, told.code, told.retry_after_s) == (429, -1003, 45)
     assert told.msg.startswith(
         "Too much request weight used; current limit is 10 request weight per 1 MINUTE."
     )
-    bounds.weigh("b", 10)
+    bounds.weigh("b", 10, clock())
     clock.ms += 44_500
-    bounds.weigh("a", 10)
+    bounds.weigh("a", 10, clock())
 
 
 def test_who_goes_on_asking_is_banned_for_a_while():
     clock = Clock()
     bounds = Limits(VenueBounds(weight_per_minute_max=1), clock)
-    bounds.weigh("a", 1)
+    bounds.weigh("a", 1, clock())
     for _ in range(limits.REFUSALS_MAX):
-        assert refused(bounds.weigh, "a", 1).status == 429
-    told = refused(bounds.weigh, "a", 1)
+        assert refused(bounds.weigh, "a", 1, clock()).status == 429
+    told = refused(bounds.weigh, "a", 1, clock())
     assert (told.status, told.code, told.retry_after_s) == (418, -1003, 120)
     assert told.msg.startswith("Way too much request weight used; IP banned until ")
     clock.ms += limits.BAN_MS - 1
-    assert refused(bounds.weigh, "a", 1).status == 418
-    bounds.weigh("b", 1)
+    assert refused(bounds.weigh, "a", 1, clock()).status == 418
+    bounds.weigh("b", 1, clock())
     clock.ms += 1
-    bounds.weigh("a", 1)
+    bounds.weigh("a", 1, clock())
 
 
 def test_an_account_places_so_many_orders_in_ten_seconds_and_in_a_day():
     clock = Clock()
     bounds = Limits(VenueBounds(orders_per_10s_max=2, orders_per_day_max=3), clock)
-    bounds.place("u")
-    bounds.place("u")
-    told = refused(bounds.place, "u")
+    bounds.place("u", clock())
+    bounds.place("u", clock())
+    told = refused(bounds.place, "u", clock())
     assert (told.status, told.code, told.retry_after_s) == (429, -1015, 10)
     assert told.msg == "Too many new orders; current limit is 2 orders per 10 SECOND."
-    bounds.place("v")
+    bounds.place("v", clock())
     clock.ms += 10_000
-    bounds.place("u")
-    told = refused(bounds.place, "u")
+    bounds.place("u", clock())
+    told = refused(bounds.place, "u", clock())
     assert told.msg == "Too many new orders; current limit is 3 orders per 1 DAY."
     assert [(b["interval"], b["count"]) for b in bounds.of_account("u")] == [
         *(("SECOND", 1), ("DAY", 3)),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+
 from binance_client import asked, followed, on_socket, until
 
 
@@ -74,3 +77,41 @@ async def test_the_socket_api_has_the_functions_of_rest(venue, alice, bob):
         assert [b["asset"] for b in mine["result"]["balances"]] == ["BTC", "USDT"]
         unknown = await asked(socket, "order.hope", {}, 6)
         assert (unknown["status"], unknown["error"]["code"]) == (400, -1000)
+
+
+async def test_requests_of_one_connection_take_effect_in_their_order(venue, alice):
+    """What needs a task must not be overtaken by what needs none."""
+    new = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC"}
+    new |= {"price": "10", "quantity": "1", "newOrderRespType": "RESULT"}
+    mode = {"cancelReplaceMode": "STOP_ON_FAILURE", "cancelOrigClientOrderId": "a"}
+    requests = (
+        ("order.cancelReplace", new | mode | {"newClientOrderId": "b"}),
+        ("order.cancel", {"symbol": "BTCUSDT", "origClientOrderId": "a"}),
+        ("order.place", new | {"newClientOrderId": "c"}),
+    )
+    async with followed(venue, "ws-api/v3") as socket:
+        await asked(socket, "session.logon", on_socket(alice), "logon")
+        await asked(socket, "order.place", new | {"newClientOrderId": "a"}, "place")
+        for number, (method, params) in enumerate(requests):
+            request = {"id": number, "method": method, "params": params}
+            await socket.send_json(request)
+        frames = [await asyncio.wait_for(socket.receive_json(), 30) for _ in requests]
+    told = {frame["id"]: frame for frame in frames}
+    assert [told[n]["status"] for n in range(3)] == [200, 400, 200]
+    assert told[1]["error"]["code"] == -2011  # it has been replaced
+    replaced = told[0]["result"]["newOrderResponse"]["orderId"]
+    assert replaced < told[2]["result"]["orderId"]
+
+
+async def test_a_number_is_signed_as_it_was_written(venue, alice):
+    """A fraction, a zero with a sign, and a null, which is no parameter."""
+    account, now_ms = alice.account, int(time.time() * 1_000)
+    written = f'"apiKey":"{account.key}","recvWindow":5000.0,"symbol":"BTCUSDT","fromId":-0'
+    payload = f"apiKey={account.key}&fromId=-0&recvWindow=5000.0&symbol=BTCUSDT&timestamp={now_ms}"
+    async with followed(venue, "ws-api/v3") as socket:
+        await socket.send_str(
+            f'{{"id":"\\u0061","method":"openOrders.status","params":{{{written},"x":null,'
+            f'"timestamp":{now_ms},"signature":"{alice.sign(payload)}"}}}}'
+        )
+        got = await asyncio.wait_for(socket.receive_json(), 30)
+    assert (got["id"], got["status"], got["result"]) == ("a", 200, [])

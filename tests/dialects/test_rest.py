@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
+import re
 import time
 
 import pytest
@@ -337,3 +339,41 @@ async def test_accounts_survive_a_restart_with_orders_and_ids(venue, alice, bob)
     sold = (await bob.order("SELL", "MARKET", quantity="0.5")).body
     assert [f["tradeId"] for f in sold["fills"]] == [2]
     assert (await bob.balances())["USDT"] == ("150.00000000", "0.00000000")
+
+
+async def test_an_order_is_answered_the_same_directly_and_by_a_task(venue, alice):
+    """What is asked in one piece and says nothing unusual needs no task."""
+
+    async def asked(method: str, query: str, *, body: str = "", more: str = "") -> list[bytes]:
+        query += f"&timestamp={int(time.time() * 1_000)}"
+        key = alice.account.key
+        query += f"&signature={alice.sign(query + body)}"
+        head = (
+            f"{method} /binance/api/v3/order?{query} HTTP/1.1\r\nHost: x\r\nX-MBX-APIKEY: {key}\r\n"
+            f"Content-Length: {len(body)}\r\n{more}\r\n{body}"
+        )
+        reader, writer = await asyncio.open_connection("127.0.0.1", venue.server.port)
+        writer.write(head.encode())
+        told = await reader.readuntil(b"\r\n\r\n")
+        length = int(told.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+        lines = [*told.split(b"\r\n"), await reader.readexactly(length)]
+        writer.close()
+        ignored = (b"Date:", b"Content-Length:", b"X-MBX-USED-WEIGHT", b"X-MBX-ORDER-COUNT")
+        assert sum(line.startswith(ignored) for line in lines) >= 4
+        return [line for line in lines if not line.startswith(ignored)]
+
+    terms = "symbol=BTCUSDT&side=BUY&type=LIMIT&timeInForce=GTC&quantity=1&newClientOrderId=a"
+    cases = (
+        ("POST", f"{terms}&price=10.005", "", 400),
+        ("POST", f"{terms}&newOrderRespType=ACK", "price=10", 200),
+        ("POST", terms, "price=10", 400),
+        ("DELETE", "symbol=BTCUSDT&origClientOrderId=a&newClientOrderId=b", "", 200),
+        ("DELETE", "symbol=BTCUSDT&origClientOrderId=a%20", "", 400),
+    )
+    ways = []
+    for more in ("", "X-Unusual:\ta\r\n"):
+        ways.append([await asked(m, q, body=body, more=more) for m, q, body, _ in cases])
+    numbers = re.compile(rb'("orderId"|"transactTime"):[0-9]+')
+    plain = [[[numbers.sub(rb"\1:0", line) for line in told] for told in way] for way in ways]
+    assert plain[0] == plain[1]
+    assert [int(told[0].split()[1]) for told in ways[0]] == [status for *_, status in cases]

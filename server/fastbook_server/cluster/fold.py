@@ -65,7 +65,7 @@ class _StateOnly(MemoryDatabase):
         self.seqs, self.fill_ids = dict(past.seqs), dict(past.fill_ids)
         self.agg_trade_ids = dict(past.agg_trade_ids)
         self.last_prices, self.cancel_rules = dict(past.last_prices), dict(past.cancel_rules)
-        self.balances = dict(past.balances)
+        self.balances.update(past.balances)
         self.open_orders = {left.order.id: left for left in past.open_orders}
         self.operator_actions = [
             OperatorActed(past.time_ms, "halt", security, None, 0) for security in past.halted

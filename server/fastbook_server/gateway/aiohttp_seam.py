@@ -14,6 +14,8 @@ PARTS = {
     "aiohttp.web_protocol.RequestHandler": (
         *("_message_tail", "_messages", "_payload_parser", "_reading_paused", "_buffer_paused"),
         *("_upgraded", "_pause_transport_reading", "_resume_transport_reading"),
+        *("_close", "_force_close", "_keepalive_timeout", "_loop", "_next_keepalive_close_time"),
+        *("_paused", "_waiter"),
     ),
     "aiohttp.web.WebSocketResponse": (
         *("_parser", "_payload_writer", "_post_start", "_reader", "_set_closed"),

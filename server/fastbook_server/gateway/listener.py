@@ -9,11 +9,14 @@ import math
 import os
 import socket
 import time
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from aiohttp import web
 
 from fastbook_server import metrics
 from fastbook_server.gateway.http import quiet
+from fastbook_server.gateway.http.direct import Direct
 from fastbook_server.gateway.http.requests import Requests
 from fastbook_server.gateway.per_address import PerAddress
 from fastbook_server.gateway.seldom import Seldom
@@ -61,11 +64,18 @@ class Listener:
     allows to one client, new ones are cut, so that the database always finds a file descriptor and
     every other client a place. A connection that is no session must keep requests
     coming and read the answers; one that does neither would hold its place for ever.
+
+    `directs` are who answers plain requests directly, by method and path.
     """
 
     def __init__(
-        self, routes: list[web.RouteDef], connections_max: int, per_address: PerAddress
+        self,
+        routes: list[web.RouteDef],
+        connections_max: int,
+        per_address: PerAddress,
+        directs: Mapping[bytes, Direct] = MappingProxyType({}),
     ) -> None:
+        self._directs = directs
         self._connections_max = connections_max
         self._per_address = per_address
         self._seldom = Seldom(log, time.monotonic)
@@ -115,6 +125,8 @@ class Listener:
             logger=log,
             keepalive_timeout=KEEP_ALIVE_S,
             seldom=self._seldom,
+            directs=self._directs,
+            proxies=self._per_address.proxies,
         )
         # aiohttp counts a connection one turn of the loop later: a burst must not slip through.
         if len(server.connections) + self._arriving >= self._connections_max:
@@ -176,11 +188,13 @@ class Listener:
 
         server.request_handler = watch
 
-    def _expect_request(self, connection: web.RequestHandler, unsent: float = math.inf) -> None:
+    def _expect_request(
+        self, connection: web.RequestHandler, unsent: float = math.inf, within_s: float = REQUEST_S
+    ) -> None:
         """Give a connection its time for a request; `unsent` bytes of the last answer are left."""
         if not self._stopping:
             loop = asyncio.get_running_loop()
-            deadline = loop.call_later(REQUEST_S, self._time_is_up, connection, unsent)
+            deadline = loop.call_later(within_s, self._time_is_up, connection, unsent)
             self._deadlines[connection] = deadline
 
     def _forget(self, connection: web.RequestHandler) -> None:
@@ -192,6 +206,11 @@ class Listener:
         del self._deadlines[connection]
         transport = connection.transport
         if transport is None:  # gone already
+            return
+        assert isinstance(connection, Requests), "all are"
+        left_s = REQUEST_S - connection.idle_s()
+        if left_s > 0:  # it has asked directly
+            self._expect_request(connection, within_s=left_s)
             return
         unsent = transport.get_write_buffer_size()
         if 0 < unsent < unsent_before:  # it is still reading the last answer

@@ -18,7 +18,7 @@ class PerAddress:
     """Counts the connections of each address but those of trusted `proxies`, which bring many."""
 
     def __init__(self, proxies: Proxies, *, sessions_max: int, connections_max: int) -> None:
-        self._proxies = proxies
+        self.proxies = proxies
         spare = connections_max - SPARE_FOR_OTHERS
         self.bound = max(1, min(sessions_max + SPARE_PER_ADDRESS, spare))
         self._counts: Counter[str] = Counter()
@@ -27,12 +27,12 @@ class PerAddress:
     def address(self, transport: asyncio.BaseTransport) -> str:
         """Return what the peer's address counts as."""
         peer = transport.get_extra_info("peername")
-        return self._proxies.counted_as(peer[0] if isinstance(peer, tuple) else "")
+        return self.proxies.counted_as(peer[0] if isinstance(peer, tuple) else "")
 
     def take(self, connection: object, transport: asyncio.BaseTransport) -> bool:
         """Count a connection until it leaves; return False if its address has too many."""
         address = self.address(transport)
-        if self._proxies.trusts(address):
+        if self.proxies.trusts(address):
             return True
         self._counts[address] += 1
         self._counted[connection] = address

@@ -49,7 +49,7 @@ cdef class Ledger:
     @cython.locals(pair=Pair, order=Order, got=str, gave=str, payee=Balance, payer=Balance,
                    bought=bint, rests=bint, taker=Order, maker=Order)
     cdef _filled(self, OrderFilled event)
-    @cython.locals(pair=Pair, balance=Balance)
+    @cython.locals(pair=Pair, balance=Balance, asset=str)
     cdef _lock(self, Order order, price, lots)
     @cython.locals(key=tuple, balance=Balance)
     cdef Balance _balance(self, str user_id, str asset)

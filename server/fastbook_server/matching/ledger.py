@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from typing import assert_never
+from typing import assert_never, get_args
 
 from fastbook_server.channels.order_channel import Deposit
 from fastbook_server.matching.order_progress import OrderProgress
@@ -37,6 +37,7 @@ from fastbook_wire.words import Code
 
 _Key = tuple[str, str]  # user id and asset
 _Moves = OrderCancelled | OrderAmended | OrderHeld | OrderTriggered
+_MOVES = frozenset(get_args(_Moves))
 
 
 def price_to_lock(order: Order) -> int | None:
@@ -180,14 +181,12 @@ class Ledger:
     def _catch_up(self, events: list[ExchangeEvent]) -> None:
         """Follow those events of the running command that have not been followed yet."""
         for event in events[self._followed :] if self._followed else events:
-            if isinstance(event, OrderFilled):
-                self._filled(event)
-            elif isinstance(event, OrderRested):
+            if type(event) is OrderRested:
                 self._lock(event.order, price_to_lock(event.order), event.remaining)
-            elif isinstance(
-                event, OrderCancelled | OrderHeld | OrderTriggered | OrderAmended
-            ) and is_account(event.order.user_id):
-                self._moved(event)
+            elif type(event) is OrderFilled:
+                self._filled(event)
+            elif type(event) in _MOVES:
+                self._moved(event)  # type: ignore[arg-type]  # as _MOVES says
         self._followed = len(events)
 
     def deposit(self, user_id: str, command: Deposit) -> list[ExchangeEvent]:
@@ -210,6 +209,8 @@ class Ledger:
     def _moved(self, event: _Moves) -> None:
         """Lock what comes to wait, and free what leaves."""
         order = event.order
+        if not is_account(order.user_id):
+            return
         match event:
             case OrderHeld():
                 self._lock(order, price_to_lock(order), order.quantity)
@@ -254,7 +255,11 @@ class Ledger:
         pair = self._assets.pairs.get(order.instrument.security)
         if pair is None or not is_account(order.user_id):
             return
-        asset, units = pair.held(order.side, price, lots)
+        if order.side == "ask":
+            asset, units = pair.base, lots * pair.lot_units
+        else:
+            assert price is not None, "what buys and stays open has a price"
+            asset, units = pair.quote, price * lots * pair.notional_units
         balance = self._balance(order.user_id, asset)
         balance.free -= units
         balance.locked += units

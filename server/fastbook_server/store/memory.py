@@ -74,7 +74,8 @@ class MemoryDatabase:
         self.cancel_rules: dict[str, CancelRule] = {}
         self.candles: dict[str, dict[Interval, CandleSeries]] = {}  # of events that are forgotten
         self.operator_actions: list[OperatorActed] = []
-        self.balances: dict[tuple[str, str], Decimal] = {}
+        # As they were at the start, or what changed them last: they are summed up when asked for.
+        self.balances: dict[tuple[str, str], Decimal | BalanceChanged] = {}
         self.accounts: dict[str, Account] = {}
         self.deposits: dict[int, PendingDeposit] = {}
         self.deposit_number = 0
@@ -125,7 +126,7 @@ class MemoryDatabase:
             ),
             cancel_rules=dict(self.cancel_rules),
             halted=halted_by(self.operator_actions),
-            balances=dict(self.balances),
+            balances={key: _total(last) for key, last in self.balances.items()},
         )
 
     def _apply(self, event: StoredEvent) -> None:
@@ -151,9 +152,9 @@ class MemoryDatabase:
             case OperatorActed():
                 self.operator_actions.append(event)
             case BalanceChanged():
-                total = plain(event.free + event.locked, event.decimals)
-                self.balances[event.user_id, event.asset] = Decimal(total)
-                self.deposits.pop(event.deposit or 0, None)
+                self.balances[event.user_id, event.asset] = event
+                if event.deposit is not None:
+                    self.deposits.pop(event.deposit, None)
             case _:
                 assert_never(event)
 
@@ -248,6 +249,12 @@ class MemoryDatabase:
             self.cancel_rules.pop(event.user_id, None)
         else:
             self.cancel_rules[event.user_id] = rule
+
+
+def _total(balance: Decimal | BalanceChanged) -> Decimal:
+    if isinstance(balance, Decimal):
+        return balance
+    return Decimal(plain(balance.free + balance.locked, balance.decimals))
 
 
 class MemoryStore:

@@ -26,6 +26,8 @@ def parsed(text: str) -> tuple[int, int]:
     whole, point, fraction = text.partition(".")
     if not _are_digits(whole) or (point and not _are_digits(fraction)):
         raise ValueError(f"expected a decimal number, got {text[:40]!r}")
+    if not point:
+        return int(whole), 0
     fraction = fraction.rstrip("0")
     return int(whole + fraction), len(fraction)
 

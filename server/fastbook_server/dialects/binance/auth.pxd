@@ -2,9 +2,10 @@
 
 cimport cython
 
-@cython.locals(params=dict, signed=list, payload=str, part=str, name=str, value=str, text=str)
+@cython.locals(params=dict, signed=list, payload=str, part=str, name=str,
+               value=str, text=str, plain=bint)
 cpdef tuple split(str query, str body)
 cdef str _readable(str text)
 cpdef account_of(dict accounts, str key)
-@cython.locals(given=bytes, received=bytes, expected=bytes, payload=str)
+@cython.locals(given=bytes, received=bytes, payload=str)
 cpdef check_signature(account, dict params, payloads)

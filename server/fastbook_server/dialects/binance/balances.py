@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import cython
+
 from fastbook_server.dialects.binance.symbols import Symbols
 from fastbook_server.values.accounts import is_account
 from fastbook_server.values.events import BalanceChanged
 from fastbook_server.values.persisted import Recovered
 
 
+@cython.cclass
 class Balances:
     """The balances of all accounts: free and locked, in units of their asset."""
 
@@ -39,8 +42,7 @@ class Balances:
             if is_heard(change.user_id):
                 heard.setdefault(change.user_id, {})[change.asset] = change
         return {
-            user_id: [self._told(change) for change in of_one.values()]
-            for user_id, of_one in heard.items()
+            user_id: list(map(self._told, of_one.values())) for user_id, of_one in heard.items()
         }
 
     def _told(self, change: BalanceChanged) -> dict[str, str]:

@@ -26,6 +26,7 @@ from fastbook_server.dialects.binance.sockets import SocketLimits, Sockets
 from fastbook_server.dialects.binance.symbols import Symbols
 from fastbook_server.dialects.binance.trading import TradingFunctions
 from fastbook_server.dialects.binance.user_data import UserData
+from fastbook_server.gateway.http.direct import Direct
 from fastbook_server.gateway.http.history_queue import HistoryQueue
 from fastbook_server.gateway.market_views import MarketViews, Past
 from fastbook_server.gateway.proxies import Proxies
@@ -74,19 +75,19 @@ class BinanceDialect:
     ) -> None:
         symbols = Symbols(recovered.instruments)
         self._views = MarketViews(recovered, past)
-        self._orders = AccountOrders(symbols, recovered)
+        self._public = PublicMarket(symbols, self._views, history, clock)
+        self._user_data = UserData(self._public.topics, clock.now_ms)
+        self._orders = AccountOrders(symbols, recovered, self._user_data.is_heard)
         self._balances = Balances(symbols, recovered)
         self._replies = Replies(matcher)
         self._keys = AccountKeys(accounts, matcher)
         limits, proxies = Limits(settings.bounds, clock.now_ms), Proxies(settings.trusted_proxies)
         market = MarketFunctions(symbols, self._views, history, limits)
-        self._public = PublicMarket(symbols, self._views, history, clock)
         trading = TradingFunctions(symbols, self._orders, self._replies, self._public.last_price)
         replacing = CancelReplace(symbols, self._orders, self._replies, trading)
         own = AccountFunctions(symbols, self._balances, history, limits)
         past_orders = OrderHistory(symbols, self._orders, trading, history)
         reducing = KeepPriority(symbols, self._replies, trading, past_orders)
-        self._user_data = UserData(self._public.topics, clock.now_ms)
         self._sockets = Sockets(clock, settings.sockets)
         rooms = (
             market,
@@ -131,6 +132,10 @@ class BinanceDialect:
         """Return the routes below the mount."""
         streams = self._public.routes(MOUNT, self._sockets, self._user_data.is_listen_key)
         return [*streams, *self._socket_api.routes(MOUNT), *self._rest.routes()]
+
+    def directs(self) -> dict[bytes, Direct]:
+        """Return who answers plain requests directly, by method and path."""
+        return self._rest.directs()
 
     def on_batch(self, batch: CommittedBatch) -> None:
         """Follow a batch: books first, then accounts, then those who wait for a reply."""

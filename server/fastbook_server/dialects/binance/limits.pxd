@@ -10,7 +10,7 @@ from fastbook_server.dialects.binance.parameters cimport Parameters
 cdef class Interval:
     cdef readonly str kind
     cdef readonly int64_t most
-    cdef readonly str text, letter
+    cdef readonly str text, letter, header
     cdef str _word
     cdef int64_t _number, _width_ms, _began
     cdef dict _counts
@@ -29,12 +29,12 @@ cdef class Limits:
     cdef Interval _refusals
     cdef dict _banned
 
-    @cython.locals(now_ms=int64_t, used=int64_t)
-    cpdef weigh(self, str address, int64_t weight)
+    @cython.locals(used=int64_t)
+    cpdef weigh(self, str address, int64_t weight, int64_t now_ms)
     cdef _check_not_banned(self, str address, int64_t now_ms)
     cpdef check_age(self, params)
-    @cython.locals(now_ms=int64_t, bound=Interval)
-    cpdef place(self, str user_id)
+    @cython.locals(bound=Interval)
+    cpdef place(self, str user_id, int64_t now_ms)
 
 
 @cython.final
@@ -43,6 +43,7 @@ cdef class Charge:
     cdef str _address
     cdef object _entry
     cdef str _placer
+    cdef readonly int64_t now_ms
 
     cpdef weigh(self, entry, Parameters params)
     cpdef place(self, str user_id)
@@ -50,3 +51,5 @@ cdef class Charge:
     cpdef failed(self, refused)
     @cython.locals(limits=Limits, now_ms=int64_t, bound=Interval)
     cpdef dict headers(self)
+    @cython.locals(text=str, name=str, value=str)
+    cpdef bytes header_lines(self)

@@ -51,6 +51,8 @@ class Interval:
         self.most = most
         self.text = f"{number} {word}"
         self.letter = f"{number}{word[0]}"
+        counts = "USED-WEIGHT" if kind == "REQUEST_WEIGHT" else "ORDER-COUNT"
+        self.header = f"X-MBX-{counts}-{self.letter}"
         self._word = word
         self._number = number
         self._width_ms = width_ms
@@ -109,13 +111,12 @@ class Limits:
         now_ms = self.now_ms()
         return [b.told(b.add(user_id, 0, now_ms)) for b in self.orders if b.most]
 
-    def weigh(self, address: str, weight: int) -> None:
+    def weigh(self, address: str, weight: int, now_ms: int) -> None:
         """Count a request of an address.
 
         Raises:
             DialectRefusal: the address asks too much, or has gone on asking too much for too long.
         """
-        now_ms = self.now_ms()
         self._check_not_banned(address, now_ms)
         used = self.weight.add(address, weight, now_ms)
         if not self.weight.most or used <= self.weight.most:
@@ -149,13 +150,12 @@ class Limits:
         if self._checks_age:
             check_time(params, self.now_ms())
 
-    def place(self, user_id: str) -> None:
+    def place(self, user_id: str, now_ms: int) -> None:
         """Count a new order of an account.
 
         Raises:
             DialectRefusal: the account places too many.
         """
-        now_ms = self.now_ms()
         for bound in self.orders:
             if bound.most and bound.add(user_id, 0, now_ms) >= bound.most:
                 text = (
@@ -168,11 +168,12 @@ class Limits:
 
 @cython.cclass
 class Charge:
-    """What one request counts: as much as it says, or as it turns out."""
+    """What one request counts that comes ``now_ms``: as much as it says, or as it turns out."""
 
     def __init__(self, limits: Limits, address: str) -> None:
         self._limits = limits
         self._address = address
+        self.now_ms = limits.now_ms()
         self._entry: Offer | None = None
         self._placer: str | None = None
 
@@ -181,7 +182,7 @@ class Charge:
         self._entry = entry
         free = entry is not None and entry.is_order
         weight = 0 if free else 1 if entry is None else entry.weighs(params)
-        self._limits.weigh(self._address, weight)
+        self._limits.weigh(self._address, weight, self.now_ms)
 
     def place(self, user_id: str) -> DialectRefusal | None:
         """Count the order that the request places, if it does.
@@ -191,7 +192,7 @@ class Charge:
         if self._entry is None or not self._entry.places:
             return None
         try:
-            self._limits.place(user_id)
+            self._limits.place(user_id, self.now_ms)
         except DialectRefusal as refused:
             if not self._entry.more:
                 raise
@@ -213,12 +214,18 @@ class Charge:
         """Return the headers that tell what has been counted."""
         limits, now_ms = self._limits, self._limits.now_ms()
         used = str(limits.weight.add(self._address, 0, now_ms))
-        told = {"X-MBX-USED-WEIGHT": used, f"X-MBX-USED-WEIGHT-{limits.weight.letter}": used}
+        told = {"X-MBX-USED-WEIGHT": used, limits.weight.header: used}
         if self._placer is not None:
             for bound in limits.orders:
-                count = bound.add(self._placer, 0, now_ms)
-                told[f"X-MBX-ORDER-COUNT-{bound.letter}"] = str(count)
+                told[bound.header] = str(bound.add(self._placer, 0, now_ms))
         return told
+
+    def header_lines(self) -> bytes:
+        """Return the same headers as they are written."""
+        text = ""
+        for name, value in self.headers().items():
+            text += name + ": " + value + "\r\n"
+        return text.encode()
 
     def told(self) -> list[dict[str, Any]]:
         """Return what has been counted of each bound that holds."""

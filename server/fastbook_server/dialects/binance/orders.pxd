@@ -48,6 +48,7 @@ cdef class OrderUpdate:
 @cython.final
 cdef class AccountOrders:
     cdef Symbols _symbols
+    cdef object _is_heard
     cdef dict _orders, _open, _ended, _names, _cancel_ids
     cdef readonly object prevented
 
@@ -65,6 +66,8 @@ cdef class AccountOrders:
     cdef OrderUpdate _filled(self, OrderFilled event, Order order, bint is_maker)
     @cython.locals(update=OrderUpdate)
     cdef OrderUpdate _changed(self, AccountOrder known, event)
+    cdef OrderUpdate _update(
+        self, str kind, AccountOrder known, OrderFill fill=*, str cancel_id=*, str former_id=*)
     cdef _renamed(self, AccountOrder known, OrderAmended event)
     cdef OrderUpdate _cancelled(self, AccountOrder known, OrderCancelled event)
     @cython.locals(symbol=Symbol)
@@ -78,6 +81,6 @@ cdef class AccountOrders:
 @cython.locals(filled=int64_t, status=str, expiry=str, prevented=int64_t, updated_ms=int64_t)
 cpdef AccountOrder recalled(
     Symbol symbol, Order order, int64_t remaining, notional, str reason, ended_ms)
-cdef OrderUpdate _execution(
-    str kind, AccountOrder known, OrderFill fill=*, str cancel_id=*, str former_id=*)
+@cython.locals(order=Order)
+cdef bint _is_as_placed(AccountOrder known, OrderReport report) except -1
 cdef _notional(price, quantity)

@@ -5,8 +5,8 @@ Open orders are all known, ended ones up to a bound: older ones are the database
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import cython
 
@@ -51,23 +51,33 @@ class OrderFill:
     is_maker: bool
 
 
-@dataclass
 @cython.cclass
 class AccountOrder:
-    """An order of an account, open or ended."""
+    """An order of an account, open or ended; ``amendment`` is its last one."""
 
-    order: Order
-    symbol: Symbol
-    status: str
-    filled: int
-    notional: int
-    updated_ms: int
-    is_working: bool = True
-    prevented: int = 0
-    prevented_match: PreventedMatch | None = None
-    expiry_reason: str | None = None
-    fills: list[OrderFill] = field(default_factory=list)
-    amendment: OrderAmended | None = None  # the last one
+    def __init__(
+        self,
+        order: Order,
+        symbol: Symbol,
+        status: str,
+        filled: int,
+        notional: int,
+        updated_ms: int,
+        prevented: int = 0,
+        expiry_reason: str | None = None,
+    ) -> None:
+        self.order = order
+        self.symbol = symbol
+        self.status = status
+        self.filled = filled
+        self.notional = notional
+        self.updated_ms = updated_ms
+        self.is_working = True
+        self.prevented = prevented
+        self.prevented_match: PreventedMatch | None = None
+        self.expiry_reason = expiry_reason
+        self.fills: list[OrderFill] = []
+        self.amendment: OrderAmended | None = None
 
     @property
     def order_id(self) -> int:
@@ -106,10 +116,16 @@ class OrderUpdate:
 
 @cython.cclass
 class AccountOrders:
-    """All that is known of accounts' orders: by user, by id and by client order id."""
+    """All that is known of accounts' orders: by user, by id and by client order id.
 
-    def __init__(self, symbols: Symbols, recovered: Recovered) -> None:
+    `is_heard` says whether anybody is told of a user's orders.
+    """
+
+    def __init__(
+        self, symbols: Symbols, recovered: Recovered, is_heard: Callable[[str], bool]
+    ) -> None:
         self._symbols = symbols
+        self._is_heard = is_heard
         self._orders: dict[str, dict[int, AccountOrder]] = {}
         self._open: dict[str, dict[int, AccountOrder]] = {}
         self._ended: dict[str, dict[int, AccountOrder]] = {}  # in the order in which they ended
@@ -156,6 +172,8 @@ class AccountOrders:
         known = self._known(report.order)
         assert known is not None, "its batch has told of it"
         order = report.order
+        if _is_as_placed(known, report):
+            return known
         ended_ms = order.time_ms if report.status in ("filled", "cancelled") else None
         placed = recalled(
             known.symbol, order, report.remaining, report.notional, report.reason, ended_ms
@@ -167,7 +185,7 @@ class AccountOrders:
         return placed
 
     def follow(self, events: Sequence[OrderEvent]) -> Iterator[OrderUpdate]:
-        """Follow the order events of a batch; yield what happened to the orders of accounts."""
+        """Follow the order events of a batch; yield what happened to orders of those who hear."""
         for event in events:
             if isinstance(event, OrderFilled):
                 for order, is_maker in ((event.taker, False), (event.maker, True)):
@@ -197,7 +215,7 @@ class AccountOrders:
         known = AccountOrder(order, symbol, "NEW", 0, 0, order.time_ms)
         self._note(known)
         self.prevented.enters(known)
-        return _execution("NEW", known)
+        return self._update("NEW", known)
 
     def _filled(self, event: OrderFilled, order: Order, is_maker: bool) -> OrderUpdate | None:
         known = self._known(order) if is_account(order.user_id) else None
@@ -211,7 +229,7 @@ class AccountOrders:
         fill = OrderFill(event.fill_id, event.price, event.quantity, event.time_ms, is_maker)
         known.fills.append(fill)
         self._settle(known)
-        return _execution("TRADE", known, fill)
+        return self._update("TRADE", known, fill)
 
     def _changed(
         self, known: AccountOrder, event: OrderHeld | OrderTriggered | OrderAmended | OrderCancelled
@@ -229,11 +247,34 @@ class AccountOrders:
         if isinstance(event, OrderTriggered):
             known.is_working = True
             self.prevented.enters(known)
-            return _execution("NEW", known)
+            return self._update("NEW", known)
         self._renamed(known, event)
         if event.cause == "user":
             self.prevented.enters(known)
-        return _execution("REPLACED", known, None, None, event.before.client_order_id)
+        return self._update("REPLACED", known, None, None, event.before.client_order_id)
+
+    def _update(
+        self,
+        kind: str,
+        known: AccountOrder,
+        fill: OrderFill | None = None,
+        cancel_id: str | None = None,
+        former_id: str | None = None,
+    ) -> OrderUpdate | None:
+        """Return what is told of an order now; None: nobody hears of it."""
+        if not self._is_heard(known.order.user_id):
+            return None
+        return OrderUpdate(
+            kind,
+            known,
+            known.status,
+            known.filled,
+            known.notional,
+            known.updated_ms,
+            fill,
+            cancel_id,
+            former_id,
+        )
 
     def _renamed(self, known: AccountOrder, event: OrderAmended) -> None:
         """Note that an order has changed, and perhaps what it is called now."""
@@ -244,19 +285,19 @@ class AccountOrders:
             del self._names[before]
         self._names[user_id, security, known.client_order_id] = known
 
-    def _cancelled(self, known: AccountOrder, event: OrderCancelled) -> OrderUpdate:
+    def _cancelled(self, known: AccountOrder, event: OrderCancelled) -> OrderUpdate | None:
         reason = event.reason
         cancel_id = self._cancel_ids.pop(known.order.id, None)
         if reason == "self_trade":
             own = self.open_of(known.order.user_id, known.symbol)
             known.prevented_match = self.prevented.expired(known, event, own)
             known.status, known.prevented = "EXPIRED_IN_MATCH", event.quantity
-            return _execution("TRADE_PREVENTION", known)
+            return self._update("TRADE_PREVENTION", known)
         if reason in _ENDED_UNASKED:
             known.status, known.expiry_reason = "EXPIRED", EXPIRY.get(reason)
-            return _execution("EXPIRED", known)
+            return self._update("EXPIRED", known)
         known.status = "CANCELED"
-        return _execution("CANCELED", known, None, cancel_id)
+        return self._update("CANCELED", known, None, cancel_id)
 
     def _known(self, order: Order) -> AccountOrder | None:
         symbol = self._symbols.by_security.get(order.instrument.security)
@@ -309,6 +350,18 @@ class AccountOrders:
                 del self._names[name]
 
 
+def _is_as_placed(known: AccountOrder, report: OrderReport) -> bool:
+    """Return whether an open order still is as its reply tells it: nothing has happened since."""
+    order = report.order
+    return (
+        known.is_open
+        and known.order is order
+        and known.filled == order.quantity - report.remaining
+        and known.updated_ms == order.time_ms
+        and known.is_working == (report.status != "untriggered")
+    )
+
+
 def recalled(
     symbol: Symbol,
     order: Order,
@@ -329,29 +382,7 @@ def recalled(
     elif reason is not None:
         status = "CANCELED"
     updated_ms = order.time_ms if ended_ms is None else ended_ms
-    return AccountOrder(
-        order, symbol, status, filled, notional, updated_ms, True, prevented, None, expiry
-    )
-
-
-def _execution(
-    kind: str,
-    known: AccountOrder,
-    fill: OrderFill | None = None,
-    cancel_id: str | None = None,
-    former_id: str | None = None,
-) -> OrderUpdate:
-    return OrderUpdate(
-        kind,
-        known,
-        known.status,
-        known.filled,
-        known.notional,
-        known.updated_ms,
-        fill,
-        cancel_id,
-        former_id,
-    )
+    return AccountOrder(order, symbol, status, filled, notional, updated_ms, prevented, expiry)
 
 
 def _notional(price: int, quantity: int) -> int:

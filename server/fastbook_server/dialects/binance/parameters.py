@@ -38,7 +38,7 @@ class Parameters:
     def optional(self, name: str) -> str | None:
         """Return a parameter, or None if it was not sent; it must not be empty."""
         value = self._given.get(name)
-        if value == "":
+        if value is not None and not value:
             raise DialectRefusal(-1105, f"Parameter '{name}' was empty.")
         return value
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -14,11 +15,14 @@ from fastbook_server.dialects.binance.calls import Call, Offer
 from fastbook_server.dialects.binance.limits import Charge, Limits
 from fastbook_server.dialects.binance.parameters import Parameters
 from fastbook_server.dialects.binance.refused import DialectRefusal
+from fastbook_server.gateway.http import direct
+from fastbook_server.gateway.http.direct import Answer, Direct, PlainRequest
 from fastbook_server.gateway.proxies import Proxies
 
 MOUNT = "/binance"
 API = f"{MOUNT}/api/v3"
 METHODS = ("GET", "POST", "PUT", "DELETE")
+_encode = msgspec.json.Encoder().encode
 
 
 class RestApi:
@@ -61,19 +65,45 @@ class RestApi:
             if known:
                 raise DialectRefusal(-1000, "Request method not supported.", 405)
             raise DialectRefusal(-1000, f"There is no {request.path[:80]}.", 404)
-        query = request.raw_path.partition("?")[2]
-        given, payload = auth.split(query, await _body(request))
+        query, key = request.raw_path.partition("?")[2], request.headers.get("X-MBX-APIKEY")
+        return await entry.function(self._call(entry, charge, query, await _body(request), key))
+
+    def _call(self, entry: Offer, charge: Charge, query: str, body: str, key: str | None) -> Call:
+        """Return a request that may be answered.
+
+        Raises:
+            DialectRefusal: it is too much, or not signed by whom it should be.
+        """
+        given, payload = auth.split(query, body)
         params = Parameters(given)
         charge.weigh(entry, params)
         account = too_many = None
         if entry.signed or entry.keyed:
-            account = auth.account_of(self._keys.by_key, request.headers.get("X-MBX-APIKEY"))
-        now_ms = self._limits.now_ms()
+            account = auth.account_of(self._keys.by_key, key)
         if entry.signed and account is not None:
             auth.check_signature(account, given, (payload,))
             self._limits.check_age(given)
             too_many = charge.place(account.user_id)
-        return await entry.function(Call(params, account, now_ms, too_many))
+        return Call(params, account, charge.now_ms, too_many)
+
+    def directs(self) -> dict[bytes, Direct]:
+        """Return who answers what is asked most, by method and path."""
+        return {
+            f"{entry.method} {API}/{entry.path}".encode(): partial(self._ask, entry)
+            for entry in self._entries.values()
+            if entry.begins is not None
+        }
+
+    def _ask(self, entry: Offer, request: PlainRequest, address: str, answer: Answer) -> None:
+        """Begin to answer a request directly."""
+        assert entry.begins is not None, "such are offered"
+        charge = Charge(self._limits, address)
+        done = partial(_answer, charge, answer)
+        body, key = request.body.decode(errors="surrogateescape"), request.header(b"x-mbx-apikey")
+        try:
+            entry.begins(self._call(entry, charge, request.query, body, key), done)
+        except DialectRefusal as refused:
+            done(refused)
 
 
 async def _body(request: web.Request) -> str:
@@ -96,7 +126,17 @@ EMPTY: dict[str, Any] = {
 """What clients ask for, but is not here."""
 
 
+def _answer(charge: Charge, answer: Answer, told: Any) -> None:
+    """Answer what was asked directly."""
+    if not isinstance(told, DialectRefusal):
+        answer(direct.response(200, charge.header_lines(), _encode(told)))
+        return
+    charge.failed(told)
+    lines = charge.header_lines()
+    if told.retry_after_s is not None:
+        lines = b"Retry-After: %d\r\n%b" % (told.retry_after_s, lines)
+    answer(direct.response(told.status, lines, _encode(told.told())))
+
+
 def _json(status: int, value: Any) -> web.Response:
-    return web.Response(
-        status=status, body=msgspec.json.encode(value), content_type="application/json"
-    )
+    return web.Response(status=status, body=_encode(value), content_type="application/json")

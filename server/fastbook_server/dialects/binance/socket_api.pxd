@@ -36,7 +36,7 @@ cdef class ApiSession:
     cdef set _running
     cdef dict _own
 
-    @cython.locals(params=dict, told=str, tells=bint, asked=AskedRequest)
+    @cython.locals(method=str, params=dict, told=str, tells=bint, asked=AskedRequest)
     cpdef take(self, bytes data)
     @cython.locals(given=Parameters, call=Call)
     cdef _ask(self, AskedRequest asked, str method, dict params)
@@ -45,5 +45,6 @@ cdef class ApiSession:
     cdef _signed(self, dict params)
 
 
-@cython.locals(told=dict, data=bytes, name=str)
-cpdef dict texts(dict params)
+@cython.locals(params=dict, name=str)
+cpdef tuple decoded(bytes data)
+cdef tuple _decoded(bytes data)

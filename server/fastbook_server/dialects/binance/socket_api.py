@@ -39,7 +39,16 @@ class SocketRequest(msgspec.Struct):
     params: dict[str, msgspec.Raw] = {}
 
 
+class PlainSocketRequest(msgspec.Struct):
+    """The same, if each parameter is a text or a whole number, which is written in one way."""
+
+    method: str
+    id: int | str | None = None
+    params: dict[str, str | int | float | None] = {}
+
+
 _DECODER = msgspec.json.Decoder(SocketRequest)
+_PLAIN_DECODER = msgspec.json.Decoder(PlainSocketRequest)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -134,23 +143,21 @@ class ApiSession:
     def take(self, data: bytes) -> None:
         """Begin to answer a request; orders take effect in the order in which they came."""
         try:
-            request = _DECODER.decode(data)
+            method, id_, params = decoded(data)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             self._refuse_unasked(None, DialectRefusal(-1000, f"Invalid request: {error}"))
             return
-        id_ = request.id
         if isinstance(id_, str) and len(id_) > ID_CHARACTERS_MAX:
             text = f"Invalid request: an id has at most {ID_CHARACTERS_MAX} characters."
             self._refuse_unasked(None, DialectRefusal(-1000, text))
         elif self._begun + len(self._running) >= REQUESTS_MAX:
             self._refuse_unasked(id_, busy(None))
         else:
-            params = texts(request.params)
             told = params.get("returnRateLimits")
             tells = self._tells_limits if told is None else told.lower() != "false"
             asked = AskedRequest(self, id_, Charge(self._api.limits, self._address), tells)
             try:
-                self._ask(asked, request.method.removeprefix("v3/"), params)
+                self._ask(asked, method.removeprefix("v3/"), params)
             except DialectRefusal as refused:
                 self._answer(asked, refused)
 
@@ -174,7 +181,7 @@ class ApiSession:
             too_many = asked.charge.place(account.user_id)
         elif entry.keyed:
             account = auth.account_of(self._api.keys.by_key, params.get("apiKey") or self._key)
-        call = Call(given, account, self._api.now_ms(), too_many)
+        call = Call(given, account, asked.charge.now_ms, too_many)
         if entry.begins is not None and not self._starting:
             entry.begins(call, asked.done)
             asked.is_begun = True
@@ -320,17 +327,37 @@ class ApiSession:
         self._subscriptions.clear()
 
 
-def texts(params: dict[str, msgspec.Raw]) -> dict[str, str]:
-    """Return each parameter as a text, numbers as they were written; null is no parameter."""
-    told: dict[str, str] = {}
-    for name, raw in params.items():
-        data = bytes(raw)
-        if data.startswith(b'"'):
-            plain = b"\\" not in data
-            told[name] = data[1:-1].decode() if plain else msgspec.json.decode(data)
-        elif data != b"null":
-            told[name] = data.decode()
-    return told
+def decoded(data: bytes) -> tuple[str, int | str | None, dict[str, str]]:
+    """Return the method of a request, its id, and its parameters as texts.
+
+    Numbers are as they were written; null is no parameter.
+
+    Raises:
+        msgspec.DecodeError, UnicodeDecodeError: it is no request.
+    """
+    try:
+        plain = _PLAIN_DECODER.decode(data)
+    except msgspec.ValidationError:
+        return _decoded(data)
+    params = plain.params
+    for name, value in params.items():
+        if type(value) is int and value:
+            params[name] = str(value)
+        elif type(value) is not str:  # a fraction, a zero that may be negative, or null
+            return _decoded(data)
+    return plain.method, plain.id, params  # type: ignore[return-value]  # all are texts by now
+
+
+def _decoded(data: bytes) -> tuple[str, int | str | None, dict[str, str]]:
+    request = _DECODER.decode(data)
+    params: dict[str, str] = {}
+    for name, raw in request.params.items():
+        text = bytes(raw).decode()
+        if text.startswith('"'):
+            params[name] = msgspec.json.decode(text)
+        elif text != "null":
+            params[name] = text
+    return request.method, request.id, params
 
 
 def _payloads(params: dict[str, str]) -> tuple[str, str]:

@@ -12,10 +12,14 @@ from fastbook_server.values.instruments cimport Instrument
 @cython.final
 cdef class _Texts:
     cdef readonly int64_t decimals
+    cdef tuple _tens
     cdef object _factor
+    cdef int64_t _written_factor, _written_max
 
     cpdef str text(self, units)
     cpdef write(self, Writer out, bytes key, units)
+    cdef _write(self, Writer out, bytes key, int64_t units)
+    cpdef units(self, str name, str text, str filter_name)
 
 
 @cython.final
@@ -41,5 +45,4 @@ cdef class Symbols:
     cdef readonly Assets assets
 
 
-cdef _units(str name, str text, grid, str filter_name, int64_t decimals_max)
 cdef tuple _decimal(str name, str text, int64_t decimals_max)

@@ -101,11 +101,11 @@ class Symbol:
 
     def ticks(self, name: str, text: str) -> int:
         """Return a price in ticks; DialectRefusal if it is off the grid."""
-        return _units(name, text, self.instrument.tick, "PRICE_FILTER", self._price.decimals)
+        return self._price.units(name, text, "PRICE_FILTER")
 
     def lots(self, name: str, text: str, filter_name: str = "LOT_SIZE") -> int:
         """Return a quantity in lots; DialectRefusal if it is off the grid."""
-        return _units(name, text, self.instrument.lot, filter_name, self._quantity.decimals)
+        return self._quantity.units(name, text, filter_name)
 
     def total(self, name: str, text: str) -> float:
         """Return what a market order may cost; DialectRefusal if it pays for nothing."""
@@ -225,7 +225,11 @@ class _Texts:
     def __init__(self, numerator: int, denominator: int) -> None:
         decimals = max(DECIMALS_MIN, decimals_of(numerator, denominator))
         self.decimals = decimals
+        self._tens = tuple(10**count for count in range(decimals + 1))
         self._factor = numerator * 10**decimals // denominator
+        is_fine = decimals > DECIMALS_WRITTEN_MAX or self._factor > UNITS_WRITTEN_MAX
+        self._written_factor = 1 if is_fine else self._factor
+        self._written_max = 0 if is_fine else UNITS_WRITTEN_MAX // self._factor
 
     def text(self, units: int) -> str:
         """Return the text of so many units."""
@@ -233,25 +237,29 @@ class _Texts:
 
     def write(self, out: Writer, key: bytes, units: int) -> None:
         """Write the text of so many units."""
-        count = units * self._factor
-        if 0 <= count <= UNITS_WRITTEN_MAX and self.decimals <= DECIMALS_WRITTEN_MAX:
-            out.decimal(key, count, self.decimals)
+        if 0 <= units <= self._written_max:
+            self._write(out, key, units)
         else:
-            out.text(key, plain(count, self.decimals))
+            out.text(key, self.text(units))
+
+    def _write(self, out: Writer, key: bytes, units: int) -> None:
+        out.decimal(key, units * self._written_factor, self.decimals)
+
+    def units(self, name: str, text: str, filter_name: str) -> int:
+        """Return a decimal text as so many units; nothing is ever rounded to fit.
+
+        DialectRefusal if it is none, or off the grid.
+        """
+        digits, decimals = _decimal(name, text, self.decimals)
+        units: int
+        units, rest = divmod(digits * self._tens[self.decimals - decimals], self._factor)
+        if rest or not 0 < units <= UNITS_MAX:
+            raise filtered(filter_name)
+        return units
 
     def ratio(self, units: int, divisor: int) -> str:
         """Return the text of a part of so many units, rounded down."""
         return plain(units * self._factor // divisor, self.decimals)
-
-
-def _units(name: str, text: str, grid: Grid, filter_name: str, decimals_max: int) -> int:
-    """Return a decimal text as a number of steps; nothing is ever rounded to fit."""
-    digits, decimals = _decimal(name, text, decimals_max)
-    scale: int = 10**decimals
-    units, rest = divmod(digits * grid.denominator, grid.numerator * scale)
-    if rest or not 0 < units <= UNITS_MAX:
-        raise filtered(filter_name)
-    return units
 
 
 def _decimal(name: str, text: str, decimals_max: int) -> tuple[int, int]:

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import cython
+
 from fastbook_server.dialects.binance.calls import Call, Offer
 from fastbook_server.dialects.binance.order_answers import (
     order_type,
@@ -35,6 +37,7 @@ class _ListenKey:
     until_ms: int
 
 
+@cython.cclass
 class UserData:
     """Who hears of which account. All events of a batch leave in the order in which it happened."""
 
@@ -127,12 +130,9 @@ class UserData:
         now_ms = self._now_ms()
         for update in updates:
             number = next(self._executions)
-            user_id = update.order.order.user_id
-            if self.is_heard(user_id):
-                self._tell(user_id, execution_report(update, number, now_ms))
+            self._tell(update.order.order.user_id, execution_report(update, number, now_ms))
         for user_id, assets in changes.items():
-            if self.is_heard(user_id):
-                self._tell(user_id, _position(assets, now_ms))
+            self._tell(user_id, _position(assets, now_ms))
 
     def is_heard(self, user_id: str) -> bool:
         """Return whether anybody is told of an account."""

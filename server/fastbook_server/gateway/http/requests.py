@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import web
@@ -17,12 +19,17 @@ from aiohttp.http_exceptions import HttpProcessingError, TransferEncodingError
 from fastbook_server import metrics
 from fastbook_server.gateway.errors import drop_frames
 from fastbook_server.gateway.http import quiet
+from fastbook_server.gateway.http.direct import Direct, plain
 from fastbook_server.gateway.http.refusal import refusal
+from fastbook_server.gateway.proxies import Proxies
 from fastbook_server.gateway.seldom import Seldom
 from fastbook_wire.words import Code
 
 PORTION_BYTES = 4_096
 """So much of what has arrived is parsed in one turn of the loop."""
+
+ASKED_S_MAX = 60.0
+"""A connection is not closed as idle while it waits so long for a direct answer."""
 
 MESSAGE_MAX = 200
 _QUOTE = re.compile(r"""[\s:(]*(?:bytearray\()?b?['"]""")
@@ -34,27 +41,95 @@ class Requests(web.RequestHandler):
 
     What is wrong with them is told to their sender. The log counts them: it must neither fill nor
     repeat what a stranger, or a client with a secret, has written.
+
+    Plain requests for which there is a `Direct`, by method and path, are answered directly, unless
+    a proxy may speak for others.
     """
 
-    __slots__ = ("_broken", "_held", "_seldom")
+    __slots__ = (
+        *("_address", "_answered_s", "_broken", "_directs", "_held", "_is_asked"),
+        *("_proxies", "_seldom"),
+    )
 
-    def __init__(self, manager: web.Server, *, seldom: Seldom, **options: Any) -> None:
+    def __init__(
+        self,
+        manager: web.Server,
+        *,
+        seldom: Seldom,
+        directs: Mapping[bytes, Direct],
+        proxies: Proxies,
+        **options: Any,
+    ) -> None:
         super().__init__(manager, **options)
         self._seldom = seldom
         self._held = b""  # what waits for another turn
         self._broken = False  # no request will follow
+        self._directs = directs  # empty once nobody but aiohttp knows where a request begins
+        self._proxies = proxies
+        self._address = ""
+        self._is_asked = False  # directly, and has not answered yet
+        self._answered_s = -math.inf  # when it last did
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Note who asks."""
+        super().connection_made(transport)
+        peer = transport.get_extra_info("peername")
+        address = str(peer[0] if isinstance(peer, tuple) else peer)
+        self._address = self._proxies.counted_as(address)
+        if self._proxies.trusts(address):
+            self._directs = {}
 
     def data_received(self, data: bytes) -> None:
         """Parse what has arrived, or the first portion of it; frames have turns of their own."""
         if self._upgraded:
             super().data_received(data)
+        elif self._is_asked:  # an answer comes before the next one
+            self._held += data
+            self._pause_transport_reading()
         elif self._held:  # in spite of the pause, or to look at what aiohttp has kept
             self._held += data
         elif len(data) <= PORTION_BYTES:
-            self._parse(data)
+            if not (self._directs and data and self._ask_directly(data)):
+                self._parse(data)
         else:
+            self._directs = {}
             self._held = data
             self._parse_portion()
+
+    def _ask_directly(self, data: bytes) -> bool:
+        """Ask whoever answers a request directly; return False if nobody does."""
+        request = plain(data)
+        if request is None:
+            self._directs = {}
+            return False
+        direct = self._directs.get(request.call)
+        waits = self._waiter is not None and not self._waiter.done()
+        if direct is None or not waits or self._messages or self._paused or self._closes():
+            return False
+        self._is_asked = True
+        self._next_keepalive_close_time = self._loop.time() + ASKED_S_MAX
+        direct(request, self._address, self._answer)
+        return True
+
+    def _closes(self) -> bool:
+        return self._close or self._force_close
+
+    def _answer(self, answer: bytes) -> None:
+        """Send the answer to what was asked directly; go on with what has come since then."""
+        self._is_asked = False
+        if self.transport is None or self._closes():
+            return
+        self._answered_s = self._loop.time()
+        self._next_keepalive_close_time = self._answered_s + self._keepalive_timeout
+        self.transport.write(answer)
+        if self._held:
+            held, self._held = self._held, b""
+            self._read_on()
+            self.data_received(held)
+
+    def idle_s(self) -> float:
+        """Return for how long it has been asked nothing directly."""
+        return 0.0 if self._is_asked else self._loop.time() - self._answered_s
 
     def _parse(self, data: bytes) -> None:
         if self._broken:

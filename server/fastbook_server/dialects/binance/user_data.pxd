@@ -1,0 +1,11 @@
+# `user_data.py` in C types.
+
+cimport cython
+
+
+@cython.final
+cdef class UserData:
+    cdef object _topics, _now_ms, _executions
+    cdef dict _hearing, _keys, _key_of
+
+    cpdef bint is_heard(self, str user_id) except -1

@@ -1,0 +1,36 @@
+# `direct.py` in C types.
+
+cimport cython
+from libc.stdint cimport int64_t
+
+
+@cython.final
+cdef class PlainRequest:
+    cdef readonly bytes call
+    cdef readonly str query
+    cdef readonly bytes body
+    cdef dict _headers
+
+    @cython.locals(value=bytes)
+    cpdef str header(self, bytes name)
+
+
+@cython.locals(head=bytes, found=bytes, body=bytes, lines=list, first=list, target=bytes,
+               headers=dict, path=bytes, query=bytes)
+cpdef PlainRequest plain(bytes data)
+@cython.locals(headers=dict, line=bytes, name=bytes, colon=bytes, value=bytes)
+cdef dict _headers(list lines)
+@cython.locals(connection=bytes, length=bytes)
+cdef bint _frames(dict headers, int64_t size) except -1
+@cython.locals(told=bytes, date=bytes, length=bytes)
+cpdef bytes response(int64_t status, bytes headers, bytes body)
+cdef bytes _status_line(int64_t status)
+
+
+@cython.final
+cdef class _Dates:
+    cdef int64_t _second
+    cdef bytes _text
+
+    @cython.locals(second=int64_t)
+    cpdef bytes now(self)
