@@ -38,10 +38,14 @@ CLOSE_TIMEOUT_S = 3.0
 
 
 class DialectSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What the dialect needs of the configuration; without ``limited`` bots may ask at will."""
+    """What the dialect needs of the configuration; without ``limited`` bots may ask at will.
+
+    ``shared``: there are other gateways over the same matcher.
+    """
 
     limited: bool
     trusted_proxies: Sequence[str] = ()
+    shared: bool = False
 
     @property
     def bounds(self) -> VenueBounds:
@@ -77,7 +81,7 @@ class BinanceDialect:
         self._orders = AccountOrders(symbols, recovered)
         self._balances = Balances(symbols, recovered)
         self._replies = Replies(matcher)
-        self._keys = AccountKeys(accounts, matcher)
+        self._keys = AccountKeys(accounts, matcher, shared=settings.shared)
         limits, proxies = Limits(settings.bounds, clock.now_ms), Proxies(settings.trusted_proxies)
         market = MarketFunctions(symbols, self._views, history, limits)
         self._public = PublicMarket(symbols, self._views, history, clock)
@@ -86,7 +90,9 @@ class BinanceDialect:
         own = AccountFunctions(symbols, self._balances, history, limits)
         past_orders = OrderHistory(symbols, self._orders, trading, history)
         reducing = KeepPriority(symbols, self._replies, trading, past_orders)
-        self._user_data = UserData(self._public.topics, clock.now_ms)
+        self._user_data = UserData(
+            self._public.topics, clock.now_ms, self._keys if settings.shared else None
+        )
         self._sockets = Sockets(clock, settings.sockets)
         rooms = (
             market,
@@ -140,4 +146,8 @@ class BinanceDialect:
         self._public.on_batch(batch, changed)
         updates = self._orders.follow(batch.orders)
         self._user_data.on_batch(updates, self._balances.follow(batch.balances))
+        self.answer(batch)
+
+    def answer(self, batch: CommittedBatch) -> None:
+        """Answer those who wait for what a batch says, and no more."""
         self._replies.on_batch(batch)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -38,7 +39,9 @@ class Replies:
 
     def __init__(self, matcher: Matcher) -> None:
         self._matcher = matcher
-        self._refs = itertools.count(1)
+        # An account may speak to several gateways at once, and all of them hear each reply.
+        self._name = secrets.token_hex(8)
+        self._numbers = itertools.count(1)
         self._waiting: dict[tuple[str, Any], _Waiting] = {}
 
     async def ask(self, user_id: str, command: Command, read: Read) -> Any:
@@ -97,7 +100,7 @@ class Replies:
         loop, futures = asyncio.get_running_loop(), []
         until = loop.time() + ANSWER_S_MAX
         for command, read in asked:
-            command.ref = next(self._refs)
+            command.ref = f"{self._name}-{next(self._numbers)}"
             future: asyncio.Future[Any] = loop.create_future()
             timer = loop.call_at(until, _give_up, future)
             self._waiting[user_id, command.ref] = (future, read, timer)
