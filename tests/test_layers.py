@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "gateway": {"values", "channels", "store", "metrics", "engine", "wire"},
     "dialects": {"gateway", "values", "channels", "store", "metrics", "engine", "wire"},
     "cluster": {"gateway", "matching", "channels", "store", "values", "metrics", "config"}
-    | {"service_manager", "stop_signals", "app", "child_process", "engine", "wire"},
+    | {"dialects", "service_manager", "stop_signals", "app", "child_process", "engine", "wire"},
     "child_process": set(),
     "embedded": {"child_process"},
     "app": {

@@ -13,6 +13,7 @@ import msgspec
 import fastbook
 from fastbook import reference
 from fastbook_server.channels.channel import Channel
+from fastbook_server.channels.order_channel import Matcher
 from fastbook_server.channels.trade_channel import CommittedBatch
 from fastbook_server.config import Config, ConfigError, Engine
 from fastbook_server.dialects.binance.dialect import BinanceDialect, DialectSettings
@@ -30,7 +31,7 @@ from fastbook_server.gateway.upkeep import UpkeepWatch
 from fastbook_server.matching.exchange import Exchange
 from fastbook_server.matching.limits import ExchangeLimits
 from fastbook_server.matching.pipeline import IDLE_CHECK_S, Pipeline
-from fastbook_server.store import BatchStore, History, Store
+from fastbook_server.store import AccountBook, BatchStore, History, Store
 from fastbook_server.values.clock import Clock, LoopClock
 from fastbook_server.values.instruments import Instrument
 from fastbook_server.values.persisted import Recovered
@@ -126,7 +127,8 @@ class Server:
             batches.subscribe(gateway.on_batch, gateway.on_large_batch)
             if leaderboard is not None:
                 batches.subscribe(leaderboard.on_batch)
-            dialect = _dialect(config, recovered, past, pipeline, history, store, clock)
+            accounts = store.account_book() if config.binance else None
+            dialect = binance_dialect(config, recovered, past, pipeline, history, accounts, clock)
             if dialect is not None:
                 batches.subscribe(dialect.on_batch)
                 undo.push_async_callback(dialect.stop)
@@ -235,16 +237,25 @@ def _history(config: Config, reader: History) -> HistoryQueue:
     return HistoryQueue(reader, queries_max=queries_max, waiting_max=waiting_max)
 
 
-def _dialect(
+def binance_dialect(
     config: Config,
     recovered: Recovered,
     past: Past,
-    matcher: Pipeline,
+    matcher: Matcher,
     history: HistoryQueue,
-    store: Store,
+    accounts: AccountBook | None,
     clock: Clock,
+    *,
+    shared: bool = False,
 ) -> BinanceDialect | None:
-    if not config.binance:
+    """Return the dialect of these settings; None without accounts.
+
+    `shared`: other gateways speak it too, over the same matcher.
+
+    Raises:
+        ConfigError: the instruments have no symbols that differ.
+    """
+    if accounts is None:
         return None
     try:
         return BinanceDialect(
@@ -252,11 +263,12 @@ def _dialect(
             past,
             matcher=matcher,
             history=history,
-            accounts=store.account_book(),
+            accounts=accounts,
             clock=clock,
             settings=DialectSettings(
                 limited=config.binance_limits == "venue",
                 trusted_proxies=config.trusted_proxies,
+                shared=shared,
             ),
         )
     except ValueError as error:

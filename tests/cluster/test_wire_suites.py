@@ -1,4 +1,4 @@
-"""The suites of the wire, its door and its client, against a gateway over a log in memory."""
+"""The suites of the wire, its door, its clients and the dialect, against a gateway over a log."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 540
-SUITES = {"tests/gateway": 400, "tests/server": 20, "tests/client": 180}
+SUITES = {"tests/gateway": 400, "tests/server": 20, "tests/client": 180, "tests/dialects": 80}
 """How many tests of each start a server of theirs, at least: to run none would prove nothing."""
 
 

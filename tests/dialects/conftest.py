@@ -9,8 +9,8 @@ import aiohttp
 import pytest
 from binance_client import BinanceClient
 from databases import embedded_dsn, make_database, sql_of  # noqa: F401 (fixtures)
+from over_a_log import start_server
 
-from fastbook_server.app import Server
 from fastbook_server.config import Config
 from fastbook_server.store.accounts import add_in_memory, new_account
 from fastbook_server.store.memory import MemoryDatabase, MemoryStore
@@ -26,13 +26,13 @@ class Venue:
 
     def __init__(self, http: aiohttp.ClientSession) -> None:
         self.data = MemoryDatabase()
-        self.server: Server | None = None
+        self.server: Any = None
         self._http = http
 
     async def start(self, **settings: Any) -> None:
         """Start the server, again after a stop, on the same data."""
         given = {"port": 0, "binance": True, "instruments": SPECS}
-        self.server = await Server.start(Config(**(given | settings)), MemoryStore(self.data))
+        self.server = await start_server(Config(**(given | settings)), MemoryStore(self.data))
 
     async def stop(self) -> None:
         """Stop the server."""

@@ -38,7 +38,8 @@ async def start_server(config: Config, store: MemoryStore, clock: Clock | None =
 def starts_a_server(item: pytest.Item) -> bool:
     """Return whether a test starts its server with `start_server`."""
     names = set(getattr(item, "fixturenames", ()))
-    return "serve" in names or "small_server" in vars(getattr(item, "module", None) or object)
+    imported = vars(getattr(item, "module", None) or object)
+    return bool(names & {"serve", "venue"}) or "small_server" in imported
 
 
 class HeldLog(MemoryLog):
@@ -50,6 +51,7 @@ class HeldLog(MemoryLog):
 
     async def append(self, data: bytes, stamp: str, *, after: int) -> None:
         """See `ReplicatedLog.append`."""
+        await asyncio.sleep(0)
         await self._store._free.wait()
         await super().append(data, stamp, after=after)
 
@@ -64,6 +66,7 @@ class LogServer:
         matcher: ClusterMatcher,
         recorder: LogRecorder,
         store: MemoryStore,
+        log: MemoryLogData,
         works: list[asyncio.Future[None]],
     ) -> None:
         self.url, self.host, self.port = server.url, server.host, server.port
@@ -73,6 +76,7 @@ class LogServer:
         self._server = server
         self._recorder = recorder
         self._store = store
+        self._log = log
         self._works = works
 
     @classmethod
@@ -87,7 +91,10 @@ class LogServer:
         )
         recorder = LogRecorder(MemoryLog(log), store, config.instruments, clock)
         line = MemoryLine(hub)
-        matcher = ClusterMatcher(config, HeldLog(log, store), line, recovered, clock, shard=SHARD)
+        accounts = store.account_book() if config.binance else None
+        matcher = ClusterMatcher(
+            config, HeldLog(log, store), line, recovered, clock, shard=SHARD, accounts=accounts
+        )
         works = [asyncio.ensure_future(work) for work in (recorder.run(), matcher.run())]
         await matcher.owning()
         instruments = (*recovered.instruments, *recovered.unlisted)
@@ -105,13 +112,24 @@ class LogServer:
             lambda read: RecordedHistory(store.history(instruments), store.position, read),
             clock,
             shard=SHARD,
+            accounts=accounts,
         )
-        return cls(config, server, matcher, recorder, store, works)
+        return cls(config, server, matcher, recorder, store, log, works)
 
     @property
     def pipeline(self) -> Any:
         """The matcher's."""
         return self.matcher._pipeline
+
+    @property
+    def dialect(self) -> Any:
+        """What lets accounts in, or None."""
+        return None if self._server.dialect is None else SharedDialect(self)
+
+    async def caught_up(self) -> None:
+        """Wait until the gateway knows all that has been submitted to the matcher."""
+        await self.pipeline.stored()
+        await self._server.reader.until(self._log.end)
 
     @property
     def _listener(self) -> Any:
@@ -133,3 +151,16 @@ class LogServer:
             work.cancel()
         await asyncio.gather(*self._works, return_exceptions=True)
         return answered
+
+
+class SharedDialect:
+    """The dialect of a gateway, and the matcher, which makes the deposits."""
+
+    def __init__(self, house: LogServer) -> None:
+        self._house = house
+
+    async def look(self) -> None:
+        """Let accounts in, with what has been paid in."""
+        await self._house._server.dialect.look()
+        await self._house.matcher.look()
+        await self._house.caught_up()

@@ -27,6 +27,7 @@ from fastbook_server.config import Config
 from fastbook_server.gateway.http.history_queue import recent
 from fastbook_server.gateway.outbox import Turn
 from fastbook_server.store import StoreFenced
+from fastbook_server.store.accounts import MemoryAccounts
 from fastbook_server.store.memory import MemoryDatabase, MemoryStore
 from fastbook_server.store.memory_history import MemoryHistory
 from fastbook_server.values.clock import Clock, LoopClock
@@ -50,6 +51,7 @@ class MatcherProcess:
             cluster.clock,
             shard=SHARD,
             takeover_s=cluster.takeover_s,
+            accounts=cluster.accounts(),
         )
         self.task = asyncio.ensure_future(self.matcher.run())
 
@@ -78,16 +80,21 @@ class Cluster:
         self._ends: list[Any] = []
 
     async def start(self) -> None:
-        await MemoryStore(self.data).open(SPECS, 0)
+        await MemoryStore(self.data).open(self.config.instruments, 0)
         self.data.epoch = 0
+        specs = self.config.instruments
         recorder = LogRecorder(
-            MemoryLog(self.log, self.cable), MemoryStore(self.data), SPECS, self.clock
+            MemoryLog(self.log, self.cable), MemoryStore(self.data), specs, self.clock
         )
         self._ends.append(asyncio.ensure_future(recorder.run()))
 
     def recovered(self) -> Any:
-        instruments = tuple(self.data.instruments[spec.security] for spec in SPECS)
+        specs = self.config.instruments
+        instruments = tuple(self.data.instruments[spec.security] for spec in specs)
         return self.data.recovered(instruments, 50)
+
+    def accounts(self) -> MemoryAccounts | None:
+        return MemoryAccounts(self.data) if self.config.binance else None
 
     def start_matcher(self) -> MatcherProcess:
         process = MatcherProcess(self)
@@ -106,6 +113,7 @@ class Cluster:
             lambda _: MemoryHistory(self.data),
             self.clock,
             shard=SHARD,
+            accounts=self.accounts(),
         )
         self.gateways.append(gateway)
         return gateway
@@ -230,7 +238,7 @@ class Town:
         return wire
 
     async def _serve(self, wire: Wire, resume: str | None) -> None:
-        gateway, router, reader, history = self.joined
+        gateway, router, reader, history, _ = self.joined
         users, clock = gateway.users, self._city.clock
         try:
             async with asyncio.timeout(10):

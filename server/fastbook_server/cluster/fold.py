@@ -18,6 +18,8 @@ from fastbook_server.values.persisted import (
 )
 
 LOOK_EVERY_MS = 60_000
+DEPOSITS_KEPT = 100_000
+"""More than the database ever holds of deposits that are made, and not recorded yet."""
 
 
 class StateFold:
@@ -26,6 +28,7 @@ class StateFold:
     def __init__(self, past: Recovered) -> None:
         self._instruments = past.instruments
         self._data = _StateOnly(past)
+        self._deposits: dict[int, None] = {}
 
     @property
     def number(self) -> int:
@@ -42,8 +45,18 @@ class StateFold:
         """No later event is stamped earlier."""
         return self._data.time_ms
 
+    @property
+    def deposits(self) -> tuple[int, ...]:
+        """The newest deposits that batches have held: those that SQL may not know of are there."""
+        return tuple(self._deposits)
+
     def take(self, batch: CommittedBatch) -> None:
         """Apply the next batch."""
+        for change in batch.balances:
+            if change.deposit is not None:
+                self._deposits[change.deposit] = None
+                if len(self._deposits) > DEPOSITS_KEPT:
+                    del self._deposits[next(iter(self._deposits))]
         self._data.apply(Batch(batch.number, batch.settled_ms, batch.stored))
 
     def claimed(self, epoch: int) -> None:

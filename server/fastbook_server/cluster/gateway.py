@@ -11,18 +11,25 @@ from typing import NamedTuple
 
 import msgspec
 
-from fastbook_server.app import CLOSE_TIMEOUT_S, as_halted, gateway_settings, listener
+from fastbook_server.app import (
+    CLOSE_TIMEOUT_S,
+    as_halted,
+    binance_dialect,
+    gateway_settings,
+    listener,
+)
 from fastbook_server.channels.order_channel import Connected, Unavailable
 from fastbook_server.channels.trade_channel import CommittedBatch
 from fastbook_server.cluster.log import LogEntry, OrderLine, ReplicatedLog
 from fastbook_server.cluster.message import Assembly, MessageKind, Numbering, batch_of
 from fastbook_server.cluster.router import Router
 from fastbook_server.config import Config
+from fastbook_server.dialects.binance.dialect import BinanceDialect
 from fastbook_server.gateway.http.history_queue import HistoryQueue
 from fastbook_server.gateway.listener import Listener, url_of
 from fastbook_server.gateway.market_views import Past
 from fastbook_server.gateway.order_book_server import OrderBookServer
-from fastbook_server.store import History
+from fastbook_server.store import AccountBook, History
 from fastbook_server.values.clock import Clock
 from fastbook_server.values.persisted import Recovered
 
@@ -44,7 +51,7 @@ class Snapshot(NamedTuple):
 
 
 class LogReader:
-    """Reads the log for one gateway: batches reach its `gateway`, answers its `router`.
+    """Reads the log for one gateway: batches reach `gateway` and `dialect`, answers the `router`.
 
     ``number`` is that of the last whole message, ``epoch`` that of its owner.
     """
@@ -55,6 +62,7 @@ class LogReader:
         recovered: Recovered,
         gateway: OrderBookServer,
         router: Router,
+        dialect: BinanceDialect | None = None,
     ) -> None:
         self.number = recovered.batch_no
         self.epoch = recovered.epoch
@@ -62,6 +70,7 @@ class LogReader:
         self._log = log
         self._gateway = gateway
         self._router = router
+        self._dialect = dialect
         self._instruments = {i.number: i for i in (*recovered.instruments, *recovered.unlisted)}
         self._assembly = Assembly()
         self._moved = asyncio.Event()
@@ -96,6 +105,8 @@ class LogReader:
                 self._gateway.users.moved(user_id)
         self._router.on_batch(batch)
         self._gateway.on_batch(batch)
+        if self._dialect is not None:
+            self._dialect.on_batch(batch)
         if numbered.message.kind is MessageKind.CLAIM:
             self._claimed(numbered.message.epoch, batch)
 
@@ -112,7 +123,10 @@ class LogReader:
         self.epoch = epoch
         self._gateway.claimed(epoch)
         if given_up := self._router.claimed(epoch):
-            self._gateway.users.on_batch(msgspec.structs.replace(batch, reports=tuple(given_up)))
+            refusals = msgspec.structs.replace(batch, reports=tuple(given_up))
+            self._gateway.users.on_batch(refusals)
+            if self._dialect is not None:
+                self._dialect.answer(refusals)
         for user_id, after_s in self._gateway.users.held():
             if after_s is not None:
                 with contextlib.suppress(Unavailable):  # then nothing else finds room either
@@ -126,6 +140,7 @@ class Joined(NamedTuple):
     router: Router
     reader: LogReader
     history: HistoryQueue
+    dialect: BinanceDialect | None
 
 
 def join(
@@ -137,8 +152,12 @@ def join(
     clock: Clock,
     *,
     shard: str,
+    accounts: AccountBook | None = None,
 ) -> Joined:
-    """Return an order book server as of the snapshot; it follows once its reader runs."""
+    """Return an order book server as of the snapshot; it follows once its reader runs.
+
+    With `accounts` there is a dialect for them.
+    """
     recovered = as_halted(snapshot.recovered)
     if not recovered.time_ms:  # a new database: its empty books are as of now
         recovered = msgspec.structs.replace(recovered, time_ms=clock.now_ms())
@@ -163,7 +182,11 @@ def join(
         clock=clock,
         settings=msgspec.structs.replace(gateway_settings(config), shared=True),
     )
-    return Joined(gateway, router, LogReader(log, recovered, gateway, router), queue)
+    dialect = binance_dialect(
+        config, recovered, snapshot.past, router, queue, accounts, clock, shared=True
+    )
+    reader = LogReader(log, recovered, gateway, router, dialect)
+    return Joined(gateway, router, reader, queue, dialect)
 
 
 class GatewayServer:
@@ -179,7 +202,7 @@ class GatewayServer:
     ) -> None:
         self.host, self.port = config.host, port
         self.gateway, self.reader = joined.gateway, joined.reader
-        self.router = joined.router
+        self.router, self.dialect = joined.router, joined.dialect
         self._history = joined.history
         self._entrance = entrance
         self._reading = reading
@@ -196,6 +219,7 @@ class GatewayServer:
         clock: Clock,
         *,
         shard: str,
+        accounts: AccountBook | None = None,
         connections_max: int | None = None,
     ) -> GatewayServer:
         """Read the log up to its end, listen, take orders; return the running gateway.
@@ -203,14 +227,18 @@ class GatewayServer:
         Raises:
             LogUnavailable: the log or the line does not answer.
             LogBroken: the log cannot be read.
+            StoreUnavailable: the accounts cannot be read.
             ListenError: the address cannot be listened on.
         """
-        joined = join(config, log, line, snapshot, history, clock, shard=shard)
+        joined = join(config, log, line, snapshot, history, clock, shard=shard, accounts=accounts)
         async with contextlib.AsyncExitStack() as undo:
             undo.push_async_callback(joined.history.close)
             undo.callback(joined.router.stop)
             undo.push_async_callback(joined.gateway.close, 0)
             await joined.router.start()
+            if joined.dialect is not None:
+                undo.push_async_callback(joined.dialect.stop)
+                await joined.dialect.start()
             reading = asyncio.create_task(joined.reader.run(), name="log")
             undo.callback(reading.cancel)
             until = asyncio.ensure_future(joined.reader.until(await log.end()))
@@ -218,7 +246,7 @@ class GatewayServer:
             await asyncio.wait((until, reading), return_when=asyncio.FIRST_COMPLETED)
             if reading.done():
                 reading.result()
-            entrance = listener(config, joined.gateway, None, connections_max)
+            entrance = listener(config, joined.gateway, joined.dialect, connections_max)
             port = await entrance.start(config.host, config.port)
             undo.pop_all()
         return cls(config, joined, entrance, port, reading)
@@ -250,6 +278,8 @@ class GatewayServer:
             log.error("stopped with %d commands that no matcher has answered", unanswered)
         self.router.stop()
         await self.gateway.close(CLOSE_TIMEOUT_S)
+        if self.dialect is not None:
+            await self.dialect.stop()
         await self._entrance.stop()
         self._reading.cancel()
         await self._history.close()

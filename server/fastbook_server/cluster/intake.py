@@ -18,6 +18,7 @@ from fastbook_server.channels.order_channel import (
 )
 from fastbook_server.cluster.log import OrderLine, gap_subject
 from fastbook_server.matching.pipeline import Pipeline
+from fastbook_server.values.accounts import is_account
 from fastbook_server.values.clock import Timers
 
 log = logging.getLogger(__name__)
@@ -38,8 +39,9 @@ class Intake:
     """Gives the `pipeline` what gateways say in one epoch.
 
     Whoever has said last that a user is connected holds the user: what another gateway still says
-    for that user is counted, and not done. `heard` is called with each gateway that lives. What
-    finds no room waits: a gateway has few commands under way, so the wait is bounded.
+    for that user is counted, and not done; so is what an account says where `accounts` are unknown,
+    as they would have unlimited credit. `heard` is called with each gateway that lives. What finds
+    no room waits: a gateway has few commands under way, so the wait is bounded.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class Intake:
         commands_max: int,
         heard: Callable[[str], None],
         holds: Callable[[str, str], None],
+        accounts: bool = False,
     ) -> None:
         self._pipeline = pipeline
         self._line = line
@@ -62,6 +65,8 @@ class Intake:
         self._commands_max = commands_max
         self._heard = heard
         self._holds = holds
+        self._accounts = accounts
+        self._was_warned = False
         self._last: dict[str, int] = {}  # the number of the last command of each gateway
         self._asked_s: dict[str, float] = {}
         self._holders: dict[str, str] = {}
@@ -133,6 +138,9 @@ class Intake:
 
     def _submit(self, following: _Next) -> None:
         gateway, first, (user_id, commands) = following
+        if not self._accounts and is_account(user_id):
+            self._submit_unheeded(following)
+            return
         numbered = []
         for number, command in enumerate(commands, first):
             if isinstance(command, Connected):
@@ -143,3 +151,12 @@ class Intake:
             if held and not isinstance(command, CancelDue):
                 self._holds(user_id, gateway)
         self._pipeline.submit(user_id, *numbered)
+
+    def _submit_unheeded(self, following: _Next) -> None:
+        """Count the commands of an account, and do none."""
+        gateway, first, (user_id, commands) = following
+        numbers = range(first, first + len(commands))
+        self._pipeline.submit(user_id, *(Numbered(gateway, number, None) for number in numbers))
+        if not self._was_warned:
+            self._was_warned = True
+            log.warning("accounts trade at gateway %s: start the matchers with --binance", gateway)

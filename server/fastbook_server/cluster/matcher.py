@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Iterable
 
 from fastbook_server.app import as_halted, matching_server
 from fastbook_server.channels.channel import Channel
+from fastbook_server.channels.deposits import Deposits
+from fastbook_server.channels.order_channel import Unavailable
 from fastbook_server.channels.trade_channel import CommittedBatch
 from fastbook_server.cluster.absence import Absence
 from fastbook_server.cluster.intake import Intake
@@ -16,7 +19,7 @@ from fastbook_server.cluster.log_store import LogStore
 from fastbook_server.cluster.standby import LOOK_EVERY_S, TAKEOVER_S, Claimed, Standby
 from fastbook_server.config import Config
 from fastbook_server.matching.pipeline import Pipeline
-from fastbook_server.store import StoreError, StoreUnavailable
+from fastbook_server.store import AccountBook, StoreError, StoreUnavailable
 from fastbook_server.values.clock import Clock
 from fastbook_server.values.persisted import Recovered
 
@@ -24,6 +27,7 @@ log = logging.getLogger(__name__)
 
 IDLE_BATCH_S = 1.0
 """An idle owner writes an empty batch so often: its sign of life, and the end of candles."""
+DEPOSITS_EVERY_S = 1.0
 SIGNS_PER_TAKEOVER = 4
 """At least so many of them in the time after which a standby thinks that the owner is gone."""
 OVERHEARD_MAX = 100_000
@@ -32,7 +36,10 @@ moment they read the claim, before the new owner is ready."""
 
 
 class ClusterMatcher:
-    """Stands by, then owns the shard. `past` is what SQL knows; the log has the rest."""
+    """Stands by, then owns the shard. `past` is what SQL knows; the log has the rest.
+
+    The owner makes the deposits of `accounts`, if there may be any.
+    """
 
     def __init__(
         self,
@@ -44,8 +51,10 @@ class ClusterMatcher:
         *,
         shard: str,
         takeover_s: float = TAKEOVER_S,
+        accounts: AccountBook | None = None,
     ) -> None:
         self._config = config
+        self._accounts = accounts
         self._log = log
         self._line = line
         self._clock = clock
@@ -58,6 +67,8 @@ class ClusterMatcher:
         self._pipeline: Pipeline | None = None
         self._store: LogStore | None = None
         self._owns = asyncio.Event()
+        self._deposits: Deposits | None = None
+        self._looking = asyncio.Lock()  # one question at a time
 
     @property
     def owns(self) -> bool:
@@ -121,7 +132,7 @@ class ClusterMatcher:
             after=claimed.number,
             until_ms=claimed.past.time_ms,
         )
-        await self._own(as_halted(claimed.past), store)
+        await self._own(as_halted(claimed.past), store, claimed.deposits)
 
     async def _claim(self) -> Claimed:
         """Hear the line, so that nothing said to the new owner is missed, and take over."""
@@ -139,7 +150,7 @@ class ClusterMatcher:
         else:
             self._intake.take(data)
 
-    async def _own(self, past: Recovered, store: LogStore) -> None:
+    async def _own(self, past: Recovered, store: LogStore, deposits: Iterable[int]) -> None:
         config, clock = self._config, self._clock
         batches: Channel[CommittedBatch] = Channel()
         pipeline = matching_server(
@@ -163,24 +174,49 @@ class ClusterMatcher:
             commands_max=config.inbox_commands_max,
             heard=absence.heard,
             holds=absence.holds,
+            accounts=self._accounts is not None,
         )
         while self._overheard:
             intake.take(self._overheard.popleft())
         committing = asyncio.ensure_future(pipeline.run())
+        depositing = asyncio.ensure_future(self._deposit(Deposits(pipeline.submit, deposits)))
         stopped = asyncio.ensure_future(self._stop.wait())
         self._owns.set()
         try:
             await asyncio.wait((committing, stopped), return_when=asyncio.FIRST_COMPLETED)
             intake.stop()
             absence.stop()
+            depositing.cancel()
             pipeline.stop()
             await self._ended(pipeline, committing)
             await self._release(store)
         finally:
             stopped.cancel()
             committing.cancel()
+            depositing.cancel()
             intake.stop()
             absence.stop()
+
+    async def _deposit(self, deposits: Deposits) -> None:
+        """Look for deposits for ever, if there may be any."""
+        self._deposits = deposits
+        while self._accounts is not None:
+            try:
+                await self.look()
+            except (StoreError, Unavailable) as error:
+                log.warning("deposits cannot be made now: %s", error)
+            await asyncio.sleep(DEPOSITS_EVERY_S)
+
+    async def look(self) -> None:
+        """Make the deposits that the database has now, as owner.
+
+        Raises:
+            StoreError: it cannot be read.
+            Unavailable: no command is taken now.
+        """
+        if self._accounts is not None and self._deposits is not None:
+            async with self._looking:
+                self._deposits.make((await self._accounts.read()).deposits)
 
     async def _ended(self, pipeline: Pipeline, committing: asyncio.Future[None]) -> None:
         """Wait for the last batch, as long as the log takes any.

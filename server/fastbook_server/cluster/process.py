@@ -37,7 +37,6 @@ Ready = Callable[[str], None]
 """Called with the URL of a process once it serves."""
 
 NOT_HERE = {
-    "binance": "no gateway of a cluster speaks it yet: use fastbook serve",
     "leaderboard": "a cluster has none yet: use fastbook serve",
     "durability": "in a cluster, what clients are told is always durable",
     "delist": "stop the cluster, delist with fastbook serve, and start it again",
@@ -157,6 +156,7 @@ def _matcher(config: Config, settings: ClusterSettings, ready: Ready) -> Life:
     async def live(stop: asyncio.Future[int]) -> int:
         async with _joined(settings, "matcher", stop) as (log_, line):
             store = PostgresStore(_dsn(config))
+            accounts = store.account_book() if config.binance else None
             snapshot = await unless_stopped(
                 stop, _patiently(lambda: read_snapshot(store, config, with_past=False))
             )
@@ -168,6 +168,7 @@ def _matcher(config: Config, settings: ClusterSettings, ready: Ready) -> Life:
                 LoopClock(),
                 shard=settings.shard,
                 takeover_s=settings.takeover_s,
+                accounts=accounts,
             )
 
             def say() -> Answer:
@@ -194,6 +195,8 @@ def _matcher(config: Config, settings: ClusterSettings, ready: Ready) -> Life:
             finally:
                 living.cancel()
                 await health.stop()
+                if accounts is not None:
+                    await accounts.close()
 
     return live
 
@@ -254,6 +257,7 @@ async def _begin(
         lambda read: RecordedHistory(store.history(instruments), store.position, read),
         LoopClock(),
         shard=settings.shard,
+        accounts=store.account_book() if config.binance else None,
     )
 
 

@@ -13,12 +13,12 @@ from collections import deque
 from typing import NamedTuple
 
 from fastbook_server.channels.messages import Submitted, encode_submissions
-from fastbook_server.channels.order_channel import Command, Pressure, Unavailable
+from fastbook_server.channels.order_channel import Command, Pressure, Replace, Unavailable
 from fastbook_server.channels.trade_channel import CommittedBatch
 from fastbook_server.cluster.log import OrderLine, gap_subject, line_subject
 from fastbook_server.values.clock import Cancellable, Timers
 from fastbook_server.values.events import CommandRefused
-from fastbook_wire.commands import Add
+from fastbook_wire.commands import Add, Ref
 from fastbook_wire.words import Code
 
 log = logging.getLogger(__name__)
@@ -177,8 +177,8 @@ class Router:
             user_id, commands = unanswered.submitted.user_id, unanswered.submitted.commands
             commands = commands[max(0, half_answered + 1 - unanswered.first) :]
             if now_s - unanswered.since_s > RESEND_S_MAX:
-                given_up += [_refusal(user_id, c) for c in commands if isinstance(c, Add)]
-                commands = tuple(c for c in commands if not isinstance(c, Add))
+                given_up += [_refusal(user_id, ref) for c in commands for ref in _places(c)]
+                commands = tuple(c for c in commands if not _places(c))
             if commands and not unanswered.void:
                 left = Submitted(user_id, commands)
                 self._unanswered.append(unanswered._replace(first=self._next, submitted=left))
@@ -250,6 +250,13 @@ class Router:
             self._send(self._next, [])
 
 
-def _refusal(user_id: str, add: Add) -> CommandRefused:
+def _places(command: Command) -> tuple[Ref, ...]:
+    """Return what to answer if a command that would place an order is given up; () for others."""
+    if isinstance(command, Replace):  # with `stops` a cancel that fails is all that is answered
+        return (command.delete.ref,) if command.stops else (command.delete.ref, command.add.ref)
+    return (command.ref,) if isinstance(command, Add) else ()
+
+
+def _refusal(user_id: str, ref: Ref) -> CommandRefused:
     message = f"not executed: no matcher has taken it within {RESEND_S_MAX:.0f} s"
-    return CommandRefused(user_id, add.ref, Code.UNAVAILABLE, message, True, RETRY_MS)
+    return CommandRefused(user_id, ref, Code.UNAVAILABLE, message, True, RETRY_MS)

@@ -33,11 +33,15 @@ LOOK_EVERY_S = 0.05
 
 
 class Claimed(NamedTuple):
-    """A claim that is in the log: whose, since which message, and the state as of then."""
+    """A claim that is in the log: whose, since which message, and the state as of then.
+
+    ``deposits`` are made, though the database may not know it yet.
+    """
 
     name: str
     number: int
     past: Recovered
+    deposits: tuple[int, ...] = ()
 
 
 class Standby:
@@ -138,7 +142,7 @@ class Standby:
                 await asyncio.sleep(LOOK_EVERY_S)
         self._fold.claimed(epoch)
         past = msgspec.structs.replace(self._fold.recovered(), time_ms=time_ms)
-        return Claimed(self.name, end + 1, past)
+        return Claimed(self.name, end + 1, past, self._fold.deposits)
 
 
 def _is_farewell(numbered: Numbering | None) -> bool:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hmac
 import logging
 from collections.abc import Mapping
 
-from fastbook_server.channels.order_channel import Deposit, Matcher, Unavailable
+from fastbook_server.channels.deposits import Deposits
+from fastbook_server.channels.order_channel import Matcher, Unavailable
 from fastbook_server.store import AccountBook, StoreError
 from fastbook_server.values.accounts import Account
 from fastbook_wire.commands import DeleteAll
@@ -18,13 +20,18 @@ LOOK_EVERY_S = 1.0
 
 
 class AccountKeys:
-    """The accounts by their keys; makes the deposits that it finds, and ends removed accounts."""
+    """The accounts by their keys; makes the deposits that it finds, and ends removed accounts.
 
-    def __init__(self, book: AccountBook, matcher: Matcher) -> None:
+    Where gateways are several, it makes none: the matcher's owner does, or each would.
+    ``by_listen_key`` has the users by the listen keys that follow from their secrets.
+    """
+
+    def __init__(self, book: AccountBook, matcher: Matcher, *, shared: bool = False) -> None:
         self.by_key: dict[str, Account] = {}
+        self.by_listen_key: dict[str, str] = {}
         self._book = book
         self._matcher = matcher
-        self._deposited: set[int] = set()
+        self._deposits = None if shared else Deposits(matcher.submit)
         self._task: asyncio.Task[None] | None = None
         self._asking = asyncio.Lock()  # one question at a time
 
@@ -51,14 +58,11 @@ class AccountKeys:
             seen = await self._book.read()
         before = {account.user_id for account in self.by_key.values()}
         self.by_key = {account.key: account for account in seen.accounts}
+        self.by_listen_key = {listen_key(a): a.user_id for a in seen.accounts}
         for user_id in before - {account.user_id for account in seen.accounts}:
             self._matcher.submit(user_id, DeleteAll())
-        for pending in seen.deposits:
-            if pending.number not in self._deposited:
-                deposit = Deposit(pending.number, pending.asset, pending.amount)
-                self._matcher.submit(pending.user_id, deposit)
-                self._deposited.add(pending.number)
-        self._deposited &= {pending.number for pending in seen.deposits}
+        if self._deposits is not None:
+            self._deposits.make(seen.deposits)
 
     async def provide(self, name: str, balances: Mapping[str, str]) -> Account:
         """Return the account of this name, a new one with these balances if there is none.
@@ -79,3 +83,8 @@ class AccountKeys:
                 await self.look()
             except (StoreError, Unavailable) as error:
                 log.warning("the accounts cannot be read: %s", error)
+
+
+def listen_key(account: Account) -> str:
+    """Return the listen key that every gateway knows of an account, and nobody guesses."""
+    return hmac.digest(account.secret.encode(), b"listen key", "sha256").hex()

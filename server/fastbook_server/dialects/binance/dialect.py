@@ -39,10 +39,14 @@ CLOSE_TIMEOUT_S = 3.0
 
 
 class DialectSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What the dialect needs of the configuration; without ``limited`` bots may ask at will."""
+    """What the dialect needs of the configuration; without ``limited`` bots may ask at will.
+
+    ``shared``: there are other gateways over the same matcher.
+    """
 
     limited: bool
     trusted_proxies: Sequence[str] = ()
+    shared: bool = False
 
     @property
     def bounds(self) -> VenueBounds:
@@ -75,12 +79,13 @@ class BinanceDialect:
     ) -> None:
         symbols = Symbols(recovered.instruments)
         self._views = MarketViews(recovered, past)
+        self._keys = AccountKeys(accounts, matcher, shared=settings.shared)
         self._public = PublicMarket(symbols, self._views, history, clock)
-        self._user_data = UserData(self._public.topics, clock.now_ms)
+        shared = self._keys if settings.shared else None
+        self._user_data = UserData(self._public.topics, clock.now_ms, shared)
         self._orders = AccountOrders(symbols, recovered, self._user_data.is_heard)
         self._balances = Balances(symbols, recovered)
         self._replies = Replies(matcher)
-        self._keys = AccountKeys(accounts, matcher)
         limits, proxies = Limits(settings.bounds, clock.now_ms), Proxies(settings.trusted_proxies)
         market = MarketFunctions(symbols, self._views, history, limits)
         trading = TradingFunctions(symbols, self._orders, self._replies, self._public.last_price)
@@ -146,4 +151,8 @@ class BinanceDialect:
         updates = self._orders.follow(batch.orders)
         changes = self._balances.follow(batch.balances, self._user_data.is_heard)
         self._user_data.on_batch(updates, changes)
+        self.answer(batch)
+
+    def answer(self, batch: CommittedBatch) -> None:
+        """Answer those who wait for what a batch says, and no more."""
         self._replies.on_batch(batch)

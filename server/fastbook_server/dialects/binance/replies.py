@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
@@ -26,6 +27,9 @@ from fastbook_wire.commands import Add, Amend, Delete, DeleteAll
 
 ANSWER_S_MAX = 10.0
 """After this long the client is told that nobody knows whether its command took effect."""
+
+REF_BITS = 62
+"""A gateway's first ``ref`` is a random number of so many bits."""
 
 Reply = OrderReport | AllDeleted
 Command = Add | Amend | Delete | DeleteAll
@@ -54,7 +58,8 @@ class Replies:
 
     def __init__(self, matcher: Matcher) -> None:
         self._matcher = matcher
-        self._refs = itertools.count(1)
+        # An account may speak to several gateways at once, and all of them hear each reply.
+        self._refs = itertools.count(secrets.randbits(REF_BITS))
         self._waiting: dict[Any, WaitingReply] = {}  # by ``ref``: the oldest first
         self._timer: asyncio.TimerHandle | None = None
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import cython
 
+from fastbook_server.dialects.binance.account_keys import AccountKeys, listen_key
 from fastbook_server.dialects.binance.calls import Call, Offer
 from fastbook_server.dialects.binance.order_answers import (
     order_type,
@@ -39,14 +40,22 @@ class _ListenKey:
 
 @cython.cclass
 class UserData:
-    """Who hears of which account. All events of a batch leave in the order in which it happened."""
+    """Who hears of which account. All events of a batch leave in the order in which it happened.
 
-    def __init__(self, topics: Topics, now_ms: Callable[[], int]) -> None:
+    With `shared` keys there are several gateways, and a listen key that one of them gives is good
+    at all: it follows from the account's secret, and does not end by itself.
+    """
+
+    def __init__(
+        self, topics: Topics, now_ms: Callable[[], int], shared: AccountKeys | None = None
+    ) -> None:
         self._topics = topics
         self._now_ms = now_ms
+        self._shared = shared
         self._hearing: dict[str, dict[Hear, None]] = {}
         self._keys: dict[str, _ListenKey] = {}
         self._key_of: dict[str, str] = {}  # by user
+        self._ended: set[str] = set()  # of shared ones, by their accounts, here
         # Unique over all starts, as long as nothing happens a thousand times a millisecond.
         self._executions = itertools.count(now_ms() * 1_000)
 
@@ -78,11 +87,22 @@ class UserData:
 
     def _alive(self, key: str) -> _ListenKey | None:
         known = self._keys.get(key)
-        if known is None or known.until_ms > self._now_ms():
+        if self._shared is not None:
+            user_id = self._shared.by_listen_key.get(key)
+            if known is None and user_id is not None and key not in self._ended:
+                known = self._begin(key, user_id)
+            if known is None or user_id is not None:
+                return known
+        elif known is None or known.until_ms > self._now_ms():
             return known
         self._drop(key, known)
         self._topics.tell(key, self._expired(key))
         return None
+
+    def _begin(self, key: str, user_id: str) -> _ListenKey:
+        known = self._keys[key] = _ListenKey(user_id, 0)
+        self._key_of[user_id] = key
+        return known
 
     def _drop(self, key: str, known: _ListenKey) -> None:
         del self._keys[key]
@@ -97,11 +117,17 @@ class UserData:
         key = self._key_of.get(call.user_id)
         known = None if key is None else self._alive(key)
         if key is None or known is None:
-            key = secrets.token_hex(_LISTEN_KEY_BYTES)
-            known = _ListenKey(call.user_id, 0)
-            self._keys[key], self._key_of[call.user_id] = known, key
+            key = self._new_key(call)
+            self._ended.discard(key)
+            known = self._begin(key, call.user_id)
         known.until_ms = self._now_ms() + LISTEN_KEY_MS
         return {"listenKey": key}
+
+    def _new_key(self, call: Call) -> str:
+        assert call.account is not None, "only who has a key is let in"
+        if self._shared is not None:
+            return listen_key(call.account)
+        return secrets.token_hex(_LISTEN_KEY_BYTES)
 
     async def keep_key(self, call: Call) -> dict[str, Any]:
         """Keep a listen key alive."""
@@ -110,7 +136,10 @@ class UserData:
 
     async def end_key(self, call: Call) -> dict[str, Any]:
         """End a listen key."""
-        self._drop(call.params.text("listenKey"), self._own(call))
+        key = call.params.text("listenKey")
+        self._drop(key, self._own(call))
+        if self._shared is not None:
+            self._ended.add(key)
         return {}
 
     def _own(self, call: Call) -> _ListenKey:
