@@ -175,7 +175,8 @@ async def test_a_deposit_is_made_once_by_whoever_owns_the_market(bank):
         assert await bank.at(gateway, alice).balances() == free
     bank.cable.mend()
     await until(lambda: not bank.data.deposits)
-    assert bank.data.balances["api#alice", "USDT"] == 1_500
+    stored = bank.data.balances["api#alice", "USDT"]
+    assert (stored.free, stored.locked) == (1_500 * 10**stored.decimals, 0)
 
 
 async def test_balances_outlive_the_owner_and_are_checked_by_the_next(bank):

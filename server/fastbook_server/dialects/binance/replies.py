@@ -28,7 +28,7 @@ from fastbook_wire.commands import Add, Amend, Delete, DeleteAll
 ANSWER_S_MAX = 10.0
 """After this long the client is told that nobody knows whether its command took effect."""
 
-REF_BITS = 62
+REF_BITS = 52
 """A gateway's first ``ref`` is a random number of so many bits."""
 
 Reply = OrderReport | AllDeleted
