@@ -12,4 +12,5 @@ cdef class Call:
     cdef readonly object account
     cdef readonly int64_t now_ms
     cdef readonly object too_many
+    cdef readonly str user_id
 

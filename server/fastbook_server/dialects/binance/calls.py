@@ -15,25 +15,26 @@ from fastbook_server.dialects.binance.refused import DialectRefusal
 from fastbook_server.values.accounts import Account
 
 
-@dataclass(frozen=True)
 @cython.cclass
 class Call:
     """A request that has been let in; `account` is None where everybody may ask.
 
-    ``too_many`` is why no order may be placed, if so, where the function decides what becomes of
-    the rest of the request.
+    ``user_id`` is that of the account. ``too_many`` is why no order may be placed, if so, where the
+    function decides what becomes of the rest of the request.
     """
 
-    params: Parameters
-    account: Account | None
-    now_ms: int
-    too_many: DialectRefusal | None = None
-
-    @property
-    def user_id(self) -> str:
-        """The user who asks."""
-        assert self.account is not None, "only who has signed is let in"
-        return self.account.user_id
+    def __init__(
+        self,
+        params: Parameters,
+        account: Account | None,
+        now_ms: int,
+        too_many: DialectRefusal | None = None,
+    ) -> None:
+        self.params = params
+        self.account = account
+        self.now_ms = now_ms
+        self.too_many = too_many
+        self.user_id = "" if account is None else account.user_id
 
 
 Function = Callable[[Call], Awaitable[Any]]

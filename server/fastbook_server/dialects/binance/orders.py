@@ -36,6 +36,7 @@ EXPIRY = {
     "ioc": "UNFILLED_IOC_QUANTITY_EXPIRED",
     "fok": "UNFILLED_FOK_ORDER_EXPIRED",
 }
+_OPEN = ("NEW", "PARTIALLY_FILLED")
 _ENDED_UNASKED = (*EXPIRY, "expired", "level_full", "balance")
 
 
@@ -87,7 +88,7 @@ class AccountOrder:
     @property
     def is_open(self) -> bool:
         """Whether it may still trade."""
-        return self.status in ("NEW", "PARTIALLY_FILLED")
+        return self.status in _OPEN
 
     @property
     def client_order_id(self) -> str:
@@ -323,7 +324,7 @@ class AccountOrders:
         return known
 
     def _note(self, known: AccountOrder) -> None:
-        order, order_id = known.order, known.order_id
+        order, order_id = known.order, known.symbol.order_id(known.order.seq)
         of_user = self._orders.get(order.user_id)
         if of_user is None:
             of_user = self._orders[order.user_id] = {}
@@ -333,9 +334,9 @@ class AccountOrders:
 
     def _settle(self, known: AccountOrder) -> None:
         """Let an order that has ended be one of the ended ones; the oldest make room."""
-        if known.is_open:
+        if known.status in _OPEN:
             return
-        user_id, order_id = known.order.user_id, known.order_id
+        user_id, order_id = known.order.user_id, known.symbol.order_id(known.order.seq)
         self._cancel_ids.pop(known.order.id, None)
         self._open[user_id].pop(order_id, None)
         ended = self._ended.get(user_id)
@@ -354,7 +355,7 @@ def _is_as_placed(known: AccountOrder, report: OrderReport) -> bool:
     """Return whether an open order still is as its reply tells it: nothing has happened since."""
     order = report.order
     return (
-        known.is_open
+        known.status in _OPEN
         and known.order is order
         and known.filled == order.quantity - report.remaining
         and known.updated_ms == order.time_ms

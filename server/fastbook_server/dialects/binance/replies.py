@@ -6,7 +6,6 @@ import asyncio
 import itertools
 import secrets
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -41,15 +40,15 @@ Read = Callable[[Any], Any]
 _NO_PRESSURE = Pressure.NONE  # an enumeration's member is slow to look up
 
 
-@dataclass(frozen=True)
 @cython.cclass
 class WaitingReply:
     """What is to be done with the reply to a command of a user, until a time of the loop."""
 
-    user_id: str
-    read: Read
-    done: Done
-    until_s: float
+    def __init__(self, user_id: str, read: Read, done: Done, until_s: float) -> None:
+        self.user_id = user_id
+        self.read = read
+        self.done = done
+        self.until_s = until_s
 
 
 @cython.cclass

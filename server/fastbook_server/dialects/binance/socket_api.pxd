@@ -5,7 +5,7 @@ from libc.stdint cimport int64_t
 
 from fastbook_server.dialects.binance cimport auth
 from fastbook_server.dialects.binance.calls cimport Call
-from fastbook_server.dialects.binance.limits cimport Charge
+from fastbook_server.dialects.binance.limits cimport Charge, Limits
 from fastbook_server.dialects.binance.parameters cimport Parameters
 from fastbook_server.dialects.binance.sockets cimport DialectSocket
 from fastbook_server.gateway._json cimport Writer
@@ -24,6 +24,8 @@ cdef class AskedRequest:
 @cython.final
 cdef class ApiSession:
     cdef object _api
+    cdef dict _entries
+    cdef Limits _limits
     cdef DialectSocket _socket
     cdef str _address
     cdef bint _tells_limits

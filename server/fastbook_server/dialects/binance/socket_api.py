@@ -117,6 +117,7 @@ class ApiSession:
         self, api: SocketApi, socket: DialectSocket, address: str, *, tells_limits: bool
     ) -> None:
         self._api = api
+        self._entries, self._limits = api.entries, api.limits
         self._socket = socket
         self._address = address
         self._tells_limits = tells_limits
@@ -155,7 +156,7 @@ class ApiSession:
         else:
             told = params.get("returnRateLimits")
             tells = self._tells_limits if told is None else told.lower() != "false"
-            asked = AskedRequest(self, id_, Charge(self._api.limits, self._address), tells)
+            asked = AskedRequest(self, id_, Charge(self._limits, self._address), tells)
             try:
                 self._ask(asked, method.removeprefix("v3/"), params)
             except DialectRefusal as refused:
@@ -167,7 +168,7 @@ class ApiSession:
         Raises:
             DialectRefusal: it is refused.
         """
-        given, entry = Parameters(params), self._api.entries.get(method)
+        given, entry = Parameters(params), self._entries.get(method)
         asked.charge.weigh(entry, given)
         if entry is None:
             own = self._own.get(method)

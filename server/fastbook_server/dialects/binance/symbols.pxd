@@ -17,9 +17,10 @@ cdef class _Texts:
     cdef int64_t _written_factor, _written_max
 
     cpdef str text(self, units)
-    cpdef write(self, Writer out, bytes key, units)
-    cdef _write(self, Writer out, bytes key, int64_t units)
+    cpdef write(self, Writer out, bytes key, int64_t units)
     cpdef units(self, str name, str text, str filter_name)
+    @cython.locals(scaled=int64_t, left=int64_t, digits=int64_t, after_point=bint, sign=Py_UCS4)
+    cpdef int64_t _scaled(self, str text) except? -1
 
 
 @cython.final

@@ -23,6 +23,7 @@ DECIMALS_MIN = 8
 UNITS_WRITTEN_MAX = 2**63 - 1
 DECIMALS_WRITTEN_MAX = 18
 """Larger numbers, and finer ones, are written as the text that they are."""
+DIGITS_SCALED_MAX = 18
 ORDER_IDS = 4096
 """An order id is ``seq`` times this, plus the number of the instrument."""
 
@@ -85,7 +86,10 @@ class Symbol:
 
     def write_notional(self, out: Writer, key: bytes, ticks_times_lots: int) -> None:
         """Write the same as `notional` returns."""
-        self._notional.write(out, key, ticks_times_lots)
+        if ticks_times_lots > UNITS_WRITTEN_MAX:
+            out.text(key, self.notional(ticks_times_lots))
+        else:
+            self._notional.write(out, key, ticks_times_lots)
 
     def average(self, notional: int, lots: int) -> str:
         """Return an average price, rounded down to the decimals of a price."""
@@ -226,7 +230,7 @@ class _Texts:
         decimals = max(DECIMALS_MIN, decimals_of(numerator, denominator))
         self.decimals = decimals
         self._tens = tuple(10**count for count in range(decimals + 1))
-        self._factor = numerator * 10**decimals // denominator
+        self._factor: int = numerator * 10**decimals // denominator
         is_fine = decimals > DECIMALS_WRITTEN_MAX or self._factor > UNITS_WRITTEN_MAX
         self._written_factor = 1 if is_fine else self._factor
         self._written_max = 0 if is_fine else UNITS_WRITTEN_MAX // self._factor
@@ -236,26 +240,46 @@ class _Texts:
         return plain(units * self._factor, self.decimals)
 
     def write(self, out: Writer, key: bytes, units: int) -> None:
-        """Write the text of so many units."""
+        """Write the text of so many units, which have 64 bits."""
         if 0 <= units <= self._written_max:
-            self._write(out, key, units)
+            out.decimal(key, units * self._written_factor, self.decimals)
         else:
             out.text(key, self.text(units))
-
-    def _write(self, out: Writer, key: bytes, units: int) -> None:
-        out.decimal(key, units * self._written_factor, self.decimals)
 
     def units(self, name: str, text: str, filter_name: str) -> int:
         """Return a decimal text as so many units; nothing is ever rounded to fit.
 
         DialectRefusal if it is none, or off the grid.
         """
-        digits, decimals = _decimal(name, text, self.decimals)
-        units: int
-        units, rest = divmod(digits * self._tens[self.decimals - decimals], self._factor)
+        scaled = self._scaled(text)
+        if scaled < 0:
+            digits, decimals = _decimal(name, text, self.decimals)
+            scaled = digits * self._tens[self.decimals - decimals]
+        units, rest = divmod(scaled, self._factor)
         if rest or not 0 < units <= UNITS_MAX:
             raise filtered(filter_name)
         return units
+
+    def _scaled(self, text: str) -> int:
+        """Return a number in the finest decimals that it may have; -1: it is not that simple."""
+        scaled, left, digits = 0, self.decimals, 0
+        after_point = False
+        for sign in text:
+            if "0" <= sign <= "9":
+                digits += 1
+                if digits + left > DIGITS_SCALED_MAX or (after_point and not left):
+                    return -1
+                scaled = scaled * 10 + ord(sign) - 48
+                left -= after_point
+            elif sign == "." and digits and not after_point:
+                after_point = True
+            else:
+                return -1
+        if not digits or (after_point and left == self.decimals):
+            return -1
+        for _ in range(left):
+            scaled *= 10
+        return scaled
 
     def ratio(self, units: int, divisor: int) -> str:
         """Return the text of a part of so many units, rounded down."""
