@@ -82,6 +82,8 @@ class LogServer:
     @classmethod
     async def start(cls, config: Config, store: MemoryStore, clock: Clock) -> LogServer:
         """Let a matcher own the market, then a gateway serve it."""
+        here = config.durability == "commit" and not config.leaderboard
+        assert here, "a cluster has none: mark the test as one_process"
         await store.open_to_record(config.instruments)
         first = (await store.position()).batch_no + 1
         log, hub = MemoryLogData(first), MemoryHub()
