@@ -7,9 +7,10 @@ import contextlib
 from collections.abc import AsyncIterator
 
 import aiohttp
+import msgspec
 import pytest
 from recording import until
-from sim_cluster import Cluster
+from sim_cluster import CONFIG, Cluster
 
 import fastbook_client
 from fastbook_client import connect
@@ -35,6 +36,28 @@ async def test_users_of_two_gateways_trade_with_each_other(cluster):
         assert (resting.status, order.status) == ("open", "filled")
         assert (await ann.order(resting)).remaining == 1
         assert [o.id for o in await ann.orders()] == [resting.id]
+
+
+async def test_all_gateways_rank_users_alike_whenever_they_started():
+    cluster = Cluster(msgspec.structs.replace(CONFIG, leaderboard=True))
+    await cluster.start()
+    try:
+        cluster.start_matcher()
+        first = await cluster.start_gateway()
+        async with connect(first.url) as ann, connect(first.url) as bob:
+            await ann.limit("ask", 10, 5)
+            await bob.market("bid", 2)
+            await until(lambda: cluster.data.batch_no == cluster.log.end)
+            second = await cluster.start_gateway()  # which finds the first fill in SQL
+            await bob.market("bid", 1)
+            names = {ann.user_id, bob.user_id}
+        async with aiohttp.ClientSession() as http:
+            asked = [await http.get(f"{g.url}/api/leaderboard") for g in (first, second)]
+            left, right = [(await answer.json())["users"] for answer in asked]
+        assert left == right
+        assert {user["userId"]: user["fills"] for user in left} == dict.fromkeys(names, 2)
+    finally:
+        await cluster.stop()
 
 
 async def test_a_standby_takes_over_and_clients_see_a_pause(cluster):

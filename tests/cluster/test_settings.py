@@ -20,7 +20,6 @@ RUNS = (process.run_gateway, process.run_matcher, process.run_recorder)
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("leaderboard", True),
         ("durability", "relaxed"),
         ("delist", ("GOLD",)),
         ("standby", True),

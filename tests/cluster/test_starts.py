@@ -14,21 +14,25 @@ from fastbook_server.cluster.history import read_snapshot
 from fastbook_server.cluster.memory import MemoryLogData
 from fastbook_server.cluster.message import batch_of
 from fastbook_server.config import Config
+from fastbook_server.gateway.leaderboard import Leaderboard
 from fastbook_server.gateway.trade_stats import TradeStats
 from fastbook_server.values.events import OrderFilled
 
-CONFIG = Config(port=0, instruments=SPECS, last_candles=1_000_000, last_trades=50)
+CONFIG = Config(port=0, instruments=SPECS, last_candles=1_000_000, last_trades=50, leaderboard=True)
 
 
 def after(past, batches):
-    """Return the state after these messages on top of what was read, and all candles."""
+    """Return the state after these messages on top of what was read, all candles and ranks."""
     fold = StateFold(past.recovered)
+    known = past.recovered
+    ranks = Leaderboard(known.instruments, past.holdings, known.last_prices)
     candles = {
         i.security: TradeStats(1_000_000, past.past.candles[i.security])
         for i in past.recovered.instruments
     }
     for batch in batches:
         fold.take(batch)
+        ranks.on_batch(batch)
         for event in batch.orders:
             if isinstance(event, OrderFilled):
                 stats = candles[event.taker.instrument.security]
@@ -36,11 +40,12 @@ def after(past, batches):
     for stats in candles.values():
         stats.flush()
     state = msgspec.structs.asdict(fold.recovered()) | {"epoch": 0, "last_trades": {}}
-    return state, {
+    kept = {
         (security, interval): list(series.candles)
         for security, stats in candles.items()
         for interval, series in stats.series.items()
     }
+    return state, kept, [ranks.leaders(currency, 1_000) for currency in ranks.currencies]
 
 
 async def test_a_start_from_sql_and_the_rest_of_the_log_counts_nothing_twice(

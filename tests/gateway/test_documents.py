@@ -244,7 +244,6 @@ def test_the_protocol_page_knows_every_reason_and_what_a_wrong_type_is_told() ->
     assert refused.value.message in page
 
 
-@pytest.mark.one_process("gateways have no leaderboard")
 async def test_every_get_of_the_page_can_be_tried_and_is_readable(serve):
     server = await serve(leaderboard=True)
     browser = {"Accept": "text/html,application/xhtml+xml"}

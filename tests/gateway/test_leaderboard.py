@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-import pytest
-
 from fastbook_server.store.memory import MemoryDatabase, MemoryStore
 from fastbook_server.values.instruments import InstrumentSpec
 from peers import get, order
-
-pytestmark = pytest.mark.one_process("gateways have no leaderboard")
 
 
 def shown(answer, **names):

@@ -26,7 +26,10 @@ def value(name: str) -> float:
     return found
 
 
-@pytest.mark.parametrize("durability", ["commit", "relaxed"])
+RELAXED = pytest.mark.one_process("relaxed durability: a cluster has none")
+
+
+@pytest.mark.parametrize("durability", ["commit", pytest.param("relaxed", marks=RELAXED)])
 async def test_waits_are_counted_per_batch_and_orders_at_a_scrape(serve, join, durability) -> None:
     server = await serve(durability=durability)
     ann = await join(server, feed="none")

@@ -82,6 +82,7 @@ class LogServer:
     @classmethod
     async def start(cls, config: Config, store: MemoryStore, clock: Clock) -> LogServer:
         """Let a matcher own the market, then a gateway serve it."""
+        assert config.durability == "commit", "a cluster has no other: mark it as one_process"
         await store.open_to_record(config.instruments)
         first = (await store.position()).batch_no + 1
         log, hub = MemoryLogData(first), MemoryHub()
@@ -108,7 +109,7 @@ class LogServer:
             config,
             MemoryLog(log),
             MemoryLine(hub),
-            Snapshot(recovered, past),
+            Snapshot(recovered, past, await store.history(instruments).holdings()),
             lambda read: RecordedHistory(store.history(instruments), store.position, read),
             clock,
             shard=SHARD,

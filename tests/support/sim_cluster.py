@@ -109,7 +109,7 @@ class Cluster:
             self.config,
             MemoryLog(self.log, cable),
             MemoryLine(self.hub, cable),
-            Snapshot(recovered, past),
+            Snapshot(recovered, past, await MemoryHistory(self.data).holdings()),
             lambda _: MemoryHistory(self.data),
             self.clock,
             shard=SHARD,

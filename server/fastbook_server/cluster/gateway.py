@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -26,11 +26,13 @@ from fastbook_server.cluster.router import Router
 from fastbook_server.config import Config
 from fastbook_server.dialects.binance.dialect import BinanceDialect
 from fastbook_server.gateway.http.history_queue import HistoryQueue
+from fastbook_server.gateway.leaderboard import Leaderboard
 from fastbook_server.gateway.listener import Listener, url_of
 from fastbook_server.gateway.market_views import Past
 from fastbook_server.gateway.order_book_server import OrderBookServer
 from fastbook_server.store import AccountBook, History
 from fastbook_server.values.clock import Clock
+from fastbook_server.values.holdings import Holding
 from fastbook_server.values.persisted import Recovered
 
 log = logging.getLogger(__name__)
@@ -44,14 +46,15 @@ gateway while another matcher takes over."""
 
 
 class Snapshot(NamedTuple):
-    """What SQL knows as of one moment; the log has the rest."""
+    """What SQL knows as of one moment; the log has the rest. A leaderboard needs ``holdings``."""
 
     recovered: Recovered
     past: Past
+    holdings: Sequence[Holding] = ()
 
 
 class LogReader:
-    """Reads the log for one gateway: batches reach `gateway` and `dialect`, answers the `router`.
+    """Reads the log for one gateway: batches reach the `gateway`, answers its `router`.
 
     ``number`` is that of the last whole message, ``epoch`` that of its owner.
     """
@@ -62,7 +65,8 @@ class LogReader:
         recovered: Recovered,
         gateway: OrderBookServer,
         router: Router,
-        dialect: BinanceDialect | None = None,
+        dialect: BinanceDialect | None,
+        leaderboard: Leaderboard | None,
     ) -> None:
         self.number = recovered.batch_no
         self.epoch = recovered.epoch
@@ -71,6 +75,7 @@ class LogReader:
         self._gateway = gateway
         self._router = router
         self._dialect = dialect
+        self._leaderboard = leaderboard
         self._instruments = {i.number: i for i in (*recovered.instruments, *recovered.unlisted)}
         self._assembly = Assembly()
         self._moved = asyncio.Event()
@@ -105,6 +110,8 @@ class LogReader:
                 self._gateway.users.moved(user_id)
         self._router.on_batch(batch)
         self._gateway.on_batch(batch)
+        if self._leaderboard is not None:
+            self._leaderboard.on_batch(batch)
         if self._dialect is not None:
             self._dialect.on_batch(batch)
         if numbered.message.kind is MessageKind.CLAIM:
@@ -174,6 +181,10 @@ def join(
     queue = HistoryQueue(
         history(lambda: router.read), queries_max=queries_max, waiting_max=waiting_max
     )
+    leaderboard = None
+    if config.leaderboard:
+        past_ranks = (recovered.instruments, snapshot.holdings, recovered.last_prices)
+        leaderboard = Leaderboard(*past_ranks)
     gateway = OrderBookServer(
         recovered,
         snapshot.past,
@@ -181,11 +192,12 @@ def join(
         history=queue,
         clock=clock,
         settings=msgspec.structs.replace(gateway_settings(config), shared=True),
+        leaderboard=leaderboard,
     )
     dialect = binance_dialect(
         config, recovered, snapshot.past, router, queue, accounts, clock, shared=True
     )
-    reader = LogReader(log, recovered, gateway, router, dialect)
+    reader = LogReader(log, recovered, gateway, router, dialect, leaderboard)
     return Joined(gateway, router, reader, queue, dialect)
 
 

@@ -35,7 +35,7 @@ async def read_snapshot(
 ) -> Snapshot:
     """Return what a start goes on from: all as of one message of the log. Raises like `read`.
 
-    A matcher needs no past.
+    A matcher needs no past, and no holdings, which only a leaderboard does.
     """
     async with store.read(config.instruments, config.last_trades) as (recovered, history):
         past = await recent(
@@ -44,7 +44,9 @@ async def read_snapshot(
             candles=config.last_candles,
             fills=config.last_trades,
         )
-    return Snapshot(recovered, past)
+        ranks = with_past and config.leaderboard
+        holdings = await history.holdings() if ranks else ()
+    return Snapshot(recovered, past, holdings)
 
 
 class RecordedHistory:

@@ -37,7 +37,6 @@ Ready = Callable[[str], None]
 """Called with the URL of a process once it serves."""
 
 NOT_HERE = {
-    "leaderboard": "a cluster has none yet: use fastbook serve",
     "durability": "in a cluster, what clients are told is always durable",
     "delist": "stop the cluster, delist with fastbook serve, and start it again",
     "standby": "every matcher stands by until the owner is gone",

@@ -22,8 +22,8 @@ LOOK_EVERY_S = 1.0
 class AccountKeys:
     """The accounts by their keys; makes the deposits that it finds, and ends removed accounts.
 
-    Where gateways are several, it makes none: the matcher's owner does, or each would.
-    ``by_listen_key`` has the users by the listen keys that follow from their secrets.
+    Where gateways are several (`shared`), it makes none: the matcher's owner does, or each would.
+    Then ``by_listen_key`` has the users by the listen keys that follow from their secrets.
     """
 
     def __init__(self, book: AccountBook, matcher: Matcher, *, shared: bool = False) -> None:
@@ -56,10 +56,11 @@ class AccountKeys:
         """Read the accounts now."""
         async with self._asking:
             seen = await self._book.read()
-        before = {account.user_id for account in self.by_key.values()}
-        self.by_key = {account.key: account for account in seen.accounts}
-        self.by_listen_key = {listen_key(a): a.user_id for a in seen.accounts}
-        for user_id in before - {account.user_id for account in seen.accounts}:
+        before, self.by_key = self.by_key, {account.key: account for account in seen.accounts}
+        if self._deposits is None and self.by_key != before:
+            self.by_listen_key = {listen_key(a): a.user_id for a in seen.accounts}
+        gone = {a.user_id for a in before.values()} - {a.user_id for a in seen.accounts}
+        for user_id in gone:
             self._matcher.submit(user_id, DeleteAll())
         if self._deposits is not None:
             self._deposits.make(seen.deposits)
