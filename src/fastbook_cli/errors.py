@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, Self
 
 
 class CommandError(Exception):
@@ -20,6 +20,14 @@ class CommandError(Exception):
 
 class NoServerError(CommandError):
     """No server answers at the URL, or it refused or closed the connection."""
+
+    @classmethod
+    def at(cls, url: str, error: BaseException) -> Self:
+        """Return the exception for an address and what went wrong there; it is named once."""
+        said = said_by(error)
+        if not said.startswith("nothing listens at "):
+            return cls(f"{url}: {said}")
+        return cls(f"{said}: start a server with fastbook serve, or fastbook demo")
 
 
 class OutputGoneError(CommandError):
@@ -71,7 +79,7 @@ def server_ending(error: Exception) -> Ending:
     return next(table[kind] for kind in type(error).__mro__ if kind in table)
 
 
-def said_by(error: Exception) -> str:
+def said_by(error: BaseException) -> str:
     """Return the message of an exception; of the operating system's, what it means and where."""
     if isinstance(error, OSError) and type(error).__module__ == "builtins" and error.strerror:
         names = [str(name) for name in (error.filename, error.filename2) if name is not None]

@@ -54,7 +54,7 @@ async def run(url: str, *, security: str | None, feed: bool) -> int:
         abandon_stdout()
         return 0
     except (ConnectError, ConnectionClosed) as error:
-        raise NoServerError(f"{url}: {error}") from None
+        raise NoServerError.at(url, error) from None
 
 
 async def _receive(connection: Connection, talk: Conversation) -> int:

@@ -62,7 +62,7 @@ async def run(url: str, *, security: str | None) -> int:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
     except (ConnectError, ConnectionClosed) as error:
-        raise NoServerError(f"{url}: {error}") from None
+        raise NoServerError.at(url, error) from None
 
 
 class Person:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 
 from fastbook_cli.access import server_token
-from fastbook_cli.errors import CommandError, NoServerError, first_failure, said_by
+from fastbook_cli.errors import CommandError, NoServerError, first_failure
 from fastbook_cli.signals import stop_signals
 from fastbook_cli.sim.control import Control
 from fastbook_cli.sim.live import Live
@@ -41,6 +41,6 @@ async def run(url: str, settings: SimSettings, securities: tuple[str, ...]) -> i
             ):
                 await trading
         except (FastbookError, OSError) as error:
-            raise NoServerError(f"{url}: {said_by(error)}") from None
+            raise NoServerError.at(url, error) from None
         print(f"stopped after {live.commands:,} commands, {live.refused:,} refused", flush=True)
         return stop.result()

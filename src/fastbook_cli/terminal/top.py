@@ -111,7 +111,7 @@ async def following(options: TopOptions) -> AsyncIterator[Following]:
                     with suppress(asyncio.CancelledError, ConnectionClosed):
                         await task
     except FastbookError as error:
-        raise NoServerError(f"{options.url}: {error}") from None
+        raise NoServerError.at(options.url, error) from None
 
 
 def state(watch: MarketWatch, now_s: float, depth: int) -> dict[str, Any]:
