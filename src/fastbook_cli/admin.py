@@ -125,7 +125,7 @@ async def _run(url: str, token: str, name: str, body: dict[str, Any]) -> int:
     except Refused as error:
         raise CommandError(str(error)) from None
     except ConnectError as error:
-        raise NoServerError(f"{url}: {error}") from None
+        raise NoServerError.at(url, error) from None
     except ValueError as error:
         raise CommandError(str(error)) from None
     if name == "sessions":

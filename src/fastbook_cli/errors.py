@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, Self
 
 
 class CommandError(Exception):
@@ -22,10 +22,17 @@ class NoServerError(CommandError):
     """No server answers at the URL, or it refused or closed the connection."""
 
     @classmethod
-    def at(cls, url: str, error: Exception) -> NoServerError:
-        """Return what an error at a URL comes to; one about several servers names them itself."""
+    def at(cls, url: str, error: BaseException) -> Self:
+        """Return the exception for an address and what went wrong there; it is named once.
+
+        What is said of several servers, with commas between them, names each itself.
+        """
         said = said_by(error)
-        return cls(said if "," in url else f"{url}: {said}")
+        if "," in url:
+            return cls(said)
+        if not said.startswith("nothing listens at "):
+            return cls(f"{url}: {said}")
+        return cls(f"{said}: start a server with fastbook serve, or fastbook demo")
 
 
 class OutputGoneError(CommandError):
@@ -77,7 +84,7 @@ def server_ending(error: Exception) -> Ending:
     return next(table[kind] for kind in type(error).__mro__ if kind in table)
 
 
-def said_by(error: Exception) -> str:
+def said_by(error: BaseException) -> str:
     """Return the message of an exception; of the operating system's, what it means and where."""
     if isinstance(error, OSError) and type(error).__module__ == "builtins" and error.strerror:
         names = [str(name) for name in (error.filename, error.filename2) if name is not None]

@@ -40,7 +40,8 @@ def ended(command: list[str], url: str) -> str:
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
 def test_where_nothing_listens(command: list[str]) -> None:
-    assert "nothing listens at 127.0.0.1:1" in ended(command, "127.0.0.1:1")
+    said = ended(command, "127.0.0.1:1")
+    assert said.startswith("fastbook: nothing listens at 127.0.0.1:1: start a server with ")
 
 
 @pytest.mark.parametrize("command", COMMANDS[:3], ids=lambda command: command[0])

@@ -221,6 +221,27 @@ async def test_a_market_order_by_total_buys_what_it_pays_for(stage: Any) -> None
     assert not await page.locator("#amount").is_disabled()
 
 
+async def test_a_limit_order_by_total_is_for_what_it_pays_for(stage: Any) -> None:
+    page = await stage.open()
+    await page.fill("#price", "99.50")
+    await advanced(page, total="200")
+    await says(page, "est-rest", "2.01 rests")
+    assert await text(page, "est-total") == "200.00"
+    assert await text(page, "advanced-set") == ": total"
+    assert await page.locator("#amount").is_disabled()
+    assert await send(page) == "resting in the book"
+    assert (await rows(page, "blotter-body"))[0][3:5] == ["99.50", "2.01"]
+    await page.fill("#price", "")
+    assert await send(page) == "Refused: expected a price, such as 99.50"
+    await has_rows(page, "ladder-rows", 1)
+    await page.focus("#ladder")
+    for key in ("ArrowDown", "Shift+Enter"):  # the amount of the level, too
+        await page.keyboard.press(key)
+    filled = [await page.input_value(f"#{name}") for name in ("price", "amount", "total")]
+    assert filled == ["99.50", "2.01", ""]
+    assert not await page.locator("#amount").is_disabled()
+
+
 async def test_a_market_order_can_fill_completely_or_not_at_all(stage: Any) -> None:
     page = await stage.open()
     other = await stage.trader()
@@ -255,9 +276,9 @@ async def test_fields_that_do_not_go_together_are_disabled(stage: Any) -> None:
         names = ("price", "post-only", "display", "expire", "total")
         return {name for name in names if not await page.locator(f"#{name}").is_disabled()}
 
-    assert await enabled() == {"price", "post-only", "display", "expire"}
+    assert await enabled() == {"price", "post-only", "display", "expire", "total"}
     await page.select_option("#tif", "ioc")
-    assert await enabled() == {"price"}
+    assert await enabled() == {"price", "total"}
     await page.click("#type button[value=market]")
     assert await enabled() == {"total"}
     await page.click("#when button[value=stop]")

@@ -77,11 +77,11 @@ async def run(options: BenchOptions, console: Console, *, as_json: bool) -> int:
                 cancelled = await bench.end(lost)
                 failure = lost.exception() if lost.done() else None
         except (ConnectError, ConnectionClosed) as error:
-            raise NoServerError(f"{options.url}: {error}") from None
+            raise NoServerError.at(options.url, error) from None
     report = bench.report(band.security, cancelled)
     print(msgspec.json.encode(report.json()).decode() if as_json else report.text(), flush=True)
     if failure is not None:
-        raise NoServerError(f"{options.url}: {failure}")
+        raise NoServerError.at(options.url, failure)
     return stop.result() if stop.done() else 0
 
 

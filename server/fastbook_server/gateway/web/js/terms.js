@@ -8,7 +8,7 @@ export function fitting({ type, when, tif, total }) {
   const limit = type === "limit";
   const waits = when !== "now";
   const rests = limit && tif === "gtc";
-  const byTotal = !limit && !waits && total;
+  const byTotal = (limit || !waits) && total;
   return {
     price: limit,
     "price-up": limit,
@@ -17,10 +17,21 @@ export function fitting({ type, when, tif, total }) {
     display: rests,
     expire: rests || waits,
     trigger: waits,
-    total: !limit && !waits,
+    total: limit || !waits,
     amount: !byTotal,
-    tif: !byTotal, // what is left of such an order is always cancelled
+    tif: limit || !byTotal, // what is left of such an order is always cancelled
   };
+}
+
+/**
+ * Return the fields with an amount in place of the total of a limit order: the whole lots that it
+ * pays for at its price. The wire knows totals of market orders only.
+ */
+export function byAmount(fields, grid) {
+  const { type, total, price } = fields;
+  if (type !== "limit" || total === null || Number.isNaN(total)) return fields;
+  const lots = Math.floor(total / (price * grid.lot) + 1e-9);
+  return { ...fields, total: null, amount: price > 0 ? grid.amount(lots) : null };
 }
 
 /** Return the wire's order; of the fields, null says that one is empty or does not go with it. */

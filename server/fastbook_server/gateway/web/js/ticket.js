@@ -6,7 +6,7 @@ import { ask } from "./confirm.js";
 import { byId, choice, say } from "./dom.js";
 import { fixed, typed } from "./numbers.js";
 import { keepChecked, keepChosen } from "./prefs.js";
-import { fitting, orderOf } from "./terms.js";
+import { byAmount, fitting, orderOf } from "./terms.js";
 import { averageText, termsText, triggerSign, triggerText } from "./words.js";
 
 const WHEN = ["now", "stop", "takeProfit"];
@@ -83,7 +83,7 @@ export class Ticket {
     const { disabled, value, validity } = byId("expire");
     const expire = validity.badInput ? NaN : new Date(value).getTime();
     const numbers = ["price", "amount", "total", "trigger", "display"];
-    return {
+    const fields = {
       security: this.market.security,
       side,
       type,
@@ -94,6 +94,7 @@ export class Ticket {
       postOnly: byId("post-only").checked && !byId("post-only").disabled,
       selfTrade: byId("self-trade").value,
     };
+    return byAmount(fields, this.market.grid);
   }
   setSide(side) {
     this.side = side;
@@ -126,7 +127,7 @@ export class Ticket {
     this.setType("limit");
     this.setSide(side === "ask" ? "bid" : "ask");
     byId("price").value = this._priceOf(t);
-    if (lots !== null) byId("amount").value = this._amountOf(lots);
+    if (lots !== null) this._size(lots);
     this._edited();
   }
   /** Copy a price in ticks, for the side that is chosen. */
@@ -142,9 +143,13 @@ export class Ticket {
   setShare(share) {
     const lots = this.account.position(this.market.security)?.lots ?? 0;
     if (lots === 0) return;
-    byId("total").value = "";
-    byId("amount").value = this._amountOf(Math.max(1, Math.floor(Math.abs(lots) * share)));
+    this._size(Math.max(1, Math.floor(Math.abs(lots) * share)));
     this.setSide(lots > 0 ? "ask" : "bid");
+  }
+  /** Fill in an amount; a total would take its place. */
+  _size(lots) {
+    byId("total").value = "";
+    byId("amount").value = this._amountOf(lots);
   }
   /** Move a price by ticks; if it is empty, start at the best price of this side. */
   nudge(ticks, field = this._aim) {
@@ -210,9 +215,10 @@ export class Ticket {
     for (const [id, fit] of Object.entries(fits)) byId(id).disabled = !fit;
     const sign = when === "now" ? "" : ` ${triggerSign(side, when)}`;
     say(byId("trigger").labels[0], `Trigger${sign}`);
-    const { fields } = this;
-    const set = ["display", "expire", "total"].filter((id) => fields[id] !== null);
-    if (fields.selfTrade !== "cancelNewest") set.push("self-trade");
+    const set = ["display", "expire", "total"].filter(
+      (id) => !byId(id).disabled && (filled(id) || byId(id).validity.badInput),
+    );
+    if (byId("self-trade").value !== "cancelNewest") set.push("self-trade");
     const names = set.map((id) => byId(id).labels[0].firstChild.textContent.trim().toLowerCase());
     say(byId("advanced-set"), names.length ? `: ${names.join(", ")}` : "");
   }
