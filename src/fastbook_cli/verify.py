@@ -74,9 +74,9 @@ async def _check(database_url: str | None, data_dir: Path | None, as_json: bool)
         if database_url is None:
             folder = data_dir if data_dir is not None else default_data_dir()
             database_url = await stack.enter_async_context(private_database(folder))
-        connection = await stack.enter_async_context(snapshot(database_url))
+        moment = await stack.enter_async_context(snapshot(database_url))
         found = []
-        async for finding in verify(connection):
+        async for finding in verify(moment):
             found.append(finding)
             if not as_json:
                 _print(finding)

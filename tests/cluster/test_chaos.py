@@ -160,8 +160,8 @@ async def check_orders(sql, traders: list[ChaosTrader]) -> None:
 
 async def check_verified(dsn: str) -> None:
     """`fastbook verify` finds nothing."""
-    async with snapshot(dsn) as connection:
-        faults = [verdict async for verdict in verify(connection) if verdict.faults]
+    async with snapshot(dsn) as moment:
+        faults = [verdict async for verdict in verify(moment) if verdict.faults]
     assert faults == []
 
 

@@ -18,6 +18,7 @@ from fastbook_server.cluster.memory import MemoryLog, MemoryLogData
 from fastbook_server.cluster.recorder import LogRecorder
 from fastbook_server.store import Position, StoreFenced, StoreUnavailable
 from fastbook_server.store.memory import MemoryDatabase, MemoryStore
+from fastbook_server.store.shared_snapshot import SharedSnapshot
 from fastbook_server.store.verification import verify
 from fastbook_server.values.persisted import Batch
 
@@ -39,7 +40,7 @@ async def contents(sql):
 
 async def faults(sql):
     """Return what contradicts itself in a database."""
-    return {v.check.name: v.shown async for v in verify(sql) if v.faults}
+    return {v.check.name: v.shown async for v in verify(SharedSnapshot(sql)) if v.faults}
 
 
 async def state(sql):

@@ -173,5 +173,5 @@ async def all_is_accounted_for(dsn: str) -> None:
     count, last = await sql.fetchrow("SELECT count(*), max(fill_id) FROM fills")
     assert count == last > 0
     await sql.close()
-    async with snapshot(dsn) as connection:
-        assert [f.check.name async for f in verify(connection) if f.faults] == []
+    async with snapshot(dsn) as moment:
+        assert [f.check.name async for f in verify(moment) if f.faults] == []

@@ -87,8 +87,8 @@ async def test_what_was_acknowledged_survives_every_kill(postgres, run):
     assert len(rows) == len(stored), "doubled"
     assert {k: v for k, v in traders.acknowledged.items() if stored.get(k) != v} == {}, "lost"
     assert stored.keys() <= traders.sent, "made up"
-    async with snapshot(postgres.dsn) as connection:
-        found = [f.check.name async for f in verify(connection) if f.faults]
+    async with snapshot(postgres.dsn) as moment:
+        found = [f.check.name async for f in verify(moment) if f.faults]
     assert found == []
     assert "never retrieved" not in log
     print(f"{len(traders.acknowledged):,} acknowledged: none lost, none doubled")

@@ -10,6 +10,7 @@ from functools import partial
 import asyncpg
 import pytest
 from databases import MakeDatabase, embedded_dsn, make_database, make_postgres, sql_of
+from wasm import real, wasm_dsn
 
 from fastbook_server.store import Store
 from fastbook_server.store.memory import MemoryDatabase, MemoryStore
@@ -26,7 +27,8 @@ from fastbook_server.values.events import (
 from fastbook_server.values.instruments import Instrument, InstrumentSpec
 from fastbook_server.values.persisted import Batch, Recovered
 
-__all__ = ["embedded_dsn", "make_database", "make_postgres", "sql_of"]  # fixtures
+__all__ = ["embedded_dsn", "make_database", "make_postgres", "real", "sql_of", "wasm_dsn"]
+"""Fixtures."""
 
 SPECS = (InstrumentSpec.parse("BTC-USD:0.01:0.0001"), InstrumentSpec.parse("GAME:5:0.25"))
 T0 = 1_767_225_600_000

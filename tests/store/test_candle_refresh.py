@@ -31,7 +31,12 @@ CREATE PROCEDURE public.refresh_continuous_aggregate(
     INSERT INTO fastbook.told (candles, since, until, options)
     VALUES (candles::text, since, until, options)
 $$;
-"""
+""" + "".join(f"CREATE TABLE aggregated_{name} ();" for name in INTERVALS)
+OF_A_PERIOD = (
+    "SELECT * FROM top_users($1, $2, $3)",
+    "SELECT * FROM spread_over_time($1, $2, $3, 86400000)",
+    "SELECT * FROM volume_by_hour WHERE security = $1 AND time >= $2 AND time < $3",
+)
 CANDLES = """
 SELECT security, time, open_ticks, high_ticks, low_ticks, close_ticks, volume_lots, trades
 FROM candles_{} ORDER BY security, time
@@ -88,6 +93,8 @@ async def test_no_bucket_is_passed_over_by_silence_idle_jobs_or_restarts(market,
         await market.trade(1)
         await sql.execute(REFRESH)
         await market.trade(7)  # while the jobs are off
+        market.silence(40)
+        await market.trade(3)
         if restarts:
             await market.start()
         await sql.execute(REFRESH)
@@ -97,8 +104,8 @@ async def test_no_bucket_is_passed_over_by_silence_idle_jobs_or_restarts(market,
     assert {row["options"] for row in told} == {'{"buckets_per_batch": 0}'}
     assert len({row["xid"] for row in told}) == len(told)
     for name, length_ms in INTERVALS.items():
-        windows = [(r["since"], r["until"]) for r in told if r["candles"] == f"candles_{name}"]
-        assert all(0 < until - since <= DAY_MS for since, until in windows)
+        windows = [(r["since"], r["until"]) for r in told if r["candles"] == f"aggregated_{name}"]
+        assert all(0 < until - since <= 30 * DAY_MS for since, until in windows)
         assert all(ended <= since for (_, ended), (since, _) in pairwise(windows))
         buckets = {fill.time_ms // length_ms * length_ms for fill in market.past}
         for start in buckets:
@@ -106,6 +113,43 @@ async def test_no_bucket_is_passed_over_by_silence_idle_jobs_or_restarts(market,
             assert times == (start + length_ms <= now_ms), (name, start)
         assert len(windows) < len(buckets) + 30, "days without a command are skipped"
     assert await sql.fetchval("SELECT candles_behind()") == 0, "here they are a table"
+
+
+async def test_a_step_far_behind_has_a_month_or_a_million_fills_and_waits_for_what_it_is_made_of(
+    market, sql
+):
+    """On days that are told, not traded: first quiet ones, then busy ones."""
+    first = 20_000
+    for n in range(100):
+        await sql.execute(
+            "INSERT INTO days SELECT security, $1, $2, $2 FROM markets",
+            (first + n) * DAY_MS,
+            10 * n + (240_000 * (n - 65) if n > 65 else 0),
+        )
+    await sql.execute("UPDATE markets SET fill_id = 9000000")
+    await sql.execute("UPDATE engine_state SET time = $1", (first + 100) * DAY_MS - 1)
+    steps = {}
+    for name in ("1d", "5m", "1m", "5m", "1h", "1d"):
+        steps[name] = []
+        while step := await sql.fetchrow(
+            "SELECT since, until FROM next_refresh($1, $2)", name, INTERVALS[name]
+        ):
+            steps[name].append((step["since"] / DAY_MS - first, step["until"] / DAY_MS - first))
+            await sql.execute(
+                "INSERT INTO refreshed VALUES ($1, $2)"
+                " ON CONFLICT (candles) DO UPDATE SET time = excluded.time",
+                name,
+                step["until"],
+            )
+        if name == "5m" and "1m" not in steps:
+            assert steps == {"1d": [], "5m": []}, "there is nothing yet to make them from"
+    # Of two securities: from day 65 on, two days have almost a million fills.
+    months = [(0, 30), (30, 60), (60, 67)]
+    assert steps["1m"][:-1] == [*months, *((n, n + 2) for n in range(67, 99, 2))]
+    assert steps["1m"][-1] == pytest.approx((99, 100), abs=0.001)
+    assert {name: len(found) for name, found in steps.items()} == {
+        "1m": 20, "5m": 20, "1h": 20, "1d": 19,
+    }  # fmt: skip
 
 
 async def test_nothing_is_dropped_before_it_has_become_candles(market, sql):
@@ -217,6 +261,36 @@ async def test_a_start_with_aggregates_a_year_behind_has_all_candles_and_catches
     assert await sql.fetchval("SELECT count(*) FROM days WHERE security = 'BTC-USD'") < 5
     await check(sql, market)
     await history.close()
+
+
+@pytest.mark.parametrize("market", ["timescale"], indirect=True)
+async def test_old_chunks_are_left_alone_by_new_buckets_and_by_who_reads_them(
+    market, sql, sql_of, pause_jobs
+):
+    """Each chunk that is planned for is locked: of a long history more than there is room for."""
+    await pause_jobs(sql)
+    await market.trade(5)
+    await sql.execute(REFRESH)
+    await market.trade(2)
+    holder = await sql_of(market._dsn)
+    async with holder.transaction():
+        oldest = await holder.fetchval("SELECT c::text FROM show_chunks('fills') AS c LIMIT 1")
+        await holder.execute(f"LOCK TABLE {oldest} IN ACCESS EXCLUSIVE MODE")
+        history = market.store.history(market.source.instruments)
+        for when in ("behind", "aggregated"):
+            async with asyncio.timeout(30):
+                for name in INTERVALS:
+                    newest = await history.candles(
+                        "BTC-USD", name, start_ms=None, end_ms=None, limit=2
+                    )
+                    assert len(newest) == 2, (name, when)
+                for query in OF_A_PERIOD:
+                    today = market.past[-1].time_ms // DAY_MS * DAY_MS
+                    await sql.fetch(query, "BTC-USD", today, today + DAY_MS)
+                await sql.execute(REFRESH)
+        await history.close()
+    assert (await read_upkeep(sql)).candles_behind_s == 0
+    await check(sql, market)
 
 
 async def killed_while(sql_of, dsn, call, after_s):

@@ -15,6 +15,7 @@ from trading import SPECS
 
 from fastbook_server.store.connection import LOCK_KEY, SCHEMA, connect, detect_timescale
 from fastbook_server.store.migrations import load_migrations, migrate
+from fastbook_server.store.shared_snapshot import SharedSnapshot
 from fastbook_server.store.verification import verify
 
 FOLDER = Path(__file__).parent / "dumps"
@@ -66,6 +67,6 @@ async def test_an_older_database_is_what_it_was(dsn, sql, make_postgres, tool, n
     expected = json.loads((FOLDER / f"{number:04}.json").read_text())
     assert await tool.told(sql, history, past) == expected
     assert sum(map(len, expected["trades"].values())) > 10
-    faults = [found async for found in verify(sql) if found.faults]
+    faults = [found async for found in verify(SharedSnapshot(sql)) if found.faults]
     assert faults == []
     await history.close()

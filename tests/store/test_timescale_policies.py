@@ -109,7 +109,9 @@ async def test_age_0_removes_the_jobs():
 async def test_one_job_refreshes_all_candles_instead_of_policies():
     database = Database(aggregates=True)
     *removed, added = await settled(database, 0, 0)
-    assert [arguments for _, *arguments in removed] == [[f"candles_{name}"] for name in INTERVALS]
+    assert [arguments for _, *arguments in removed] == [
+        [f"aggregated_{name}"] for name in INTERVALS
+    ]
     assert all("remove_continuous_aggregate_policy" in query for query, _ in removed)
     assert "fastbook.refresh_candles" in added[0]
     assert await settled(Database(refreshing(3), aggregates=True), 0, 0) == []

@@ -8,13 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
-import shutil
-import subprocess
-from decimal import Decimal
-from pathlib import Path
-from uuid import UUID
 
 import asyncpg
 import pytest
@@ -22,12 +16,11 @@ from every_kind import EveryKind
 from trading import SPECS, Floor
 
 from fastbook_server.store.batches import read_layout
-from fastbook_server.store.connection import LOCK_KEY, SCHEMA, Timescale, connect
+from fastbook_server.store.connection import LOCK_KEY, SCHEMA, Timescale
 from fastbook_server.store.days import DAY_MS, PLAN_WITH_VALUES
 from fastbook_server.store.history import PostgresHistory
 from fastbook_server.store.memory import MemoryStore
 from fastbook_server.store.migrations import load_migrations, migrate
-from fastbook_server.store.packing import Field, Part, for_copy
 from fastbook_server.store.postgres import HAS_CANDLES, PostgresStore
 from fastbook_server.store.recovery import claim, recover
 from fastbook_server.store.timescale_policies import COMPRESSED, HYPERTABLES, apply_policies
@@ -38,61 +31,6 @@ from fastbook_wire.words import INTERVALS
 
 COMMUNITY = Timescale("2.23.0", "timescale")
 TABLES = ("orders", "trades", "fills", "cancellations")
-
-
-@pytest.fixture
-def wasm_dsn():
-    folder = os.environ.get("FASTBOOK_TEST_WASM_DIR")
-    node = shutil.which("node")
-    if not folder or not node:
-        pytest.skip("FASTBOOK_TEST_WASM_DIR names no folder with a TimescaleDB in WASM, or no node")
-    server = subprocess.Popen(
-        [node, "server.mjs"], cwd=Path(folder), stdout=subprocess.PIPE, text=True
-    )
-    with server:
-        try:
-            said = server.stdout.readline().split()
-            assert said[:1] == ["ready"], f"expected ready and a port, got {said}"
-            yield f"postgresql://postgres@127.0.0.1:{said[1]}/postgres?sslmode=disable"
-        finally:
-            server.kill()
-
-
-@pytest.fixture
-async def real(wasm_dsn):
-    """The one connection that there can be."""
-    connection = await connect(wasm_dsn, connect_timeout_s=60, command_timeout_s=120)
-    yield WithoutCopy(connection)
-    connection.terminate()  # it does not answer a goodbye
-
-
-def _packed(value):
-    """Return a value as our rows have it."""
-    if isinstance(value, UUID):
-        return str(value)
-    return int(value) if isinstance(value, Decimal) else value
-
-
-class WithoutCopy:
-    """A connection whose COPY out is a SELECT; there is no COPY in."""
-
-    def __init__(self, connection):
-        self._connection = connection
-
-    def __getattr__(self, name):
-        return getattr(self._connection, name)
-
-    async def copy_from_query(self, query, *arguments, output, format, timeout):  # noqa: ASYNC109
-        assert format == "binary"
-        statement = await self._connection.prepare(query, timeout=timeout)
-        columns = [
-            Field(a.name, "_text" if a.type.name == "text[]" else a.type.name, 0)
-            for a in statement.get_attributes()
-        ]
-        rows = [
-            tuple(map(_packed, row)) for row in await statement.fetch(*arguments, timeout=timeout)
-        ]
-        await output(bytes(for_copy(Part("rows", 0, 0, columns), rows)))
 
 
 @pytest.mark.timeout(300)
@@ -243,6 +181,25 @@ class Exchange:
         assert len(numbers) == sum(len(folded(self.source.past, s, "1m")) for s in self.source.seqs)
 
 
+# What a refresh of an aggregate inserts, as TimescaleDB says it; $1 and $2 in place of bounds.
+MATERIALIZES = """
+SELECT format('INSERT INTO %I.%I SELECT * FROM %I.%I AS i WHERE i.time >= $1 AND i.time < $2',
+              h.schema_name, h.table_name, a.partial_view_schema, a.partial_view_name)
+FROM _timescaledb_catalog.continuous_agg AS a
+JOIN _timescaledb_catalog.hypertable AS h ON h.id = a.mat_hypertable_id
+WHERE a.user_view_name = $1
+"""
+OWN_LOCKS = "SELECT relation::regclass::text FROM pg_locks WHERE pid = pg_backend_pid()"
+
+
+async def locked_by_a_refresh(real, name, since, until):
+    """Return the chunks and indexes that are locked to plan what a refresh inserts."""
+    query = await real.fetchval(MATERIALIZES, name)
+    async with real.transaction():
+        await real.execute(f"EXPLAIN {query.replace('$1', str(since)).replace('$2', str(until))}")
+        return [row[0] for row in await real.fetch(OWN_LOCKS) if row[0] and "_hyper_" in row[0]]
+
+
 async def jobs(real):
     rows = await real.fetch(
         "SELECT proc_name, config FROM timescaledb_information.jobs"
@@ -265,9 +222,14 @@ async def test_candles_of_continuous_aggregates(real, specs, flow):
     for interval, ms in INTERVALS.items():
         until = exchange.source.time_ms // ms * ms
         await real.execute(
-            f"CALL refresh_continuous_aggregate('candles_{interval}', NULL, {until}::bigint)"
+            f"CALL refresh_continuous_aggregate('aggregated_{interval}', NULL, {until}::bigint)"
         )
     await exchange.check_candles()
+    assert await real.fetchval("SELECT count(*) FROM show_chunks('fills')") > 4
+    for interval, ms in INTERVALS.items():
+        until = exchange.source.time_ms // ms * ms
+        locked = await locked_by_a_refresh(real, f"aggregated_{interval}", until - ms, until)
+        assert len(locked) < 10, (interval, locked)
     await exchange.trade(12)
     await exchange.check_candles()
 
@@ -325,7 +287,9 @@ async def test_candles_of_continuous_aggregates(real, specs, flow):
     await exchange.trade(12)
     await real.execute(f"CALL refresh_candles(0, '{json.dumps(config)}')")
     await real.execute(f"CALL drop_history(0, '{json.dumps(config)}')")
-    await real.execute(f"CALL refresh_continuous_aggregate('candles_5m', NULL, {cutoff}::bigint)")
+    await real.execute(
+        f"CALL refresh_continuous_aggregate('aggregated_5m', NULL, {cutoff}::bigint)"
+    )
     await exchange.check_candles()
 
     await apply_policies(real, COMMUNITY, compress_after_days=5, retain_days=0)

@@ -95,7 +95,7 @@ async def _refresh(connection: Connection) -> None:
     for interval in get_args(Interval):
         await connection.execute(
             "SELECT remove_continuous_aggregate_policy($1::text::regclass, if_exists => true)",
-            f"candles_{interval}",
+            f"aggregated_{interval}",
         )
     await connection.execute(
         f"SELECT add_job('{SCHEMA}.refresh_candles'::regproc, interval '{REFRESH_EVERY}',"

@@ -54,10 +54,11 @@ async def run(options: ExportOptions) -> int:
                     metadata(selection, instruments),
                 ) as sink,
             ):
-                async for rows in source.chunks(selection):
-                    sink.write(rows)
-                    rows_written += len(rows)
-                    advance(len(rows))
+                async with contextlib.aclosing(source.chunks(selection)) as chunks:
+                    async for rows in chunks:
+                        sink.write(rows)
+                        rows_written += len(rows)
+                        advance(len(rows))
     except BrokenPipeError:
         abandon_stdout()
         return 1

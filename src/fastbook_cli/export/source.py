@@ -1,11 +1,10 @@
-"""Reads rows from one snapshot of a database, by a cursor, in chunks."""
+"""Reads rows from one snapshot of a database, by a cursor, in chunks, day by day."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import asyncpg
@@ -22,11 +21,9 @@ from fastbook_cli.export.tables import (
 )
 from fastbook_server.embedded.supervisor import EmbeddedPostgres
 from fastbook_server.store import StoreUnavailable
-from fastbook_server.store.connection import SCHEMA, dial, store_error
+from fastbook_server.store.connection import SCHEMA, store_error
 from fastbook_server.store.days import PLAN_WITH_VALUES
-
-if TYPE_CHECKING:
-    Connection = asyncpg.Connection[asyncpg.Record]
+from fastbook_server.store.shared_snapshot import SharedSnapshot, shared
 
 CHUNK_ROWS = 10_000
 CONNECT_TIMEOUT_S = 10.0
@@ -87,10 +84,10 @@ async def _answers(dsn: str) -> bool:
 
 
 class Source:
-    """Reads from one consistent snapshot of a database."""
+    """Reads from one consistent snapshot of a database, each window in a transaction of its own."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, snapshot: SharedSnapshot) -> None:
+        self._snapshot = snapshot
 
     async def check(self, securities: Sequence[str]) -> dict[str, tuple[str, str]]:
         """Return tick and lot of these securities, or of all.
@@ -98,14 +95,15 @@ class Source:
         Raises:
             ExportError: the database has no fastbook schema, or lacks a security.
         """
-        if await self._connection.fetchval("SELECT to_regclass('days') IS NULL"):
-            raise ExportError(
-                "expected a database with this version's schema, got another: "
-                "run fastbook serve on it once"
+        async with self._snapshot.transaction() as connection:
+            if await connection.fetchval("SELECT to_regclass('days') IS NULL"):
+                raise ExportError(
+                    "expected a database with this version's schema, got another: "
+                    "run fastbook serve on it once"
+                )
+            rows = await connection.fetch(
+                "SELECT security, tick, lot FROM instruments ORDER BY number"
             )
-        rows = await self._connection.fetch(
-            "SELECT security, tick, lot FROM instruments ORDER BY number"
-        )
         known = {row["security"]: (row["tick"], row["lot"]) for row in rows}
         for security in securities:
             if security not in known:
@@ -116,32 +114,39 @@ class Source:
 
     async def count(self, selection: Selection) -> int:
         """Return the number of rows of a selection."""
-        statement, arguments = count(selection)
-        found: int = await self._connection.fetchval(statement, *arguments)
+        found = 0
+        for window in await self._windows(selection):
+            statement, arguments = count(selection, window)
+            async with self._snapshot.transaction() as connection:
+                found += await connection.fetchval(statement, *arguments)
         return found
 
-    async def chunks(self, selection: Selection) -> AsyncIterator[list[asyncpg.Record]]:
+    async def chunks(self, selection: Selection) -> AsyncGenerator[list[asyncpg.Record], None]:
         """Yield the rows of a selection in order, at most ``CHUNK_ROWS`` at a time."""
         if selection.table == "events":
             statement, arguments = instrument_rows(selection)
-            if rows := await self._connection.fetch(statement, *arguments):
+            async with self._snapshot.transaction() as connection:
+                rows = await connection.fetch(statement, *arguments)
+            if rows:
                 yield rows
-        async for window in self._windows(selection):
+        for window in await self._windows(selection):
             statement, arguments = query(selection, window)
-            cursor = await self._connection.cursor(statement, *arguments)
-            while rows := await cursor.fetch(CHUNK_ROWS):
-                yield rows
+            async with self._snapshot.transaction() as connection:
+                cursor = await connection.cursor(statement, *arguments)
+                while rows := await cursor.fetch(CHUNK_ROWS):
+                    yield rows
 
-    async def _windows(self, selection: Selection) -> AsyncIterator[Window | None]:
-        """Yield the windows of a selection; None if all of it is read at once."""
+    async def _windows(self, selection: Selection) -> Sequence[Window | None]:
+        """Return the windows of a selection, in order; only None if all of it is read at once."""
         if selection.table not in WINDOWED:
-            yield None
-            return
+            return [None]
         statement, arguments = windows(selection)
-        for security, first, end, start_ms, end_ms in await self._connection.fetch(
-            statement, *arguments
-        ):
-            yield Window(security, (first, end), (start_ms, end_ms))
+        async with self._snapshot.transaction() as connection:
+            rows = await connection.fetch(statement, *arguments)
+        return [
+            Window(security, (first, end), (start_ms, end_ms))
+            for security, first, end, start_ms, end_ms in rows
+        ]
 
 
 _OF_DATABASE = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
@@ -155,20 +160,17 @@ async def read(dsn: str) -> AsyncIterator[Source]:
         StoreUnavailable: the database cannot be reached.
         ExportError: the database does not exist, or refuses this user.
     """
-    try:
-        connection = await dial(
-            dsn, timeout=CONNECT_TIMEOUT_S, server_settings={"application_name": "fastbook export"}
-        )
-    except (*_OF_DATABASE, OSError, ValueError) as error:
-        meaning = store_error(error)
-        if isinstance(meaning, StoreUnavailable):
-            raise meaning from error
-        raise ExportError(f"the database cannot be used: {error}") from error
-    try:
-        await connection.execute(SETTINGS)
-        async with connection.transaction(isolation="repeatable_read", readonly=True):
-            yield Source(connection)
-    except _OF_DATABASE as error:
-        raise store_error(error) or error from error
-    finally:
-        connection.terminate()
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            snapshot = await stack.enter_async_context(
+                shared(dsn, name="fastbook export", settings=SETTINGS)
+            )
+        except (*_OF_DATABASE, OSError, ValueError) as error:
+            meaning = store_error(error)
+            if isinstance(meaning, StoreUnavailable):
+                raise meaning from error
+            raise ExportError(f"the database cannot be used: {error}") from error
+        try:
+            yield Source(snapshot)
+        except _OF_DATABASE as error:
+            raise store_error(error) or error from error

@@ -108,9 +108,9 @@ def instrument_rows(selection: Selection) -> tuple[str, list[Any]]:
     ), [list(selection.securities) or None]
 
 
-def count(selection: Selection) -> tuple[str, list[Any]]:
-    """Return the SELECT that counts the rows of a selection, and its arguments."""
-    source, arguments = _source(selection)
+def count(selection: Selection, window: Window | None) -> tuple[str, list[Any]]:
+    """Return the SELECT that counts the rows of a selection, and its arguments; see `query`."""
+    source, arguments = _source(selection) if window is None else _within(selection, window)
     return f"SELECT count(*) {source}", arguments
 
 

@@ -8,11 +8,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from databases import embedded_dsn, make_database, sql_of
 from every_kind import EveryKind
 
 from fastbook_server.embedded.supervisor import EmbeddedPostgres
@@ -23,6 +25,8 @@ from fastbook_server.values.instruments import InstrumentSpec
 from fastbook_server.values.persisted import Batch
 from fastbook_wire.commands import Add, ExchangeCommand, NewOrder
 
+__all__ = ["embedded_dsn", "make_database", "sql_of"]  # fixtures
+
 SPECS = tuple(
     InstrumentSpec.parse(text) for text in ("BTC-USD:0.01:0.0001", "GAME:1:1", "COIN:1:1")
 )
@@ -30,6 +34,7 @@ T0 = 1_767_225_600_000
 COMMANDS = 400
 BATCH_COMMANDS = 10
 OF_EVERY_KIND = 700
+STEP_OF_DAYS_MS = 10_000_019
 
 
 class Traded(NamedTuple):
@@ -94,12 +99,18 @@ def traded_for_days() -> Iterator[Traded]:
     async def make(folder: Path) -> list[PublicEvent]:
         postgres = EmbeddedPostgres(folder)
         try:
-            return await trade(await postgres.start(), 10_000_019, 0)
+            return await trade(await postgres.start(), STEP_OF_DAYS_MS, 0)
         finally:
             await postgres.stop()
 
     with _folder() as folder:
         yield Traded(folder, asyncio.run(make(folder)))
+
+
+@pytest.fixture
+def trade_for_days() -> Callable[[str], Awaitable[list[PublicEvent]]]:
+    """Return a function that trades like that in any new database."""
+    return partial(trade, step_ms=STEP_OF_DAYS_MS, of_every_kind=0)
 
 
 @contextlib.contextmanager
