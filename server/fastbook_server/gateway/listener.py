@@ -189,12 +189,16 @@ class Listener:
         server.request_handler = watch
 
     def _expect_request(
-        self, connection: web.RequestHandler, unsent: float = math.inf, within_s: float = REQUEST_S
+        self, connection: web.RequestHandler, unsent: float = math.inf, used_s: float = 0.0
     ) -> None:
-        """Give a connection its time for a request; `unsent` bytes of the last answer are left."""
+        """Give a connection its time for a request, of which it has used some.
+
+        `unsent` bytes of the last answer are left.
+        """
         if not self._stopping:
             loop = asyncio.get_running_loop()
-            deadline = loop.call_later(within_s, self._time_is_up, connection, unsent)
+            left_s = REQUEST_S - used_s
+            deadline = loop.call_later(left_s, self._time_is_up, connection, unsent)
             self._deadlines[connection] = deadline
 
     def _forget(self, connection: web.RequestHandler) -> None:
@@ -207,10 +211,9 @@ class Listener:
         transport = connection.transport
         if transport is None:  # gone already
             return
-        assert isinstance(connection, Requests), "all are"
-        left_s = REQUEST_S - connection.idle_s()
-        if left_s > 0:  # it has asked directly
-            self._expect_request(connection, within_s=left_s)
+        idle_s = connection.idle_s() if isinstance(connection, Requests) else math.inf
+        if idle_s < REQUEST_S:  # it has asked directly
+            self._expect_request(connection, used_s=idle_s)
             return
         unsent = transport.get_write_buffer_size()
         if 0 < unsent < unsent_before:  # it is still reading the last answer
