@@ -214,7 +214,7 @@ def test_without_a_server_it_is_one_line_and_exit_code_1() -> None:
         check=False,
     )
     assert (ran.returncode, ran.stdout) == (1, "")
-    assert ran.stderr.startswith("fastbook: 127.0.0.1:1: ")
+    assert ran.stderr.startswith("fastbook: nothing listens at 127.0.0.1:1: ")
     assert ran.stderr.count("\n") == 1
 
 
