@@ -13,6 +13,7 @@ from fastbook_server.channels.order_channel import Operate, Pressure, Unavailabl
 from fastbook_server.matching import cancelling, collected, execution, listing, placing
 from fastbook_server.matching import exchange as exchange_module
 from fastbook_server.matching import pipeline as pipeline_module
+from fastbook_server.matching import steps as steps_module
 from fastbook_server.matching.pipeline import EXPIRY_CHECK_S
 
 
@@ -128,6 +129,7 @@ def test_whatever_meets_many_orders_takes_as_many_steps(monkeypatch, user, comma
     for module in (cancelling, exchange_module, execution, listing, placing):
         monkeypatch.setattr(module, "PORTION", 3)
     monkeypatch.setattr(cancelling, "GROUPED", 3)
+    monkeypatch.setattr(steps_module, "JOINED", 2)
     floor, other = Floor(), Floor()
     floor.exchange.markets["COIN"].book.events_at_once = 3
     for each in (floor, other):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from decimal import Decimal
 
 import pytest
 
-from fastbook_server.store import StoreUnavailable
-from fastbook_server.store.memory import MemoryStore
-from fastbook_server.values.events import OrdersListed
+from fastbook_server.store import Position, StoreUnavailable
+from fastbook_server.store.memory import MemoryDatabase, MemoryStore
+from fastbook_server.values.events import BalanceChanged, OrdersListed
 from fastbook_server.values.persisted import Batch
 
 
@@ -46,3 +47,27 @@ async def test_hold_keeps_commits_waiting_until_release(specs):
     store.release()
     await commit
     assert store.data.batch_no == 1
+
+
+async def test_a_recorder_finds_where_it_stands_and_makes_nobody_an_owner(specs):
+    data = MemoryDatabase()
+    owner = MemoryStore(data)
+    await owner.open(specs, 0)
+    await owner.commit(owner.prepare(Batch(1, 5, ())))
+    recorder = MemoryStore(data)
+    found = await recorder.open_to_record(specs)
+    assert [instrument.security for instrument in found] == [spec.security for spec in specs]
+    assert await recorder.position() == Position(1, 1, 5)
+
+
+async def test_balances_are_recovered_as_they_were_told_or_recovered_before(specs):
+    store = MemoryStore()
+    await store.open(specs, 0)
+    store.data.balances["api#bob", "BTC"] = Decimal("0.5")
+    told = BalanceChanged("api#alice", "USDT", free=150, locked=50, decimals=2)
+    await store.commit(store.prepare(Batch(1, 5, (told,))))
+    recovered = await MemoryStore(store.data).open(specs, 0)
+    assert recovered.balances == {
+        ("api#bob", "BTC"): Decimal("0.5"),
+        ("api#alice", "USDT"): Decimal("2.00"),
+    }

@@ -243,6 +243,13 @@ async def test_a_database_that_cannot_be_read_says_why(dsn, dsn_of, kind, said):
     assert said in str(error.value).lower()
 
 
+async def test_a_database_that_goes_away_meanwhile_is_unavailable(make_postgres, dsn):
+    await make_postgres(dsn).open(SPECS, 0)
+    with pytest.raises(StoreUnavailable):
+        async with snapshot(dsn) as moment, moment.transaction() as connection:
+            await connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+
 async def program(*arguments: str) -> tuple[int, list[str]]:
     """Run ``fastbook``; return its exit code and what it prints."""
     process = await asyncio.create_subprocess_exec(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fastbook_server.values.decimals import decimals_of, parsed, units_of
+from fastbook_server.values.decimals import decimals_of, parsed, plain, units_of
 
 
 def test_a_text_is_its_digits_and_how_many_stand_behind_the_point():
@@ -15,6 +15,11 @@ def test_a_text_is_its_digits_and_how_many_stand_behind_the_point():
 def test_any_other_text_is_no_number(text):
     with pytest.raises(ValueError, match="expected a decimal number, got "):
         parsed(text)
+
+
+def test_units_are_written_with_so_many_decimals():
+    told = [plain(*of) for of in ((150, 2), (-5, 3), (7, 0), (-7, 0), (0, 1))]
+    assert told == ["1.50", "-0.005", "7", "-7", "0.0"]
 
 
 def test_units_are_exact_or_refused():
