@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import sysconfig
@@ -38,6 +40,17 @@ def is_running(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def test_its_port_is_given_to_no_connection(node):
+    """Or one that is opened while a node is down would keep it from coming back."""
+    with contextlib.ExitStack() as stack:
+        given = set()
+        for _ in range(100):
+            one = stack.enter_context(socket.socket())
+            one.bind(("127.0.0.1", 0))
+            given.add(one.getsockname()[1])
+    assert int(node.urls[0].rpartition(":")[2]) < min(given)
 
 
 async def test_a_node_runs_until_it_is_stopped(node):

@@ -8,7 +8,7 @@ import signal
 
 import pytest
 from nats_nodes import nats_nodes
-from serving import Program
+from serving import PATIENCE_S, Program
 
 from fastbook_server.cluster.log import LogUnavailable, ReplicatedLog
 
@@ -16,12 +16,14 @@ from fastbook_server.cluster.log import LogUnavailable, ReplicatedLog
 async def without_quorum(log: ReplicatedLog) -> None:
     """Wait until the log does not answer: a leader that is left alone notices it late."""
     with contextlib.suppress(LogUnavailable):
-        while True:
-            await log.end()
-            await asyncio.sleep(0.1)
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                await log.end()
+                await asyncio.sleep(0.1)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(5 * PATIENCE_S)
 async def test_a_gateway_waits_for_a_log_that_has_lost_its_quorum(make_database, connect):
     from fastbook_server.cluster.nats.stream import NatsLog
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import shutil
 import signal
 import socket
@@ -21,6 +22,9 @@ from typing import NamedTuple
 from fastbook_server.child_process import start_child
 
 HOST = "127.0.0.1"
+PORTS_FROM = 20_000
+PORTS_TRIED = 1_000
+RANGE_FILE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 STOP_PATIENCE_S = 5.0
 POLL_S = 0.05
 CONFIGURATION = """\
@@ -218,13 +222,27 @@ async def _healthy(port: int) -> bool:
 
 
 def _free_ports(count: int) -> Sequence[_Ports]:
-    """Return ports that nobody has now; whoever comes before we listen may take one."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(3 * count)]
-        for each in sockets:
-            each.bind((HOST, 0))
-        free = [each.getsockname()[1] for each in sockets]
-    return [_Ports(*free[at : at + 3]) for at in range(0, len(free), 3)]
+    """Return ports that nobody has now, and that a node still finds free after it was killed.
+
+    They are none of those that the system gives to connections, which would take them meanwhile.
+    """
+    free: list[int] = []
+    for port in random.sample(range(PORTS_FROM, _ports_of_connections()), PORTS_TRIED):
+        if len(free) == 3 * count:
+            break
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((HOST, port))
+            free.append(port)
+    return [_Ports(*free[at : at + 3]) for at in range(0, 3 * count, 3)]
+
+
+def _ports_of_connections() -> int:
+    """Return the first of the ports that the system gives to connections."""
+    with contextlib.suppress(OSError, ValueError):
+        first = int(RANGE_FILE.read_text().split()[0])
+        if first >= PORTS_FROM + PORTS_TRIED:
+            return first
+    return 32_768
 
 
 def _quoted(path: Path) -> str:
