@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from trading import PRIVATE, SPECS, Floor, ask, bid
 
+from fastbook_server.store import recent
 from fastbook_server.store.memory import MemoryDatabase, MemoryStore
 from fastbook_server.store.recent import RecentDatabase
 from fastbook_server.values.persisted import Batch, FillSpan
@@ -37,6 +40,26 @@ async def test_the_most_recent_events_are_remembered_and_older_ones_forgotten():
     assert recent.data.trades[SECURITY] == whole.data.trades[SECURITY][-trades:]
     assert (len(whole.data.client_orders), len(recent.data.client_orders)) == (2 * FILLS, 0)
     assert (len(whole.data.order_ids), len(recent.data.order_ids)) == (2 * FILLS, 0)
+
+
+async def test_what_a_large_batch_brings_is_forgotten_a_portion_at_a_time(monkeypatch):
+    monkeypatch.setattr(recent, "PORTION", 7)
+    store, floor = MemoryStore(RecentDatabase(EVENTS_MAX)), Floor()
+    await store.open(SPECS, 0)
+    commands = [(bid if n % 2 else ask)(10, 1) for n in range(2 * FILLS)]
+    events = [e for each in commands for e in floor.do("user#1", each) if type(e) not in PRIVATE]
+    await store.commit(store.prepare(Batch(1, floor.now_ms, tuple(events))))
+    counts = [len(store.data.events)]
+    while counts[-1] > EVENTS_MAX:
+        number = store.data.batch_no + 1
+        await store.commit(store.prepare(Batch(number, floor.now_ms, ())))
+        counts.append(len(store.data.events))
+        assert store.data.events == events[-counts[-1] :]
+    steps = {before - after for before, after in itertools.pairwise(counts)}
+    assert counts[0] == len(events) - 7
+    assert max(steps) == 7
+    await store.commit(store.prepare(Batch(store.data.batch_no + 1, floor.now_ms, ())))
+    assert len(store.data.events) == EVENTS_MAX
 
 
 async def test_questions_about_the_recent_past_are_answered():

@@ -8,6 +8,7 @@ from fastbook_server.values.events cimport Order, OrderFilled
 
 cdef class RecentDatabase(MemoryDatabase):
     cdef Py_ssize_t _events_max
+    cdef set _shrinking
 
     cpdef end(self, batch)
     cdef _keep(self, Order order, int64_t remaining, notional)

@@ -12,6 +12,9 @@ from fastbook_server.values.events import Order, OrderFilled
 from fastbook_wire.words import INTERVALS
 
 TOKEN_KEY_BYTES = 32
+PORTION = 10_000
+"""Events that are forgotten at once: a few milliseconds."""
+
 CANDLES_KEPT = 5_000
 """Of each security and interval: more than three days of minutes."""
 
@@ -20,13 +23,15 @@ class RecentDatabase(MemoryDatabase):
     """A `MemoryDatabase` of bounded size that no later start will ever open.
 
     It holds the open orders, and of everything else at least the `events_max` most recent events
-    and at most a quarter more. Of the fills before them, candles are left. Resume tokens are signed
-    with a key of its own, so that no other server accepts them.
+    and about a quarter more; what one batch brings beyond that is forgotten portion by portion,
+    with the batches that follow. Of the fills before them, candles are left. Resume tokens are
+    signed with a key of its own, so that no other server accepts them.
     """
 
     def __init__(self, events_max: int) -> None:
         MemoryDatabase.__init__(self, secrets.token_bytes(TOKEN_KEY_BYTES))
         self._events_max = events_max
+        self._shrinking: set[int] = set()  # ids of lists that have had a quarter too much
 
     def end(self, batch: Batch) -> None:
         """Note a batch whose events have been applied, and forget what is too old."""
@@ -51,9 +56,14 @@ class RecentDatabase(MemoryDatabase):
             series.add(fill.time_ms, fill.price, fill.quantity, fill.n == 0)
 
     def _forget(self, kept: list[Any]) -> list[Any]:
-        """Drop the oldest of what is too much; return it."""
-        if len(kept) <= self._events_max + self._events_max // 4:
+        """Drop the oldest of what is too much, a portion at most; return it."""
+        too_many = len(kept) - self._events_max
+        if too_many > self._events_max // 4:
+            self._shrinking.add(id(kept))
+        elif id(kept) not in self._shrinking:
             return []
-        forgotten = kept[: -self._events_max]
-        del kept[: -self._events_max]
+        if too_many <= PORTION:
+            self._shrinking.discard(id(kept))
+        forgotten = kept[: max(0, min(too_many, PORTION))]
+        del kept[: len(forgotten)]
         return forgotten
