@@ -159,7 +159,7 @@ async def test_a_deposit_is_made_once_by_whoever_owns_the_market(bank):
 
     async def until_free(gateway: Any) -> None:
         async with asyncio.timeout(PATIENCE_S):
-            while await bank.at(gateway, alice).balances() != free:  # noqa: ASYNC110
+            while await bank.at(gateway, alice).balances() != free:  # noqa: ASYNC110 (nobody tells)
                 await asyncio.sleep(0.02)
 
     await until_free(left)
@@ -254,10 +254,10 @@ async def test_processes_know_accounts_whose_gateway_was_killed(make_database, o
             account = await desk.add("alice", {"USDT": "1000"})
         async with aiohttp.ClientSession() as http, asyncio.timeout(PATIENCE_S):
             left, right = (BinanceClient(http, gateway.url, account) for gateway in gateways)
-            while (placed := await left.limit("BUY", "100", "4")).status != 200:  # noqa: ASYNC110
+            while (placed := await left.limit("BUY", "100", "4")).status != 200:  # noqa: ASYNC110 (nobody tells)
                 await asyncio.sleep(0.1)  # until the account is known, and its deposit made
             assert await gateways[0].end(signal.SIGKILL) == -signal.SIGKILL
-            while not (row := await open_order(right)):  # noqa: ASYNC110
+            while not (row := await open_order(right)):  # noqa: ASYNC110 (nobody tells)
                 await asyncio.sleep(0.1)  # until the account is known there too
             assert row["orderId"] == placed.body["orderId"]
             assert (await right.balances())["USDT"] == ("600.00000000", "400.00000000")

@@ -61,7 +61,7 @@ class WithoutCopy:
     def __getattr__(self, name):
         return getattr(self._connection, name)
 
-    async def copy_from_query(self, query, *arguments, output, format, timeout):  # noqa: ASYNC109
+    async def copy_from_query(self, query, *arguments, output, format, timeout):  # noqa: ASYNC109 (asyncpg's)
         assert format == "binary"
         statement = await self._connection.prepare(query, timeout=timeout)
         columns = [
