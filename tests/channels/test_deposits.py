@@ -34,6 +34,7 @@ def test_a_deposit_that_is_still_pending_is_not_made_again():
     deposits.make([FIRST, SECOND])
     deposits.make([SECOND])
     assert line.taken == [("api#alice", 1), ("api#bob", 2)]
+    assert deposits._made == {2}  # it remembers no more than are pending
 
 
 def test_what_batches_have_held_is_not_made():

@@ -126,10 +126,6 @@ async def test_a_mistake_in_a_later_step_stops_the_server(busy):
     ],
 )
 def test_whatever_meets_many_orders_takes_as_many_steps(monkeypatch, user, command, least):
-    for module in (cancelling, exchange_module, execution, listing, placing):
-        monkeypatch.setattr(module, "PORTION", 3)
-    monkeypatch.setattr(cancelling, "GROUPED", 3)
-    monkeypatch.setattr(steps_module, "JOINED", 2)
     floor, other = Floor(), Floor()
     floor.exchange.markets["COIN"].book.events_at_once = 3
     for each in (floor, other):
@@ -137,6 +133,11 @@ def test_whatever_meets_many_orders_takes_as_many_steps(monkeypatch, user, comma
         for _ in range(12):
             each.do("bob", stop("ask", 10, 1))
             each.do("ann", bid(10, 1))
+    expected = repr(other.do(user, command))
+    for module in (cancelling, exchange_module, execution, listing, placing):
+        monkeypatch.setattr(module, "PORTION", 3)
+    monkeypatch.setattr(cancelling, "GROUPED", 3)
+    monkeypatch.setattr(steps_module, "JOINED", 2)
     steps, count = floor.exchange.begin(user, command, floor.now_ms), 0
     assert not isinstance(steps, list)
     events = None
@@ -147,7 +148,29 @@ def test_whatever_meets_many_orders_takes_as_many_steps(monkeypatch, user, comma
         except StopIteration as end:
             events = end.value
     assert count > least
-    assert repr(events) == repr(other.do(user, command))
+    assert repr(events) == expected
+
+
+def test_an_order_through_more_than_a_portion_does_not_match_at_once():
+    floor = Floor()
+    for _ in range(steps_module.PORTION + 100):
+        floor.do("ann", bid(10, 1))
+    market = floor.exchange.markets["COIN"]
+    begun = floor.exchange.begin("bob", ask(10, steps_module.PORTION + 100), floor.now_ms)
+    assert (market.book.unfinished, len(market.open)) == (True, steps_module.PORTION + 100)
+    events = steps_module.finished(begun)
+    assert (market.book.unfinished, len(market.book), len(market.open)) == (False, 0, 0)
+    assert sum(type(e).__name__ == "OrderFilled" for e in events) == steps_module.PORTION + 100
+
+
+def test_an_iceberg_that_has_grown_again_shows_all_of_its_display():
+    floor = Floor()
+    floor.do("ann", ask(10, 10, client_order_id="berg", display=5))
+    for amount in (3.0, 20.0):
+        floor.do("ann", amend("1", client_order_id="berg", amount=amount))
+    book = floor.exchange.markets["COIN"].book
+    (resting,) = book
+    assert (resting.quantity, resting.display, book.best_ask[1]) == (20, 5, 5)
 
 
 async def test_what_waits_meanwhile_is_bounded_and_the_rest_is_refused_unchanged(busy):

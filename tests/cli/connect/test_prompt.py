@@ -125,9 +125,12 @@ def test_ctrl_d_is_a_key_also_while_the_terminal_takes_lines() -> None:
     try:
         before = termios.tcgetattr(terminal)
         with ctrl_d_as_a_key(terminal):
-            os.write(typed, b"\x04")
+            os.write(typed, b"\x04b")
+            echo = b""
+            while b"b" not in echo:  # then the terminal has taken both
+                echo += os.read(typed, 10)
             tty.setraw(terminal, termios.TCSANOW)
-            assert os.read(terminal, 10) == b"\x04"
+            assert os.read(terminal, 10) == b"\x04b"
         assert termios.tcgetattr(terminal) == before
     finally:
         os.close(typed)
