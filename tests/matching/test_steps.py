@@ -166,8 +166,8 @@ def test_an_order_through_more_than_a_portion_does_not_match_at_once():
 def test_an_iceberg_that_has_grown_again_shows_all_of_its_display():
     floor = Floor()
     floor.do("ann", ask(10, 10, client_order_id="berg", display=5))
-    for amount in (3.0, 20.0):
-        floor.do("ann", amend("1", client_order_id="berg", amount=amount))
+    floor.do("ann", amend("1", client_order_id="berg", price=11.0, amount=3.0))
+    floor.do("ann", amend("2", client_order_id="berg", amount=20.0))
     book = floor.exchange.markets["COIN"].book
     (resting,) = book
     assert (resting.quantity, resting.display, book.best_ask[1]) == (20, 5, 5)
