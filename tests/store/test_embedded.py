@@ -173,6 +173,29 @@ async def test_a_pid_file_that_names_no_process_is_no_obstacle(cluster_folder, c
     await postgres.stop()
 
 
+@pytest.mark.parametrize("content", ["", "99999999\n"], ids=["just made", "whole"])
+async def test_a_pid_file_that_goes_away_while_it_is_read_is_no_obstacle(
+    cluster_folder, content, monkeypatch
+):
+    """As when the postmaster of a killed server ends just then."""
+    postgres = EmbeddedPostgres(cluster_folder)
+    await postgres.start()
+    await postgres.stop()
+    pid_file = cluster_folder / "pgdata/postmaster.pid"
+    pid_file.write_text(content)
+    read = Path.read_text
+
+    def read_as_it_goes_away(path, *arguments, **options):
+        text = read(path, *arguments, **options)
+        if path == pid_file and text == content:
+            pid_file.unlink()
+        return text
+
+    monkeypatch.setattr(Path, "read_text", read_as_it_goes_away)
+    assert await one(await postgres.start(), "SELECT 1") == 1
+    await postgres.stop()
+
+
 async def test_a_pid_that_was_given_to_somebody_else_is_no_obstacle(cluster_folder):
     """As after a crash of the machine, or of a container, whose pids begin again."""
     postgres = EmbeddedPostgres(cluster_folder)

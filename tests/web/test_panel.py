@@ -17,6 +17,9 @@ SET = """([id, step]) => {
   slider.dispatchEvent(new Event("input", { bubbles: true }));
 }"""
 
+IS = """([rate, volatility]) => fetch("/sim").then((r) => r.json())
+  .then((s) => s.rate === rate && s.volatility === volatility)"""
+
 
 async def test_sliders_turn_rate_and_volatility(stage_of: Any) -> None:
     control = Control(SimSettings(rate=60.0, volatility=3.0))
@@ -28,8 +31,9 @@ async def test_sliders_turn_rate_and_volatility(stage_of: Any) -> None:
     await page.evaluate(SET, ["sim-rate", 1_000])
     await page.evaluate(SET, ["sim-volatility", 500])
     await says(page, "local-panel", "2000 /s")
-    await until(page, "() => fetch('/sim').then(r => r.json()).then(s => s.rate === 2000)")
+    await until(page, IS, [2_000, 3.2])
     assert (control.rate, control.volatility) == (2_000.0, pytest.approx(3.2))
+    await says(page, "local-panel", "3.2 % per day")
     await page.click("#local-panel button")
     await says(page, "local-panel", "Resume")
     assert not control.running

@@ -294,14 +294,15 @@ class EmbeddedPostgres:
             await asyncio.sleep(0.05)
 
     def _is_ready(self, pid: int) -> bool:
-        lines = self._pid_lines()
+        lines = self._pid_lines() or []
         return len(lines) > 7 and lines[0] == str(pid) and lines[7].strip() == "ready"
 
-    def _pid_lines(self) -> list[str]:
+    def _pid_lines(self) -> list[str] | None:
+        """Return what the pid file says, or None: a postmaster that ends removes it."""
         try:
             return (self._pgdata / "postmaster.pid").read_text(errors="replace").splitlines()
         except FileNotFoundError:
-            return []
+            return None
 
     async def _clear_the_way(self, deadline: float) -> None:
         """Wait for the postmaster of a killed fastbook to exit, and neutralise a stale pid file.
@@ -315,10 +316,11 @@ class EmbeddedPostgres:
         """
         signalled = sys.platform.startswith("linux")  # the kernel has signalled it
         pid_file = self._pgdata / "postmaster.pid"
-        if pid_file.exists() and not _PID.fullmatch(next(iter(self._pid_lines()), "")):
-            log.warning("%s names no process: removed", pid_file)
-            pid_file.unlink()  # truncated or filled with garbage by a crash of the system
-        while lines := self._pid_lines():
+        while (lines := self._pid_lines()) is not None:
+            if not lines or not _PID.fullmatch(lines[0]):
+                log.warning("%s names no process: removed", pid_file)
+                pid_file.unlink(missing_ok=True)  # cut or filled with garbage by a system's crash
+                break
             pid = abs(int(lines[0]))
             if pid == os.getpid() or not _is_postmaster(pid, self._pgdata):
                 self._write_pid_file([str(os.getpid()), *lines[1:]])

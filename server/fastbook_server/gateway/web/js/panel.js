@@ -33,6 +33,7 @@ class Panel {
     this._path = path;
     this._wanted = {};
     this._timer = 0;
+    this._asked = 0;
     this._turns = new Map();
     this._answer = el("p", { role: "status" });
     this._pause = el("button", { type: "button", className: "quiet" });
@@ -79,15 +80,17 @@ class Panel {
     }, SEND_AFTER_MS);
   }
 
+  /** Return the server's state and whether it is the newest that was asked for. */
   async _ask(options = {}) {
+    const asked = ++this._asked;
     const answer = await fetch(this._path, { cache: "no-store", ...options });
     const said = await answer.json();
     if (!answer.ok) throw new Error(said.message);
-    return said;
+    return { ...said, newest: asked === this._asked };
   }
 
   _show(state) {
-    if (Object.keys(this._wanted).length) return; // the user is moving a slider
+    if (!state.newest || Object.keys(this._wanted).length) return; // the user has moved a slider
     this._running = state.running;
     say(this._pause, state.running ? "Pause" : "Resume");
     for (const [name, { range, bounds }] of this._turns) {
