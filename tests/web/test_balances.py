@@ -13,6 +13,30 @@ from fastbook_server.values.instruments import InstrumentSpec
 
 PAIR = (InstrumentSpec.parse("BTC-USDT:0.01:0.001"),)
 
+AGAIN = """([key, secret]) => {
+  // Logs in as soon as a login is refused, and counts what closes and what is tried again.
+  window.ended = window.again = 0;
+  const later = window.setTimeout;
+  window.setTimeout = (act, ms, ...given) => {
+    window.again += ms === 1_000;
+    return later(act, ms, ...given);
+  };
+  window.WebSocket = class extends WebSocket {
+    constructor(...given) {
+      super(...given);
+      this.addEventListener("close", () => later(() => (window.ended += 1)));
+    }
+  };
+  const logIn = () => {
+    document.getElementById("account-key").value = key;
+    document.getElementById("account-secret").value = secret;
+    document.getElementById("account-form").requestSubmit();
+  };
+  const heard = (_, observer) => { observer.disconnect(); logIn(); };
+  const options = { childList: true };
+  new MutationObserver(heard).observe(document.getElementById("account-answer"), options);
+}"""
+
 
 async def logs_in(page: Any, key: str, secret: str) -> None:
     await page.fill("#account-key", key)
@@ -57,6 +81,24 @@ async def test_it_finds_the_account_again_after_a_lost_connection(stage_of: Any)
     add_in_memory(stage.data, account, {"USDT": "2"})
     await stage.server.dialect.look()
     await says(page, "blotter-body", "7.00000000")
+
+
+async def test_a_refused_login_leaves_no_connection_behind(stage_of: Any) -> None:
+    """The refused one is still closing when the user logs in again."""
+    stage = await stage_of(binance=True, instruments=PAIR)
+    account = new_account("ann")
+    add_in_memory(stage.data, account, {"USDT": "5"})
+    await stage.server.dialect.look()
+    page = await stage.open()
+    opened: list[str] = []
+    page.on("websocket", lambda socket: opened.append(socket.url))
+    await page.evaluate(AGAIN, [account.key, account.secret])
+    await page.click("#balances-tab")
+    await logs_in(page, account.key, "wrong")
+    await says(page, "blotter-body", "5.00000000")
+    await until(page, "() => ended === 1")
+    assert await page.evaluate("() => again") == 0
+    assert len(opened) == 2
 
 
 async def test_a_server_without_accounts_does_not_offer_the_tab(stage: Any) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +29,23 @@ SLIDE = """([id, step]) => {
 }"""
 
 
-async def test_a_recorded_market_in_the_hands_of_the_page(stage_of: Any, tmp_path: Path) -> None:
-    file = tmp_path / "messages.csv"
+@contextlib.asynccontextmanager
+async def recorded_market(stage_of: Any, folder: Path) -> AsyncIterator[tuple[Any, Recorded]]:
+    """A stage on which this recording plays."""
+    file = folder / "messages.csv"
     file.write_text(ROWS)
     recorded = Recorded.of(Recording.open(file), speed=1.0, once=False)
     stage = await stage_of(operator=with_control(recorded.control, "replay", ReplayChange))
     playing = asyncio.create_task(recorded.run(stage.server.url, "COIN"))
     try:
+        yield stage, recorded
+    finally:
+        playing.cancel()
+        await asyncio.gather(playing, return_exceptions=True)
+
+
+async def test_a_recorded_market_in_the_hands_of_the_page(stage_of: Any, tmp_path: Path) -> None:
+    async with recorded_market(stage_of, tmp_path) as (stage, recorded):
         page = await stage.open()
         await until(page, "() => !document.getElementById('local-panel').hidden")
         await says(page, "local-panel", "nothing to compare yet")
@@ -52,6 +64,44 @@ async def test_a_recorded_market_in_the_hands_of_the_page(stage_of: Any, tmp_pat
         await says(page, "local-panel", "1 of 1 as at the venue")
         assert market.book.best_ask == (10_100, 600)
         assert stage.complaints == []
-    finally:
-        playing.cancel()
-        await asyncio.gather(playing, return_exceptions=True)
+
+
+SAID = """() => {
+  window.said = new Set();
+  const button = document.querySelector("#local-panel button");
+  const hear = () => window.said.add(button.textContent);
+  new MutationObserver(hear).observe(button, { childList: true, subtree: true });
+  hear();
+}"""
+
+
+async def test_an_answer_that_is_late_puts_nothing_back(stage_of: Any, tmp_path: Path) -> None:
+    """One about the state before a change that has been answered meanwhile."""
+    taken, free, given = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def hold_the_first(route: Any) -> None:
+        if taken.is_set() or route.request.method != "GET":
+            await route.continue_()
+            return
+        answer = await route.fetch()
+        taken.set()
+        await free.wait()
+        await route.fulfill(response=answer)
+        given.set()
+
+    async with recorded_market(stage_of, tmp_path) as (stage, recorded):
+        page = await stage.open()
+        await until(page, "() => !document.getElementById('local-panel').hidden")
+        await page.route("**/replay", hold_the_first)
+        await taken.wait()
+        await page.click("#local-panel button")
+        await says(page, "local-panel", "Resume")
+        await page.evaluate(SAID)
+        free.set()
+        await given.wait()
+        async with page.expect_request("**/replay") as next_one:
+            pass
+        await (await next_one.value).response()
+        assert await page.evaluate("[...said]") == ["Resume"]
+        assert not recorded.control.state().running
+        assert stage.complaints == []

@@ -57,8 +57,9 @@ export class Balances {
     url.search = "";
     const socket = new WebSocket(url);
     const ask = (id, method, params = {}) => socket.send(JSON.stringify({ id, method, params }));
+    const keys = this._keys;
     socket.addEventListener("open", async () => {
-      const { key, secret } = this._keys;
+      const { key, secret } = keys;
       const timestamp = Math.round(this.now());
       ask(LOG_ON, "session.logon", await signed(secret, { apiKey: key, timestamp }));
     });
@@ -79,7 +80,8 @@ export class Balances {
       ask(ASK, "account.status");
     });
     socket.addEventListener("close", () => {
-      if (this._keys) setTimeout(() => this._keys && this._connect(), AGAIN_MS);
+      const again = () => keys === this._keys && this._connect(); // else somebody else logged in
+      if (keys === this._keys) setTimeout(again, AGAIN_MS);
     });
   }
   _refused(socket, why) {

@@ -25,8 +25,9 @@ export const money = (value) => `${value > 0 ? "+" : ""}${value.toFixed(2)}`;
 class ReplayPanel {
   constructor(path) {
     this._path = path;
-    this._timer = 0;
-    this._sending = false;
+    this._timer = 0; // of a jump that has not been sent
+    this._changes = 0; // that have not been answered
+    this._asked = 0;
     this._state = null;
     this._pause = el("button", { type: "button", className: "quiet" });
     this._pause.addEventListener("click", () => this._change({ running: !this._state.running }));
@@ -72,8 +73,8 @@ class ReplayPanel {
   }
 
   _refresh() {
-    if (document.hidden || this._sending) return;
-    this._ask().then((state) => this._sending || this._show(state), () => {});
+    if (document.hidden || this._changes || this._timer) return;
+    this._ask().then((state) => this._show(state), () => {});
   }
 
   /** Collect the positions while the slider moves, then jump to the last one. */
@@ -81,30 +82,35 @@ class ReplayPanel {
     const { first, last } = this._state;
     const time = Math.round(first + ((last - first) * Number(this._time.value)) / STEPS);
     this._say(time);
-    this._sending = true;
     clearTimeout(this._timer);
-    this._timer = setTimeout(() => this._change({ time }), SEND_AFTER_MS);
+    this._timer = setTimeout(() => {
+      this._timer = 0;
+      this._change({ time });
+    }, SEND_AFTER_MS);
   }
 
   async _change(change) {
-    this._sending = true;
+    this._changes += 1;
     try {
       this._show(await this._ask({ method: "PUT", body: JSON.stringify(change) }));
       say(this._answer, "");
     } catch (error) {
       say(this._answer, error.message);
     }
-    this._sending = false;
+    this._changes -= 1;
   }
 
+  /** Return the server's state and whether it is the newest that was asked for. */
   async _ask(options = {}) {
+    const asked = ++this._asked;
     const answer = await fetch(this._path, { cache: "no-store", ...options });
     const said = await answer.json();
     if (!answer.ok) throw new Error(said.message);
-    return said;
+    return { ...said, newest: asked === this._asked };
   }
 
   _show(state) {
+    if (!state.newest || this._timer) return; // the user has changed something since
     this._state = state;
     say(this._pause, state.running ? "Pause" : "Resume");
     this._showSpeed(state.speed);
