@@ -70,7 +70,7 @@ async def test_a_stop_order_waits_is_amended_and_triggers(stage: Any) -> None:
     await other.add("bid", None, 1.0)
     await says(page, "position", "1.50")
     await says(page, "blotter-empty", "No open orders")
-    assert (await list_orders(page, "history"))[0][2:] == [
+    assert (await list_orders(page, "history", 1))[0][2:] == [
         *("▲ buy stop", "market", "1.50", "1.50", "102.00"),
         "filled",
     ]
@@ -109,7 +109,7 @@ async def test_a_reload_keeps_telling_waiting_and_triggered_orders_apart(stage: 
     assert [row[7] for row in await rows(page, "blotter-body")] == ["stop ≤ 90.00", "open"]
     await page.click("#blotter-body tr:nth-child(1) .x")
     await has_rows(page, "blotter-body", 1)
-    assert (await list_orders(page, "history"))[0][-1] == "cancelled"
+    assert (await list_orders(page, "history", 1))[0][-1] == "cancelled"
 
 
 async def test_a_take_profit_waits_for_the_other_direction(stage: Any) -> None:
@@ -127,7 +127,7 @@ async def test_a_take_profit_waits_for_the_other_direction(stage: Any) -> None:
     await other.add("ask", 103.0, 1.0)
     await other.add("bid", 103.0, 1.0)
     await says(page, "blotter-empty", "No open orders")
-    assert (await list_orders(page, "history"))[0][2:] == [
+    assert (await list_orders(page, "history", 1))[0][2:] == [
         *("▼ sell take profit", "market", "2.00", "2.00", "102.00"),
         "filled",
     ]
@@ -197,7 +197,7 @@ async def test_an_order_is_good_till_its_time(stage_of: Any) -> None:
     now_ms[0] += 61_000
     await other.add("bid", 1.0, 1.0)
     await says(page, "blotter-empty", "No open orders")
-    assert (await list_orders(page, "history"))[0][-1] == "cancelled, expired"
+    assert (await list_orders(page, "history", 1))[0][-1] == "cancelled, expired"
 
 
 async def test_a_market_order_by_total_buys_what_it_pays_for(stage: Any) -> None:
@@ -230,10 +230,11 @@ async def test_a_limit_order_by_total_is_for_what_it_pays_for(stage: Any) -> Non
     assert await text(page, "advanced-set") == ": total"
     assert await page.locator("#amount").is_disabled()
     assert await send(page) == "resting in the book"
+    await has_rows(page, "blotter-body", 1)
     assert (await rows(page, "blotter-body"))[0][3:5] == ["99.50", "2.01"]
+    await has_rows(page, "ladder-rows", 1)
     await page.fill("#price", "")
     assert await send(page) == "Refused: expected a price, such as 99.50"
-    await has_rows(page, "ladder-rows", 1)
     await page.focus("#ladder")
     for key in ("ArrowDown", "Shift+Enter"):  # the amount of the level, too
         await page.keyboard.press(key)
@@ -265,7 +266,7 @@ async def test_a_trade_with_oneself_is_decremented(stage: Any) -> None:
     said = "cancelled: it would have traded with your own order"
     assert await order(page, "bid", "100", "1") == said
     await says(page, "blotter-body", "2.00")
-    assert await list_orders(page, "fills") == []
+    assert await list_orders(page, "fills", 0) == []
 
 
 async def test_fields_that_do_not_go_together_are_disabled(stage: Any) -> None:

@@ -121,9 +121,12 @@ async def test_intervals_are_folded_and_quiet_buckets_drawn(stage_of: Any) -> No
     assert stage.complaints == []
 
 
-async def test_what_is_chosen_on_chart_book_and_tables_stays_over_a_reload(stage: Any) -> None:
+async def test_what_is_chosen_on_chart_book_and_tables_stays_over_a_reload(stage_of: Any) -> None:
+    now_ms = int(time.time()) // 900 * 900_000  # both trades are in one bucket
+    stage = await stage_of(now_ms=lambda: now_ms)
     await traded(stage, 100.0, 101.0)
     page = await stage.open()
+    await says(page, "legend", "C 101.00")  # the chart is there, and listens
     await page.click("#intervals button[value='15m']")
     await page.click("#indicators summary")
     await page.fill("#length-ema", "1")
@@ -145,3 +148,4 @@ async def test_what_is_chosen_on_chart_book_and_tables_stays_over_a_reload(stage
     assert await page.input_value("#group") == "5"
     assert await text(page, "blotter-empty") == "No positions yet"
     assert (await page.locator(".panel.orders").bounding_box())["height"] == high
+    assert stage.complaints == []

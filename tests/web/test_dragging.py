@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from web_stage import Stage, has_rows, order, rows, says, text, until
+from web_stage import Stage, drawn, has_rows, order, rows, says, text, until
 
 ROW, MIDDLE, MARKER = 20, 17, 8
 """Of the ladder: the height of a row, half of that of its middle, where the markers are."""
@@ -78,9 +78,11 @@ async def test_a_marker_that_is_dragged_to_a_row_takes_its_orders_there(stage: A
 async def test_where_bids_stand_beside_asks_a_marker_keeps_to_its_side(stage: Any) -> None:
     page = await a_book(stage)
     await order(page, "ask", "100.5", "1")
+    await has_rows(page, "ladder-rows", 7)
     await page.set_viewport_size({"width": 844, "height": 390})
     await page.click("#tabs button[value=ladder]")
     await until(page, "document.querySelector('.ladder').classList.contains('abreast')")
+    await drawn(page)
     box = await page.locator("#ladder").bounding_box()
     across = box["x"] + box["width"] / 2 + MARKER
     await page.mouse.move(across, box["y"] + 24 + 0.5 * 16)
@@ -144,6 +146,9 @@ async def test_the_markers_of_waiting_stop_orders_are_not_in_the_book(stage: Any
     await page.fill("#trigger", "101")
     assert "waiting" in await order(page, "bid", "98", "1")
     sent = listen(page)
+    await page.reload()
+    await has_rows(page, "ladder-rows", 6)
+    await says(page, "open-count", "2")
     await drag(page, -2, -3)
     await says(page, "sweep-to", "Sell to 97.00")
     assert sent == []

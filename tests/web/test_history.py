@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from web_stage import WAIT_S, has_rows, list_orders, live, order, rows, says, text, until
+from web_stage import WAIT_S, has_rows, list_orders, live, order, rows, says, text, until, user_of
 
 
 async def test_a_page_that_kept_nothing_shows_every_ended_order(stage: Any) -> None:
@@ -21,9 +21,8 @@ async def test_a_page_that_kept_nothing_shows_every_ended_order(stage: Any) -> N
     await page.add_init_script("localStorage.clear()")
     await page.goto(stage.url)
     await live(page)
-    await list_orders(page, "history")
-    await has_rows(page, "blotter-body", 50)
-    assert {row[-1] for row in await rows(page, "blotter-body")} == {"cancelled"}
+    newest = await list_orders(page, "history", 50)
+    assert {row[-1] for row in newest} == {"cancelled"}
     await page.click("#older")
     await has_rows(page, "blotter-body", 61)
     assert (await rows(page, "blotter-body"))[-1][-1] == "filled"
@@ -43,7 +42,7 @@ async def test_the_token_is_asked_for_presented_and_kept_for_the_session(stage_o
     await page.keyboard.press("Enter")
     await until(page, "() => !document.getElementById('send').disabled")
     assert await order(page, "bid", "99", "1") == "resting in the book"
-    user = await text(page, "user")
+    user = await user_of(page)
     await page.reload()
     await live(page)
     await says(page, "open-count", "1")

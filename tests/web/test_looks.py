@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import json
 import math
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from web_stage import ROOT, Stage, has_rows, live, order, says, shoot, text, until
+from web_stage import ROOT, WAIT_S, Stage, drawn, has_rows, live, order, says, shoot, text, until
 
 pytestmark = pytest.mark.slow
 
@@ -94,10 +95,11 @@ async def test_a_phone_shows_one_panel_at_a_time_and_nothing_sticks_out(stage: A
         wide = await page.evaluate("() => document.documentElement.scrollWidth - innerWidth")
         assert wide <= 0
     await page.tap("#tabs button[value=ladder]")
+    await drawn(page)
     box = await page.locator("#ladder").bounding_box()
     await page.touchscreen.tap(box["x"] + 50, box["y"] + box["height"] / 2 - 30)
+    await until(page, "document.getElementById('price').value !== ''")
     assert await page.locator("#send").is_visible()
-    assert await page.input_value("#price") != ""
     await page.fill("#amount", "0.5")
     await page.tap("#send")
     await says(page, "answer", "bought 0.50")
@@ -118,7 +120,7 @@ async def test_on_a_small_phone_every_button_can_be_reached(stage: Any) -> None:
         assert box["x"] >= 0, name
         assert box["x"] + box["width"] <= 320, name
     await page.tap("#theme")
-    assert await page.locator("html").get_attribute("data-theme") == "light"
+    await page.wait_for_selector("html[data-theme=light]")
 
 
 @pytest.mark.parametrize("width", [320, 390, 460, 600, 667, 844])
@@ -171,9 +173,10 @@ async def test_a_phone_on_its_side_has_bids_beside_asks(stage: Any) -> None:
         y = box["y"] + LOW_MIDDLE + (nth + 0.5) * LOW_ROW
         for x, price in ((0.1, bids[nth]), (0.6, asks[nth])):
             await page.touchscreen.tap(box["x"] + box["width"] * x, y)
-            assert await page.input_value("#price") == price
+            await until(page, "price => document.getElementById('price').value === price", price)
             await page.tap("#tabs button[value=ladder]")
             await until(page, beside)
+            await drawn(page)
     await shoot(page, "screen-lying-ladder")
 
 
@@ -371,5 +374,8 @@ async def test_the_policy_forbids_what_is_inline_and_foreign(stage: Any) -> None
         return window.ran;
     }""")
     assert ran == []
+    async with asyncio.timeout(WAIT_S):
+        while len(stage.complaints) < 2:  # noqa: ASYNC110 (the browser tells when it likes)
+            await asyncio.sleep(0.02)
     assert all("Content Security Policy" in text for text in stage.complaints)
     stage.complaints.clear()

@@ -78,7 +78,11 @@ class Way:
         assert task is not None
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", self._to)
+        try:
+            inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", self._to)
+        except OSError:  # the server is down: whoever comes is sent away, and comes again
+            writer.transport.abort()
+            return
         self._writers |= {writer, inner_writer}
         await asyncio.gather(self._pump(reader, inner_writer), self._pump(inner_reader, writer))
 
@@ -253,11 +257,43 @@ async def has_rows(page: Any, element_id: str, number: int) -> None:
     await until(page, count, [element_id, number])
 
 
-async def list_orders(page: Any, which: str) -> list[list[str]]:
-    """Choose which orders to list; return their rows once they are shown."""
+async def shows(page: Any, element_id: str, expected: list[list[str]]) -> None:
+    """Wait until a table's rows begin with these texts."""
+    begin = """([id, expected]) => {
+        const rows = [...document.getElementById(id).rows].slice(0, expected.length);
+        const texts = rows.map((row) => [...row.cells].map((cell) => cell.textContent));
+        const meant = (row, r) => row.every((text, c) => text === null || texts[r]?.[c] === text);
+        return expected.every(meant);
+    }"""
+    await until(page, begin, [element_id, expected])
+
+
+async def list_orders(page: Any, which: str, number: int) -> list[list[str]]:
+    """Choose which orders to list; return their rows once so many are shown.
+
+    After a reload the past comes from the server, in an answer of its own.
+    """
     await page.click(f"#blotter-tabs button[value={which}]")
     await until(page, "w => document.getElementById('blotter-head').dataset.shown === w", which)
+    await has_rows(page, "blotter-body", number)
     return await rows(page, "blotter-body")
+
+
+async def user_of(page: Any) -> str:
+    """Return the user that a page acts for, once it says so: it looks a few times per second."""
+    said = """() => {
+        const kept = JSON.parse(sessionStorage.getItem("fastbook.session"));
+        return document.getElementById("user").textContent === kept?.userId;
+    }"""
+    await until(page, said)
+    return await text(page, "user")
+
+
+async def drawn(page: Any) -> None:
+    """Wait until what has another size or is visible again is drawn: that takes two frames."""
+    await page.evaluate(
+        "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+    )
 
 
 async def fill_in(page: Any, side: str, price: str, amount: str) -> None:
