@@ -28,15 +28,15 @@ help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: $(VENV)/.with-embedded extensions page ## start a server with traders and a live view (fastbook demo)
+run: ready-embedded ## start a server with traders and a live view (fastbook demo)
 	@$(BIN)/fastbook demo $(ARGS) || test $$? -eq 130
 
 .PHONY: test
-test: $(VENV)/.with-test extensions page ## run the quick tests; with ARGS="tests/engine", every test there
+test: ready-test ## run the quick tests; with ARGS="tests/engine", every test there
 	@$(PYTEST) $(ARGS)
 
 .PHONY: test-slow
-test-slow: $(VENV)/.with-test extensions page ## run the tests that "make test" leaves out as slow
+test-slow: ready-test ## run the tests that "make test" leaves out as slow
 	@$(PYTEST) -m slow $(ARGS)
 
 .PHONY: test-all
@@ -48,7 +48,7 @@ COVERAGE := build/coverage
 COVERED := tests/values tests/channels tests/matching tests/store tests/server
 
 .PHONY: coverage
-coverage: $(VENV)/.with-test extensions ## fail where too few branches of the server's core are tested
+coverage: ready-test ## fail where too few branches of the server's core are tested
 	@rm -rf $(COVERAGE) && mkdir -p $(COVERAGE)
 	@FASTBOOK_FROM_SOURCE=1 $(BIN)/python -m coverage run -m pytest $(IN_PROCESSES) -m "not slow" $(wildcard $(COVERED))
 	@$(BIN)/python -m coverage combine -q
@@ -56,7 +56,7 @@ coverage: $(VENV)/.with-test extensions ## fail where too few branches of the se
 	@$(BIN)/python tools/coverage_gate.py $(COVERAGE)/report.json
 
 .PHONY: lint
-lint: $(VENV)/.with-test,lint extensions ## check style, spelling, types, stubs, who imports whom, the page
+lint: ready-test,lint ## check style, spelling, types, stubs, who imports whom, the page
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
@@ -68,7 +68,7 @@ lint: $(VENV)/.with-test,lint extensions ## check style, spelling, types, stubs,
 	$(BIN)/python -m pytest -q tests/test_layers.py tests/test_tidy.py
 
 .PHONY: docs
-docs: $(VENV)/.with-test,lint extensions ## build the documentation site, build/site; warnings are errors
+docs: ready-test,lint ## build the documentation site, build/site; warnings are errors
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict $(ARGS)
 
 .PHONY: format
@@ -77,31 +77,31 @@ format: $(VENV)/.with-test,lint ## format the sources
 	$(BIN)/ruff format .
 
 .PHONY: bench
-bench: $(VENV)/.with-test,bench extensions ## measure the speed; prints tables
+bench: ready-test,bench ## measure the speed; prints tables
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 .PHONY: bench-public
-bench-public: $(VENV)/.with-test,bench ## measure the engine in a public benchmark, checked out at HARNESS=DIR
+bench-public: ready-test,bench ## measure the engine in a public benchmark, checked out at HARNESS=DIR
 	@$(BIN)/python -m benchmarks.bench_public $(HARNESS) $(ARGS)
 
 .PHONY: bench-server
-bench-server: $(VENV)/.with-test,bench extensions page ## measure the server beside bare baselines
+bench-server: ready-test,bench ## measure the server beside bare baselines
 	@$(BIN)/python -m benchmarks.bench_server $(ARGS)
 
 .PHONY: bench-database
-bench-database: $(VENV)/.with-test,bench extensions ## measure the store under volume and over years: ARGS="--orders N --url URL"
+bench-database: ready-test,bench ## measure the store under volume and over years: ARGS="--orders N --url URL"
 	@$(BIN)/python -m benchmarks.bench_database $(ARGS)
 
 .PHONY: bench-cluster
-bench-cluster: $(VENV)/.with-test,bench extensions ## measure a cluster beside one process: ARGS="--pairs N --rate N"
+bench-cluster: ready-test,bench ## measure a cluster beside one process: ARGS="--pairs N --rate N"
 	@$(BIN)/python -m benchmarks.bench_cluster $(ARGS)
 
 .PHONY: compare
-compare: $(VENV)/.with-test extensions ## compare the engine with the plain-Python book over 100 million commands
+compare: ready-test ## compare the engine with the plain-Python book over 100 million commands
 	@$(BIN)/python -m benchmarks.compare $(ARGS)
 
 .PHONY: replays
-replays: $(VENV)/.with-test extensions ## replay recorded markets and compare with their venues: ARGS="FILE ITCH_FILE=SYMBOL"
+replays: ready-test ## replay recorded markets and compare with their venues: ARGS="FILE ITCH_FILE=SYMBOL"
 	@$(BIN)/python tools/replays.py $(ARGS)
 
 # Address- and UBSanitizer on the engine alone: Python is not built for them. They meet each access
@@ -135,7 +135,7 @@ binary: ## make the server in one file, dist/fastbook, for machines without Pyth
 	@$(MAKE) --no-print-directory VENV=build/binary/venv$(if $(PYTHON),-$(VERSION)) one-file
 
 .PHONY: one-file
-one-file: $(VENV)/.bootloader $(VENV)/.with-binary extensions page
+one-file: $(VENV)/.bootloader ready-binary
 	@$(BIN)/python -P -m PyInstaller --noconfirm --log-level WARN --distpath dist \
 	--workpath build/binary tools/binary/fastbook.spec $(ARGS)
 	@ls -lh dist/fastbook
@@ -146,7 +146,7 @@ clean: ## remove what was built, except virtual environments
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
 	rm -f server/fastbook_server/gateway/web/vendor/lightweight-charts.mjs
 	find src server \( -name '*.so' -o -name '*.c' -o -name '*.html' -not -path '*/web/*' \) -delete
-	rm -f $(wildcard .venv*/.with-* .venv*/.installed)
+	rm -f $(wildcard .venv*/.with-* .venv*/.installed .venv*/.compiled)
 	find src server tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .PHONY: distclean
@@ -160,22 +160,29 @@ $(VENV)/.created: tools/prerequisites
 	echo "creating $(VENV) with $$($$python --version)" && "$$python" -m venv $(VENV)
 	@touch $@
 
-# The client, editable; a source distribution of the server does not hold it, and gets it from PyPI.
-CLIENT := $(wildcard client/pyproject.toml)
+# What a target needs, made at once: packages are fetched while Cython and the C compiler work.
+ready-%: $(VENV)/.tools
+	@$(MAKE) --no-print-directory -j3 FULLY="$(FULLY)" $(VENV)/.with-$* extensions page
 
-# The package with some of its extras, editable. The first time that compiles the extensions too;
-# later there are only other extras to add.
-$(VENV)/.with-%: $(VENV)/.created pyproject.toml setup.py $(CLIENT)
-	@echo "installing fastbook-exchange[$*] into $(VENV): a minute or two"
+# What builds the package.
+$(VENV)/.tools: $(VENV)/.created pyproject.toml
+	@echo "installing fastbook-exchange into $(VENV): a minute or two"
 	@$(BIN)/python -c 'import tomllib; \
 	print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
 	> $(VENV)/build-requirements.txt
 	@$(BIN)/python tools/web/assets.py --requires >> $(VENV)/build-requirements.txt
 	@$(PIP) install -q -r $(VENV)/build-requirements.txt
+	@touch $@
+
+# The client, editable; a source distribution of the server does not hold it, and gets it from PyPI.
+CLIENT := $(wildcard client/pyproject.toml)
+
+# The package with some of its extras, editable; later there are only other extras to add.
+$(VENV)/.with-%: $(VENV)/.tools pyproject.toml setup.py $(CLIENT) | page
 	@if [ -z "$$(find pyproject.toml setup.py $(CLIENT) -newer $(VENV)/.installed 2>&1)" ]; then \
 	$(PIP) install -q 'fastbook-exchange[$*]'; else \
-	$(PIP) install -q --no-build-isolation $(if $(CLIENT),-e ./client) -e '.[$*]' && \
-	touch $(VENV)/.installed $(VENV)/.compiled; fi
+	FASTBOOK_WITHOUT_EXTENSIONS=1 $(PIP) install -q --no-build-isolation \
+	$(if $(CLIENT),-e ./client) -e '.[$*]' && touch $(VENV)/.installed; fi
 	@touch $@
 
 # The program that unpacks the one file, compiled so that it needs no library but glibc's.
@@ -184,16 +191,25 @@ $(VENV)/.bootloader: $(VENV)/.created
 	@touch $@
 
 # Compile again what has changed since. Modules with a header of C types are compiled from .py.
+# At first with few optimizations, in half the time; with all of them, from then on, once something
+# is measured or given away.
 TYPED = $(wildcard $(patsubst %.pxd,%.py,$(shell find server -name "*.pxd")))
+FULLY ?= $(filter bench bench-% compare one-file,$(MAKECMDGOALS))
+OPTIMIZED := build/optimized$(if $(PYTHON),-$(VERSION))
 .PHONY: extensions
-extensions:
+extensions: $(VENV)/.tools
 	@changed=$$(find $(TYPED) $$(find src server -name '*.p[yx][xd]') setup.py \
-	-newer $(VENV)/.compiled); \
-	if [ -n "$$changed" ]; then \
-	echo "compiling: changed" $$changed && $(BIN)/python setup.py -q build_ext --inplace && \
-	touch $(VENV)/.compiled; fi
+	-newer $(VENV)/.compiled 2>&1); \
+	if [ -n "$(FULLY)" ] && [ ! -e $(OPTIMIZED) ]; then \
+	echo "compiling, with all optimizations" && \
+	$(BIN)/python setup.py -q build_ext --inplace --force && \
+	mkdir -p build && touch $(OPTIMIZED) $(VENV)/.compiled; \
+	elif [ -n "$$changed" ]; then \
+	[ ! -e $(VENV)/.compiled ] || echo "compiling: changed" $$changed; \
+	[ -e $(OPTIMIZED) ] || export FASTBOOK_QUICK_BUILD=1; \
+	$(BIN)/python setup.py -q build_ext --inplace && touch $(VENV)/.compiled; fi
 
 # The chart library of the trading page, from npm; nothing to do where it is in its place.
 .PHONY: page
-page:
+page: $(VENV)/.tools
 	@$(BIN)/python tools/web/assets.py

@@ -26,6 +26,17 @@ import pypi_readme
 SHARED = sorted(glob("src/fastbook/*.pxd"))
 HEADERS = sorted(glob("server/fastbook_server/**/*.pxd", recursive=True))
 WITH_SOURCE = [header for header in HEADERS if Path(header).with_suffix(".py").exists()]
+# What make has compiled elsewhere is left out: the environment is installed beside the compiler.
+LEFT_OUT = "FASTBOOK_WITHOUT_EXTENSIONS" in os.environ
+
+# A build in half the time, a little slower when it runs: for development, and the first minute.
+QUICK = "FASTBOOK_QUICK_BUILD" in os.environ
+COMPILED = ["-g0", "-pipe"]
+
+
+def optimized(level: str) -> list[str]:
+    """Return the option for a level of optimization, or of the quick build's."""
+    return ["-O1"] if QUICK else [level]
 
 
 def extension(root: str, name: str) -> Extension:
@@ -35,7 +46,7 @@ def extension(root: str, name: str) -> Extension:
         name,
         [f"{path}.pyx"],
         depends=[*SHARED, *glob(f"{path}.pxd")],
-        extra_compile_args=["-O3", "-g0"],
+        extra_compile_args=[*optimized("-O3"), *COMPILED],
     )
 
 
@@ -56,10 +67,21 @@ def typed(name: str) -> Extension:
         name,
         [f"{path}.py"],
         depends=[*SHARED, *HEADERS],
-        extra_compile_args=["-O2", "-g0", "-Wno-array-bounds"],
+        extra_compile_args=[*optimized("-O2"), *COMPILED, "-Wno-array-bounds"],
     )
     module.cython_directives = TYPED
     return module
+
+
+EXTENSIONS = [
+    extension("src", "fastbook._book"),
+    extension("src", "fastbook._event_buffer"),
+    extension("src", "fastbook._depth"),
+    extension("server", "fastbook_server.gateway._frames"),
+    extension("server", "fastbook_server.gateway._json"),
+    extension("server", "fastbook_server.values._uuid"),
+    *(typed(header[len("server/") : -len(".pxd")].replace("/", ".")) for header in WITH_SOURCE),
+]
 
 
 class BuildOnAllCores(build_ext):
@@ -68,10 +90,13 @@ class BuildOnAllCores(build_ext):
     translating = threading.Lock()
 
     def finalize_options(self) -> None:
-        """Use every core, unless another number is asked for."""
+        """Use every core, unless another number is asked for.
+
+        With one module more than cores, none is idle while two wait for Cython.
+        """
         super().finalize_options()
         if self.parallel is None:
-            self.parallel = os.cpu_count()
+            self.parallel = (os.cpu_count() or 1) + 1
 
     def build_extensions(self) -> None:
         """Begin with the longest: none is left over for one core alone at the end."""
@@ -119,14 +144,6 @@ class SdistWithPage(sdist):
 setup(
     long_description=pypi_readme.text(),
     long_description_content_type="text/markdown",
-    ext_modules=[
-        extension("src", "fastbook._book"),
-        extension("src", "fastbook._event_buffer"),
-        extension("src", "fastbook._depth"),
-        extension("server", "fastbook_server.gateway._frames"),
-        extension("server", "fastbook_server.gateway._json"),
-        extension("server", "fastbook_server.values._uuid"),
-        *(typed(header[len("server/") : -len(".pxd")].replace("/", ".")) for header in WITH_SOURCE),
-    ],
+    ext_modules=[] if LEFT_OUT else EXTENSIONS,
     cmdclass={"build_py": BuildWithPage, "build_ext": BuildOnAllCores, "sdist": SdistWithPage},
 )
