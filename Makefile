@@ -162,7 +162,7 @@ $(VENV)/.created: tools/prerequisites
 
 # What a target needs, made at once: packages are fetched while Cython and the C compiler work.
 ready-%: $(VENV)/.tools
-	@$(MAKE) --no-print-directory -j3 FULLY="$(FULLY)" $(VENV)/.with-$* extensions page
+	@$(MAKE) --no-print-directory -j3 FULLY="$(FULLY)" $(VENV)/.with-$* extensions
 
 # What builds the package.
 $(VENV)/.tools: $(VENV)/.created pyproject.toml

@@ -31,7 +31,7 @@ LEFT_OUT = "FASTBOOK_WITHOUT_EXTENSIONS" in os.environ
 
 # A build in half the time, a little slower when it runs: for development, and the first minute.
 QUICK = "FASTBOOK_QUICK_BUILD" in os.environ
-COMPILED = ["-g0", "-pipe"]
+COMPILED = ["-g0", "-pipe", "-w"]  # -w: what Cython writes is not ours to mend
 
 
 def optimized(level: str) -> list[str]:

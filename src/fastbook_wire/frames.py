@@ -1,7 +1,7 @@
 """The frames that the server sends: one struct per ``event``.
 
-An optional field with a default of None is absent from the JSON when it has no value; a nullable
-field without a default is always present, as ``null`` if need be.
+An optional field is absent from the JSON while it has its default: None if it has no value, or
+what most orders have. A nullable field without a default is always present, as ``null`` if need be.
 """
 
 from __future__ import annotations
@@ -22,9 +22,11 @@ from fastbook_wire.words import (
     Reason,
     Role,
     Security,
+    SelfTradeName,
     Seq,
     SideName,
     Status,
+    TimeInForceName,
     TimeMs,
     Total,
     UserId,
@@ -72,7 +74,8 @@ class OrderView(View, kw_only=True):
     ``filled`` and ``remaining`` are exact multiples of the lot size. ``remaining`` is the unfilled
     amount, of a cancelled order too. ``price`` is null for a market order. ``time`` is when the
     server accepted the order. ``total`` is what a market order by total may trade for at most.
-    ``waits`` is true while a stop order waits for its trigger.
+    ``waits`` is true while a stop order waits for its trigger. An order without ``time_in_force``
+    is ``gtc``, one without ``self_trade`` has ``allow``.
     """
 
     id: Id
@@ -95,6 +98,9 @@ class OrderView(View, kw_only=True):
         | None
     ) = None
     waits: bool = False
+    time_in_force: TimeInForceName = "gtc"
+    post_only: bool = False
+    self_trade: SelfTradeName = "allow"
 
 
 class EndedOrderView(OrderView, kw_only=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from trading import T0, Floor, ask, bid, delete, market
+from trading import T0, Floor, ask, bid, delete, market, stop
 
 from fastbook_server.gateway import encode, reports, websocket_frames
 from fastbook_server.values.events import AllDeleted, CommandRefused, OrderReport, OrdersListed
@@ -77,23 +77,48 @@ def test_orders_of_every_status():
     )
     taker = (
         f'"order":{{"id":"%s","time":{T0},"userId":"ann","security":"COIN","type":"bid",'
-        '"execType":"%s","price":%s,"amount":1.0,"filled":%s,"remaining":%s,"avgPrice":%s}}'
+        '"execType":"%s","price":%s,"amount":1.0,"filled":%s,"remaining":%s,"avgPrice":%s'
     )
     assert private([*open_, *part, *done, *gone, *nothing]) == [
         '{"event":"order","ref":"1","status":"open",' + maker % ("0.0", "2.0", "null"),
         '{"event":"order","ref":"2","status":"filled",'
-        + taker % (ann[0], "limit", "10.0", "1.0", "0.0", "10.0"),
+        + taker % (ann[0], "limit", "10.0", "1.0", "0.0", "10.0")
+        + "}}",
         '{"event":"order","status":"partiallyFilled","lastPrice":10.0,"lastAmount":1.0,'
         + maker % ("1.0", "1.0", "10.0"),
         '{"event":"order","ref":"3","status":"filled",'
-        + taker % (ann[1], "market", "null", "1.0", "0.0", "10.0"),
+        + taker % (ann[1], "market", "null", "1.0", "0.0", "10.0")
+        + ',"timeInForce":"ioc"}}',
         '{"event":"order","status":"filled","lastPrice":10.0,"lastAmount":1.0,'
         + maker % ("2.0", "0.0", "10.0"),
         '{"event":"order","ref":"4","status":"cancelled","reason":"ioc",'
-        + taker % (ann[2], "limit", "9.0", "0.0", "1.0", "null"),
+        + taker % (ann[2], "limit", "9.0", "0.0", "1.0", "null")
+        + ',"timeInForce":"ioc"}}',
         '{"event":"order","ref":"5","status":"rejected","code":"unknown_order",'
         '"message":"id: you have no open order with \'x\'"}',
     ]
+
+
+@pytest.mark.parametrize(
+    ("add", "terms"),
+    [
+        (bid(10, 1), {}),
+        (bid(10, 1, time_in_force="gtc", self_trade="allow"), {}),
+        (bid(10, 1, post_only=True), {"postOnly": True}),
+        (bid(10, 1, self_trade="decrement"), {"selfTrade": "decrement"}),
+        (bid(10, 1, expire_time=T0 + 1), {"timeInForce": "gtt"}),
+        (bid(10, 1, time_in_force="ioc"), {"timeInForce": "ioc"}),
+        (stop("bid", 10, 1, time_in_force="fok"), {"timeInForce": "fok"}),
+        (market("bid", 1), {"timeInForce": "ioc"}),
+    ],
+)
+def test_an_order_says_how_it_was_placed_unless_as_most_are(add, terms):
+    report = next(e for e in Floor().do("ann", add) if isinstance(e, OrderReport))
+    (page,) = listed(None, report)
+    told = msgspec.json.decode(encode.private(report))["order"]
+    keys = ("timeInForce", "postOnly", "selfTrade")
+    assert {key: told[key] for key in keys if key in told} == terms
+    assert msgspec.json.decode(page)["orders"] == [told]
 
 
 def test_lists_and_counts():

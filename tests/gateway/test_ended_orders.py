@@ -44,6 +44,7 @@ async def test_they_are_listed_as_they_ended_and_only_to_their_user(market):
         (ids[4], "cancelled", "user", 0.0, 1.0),
     ]
     assert told["orders"][3]["clientOrderId"] == "mine"
+    assert [o.get("timeInForce") for o in told["orders"]] == [None, "ioc", None, None]
     others = await bob.ask({"op": "endedOrders", "ref": "e"})
     assert [o["status"] for o in others["orders"]] == ["filled"]
 

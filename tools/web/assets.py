@@ -84,7 +84,7 @@ def npm_ci(need: str, source: Path, folder: Path, *options: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("package.json", "package-lock.json"):
         shutil.copyfile(source / name, folder / name)
-    arguments = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", *options]
+    arguments = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error", *options]
     if not has_node():
         raise AssetsError(
             f"{need} from npm, and there is neither npm nor {NODE_WHEEL.partition('>')[0]}: "

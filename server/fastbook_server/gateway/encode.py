@@ -290,6 +290,9 @@ def order_view(order: Order, remaining: int, notional: int, *, waits: bool = Fal
         view.total = instrument.total(order.budget)
     if waits:
         view.waits = True
+    view.time_in_force = order.time_in_force
+    view.post_only = order.post_only
+    view.self_trade = order.self_trade
     return view
 
 

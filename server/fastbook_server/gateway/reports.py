@@ -182,7 +182,15 @@ def _write_order(out: Writer, order: Order, remaining: int, notional: int, waits
         out.integer(b',"expireTime":', order.expire_ms)
     if order.budget is not None:
         out.number(b',"total":', instrument.total(order.budget))
-    out.put(b',"waits":true}' if waits else b"}")
+    if waits:
+        out.put(b',"waits":true')
+    if order.time_in_force != "gtc":
+        out.text(b',"timeInForce":', order.time_in_force)
+    if order.post_only:
+        out.put(b',"postOnly":true')
+    if order.self_trade != "allow":
+        out.text(b',"selfTrade":', order.self_trade)
+    out.put(b"}")
 
 
 def _write_trade(out: Writer, trade: Traded) -> None:

@@ -154,6 +154,11 @@ def order_line(order: dict[str, Any], number: int | None, ruler: Ruler) -> Text:
         way = "above" if (order["type"] == "bid") == is_stop else "below"
         kind = "stop" if is_stop else "take profit"
         text.append(f", {kind} at {ruler.price(order['triggerPrice'])} or {way}")
+    if order.get("postOnly"):
+        text.append(", post-only")
+    in_force = order.get("timeInForce")
+    if in_force == "fok" or (in_force == "ioc" and order["price"] is not None):
+        text.append(f", {in_force.upper()}")
     if order["filled"]:
         average = ruler.price(order["avgPrice"])
         text.append(f", {ruler.amount(order['filled'])} filled at {average}")
