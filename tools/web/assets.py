@@ -84,7 +84,8 @@ def npm_ci(need: str, source: Path, folder: Path, *options: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("package.json", "package-lock.json"):
         shutil.copyfile(source / name, folder / name)
-    arguments = ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error", *options]
+    quiet = ("--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error")
+    arguments = ["ci", "--ignore-scripts", *quiet, *options]
     if not has_node():
         raise AssetsError(
             f"{need} from npm, and there is neither npm nor {NODE_WHEEL.partition('>')[0]}: "
