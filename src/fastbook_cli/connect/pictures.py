@@ -154,6 +154,8 @@ def order_line(order: dict[str, Any], number: int | None, ruler: Ruler) -> Text:
         way = "above" if (order["type"] == "bid") == is_stop else "below"
         kind = "stop" if is_stop else "take profit"
         text.append(f", {kind} at {ruler.price(order['triggerPrice'])} or {way}")
+    if "display" in order:
+        text.append(f", shows {ruler.amount(order['display'])}")
     if order.get("postOnly"):
         text.append(", post-only")
     in_force = order.get("timeInForce")

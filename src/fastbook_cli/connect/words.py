@@ -5,6 +5,7 @@ Pure: a line in, what to do out. What needs more than the socket is a `Glance`.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, get_args
 
@@ -16,6 +17,7 @@ from fastbook_wire.words import Channel, Interval
 HELP = """\
   buy AMOUNT [PRICE]        without a price at the market; then, if you like,
   sell AMOUNT [PRICE]         post  ioc  fok  show AMOUNT  stop PRICE  take PRICE  id NAME
+  buy total MONEY           at the market, for so much; sell total MONEY too
   cancel [ORDER | bids | asks]      without an order all of yours
   amend ORDER AMOUNT PRICE  or: amend ORDER amount AMOUNT, amend ORDER price PRICE
   orders   fills [COUNT]    your open orders, your last fills
@@ -38,6 +40,13 @@ INTERVALS: tuple[Interval, ...] = get_args(Interval)
 LOOKS = ("book", "trades", "candles", "ticker", "position", "securities", "help", "use", "quit")
 """What is shown or done here, rather than sent as it is typed."""
 _FIELDS = {"show": "display", "stop": "triggerPrice", "take": "triggerPrice", "id": "clientOrderId"}
+_SAME_TERMS = {
+    **dict.fromkeys(("post-only", "postonly"), "post"),
+    **dict.fromkeys(("iceberg", "display"), "show"),
+    **dict.fromkeys(("tp", "takeprofit", "take-profit"), "take"),
+    **dict.fromkeys(("sl", "stoploss", "stop-loss"), "stop"),
+}
+"""Other names that people know for the words after an order's price."""
 _KINDS = {
     "": ("market", "limit"),
     "stop": ("stop", "stopLimit"),
@@ -111,7 +120,7 @@ class Speaker:
         if verb not in VERBS:
             if line.lstrip()[0] in "{[":
                 return None
-            raise WordError(f"expected a word (help lists them) or JSON, got {words[0]!r}")
+            raise WordError(_not_a_word(words[0]))
         if verb in LOOKS:
             return self._look(verb, words[1:])
         means: Callable[[list[str]], dict[str, Any]] = {
@@ -135,20 +144,23 @@ class Speaker:
     def _order(self, side: str, words: list[str]) -> dict[str, Any]:
         verb = "buy" if side == "bid" else "sell"
         usage = f"{verb} AMOUNT [PRICE], such as: {verb} 1 99.5"
-        words = [word for word in words if word not in ("@", "at", "for")]
+        words = [word for word in words if word not in ("@", "at", "for", "limit")]
         if not words:
             raise WordError(f"expected {usage}")
         order: dict[str, Any] = {"type": side, "security": self.security}
         triggered = ""
+        if words[0].lower() == "total":
+            return self._place(order | _total(verb, words[1:]))
         order["amount"] = _number("an amount", words[0].removesuffix("@"))
         words = words[1:]
         if words and _is_number(words[0].removeprefix("@")):
             order["price"] = _number("a price", words.pop(0).removeprefix("@"))
         while words:
             word = words.pop(0).lower()
+            word = _SAME_TERMS.get(word, word)
             if word == "market" and "price" not in order:
                 continue
-            if word in ("post", "post-only"):
+            if word == "post":
                 order["postOnly"] = True
             elif word in ("ioc", "fok", "gtc"):
                 order["timeInForce"] = word
@@ -161,6 +173,10 @@ class Speaker:
                 expected = "post, ioc, fok, show, stop, take or id"
                 raise WordError(f"expected {expected}, got {word!r}: {usage}")
         order["execType"] = _KINDS[triggered]["price" in order]
+        return self._place(order)
+
+    def _place(self, order: dict[str, Any]) -> dict[str, Any]:
+        """Return the command that places an order, by a name of its own unless it has one."""
         name = order.setdefault("clientOrderId", f"{self._prefix}{len(self.names) + 1}")
         self.names.append(name)
         return {"op": "add", "order": order}
@@ -225,6 +241,27 @@ class Speaker:
                 raise WordError(f"expected one of {', '.join(INTERVALS)}, got {' '.join(words)!r}")
             return Glance(verb, interval)
         return Glance(verb, self.security)
+
+
+def _not_a_word(word: str) -> str:
+    """Return what was expected instead of a line's first word, and what may be meant."""
+    term = _SAME_TERMS.get(word.lower(), word.lower())
+    if term in (*_FIELDS, "post", "limit", "market", "total"):
+        example = {"total": "total 100", "market": "1", "limit": "1 99.5"}.get(
+            term, f"1 99.5 {term}"
+        )
+        example += {"stop": " 100", "take": " 100", "show": " 0.1", "id": " NAME"}.get(term, "")
+        return f"expected buy or sell before {word!r}, such as: buy {example}"
+    near = difflib.get_close_matches(word.lower(), (*VERBS, *_ALIASES), n=1)
+    meant = f"; did you mean {near[0]!r}?" if near else ""
+    return f"expected a word (help lists them) or JSON, got {word!r}{meant}"
+
+
+def _total(verb: str, words: list[str]) -> dict[str, Any]:
+    """Return the terms of a market order that is given by its total."""
+    if len(words) != 1:
+        raise WordError(f"expected {verb} total MONEY, such as: {verb} total 100")
+    return {"execType": "market", "total": _number("a total", words[0])}
 
 
 def _deadman(words: list[str]) -> dict[str, Any]:

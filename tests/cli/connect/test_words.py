@@ -70,6 +70,18 @@ def order(speaker: Speaker, line: str) -> dict[str, Any]:
                 "triggerPrice": 95,
             },
         ),
+        ("buy total 100", {"type": "bid", "execType": "market", "total": 100}),
+        ("buy 1 limit 99.5", {"type": "bid", "execType": "limit", "amount": 1, "price": 99.5}),
+        (
+            "sell 1 99 postonly iceberg 0.1",
+            {"type": "ask", "execType": "limit", "amount": 1, "price": 99}
+            | {"postOnly": True, "display": 0.1},
+        ),
+        (
+            "sell 1 tp 105",
+            {"type": "ask", "execType": "takeProfit", "amount": 1} | {"triggerPrice": 105},
+        ),
+        ("sell 1 sl 95", {"type": "ask", "execType": "stop", "amount": 1, "triggerPrice": 95}),
         ("sell 1 stop 95", {"type": "ask", "execType": "stop", "amount": 1, "triggerPrice": 95}),
         (
             "sell 1 94 stop 95",
@@ -131,7 +143,16 @@ def test_json_is_left_to_the_server(speaker: Speaker, line: str) -> None:
     "line",
     [
         *("frob", "5", '"buy"'),
-        *("buy", "buy x", "buy -1", "buy nan", "buy 1 2 3", "buy 1 2 show", "sell 1 2 often"),
+        *(
+            "buy",
+            "buy x",
+            "buy -1",
+            "buy nan",
+            "buy 1 2 3",
+            "buy total",
+            "buy 1 2 show",
+            "sell 1 2 often",
+        ),
         *("cancel 1", "cancel 0", "cancel 1 2", "amend 1", "amend x 1", "amend x much 2"),
         *("orders now", "order", "fills 0", "fills x", "watch", "watch nothing", "deadman"),
         *("deadman x", "use", "use NOTHING", "book x", "candles 2m", "ping pong"),
@@ -140,6 +161,37 @@ def test_json_is_left_to_the_server(speaker: Speaker, line: str) -> None:
 def test_a_word_with_something_wrong_says_what_was_expected(speaker: Speaker, line: str) -> None:
     with pytest.raises(WordError, match=r"^expected "):
         speaker.understand(line)
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("stop buy 1 110", "expected buy or sell before 'stop', such as: buy 1 99.5 stop 100"),
+        ("limit buy 1 110", "expected buy or sell before 'limit', such as: buy 1 99.5"),
+        ("iceberg 1", "expected buy or sell before 'iceberg', such as: buy 1 99.5 show 0.1"),
+        (
+            "cancle",
+            "expected a word (help lists them) or JSON, got 'cancle'; did you mean 'cancel'?",
+        ),
+    ],
+)
+def test_an_unknown_first_word_is_told_what_it_may_mean(
+    speaker: Speaker, line: str, hint: str
+) -> None:
+    with pytest.raises(WordError) as told:
+        speaker.understand(line)
+    assert str(told.value) == hint
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *("buy 1 99.5 stop 100", "buy 1 99.5 take 100", "buy 1 99.5 show 0.1", "buy 1 99.5 post"),
+        *("buy 1 99.5 id NAME", "buy total 100", "buy 1"),
+    ],
+)
+def test_what_hints_show_is_understood(speaker: Speaker, line: str) -> None:
+    assert command(speaker, line)["op"] == "add"
 
 
 def test_help_tells_of_every_word() -> None:
