@@ -78,6 +78,20 @@ CASES = [
         "trigger:null,display:null,expire:null,tif:'fok',postOnly:false,selfTrade:'allow'})",
         {"security": "A", "type": "bid", "execType": "market", "total": 50},
     ),
+    (
+        "words.statusText({status:'open',type:'bid',execType:'limit',postOnly:true}, {})",
+        "open, post-only",
+    ),
+    (
+        "words.statusText({status:'untriggered',type:'bid',execType:'stopLimit',triggerPrice:8,"
+        "timeInForce:'ioc'}, {priceDecimals:0})",
+        "stop ≥ 8, IOC",
+    ),
+    (
+        "words.statusText({status:'untriggered',type:'bid',execType:'stop',triggerPrice:8,"
+        "timeInForce:'ioc'}, {priceDecimals:0})",
+        "stop ≥ 8",
+    ),
     ("folds.baseOf('3m')", "1m"),
     ("folds.baseOf('30m')", "5m"),
     ("folds.baseOf('1w')", "1d"),
@@ -176,6 +190,7 @@ async def test_sums_and_numbers(stage: Any) -> None:
             "const depth = await import('/web/js/depth.js');"
             "const terms = await import('/web/js/terms.js');"
             "const folds = await import('/web/js/folds.js');"
+            "const words = await import('/web/js/words.js');"
             "const checks = await import('/web/js/checks.js');"
             f"{HELPERS} return {expression}; }}"
         )
