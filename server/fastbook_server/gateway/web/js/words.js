@@ -25,13 +25,13 @@ export const waitsText = (kind) => (isStop(kind) ? "stop" : "take profit");
 
 /** Return an open order's status, with what it shows and until when it is good. */
 export function statusText(order, grid) {
-  const { status, type, execType, triggerPrice, display, expireTime, timeInForce, postOnly } = order;
+  const { status, type, execType, triggerPrice, display, expireTime, timeInForce } = order;
   const parts = [status === "partiallyFilled" ? "partially filled" : status];
   if (status === "untriggered")
     parts[0] = `${waitsText(execType)} ${triggerText(type, triggerPrice, grid, execType)}`;
   if (display !== undefined) parts.push(`shows ${fixed(display, grid.amountDecimals)}`);
   if (expireTime !== undefined) parts.push(`until ${new Date(expireTime).toLocaleString()}`);
-  if (postOnly) parts.push("post-only");
+  if (order.postOnly) parts.push("post-only");
   if (timeInForce === "fok" || (timeInForce === "ioc" && execType.endsWith("Limit")))
     parts.push(timeInForce.toUpperCase()); // one that waits, and what then holds
   return parts.join(", ");
