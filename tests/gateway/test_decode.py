@@ -144,7 +144,19 @@ def test_an_array_that_is_none_or_too_long_is_refused_whole(text, message):
         ('{"op":1,"ref":"r"}', "bad_frame", "r", "Expected `str` - at `$.op`"),
         ('{"op":"pong","ref":"r"}', "unknown_op", "r", OPS + "'pong' - at `$.op`"),
         ('{"op":"Add","ref":7}', "unknown_op", 7, OPS + "'Add' - at `$.op`"),
-        ('{"op":"ping","x":1,"ref":"r"}', "bad_frame", "r", "Object contains unknown field `x`"),
+        ('{"op":"ping","x":1,"ref":"r"}', "bad_frame", "r", "Expected one of op, ref, got `x`"),
+        (
+            '{"op":"ping","x":1,"op":"pang"}',
+            "bad_frame",
+            None,
+            "Expected only the fields of its op",
+        ),
+        ('{"op":"ping","x":1,"op":5}', "bad_frame", None, "Expected only the fields of its op"),
+        ('{"op":"ping","x":1', "bad_frame", None, "Expected only the fields of its op, got `x`"),
+        (
+            '{"op":"amend","ref":"r","id":"a","triggerPrice":1}',
+            *("bad_frame", "r", "Expected one of op, id, clientOrderId, price, amount, "),
+        ),
         ('{"op":"ping","ref":1.5}', "bad_frame", None, "Expected `int | str | null`, got `float`"),
         ('{"op":"ping","ref":[]}', "bad_frame", None, "Expected `int | str | null`, got `array`"),
         ('{"op":"ping","ref":9007199254740993}', "bad_frame", None, "Expected `int` <= 9007"),
@@ -189,7 +201,13 @@ def test_an_array_that_is_none_or_too_long_is_refused_whole(text, message):
         ),
         (
             ORDER % (LIMIT % ',"userId":"x"'),
-            *("bad_frame", "r", "Object contains unknown field `userId` - at `$.order`"),
+            *(
+                "bad_frame",
+                "r",
+                "Expected one of type, execType, amount, total, price, triggerPrice, display, "
+                "security, timeInForce, expireTime, postOnly, clientOrderId, selfTrade, got "
+                "`userId` - at `$.order`",
+            ),
         ),
         (
             ORDER % '{"type":"buy","execType":"limit","price":1,"amount":1}',

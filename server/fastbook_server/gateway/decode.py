@@ -14,6 +14,7 @@ from msgspec import Raw, Struct
 
 from fastbook_wire.commands import (
     CLIENT_ORDER_ID_PATTERN,
+    COMMANDS,
     COMMANDS_PER_FRAME_MAX,
     OPS,
     ORDER_OPS,
@@ -23,6 +24,7 @@ from fastbook_wire.commands import (
     Delete,
     ExecTypeGiven,
     GetOrder,
+    NewOrder,
     OrderCommand,
     Ref,
 )
@@ -57,7 +59,12 @@ class _OnlyRef(Struct):
     ref: Ref = None
 
 
+class _OnlyOp(Struct):
+    op: str = ""
+
+
 _ref_decoder = msgspec.json.Decoder(_OnlyRef)
+_op_decoder = msgspec.json.Decoder(_OnlyOp)
 
 
 _MALFORMED = {"Input data was truncated": "JSON is malformed: it, or a text in it, is incomplete"}
@@ -98,6 +105,8 @@ def decode(frame: bytes) -> Command:
             message = f"Expected one of {', '.join(OPS)}, got {message[14:]}"
         elif message.startswith("Invalid enum value "):
             message = f"Expected {_CHOICES[message.rpartition(' ')[2]]}, got {message[19:]}"
+        elif message.startswith(_UNKNOWN_FIELD):
+            message = f"Expected {_fields_of(frame, message)}, got {message[len(_UNKNOWN_FIELD) :]}"
         raise ProtocolError(code, _shortened(message), _ref_of(frame)) from None
     except msgspec.DecodeError as error:
         raise ProtocolError(Code.BAD_FRAME, _MALFORMED.get(str(error), str(error))) from None
@@ -158,6 +167,19 @@ def _check_client_order_ids(command: Command) -> None:
             raise ProtocolError(Code.BAD_FRAME, message, command.ref)
 
 
+def _fields_of(frame: bytes, message: str) -> str:
+    """Return the fields that the object may have of which an error of msgspec's speaks."""
+    if message.endswith(f"{_PATH}.order`"):
+        return f"one of {', '.join(NewOrder.__struct_encode_fields__)}"
+    try:
+        command = _COMMANDS.get(_op_decoder.decode(frame).op)
+    except (msgspec.DecodeError, RecursionError):
+        command = None
+    if command is None:  # there is something wrong with what follows, too
+        return "only the fields of its op"
+    return f"one of op, {', '.join(command.__struct_encode_fields__)}"
+
+
 def _shortened(message: str) -> str:
     """Cut the middle out of a message that quotes a long frame; its end names the field."""
     if len(message) <= MESSAGE_LENGTH_MAX:
@@ -165,6 +187,9 @@ def _shortened(message: str) -> str:
     half = MESSAGE_LENGTH_MAX // 2 - 2
     return f"{message[:half]}...{message[-half:]}"
 
+
+_UNKNOWN_FIELD = "Object contains unknown field "
+_COMMANDS = dict(zip(OPS, COMMANDS, strict=True))
 
 # The members of each enumeration, which msgspec does not name in its errors.
 _CHOICES = {
