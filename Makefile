@@ -3,6 +3,7 @@
 #
 #     PYTHON=python3.13 make test        another Python, in a virtual environment of its own
 #     make test ARGS="tests/engine -x"   options for the program that is started
+#     OPTIMIZE=1 make test               a build with all optimizations, as wheels are, at once
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -162,7 +163,7 @@ $(VENV)/.created: tools/prerequisites
 
 # What a target needs, made at once: packages are fetched while Cython and the C compiler work.
 ready-%: $(VENV)/.tools
-	@$(MAKE) --no-print-directory -j3 FULLY="$(FULLY)" $(VENV)/.with-$* extensions
+	@$(MAKE) --no-print-directory -j3 OPTIMIZE="$(OPTIMIZE)" $(VENV)/.with-$* extensions
 
 # What builds the package.
 $(VENV)/.tools: $(VENV)/.created pyproject.toml
@@ -194,13 +195,13 @@ $(VENV)/.bootloader: $(VENV)/.created
 # At first with few optimizations, in half the time; with all of them, from then on, once something
 # is measured or given away.
 TYPED = $(wildcard $(patsubst %.pxd,%.py,$(shell find server -name "*.pxd")))
-FULLY ?= $(filter bench bench-% compare one-file,$(MAKECMDGOALS))
+OPTIMIZE ?= $(filter bench bench-% compare one-file,$(MAKECMDGOALS))
 OPTIMIZED := build/optimized$(if $(PYTHON),-$(VERSION))
 .PHONY: extensions
 extensions: $(VENV)/.tools
 	@changed=$$(find $(TYPED) $$(find src server -name '*.p[yx][xd]') setup.py \
 	-newer $(VENV)/.compiled 2>&1); \
-	if [ -n "$(FULLY)" ] && [ ! -e $(OPTIMIZED) ]; then \
+	if [ -n "$(OPTIMIZE)" ] && [ ! -e $(OPTIMIZED) ]; then \
 	echo "compiling, with all optimizations" && \
 	$(BIN)/python setup.py -q build_ext --inplace --force && \
 	mkdir -p build && touch $(OPTIMIZED) $(VENV)/.compiled; \
