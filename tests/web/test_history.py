@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from web_stage import WAIT_S, has_rows, list_orders, live, order, rows, says, text, until, user_of
@@ -50,4 +51,33 @@ async def test_the_token_is_asked_for_presented_and_kept_for_the_session(stage_o
     assert await page.locator("#unlock").is_hidden()
     elsewhere = await stage.open()  # another tab: this one's token is not its own
     await elsewhere.wait_for_selector("#unlock:not([hidden])")
+    assert stage.complaints == []
+
+
+async def test_a_late_answer_about_a_wrong_token_does_not_forget_the_right_one(
+    stage_of: Any,
+) -> None:
+    """The page asks whether a server that refuses it is there, and comes again meanwhile."""
+    token = "a token of 20 signs!"
+    stage = await stage_of(token=token)
+    page = await stage.open()
+    held: list[Any] = []
+    await page.route("**/version", lambda route: held.append(route))
+    await page.click("#unlock", timeout=WAIT_S * 1_000)
+    await page.fill("#token", "not the token at all")
+    await page.keyboard.press("Enter")
+    async with asyncio.timeout(WAIT_S):
+        while len(held) < 2:  # noqa: ASYNC110 (it has been refused twice)
+            await asyncio.sleep(0.01)
+    await held[0].continue_()
+    await says(page, "token-answer", "The server refuses this token")
+    await page.fill("#token", token)
+    await page.keyboard.press("Enter")
+    await until(page, "() => !document.getElementById('send').disabled")
+    for late in held[1:]:
+        async with page.expect_response("**/version"):
+            await late.continue_()
+    assert await order(page, "bid", "99", "1") == "resting in the book"
+    assert await page.locator("#token-dialog").is_hidden()
+    assert await page.locator("#unlock").is_hidden()
     assert stage.complaints == []

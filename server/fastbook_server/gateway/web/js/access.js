@@ -38,9 +38,10 @@ export class Access {
   welcome() {
     this._tried = false;
   }
-  /** A connection was refused before the greeting, by a server that is there. */
-  refused() {
-    if (!this.connection.needsToken || this.identity.serverToken === null) return;
+  /** A connection with a token was refused before the greeting, by a server that is there. */
+  refused(token) {
+    if (!this.connection.needsToken || token === null) return;
+    if (token !== this.identity.serverToken) return; // another one is tried by now
     const wasTyped = this._tried;
     this._tried = false;
     this.identity.keepServerToken(null);

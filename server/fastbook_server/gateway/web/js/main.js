@@ -76,7 +76,10 @@ function start() {
       else account.take(frame);
       deadMan.tick();
     },
-    onRefused: () => aboutServer().then((there) => there && access.refused()),
+    onRefused: () => {
+      const { serverToken } = identity; // until the answer the user may have typed another one
+      aboutServer().then((there) => there && access.refused(serverToken));
+    },
     onState: (state) => {
       byId("elsewhere").hidden = state !== "elsewhere";
       loop.invalidate();

@@ -26,8 +26,8 @@ class ReplayPanel {
   constructor(path) {
     this._path = path;
     this._timer = 0; // of a jump that has not been sent
-    this._changes = 0; // that have not been answered
     this._asked = 0;
+    this._unanswered = 0;
     this._state = null;
     this._pause = el("button", { type: "button", className: "quiet" });
     this._pause.addEventListener("click", () => this._change({ running: !this._state.running }));
@@ -73,7 +73,7 @@ class ReplayPanel {
   }
 
   _refresh() {
-    if (document.hidden || this._changes || this._timer) return;
+    if (document.hidden || this._unanswered || this._timer) return;
     this._ask().then((state) => this._show(state), () => {});
   }
 
@@ -90,23 +90,26 @@ class ReplayPanel {
   }
 
   async _change(change) {
-    this._changes += 1;
     try {
       this._show(await this._ask({ method: "PUT", body: JSON.stringify(change) }));
       say(this._answer, "");
     } catch (error) {
       say(this._answer, error.message);
     }
-    this._changes -= 1;
   }
 
   /** Return the server's state and whether it is the newest that was asked for. */
   async _ask(options = {}) {
     const asked = ++this._asked;
-    const answer = await fetch(this._path, { cache: "no-store", ...options });
-    const said = await answer.json();
-    if (!answer.ok) throw new Error(said.message);
-    return { ...said, newest: asked === this._asked };
+    this._unanswered += 1;
+    try {
+      const answer = await fetch(this._path, { cache: "no-store", ...options });
+      const said = await answer.json();
+      if (!answer.ok) throw new Error(said.message);
+      return { ...said, newest: asked === this._asked };
+    } finally {
+      this._unanswered -= 1;
+    }
   }
 
   _show(state) {
