@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -145,7 +146,7 @@ async def test_a_standby_waits_for_a_line_that_does_not_answer_yet(cluster, monk
 
     monkeypatch.setattr(MemoryLine, "listen", refused_at_first)
     first = cluster.start_matcher()
-    await asyncio.wait_for(first.matcher.owning(), 10)
+    await asyncio.wait_for(first.matcher.owning(), 60)
     assert not refusals
 
 
@@ -207,6 +208,17 @@ async def test_a_standby_leaves_an_idle_owner_alone(cluster):
     begun = cluster.log.end
     await until(lambda: cluster.log.end >= begun + 10)  # signs of life, of over two takeovers
     assert owner.matcher.owns
+    assert (first.matcher.epoch, second.matcher.epoch) == (1, 1)
+
+
+async def test_a_standby_that_was_asleep_leaves_the_owner_alone(cluster):
+    """As was the owner: a machine that stands still, or has too much to do."""
+    first, second = cluster.start_matcher(), cluster.start_matcher()
+    await until(lambda: first.matcher.owns or second.matcher.owns)
+    for _ in range(3):
+        then = cluster.log.end + 2
+        time.sleep(2 * cluster.takeover_s)  # noqa: ASYNC251 (nobody has his turn meanwhile)
+        await until(lambda then=then: cluster.log.end >= then)
     assert (first.matcher.epoch, second.matcher.epoch) == (1, 1)
 
 

@@ -23,7 +23,8 @@ class Absence:
 
     `rules` are the users' rules as of the claim: until a gateway says that it holds such a user,
     nobody does. `default_s` is the wait of users without a rule, if their orders go too; of those,
-    `with_orders` have any.
+    `with_orders` have any. Who was asleep himself has heard nobody meanwhile: by that much time all
+    of it is later.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Absence:
         self._holders: dict[str, str] = {}
         self._heard_s: dict[str, float] = {}
         self._withdrawals: dict[str, Cancellable] = {}
+        self._looked_s = timers.time()
         self._look_at: Cancellable | None = timers.call_later(LOOK_EVERY_S, self._look)
         left = () if default_s is None else with_orders
         for user_id in dict.fromkeys((*self._after_s, *left)):
@@ -75,6 +77,10 @@ class Absence:
     def _look(self) -> None:
         self._look_at = self._timers.call_later(LOOK_EVERY_S, self._look)
         now_s = self._timers.time()
+        asleep_s = max(0.0, now_s - self._looked_s - LOOK_EVERY_S)
+        self._looked_s = now_s
+        for gateway, at_s in self._heard_s.items():
+            self._heard_s[gateway] = min(now_s, at_s + asleep_s)
         gone = {gateway for gateway, at_s in self._heard_s.items() if now_s - at_s > GONE_S}
         if not gone:
             return
@@ -90,11 +96,19 @@ class Absence:
         after_s = self._after_s.get(user_id)
         wait_s = self._default_s if after_s is None else after_s
         if wait_s is not None:
-            delay_s = wait_s + also_s
-            self._withdrawals[user_id] = self._timers.call_later(delay_s, self._withdraw, user_id)
+            self._withdraw_in(wait_s + also_s, user_id)
 
-    def _withdraw(self, user_id: str) -> None:
+    def _withdraw_in(self, delay_s: float, user_id: str) -> None:
+        due_s = self._timers.time() + delay_s
+        self._withdrawals[user_id] = self._timers.call_later(
+            delay_s, self._withdraw, user_id, due_s
+        )
+
+    def _withdraw(self, user_id: str, due_s: float) -> None:
         del self._withdrawals[user_id]
+        if self._timers.time() - due_s > LOOK_EVERY_S:  # gateways may have spoken meanwhile
+            self._withdraw_in(LOOK_EVERY_S, user_id)
+            return
         try:
             self._submit(user_id, Withdraw())
         except Unavailable:

@@ -80,7 +80,11 @@ class Standby:
         following = asyncio.ensure_future(self._follow())
         try:
             while True:
+                slept_s = self._clock.time()
                 await asyncio.wait((following,), timeout=LOOK_EVERY_S)
+                late_s = self._clock.time() - slept_s - LOOK_EVERY_S
+                if late_s > LOOK_EVERY_S:  # frozen, or starved of its processor, as others may be
+                    self._heard_s += late_s
                 if following.done():
                     following.result()
                 if (claimed := await self._try()) is not None:
