@@ -21,6 +21,7 @@ from client_servers import Line, until
 
 import fastbook_client
 from fastbook_client import Backoff, FastbookError, Fill, Market, OrderState, Resynced, connect
+from fastbook_server.cluster.free_ports import free_ports
 from fastbook_server.embedded.supervisor import EmbeddedPostgres
 
 PAGE = Path(__file__).parents[2] / "docs" / "client.md"
@@ -44,7 +45,7 @@ class ServerProcess:
     def __init__(self, dsn: str, durability: str) -> None:
         self._options = ("--database-url", dsn, "--durability", durability, "--throttle-ms", "0")
         self._process: asyncio.subprocess.Process | None = None
-        self.url = "http://127.0.0.1:0"
+        self.url = f"http://127.0.0.1:{free_ports(1)[0]}"
 
     async def start(self) -> None:
         port = self.url.rpartition(":")[2]

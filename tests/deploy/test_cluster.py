@@ -13,6 +13,7 @@ import pytest
 
 pytest.importorskip("nats", reason="nats-py is not installed")
 
+from fastbook_server.cluster.free_ports import free_ports
 from fastbook_server.cluster.log import LogUnavailable
 from fastbook_server.cluster.nats.connection import NatsConnection
 from fastbook_server.cluster.nats.line import NatsLine
@@ -27,15 +28,16 @@ PASSWORDS = {
 
 
 @pytest.fixture
-def url(tmp_path: Path, unused_tcp_port: int) -> Iterator[str]:
+def url(tmp_path: Path) -> Iterator[str]:
     """A server with the recipe's accounts, alone and on this machine."""
     try:
         program = find_nats_server()
     except NatsNodesError as error:
         pytest.skip(str(error))
+    (port,) = free_ports(1)
     text = RECIPE.read_text(encoding="utf-8")
     text = re.sub(r"\ncluster \{.*?\n\}\n", "\n", text, flags=re.DOTALL)
-    text = text.replace("0.0.0.0:4222", f"127.0.0.1:{unused_tcp_port}")
+    text = text.replace("0.0.0.0:4222", f"127.0.0.1:{port}")
     text = text.replace("http: 127.0.0.1:8222", "").replace("/var/lib/nats", str(tmp_path))
     (tmp_path / "nats.conf").write_text(text, encoding="utf-8")
     process = subprocess.Popen(
@@ -43,7 +45,7 @@ def url(tmp_path: Path, unused_tcp_port: int) -> Iterator[str]:
         env=os.environ | PASSWORDS,
         stderr=subprocess.DEVNULL,
     )
-    yield f"nats://127.0.0.1:{unused_tcp_port}"
+    yield f"nats://127.0.0.1:{port}"
     process.terminate()
     process.wait()
 

@@ -6,7 +6,6 @@ import asyncio
 import os
 import re
 import shutil
-import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from fastbook_client.connection import new_http
 from fastbook_client.errors import Refused
 from fastbook_client.market import connect
 from fastbook_server.app import Server
+from fastbook_server.cluster.free_ports import free_ports
 from fastbook_server.config import Config
 from fastbook_server.store.memory import MemoryStore
 
@@ -74,8 +74,7 @@ async def url(request: Any, server: Server, tmp_path: Path) -> AsyncIterator[str
     program = shutil.which(request.param.__name__, path=FOLDERS)
     if program is None:
         pytest.skip(f"{request.param.__name__} is not here")
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    (port,) = free_ports(1)
     process = await asyncio.create_subprocess_exec(
         program,
         *request.param(tmp_path, server.port, port),

@@ -12,6 +12,7 @@ from collections import Counter
 import aiohttp
 from serving import Program
 
+from fastbook_server.cluster.free_ports import free_ports
 from fastbook_server.cluster.nats_nodes import NatsNodes
 
 TAKEOVER_S = 2.0
@@ -36,7 +37,8 @@ class Slot:
         self.ends: Counter[int] = Counter()
         self.log = ""
         self._arguments = arguments
-        self._port = "0"
+        # A gateway's clients come back to where it was.
+        self._port = str(free_ports(1)[0]) if role == "gateway" else "0"
         self._program: Program | None = None
         self._ready = asyncio.Event()
         self._stopping = False
@@ -107,8 +109,6 @@ class Slot:
             await asyncio.wait((ready, ended), return_when=asyncio.FIRST_COMPLETED)
             if not ended.done() and ready.exception() is None:
                 self.url = program.url
-                if self.role == "gateway":  # its clients come back to where it was
-                    self._port = self.url.rpartition(":")[2]
                 self._ready.set()
             code = await ended
             await asyncio.gather(ready, return_exceptions=True)

@@ -9,22 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import sysconfig
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from fastbook_server.child_process import start_child
+from fastbook_server.cluster.free_ports import HOST, free_ports
 
-HOST = "127.0.0.1"
-PORTS_FROM = 20_000
-PORTS_TRIED = 1_000
-RANGE_FILE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 STOP_PATIENCE_S = 5.0
 POLL_S = 0.05
 CONFIGURATION = """\
@@ -86,7 +80,8 @@ class NatsNodes:
         """Write the configurations; `extra` is appended to each."""
         self._binary = find_nats_server()
         self._folder = folder
-        self._ports = _free_ports(count)
+        ports = free_ports(3 * count)
+        self._ports = [_Ports(*ports[at : at + 3]) for at in range(0, 3 * count, 3)]
         self._processes: list[subprocess.Popen[bytes] | None] = [None] * count
         for number in range(count):
             self._write(number, store_bytes_max, extra)
@@ -219,30 +214,6 @@ async def _healthy(port: int) -> bool:
         return b" 200 " in await reader.readline()
     finally:
         writer.close()
-
-
-def _free_ports(count: int) -> Sequence[_Ports]:
-    """Return ports that nobody has now, and that a node still finds free after it was killed.
-
-    They are none of those that the system gives to connections, which would take them meanwhile.
-    """
-    free: list[int] = []
-    for port in random.sample(range(PORTS_FROM, _ports_of_connections()), PORTS_TRIED):
-        if len(free) == 3 * count:
-            break
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind((HOST, port))
-            free.append(port)
-    return [_Ports(*free[at : at + 3]) for at in range(0, 3 * count, 3)]
-
-
-def _ports_of_connections() -> int:
-    """Return the first of the ports that the system gives to connections."""
-    with contextlib.suppress(OSError, ValueError):
-        first = int(RANGE_FILE.read_text().split()[0])
-        if first >= PORTS_FROM + PORTS_TRIED:
-            return first
-    return 32_768
 
 
 def _quoted(path: Path) -> str:

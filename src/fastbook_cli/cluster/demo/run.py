@@ -26,13 +26,13 @@ from fastbook_cli.errors import CommandError, first_failure
 from fastbook_cli.output import log_to_stderr
 from fastbook_cli.signals import stop_signals
 from fastbook_cli.sim.settings import SimSettings
+from fastbook_server.cluster.free_ports import HOST, free_ports
 from fastbook_server.cluster.log import LogUnavailable
 from fastbook_server.cluster.nats_nodes import NatsNodes, NatsNodesError, find_nats_server
 from fastbook_server.cluster.settings import ClusterSettings
 from fastbook_server.cluster.standby import TAKEOVER_S
 from fastbook_server.embedded.supervisor import EmbeddedPostgres
 
-HOST = "127.0.0.1"
 GATEWAYS, MATCHERS, NODES = 2, 2, 3
 READY_S = 90.0
 LOOK_S = 0.05
@@ -265,24 +265,25 @@ def _row(part: DemoPart) -> tuple[int, str]:
 
 
 def _ports(first: int, count: int) -> list[int]:
-    """Return `first` and those that follow; of 0, ports that nobody has now.
+    """Return `first` and those that follow; of 0, free ones of this machine.
 
     Raises:
         ClusterDemoError: one of them is taken.
     """
-    wanted = [first + n if first else 0 for n in range(count)]
-    with contextlib.ExitStack() as open_:
-        sockets = [open_.enter_context(socket.socket()) for _ in wanted]
-        for port, each in zip(wanted, sockets, strict=True):
-            each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if first == 0:
+        return free_ports(count)
+    wanted = list(range(first, first + count))
+    for port in wanted:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                each.bind((HOST, port))
+                probe.bind((HOST, port))
             except OSError as error:
                 raise ClusterDemoError(
                     f"port {port}: {error.strerror}: choose another with --port, or any with "
                     "--port 0"
                 ) from None
-        return [each.getsockname()[1] for each in sockets]
+    return wanted
 
 
 @contextlib.contextmanager

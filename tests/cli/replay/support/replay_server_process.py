@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,6 +15,7 @@ from replay_fold import Book, Fill
 
 from fastbook_client.connection import dial
 from fastbook_client.errors import ConnectError, ConnectionClosed
+from fastbook_server.cluster.free_ports import free_ports
 from fastbook_server.store.history import PostgresHistory
 from fastbook_server.values.candles import Candle, CandleSeries
 from fastbook_wire.words import INTERVALS, Interval
@@ -27,9 +27,7 @@ class ServerProcess:
     """The server on one port and one data folder, through all its lives."""
 
     def __init__(self, data_dir: Path, *options: str) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self._port = free.getsockname()[1]
+        (self._port,) = free_ports(1)
         self.url = f"ws://127.0.0.1:{self._port}/ws"
         self._data_dir = data_dir
         self._options = options
