@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.http_parser import HttpRequestParser
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fastbook_server.gateway import listener as listener_module
@@ -93,6 +93,7 @@ FIRST = st.sampled_from(
 )
 
 
+@example(first=b"POST / HTTP/1.1", lines=[b"Host: x", b"Content-Length: 1"], body=b"a", changes=[])
 @given(
     FIRST,
     st.lists(LINES, max_size=5),
@@ -135,8 +136,8 @@ class Protocol:
     def pause_reading(self) -> None:
         """Do nothing."""
 
-    def resume_reading(self) -> None:
-        """Do nothing."""
+    def resume_reading(self, **options: bool) -> None:
+        """Do nothing: of a request with a body, whatever the version of aiohttp calls it with."""
 
 
 def test_a_response_has_the_headers_of_all():
@@ -265,10 +266,10 @@ async def test_for_whom_a_proxy_speaks_only_a_handler_can_tell(clerk):
 
 
 @pytest.mark.parametrize(
-    ("kept_alive_s", "request_s"), [(0.1, 1e6), (1e6, 0.1)], ids=["keep-alive", "deadline"]
+    ("kept_alive_s", "request_s"), [(4.0, 1e6), (1e6, 4.0)], ids=["keep-alive", "deadline"]
 )
 async def test_who_asks_directly_stays_and_who_asks_no_more_is_cut_off(
-    clerk, monkeypatch, kept_alive_s, request_s
+    clerk, monkeypatch, patience, kept_alive_s, request_s
 ):
     monkeypatch.setattr(listener_module, "KEEP_ALIVE_S", kept_alive_s)
     monkeypatch.setattr(listener_module, "REQUEST_S", request_s)
@@ -276,16 +277,17 @@ async def test_who_asks_directly_stays_and_who_asks_no_more_is_cut_off(
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(ASK)
     await until(lambda: clerk.asked)
-    await asyncio.sleep(0.3)  # whoever waits for an answer is not idle
+    patience.advance(12.0)  # whoever waits for an answer is not idle
     for _ in range(4):
         clerk.answer(b"1")
         assert await body_of(reader) == b"1"
-        await asyncio.sleep(0.04)
+        patience.advance(1.5)
         writer.write(ASK)
         await until(lambda: clerk.asked)
     clerk.answer(b"1")
     assert await body_of(reader) == b"1"
-    if request_s < 1:  # aiohttp's timer, which has seen it asked, may take longer
+    if request_s < 1e6:  # aiohttp's timer, which has seen it asked, may take longer
+        patience.advance(4.1)
         async with asyncio.timeout(PATIENCE_S):
             with contextlib.suppress(ConnectionResetError):
                 assert await reader.read() == b""

@@ -285,9 +285,9 @@ async def test_a_client_that_answers_no_ping_is_dropped(serve, raw, monkeypatch)
 
 async def test_a_dead_client_does_not_hold_its_place_by_what_it_was_sent(serve, raw, monkeypatch):
     monkeypatch.setattr(door, "HEARTBEAT_S", 0.1)
-    monkeypatch.setattr(listener, "REQUEST_S", 0.1)
     server = await serve(outbox_bytes_max=10**9)
     dead = await raw(server, "/ws?feed=none", rcvbuf=4_096)
+    monkeypatch.setattr(listener, "REQUEST_S", 0.1)
     (session,) = server.gateway.door._sessions
     dead.writer.transport.pause_reading()
     for _ in range(30_000):

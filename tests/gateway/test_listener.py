@@ -15,7 +15,10 @@ from aiohttp import web
 from fastbook_server.app import Server
 from fastbook_server.config import Config
 from fastbook_server.gateway import listener as listener_module
+from fastbook_server.gateway.http.requests import Requests
 from fastbook_server.gateway.listener import (
+    KEEP_ALIVE_S,
+    REQUEST_S,
     SPARE_CONNECTIONS,
     Listener,
     ListenError,
@@ -52,13 +55,14 @@ async def is_cut_off(peer: socket.socket) -> bool:
 
 
 async def test_who_sends_no_whole_request_is_cut_off_and_who_did_stays(
-    serve, join, silent, monkeypatch
+    serve, join, silent, patience
 ):
-    monkeypatch.setattr(listener_module, "REQUEST_S", 0.2)
     server = await serve()
     peer = await join(server)
     await peer.take(2)
     late = silent(server)
+    await until(lambda: len(server._listener._runner.server.connections) == 2)
+    patience.advance(REQUEST_S + 1)
     assert await is_cut_off(late)  # it came later, so the time of the peer is over, too
     assert await peer.ask({"op": "ping", "ref": 1})
 
@@ -96,30 +100,40 @@ async def ended(reader: asyncio.StreamReader) -> bool:
 
 
 @pytest.mark.parametrize("second", [b"", b"GET /heal"], ids=["idle", "dribbling"])
-@pytest.mark.parametrize(
-    ("kept_alive_s", "request_s"), [(0.1, 1e6), (1e6, 0.1)], ids=["keep-alive", "deadline"]
-)
+@pytest.mark.parametrize("enough", ["KEEP_ALIVE_S", "REQUEST_S"])
 async def test_a_connection_that_has_been_answered_must_ask_again(
-    serve, monkeypatch, second, kept_alive_s, request_s
+    serve, monkeypatch, patience, second, enough
 ):
     """aiohttp and our own deadline would each be enough, for bytes do not prolong either."""
-    monkeypatch.setattr(listener_module, "KEEP_ALIVE_S", kept_alive_s)
-    monkeypatch.setattr(listener_module, "REQUEST_S", request_s)
+    enough_s = getattr(listener_module, enough)
+    for name in {"KEEP_ALIVE_S", "REQUEST_S"} - {enough}:
+        monkeypatch.setattr(listener_module, name, 1e6)
+    heard, hear = [], Requests.data_received
+
+    def also_heard(self, data: bytes) -> None:
+        heard.append(data)
+        hear(self, data)
+
+    monkeypatch.setattr(Requests, "data_received", also_heard)
     server = await serve()
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     for _ in range(3):
         writer.write(GET)
         assert await whole_answer(reader) == b'{"status": "ok"}'
+    patience.advance(enough_s - 0.5)
     writer.write(second)
+    await until(lambda: b"".join(heard) == 3 * GET + second)
+    patience.advance(1.0)
     assert await ended(reader)
     writer.close()
 
 
 @pytest.mark.parametrize("requests", [1, 2], ids=["first", "second"])
-async def test_a_body_must_arrive_in_time_too(listen, monkeypatch, requests):
-    monkeypatch.setattr(listener_module, "REQUEST_S", 0.1)
+async def test_a_body_must_arrive_in_time_too(listen, patience, requests):
+    asked = []
 
     async def echo(request: web.Request) -> web.Response:
+        asked.append(request)
         return web.Response(body=await request.read())
 
     _, port = await listen(web.put("/", echo))
@@ -129,27 +143,28 @@ async def test_a_body_must_arrive_in_time_too(listen, monkeypatch, requests):
         writer.write(head + b"body")
         assert await whole_answer(reader) == b"body"
     writer.write(head + b"bod")
+    await until(lambda: len(asked) == requests)
+    patience.advance(REQUEST_S + 1)
     assert await ended(reader)
     writer.close()
 
 
-async def test_a_handler_may_take_its_time(listen, monkeypatch):
-    monkeypatch.setattr(listener_module, "REQUEST_S", 0.05)
-    monkeypatch.setattr(listener_module, "KEEP_ALIVE_S", 0.05)
-    may_answer = asyncio.Event()
+async def test_a_handler_may_take_its_time(listen, patience):
+    asked, may_answer = asyncio.Event(), asyncio.Event()
 
     async def slow(_request: web.Request) -> web.Response:
+        asked.set()
         await may_answer.wait()
         return web.Response(text="done")
 
     _, port = await listen(web.get("/slow", slow))
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n")
-    other, silent = await asyncio.open_connection("127.0.0.1", port)
-    assert await ended(other)  # it came later, so the time of the first is over, too
+    await asked.wait()
+    patience.advance(10 * max(REQUEST_S, KEEP_ALIVE_S))
     may_answer.set()
     assert await whole_answer(reader) == b"done"
-    writer.close(), silent.close()
+    writer.close()
 
 
 async def test_a_connection_that_is_gone_or_is_to_go_is_forgotten(listen):
@@ -178,8 +193,7 @@ async def test_a_connection_that_is_gone_or_is_to_go_is_forgotten(listen):
     writer.close()
 
 
-async def test_who_does_not_read_an_answer_is_cut_off(listen, monkeypatch):
-    monkeypatch.setattr(listener_module, "REQUEST_S", 0.1)
+async def test_who_does_not_read_an_answer_is_cut_off(listen, patience):
     answered = asyncio.Event()
 
     async def large(_request: web.Request) -> web.Response:
@@ -193,6 +207,9 @@ async def test_who_does_not_read_an_answer_is_cut_off(listen, monkeypatch):
         await asyncio.get_running_loop().sock_connect(peer, ("127.0.0.1", port))
         await asyncio.get_running_loop().sock_sendall(peer, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
         await answered.wait()
+        (connection,) = listener._runner.server.connections
+        await until(lambda: connection.transport.get_write_buffer_size())
+        patience.advance(2 * REQUEST_S + 1)
         await until(lambda: not listener._runner.server.connections)
 
 

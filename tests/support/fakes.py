@@ -134,6 +134,33 @@ class FakeReader:
         return frames
 
 
+class TimedLoop:
+    """The loop that runs, but for its time: that is a clock's, which moves when it is told to.
+
+    Timers come a little late, as they do: some whose time has just come ask for more of it.
+    """
+
+    LATE_S = 0.001
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.clock = clock
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(asyncio.get_running_loop(), name)
+
+    def time(self) -> float:
+        """Return the fake time in seconds."""
+        return self.clock.time()
+
+    def call_later(self, delay: float, callback: Callable[..., Any], *args: Any) -> FakeTimer:
+        """Set a timer."""
+        return self.clock.call_later(delay + self.LATE_S, callback, *args)
+
+    def call_at(self, when: float, callback: Callable[..., Any], *args: Any) -> FakeTimer:
+        """Set a timer."""
+        return self.call_later(when - self.clock.time(), callback, *args)
+
+
 def unframed(data: bytes) -> list[Any]:
     """Return the payloads of unmasked text frames, decoded."""
     payloads = []
