@@ -11,6 +11,8 @@ from databases import embedded_dsn, make_database, make_postgres, sql_of
 if TYPE_CHECKING:
     from fastbook_server.cluster.nats_nodes import NatsNodes
 
+ANSWER_S = 10.0
+
 __all__ = ["embedded_dsn", "make_database", "make_postgres", "sql_of"]  # fixtures
 
 
@@ -33,11 +35,16 @@ def three_nodes() -> Iterator[NatsNodes]:
 
 
 @pytest.fixture
-async def connect() -> AsyncIterator[Callable[..., Any]]:
-    """A function that connects to servers; its keywords are options of the connection."""
+async def connect(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Callable[..., Any]]:
+    """A function that connects to servers; its keywords are options of the connection.
+
+    They may take their time to answer: each message is to be on a disk that others use, too.
+    """
     pytest.importorskip("nats", reason="nats-py is not installed")
+    from fastbook_server.cluster.nats import connection as connection_module
     from fastbook_server.cluster.nats.connection import NatsConnection
 
+    monkeypatch.setattr(connection_module, "ANSWER_S", ANSWER_S)
     connections: list[NatsConnection] = []
 
     async def connected(urls: list[str], **options: Any) -> NatsConnection:

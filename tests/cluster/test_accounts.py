@@ -122,7 +122,7 @@ async def test_user_data_is_told_at_any_gateway_and_a_listen_key_is_good_at_all(
         ]
         await bank.at(right, alice).limit("BUY", "100", "1", newClientOrderId="mine")
         for socket in sockets:
-            report, position = [await socket.receive_json(timeout=5) for _ in range(2)]
+            report, position = [await socket.receive_json(timeout=PATIENCE_S) for _ in range(2)]
             assert (report["e"], report["c"], report["x"]) == ("executionReport", "mine", "NEW")
             assert position["B"] == [{"a": "USDT", "f": "900.00000000", "l": "100.00000000"}]
         other = await bank.account("bob")
@@ -146,7 +146,7 @@ async def test_a_listen_key_ends_everywhere_with_the_key_of_its_account(bank):
             assert refused.body["code"] == -1125
             other = (await again.ask("POST", "userDataStream")).body["listenKey"]
             assert other != key
-        assert (await socket.receive_json(timeout=5))["e"] == "listenKeyExpired"
+        assert (await socket.receive_json(timeout=PATIENCE_S))["e"] == "listenKeyExpired"
 
 
 async def test_a_deposit_is_made_once_by_whoever_owns_the_market(bank):
@@ -208,11 +208,11 @@ async def test_a_matcher_that_knows_no_accounts_gives_them_no_credit(bank):
 
 
 async def test_what_nobody_took_in_time_is_refused_and_not_done_later(bank, monkeypatch):
-    monkeypatch.setattr(router_module, "RESEND_S_MAX", 0.2)
     first = bank.start_matcher()
     gateway = await bank.start_gateway()
     client = bank.at(gateway, await bank.account("alice", USDT=1_000))
     old = (await client.limit("BUY", "100", "1")).body["orderId"]
+    monkeypatch.setattr(router_module, "RESEND_S_MAX", 0.2)
     first.kill()
     terms = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC"}
     terms |= {"cancelOrderId": old, "quantity": "1", "price": "200"}

@@ -65,7 +65,7 @@ async def test_nothing_is_lost_and_nothing_happens_twice(make_database, sql_of):
 async def all_watch(watchers: list[TradeWatcher]) -> list[asyncio.Task[None]]:
     opened = [asyncio.Event() for _ in watchers]
     tasks = [asyncio.create_task(w.run(o)) for w, o in zip(watchers, opened, strict=True)]
-    async with asyncio.timeout(10.0):
+    async with asyncio.timeout(AGREE_S):
         await asyncio.gather(*(event.wait() for event in opened))
     return tasks
 

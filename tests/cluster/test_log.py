@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Another = Callable[[], ReplicatedLog]
 OpenLog = Callable[..., Awaitable[Another]]
-PATIENCE_S = 10
+PATIENCE_S = 30
 shards = (f"s{number}" for number in itertools.count())
 
 

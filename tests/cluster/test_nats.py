@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from fastbook_server.cluster.free_ports import free_ports
 from fastbook_server.cluster.log import LogBroken, LogEntry, LogMoved, LogUnavailable
 
 if TYPE_CHECKING:
@@ -213,6 +214,8 @@ async def test_a_follower_whose_consumer_is_gone_has_a_new_one(one_node, connect
 async def test_what_is_lost_on_the_way_to_a_follower_is_sent_again(
     one_node, connect, monkeypatch, lost
 ):
+    from fastbook_server.cluster.nats import stream
+
     connection = await connect(one_node.urls)
     log = await created(connection, f"lost{lost}")
     for n in range(3):
@@ -224,7 +227,8 @@ async def test_what_is_lost_on_the_way_to_a_follower_is_sent_again(
         return stamp in on_the_way and on_the_way.pop() == stamp
 
     let_through(connection, monkeypatch, is_lost)
-    async with asyncio.timeout(2), contextlib.aclosing(log.follow(0)) as following:
+    monkeypatch.setattr(stream, "SILENCE_S", 60)  # it is not waited for
+    async with asyncio.timeout(PATIENCE_S), contextlib.aclosing(log.follow(0)) as following:
         assert [(await anext(following)).number for _ in range(3)] == [1, 2, 3]
     assert on_the_way == []
 
@@ -237,7 +241,7 @@ async def test_numbers_are_read_from_both_forms_of_what_can_be_acknowledged(conn
         log = await created(await connect(nodes.urls), "forms", first_sequence=7)
         await log.append(b"", "s", after=6)
         async with contextlib.aclosing(log.follow(6)) as following:
-            assert await asyncio.wait_for(anext(following), 2) == LogEntry(7, "s", b"")
+            assert await asyncio.wait_for(anext(following), PATIENCE_S) == LogEntry(7, "s", b"")
 
 
 # ---- the line -----------------------------------------------------------------------------------
@@ -386,8 +390,4 @@ async def complaining(url: str) -> AsyncIterator[tuple[str, Callable[[], None]]]
 @pytest.fixture
 def free_port() -> int:
     """A port where nobody listens."""
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    return free_ports(1)[0]

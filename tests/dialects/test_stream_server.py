@@ -16,6 +16,7 @@ from trading import bid as plain_bid
 from venue_floor import VenueFloor
 
 from fastbook_server.dialects.binance.sockets import SocketLimits, Sockets
+from peers import PATIENCE_S
 
 BTC = {"security": "BTC-USDT"}
 
@@ -72,7 +73,7 @@ async def line(lines) -> AsyncIterator[Line]:
 async def said(ws: aiohttp.ClientWebSocketResponse, method: str, *params: Any, id_: Any = 1) -> Any:
     """Send a message; return the answer."""
     await ws.send_json({"method": method, "params": list(params), "id": id_})
-    return await ws.receive_json(timeout=5)
+    return await ws.receive_json(timeout=PATIENCE_S)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +87,7 @@ async def said(ws: aiohttp.ClientWebSocketResponse, method: str, *params: Any, i
 async def test_streams_are_named_in_the_url(line, path, is_combined):
     ws = await line.connect(path)
     line.trade()
-    got = await ws.receive_json(timeout=5)
+    got = await ws.receive_json(timeout=PATIENCE_S)
     if is_combined:
         assert set(got) == {"stream", "data"}
         got = got["data"]
@@ -98,7 +99,7 @@ async def test_streams_are_subscribed_to_on_every_path(line, path):
     ws = await line.connect(path)
     assert await said(ws, "SUBSCRIBE", "btcusdt@trade", id_="a") == {"result": None, "id": "a"}
     line.trade()
-    got = await ws.receive_json(timeout=5)
+    got = await ws.receive_json(timeout=PATIENCE_S)
     assert ("stream" in got) == (path == "/stream")
     assert await said(ws, "LIST_SUBSCRIPTIONS") == {"result": ["btcusdt@trade"], "id": 1}
     assert await said(ws, "UNSUBSCRIBE", "btcusdt@trade", id_=None) == {"result": None, "id": None}
@@ -112,19 +113,19 @@ async def test_a_client_chooses_the_form_and_the_unit_of_time(line):
     assert await said(ws, "SET_PROPERTY", "combined", True) == {"result": None, "id": 1}
     assert await said(ws, "GET_PROPERTY", "combined") == {"result": True, "id": 1}
     line.trade()
-    got = await ws.receive_json(timeout=5)
+    got = await ws.receive_json(timeout=PATIENCE_S)
     assert (got["stream"], got["data"]["T"]) == ("btcusdt@trade", T0 * 1_000)
     by_header = await line.connect("/ws/btcusdt@trade", headers={"X-MBX-TIME-UNIT": "MICROSECOND"})
     line.trade()
-    assert (await by_header.receive_json(timeout=5))["T"] == T0 * 1_000
+    assert (await by_header.receive_json(timeout=PATIENCE_S))["T"] == T0 * 1_000
 
 
 async def test_a_state_follows_the_answer_to_its_subscription(line):
     line.trade()
     ws = await line.connect("/ws")
     await ws.send_json({"method": "SUBSCRIBE", "params": ["btcusdt@kline_1m"], "id": 7})
-    assert await ws.receive_json(timeout=5) == {"result": None, "id": 7}
-    assert (await ws.receive_json(timeout=5))["k"]["v"] == "0.50000000"
+    assert await ws.receive_json(timeout=PATIENCE_S) == {"result": None, "id": 7}
+    assert (await ws.receive_json(timeout=PATIENCE_S))["k"]["v"] == "0.50000000"
 
 
 @pytest.mark.parametrize(
@@ -148,7 +149,7 @@ async def test_a_state_follows_the_answer_to_its_subscription(line):
 async def test_what_makes_no_sense_is_refused_and_the_connection_stays(line, text, code):
     ws = await line.connect("/ws")
     await ws.send_str(text)
-    got = await ws.receive_json(timeout=5)
+    got = await ws.receive_json(timeout=PATIENCE_S)
     assert (set(got), got["code"]) == ({"code", "msg", "id"}, code)
     assert (await said(ws, "LIST_SUBSCRIPTIONS"))["result"] == []
 
@@ -156,7 +157,7 @@ async def test_what_makes_no_sense_is_refused_and_the_connection_stays(line, tex
 async def test_the_listen_key_of_an_account_is_a_stream(line):
     ws = await line.connect("/ws/secret")
     line.floor.market.topics.tell("secret", lambda _: {"e": "executionReport"})
-    assert await ws.receive_json(timeout=5) == {"e": "executionReport"}
+    assert await ws.receive_json(timeout=PATIENCE_S) == {"e": "executionReport"}
 
 
 @pytest.mark.parametrize("path", ["/ws/nope@trade", "/stream?streams=btcusdt@x", "/ws?timeUnit=H"])
@@ -185,7 +186,7 @@ async def test_more_than_five_messages_in_a_second_end_a_connection(lines):
     ws = await line.connect("/ws")
     for _ in range(6):
         await ws.send_json({"method": "LIST_SUBSCRIPTIONS", "id": 1})
-    kinds = [(await ws.receive(timeout=5)).type for _ in range(6)]
+    kinds = [(await ws.receive(timeout=PATIENCE_S)).type for _ in range(6)]
     assert kinds == [WSMsgType.TEXT] * 5 + [WSMsgType.CLOSE]
     assert ws.close_code == 1008
 
@@ -194,22 +195,22 @@ async def test_a_peer_is_pinged_and_one_that_is_silent_is_cut_off(line):
     ws = await line.connect("/ws", autoping=False)
     for _ in range(5):
         line.floor.clock.advance(20)
-        assert (await ws.receive(timeout=5)).type is WSMsgType.PING
+        assert (await ws.receive(timeout=PATIENCE_S)).type is WSMsgType.PING
         await ws.pong(b"")  # as some clients answer: without the payload
         await ws.ping(b"x")
-        assert (await ws.receive(timeout=5)).data == b"x"  # so both have arrived
+        assert (await ws.receive(timeout=PATIENCE_S)).data == b"x"  # so both have arrived
     kinds = []
     for _ in range(3):
         line.floor.clock.advance(20)
-        kinds.append((await ws.receive(timeout=5)).type)
+        kinds.append((await ws.receive(timeout=PATIENCE_S)).type)
     assert kinds == [WSMsgType.PING, WSMsgType.PING, WSMsgType.CLOSED]
 
 
 async def test_a_stop_is_announced(line):
     ws = await line.connect("/ws/btcusdt@trade")
     stopping = asyncio.create_task(line.sockets.close_all(5))
-    assert await ws.receive_json(timeout=5) == {"e": "serverShutdown", "E": T0}
-    assert (await ws.receive(timeout=5)).type is WSMsgType.CLOSE
+    assert await ws.receive_json(timeout=PATIENCE_S) == {"e": "serverShutdown", "E": T0}
+    assert (await ws.receive(timeout=PATIENCE_S)).type is WSMsgType.CLOSE
     assert ws.close_code == 1001
     await stopping
     with pytest.raises(aiohttp.WSServerHandshakeError):
@@ -219,11 +220,11 @@ async def test_a_stop_is_announced(line):
 async def test_a_day_is_the_longest_life_of_a_connection(line):
     ws = await line.connect("/ws", autoping=False)
     line.floor.clock.advance(20)
-    assert (await ws.receive(timeout=5)).type is WSMsgType.PING
+    assert (await ws.receive(timeout=PATIENCE_S)).type is WSMsgType.PING
     for socket in line.sockets._open:
         socket._began_s -= 86_400
     line.floor.clock.advance(20)
-    assert (await ws.receive_json(timeout=5))["e"] == "serverShutdown"
+    assert (await ws.receive_json(timeout=PATIENCE_S))["e"] == "serverShutdown"
 
 
 async def test_a_reader_that_does_not_keep_up_is_closed_not_skipped(lines):

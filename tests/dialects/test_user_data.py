@@ -11,6 +11,8 @@ from typing import Any
 import aiohttp
 import pytest
 
+from peers import PATIENCE_S
+
 ZERO = "0.00000000"
 
 
@@ -35,7 +37,7 @@ class Api:
         self._number += 1
         await self.ws.send_json({"id": self._number, "method": method, "params": params})
         while True:
-            got = await self.ws.receive_json(timeout=5)
+            got = await self.ws.receive_json(timeout=PATIENCE_S)
             if "event" not in got:
                 assert got["id"] == self._number
                 return got
@@ -44,7 +46,7 @@ class Api:
     async def until(self, count: int) -> list[dict[str, Any]]:
         """Return the first `count` events that have come or come now."""
         while len(self.events) < count:
-            self.events.append(await self.ws.receive_json(timeout=5))
+            self.events.append(await self.ws.receive_json(timeout=PATIENCE_S))
         taken, self.events = self.events[:count], self.events[count:]
         return taken
 
@@ -188,7 +190,7 @@ async def test_the_public_functions_are_those_of_rest(venue, connect):
     assert (wrong["status"], wrong["error"]) == (400, {"code": -1121, "msg": "Invalid symbol."})
     assert (await api.ask("nothing"))["status"] == 400
     await api.ws.send_str("{")
-    assert (await api.ws.receive_json(timeout=5))["id"] is None
+    assert (await api.ws.receive_json(timeout=PATIENCE_S))["id"] is None
 
 
 async def test_a_signature_is_over_numbers_as_they_were_written(alice, connect):
@@ -199,7 +201,7 @@ async def test_a_signature_is_over_numbers_as_they_were_written(alice, connect):
     numbers = ",".join(f'"{name}":{value}' for name, value in params.items())
     body = f'"apiKey":"{alice.account.key}",{numbers},"signature":"{alice.sign(text)}"'
     await api.ws.send_str(f'{{"id":"x","method":"account.status","params":{{{body}}}}}')
-    got = await api.ws.receive_json(timeout=5)
+    got = await api.ws.receive_json(timeout=PATIENCE_S)
     assert (got["id"], got["status"]) == ("x", 200)
     wrong = api.signed()
     wrong["signature"] = "0" * 64
@@ -216,11 +218,11 @@ async def test_a_listen_key_gives_the_same_events_bare(venue, alice, bob, connec
         named = await http.ws_connect(f"{venue.url}/binance/ws/{key}")
         asked = await http.ws_connect(f"{venue.url}/binance/stream")
         await asked.send_json({"method": "SUBSCRIBE", "params": [key], "id": 1})
-        assert (await asked.receive_json(timeout=5))["result"] is None
+        assert (await asked.receive_json(timeout=PATIENCE_S))["result"] is None
         await alice.limit("BUY", "100", "1")
-        first = [await named.receive_json(timeout=5) for _ in range(2)]
+        first = [await named.receive_json(timeout=PATIENCE_S) for _ in range(2)]
         assert [e["e"] for e in first] == ["executionReport", "outboundAccountPosition"]
-        assert await asked.receive_json(timeout=5) == {"stream": key, "data": first[0]}
+        assert await asked.receive_json(timeout=PATIENCE_S) == {"stream": key, "data": first[0]}
     assert (await alice.ask("DELETE", "userDataStream", listenKey=key)).body == {}
     assert (await alice.ask("PUT", "userDataStream", listenKey=key)).body["code"] == -1125
 
@@ -233,7 +235,7 @@ async def test_streams_and_klines_are_those_of_the_server(venue, alice, bob):
         await alice.limit("BUY", "100", "0.25")
         seen = {}
         while len(seen) < 2:
-            got = await ws.receive_json(timeout=5)
+            got = await ws.receive_json(timeout=PATIENCE_S)
             seen.setdefault(got["e"], got)
     assert (seen["trade"]["t"], seen["trade"]["q"]) == (1, "0.25000000")
     assert seen["depthUpdate"]["U"] == 1
