@@ -204,3 +204,14 @@ def captured(capture: Path) -> list[Action]:
     from fastbook_cli.replay.recording import Recording
 
     return list(Recording.open(capture).actions())
+
+
+@pytest.fixture(params=["at once", "in steps"])
+def told_either_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches are told as small ones are, and again as very large ones: clients hear the same."""
+    from fastbook_server.channels import trade_channel
+    from fastbook_server.matching import pipeline
+
+    if request.param == "in steps":
+        monkeypatch.setattr(pipeline, "LARGE_EVENTS", 0)
+        monkeypatch.setattr(trade_channel, "PORTION", 2)

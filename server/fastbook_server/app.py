@@ -126,11 +126,11 @@ class Server:
             )
             batches.subscribe(gateway.on_batch, gateway.on_large_batch)
             if leaderboard is not None:
-                batches.subscribe(leaderboard.on_batch)
+                batches.subscribe(leaderboard.on_batch, leaderboard.on_large_batch)
             accounts = store.account_book() if config.binance else None
             dialect = binance_dialect(config, recovered, past, pipeline, history, accounts, clock)
             if dialect is not None:
-                batches.subscribe(dialect.on_batch)
+                batches.subscribe(dialect.on_batch, dialect.on_large_batch)
                 undo.push_async_callback(dialect.stop)
                 await dialect.start()
             entrance = listener(config, gateway, dialect, connections_max)

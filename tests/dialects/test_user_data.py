@@ -15,6 +15,8 @@ from peers import PATIENCE_S
 
 ZERO = "0.00000000"
 
+pytestmark = pytest.mark.usefixtures("told_either_way")
+
 
 class Api:
     """A connection to the socket API; events that come between answers are kept."""

@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trading import T0, ask, bid, market
 
+from fastbook_server.gateway.feeds import fills
+
 
 def fill(fill_id: int, seq: int, side: str, price: float, amount: float, time: int = T0) -> Any:
     numbers = {"fillId": fill_id, "seq": seq, "time": time, "price": price, "amount": amount}
@@ -60,3 +62,22 @@ def test_whoever_joins_whenever_misses_no_number(steps, joins):
         ids = [f["fillId"] for frame in reader.take() for f in frame["fills"]]
         assert ids == list(range(ids[0], ids[-1] + 1)) if ids else True
         assert not ids or ids[-1] == hall.floor.exchange.markets["COIN"].fill_id
+
+
+def test_very_many_fills_of_one_batch_come_in_pages_that_are_built_once(monkeypatch):
+    monkeypatch.setattr(fills, "FILLS_PER_FRAME", 3)
+    hall, built = Hall(trades_max=2), []
+    frame = fills.FillsFeed._frame
+    monkeypatch.setattr(
+        fills.FillsFeed, "_frame", lambda feed, part: built.append(1) or frame(feed, part)
+    )
+    hall.do("bob", *(ask(10 + n, 1) for n in range(8)))
+    readers = [hall.follow("fills"), hall.follow("fills")]
+    built.clear()
+    hall.do("ann", market("bid", 8))
+    for reader in readers:
+        ids = [[f["fillId"] for f in frame["fills"]] for frame in reader.take() if frame["fills"]]
+        assert ids == [[1, 2, 3], [4, 5, 6], [7, 8]]
+        assert reader.later == [8 * fills.FILL_BYTES]
+    assert len(built) == 3
+    assert [fill.fill_id for fill in hall.view.fills] == [7, 8]

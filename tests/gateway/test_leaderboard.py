@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from fastbook_server.store.memory import MemoryDatabase, MemoryStore
 from fastbook_server.values.instruments import InstrumentSpec
 from peers import get, order
+
+pytestmark = pytest.mark.usefixtures("told_either_way")
 
 
 def shown(answer, **names):

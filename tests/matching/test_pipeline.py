@@ -258,7 +258,7 @@ async def test_stop_commits_and_publishes_what_was_taken_and_refuses_the_rest(li
 async def test_an_idle_server_notices_that_its_database_is_away_or_taken():
     line = Line(idle_check_s=0.001)
     await line.store.attempts(1)
-    assert [b.events for b in line.store.prepared] == [()]
+    assert [list(b.events) for b in line.store.prepared] == [[]]
     line.store.answer(StoreUnavailable("cut"))
     await line.store.attempts(2)
     assert not line.pipeline.available

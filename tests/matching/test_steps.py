@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import itertools
+from collections.abc import Sequence
 
 import pytest
 from fakes import settle
@@ -15,6 +18,7 @@ from fastbook_server.matching import exchange as exchange_module
 from fastbook_server.matching import pipeline as pipeline_module
 from fastbook_server.matching import steps as steps_module
 from fastbook_server.matching.pipeline import EXPIRY_CHECK_S
+from fastbook_server.values.portions import taken
 
 
 @pytest.fixture
@@ -241,3 +245,90 @@ async def test_no_idle_mark_comes_between_the_steps_of_a_large_batch(line, monke
     line.clock.advance(5)
     assert not line.told[-1].orders, "then marks come again"
     await line.stop()
+
+
+def caused(count: int) -> collected.Collected:
+    """Return what so many orders have caused that came to rest."""
+    floor, found = Floor(), collected.Collected()
+    for n in range(count):
+        found.add(floor.do("ann", bid(10, 1, str(n))), T0)
+    return found
+
+
+def held(found: collected.Collected) -> int:
+    """Return how many events are held."""
+    lists = (found.stored, found.orders, found.trades, found.reports)
+    return sum(event is not None for events in lists for event in events)
+
+
+def test_what_is_stored_and_told_is_handed_on_and_nothing_of_it_copied():
+    found = caused(3)
+    batch, told = found.batch(1, T0), found.committed(1, T0, T0)
+    assert (batch.events, batch.reports) == (found.stored, found.reports)
+    assert batch.events is found.stored
+    assert batch.reports is told.reports is found.reports
+    assert (told.orders is found.orders, told.trades is found.trades) == (True, True)
+
+
+@pytest.mark.parametrize("before", [2, 5])
+def test_of_two_parts_of_a_batch_the_shorter_is_copied(before):
+    first, then = caused(before), caused(3)
+    both = [*first.reports, *then.reports]
+    longer = max(first.reports, then.reports, key=len)
+    first.merge(then, takes=True)
+    assert first.reports == both
+    assert first.reports is longer
+
+
+def test_what_is_still_needed_is_not_taken():
+    first, then = caused(2), caused(5)
+    before = [*then.reports]
+    first.merge(then)
+    assert (then.reports, first.commands) == (before, 7)
+
+
+def test_events_are_let_go_of_a_portion_at_a_time(monkeypatch):
+    monkeypatch.setattr(collected, "JOINED", 4)
+    found = caused(10)
+    counts = [held(found)]
+    for _ in found.let_go():
+        counts.append(held(found))
+    assert counts[0] == 50, "accepted and rested, each stored and told; reported"
+    assert max(before - after for before, after in itertools.pairwise(counts)) == 4
+    assert counts[-1] == 0
+
+
+def test_a_list_is_given_away_in_portions_of_which_it_keeps_none():
+    events = list(range(10))
+    given = []
+    for part in taken(events, 4):
+        given.append(part)
+        assert not set(part) & set(events)
+    assert (given, events) == ([[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]], [])
+
+
+async def test_once_a_large_batch_is_told_its_events_are_let_go_of(line, monkeypatch):
+    monkeypatch.setattr(pipeline_module, "LARGE_EVENTS", 30)
+    told: list[Sequence[object]] = []
+    line.batches.subscribe(lambda batch: told.append(batch.orders))
+    line.add(*map(str, range(20)))
+    while not told:
+        line.store.answer()
+        await settle()
+    await settle()
+    assert told == [[]]
+    await line.stop()
+
+
+def test_the_collector_looks_through_no_list_of_very_many_events():
+    """It would visit each of them, whenever it looks at what is young."""
+    floor = Floor()
+    for _ in range(12):
+        floor.do("ann", bid(10, 1))
+    for command in (market("ask", 6, "1"), delete_all("2")):
+        found = steps_module.finished(floor.exchange.begin("ann", command, floor.now_ms))
+        assert not gc.is_tracked(found)
+        sorted_ = collected.Collected()
+        sorted_.add(found, floor.now_ms)
+        lists = (sorted_.stored, sorted_.orders, sorted_.trades, sorted_.reports)
+        assert [gc.is_tracked(events) for events in lists] == [False] * 4

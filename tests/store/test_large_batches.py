@@ -18,6 +18,7 @@ from fastbook_server.values.persisted import Batch
 def batch(monkeypatch):
     """A batch of every kind of event, which counts as large."""
     monkeypatch.setattr(large_batches, "PORTION", 7)
+    monkeypatch.setattr(large_batches, "LARGE", 7)
     floor, flow = Floor(), EveryKind(5)
     for n in range(300):
         floor.now_ms = T0 + n

@@ -260,12 +260,12 @@ async def test_a_database_without_a_position_says_so(make_postgres, dsn, sql, sp
 async def test_a_large_batch_is_netted_when_it_is_committed(make_postgres, dsn, sql, specs, flow):
     store = make_postgres(dsn)
     source = flow(await store.open(specs, 0))
-    batch = source.close_batch(source.add_resting(source.instruments[0], large_batches.PORTION))
+    batch = source.close_batch(source.add_resting(source.instruments[0], large_batches.LARGE))
     assert large_batches.is_large(batch)
     prepared = store.prepare(batch)
     assert isinstance(prepared, large_batches.LargeBatch)
     await store.commit(prepared)
-    assert await sql.fetchval("SELECT count(*) FROM open_orders") == large_batches.PORTION
+    assert await sql.fetchval("SELECT count(*) FROM open_orders") == large_batches.LARGE
 
 
 async def test_an_old_server_is_refused(make_postgres, dsn, specs, monkeypatch):

@@ -7,7 +7,7 @@ import itertools
 import pytest
 from trading import PRIVATE, SPECS, Floor, ask, bid
 
-from fastbook_server.store import recent
+from fastbook_server.store import large_batches, recent
 from fastbook_server.store.memory import MemoryDatabase, MemoryStore
 from fastbook_server.store.recent import RecentDatabase
 from fastbook_server.values.persisted import Batch, FillSpan
@@ -104,3 +104,19 @@ async def test_open_orders_are_kept_however_old_they_are():
 async def test_no_two_share_the_key_of_their_tokens():
     keys = {RecentDatabase(1).token_key for _ in range(10)}
     assert (len(keys), {len(key) for key in keys}) == (10, {32})
+
+
+async def test_however_many_large_batches_follow_each_other_memory_is_bounded(monkeypatch):
+    monkeypatch.setattr(recent, "PORTION", 7)
+    monkeypatch.setattr(large_batches, "LARGE", 10)
+    monkeypatch.setattr(large_batches, "PORTION", 7)
+    store, floor = MemoryStore(RecentDatabase(EVENTS_MAX)), Floor()
+    await store.open(SPECS, 0)
+    counts = []
+    for number in range(1, 9):
+        commands = [(bid if n % 2 else ask)(10, 1) for n in range(FILLS)]
+        every = (e for each in commands for e in floor.do("user#1", each))
+        events = tuple(e for e in every if type(e) not in PRIVATE)
+        await store.commit(store.prepare(Batch(number, floor.now_ms, events)))
+        counts.append(len(store.data.events))
+    assert max(counts) <= counts[0]

@@ -67,6 +67,7 @@ class VenueFloor:
         batch = batch_of(events, self.clock.now_ms())
         marks = self.views.watermarks
         marks.settled_ms, marks.stored_ms = batch.settled_ms, batch.stored_ms
+        self.market.take_in(batch.orders)
         self.market.on_batch(batch, self.views.on_orders(batch.orders))
 
     def advance(self, seconds: float) -> None:

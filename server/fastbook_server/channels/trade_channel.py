@@ -22,8 +22,8 @@ from fastbook_server.values.events import (
 
 T = TypeVar("T")
 
-PORTION = 8_000
-"""Events of a large batch that a subscriber takes in at once: some milliseconds."""
+PORTION = 1_000
+"""Events of a large batch that a subscriber takes in at once: less than a millisecond."""
 
 
 class CommittedBatch(msgspec.Struct, frozen=True, kw_only=True):
@@ -35,18 +35,19 @@ class CommittedBatch(msgspec.Struct, frozen=True, kw_only=True):
     command of each gateway whose commands it answers, and ``held`` tells who holds a user that has
     connected. Every event still to come is stamped ``settled_ms`` or later; every event still
     missing in the database is stamped ``stored_ms`` or later. Neither ever goes back. A message
-    without events is an idle mark: only time has passed.
+    without events is an idle mark: only time has passed. Whoever keeps events takes them out of
+    their sequences, which are emptied once a large batch has been told.
     """
 
     number: int
     settled_ms: int
     stored_ms: int
-    orders: tuple[OrderEvent, ...] = ()
-    trades: tuple[Traded, ...] = ()
-    reports: tuple[PrivateEvent, ...] = ()
-    cancel_rules: tuple[CancelRuleChanged, ...] = ()
-    operator_actions: tuple[OperatorActed, ...] = ()
-    balances: tuple[BalanceChanged, ...] = ()
+    orders: Sequence[OrderEvent] = ()
+    trades: Sequence[Traded] = ()
+    reports: Sequence[PrivateEvent] = ()
+    cancel_rules: Sequence[CancelRuleChanged] = ()
+    operator_actions: Sequence[OperatorActed] = ()
+    balances: Sequence[BalanceChanged] = ()
     taken: dict[str, int] = {}
     held: dict[str, str] = {}
 

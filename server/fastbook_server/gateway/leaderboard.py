@@ -6,10 +6,10 @@ command nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from fastbook_server.channels.trade_channel import CommittedBatch
-from fastbook_server.values.events import OrderFilled
+from fastbook_server.channels.trade_channel import CommittedBatch, portions
+from fastbook_server.values.events import OrderEvent, OrderFilled
 from fastbook_server.values.holdings import Holding
 from fastbook_server.values.instruments import Instrument
 from fastbook_wire.answers import LeaderView
@@ -39,7 +39,16 @@ class Leaderboard:
 
     def on_batch(self, batch: CommittedBatch) -> None:
         """Count the fills of a batch."""
-        for event in batch.orders:
+        self._follow(batch.orders)
+
+    def on_large_batch(self, batch: CommittedBatch) -> Iterator[None]:
+        """Do the same in steps."""
+        for orders in portions(batch.orders):
+            self._follow(orders)
+            yield
+
+    def _follow(self, orders: Iterable[OrderEvent]) -> None:
+        for event in orders:
             if isinstance(event, OrderFilled):
                 taker = event.taker
                 sign = 1 if taker.side == "bid" else -1

@@ -15,6 +15,7 @@ from fastbook_server.values.events cimport (
     OrderTriggered,
     Traded,
 )
+from fastbook_server.values.candles cimport Candle
 from fastbook_server.values.instruments cimport Instrument
 
 
@@ -29,22 +30,23 @@ cdef class SecurityView:
     cdef list _new_fills
     cdef int64_t _rows_max
     cdef dict _next_asks, _next_bids
-    cdef list _next_fills
+    cdef list _next_fills, _next_seconds
     cdef int64_t _next_seq, _next_time_ms
 
     cdef advance(self, int64_t seq, int64_t time_ms)
+    @cython.locals(seconds=list, time_ms=int64_t, price=int64_t, start_ms=int64_t, last=Candle)
     cdef add_fill(self, OrderFilled event)
     @cython.locals(levels=dict)
     cdef set_level(self, side, price, int64_t quantity)
     @cython.locals(has_changed=bint)
     cpdef bint show(self) except -1
-    @cython.locals(event=OrderFilled, fills=list, stored=list)
+    @cython.locals(event=OrderFilled, fills=list, second=Candle)
     cdef _show_fills(self)
     @cython.locals(records=bint)
     cdef _show_levels(self, side, dict levels, dict changed)
 
 
-cdef _stored(OrderFilled event)
+cpdef stored_fill(OrderFilled event)
 
 
 cdef class MarketViews:

@@ -14,7 +14,8 @@ import msgspec
 
 import fastbook
 from fastbook_server.gateway import encode, reports
-from fastbook_server.gateway.trade_stats import TradeStats
+from fastbook_server.gateway.trade_stats import SECOND_MS, TradeStats
+from fastbook_server.values._unwatched import unwatched
 from fastbook_server.values.candles import Candle
 from fastbook_server.values.events import (
     Order,
@@ -88,10 +89,11 @@ class SecurityView:
         self.records_changes = False
         self._changed_asks: dict[int, int] = {}  # the quantities before, by price
         self._changed_bids: dict[int, int] = {}
-        self._new_fills: list[StoredFill] | None = None  # None: nobody takes them
+        self._new_fills: list[OrderFilled] | None = None  # None: nobody takes them
         self._next_asks: dict[int, int] = {}  # taken in, and not shown yet
         self._next_bids: dict[int, int] = {}
-        self._next_fills: list[OrderFilled] = []
+        self._next_fills: list[OrderFilled] = unwatched()
+        self._next_seconds: list[Candle] = []  # what these add up to
         self._next_seq, self._next_time_ms = seq, time_ms
         self._rows_max = rows_max
 
@@ -113,6 +115,16 @@ class SecurityView:
     def add_fill(self, event: OrderFilled) -> None:
         """Take in a fill."""
         self._next_fills.append(event)
+        seconds, time_ms = self._next_seconds, event.time_ms
+        price, quantity = event.price, event.quantity
+        start_ms = time_ms - time_ms % SECOND_MS
+        last = seconds[-1] if seconds else None
+        if last is not None and last.start_ms == start_ms:
+            last.add(price, quantity, event.n == 0)
+        else:
+            seconds.append(
+                Candle(start_ms, price, price, price, price, quantity, int(event.n == 0))
+            )
 
     def set_level(self, side: fastbook.Side, price: int, quantity: int) -> None:
         """Take in the quantity of a price level in lots; 0 removes it."""
@@ -132,14 +144,15 @@ class SecurityView:
     def _show_fills(self) -> None:
         kept = self.fills.maxlen
         fills = self._next_fills
-        for event in fills:
-            self.stats.add(event.time_ms, event.price, event.quantity, event.n == 0)
-        shown = fills if kept is None or self._new_fills is not None else fills[-kept:]
-        stored = [_stored(event) for event in shown]
-        self.fills.extend(stored)
-        if self._new_fills is not None:
-            self._new_fills += stored
-        self._next_fills = []
+        for second in self._next_seconds:
+            self.stats.merge(second)
+        self._next_seconds.clear()
+        self.fills.extend([stored_fill(event) for event in (fills[-kept:] if kept else fills)])
+        if self._new_fills:
+            self._new_fills += fills
+        elif self._new_fills is not None:
+            self._new_fills = fills
+        self._next_fills = unwatched()
 
     def _show_levels(
         self, side: fastbook.Side, levels: dict[int, int], changed: dict[int, int]
@@ -151,7 +164,7 @@ class SecurityView:
             depth.set(side, price, quantity)
         levels.clear()
 
-    def take_fills(self) -> Sequence[StoredFill]:
+    def take_fills(self) -> list[OrderFilled]:
         """Return the fills that were recorded since the last call."""
         taken, self._new_fills = self._new_fills or [], []
         return taken
@@ -219,7 +232,8 @@ class SecurityView:
         return frame
 
 
-def _stored(event: OrderFilled) -> StoredFill:
+def stored_fill(event: OrderFilled) -> StoredFill:
+    """Return a fill as it is remembered."""
     return StoredFill(
         event.fill_id,
         event.agg_trade_id,

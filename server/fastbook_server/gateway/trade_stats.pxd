@@ -13,5 +13,7 @@ cdef class TradeStats:
 
     @cython.locals(second=Candle, start_ms=int64_t)
     cpdef add(self, int64_t time_ms, int64_t price, quantity, bint is_first)
+    @cython.locals(known=Candle)
+    cpdef merge(self, Candle second)
     @cython.locals(second=Candle)
     cpdef flush(self)

@@ -109,6 +109,15 @@ class TradeStats:
         else:
             second.add(price, quantity, is_first)
 
+    def merge(self, second: Candle) -> None:
+        """Add the fills of a second, or of a part of it, none older than the one before them."""
+        known = self._second
+        if known is not None and known.start_ms == second.start_ms:
+            known.merge(second)
+        else:
+            self.flush()
+            self._second = second
+
     def flush(self) -> None:
         """Add the current second to every series and the day."""
         second, self._second = self._second, None

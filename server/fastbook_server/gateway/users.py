@@ -22,6 +22,7 @@ from fastbook_server.channels.trade_channel import CommittedBatch, portions
 from fastbook_server.gateway import encode, reports, websocket_frames
 from fastbook_server.gateway.dead_man_switches import DeadManSwitches
 from fastbook_server.gateway.open_order_counts import OpenOrderCounts
+from fastbook_server.values._unwatched import unwatched
 from fastbook_server.values.accounts import is_account
 from fastbook_server.values.clock import Cancellable, Timers
 from fastbook_server.values.events import (
@@ -278,7 +279,7 @@ class Users:
             if isinstance(report, (OrderReport, FillReport)):
                 run = runs.get(report.user_id)
                 if run is None:
-                    run = runs[report.user_id] = []
+                    run = runs[report.user_id] = unwatched()  # it may wait for its reader
                 run.append(report)
             else:
                 self._report_run(report.user_id, runs.pop(report.user_id, []))

@@ -8,6 +8,7 @@ from fastbook_server.matching.open_orders import OpenOrders
 from fastbook_server.matching.order_progress import OrderProgress
 from fastbook_server.matching.security_book import SecurityBook
 from fastbook_server.matching.steps import PORTION, Steps, joined
+from fastbook_server.values._unwatched import unwatched
 from fastbook_server.values.events import ExchangeEvent, Order
 from fastbook_wire.words import Reason, SideName
 
@@ -34,8 +35,8 @@ def cancelling(
     wanted: Callable[[Order], bool] = lambda _: True,
 ) -> Steps:
     """Cancel those of some open orders that are `wanted`, under one ``seq`` per security."""
-    events: list[ExchangeEvent] = []
-    reports: list[ExchangeEvent] = []
+    events: list[ExchangeEvent] = unwatched()
+    reports: list[ExchangeEvent] = unwatched()
     by_security: dict[str, list[OrderProgress]] = {}
     for n, progress in enumerate(orders):
         if wanted(progress.order):

@@ -21,5 +21,5 @@ cdef class Collected:
 
     @cython.locals(weight=int64_t)
     cpdef int64_t add(self, list events, int64_t time_ms) except -1
-    cpdef int64_t merge(self, Collected other) except -1
+    cpdef int64_t merge(self, Collected other, bint takes=*) except -1
     cdef int64_t _add_answer(self, event) except -1

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from typing import Any, TypeVar
 
 from fastbook_server.channels.trade_channel import CommittedBatch
-from fastbook_server.matching.steps import PORTION, Steps
+from fastbook_server.matching.steps import JOINED, PORTION, Steps
+from fastbook_server.values._unwatched import unwatched
 from fastbook_server.values.events import (
     PRIVATE,
     BalanceChanged,
@@ -23,6 +25,9 @@ from fastbook_server.values.events import (
     Traded,
 )
 from fastbook_server.values.persisted import Batch
+from fastbook_server.values.portions import taken
+
+T = TypeVar("T")
 
 SORTED = 10 * PORTION
 """Events that one step sorts: less work than an order."""
@@ -46,10 +51,10 @@ class Collected:
         self.until_ms = 0
         self.weight = 0
         self.senders: dict[str, int] = {}
-        self.stored: list[StoredEvent] = []
-        self.orders: list[OrderEvent] = []
-        self.trades: list[Traded] = []
-        self.reports: list[PrivateEvent] = []
+        self.stored: list[StoredEvent] = unwatched()
+        self.orders: list[OrderEvent] = unwatched()
+        self.trades: list[Traded] = unwatched()
+        self.reports: list[PrivateEvent] = unwatched()
         self.refused: list[CommandRefused] = []  # these are among the reports
         self.cancel_rules: list[CancelRuleChanged] = []
         self.operator_actions: list[OperatorActed] = []
@@ -89,17 +94,20 @@ class Collected:
         self.weight += weight
         return weight
 
-    def merge(self, other: Collected) -> int:
-        """Add what others have caused, of whom at least one; return its weight."""
+    def merge(self, other: Collected, *, takes: bool = False) -> int:
+        """Add what others have caused, of whom at least one; return its weight.
+
+        With `takes`, `other` must not be used any more: of what it holds nothing is copied.
+        """
         if not self.commands:
             self.since_ms = other.since_ms
         self.until_ms = other.until_ms
         self.commands += other.commands
         self.weight += other.weight
-        self.stored += other.stored
-        self.orders += other.orders
-        self.trades += other.trades
-        self.reports += other.reports
+        self.stored = _together(self.stored, other.stored, takes)
+        self.orders = _together(self.orders, other.orders, takes)
+        self.trades = _together(self.trades, other.trades, takes)
+        self.reports = _together(self.reports, other.reports, takes)
         self.refused += other.refused
         self.cancel_rules += other.cancel_rules
         self.operator_actions += other.operator_actions
@@ -109,25 +117,34 @@ class Collected:
         return other.weight
 
     def batch(self, number: int, time_ms: int) -> Batch:
-        """Return what the store is to make durable of it; no later event is before `time_ms`."""
-        events, reports = tuple(self.stored), tuple(self.reports)
-        return Batch(number, time_ms, events, reports, self.taken, self.held)
+        """Return what the store is to make durable of it; no later event is before `time_ms`.
+
+        It shares the events with this; from now on nothing may be added.
+        """
+        return Batch(number, time_ms, self.stored, self.reports, self.taken, self.held)
 
     def committed(self, number: int, settled_ms: int, stored_ms: int) -> CommittedBatch:
-        """Return what gateways are told of it, once it is durable."""
+        """Return what gateways are told of it, once it is durable. It shares the events, too."""
         return CommittedBatch(
             number=number,
             settled_ms=settled_ms,
             stored_ms=stored_ms,
-            orders=tuple(self.orders),
-            trades=tuple(self.trades),
-            reports=tuple(self.reports),
-            cancel_rules=tuple(self.cancel_rules),
-            operator_actions=tuple(self.operator_actions),
-            balances=tuple(self.balances),
+            orders=self.orders,
+            trades=self.trades,
+            reports=self.reports,
+            cancel_rules=self.cancel_rules,
+            operator_actions=self.operator_actions,
+            balances=self.balances,
             taken=self.taken,
             held=self.held,
         )
+
+    def let_go(self) -> Iterator[None]:
+        """Forget all events in steps, once all have been told."""
+        held: tuple[list[Any], ...] = (self.stored, self.orders, self.trades, self.reports)
+        for events in held:
+            for _ in taken(events, JOINED):
+                yield
 
     def _add_taken(self, event: CommandTaken) -> None:
         self.taken[event.gateway] = event.number
@@ -147,8 +164,17 @@ def sorting(steps: Steps, time_ms: int) -> Generator[None, None, Collected]:
     events = yield from steps
     caused = Collected()
     caused.add([], time_ms)  # it is one command, whatever it caused
-    for start in range(0, len(events), SORTED):
-        caused.add(events[start : start + SORTED], time_ms)
+    for part in taken(events, SORTED):
+        caused.add(part, time_ms)
         yield
     caused.commands = 1
     return caused
+
+
+def _together(first: list[T], then: list[T], takes: bool) -> list[T]:
+    """Return the one list with the other appended; with `takes` only the shorter is copied."""
+    if not takes or len(then) < len(first):
+        first += then
+        return first
+    then[:0] = first
+    return then

@@ -10,6 +10,7 @@ from fastbook_server.matching.open_orders import OpenOrders
 from fastbook_server.matching.order_progress import OrderProgress
 from fastbook_server.matching.security_book import SecurityBook
 from fastbook_server.matching.steps import PORTION, Steps, joined
+from fastbook_server.values._unwatched import unwatched
 from fastbook_server.values.events import (
     ExchangeEvent,
     Order,
@@ -56,9 +57,9 @@ class Execution:
         time_ms: int,
         first_n: int = 0,
     ) -> None:
-        self.public: list[ExchangeEvent] = []
-        self.own_fills: list[ExchangeEvent] = []
-        self.reports: list[ExchangeEvent] = []
+        self.public: list[ExchangeEvent] = unwatched()
+        self.own_fills: list[ExchangeEvent] = unwatched()
+        self.reports: list[ExchangeEvent] = unwatched()
         self._market = market
         self._open_orders = open_orders
         self._taker = taker

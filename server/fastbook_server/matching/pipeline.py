@@ -220,9 +220,9 @@ class Pipeline:
     def _take(self, caused: Collected) -> None:
         """Add what a command caused that took long."""
         self._counted()
-        self._events += self._collecting.merge(caused)
         if self._relaxed:
             self._unpublished.merge(caused)
+        self._events += self._collecting.merge(caused, takes=True)
 
     def _counted(self) -> None:
         """Count a command; the first of a batch says since when it waits."""
@@ -349,6 +349,8 @@ class Pipeline:
                     await asyncio.sleep(0)  # the database has its work before we do ours
                 if not self._relaxed and batch.weight > LARGE_EVENTS:
                     await self._telling.tell_in_steps(self._message(batch, number))
+                    for _ in batch.let_go():
+                        await asyncio.sleep(0)
                 elif not self._relaxed:
                     self._telling.tell(self._message(batch, number))
                 self._progress.set()

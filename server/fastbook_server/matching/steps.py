@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 
 from fastbook_server.values.events import ExchangeEvent
+from fastbook_server.values.portions import taken
 
-PORTION = 1_000
-"""Orders of which one step takes care: a millisecond or two."""
+PORTION = 250
+"""Orders of which one step takes care: about a millisecond. Whoever asks something of the server
+waits for two steps: the one that it arrives in, and the next, after which it is answered."""
 
-JOINED = 10 * PORTION
-"""Events that one step appends to others."""
+JOINED = 20 * PORTION
+"""Events that one step appends to others, or lets go of."""
 
 Steps = Generator[None, None, list[ExchangeEvent]]
 """Steps of what a command causes; they return its events."""
@@ -31,11 +33,12 @@ def finished(begun: list[ExchangeEvent] | Steps) -> list[ExchangeEvent]:
 def joined(events: list[ExchangeEvent], *others: list[ExchangeEvent]) -> Steps:
     """Append what others hold, which is taken from them."""
     for more in others:
-        while len(more) > JOINED:
-            events += more[:JOINED]
-            del more[:JOINED]
+        if len(more) <= JOINED:
+            events += more
+            continue
+        for part in taken(more, JOINED):
+            events += part
             yield
-        events += more
     return events
 
 

@@ -14,7 +14,7 @@ MARK_IDLE_MS = 60_000
 """Idle marks are told at whole seconds, after a minute of silence at whole minutes: that is when
 candles end and when a minute leaves the ticker's last 24 hours."""
 
-LARGE_EVENTS = 8_000
+LARGE_EVENTS = 4_000
 """A batch with more events is told in steps: others have their turn in between."""
 
 

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from fastbook_server.store import rows
 from fastbook_server.values.events import StoredEvent
 from fastbook_server.values.persisted import Batch
 
-PORTION = 4_000
-"""Events that are worked on at once: some milliseconds."""
+LARGE = 4_000
+"""Events of a batch from which on it is worked on in portions."""
+
+PORTION = 1_000
+"""Events that are worked on at once: about a millisecond."""
 
 
 def is_large(batch: Batch) -> bool:
     """Whether a batch is to be worked on in portions."""
-    return len(batch.events) > PORTION
+    return len(batch.events) > LARGE
 
 
-def portions(batch: Batch) -> Iterator[tuple[StoredEvent, ...]]:
+def portions(batch: Batch) -> Iterator[Sequence[StoredEvent]]:
     """Yield the events of a batch, so many at a time."""
     for start in range(0, len(batch.events), PORTION):
         yield batch.events[start : start + PORTION]

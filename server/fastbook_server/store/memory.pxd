@@ -32,7 +32,7 @@ cdef class MemoryDatabase:
     cdef public dict balances, accounts, deposits
     cdef public object deposit_number
 
-    cpdef take(self, tuple events)
+    cpdef take(self, events)
     cpdef end(self, batch)
     cdef _apply(self, event)
     @cython.locals(order=Order)

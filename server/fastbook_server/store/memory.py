@@ -85,7 +85,7 @@ class MemoryDatabase:
         self.take(batch.events)
         self.end(batch)
 
-    def take(self, events: tuple[StoredEvent, ...]) -> None:
+    def take(self, events: Sequence[StoredEvent]) -> None:
         """Apply some events of a batch, which must be followed by the others and `end`."""
         self.events.extend(events)
         for event in events:

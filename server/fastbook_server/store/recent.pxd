@@ -11,6 +11,8 @@ cdef class RecentDatabase(MemoryDatabase):
     cdef set _shrinking
 
     cpdef end(self, batch)
+    cpdef take(self, events)
+    cdef _forget_old(self)
     cdef _keep(self, Order order, int64_t remaining, notional)
     cdef _keep_candles(self, OrderFilled fill)
     cdef list _forget(self, list kept)

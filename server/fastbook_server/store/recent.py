@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from typing import Any
 
 from fastbook_server.store import Batch
 from fastbook_server.store.memory import MemoryDatabase
 from fastbook_server.values.candles import CandleSeries
-from fastbook_server.values.events import Order, OrderFilled
+from fastbook_server.values.events import Order, OrderFilled, StoredEvent
 from fastbook_wire.words import INTERVALS
 
 TOKEN_KEY_BYTES = 32
-PORTION = 10_000
-"""Events that are forgotten at once: a few milliseconds."""
+PORTION = 2_000
+"""Events that are forgotten at once: about a millisecond."""
 
 CANDLES_KEPT = 5_000
 """Of each security and interval: more than three days of minutes."""
@@ -36,6 +37,15 @@ class RecentDatabase(MemoryDatabase):
     def end(self, batch: Batch) -> None:
         """Note a batch whose events have been applied, and forget what is too old."""
         MemoryDatabase.end(self, batch)
+        self._forget_old()
+
+    def take(self, events: Sequence[StoredEvent]) -> None:
+        """Apply some events of a batch, and forget as many that are too old."""
+        MemoryDatabase.take(self, events)
+        if self._shrinking:
+            self._forget_old()
+
+    def _forget_old(self) -> None:
         for event in self._forget(self.events):
             if type(event) is OrderFilled:
                 self._keep_candles(event)

@@ -32,7 +32,7 @@ cdef class Net:
     cdef dict client_orders
     cdef dict first_seqs, last_seqs, last_fills, cancel_rules
 
-    cpdef take(self, tuple events)
+    cpdef take(self, events)
     cpdef rows(self, batch)
     @cython.locals(order=Order, instrument=Instrument)
     cdef _accepted(self, OrderAccepted event)

@@ -6,6 +6,7 @@ times is updated once. Pure: each row is a tuple in the order of its table's col
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, assert_never
 
 import msgspec
@@ -194,7 +195,7 @@ class Net:
         self.balances: dict[tuple[str, str], str] = {}
         self.deposits: list[int] = []
 
-    def take(self, events: tuple[StoredEvent, ...]) -> None:
+    def take(self, events: Sequence[StoredEvent]) -> None:
         """Add what events leave of rows."""
         for event in events:
             match event:

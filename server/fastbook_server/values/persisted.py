@@ -215,8 +215,8 @@ class Batch(msgspec.Struct, frozen=True):
 
     number: int
     time_ms: int
-    events: tuple[StoredEvent, ...]
-    reports: tuple[PrivateEvent, ...] = ()
+    events: Sequence[StoredEvent]
+    reports: Sequence[PrivateEvent] = ()
     taken: dict[str, int] = {}
     held: dict[str, str] = {}
     previous: int | None = None

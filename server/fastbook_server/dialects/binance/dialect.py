@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 from aiohttp import web
 
 from fastbook_server.channels.order_channel import Matcher
-from fastbook_server.channels.trade_channel import CommittedBatch
+from fastbook_server.channels.trade_channel import CommittedBatch, portions
 from fastbook_server.dialects.binance.account_keys import AccountKeys
 from fastbook_server.dialects.binance.balances import Balances
 from fastbook_server.dialects.binance.cancel_replace import CancelReplace
@@ -33,6 +33,7 @@ from fastbook_server.gateway.proxies import Proxies
 from fastbook_server.store import AccountBook
 from fastbook_server.values.accounts import Account
 from fastbook_server.values.clock import Clock
+from fastbook_server.values.events import BalanceChanged, OrderEvent
 from fastbook_server.values.persisted import Recovered
 
 CLOSE_TIMEOUT_S = 3.0
@@ -144,15 +145,43 @@ class BinanceDialect:
 
     def on_batch(self, batch: CommittedBatch) -> None:
         """Follow a batch: books first, then accounts, then those who wait for a reply."""
+        self._take_in(batch.orders)
+        self._show(batch)
+        self._tell_accounts(batch.orders, batch.balances)
+        self.answer(batch)
+
+    def on_large_batch(self, batch: CommittedBatch) -> Iterator[None]:
+        """Do the same in steps; what is public changes at once."""
+        for orders in portions(batch.orders):
+            self._take_in(orders)
+            yield
+        self._show(batch)
+        yield
+        for orders in portions(batch.orders):
+            self._tell_accounts(orders, ())
+            yield
+        for balances in portions(batch.balances):
+            self._tell_accounts((), balances)
+            yield
+        for reports in portions(batch.reports):
+            self._replies.on_reports(reports)
+            yield
+
+    def _take_in(self, orders: Sequence[OrderEvent]) -> None:
+        self._views.take_in(orders)
+        self._public.take_in(orders)
+
+    def _show(self, batch: CommittedBatch) -> None:
         marks = self._views.watermarks
         marks.settled_ms, marks.stored_ms = batch.settled_ms, batch.stored_ms
-        changed = self._views.on_orders(batch.orders)
-        self._public.on_batch(batch, changed)
-        updates = self._orders.follow(batch.orders)
-        changes = self._balances.follow(batch.balances, self._user_data.is_heard)
-        self._user_data.on_batch(updates, changes)
-        self.answer(batch)
+        self._public.on_batch(batch, self._views.show())
+
+    def _tell_accounts(
+        self, orders: Sequence[OrderEvent], balances: Sequence[BalanceChanged]
+    ) -> None:
+        changes = self._balances.follow(balances, self._user_data.is_heard)
+        self._user_data.on_batch(self._orders.follow(orders), changes)
 
     def answer(self, batch: CommittedBatch) -> None:
         """Answer those who wait for what a batch says, and no more."""
-        self._replies.on_batch(batch)
+        self._replies.on_reports(batch.reports)

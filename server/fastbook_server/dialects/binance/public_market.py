@@ -41,6 +41,7 @@ class PublicMarket:
         self._clock = clock
         self._history = BarHistory(history)
         self._flows = {security: TradeFlow() for security in symbols.by_security}
+        self._new: dict[str, list[StoredFill]] = {}  # taken in, and not told yet
         tickers = {
             security: Tickers(symbol, views.views[security], self._flows[security])
             for security, symbol in symbols.by_security.items()
@@ -85,11 +86,18 @@ class PublicMarket:
         return StreamServer(mount, self.streams, sockets, is_listen_key).routes()
 
     def on_batch(self, batch: CommittedBatch, changed: Iterable[str]) -> None:
-        """Follow a batch after the views; `changed` names the securities whose books did."""
-        fills = _fills(batch.orders)
-        for security, of_one in fills.items():
-            self._flows[security].add(of_one)
+        """Follow a batch that has been taken in, after the views.
+
+        `changed` names the securities whose books did.
+        """
+        fills, self._new = self._new, {}
         self.streams.on_batch(batch, fills, changed)
+
+    def take_in(self, orders: Iterable[OrderEvent]) -> None:
+        """Take in order events of a batch."""
+        for security, of_one in _fills(orders).items():
+            self._flows[security].add(of_one)
+            self._new.setdefault(security, []).extend(of_one)
 
 
 def _fills(events: Iterable[OrderEvent]) -> dict[str, list[StoredFill]]:

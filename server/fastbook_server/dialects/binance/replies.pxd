@@ -20,6 +20,6 @@ cdef class Replies:
     cpdef begin(self, str user_id, command, read, done)
     cdef _check_room(self, str user_id, bint places)
     cdef _wait(self, str user_id, read, done)
-    cpdef on_batch(self, batch)
+    cpdef on_reports(self, reports)
     @cython.locals(waiting=WaitingReply, refused=CommandRefused)
     cdef _reply(self, str user_id, ref, reply)

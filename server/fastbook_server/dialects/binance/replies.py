@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import itertools
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Any
 
 import cython
 
 from fastbook_server.channels.order_channel import Matcher, Pressure, Replace, Unavailable
-from fastbook_server.channels.trade_channel import CommittedBatch
 from fastbook_server.dialects.binance.calls import Done, settle
 from fastbook_server.dialects.binance.refused import (
     OUTCOME_UNKNOWN,
@@ -21,7 +20,7 @@ from fastbook_server.dialects.binance.refused import (
     by_matcher,
     outcome_unknown,
 )
-from fastbook_server.values.events import AllDeleted, CommandRefused, OrderReport
+from fastbook_server.values.events import AllDeleted, CommandRefused, OrderReport, PrivateEvent
 from fastbook_wire.commands import Add, Amend, Delete, DeleteAll
 
 ANSWER_S_MAX = 10.0
@@ -147,11 +146,11 @@ class Replies:
             del self._waiting[ref]
             oldest.done(outcome_unknown())
 
-    def on_batch(self, batch: CommittedBatch) -> None:
+    def on_reports(self, reports: Iterable[PrivateEvent]) -> None:
         """Answer those who wait for what a batch says."""
         if not self._waiting:
             return
-        for report in batch.reports:
+        for report in reports:
             if isinstance(report, OrderReport | AllDeleted | CommandRefused):
                 self._reply(report.user_id, report.ref, report)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
 from fastbook_server.values import clock
@@ -52,6 +52,9 @@ class Reader(Protocol):
     def send(self, frame: bytes) -> None:
         """Queue a frame that must not be lost."""
 
+    def send_later(self, frames: Iterator[bytes], size: int) -> None:
+        """Queue frames that are built as they are read; `size` is about their bytes."""
+
     def send_state(self, frame: bytes) -> bool:
         """Queue a state unless the reader is behind; return False if it must be offered again."""
 
@@ -89,6 +92,11 @@ class Audience:
         """Send an event, which nobody may miss."""
         for reader in self._readers:
             reader.send(frame)
+
+    def tell_later(self, frames: Callable[[], Iterator[bytes]], size: int) -> None:
+        """Send events of about `size` bytes, as `frames` builds them for each reader."""
+        for reader in self._readers:
+            reader.send_later(frames(), size)
 
     def tell_all_there_is(self, frame: bytes) -> None:
         """Send an event that makes every earlier state worthless."""

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from fastbook_server.gateway import encode, websocket_frames
 from fastbook_server.gateway.feeds.audience import Audience, Reader
 from fastbook_server.gateway.feeds.feed import Pace
-from fastbook_server.gateway.market_views import SecurityView
+from fastbook_server.gateway.market_views import SecurityView, stored_fill
+from fastbook_server.values.events import OrderFilled
 from fastbook_server.values.persisted import StoredFill
+from fastbook_server.values.portions import taken
+
+FILLS_PER_FRAME = 500
+"""Half a millisecond's work, and far less than a client takes in one frame."""
+
+FILL_BYTES = 100
+"""About how large a fill is on the wire."""
 
 
 class FillsFeed:
@@ -40,8 +48,11 @@ class FillsFeed:
         if not self._audience:
             return False
         fills = self._view.take_fills()
-        if fills:
-            self._audience.tell(self._frame(fills))
+        if len(fills) > FILLS_PER_FRAME:
+            pages = _Pages(fills, self._frame)
+            self._audience.tell_later(pages.frames, len(fills) * FILL_BYTES)
+        elif fills:
+            self._audience.tell(self._frame(map(stored_fill, fills)))
         return True
 
     def _frame(self, fills: Iterable[StoredFill]) -> bytes:
@@ -55,3 +66,26 @@ class FillsFeed:
     def stop(self) -> None:
         """Stop sending."""
         self._audience.stop()
+
+
+class _Pages:
+    """The frames of very many fills, each built when the first reader comes to it."""
+
+    def __init__(
+        self, fills: list[OrderFilled], frame: Callable[[Iterable[StoredFill]], bytes]
+    ) -> None:
+        self._parts = taken(fills, FILLS_PER_FRAME)
+        self._frame = frame
+        self._built: list[bytes] = []
+
+    def frames(self) -> Iterator[bytes]:
+        """Yield all of them."""
+        n = 0
+        while True:
+            if n == len(self._built):
+                part = next(self._parts, None)
+                if part is None:
+                    return
+                self._built.append(self._frame(map(stored_fill, part)))
+            yield self._built[n]
+            n += 1
