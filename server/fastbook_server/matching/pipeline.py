@@ -68,7 +68,7 @@ class Pipeline:
     ) -> None:
         self.exchange = exchange
         self._commits = Commits(store, clock, batch_no)
-        self._telling = Telling(batches, clock, self._idle_mark)
+        self._telling = Telling(batches, clock, self._idle_mark, self._fail)
         self._time_ms = time_ms
         self._clock = clock
         self._relaxed = durability == "relaxed"
@@ -273,7 +273,10 @@ class Pipeline:
         self._watch_expiries()
 
     def _fail(self, doing: object, error: Exception) -> None:
-        """Stop after a bug of ours: with books half changed only a rebuild from SQL is right."""
+        """Stop after a bug of ours: with books half changed only a rebuild from SQL is right.
+
+        The same holds for what gateways know, if one of them has failed to follow a batch.
+        """
         log.critical("stopping: %r failed", doing, exc_info=error)
         self._bug = error
         self.stop()
@@ -307,7 +310,8 @@ class Pipeline:
 
         Raises:
             StoreError: the database is no longer ours, or refused a batch for good.
-            Exception: the exchange failed; what was matched before that is committed and published.
+            Exception: the exchange failed, and what was matched before that is committed and
+                published; or a gateway failed, and it is committed.
         """
         self._telling.start()
         self._watch_expiries()

@@ -19,19 +19,28 @@ LARGE_EVENTS = 4_000
 
 
 class Telling:
-    """Publishes batches and, in between, idle marks; `mark` makes one of the present moment."""
+    """Publishes batches and, in between, idle marks; `mark` makes one of the present moment.
+
+    `fail` is told what could not be told, and why: a gateway has followed a part of it, and nothing
+    more is told to any.
+    """
 
     def __init__(
-        self, batches: Channel[CommittedBatch], clock: Clock, mark: Callable[[], CommittedBatch]
+        self,
+        batches: Channel[CommittedBatch],
+        clock: Clock,
+        mark: Callable[[], CommittedBatch],
+        fail: Callable[[object, Exception], None],
     ) -> None:
         self._batches = batches
         self._clock = clock
         self._mark = mark
+        self._fail = fail
         self._told = (0, 0)  # the settled and the stored time of the last message
         self._told_at_s = clock.time()  # when the last message with events was sent
         self._every_ms = MARK_MS
         self._timer: Cancellable | None = None
-        self._is_busy = False
+        self._is_busy = self._is_broken = False
 
     def start(self) -> None:
         """Publish a mark if time has moved, and set the timer of the next."""
@@ -39,7 +48,7 @@ class Telling:
             mark = self._mark()
             if (mark.settled_ms, mark.stored_ms) != self._told:
                 self._note(mark)
-                self._batches.publish(mark)
+                self._publish(mark)
         silent_s = self._clock.time() - self._told_at_s
         self._set_timer(MARK_IDLE_MS if silent_s > MARK_IDLE_MS / 1_000 else MARK_MS)
 
@@ -51,17 +60,32 @@ class Telling:
     def tell(self, batch: CommittedBatch) -> None:
         """Publish the events of commands."""
         self._note_events(batch)
-        self._batches.publish(batch)
+        self._publish(batch)
 
     async def tell_in_steps(self, batch: CommittedBatch) -> None:
         """Publish very many events; nothing else is told before the last step."""
         self._note_events(batch)
         self._is_busy = True
+        steps = iter(()) if self._is_broken else self._batches.publish_in_steps(batch)
         try:
-            for _ in self._batches.publish_in_steps(batch):
+            for _ in steps:
                 await asyncio.sleep(0)
+        except Exception as error:  # noqa: BLE001 (passed on by `Pipeline.run`)
+            self._broken(batch, error)
         finally:
             self._is_busy = False
+
+    def _publish(self, batch: CommittedBatch) -> None:
+        if self._is_broken:
+            return
+        try:
+            self._batches.publish(batch)
+        except Exception as error:  # noqa: BLE001 (passed on by `Pipeline.run`)
+            self._broken(batch, error)
+
+    def _broken(self, batch: CommittedBatch, error: Exception) -> None:
+        self._is_broken = True
+        self._fail(f"telling batch {batch.number}", error)
 
     def _note_events(self, batch: CommittedBatch) -> None:
         self._told_at_s = self._clock.time()
