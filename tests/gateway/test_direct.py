@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 
 import pytest
 from aiohttp import web
@@ -13,7 +14,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fastbook_server.gateway import listener as listener_module
-from fastbook_server.gateway.http.direct import Answer, PlainRequest, plain, response
+from fastbook_server.gateway.http import requests
+from fastbook_server.gateway.http.direct import Answer, PlainRequest, may_become, plain, response
 from fastbook_server.gateway.listener import Listener
 from fastbook_server.gateway.per_address import PerAddress
 from fastbook_server.gateway.proxies import Proxies
@@ -58,7 +60,6 @@ def test_a_plain_request_has_a_call_a_query_headers_and_a_body():
         ASK.replace(b"X-Key:", b":"),
         ASK.replace(b"Host", b"Hose"),
         asking(b"Host: x", b"host: x"),
-        asking(b"Host: x", b"Content-Length: 2", body=b"a"),
         asking(b"Host: x", b"Content-Length: 1", body=b"ab"),
         asking(b"Host: x", b"Content-Length: +1", body=b"a"),
         asking(b"Host: x", b"Content-Length: 0000001", body=b"a"),
@@ -74,6 +75,32 @@ def test_a_plain_request_has_a_call_a_query_headers_and_a_body():
 )
 def test_what_is_not_plain_is_left_to_others(data):
     assert plain(data) is None
+
+
+def test_a_request_takes_its_body_in_pieces():
+    request = plain(asking(b"Host: x", b"Content-Length: 3", body=b"a"))
+    assert (request.body, request.lacking) == (b"a", 2)
+    assert not request.add(b"bcd")
+    assert request.add(b"b")
+    assert request.add(b"c")
+    assert (request.body, request.lacking) == (b"abc", 0)
+
+
+@pytest.mark.parametrize(
+    ("data", "may"),
+    [
+        (b"P", True),
+        (b"POST /order", True),
+        (b"POST /order?a", True),
+        (b"POST /order HTTP/1.1\r\n\r", True),
+        (ASK, False),
+        (b"POST /orders", False),
+        (b"GET /order", False),
+        (b"POST  /order", False),
+    ],
+)
+def test_the_head_of_what_is_asked_directly_may_come_in_pieces(data, may):
+    assert may_become(data, [b"PUT /a", b"POST /order"]) is may
 
 
 LINES = st.sampled_from(
@@ -105,7 +132,7 @@ def test_where_a_plain_request_ends_aiohttp_says_the_same(first, lines, body, ch
     for at, put in changes:
         data = data[:at] + put + data[at + len(put) :]
     request = plain(data)
-    if request is None:
+    if request is None or request.lacking:
         return
     loop = asyncio.new_event_loop()
     try:
@@ -136,7 +163,7 @@ class Protocol:
     def pause_reading(self) -> None:
         """Do nothing."""
 
-    def resume_reading(self, **options: bool) -> None:
+    def resume_reading(self, **_options: bool) -> None:
         """Do nothing: of a request with a body, whatever the version of aiohttp calls it with."""
 
 
@@ -220,6 +247,98 @@ async def test_what_comes_at_once_or_in_pieces_is_handled(clerk, line):
     assert [await body_of(reader), await body_of(reader)] == [b"handled "] * 2
     writer.write(ASK)  # nobody but aiohttp knows any more where a request begins
     assert await body_of(reader) == b"handled "
+    assert not clerk.asked
+
+
+BODY = asking(b"Host: x", b"Content-Length: 8", b"X-Key: k", body=b"POST /or")
+
+
+@pytest.mark.parametrize("at", range(1, len(BODY)))
+async def test_a_request_may_arrive_in_pieces_and_the_next_is_direct_again(clerk, line, at):
+    reader, writer = line
+    for pieces in ((BODY[:at], BODY[at:]), (BODY,)):
+        for piece in pieces:
+            await asyncio.sleep(0.002)  # or both come in one piece, which is right too
+            writer.write(piece)
+        await until(lambda: clerk.asked)
+        assert clerk.asked[0][0].body == b"POST /or"
+        clerk.answer(b"1")
+        assert await body_of(reader) == b"1"
+    assert not clerk.handled
+
+
+@given(st.lists(st.integers(1, len(BODY) - 1), max_size=6), st.booleans())
+def test_pieces_of_any_size_are_one_request(cuts, asks_others):
+    async def ask() -> None:
+        clerk = Clerk()
+        listener, port = await clerk.listen()
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        whole = BODY.replace(b"/order ", b"/other ") if asks_others else BODY
+        ends = sorted({*cuts, len(BODY)})
+        for start, end in itertools.pairwise((0, *ends)):
+            writer.write(whole[start:end])
+            await asyncio.sleep(0)
+        if asks_others:
+            assert await body_of(reader) == b"handled POST /or"
+        else:
+            await until(lambda: clerk.asked)
+            assert clerk.asked[0][0].body == b"POST /or"
+        writer.close()
+        await listener.stop()
+
+    asyncio.run(ask())
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (BODY[:-3], BODY[-3:] + OTHER),
+        (BODY[:30], BODY[30:] + OTHER),
+        (BODY[:30], b"\r\n: \r\n\r\n"),
+        (asking(b"Host: x", b"Content-Length: 5000"), bytes(5000)),
+        (BODY[:30], BODY[30:58] + b"a" * 5000 + BODY[58:]),
+    ],
+)
+async def test_what_is_not_plain_as_a_whole_is_a_handlers(clerk, line, first, second):
+    reader, writer = line
+    writer.write(first)
+    await asyncio.sleep(0.01)
+    writer.write(second)
+    assert await body_of(reader)
+    assert not clerk.asked
+
+
+async def test_who_asks_others_in_pieces_asks_directly_afterwards(clerk, line):
+    reader, writer = line
+    other = BODY.replace(b"/order ", b"/other ")
+    writer.write(other[:-3])
+    await asyncio.sleep(0.01)
+    writer.write(other[-3:])
+    assert await body_of(reader) == b"handled POST /or"
+    writer.write(ASK)
+    await until(lambda: clerk.asked)
+
+
+@pytest.mark.parametrize("at", [5, len(BODY) - 3])
+async def test_pieces_that_come_late_are_a_handlers(clerk, monkeypatch, line, at):
+    """They may look like a request themselves: nobody but aiohttp says where it begins."""
+    reader, writer = line
+    monkeypatch.setattr(requests, "PIECES_S_MAX", 0.02)
+    writer.write(BODY[:at])
+    await asyncio.sleep(0.1)
+    writer.write(BODY[at:])
+    assert await body_of(reader) == b"handled POST /or"
+    writer.write(ASK)
+    assert await body_of(reader) == b"handled "
+    assert not clerk.asked
+
+
+async def test_who_goes_in_the_middle_of_a_request_leaves_nothing(clerk, line):
+    _, writer = line
+    writer.write(BODY[:-1])
+    await asyncio.sleep(0.01)
+    writer.transport.abort()
+    await asyncio.sleep(0.01)
     assert not clerk.asked
 
 

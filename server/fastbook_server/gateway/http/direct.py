@@ -1,14 +1,14 @@
-"""Requests that are answered directly: whole and plain ones, for which nobody runs a task.
+"""Requests that are answered directly: plain ones, for which nobody runs a task.
 
 aiohttp parses a request into objects, routes it and runs a task for it, which takes longer than an
-order does. What is asked most goes past that if it arrives in one piece and says nothing unusual;
-where such a request ends is beyond doubt. All else is aiohttp's.
+order does. What is asked most goes past that if it says nothing unusual; where such a request ends
+is beyond doubt. Many clients send its body, or its head, in pieces. All else is aiohttp's.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from email.utils import formatdate
 from http import HTTPStatus
 
@@ -29,13 +29,27 @@ _ALWAYS = "".join(f"{name}: {value}\r\n" for name, value in quiet.HEADERS.items(
 
 @cython.cclass
 class PlainRequest:
-    """A request; ``call`` is its method and path, such as ``POST /orders``."""
+    """A request; ``call`` is its method and path, such as ``POST /orders``.
 
-    def __init__(self, call: bytes, query: str, headers: dict[bytes, bytes], body: bytes) -> None:
+    Of its body ``lacking`` bytes have not arrived yet.
+    """
+
+    def __init__(
+        self, call: bytes, query: str, headers: dict[bytes, bytes], body: bytes, lacking: int
+    ) -> None:
         self.call = call
         self.query = query
         self.body = body
+        self.lacking = lacking
         self._headers = headers
+
+    def add(self, more: bytes) -> bool:
+        """Take more of the body; return False if that does not end where the body must."""
+        if len(more) > self.lacking:
+            return False
+        self.body += more
+        self.lacking -= len(more)
+        return True
 
     def header(self, name: bytes) -> str | None:
         """Return the value of a header, of which the name is given in lower case."""
@@ -51,9 +65,9 @@ Direct = Callable[[PlainRequest, str, Answer], None]
 
 
 def plain(data: bytes) -> PlainRequest | None:
-    """Return the request that `data` is, if it is one, from its first byte to its last.
+    """Return the request that `data` is, or as much of it as has arrived after its head.
 
-    None if it is not plain: then only aiohttp can tell where it ends.
+    None if it is not plain, or more than one: then only aiohttp can tell where it ends.
     """
     head, found, body = data.partition(b"\r\n\r\n")
     lines = head.split(b"\r\n")
@@ -66,10 +80,23 @@ def plain(data: bytes) -> PlainRequest | None:
     headers = _headers(lines)
     if not target.startswith(b"/") or b"#" in target or headers is None:
         return None
-    if not _frames(headers, len(body)):
+    lacking = _lacking(headers, len(body))
+    if lacking < 0:
         return None
     path, _, query = target.partition(b"?")
-    return PlainRequest(first[0] + b" " + path, query.decode(), headers, body)
+    return PlainRequest(first[0] + b" " + path, query.decode(), headers, body, lacking)
+
+
+def may_become(data: bytes, calls: Iterable[bytes]) -> bool:
+    """Return whether `data` begins the head of one of `calls`, each a method and a path."""
+    if b"\r\n\r\n" in data:
+        return False
+    for call in calls:
+        if data.startswith((call + b" ", call + b"?")):
+            return True
+        if call.startswith(data):
+            return True
+    return False
 
 
 def _headers(lines: list[bytes]) -> dict[bytes, bytes] | None:
@@ -86,14 +113,16 @@ def _headers(lines: list[bytes]) -> dict[bytes, bytes] | None:
     return headers
 
 
-def _frames(headers: dict[bytes, bytes], size: int) -> bool:
-    """Return whether headers are those of a request with a body of this size, and more to come."""
+def _lacking(headers: dict[bytes, bytes], size: int) -> int:
+    """Return how much more a body must have than so many bytes; -1: that is not plain."""
     connection, length = headers.get(b"connection"), headers.get(b"content-length")
     if b"host" not in headers or (connection is not None and connection.lower() != b"keep-alive"):
-        return False
+        return -1
     if length is None:
-        return not size
-    return len(length) <= _LENGTH_DIGITS_MAX and length.isdigit() and int(length) == size
+        return -1 if size else 0
+    if len(length) > _LENGTH_DIGITS_MAX or not length.isdigit():
+        return -1
+    return max(-1, int(length) - size)
 
 
 def response(status: int, headers: bytes, body: bytes) -> bytes:

@@ -19,7 +19,7 @@ from aiohttp.http_exceptions import HttpProcessingError, TransferEncodingError
 from fastbook_server import metrics
 from fastbook_server.gateway.errors import drop_frames
 from fastbook_server.gateway.http import quiet
-from fastbook_server.gateway.http.direct import Direct, plain
+from fastbook_server.gateway.http.direct import Direct, PlainRequest, may_become, plain
 from fastbook_server.gateway.http.refusal import refusal
 from fastbook_server.gateway.proxies import Proxies
 from fastbook_server.gateway.seldom import Seldom
@@ -30,6 +30,9 @@ PORTION_BYTES = 4_096
 
 ASKED_S_MAX = 60.0
 """A connection is not closed as idle while it waits so long for a direct answer."""
+
+PIECES_S_MAX = 1.0
+"""A request whose pieces take longer to arrive is aiohttp's, whose time limits hold then."""
 
 MESSAGE_MAX = 200
 _QUOTE = re.compile(r"""[\s:(]*(?:bytearray\()?b?['"]""")
@@ -43,12 +46,13 @@ class Requests(web.RequestHandler):
     repeat what a stranger, or a client with a secret, has written.
 
     Plain requests for which there is a `Direct`, by method and path, are answered directly, unless
-    a proxy may speak for others.
+    a proxy may speak for others. Those that arrive in pieces are kept until they are whole, if they
+    are so small that they might have come in one.
     """
 
     __slots__ = (
-        *("_address", "_answered_s", "_broken", "_directs", "_held", "_is_asked"),
-        *("_proxies", "_seldom"),
+        *("_address", "_answered_s", "_begun", "_broken", "_directs", "_held", "_is_asked"),
+        *("_pieces", "_pieces_end", "_proxies", "_seldom"),
     )
 
     def __init__(
@@ -66,6 +70,9 @@ class Requests(web.RequestHandler):
         self._broken = False  # no request will follow
         self._directs = directs  # empty once nobody but aiohttp knows where a request begins
         self._proxies = proxies
+        self._pieces = b""  # of a request that is not whole yet
+        self._begun: PlainRequest | None = None  # the same, once its head is whole
+        self._pieces_end: asyncio.TimerHandle | None = None
         self._address = ""
         self._is_asked = False  # directly, and has not answered yet
         self._answered_s = -math.inf  # when it last did
@@ -88,28 +95,72 @@ class Requests(web.RequestHandler):
             self._pause_transport_reading()
         elif self._held:  # in spite of the pause, or to look at what aiohttp has kept
             self._held += data
-        elif len(data) <= PORTION_BYTES:
-            if not (self._directs and data and self._ask_directly(data)):
-                self._parse(data)
-        else:
+        elif len(self._pieces) + len(data) > PORTION_BYTES:
             self._directs = {}
-            self._held = data
+            self._held = self._all_pieces() + data
             self._parse_portion()
+        elif not data:
+            self._parse(data)
+        elif not (self._directs and self._take_directly(data)):
+            self._parse(self._all_pieces() + data)
 
-    def _ask_directly(self, data: bytes) -> bool:
-        """Ask whoever answers a request directly; return False if nobody does."""
-        request = plain(data)
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Wait for nothing more."""
+        self._all_pieces()
+        super().connection_lost(exc)
+
+    def _take_directly(self, data: bytes) -> bool:
+        """Ask whoever answers a request, or keep a piece of it; return False if it is aiohttp's.
+
+        What is not whole is aiohttp's together with all that follows.
+        """
+        request = self._begun
         if request is None:
+            request = plain(self._pieces + data)
+            goes_on = request is not None or may_become(self._pieces + data, self._directs)
+        else:
+            goes_on = request.add(data)
+        if not goes_on:
             self._directs = {}
             return False
+        if request is None or request.lacking:
+            return self._keep(request, data)
         direct = self._directs.get(request.call)
         waits = self._waiter is not None and not self._waiter.done()
         if direct is None or not waits or self._messages or self._paused or self._closes():
             return False
+        self._all_pieces()
         self._is_asked = True
         self._next_keepalive_close_time = self._loop.time() + ASKED_S_MAX
         direct(request, self._address, self._answer)
         return True
+
+    def _keep(self, request: PlainRequest | None, piece: bytes) -> bool:
+        """Keep a piece of a request until the others are there; return False if it is too large."""
+        size = len(self._pieces) + len(piece)
+        if request is not None and size + request.lacking > PORTION_BYTES:
+            self._directs = {}
+            return False
+        self._begun = request
+        self._pieces += piece
+        if self._pieces_end is None:
+            until_s = self._loop.time() + PIECES_S_MAX
+            self._pieces_end = self._loop.call_at(until_s, self._await_no_more)
+            self._next_keepalive_close_time = max(self._next_keepalive_close_time, until_s)
+        return True
+
+    def _await_no_more(self) -> None:
+        """Let aiohttp wait for the rest of a request."""
+        self._directs = {}
+        self._parse(self._all_pieces())
+
+    def _all_pieces(self) -> bytes:
+        """Return the pieces of a request that have been kept, and keep them no more."""
+        pieces, self._pieces, self._begun = self._pieces, b"", None
+        if self._pieces_end is not None:
+            self._pieces_end.cancel()
+            self._pieces_end = None
+        return pieces
 
     def _closes(self) -> bool:
         return self._close or self._force_close
