@@ -52,11 +52,13 @@ def reachable(package: str) -> str:
     return package
 
 
-async def run(package: str, script: str, url: str, *accounts: Any) -> dict[str, Any]:
+async def run(
+    package: str, script: str, url: str, *accounts: Any, seconds: float = 0.0
+) -> dict[str, Any]:
     """Run a script of the dialects with a client; return what it prints at last, as JSON.
 
-    The client is of PyPI, or of npm if the script is one for Node. It has no proxy and no route to
-    another host but by name, which no script uses.
+    It may take so many `seconds` longer than usual. The client is of PyPI, or of npm if the script
+    is one for Node. It has no proxy and no route to another host but by name, which no script uses.
     """
     keys = [text for account in accounts for text in (account.key, account.secret)]
     environment = {k: v for k, v in os.environ.items() if not k.lower().endswith("_proxy")}
@@ -72,7 +74,7 @@ async def run(package: str, script: str, url: str, *accounts: Any) -> dict[str, 
         stderr=sys.stderr,
         env=environment,
     )
-    out, _ = await asyncio.wait_for(process.communicate(), 120)
+    out, _ = await asyncio.wait_for(process.communicate(), 120 + seconds)
     assert process.returncode == 0, out.decode()
     found: dict[str, Any] = json.loads(out.decode().splitlines()[-1])
     return found

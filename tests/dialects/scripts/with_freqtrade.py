@@ -1,6 +1,7 @@
 """freqtrade trades a strategy that buys and sells again, until some trades are closed."""
 
 import json
+import os
 import signal
 import sqlite3
 import subprocess
@@ -11,7 +12,8 @@ from pathlib import Path
 
 URL, KEY, SECRET = sys.argv[1:]
 PAIRS = ("BTC/USDT", "ETH/USDT", "SOL/USDT", "XRP/USDT")
-CLOSED, WAIT_S = 4, 80
+SECONDS = float(os.environ.get("FASTBOOK_TEST_STRATEGY_SECONDS", "0"))
+CLOSED, WAIT_S = 4, 80 + SECONDS
 
 STRATEGY = """
 from freqtrade.strategy import IStrategy
@@ -108,9 +110,10 @@ with tempfile.TemporaryDirectory() as name:
         stdout=sys.stderr,
         stderr=sys.stderr,
     )
-    until = time.monotonic() + WAIT_S
-    while time.monotonic() < until and bot.poll() is None:
-        if len(rows(database, "SELECT id FROM trades WHERE NOT is_open")) >= CLOSED:
+    began = time.monotonic()
+    while time.monotonic() < began + WAIT_S and bot.poll() is None:
+        closed = rows(database, "SELECT id FROM trades WHERE NOT is_open")
+        if len(closed) >= CLOSED and time.monotonic() >= began + SECONDS:
             break
         time.sleep(0.2)
     bot.send_signal(signal.SIGINT)

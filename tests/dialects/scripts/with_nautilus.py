@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import os
 import sys
+import time
 
 from nautilus_trader.adapters.binance.common.enums import BinanceAccountType
 from nautilus_trader.adapters.binance.config import (
@@ -27,11 +29,15 @@ from nautilus_trader.trading.strategy import Strategy
 URL, KEY, SECRET = sys.argv[1:]
 HTTP, SOCKETS = f"{URL}/binance", f"{URL.replace('http', 'ws')}/binance"
 BTC = InstrumentId.from_str("BTCUSDT.BINANCE")
-ROUNDS, WAIT_S = 6, 50
+SECONDS = float(os.environ.get("FASTBOOK_TEST_STRATEGY_SECONDS", "0"))
+ROUNDS, WAIT_S = 6, 50 + SECONDS
 
 
 class BackAndForth(Strategy):
-    """Buys and sells by turns, each once the last order is filled; then cancels one that rests."""
+    """Buys and sells by turns, each once the last order is filled; then cancels one that rests.
+
+    There are as many turns as fit into the time, but at least some.
+    """
 
     def __init__(self):
         super().__init__(StrategyConfig())
@@ -39,6 +45,7 @@ class BackAndForth(Strategy):
         self.loop = asyncio.get_running_loop()
         self.fills, self.events, self.public = [], [], [0, 0]
         self.sent, self.filled = 0, 0
+        self.until, self.ends = time.monotonic() + SECONDS, False
 
     def on_start(self):
         self.subscribe_quote_ticks(BTC)
@@ -49,12 +56,14 @@ class BackAndForth(Strategy):
 
     def on_quote_tick(self, tick):
         self.public[0] += 1
-        if self.sent > self.filled or self.sent > ROUNDS:
+        if self.sent > self.filled:
             return
+        if self.sent >= ROUNDS and self.sent % 2 == 0 and time.monotonic() >= self.until:
+            self.ends = True
         self.sent += 1
         instrument = self.cache.instrument(BTC)
         amount = instrument.make_qty(0.05)
-        if self.sent <= ROUNDS:
+        if not self.ends:
             side = OrderSide.BUY if self.sent % 2 else OrderSide.SELL
             self.submit_order(self.order_factory.market(BTC, side, amount))
         else:
@@ -63,7 +72,7 @@ class BackAndForth(Strategy):
 
     def on_order_event(self, event):
         self.events.append(type(event).__name__)
-        if self.events[-1] == "OrderAccepted" and self.sent > ROUNDS:
+        if self.events[-1] == "OrderAccepted" and self.ends:
             self.cancel_order(self.cache.order(event.client_order_id))
 
     def on_order_canceled(self, event):
