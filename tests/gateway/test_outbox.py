@@ -217,12 +217,13 @@ async def test_an_outbox_that_fails_keeps_none_of_the_others_from_sending():
     turn, errors = Turn(), []
     asyncio.get_running_loop().set_exception_handler(lambda loop, what: errors.append(what))
     stages = [Stage(turn) for _ in range(3)]
-    stages[0].pipe.write = None
+    stages[0].pipe.written = None  # it cannot be written to
     for each in (*stages, stages[2]):
         each.outbox.put(b"a")
     await settle()
-    assert [each.pipe.written for each in stages] == [[], [b"a"], [b"aa"]]
-    assert [str(error["exception"]) for error in errors] == ["'NoneType' object is not callable"]
+    assert [each.pipe.written for each in stages] == [None, [b"a"], [b"aa"]]
+    (error,) = errors
+    assert str(error["exception"]) == "'NoneType' object has no attribute 'append'"
 
 
 # ---- over real sockets ---------------------------------------------------------------------------

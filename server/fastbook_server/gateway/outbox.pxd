@@ -6,16 +6,16 @@ from libc.stdint cimport int64_t
 
 @cython.final
 cdef class Turn:
-    cdef object _ready
+    cdef list _ready
 
     cpdef add(self, Outbox outbox)
-    @cython.locals(outbox=Outbox)
+    @cython.locals(outbox=Outbox, ready=list, sent=Py_ssize_t)
     cpdef _end(self)
 
 
 @cython.final
 cdef class Outbox:
-    cdef object _transport, _drained, _timers, _on_overflow, _held, _pump
+    cdef object _transport, _write, _is_closing, _buffer_size, _drained, _timers, _on_overflow, _held, _pump
     cdef Turn _turn
     cdef int64_t _bytes_max, _held_bytes, _burst_bytes
     cdef double _burst_s

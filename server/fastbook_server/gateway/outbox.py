@@ -41,7 +41,7 @@ class Turn:
     """The outboxes that send what they were given, once, at the end of this turn of the loop."""
 
     def __init__(self) -> None:
-        self._ready: deque[Outbox] = deque()
+        self._ready: list[Outbox] = []
 
     def add(self, outbox: Outbox) -> None:
         """Let `outbox` send at the end of this turn, after those that were added before."""
@@ -50,13 +50,15 @@ class Turn:
         self._ready.append(outbox)
 
     def _end(self) -> None:
-        ready = self._ready
+        ready, self._ready = self._ready, []
+        sent = 0
         try:
-            while ready:
-                ready.popleft().flush()
+            for outbox in ready:
+                sent += 1
+                outbox.flush()
         finally:
-            if ready:  # that one has failed, and the others know nothing of it
-                asyncio.get_running_loop().call_soon(self._end)
+            for outbox in ready[sent:]:  # one has failed, and these know nothing of it
+                self.add(outbox)
 
 
 def _nothing() -> None:
@@ -82,6 +84,10 @@ class Outbox:
         on_overflow: Callable[[], None],
     ) -> None:
         self._transport = transport
+        # Looked up once: each is called with every write.
+        self._write = transport.write
+        self._is_closing = transport.is_closing
+        self._buffer_size = transport.get_write_buffer_size
         self._drained = drained
         self._timers = timers
         self._bytes_max = bytes_max
@@ -156,19 +162,19 @@ class Outbox:
         self._awaits_end = False
         if not self._fresh:
             return
-        backlog = self._transport.get_write_buffer_size() + self._held_bytes
+        backlog = self._buffer_size() + self._held_bytes
         if backlog > self._bytes_max:
             if backlog > self._bytes_max + self._burst_left():
                 self._on_overflow()
             else:
                 self._hold()
             return
-        data = b"".join(self._fresh)
+        data = self._fresh[0] if len(self._fresh) == 1 else b"".join(self._fresh)
         self._burst_bytes = len(data)
-        if self._transport.is_closing():
+        if self._is_closing():
             self.drop()
         elif backlog + len(data) <= WRITE_BYTES_MAX and not self._held:
-            self._transport.write(data)
+            self._write(data)
             self._fresh.clear()
         else:
             self._burst_s = self._timers.time()
