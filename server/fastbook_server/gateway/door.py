@@ -152,6 +152,8 @@ class Door:
 
     async def _fetch(self, wish: Wish) -> web.Response | None:
         """Let a user who comes back come from another gateway; return the refusal, if any."""
+        if wish.resume is None:
+            return None
         try:
             async with asyncio.timeout(FETCH_S):
                 await self._users.fetch(
