@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastbook_server.gateway import websocket_frames
-from fastbook_server.gateway._frames import FRAGMENTS_MAX, TAKEN_PER_TURN, FrameReader
+from fastbook_server.gateway._frames import FRAGMENTS_MAX, TAKEN_PER_TURN, FrameReader, FrameStream
 
 CONTINUATION, TEXT, BINARY, PING = 0, 1, 2, 9
 PING_UNMASKED = b"\x89\x00"
@@ -216,3 +216,62 @@ def test_every_length_in_its_shortest_form_is_taken(size):
     peer = Peer()
     assert not peer.feed(masked(b"x" * size))
     assert peer.taken == [b"x" * size]
+
+
+# ---- straight from the transport -----------------------------------------------------------------
+
+
+class Handler:
+    """What of aiohttp's handler a stream uses, and what it was told."""
+
+    def __init__(self):
+        self._close = self._force_close = False
+        self.told: list[object] = []
+
+    def close(self):
+        self._close = True
+
+    def pause_writing(self):
+        self.told.append("pause")
+
+    def resume_writing(self):
+        self.told.append("resume")
+
+    def eof_received(self):
+        self.told.append("eof")
+
+    def connection_lost(self, error):
+        self.told.append(error)
+
+
+def test_what_arrives_goes_straight_to_the_frames():
+    peer, handler = Peer(), Handler()
+    stream = FrameStream(handler, peer.frames)
+    both = masked(b"one") + masked(b"two")
+    stream.data_received(both[:5])
+    stream.data_received(both[5:])
+    assert (peer.taken, handler._close) == ([b"one", b"two"], False)
+
+
+@pytest.mark.parametrize("flag", ["_close", "_force_close"])
+def test_a_connection_that_is_being_closed_takes_no_more(flag):
+    peer, handler = Peer(), Handler()
+    setattr(handler, flag, True)
+    FrameStream(handler, peer.frames).data_received(masked(b"late"))
+    assert (peer.taken, peer.queued()) == ([], [])
+
+
+def test_a_forbidden_frame_closes_the_connection():
+    peer, handler = Peer(), Handler()
+    FrameStream(handler, peer.frames).data_received(PING_UNMASKED)
+    assert handler._close
+    assert isinstance(peer.queue.exception(), WebSocketError)
+
+
+def test_all_but_what_arrives_is_for_the_handler():
+    stream, error = FrameStream(handler := Handler(), Peer().frames), ConnectionResetError()
+    stream.pause_writing()
+    stream.resume_writing()
+    stream.eof_received()
+    stream.connection_lost(error)
+    assert handler.told == ["pause", "resume", "eof", error]

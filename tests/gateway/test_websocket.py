@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from fastbook_server.gateway._frames import FRAGMENTS_MAX
+from fastbook_server.gateway.http.requests import Requests
 from peers import order
 
 CONTINUATION, TEXT, CLOSE, PING, PONG = 0, 1, 8, 9, 10
@@ -189,3 +190,24 @@ async def test_a_message_has_a_bounded_number_of_fragments(serve, raw):
         peer.frame(CONTINUATION, b"", fin=False)
     said = b"expected a message of at most 256 frames, got more"
     assert await end_of(peer) == code(1008) + said
+
+
+# ---- beside aiohttp ------------------------------------------------------------------------------
+
+
+async def test_after_the_handshake_nothing_passes_through_aiohttps_parser_of_requests(
+    serve, raw, monkeypatch
+):
+    parsed: list[bytes] = []
+    parse = Requests.data_received
+
+    def parses(self, data):
+        parsed.append(data)
+        parse(self, data)
+
+    monkeypatch.setattr(Requests, "data_received", parses)
+    peer = await raw(await serve())
+    peer.frame(PING, b"here")
+    while (await peer.next()) != (PONG, b"here"):
+        pass
+    assert [data.partition(b" ")[0] for data in parsed] == [b"GET"]

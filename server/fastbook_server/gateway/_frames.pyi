@@ -1,8 +1,10 @@
 """WebSocket framing: frames out, and the quick way of frames in."""
 
+import asyncio
 from collections.abc import Callable
 from typing import final
 
+from aiohttp import web
 from aiohttp._websocket.reader import WebSocketDataQueue
 from aiohttp.http_websocket import WebSocketReader
 
@@ -59,3 +61,10 @@ class FrameReader:
 
     def feed_eof(self) -> None:
         """Pass on that nothing more will come."""
+
+@final
+class FrameStream(asyncio.Protocol):
+    """A connection after its handshake: what arrives goes straight to its frames."""
+
+    def __init__(self, handler: web.RequestHandler, frames: FrameReader) -> None:
+        """Leave all but the bytes to `handler`."""

@@ -132,7 +132,7 @@ cdef class FrameReader:
         if self._ended:
             self._reader.feed_eof()
 
-    def feed_data(self, data):
+    cpdef tuple feed_data(self, bytes data):
         """Take the bytes that have arrived; return whether no more are wanted, and those left."""
         if self._forgotten:
             return True, b""
@@ -237,6 +237,46 @@ cdef class FrameReader:
             if opcode == _CONTINUATION and self._charge is not None:
                 self._charge()
         return 0
+
+
+@cython.final
+cdef class FrameStream:
+    """A connection after its handshake: what arrives goes straight to its frames.
+
+    All else goes to `handler`, aiohttp's, through which the bytes would come otherwise: two calls
+    in Python for each time that something arrives.
+    """
+
+    cdef object _handler
+    cdef FrameReader _frames
+
+    def __init__(self, handler, FrameReader frames not None):
+        self._handler = handler
+        self._frames = frames
+
+    def data_received(self, bytes data not None):
+        """Take what has arrived, unless the connection is being closed."""
+        handler = self._handler
+        if handler._force_close or handler._close:
+            return
+        if self._frames.feed_data(data)[0]:
+            handler.close()
+
+    def eof_received(self):
+        """Pass on that the peer sends nothing more; the transport closes."""
+        return self._handler.eof_received()
+
+    def pause_writing(self):
+        """Pass on that the peer does not keep up."""
+        self._handler.pause_writing()
+
+    def resume_writing(self):
+        """Pass on that it does again."""
+        self._handler.resume_writing()
+
+    def connection_lost(self, error):
+        """Pass on that the connection has ended."""
+        self._handler.connection_lost(error)
 
 
 cdef Py_ssize_t _head(const unsigned char* p, Py_ssize_t size, uint64_t* length) noexcept:

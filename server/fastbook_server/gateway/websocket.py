@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from aiohttp import web
 
 from fastbook_server.gateway import aiohttp_seam
-from fastbook_server.gateway._frames import FrameReader
+from fastbook_server.gateway._frames import FrameReader, FrameStream
 from fastbook_server.gateway.errors import drop_frames
 from fastbook_server.gateway.flow import Flow
 from fastbook_wire.words import SUBPROTOCOL
@@ -61,6 +61,8 @@ class WebSocket(web.WebSocketResponse[Literal[False]]):
         )
         connection._payload_parser = self._frames
         self._frames.feed_data(early)
+        if connection.transport is not None:
+            connection.transport.set_protocol(FrameStream(connection, self._frames))
 
     def deliver_to(self, take: Callable[[bytes], bool]) -> None:
         """Hand text frames to `take` as they arrive; ``receive`` returns those that it refuses."""
