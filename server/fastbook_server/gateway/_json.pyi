@@ -12,6 +12,9 @@ class Writer:
     def text(self, key: bytes, value: str) -> int:
         """Write a text, in quotes."""
 
+    def word(self, key: bytes, value: str) -> int:
+        """Write a word of the wire, in quotes: ASCII without anything that needs an escape."""
+
     def integer(self, key: bytes, value: int) -> int:
         """Write an integer."""
 

@@ -17,7 +17,7 @@ import msgspec
 
 cdef extern from "Python.h":
     bint PyUnicode_IS_COMPACT_ASCII(object text)
-    const char* PyUnicode_AsUTF8(object text) except NULL
+    const unsigned char* PyUnicode_1BYTE_DATA(object text)
 
 cdef enum:
     HEADER = 10  # the most bytes before a payload: opcode, 127 and a length of eight
@@ -63,18 +63,34 @@ cdef class Writer:
         """Write a text, in quotes."""
         cdef Py_ssize_t length
         cdef const char* text
+        if value is not None and PyUnicode_IS_COMPACT_ASCII(value):
+            length = PyUnicode_GET_LENGTH(value)
+            text = <const char*>PyUnicode_1BYTE_DATA(value)
+            if not _has_escapes(text, length):
+                return self._quote(key, text, length)
         self.put(key)
-        if value is None or not PyUnicode_IS_COMPACT_ASCII(value):
-            return self.put(_encode(value))
-        length = PyUnicode_GET_LENGTH(value)
-        text = PyUnicode_AsUTF8(value)
-        if _has_escapes(text, length):
-            return self.put(_encode(value))
-        self._reserve(length + 2)
-        self._bytes[self._end] = c'"'
-        memcpy(self._bytes + self._end + 1, text, length)
-        self._end += length + 2
-        self._bytes[self._end - 1] = c'"'
+        return self.put(_encode(value))
+
+    cpdef int word(self, bytes key, str value) except -1:
+        """Write a word of the wire, in quotes: ASCII without anything that needs an escape."""
+        assert value is not None and PyUnicode_IS_COMPACT_ASCII(value), "a word of the wire"
+        return self._quote(
+            key, <const char*>PyUnicode_1BYTE_DATA(value), PyUnicode_GET_LENGTH(value)
+        )
+
+    cdef int _quote(self, bytes key, const char* text, Py_ssize_t length) except -1:
+        """Write a text that needs no escapes."""
+        cdef Py_ssize_t head = PyBytes_GET_SIZE(key)
+        cdef char* at
+        if self._end + head + length + 2 > self._room:
+            self._reserve(head + length + 2)
+        at = self._bytes + self._end
+        memcpy(at, PyBytes_AS_STRING(key), head)
+        at += head
+        at[0] = c'"'
+        memcpy(at + 1, text, length)
+        at[length + 1] = c'"'
+        self._end += head + length + 2
         return 0
 
     cpdef int integer(self, bytes key, int64_t value) except -1:
@@ -155,7 +171,8 @@ cdef class Writer:
         return 0
 
     cdef int _copy(self, const char* text, Py_ssize_t count) except -1:
-        self._reserve(count)
+        if self._end + count > self._room:
+            self._reserve(count)
         memcpy(self._bytes + self._end, text, count)
         self._end += count
         return 0

@@ -119,9 +119,9 @@ def _write_report(out: Writer, report: OrderReport) -> None:
     out.put(b'{"event":"order"')
     if report.ref is not None:
         out.any(b',"ref":', report.ref)
-    out.text(b',"status":', report.status)
+    out.word(b',"status":', report.status)
     if report.reason is not None:
-        out.text(b',"reason":', report.reason)
+        out.word(b',"reason":', report.reason)
     if report.last_price is not None and report.last_quantity is not None:
         instrument = report.order.instrument
         out.number(b',"lastPrice":', instrument.price.number(report.last_price))
@@ -138,11 +138,11 @@ def _write_fill(out: Writer, report: FillReport) -> None:
     out.integer(b'{"event":"fill","fillId":', report.fill_id)
     out.integer(b',"seq":', report.seq)
     out.integer(b',"time":', report.time_ms)
-    out.text(b',"type":', order.side)
+    out.word(b',"type":', order.side)
     out.number(b',"price":', price.number(report.price))
     out.number(b',"amount":', amount.number(report.quantity))
     out.text(b',"orderId":', order.id)
-    out.text(b',"role":', report.role)
+    out.word(b',"role":', report.role)
     out.text(b',"security":', order.instrument.security)
     out.number(b',"filled":', amount.number(report.filled))
     out.number(b',"remaining":', amount.number(order.quantity - report.filled))
@@ -159,8 +159,8 @@ def _write_order(out: Writer, order: Order, remaining: int, notional: int, waits
     out.integer(b',"time":', order.time_ms)
     out.text(b',"userId":', order.user_id)
     out.text(b',"security":', instrument.security)
-    out.text(b',"type":', order.side)
-    out.text(b',"execType":', order.exec_type)
+    out.word(b',"type":', order.side)
+    out.word(b',"execType":', order.exec_type)
     if order.price is None:
         out.put(b',"price":null')
     else:
@@ -200,7 +200,7 @@ def _write_trade(out: Writer, trade: Traded) -> None:
     out.integer(b',"seq":', trade.seq)
     out.text(b',"userId":', order.user_id)
     out.text(b',"security":', instrument.security)
-    out.text(b',"type":', order.side)
+    out.word(b',"type":', order.side)
     out.integer(b',"time":', trade.time_ms)
     out.number(b',"price":', instrument.average(trade.notional, trade.quantity))
     out.number(b',"amount":', instrument.amount.number(trade.quantity))

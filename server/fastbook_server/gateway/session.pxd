@@ -33,5 +33,5 @@ cdef class Session:
     @cython.locals(against=tuple)
     cdef bint _admits(self, said) except -1
     cdef _submit(self, tuple commands)
-    cdef _refuse(self, refused, code, str message, retry_ms=*)
+    cdef _refuse(self, refused, code, str said, retry_ms=*)
     cpdef send_refusal(self, CommandRefused refused)

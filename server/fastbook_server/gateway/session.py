@@ -369,7 +369,10 @@ class Session:
         self._has_submitted = True
         try:
             self._users.announce(self.user_id)
-            self._matcher.submit(self.user_id, *commands)
+            if len(commands) == 1:
+                self._matcher.submit(self.user_id, commands[0])
+            else:
+                self._matcher.submit(self.user_id, *commands)
         except Unavailable as error:
             for command in commands:
                 self._refuse(command, error.code, error.message, error.retry_after_ms)
@@ -433,16 +436,12 @@ class Session:
         return False
 
     def _refuse(
-        self,
-        refused: Command | ProtocolError,
-        code: Code,
-        message: str,
-        retry_ms: int | None = None,
+        self, refused: Command | ProtocolError, code: Code, said: str, retry_ms: int | None = None
     ) -> None:
         """Refuse a command, or a frame that is none."""
         of_order = type(refused) in _OF_ONE_ORDER
-        said = CommandRefused(self.user_id, refused.ref, code, message, of_order, retry_ms)
-        self.send_refusal(said)
+        told = CommandRefused(self.user_id, refused.ref, code, said, of_order, retry_ms)
+        self.send_refusal(told)
 
     def send_refusal(self, refused: CommandRefused) -> None:
         """Send a refusal; every one that is not the matcher's goes this way and is counted."""

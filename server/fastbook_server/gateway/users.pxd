@@ -3,6 +3,7 @@
 cimport cython
 
 from fastbook_server.gateway.open_order_counts cimport OpenOrderCounts
+from fastbook_server.gateway.reports cimport frame as report_frame
 from fastbook_server.values.events cimport (
     AllDeleted,
     CommandRefused,
@@ -27,6 +28,7 @@ cdef class Users:
     @cython.locals(user=_User)
     cpdef disconnect(self, str user_id, connection)
     cpdef on_batch(self, batch)
+    @cython.locals(order_report=OrderReport)
     cdef _report(self, report)
     @cython.locals(run=list)
     cdef _report_many(self, told)

@@ -22,6 +22,7 @@ from fastbook_server.channels.trade_channel import CommittedBatch, portions
 from fastbook_server.gateway import encode, reports, websocket_frames
 from fastbook_server.gateway.dead_man_switches import DeadManSwitches
 from fastbook_server.gateway.open_order_counts import OpenOrderCounts
+from fastbook_server.gateway.reports import frame as report_frame
 from fastbook_server.values._unwatched import unwatched
 from fastbook_server.values.accounts import is_account
 from fastbook_server.values.clock import Cancellable, Timers
@@ -227,9 +228,8 @@ class Users:
         Raises:
             Unavailable: it cannot be told now.
         """
-        untold = self._untold.get(user_id)
-        if untold is not None:
-            self._submit(user_id, untold.command)
+        if self._untold and user_id in self._untold:
+            self._submit(user_id, self._untold[user_id].command)
             self._untold.pop(user_id).retry.cancel()
 
     def disconnect(self, user_id: str, connection: UserConnection) -> None:
@@ -261,12 +261,18 @@ class Users:
             yield
 
     def _report(self, report: PrivateEvent) -> None:
+        if isinstance(report, OrderReport):  # most are
+            order_report = report
+            connection = self._connection(order_report.user_id)
+            if connection is not None:
+                connection.send(report_frame(order_report))
+            return
         connection = self._connection(report.user_id)
         if connection is None:
             return
         if isinstance(report, CommandRefused) and report.order_id is not None:
             connection.look_up(report)
-        elif isinstance(report, (OrderReport, FillReport, CommandRefused)):
+        elif isinstance(report, (FillReport, CommandRefused)):
             connection.send(reports.frame(report))
         elif isinstance(report, OrdersListed):
             pages = map(websocket_frames.text, reports.orders(report))

@@ -5,7 +5,7 @@ from libc.stdint cimport int64_t
 
 from fastbook_server.values.events cimport (
     BalanceChanged, CancelRuleChanged, CommandRefused, CommandTaken, FillReport, OperatorActed,
-    OrderReport, OrdersListed, Traded
+    OrderAccepted, OrderCancelled, OrderFilled, OrderReport, OrderRested, OrdersListed, Traded
 )
 
 

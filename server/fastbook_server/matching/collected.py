@@ -17,8 +17,12 @@ from fastbook_server.values.events import (
     ExchangeEvent,
     FillReport,
     OperatorActed,
+    OrderAccepted,
+    OrderCancelled,
     OrderEvent,
+    OrderFilled,
     OrderReport,
+    OrderRested,
     OrdersListed,
     PrivateEvent,
     StoredEvent,
@@ -72,6 +76,9 @@ class Collected:
         for event in events:
             if isinstance(event, OrderReport | FillReport):
                 self.reports.append(event)
+            elif isinstance(event, OrderAccepted | OrderRested | OrderCancelled | OrderFilled):
+                self.stored.append(event)
+                self.orders.append(event)
             elif isinstance(event, Traded):
                 self.stored.append(event)
                 self.trades.append(event)

@@ -32,11 +32,12 @@ class OrderProgress:
 
     def is_open(self) -> bool:
         """Whether it may still trade."""
-        return self.status not in ("filled", "cancelled")
+        # Most are open, and that is quick to see.
+        return self.status == "open" or self.status not in ("filled", "cancelled")
 
     def is_held(self) -> bool:
         """Whether it waits for its trigger."""
-        return self.status == "untriggered"
+        return self.order.trigger_price is not None and self.status == "untriggered"
 
     def visible(self) -> int:
         """What shows of it in the book, in lots; only of a resting order."""

@@ -105,13 +105,15 @@ class Pipeline:
 
     def pressure(self, user_id: str) -> Pressure:
         """Return how much of what a user sends there is room for."""
-        if self._steps is None and 2 * self._commands < self._inbox_commands_max:
-            return _NO_PRESSURE  # nobody holds more than there is room left
-        if not self.available:  # what is taken now is answered once the database is back
-            return _NO_PRESSURE
         if self._steps is not None:
-            return Pressure.WAIT
-        return self._room.pressure(self._commands, self._of_user(user_id))
+            pressure = Pressure.WAIT
+        elif 2 * self._commands < self._inbox_commands_max:
+            return _NO_PRESSURE  # nobody holds more than there is room left
+        else:
+            pressure = self._room.pressure(self._commands, self._of_user(user_id))
+        if pressure is _NO_PRESSURE or self.available:
+            return pressure
+        return _NO_PRESSURE  # what is taken now is answered once the database is back
 
     def retry_after_ms(self) -> int:
         """Return when there will be room for one more refused command; each gets a later time."""

@@ -43,4 +43,5 @@ class LoopClock:
 
     def now_ms(self) -> int:
         """Return the Unix time in milliseconds."""
-        return self._time_ns() // 1_000_000
+        now_ns = self._time_ns()
+        return now_ns // 1_000_000
