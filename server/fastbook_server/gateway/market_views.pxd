@@ -53,6 +53,7 @@ cdef class MarketViews:
     cdef readonly object watermarks
     cdef readonly dict views
     cdef dict _touched
+    cdef SecurityView _last
 
     cpdef set on_orders(self, events)
     @cython.locals(
@@ -68,6 +69,7 @@ cdef class MarketViews:
     cpdef take_in(self, events)
     @cython.locals(changed=set, view=SecurityView)
     cpdef set show(self)
+    @cython.locals(view=SecurityView)
     cdef SecurityView _view(self, Order order)
     @cython.locals(view=SecurityView)
     cdef _advance(self, Order order, int64_t seq, int64_t time_ms)

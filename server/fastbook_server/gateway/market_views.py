@@ -15,6 +15,7 @@ import msgspec
 import fastbook
 from fastbook_server.gateway import encode, reports
 from fastbook_server.gateway.trade_stats import SECOND_MS, TradeStats
+from fastbook_server.store.open_orders import levels_of
 from fastbook_server.values._unwatched import unwatched
 from fastbook_server.values.candles import Candle
 from fastbook_server.values.events import (
@@ -277,13 +278,10 @@ class MarketViews:
             for i in recovered.instruments
         }
         self._touched: dict[str, SecurityView] = {}  # by what was taken in since the last `show`
-        for resting in recovered.open_orders:
-            order = resting.order
-            if resting.held:
-                continue
-            assert order.price is not None, "a market order never rests"
-            depth, side = self.views[order.instrument.security].depth, _SIDES[order.side]
-            depth.set(side, order.price, depth.get(side, order.price) + resting.visible)
+        self._last: SecurityView | None = None
+        for (security, side, price), lots in levels_of(list(recovered.open_orders)).items():
+            assert price is not None, "a market order never rests"
+            self.views[security].depth.set(_SIDES[side], price, lots)
 
     def on_orders(self, events: Sequence[OrderEvent]) -> set[str]:
         """Apply the order events of a batch; return the securities whose book changed."""
@@ -327,7 +325,11 @@ class MarketViews:
         return changed
 
     def _view(self, order: Order) -> SecurityView:
-        return self.views[order.instrument.security]
+        """Return the view of an order's security: most often that of the order before it."""
+        view = self._last
+        if view is None or view.instrument is not order.instrument:
+            self._last = view = self.views[order.instrument.security]
+        return view
 
     def _advance(self, order: Order, seq: int, time_ms: int) -> None:
         """Take in that a command has changed the security of an order."""

@@ -11,6 +11,7 @@ from fastbook_server.values.events cimport (
     OrderRested,
     OrderTriggered,
 )
+from fastbook_server.values.persisted cimport OpenOrder
 
 
 cdef class OpenOrderCounts:
@@ -25,5 +26,7 @@ cdef class OpenOrderCounts:
         amended=OrderAmended,
     )
     cpdef follow(self, events)
+    @cython.locals(resting=OpenOrder)
+    cdef _begin(self, recovered)
     cdef _began(self, str user_id)
     cdef _ended(self, str user_id)

@@ -23,8 +23,7 @@ class OpenOrderCounts:
 
     def __init__(self, recovered: Iterable[OpenOrder] = ()) -> None:
         self._counts: dict[str, int] = {}
-        for resting in recovered:
-            self._began(resting.order.user_id)
+        self._begin(recovered)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._counts)
@@ -59,6 +58,10 @@ class OpenOrderCounts:
                         self._ended(amended.order.user_id)
                 case _:
                     assert_never(event)
+
+    def _begin(self, recovered: Iterable[OpenOrder]) -> None:
+        for resting in recovered:
+            self._began(resting.order.user_id)
 
     def _began(self, user_id: str) -> None:
         self._counts[user_id] = self._counts.get(user_id, 0) + 1

@@ -20,7 +20,7 @@ def restore(
     The ended ones first: an id that came again names the newer order.
     """
     named = {gone.order.id for gone in recovered.client_orders}
-    still_open = {past.order.id for past in recovered.open_orders if past.order.id in named}
+    still_open = named and {past.order.id for past in recovered.open_orders} & named
     for gone in recovered.client_orders:
         order = gone.order
         if order.id not in still_open:
@@ -40,5 +40,7 @@ def restore(
         owner = owners.owner(order.user_id)
         market.restore(progress, owner.number)
         open_orders.came(market, owner, progress)
-        for name in order.client_order_ids:
+        if order.client_order_id is not None:
+            owners.remember(progress, order.client_order_id)
+        for name in order.former_client_order_ids:
             owners.remember(progress, name)

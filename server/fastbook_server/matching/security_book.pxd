@@ -20,6 +20,9 @@ cdef class SecurityBook:
     cpdef list enter(self, Order order, int64_t owner)
     cpdef int64_t rested(self, Order order, event) except -1
     cpdef int64_t advance(self) except -1
+    @cython.locals(order=Order)
+    cpdef restore(self, OrderProgress progress, int64_t owner)
+    cdef _rest(self, Order order, int64_t remaining, int64_t owner, int64_t visible=*)
 
 
 cdef list _accepted(list events)

@@ -120,9 +120,11 @@ class SecurityBook:
         return self.seq
 
     def restore(self, progress: OrderProgress, owner: int) -> None:
-        """Rest a recovered order, or let it wait; call in priority order within each level."""
+        """Rest a recovered order, or let it wait; call in priority order within each level.
+
+        Then note that it is open.
+        """
         order = progress.order
-        self.open[order.seq] = progress
         if progress.is_held():
             self.stops.hold(progress)
             return

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from fastbook_server.values.events import Order
 from fastbook_server.values.instruments import Instrument
 from fastbook_server.values.persisted import OpenOrder
+from fastbook_wire.words import SideName
 
-BookLevel = tuple[str, str, int | None]
+BookLevel = tuple[str, SideName, int | None]
 """Security, side, and price in ticks."""
 
 _HEADER_BYTES = 19  # the signature, flags, and the length of an extension, which is 0
@@ -191,7 +192,7 @@ class OpenOrderReader:
 
 def levels_of(open_orders: Sequence[OpenOrder]) -> dict[BookLevel, int]:
     """Return how many lots show at each price of each book."""
-    books: dict[tuple[str, str], dict[int | None, int]] = {}
+    books: dict[tuple[str, SideName], dict[int | None, int]] = {}
     for resting in open_orders:
         if resting.held:
             continue

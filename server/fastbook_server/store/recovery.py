@@ -7,6 +7,7 @@ import gc
 import secrets
 from collections.abc import Collection, Iterator, Sequence
 from decimal import Decimal
+from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
 from fastbook_server.store import (
@@ -246,7 +247,7 @@ async def recover_in(connection: Connection, ours: Claim, last_trades: int) -> R
     markets = await connection.fetch(READ_MARKETS)
     ours_only = [row for row in markets if row["security"] in instruments]
     open_orders = await read_open_orders(connection, OF_SECURITIES, names, instruments)
-    open_orders.sort(key=lambda open_order: open_order.queued)  # almost sorted already
+    open_orders.sort(key=attrgetter("queued"))  # almost sorted already
     books = await connection.fetch(READ_BOOKS, timeout=LONG_TIMEOUT_S)
     _check_books(open_orders, [row for row in books if row["security"] in instruments])
     cutoff = ours.time_ms - CLIENT_ORDERS_KEPT_MS
