@@ -271,6 +271,25 @@ async def test_nobody_there_is_said_in_time(connect, free_port):
         await connect([f"nats://127.0.0.1:{free_port}"], timeout_s=0.3)
 
 
+async def test_a_client_that_loses_a_cancellation_is_given_up_all_the_same(monkeypatch):
+    """As nats-py's does, if an answer comes with it: then it goes on to try for ever."""
+    connection = pytest.importorskip("fastbook_server.cluster.nats.connection", reason="no nats-py")
+
+    class Stubborn:
+        async def connect(self, *_: Any, **__: Any) -> None:
+            for _ in range(3):
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.Event().wait()
+
+        async def close(self) -> None:
+            pass
+
+    monkeypatch.setattr(connection, "Client", Stubborn)
+    async with asyncio.timeout(PATIENCE_S):
+        opened = await connection.NatsConnection.connect(["nats://x"], name="test", timeout_s=0.01)
+    await opened.close()
+
+
 async def test_who_has_no_password_stays_outside(connect):
     from nats_nodes import nats_nodes
 

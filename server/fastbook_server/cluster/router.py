@@ -118,7 +118,8 @@ class Router:
     async def progress(self) -> None:
         """Wait until something has been answered, or long enough to ask again."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._progress.wait(), SIGN_OF_LIFE_S)
+            async with asyncio.timeout(SIGN_OF_LIFE_S):
+                await self._progress.wait()
 
     async def stored(self) -> None:
         """Wait until all that has been submitted is answered."""

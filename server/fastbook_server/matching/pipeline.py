@@ -131,7 +131,8 @@ class Pipeline:
     async def progress(self) -> None:
         """Wait until a batch has been committed, or long enough to check again."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._progress.wait(), STALL_S)
+            async with asyncio.timeout(STALL_S):  # wait_for may lose a cancellation
+                await self._progress.wait()
 
     async def stored(self) -> None:
         """See `Matcher.stored`."""

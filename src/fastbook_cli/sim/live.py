@@ -187,7 +187,8 @@ class Live:
             late_s = loop.time() - (self._origin_s + due_s / speed)
             if late_s < 0.0:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._control.changed.wait(), -late_s)
+                    async with asyncio.timeout(-late_s):
+                        await self._control.changed.wait()
                     continue
             elif late_s > BEHIND_S:
                 self._origin_s += late_s

@@ -77,8 +77,7 @@ class NatsConnection:
         """
         connection = cls(urls, {"name": name, "user": user, "password": password, "tls": tls})
         try:
-            async with asyncio.timeout(timeout_s):
-                await connection._open()
+            await connection._open_within(timeout_s)
         except (NatsError, OSError) as error:  # a timeout is an OSError
             raise LogUnavailable(f"{', '.join(urls)}: {why(error)}") from None
         connection._sends = asyncio.create_task(connection._send_all())
@@ -168,6 +167,23 @@ class NatsConnection:
 
     # ---- its life -----------------------------------------------------------------------------
 
+    async def _open_within(self, timeout_s: float) -> None:
+        """Open it; nats-py tries for ever, and loses a cancellation that comes with an answer.
+
+        Raises:
+            NatsError, OSError: it cannot be opened, or not in time.
+        """
+        opening = asyncio.ensure_future(self._open())
+        try:
+            await asyncio.wait((opening,), timeout=timeout_s)
+        finally:
+            while not opening.done():
+                opening.cancel()
+                await asyncio.wait((opening,), timeout=PAUSE_S)
+        if opening.cancelled():
+            raise TimeoutError
+        opening.result()
+
     async def _open(self) -> None:
         client = Client()
 
@@ -225,8 +241,7 @@ class NatsConnection:
         while self._client.is_closed:
             await asyncio.sleep(PAUSE_S)
             try:
-                async with asyncio.timeout(REOPEN_S):
-                    await self._open()
+                await self._open_within(REOPEN_S)
                 for subject, take in self._listeners:
                     await self.subscribe(subject, take)
             except (NatsError, OSError, LogUnavailable) as error:
