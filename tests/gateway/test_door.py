@@ -16,7 +16,7 @@ from aiohttp import web
 from fastbook_server.gateway import door, listener
 from fastbook_server.gateway.origins import Origins
 from fastbook_server.store.memory import MemoryStore
-from peers import get, order, until
+from peers import PATIENCE_S, get, order, until
 
 
 async def status_of_handshake(raw, server, path: str = "/ws", **headers: str) -> int:
@@ -307,7 +307,7 @@ async def test_a_peer_that_does_not_answer_a_goodbye_is_cut_off(serve, raw):
     await server.gateway.door.close_all(0.05)
     assert len(server.gateway.door._sessions) == 0
     assert await peer.close_code() == 1001
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         with contextlib.suppress(ConnectionError):
             assert await peer.reader.read() == b""
 

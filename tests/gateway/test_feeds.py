@@ -18,6 +18,7 @@ from fastbook_server.gateway.feeds import book
 from fastbook_server.gateway.feeds.audience import Audience, Throttle
 from fastbook_server.gateway.market_views import MarketViews
 from fastbook_server.gateway.snapshots import Snapshots
+from peers import PATIENCE_S
 
 # ---- the throttle --------------------------------------------------------------------------------
 
@@ -326,7 +327,7 @@ async def test_a_thousand_who_come_together_cost_one_build():
 async def test_a_pair_is_kept_for_the_interval_and_then_built_anew():
     snapshots = Snapshots(MarketViews(recovered()), 0.02)
     first = await snapshots.opening("COIN")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         # The cache keeps its time by itself, so all there is to do is to look again.
         while await snapshots.opening("COIN") is first:  # noqa: ASYNC110
             await asyncio.sleep(0.005)

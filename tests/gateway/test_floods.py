@@ -7,6 +7,7 @@ import contextlib
 import json
 
 import pytest
+from fakes import StampClock
 from loop_turns import TURN_MS_MAX, longest_turn_ms
 
 from fastbook_server.gateway._frames import FRAGMENTS_MAX, TAKEN_PER_TURN
@@ -69,14 +70,17 @@ async def test_no_flood_keeps_the_loop_and_who_floods_pays(serve, join, raw, nam
     assert (await ann.ask({"op": "ping", "ref": 2}))["event"] == "pong"
 
 
-async def test_each_fragment_costs_a_command(serve, raw):
+async def test_each_fragment_costs_a_command(serve, raw, monkeypatch):
+    monkeypatch.setattr(StampClock, "time", lambda _: 1_000.0)  # in time there would be more
     server = await serve(commands_per_second_max=10, refusals_per_second_max=10**6)
     peer = await raw(server, "/ws?feed=none")
     peer.writer.write(frame(1, b'{"op":', fin=False))
-    for _ in range(12):
+    for _ in range(8):
         peer.writer.write(frame(0, fin=False))
     peer.writer.write(frame(0, b'"orders","ref":"1"}'))
-    assert (await peer.reply("1"))["code"] == "rate_limited"
+    assert "code" not in await peer.reply("1")
+    peer.writer.write(frame(1, b'{"op":"orders","ref":"2"}'))
+    assert (await peer.reply("2"))["code"] == "rate_limited"
 
 
 async def test_what_is_held_comes_before_the_end(serve, raw):

@@ -20,7 +20,7 @@ from fastbook_server.gateway.session import FRAMES_PER_TURN, Session, SessionLim
 from fastbook_server.store.memory import MemoryStore
 from fastbook_server.values.clock import LoopClock
 from fastbook_wire.words import Code
-from peers import Closed, order, until
+from peers import PATIENCE_S, Closed, order, until
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 
@@ -361,7 +361,7 @@ async def test_who_does_not_read_the_answers_to_its_pings_is_closed(serve, join,
     ann = await join(server, feed="none")
     await stuck.event()
     stuck.writer.transport.pause_reading()
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(PATIENCE_S):
         while not session_of(server, stuck)._closing:
             for _ in range(200):
                 stuck.frame(PING, b"x" * 125)
@@ -544,7 +544,7 @@ async def test_a_reader_of_depth_that_does_not_read_is_closed_not_left_with_a_ga
     await until(lambda: len(server.gateway.feeds._feeds["COIN", "depth"]._audience) == 1)
     slow.writer.transport.pause_reading()
     dice = random.Random(1)
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(PATIENCE_S):
         while not session_of(server, slow)._closing:
             for _ in range(200):
                 await maker.send(order("bid", dice.randint(1, 1_000), 1))
@@ -601,7 +601,7 @@ async def test_a_slow_reader_skips_books_and_gets_the_newest_when_it_has_caught_
     transport = session_of(server, slow)._transport
     slow.writer.transport.pause_reading()
     price = 0
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(PATIENCE_S):
         while transport.get_write_buffer_size() < 10_000:
             price += 1
             await ann.ask(order("bid", price, 1, "fill"))
@@ -668,7 +668,7 @@ async def test_a_closing_session_hears_nothing_more_from_its_peer(serve, raw, mo
     peer.frame(BINARY, b"")
     peer.text(order("bid", 10, 1, "1"))
     assert await peer.close_code() == 1003
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         assert await peer.reader.read() == b""
     assert server.pipeline.exchange.markets["COIN"].seq == 0
 

@@ -8,7 +8,7 @@ import pytest
 
 from fastbook_server.gateway._frames import FRAGMENTS_MAX
 from fastbook_server.gateway.http.requests import Requests
-from peers import order
+from peers import PATIENCE_S, order
 
 CONTINUATION, TEXT, CLOSE, PING, PONG = 0, 1, 8, 9, 10
 BYE = b"\x03\xe8"
@@ -21,7 +21,7 @@ async def end_of(peer) -> bytes:
         opcode, payload = await peer.next()
         if opcode == CLOSE:
             break
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         assert await peer.reader.read() == b""
     return payload
 
@@ -81,7 +81,7 @@ async def test_nothing_follows_a_close_frame(serve, join, raw):
     for n in range(5):
         await ann.ask(order("bid", 10 + n, 1, str(n)))
     peer.frame(CLOSE, (1000).to_bytes(2, "big"))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         assert await peer.reader.read() == b""
 
 
@@ -127,7 +127,7 @@ async def test_an_unmasked_frame_right_behind_the_handshake_is_refused(serve):
         b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
         + PING_UNMASKED
     )
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         said = await reader.read()
     writer.close()
     assert b"\x88\x2e" + code(1002) + b"expected a masked" in said

@@ -12,10 +12,11 @@ import asyncpg
 import pytest
 from serving import Serving
 
+from fastbook_server.gateway.session import CLOSE_TIMEOUT_S
 from peers import PATIENCE_S, Closed, Peer, order
 
 pytestmark = [pytest.mark.xdist_group("process"), pytest.mark.slow]
-SHUTDOWN_S_MAX = 5.0
+SHUTDOWN_S_MAX = CLOSE_TIMEOUT_S
 
 
 async def trading(url: str, acknowledged: set[str]) -> None:
@@ -37,6 +38,14 @@ async def stopped(server: Serving, number: int) -> int:
     print(f"shutdown: {took_s:.2f} s")
     assert took_s <= SHUTDOWN_S_MAX
     return code
+
+
+async def refuses_newcomers(url: str) -> None:
+    """Wait until a server has heard that it is to stop."""
+    async with aiohttp.ClientSession() as http, asyncio.timeout(PATIENCE_S):
+        with contextlib.suppress(aiohttp.ClientError):
+            while True:
+                await (await http.ws_connect(f"{url}/ws?feed=none")).close()
 
 
 @pytest.mark.parametrize("database", ["there", "away"])
@@ -68,7 +77,7 @@ async def test_a_shutdown_under_load_loses_nothing_acknowledged(run, postgres, d
 
 
 async def test_a_shutdown_without_orders_waits_for_no_database(run, postgres):
-    server = await run("--database-url", postgres.dsn, "--shutdown-s", "60")
+    server = await run("--database-url", postgres.dsn, "--shutdown-s", "600")
     await postgres.stop()
     async with aiohttp.ClientSession() as http, asyncio.timeout(PATIENCE_S):
         while True:  # until it has noticed
@@ -88,6 +97,7 @@ async def test_a_second_signal_ends_all_waiting(run, postgres):
             await asyncio.sleep(0.01)
     await postgres.stop()
     server.send_signal(signal.SIGTERM)
+    await refuses_newcomers(server.url)
     await asyncio.sleep(1.2)  # what comes sooner counts as an echo
     assert server.exit_code is None
     assert await stopped(server, signal.SIGTERM) in (0, 1)
@@ -107,7 +117,5 @@ async def test_who_closes_while_the_database_is_away_delays_no_shutdown(run, pos
     )
     await reader.readuntil(b"welcome")
     await server.said("database away")
-    began_s = time.monotonic()
-    assert await stopped(server, signal.SIGTERM) == 0
-    assert time.monotonic() - began_s < 2.0  # more than that is patience for the close alone
+    assert await stopped(server, signal.SIGTERM) == 0  # or it takes the patience for the close, too
     writer.close()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import time
 
 import asyncpg
 import pytest
@@ -14,7 +13,6 @@ from fastbook_server.store.leadership import LEADER_KEY, Leadership
 from peers import PATIENCE_S, order
 
 pytestmark = pytest.mark.xdist_group("process")
-TAKEOVER_S_MAX = 3.0
 
 
 @pytest.fixture
@@ -36,12 +34,9 @@ async def test_the_standby_takes_over_when_the_first_is_killed(start, join):
     await second.said("standing by")
     assert (await ann.ask(order("bid", 11, 1, "2")))["status"] == "open", "it only waits"
 
-    killed_s = time.monotonic()
     first.send_signal(signal.SIGKILL)
     await second.ready()
-    took_s = time.monotonic() - killed_s
-    print(f"takeover: {took_s:.2f} s")
-    assert took_s <= TAKEOVER_S_MAX
+    assert "has committed nothing" not in second.log, "it has waited for the lock alone"
     back = await join(second, resume=ann.token, feed="none")
     listed = (await back.next())["orders"]
     assert [o["price"] for o in listed] == [10.0, 11.0]
