@@ -8,7 +8,7 @@ import warnings
 from unittest import mock
 
 import pytest
-from fakes import PastStore
+from fakes import FakeClock, PastStore
 from trading import T0
 
 from fastbook_server.gateway.lookups import LOOKUPS_MAX, Lookups
@@ -124,6 +124,7 @@ async def test_a_connection_that_ends_before_its_question_begins_leaves_nothing_
 
 async def test_a_refused_amend_is_a_rejected_order_whoever_refuses_it(serve, join):
     server = await serve(commands_per_second_max=1)
+    server.gateway.door._clock = FakeClock()
     ann = await join(server, feed="none")
     asked = {"op": "amend", "clientOrderId": "x", "amount": 1}
     replies = [await ann.ask(asked | {"ref": n}) for n in range(2)]
