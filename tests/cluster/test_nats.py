@@ -332,6 +332,7 @@ def certificates(folder: Path) -> None:
 
 
 async def test_all_goes_on_when_the_server_comes_back(own_node, connect, monkeypatch):
+    from fastbook_server.cluster.nats import connection as connection_module
     from fastbook_server.cluster.nats import stream
     from fastbook_server.cluster.nats.line import NatsLine
 
@@ -345,6 +346,7 @@ async def test_all_goes_on_when_the_server_comes_back(own_node, connect, monkeyp
     following = log.follow(0)
     assert await anext(following) == entries[0]
     second = asyncio.create_task(anext(following))
+    monkeypatch.setattr(connection_module, "ANSWER_S", 1.0)  # who is dead gives none
     own_node.kill(0)
     with pytest.raises(LogUnavailable):
         await log.append(entries[1].data, entries[1].stamp, after=1)

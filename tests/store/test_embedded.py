@@ -109,7 +109,7 @@ async def test_a_killed_postmaster_is_started_again(cluster_folder):
             while True:
                 try:
                     assert await one(dsn, "SELECT x FROM kept") == 7
-                except (OSError, asyncpg.PostgresError):
+                except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
                     await asyncio.sleep(0.01)
                 else:
                     break

@@ -55,11 +55,12 @@ async def test_two_accounts_trade_on_the_market_at_once(said: str) -> None:
     async with aiohttp.ClientSession() as http:
         for name, key, secret in accounts:
             client = BinanceClient(http, url[1], Account(name, key, secret, 0))
-            for _ in range(100):  # the agents quote within a moment
-                bought = (await client.order("BUY", "MARKET", quantity="0.001")).body
-                if bought["status"] == "FILLED":
-                    break
-                await asyncio.sleep(0.1)
+            async with asyncio.timeout(60):  # the agents quote within a moment
+                while True:
+                    bought = (await client.order("BUY", "MARKET", quantity="0.001")).body
+                    if bought["status"] == "FILLED":
+                        break
+                    await asyncio.sleep(0.1)
             assert bought["executedQty"] == "0.00100000"
             assert 50_000 < float(bought["fills"][0]["price"]) < 200_000
             assert (await client.balances())["BTC"] == ("100.00100000", "0.00000000")
