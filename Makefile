@@ -167,7 +167,7 @@ ready-%: $(VENV)/.tools
 
 # What builds the package.
 $(VENV)/.tools: $(VENV)/.created pyproject.toml
-	@echo "installing fastbook-exchange into $(VENV): a minute or two"
+	@echo "installing fastbook-exchange into $(VENV): about a minute"
 	@$(BIN)/python -c 'import tomllib; \
 	print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
 	> $(VENV)/build-requirements.txt

@@ -7,6 +7,7 @@ sdist, which ``cythonize()`` here would not.
 """
 
 import os
+import signal
 import sys
 import threading
 from glob import glob
@@ -101,7 +102,11 @@ class BuildOnAllCores(build_ext):
             self.parallel = (os.cpu_count() or 1) + 1
 
     def build_extensions(self) -> None:
-        """Begin with the longest: none is left over for one core alone at the end."""
+        """Begin with the longest: none is left over for one core alone at the end.
+
+        Ctrl-C ends it at once: the pool of threads would first compile all that is left.
+        """
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         self.extensions.sort(key=lambda ext: Path(ext.sources[0]).stat().st_size, reverse=True)
         super().build_extensions()
 
