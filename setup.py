@@ -79,6 +79,7 @@ EXTENSIONS = [
     extension("src", "fastbook._book"),
     extension("src", "fastbook._event_buffer"),
     extension("src", "fastbook._depth"),
+    extension("server", "fastbook_server.gateway._commands"),
     extension("server", "fastbook_server.gateway._frames"),
     extension("server", "fastbook_server.gateway._json"),
     extension("server", "fastbook_server.values._unwatched"),

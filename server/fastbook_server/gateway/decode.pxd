@@ -1,5 +1,7 @@
 # `decode.py` in C types.
 
+from fastbook_server.gateway cimport _commands
+
 cdef object _decode, _NEW_ORDER
 
 

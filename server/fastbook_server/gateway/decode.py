@@ -12,6 +12,7 @@ from typing import final, get_args
 import msgspec
 from msgspec import Raw, Struct
 
+from fastbook_server.gateway import _commands
 from fastbook_wire.commands import (
     CLIENT_ORDER_ID_PATTERN,
     COMMANDS,
@@ -96,6 +97,9 @@ def decode(frame: bytes) -> Command:
     Raises:
         ProtocolError: the payload is not a command; the message names the path of the field.
     """
+    most = _commands.read(frame)
+    if most is not None:
+        return most
     try:
         command = _decode(frame)
     except msgspec.ValidationError as error:
