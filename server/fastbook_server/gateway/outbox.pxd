@@ -15,7 +15,8 @@ cdef class Turn:
 
 @cython.final
 cdef class Outbox:
-    cdef object _transport, _write, _is_closing, _buffer_size, _drained, _timers, _on_overflow, _held, _pump
+    cdef object _transport, _write, _is_closing, _buffer_size
+    cdef object _drained, _timers, _on_overflow, _held, _pump
     cdef Turn _turn
     cdef int64_t _bytes_max, _held_bytes, _burst_bytes
     cdef double _burst_s
