@@ -225,7 +225,8 @@ class Handler:
     """What of aiohttp's handler a stream uses, and what it was told."""
 
     def __init__(self):
-        self._close = self._force_close = False
+        self._close = False
+        self._force_close = False
         self.told: list[object] = []
 
     def close(self):
@@ -269,7 +270,8 @@ def test_a_forbidden_frame_closes_the_connection():
 
 
 def test_all_but_what_arrives_is_for_the_handler():
-    stream, error = FrameStream(handler := Handler(), Peer().frames), ConnectionResetError()
+    handler, error = Handler(), ConnectionResetError()
+    stream = FrameStream(handler, Peer().frames)
     stream.pause_writing()
     stream.resume_writing()
     stream.eof_received()
