@@ -82,6 +82,7 @@ EXTENSIONS = [
     extension("server", "fastbook_server.gateway._commands"),
     extension("server", "fastbook_server.gateway._frames"),
     extension("server", "fastbook_server.gateway._json"),
+    extension("server", "fastbook_server.dialects.binance._requests"),
     extension("server", "fastbook_server.values._unwatched"),
     extension("server", "fastbook_server.values._uuid"),
     *(typed(header[len("server/") : -len(".pxd")].replace("/", ".")) for header in WITH_SOURCE),

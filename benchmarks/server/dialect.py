@@ -189,10 +189,8 @@ class SocketBot(Bot):
         """Open the socket and log on."""
         super().connection_made(transport)
         self.write(upgrade("/binance/ws-api/v3?returnRateLimits=false"))
-        given = {"apiKey": ACCOUNT.key, "timestamp": int(time.time() * 1_000)}
-        payload = "&".join(f"{k}={v}" for k, v in sorted(given.items())).encode()
-        signature = hmac.new(_SECRET, payload, hashlib.sha256).hexdigest()
-        self._log_on = self._request("session.logon", given | {"signature": signature})
+        given = {"timestamp": int(time.time() * 1_000)}
+        self._log_on = self._request("session.logon", signed(given))
 
     def _command(self, *, cancels: bool) -> bytes:
         now_ms = int(time.time() * 1_000)
@@ -209,6 +207,7 @@ class SocketBot(Bot):
         return frame(text.encode())
 
     def _taken(self) -> bytes | None:
+        """Return the next whole answer; once the socket is open, log on."""
         if not self.upgraded:
             _, found, rest = self._received.partition(b"\r\n\r\n")
             if not found:
@@ -222,6 +221,20 @@ class SocketBot(Bot):
         assert answer["status"] == 200, answer
         result: dict[str, Any] = answer["result"]
         return {"status": ""} | result
+
+
+class SigningBot(SocketBot):
+    """Signs each request on its socket, as most clients do."""
+
+    def _request(self, method: str, params: dict[str, object]) -> bytes:
+        return super()._request(method, params if "signature" in params else signed(params))
+
+
+def signed(params: dict[str, object]) -> dict[str, object]:
+    """Return the parameters of a request on a socket, with their signature."""
+    given = params | {"apiKey": ACCOUNT.key}
+    payload = "&".join(f"{k}={v}" for k, v in sorted(given.items())).encode()
+    return given | {"signature": hmac.new(_SECRET, payload, hashlib.sha256).hexdigest()}
 
 
 def upgrade(path: str) -> bytes:

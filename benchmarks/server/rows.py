@@ -165,10 +165,17 @@ ROWS = (
     ),
     Row(
         "binance-socket",
-        "the same by its socket API",
+        "the same by its socket API, once logged on",
         "native commands, 64 x 1",
         *("us", LESS, 1.5, 1.2),
         dialect.beside_native(dialect.SocketBot),
+    ),
+    Row(
+        "binance-socket-signed",
+        "the same by its socket API, each request signed",
+        "native commands, 64 x 1",
+        *("us", LESS, 1.5, 1.2),
+        dialect.beside_native(dialect.SigningBot),
     ),
     Row(
         "binance-difference",

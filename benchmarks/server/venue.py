@@ -14,6 +14,7 @@ import uvloop
 
 from fastbook_server.app import Server
 from fastbook_server.config import Config
+from fastbook_server.garbage import looked_at_once
 from fastbook_server.store.accounts import add_in_memory
 from fastbook_server.store.memory import MemoryDatabase, MemoryStore
 from fastbook_server.values.accounts import Account
@@ -33,7 +34,8 @@ async def serve() -> None:
     await server.dialect.look()
     await server.pipeline.stored()
     print(f"ready {server.url}", flush=True)
-    await asyncio.Event().wait()
+    with looked_at_once():  # as `fastbook serve` does
+        await asyncio.Event().wait()
 
 
 if __name__ == "__main__":

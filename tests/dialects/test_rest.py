@@ -100,6 +100,9 @@ async def test_every_type_of_order_and_how_it_ends(alice, bob):
     ).body
     assert (held["status"], held["type"]) == ("NEW", "TAKE_PROFIT_LIMIT")
     assert (await alice.balances())["BTC"] == ("0.40000000", "1.10000000")
+    for more in ({"trailingDelta": 100}, {"pegPriceType": "PRIMARY_PEG"}):
+        other = await alice.order("SELL", "TAKE_PROFIT_LIMIT", **profit, **more)
+        assert other.error == (400, -1020, "This operation is not supported.")
     trailing = await alice.order("SELL", "TRAILING_STOP", quantity="0.1", stopPrice="200")
     assert trailing.error == (400, -1116, "Invalid orderType.")
     tested = await alice.signed(

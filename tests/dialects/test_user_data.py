@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
+import re
 import time
 from collections.abc import AsyncIterator
 from typing import Any
+from urllib.parse import urlencode
 
 import aiohttp
 import pytest
@@ -208,6 +211,64 @@ async def test_a_signature_is_over_numbers_as_they_were_written(alice, connect):
     wrong = api.signed()
     wrong["signature"] = "0" * 64
     assert (await api.ask("account.status", **wrong))["error"]["code"] == -1022
+
+
+@pytest.mark.parametrize("encoded", [False, True])
+async def test_a_signature_may_be_over_percent_encoded_values(alice, connect, encoded):
+    api = await connect(alice.account)
+    now = int(time.time() * 1_000)
+    named = {"apiKey": alice.account.key, "newClientOrderId": "a:b/c", "timestamp": now}
+    named |= {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC"}
+    named |= {"price": "1", "quantity": "1"}
+    pairs = sorted(named.items())
+    text = urlencode(pairs) if encoded else "&".join(f"{name}={value}" for name, value in pairs)
+    told = await api.ask("order.place", **named, signature=alice.sign(text))
+    assert (told["status"], told["result"]["clientOrderId"]) == (200, "a:b/c")
+
+
+_PLACED = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "price": "9"}
+
+
+@pytest.mark.parametrize("signs", [True, False])
+@pytest.mark.parametrize(
+    ("method", "params"),
+    [
+        ("order.place", _PLACED | {"quantity": "1"}),
+        ("order.place", _PLACED | {"quantity": "1", "newOrderRespType": "ACK"}),
+        ("order.place", _PLACED | {"quantity": 2}),
+        ("order.place", _PLACED | {"quantity": "5000"}),
+        ("order.place", _PLACED | {"quantity": "0.000001"}),
+        ("order.place", _PLACED | {"quantity": ""}),
+        ("order.place", _PLACED),
+        ("order.place", _PLACED | {"quantity": "1", "recvWindow": 60_001}),
+        ("order.place", _PLACED | {"quantity": "1", "timestamp": 1}),
+        ("order.cancel", {"symbol": "BTCUSDT", "orderId": 77}),
+        ("order.cancel", {"symbol": "BTCUSDT", "origClientOrderId": "open"}),
+        ("order.cancel", {"symbol": "BTCUSDT"}),
+        ("order.status", {"symbol": "BTCUSDT", "origClientOrderId": "open"}),
+        ("order.nothing", {}),
+    ],
+)
+async def test_a_request_is_answered_the_same_however_it_is_written(
+    alice, connect, method, params, signs
+):
+    api = await connect(alice.account)
+    if not signs:
+        await api.ask("session.logon", **api.signed())
+    told = []
+    for escapes in (False, True):
+        placed = _PLACED | {"quantity": "1", "newClientOrderId": "open"}
+        await api.ask("order.place", **api.signed(**placed))
+        named = params | {"newClientOrderId": "mine"}
+        named = api.signed(**named) if signs else {"timestamp": int(time.time() * 1_000)} | named
+        written = json.dumps({"id": "x", "method": method, "params": named})
+        if escapes:
+            written = written.replace("order.", "ord\\u0065r.")
+        await api.ws.send_str(written)
+        answer = (await api.ws.receive(timeout=5)).data
+        told.append(re.sub(r'("(?:orderId|\w*[tT]ime)"):\d+|"count":\d+', r"\1", answer))
+        await api.ask("openOrders.cancelAll", **api.signed(symbol="BTCUSDT"))
+    assert told[0] == told[1]
 
 
 async def test_a_listen_key_gives_the_same_events_bare(venue, alice, bob, connect):

@@ -7,5 +7,5 @@ cimport cython
 cpdef tuple split(str query, str body)
 cdef str _readable(str text)
 cpdef account_of(dict accounts, str key)
-@cython.locals(given=bytes, received=bytes, payload=str)
+@cython.locals(given=bytes, payload=str)
 cpdef check_signature(account, dict params, payloads)

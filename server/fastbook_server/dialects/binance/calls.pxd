@@ -14,3 +14,22 @@ cdef class Call:
     cdef readonly object too_many
     cdef readonly str user_id
 
+
+cdef class Caller:
+    cpdef done(self, answer)
+
+
+cdef class AwaitingCaller(Caller):
+    cdef object _future
+
+    cpdef done(self, answer)
+
+
+@cython.final
+cdef class Offer:
+    cdef readonly str method, path, name
+    cdef readonly object weight, function
+    cdef readonly bint signed, keyed, is_order, places, more
+    cdef readonly object begins
+
+    cpdef weighs(self, Parameters params)

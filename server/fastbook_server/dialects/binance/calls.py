@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import cython
@@ -38,11 +36,39 @@ class Call:
 
 
 Function = Callable[[Call], Awaitable[Any]]
+Weight = int | Callable[[Parameters], int]
 
-Done = Callable[[Any], None]
-"""Is given the answer to a request, once, or the DialectRefusal that it is."""
 
-Begin = Callable[[Call, Done], None]
+@cython.cclass
+class Caller:
+    """Who has asked something, and waits for the answer."""
+
+    def done(self, answer: Any) -> None:
+        """Take the answer, once, or the DialectRefusal that it is."""
+        raise NotImplementedError
+
+
+@cython.cclass
+class AwaitingCaller(Caller):
+    """Somebody who awaits a future."""
+
+    def __init__(self, future: asyncio.Future[Any]) -> None:
+        self._future = future
+
+    def done(self, answer: Any) -> None:
+        """Give the answer to whoever waits for it, if anybody still does."""
+        if self._future.done():
+            return
+        if isinstance(answer, DialectRefusal):
+            self._future.set_exception(answer)
+        else:
+            self._future.set_result(answer)
+
+
+Written = bytes
+"""An answer that is JSON already."""
+
+Begin = Callable[[Call, Caller], None]
 """Begins to answer a request; raises a DialectRefusal if nothing has come of it."""
 
 
@@ -51,23 +77,13 @@ def awaited(begin: Begin) -> Function:
 
     async def function(call: Call) -> Any:
         future = asyncio.get_running_loop().create_future()
-        begin(call, partial(settle, future))
+        begin(call, AwaitingCaller(future))
         return await future
 
     return function
 
 
-def settle(future: asyncio.Future[Any], answer: Any) -> None:
-    """Give an answer, or a refusal, to whoever waits for it, if anybody still does."""
-    if future.done():
-        return
-    if isinstance(answer, DialectRefusal):
-        future.set_exception(answer)
-    else:
-        future.set_result(answer)
-
-
-@dataclass(frozen=True)
+@cython.cclass
 class Offer:
     """A function of the dialect: its path, its name on the socket API ("": none), its weight.
 
@@ -77,17 +93,32 @@ class Offer:
     What is asked most ``begins`` at once, and needs nobody who waits.
     """
 
-    method: str
-    path: str
-    name: str
-    weight: int | Callable[[Parameters], int]
-    function: Function
-    signed: bool = False
-    keyed: bool = False
-    is_order: bool = False
-    places: bool = False
-    more: bool = False
-    begins: Begin | None = None
+    def __init__(
+        self,
+        method: str,
+        path: str,
+        name: str,
+        weight: Weight,
+        function: Function,
+        *,
+        signed: bool = False,
+        keyed: bool = False,
+        is_order: bool = False,
+        places: bool = False,
+        more: bool = False,
+        begins: Begin | None = None,
+    ) -> None:
+        self.method = method
+        self.path = path
+        self.name = name
+        self.weight = weight
+        self.function = function
+        self.signed = signed
+        self.keyed = keyed
+        self.is_order = is_order
+        self.places = places
+        self.more = more
+        self.begins = begins
 
     def weighs(self, params: Parameters) -> int:
         """Return what a request counts."""

@@ -71,7 +71,7 @@ class CancelReplace:
             raise call.too_many
 
         def read(report: OrderReport) -> msgspec.Raw:
-            return placed(self._orders.as_placed(report), response)
+            return msgspec.Raw(placed(self._orders.as_placed(report), response))
 
         try:
             known = self._trading.to_cancel(call, symbol, params, "cancel")
@@ -82,7 +82,7 @@ class CancelReplace:
                 raise _over(call.too_many, refused, stops=stops) from None
             return told(refused, None if stops else await self._placed(call, new, read))
         self._orders.name_cancel(known.order.id, cancel_id)
-        gone = (Delete(id=known.order.id), lambda _: cancelled(known, cancel_id))
+        gone = (Delete(id=known.order.id), lambda _: msgspec.Raw(cancelled(known, cancel_id)))
         if call.too_many is not None:
             outcome = await outcome_of(self._replies.ask(call.user_id, *gone))
             raise _over(call.too_many, outcome, stops=stops)

@@ -3,6 +3,7 @@
 cimport cython
 from libc.stdint cimport int64_t
 
+from fastbook_server.dialects.binance.calls cimport Offer
 from fastbook_server.dialects.binance.parameters cimport Parameters
 
 
@@ -38,14 +39,15 @@ cdef class Limits:
 
 
 @cython.final
+@cython.no_gc  # nothing that it holds leads back to it
 cdef class Charge:
     cdef Limits _limits
     cdef str _address
-    cdef object _entry
+    cdef Offer _entry
     cdef str _placer
     cdef readonly int64_t now_ms
 
-    cpdef weigh(self, entry, Parameters params)
+    cpdef weigh(self, Offer entry, Parameters params)
     cpdef place(self, str user_id)
     @cython.locals(limits=Limits, now_ms=int64_t, bound=Interval)
     cpdef failed(self, refused)

@@ -36,8 +36,8 @@ def self_trade_mode(order: Order) -> str:
     return _SELF_TRADE_NAMES.get(order.self_trade, "NONE")
 
 
-def placed(known: AccountOrder, response: str) -> msgspec.Raw:
-    """Return the answer to a command that has placed an order: ACK, RESULT or FULL.
+def placed(known: AccountOrder, response: str) -> bytes:
+    """Return the answer, as JSON, to a command that has placed an order: ACK, RESULT or FULL.
 
     The last has the fills that the order began with, in matching order.
     """
@@ -59,11 +59,11 @@ def placed(known: AccountOrder, response: str) -> msgspec.Raw:
     if response == "FULL":
         _write_fills(out, known)
     out.put(b"}")
-    return msgspec.Raw(out.payload())
+    return out.payload()
 
 
-def cancelled(known: AccountOrder, cancel_id: str) -> msgspec.Raw:
-    """Return the answer to a command that has cancelled an order."""
+def cancelled(known: AccountOrder, cancel_id: str) -> bytes:
+    """Return the answer, as JSON, to a command that has cancelled an order."""
     symbol = known.symbol
     out = Writer()
     out.text(b'{"symbol":', symbol.name)
@@ -73,7 +73,7 @@ def cancelled(known: AccountOrder, cancel_id: str) -> msgspec.Raw:
     out.integer(b',"transactTime":', known.updated_ms)
     _write_terms(out, known)
     out.put(b"}")
-    return msgspec.Raw(out.payload())
+    return out.payload()
 
 
 def queried(known: AccountOrder) -> msgspec.Raw:

@@ -46,18 +46,31 @@ cdef class OrderUpdate:
 
 
 @cython.final
+cdef class OrdersOfOne:
+    cdef readonly dict orders, open
+    cdef readonly object ended
+    cdef dict _names
+
+    @cython.locals(names=dict)
+    cpdef dict named(self, str security)
+
+
+@cython.final
 cdef class AccountOrders:
     cdef Symbols _symbols
     cdef object _is_heard
-    cdef dict _orders, _open, _ended, _names, _cancel_ids
+    cdef dict _of, _cancel_ids
     cdef readonly object prevented
 
     cpdef name_cancel(self, str order_uuid, str cancel_id)
-    @cython.locals(of_user=dict)
+    @cython.locals(of_user=OrdersOfOne)
     cpdef AccountOrder by_id(self, str user_id, order_id)
+    @cython.locals(of_user=OrdersOfOne)
     cpdef AccountOrder by_name(self, str user_id, Symbol symbol, str name)
     @cython.locals(known=AccountOrder, order=Order, placed=AccountOrder)
     cpdef AccountOrder as_placed(self, OrderReport report)
+    @cython.locals(updates=list, update=OrderUpdate)
+    cpdef list follow(self, events)
     @cython.locals(order=Order, known=AccountOrder)
     cdef OrderUpdate _followed(self, event)
     @cython.locals(symbol=Symbol, known=AccountOrder)
@@ -68,13 +81,14 @@ cdef class AccountOrders:
     cdef OrderUpdate _changed(self, AccountOrder known, event)
     cdef OrderUpdate _update(
         self, str kind, AccountOrder known, OrderFill fill=*, str cancel_id=*, str former_id=*)
+    @cython.locals(names=dict)
     cdef _renamed(self, AccountOrder known, OrderAmended event)
     cdef OrderUpdate _cancelled(self, AccountOrder known, OrderCancelled event)
     @cython.locals(symbol=Symbol)
     cdef AccountOrder _known(self, Order order)
-    @cython.locals(order=Order, of_user=dict)
+    @cython.locals(order=Order, of_user=OrdersOfOne)
     cdef _note(self, AccountOrder known)
-    @cython.locals(user_id=str, ended=dict, oldest=AccountOrder)
+    @cython.locals(of_user=OrdersOfOne, names=dict, oldest=AccountOrder)
     cdef _settle(self, AccountOrder known)
 
 

@@ -5,7 +5,8 @@ Open orders are all known, ended ones up to a bound: older ones are the database
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cython
@@ -116,6 +117,24 @@ class OrderUpdate:
 
 
 @cython.cclass
+class OrdersOfOne:
+    """The orders of one account that are known; ``ended`` are those in the order they ended in."""
+
+    def __init__(self) -> None:
+        self.orders: dict[int, AccountOrder] = {}
+        self.open: dict[int, AccountOrder] = {}
+        self.ended: deque[AccountOrder] = deque()
+        self._names: dict[str, dict[str, AccountOrder]] = {}
+
+    def named(self, security: str) -> dict[str, AccountOrder]:
+        """Return the newest orders in a security by their client order ids."""
+        names = self._names.get(security)
+        if names is None:
+            names = self._names[security] = {}
+        return names
+
+
+@cython.cclass
 class AccountOrders:
     """All that is known of accounts' orders: by user, by id and by client order id.
 
@@ -127,10 +146,7 @@ class AccountOrders:
     ) -> None:
         self._symbols = symbols
         self._is_heard = is_heard
-        self._orders: dict[str, dict[int, AccountOrder]] = {}
-        self._open: dict[str, dict[int, AccountOrder]] = {}
-        self._ended: dict[str, dict[int, AccountOrder]] = {}  # in the order in which they ended
-        self._names: dict[tuple[str, str, str], AccountOrder] = {}
+        self._of: dict[str, OrdersOfOne] = {}
         self._cancel_ids: dict[str, str] = {}
         self.prevented = PreventedMatches()
         for gone in recovered.client_orders:
@@ -148,7 +164,8 @@ class AccountOrders:
 
     def open_of(self, user_id: str, symbol: Symbol | None = None) -> list[AccountOrder]:
         """Return the open orders of a user, oldest first, perhaps only of one symbol."""
-        found = self._open.get(user_id, {}).values()
+        of_user = self._of.get(user_id)
+        found = () if of_user is None else of_user.open.values()
         return sorted(
             (known for known in found if symbol in (None, known.symbol)),
             key=lambda known: (known.order.time_ms, known.order_id),
@@ -156,17 +173,19 @@ class AccountOrders:
 
     def all_of(self, user_id: str, symbol: Symbol) -> list[AccountOrder]:
         """Return all orders of a user in a symbol that are known, in the order of their ids."""
-        found = self._orders.get(user_id, {}).values()
+        of_user = self._of.get(user_id)
+        found = () if of_user is None else of_user.orders.values()
         return sorted((k for k in found if k.symbol is symbol), key=lambda k: k.order.seq)
 
     def by_id(self, user_id: str, order_id: int) -> AccountOrder | None:
         """Return the user's order with this id, if it is known."""
-        of_user = self._orders.get(user_id)
-        return None if of_user is None else of_user.get(order_id)
+        of_user = self._of.get(user_id)
+        return None if of_user is None else of_user.orders.get(order_id)
 
     def by_name(self, user_id: str, symbol: Symbol, name: str) -> AccountOrder | None:
         """Return the newest order of a user with this client order id, if it is known."""
-        return self._names.get((user_id, symbol.security, name))
+        of_user = self._of.get(user_id)
+        return None if of_user is None else of_user.named(symbol.security).get(name)
 
     def as_placed(self, report: OrderReport) -> AccountOrder:
         """Return an order as the reply to its placing tells it, whatever has happened since."""
@@ -185,18 +204,20 @@ class AccountOrders:
         placed.is_working = report.status != "untriggered"
         return placed
 
-    def follow(self, events: Sequence[OrderEvent]) -> Iterator[OrderUpdate]:
-        """Follow the order events of a batch; yield what happened to orders of those who hear."""
+    def follow(self, events: Sequence[OrderEvent]) -> list[OrderUpdate]:
+        """Follow the order events of a batch; return what happened to orders of those who hear."""
+        updates = []
         for event in events:
             if isinstance(event, OrderFilled):
                 for order, is_maker in ((event.taker, False), (event.maker, True)):
                     update = self._filled(event, order, is_maker)
                     if update is not None:
-                        yield update
+                        updates.append(update)
             elif not isinstance(event, OrderRested):  # its acceptance has been told
                 update = self._followed(event)
                 if update is not None:
-                    yield update
+                    updates.append(update)
+        return updates
 
     def _followed(
         self, event: OrderAccepted | OrderHeld | OrderTriggered | OrderAmended | OrderCancelled
@@ -280,11 +301,11 @@ class AccountOrders:
     def _renamed(self, known: AccountOrder, event: OrderAmended) -> None:
         """Note that an order has changed, and perhaps what it is called now."""
         known.amendment = event
-        user_id, security = known.order.user_id, known.order.instrument.security
-        before = (user_id, security, event.before.client_order_id or "")
-        if self._names.get(before) is known:
-            del self._names[before]
-        self._names[user_id, security, known.client_order_id] = known
+        names = self._of[known.order.user_id].named(known.order.instrument.security)
+        before = event.before.client_order_id or ""
+        if names.get(before) is known:
+            del names[before]
+        names[known.client_order_id] = known
 
     def _cancelled(self, known: AccountOrder, event: OrderCancelled) -> OrderUpdate | None:
         reason = event.reason
@@ -325,30 +346,28 @@ class AccountOrders:
 
     def _note(self, known: AccountOrder) -> None:
         order, order_id = known.order, known.symbol.order_id(known.order.seq)
-        of_user = self._orders.get(order.user_id)
+        of_user = self._of.get(order.user_id)
         if of_user is None:
-            of_user = self._orders[order.user_id] = {}
-            self._open[order.user_id] = {}
-        of_user[order_id] = self._open[order.user_id][order_id] = known
-        self._names[order.user_id, order.instrument.security, known.client_order_id] = known
+            of_user = self._of[order.user_id] = OrdersOfOne()
+        of_user.orders[order_id] = of_user.open[order_id] = known
+        of_user.named(order.instrument.security)[known.client_order_id] = known
 
     def _settle(self, known: AccountOrder) -> None:
         """Let an order that has ended be one of the ended ones; the oldest make room."""
         if known.status in _OPEN:
             return
-        user_id, order_id = known.order.user_id, known.symbol.order_id(known.order.seq)
-        self._cancel_ids.pop(known.order.id, None)
-        self._open[user_id].pop(order_id, None)
-        ended = self._ended.get(user_id)
-        if ended is None:
-            ended = self._ended[user_id] = {}
-        ended[order_id] = known
-        if len(ended) > ENDED_MAX:
-            oldest = ended.pop(next(iter(ended)))
-            del self._orders[user_id][oldest.order_id]
-            name = (user_id, oldest.order.instrument.security, oldest.client_order_id)
-            if self._names.get(name) is oldest:
-                del self._names[name]
+        if self._cancel_ids:
+            self._cancel_ids.pop(known.order.id, None)
+        of_user = self._of[known.order.user_id]
+        if of_user.open.pop(known.order_id, None) is None:  # it is one of them already
+            return
+        of_user.ended.append(known)
+        if len(of_user.ended) > ENDED_MAX:
+            oldest = of_user.ended.popleft()
+            del of_user.orders[oldest.order_id]
+            names = of_user.named(oldest.order.instrument.security)
+            if names.get(oldest.client_order_id) is oldest:
+                del names[oldest.client_order_id]
 
 
 def _is_as_placed(known: AccountOrder, report: OrderReport) -> bool:

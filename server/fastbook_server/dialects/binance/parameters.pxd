@@ -4,6 +4,7 @@ cimport cython
 
 
 @cython.final
+@cython.no_gc  # nothing that it holds leads back to it
 cdef class Parameters:
     cdef dict _given
 

@@ -6,13 +6,12 @@ import asyncio
 import itertools
 import secrets
 from collections.abc import Awaitable, Callable, Iterable
-from functools import partial
 from typing import Any
 
 import cython
 
 from fastbook_server.channels.order_channel import Matcher, Pressure, Replace, Unavailable
-from fastbook_server.dialects.binance.calls import Done, settle
+from fastbook_server.dialects.binance.calls import AwaitingCaller, Caller
 from fastbook_server.dialects.binance.refused import (
     OUTCOME_UNKNOWN,
     DialectRefusal,
@@ -31,7 +30,7 @@ REF_BITS = 52
 
 Reply = OrderReport | AllDeleted
 Command = Add | Amend | Delete | DeleteAll
-_PLACES = (Add, Amend)
+_REPLIES = (OrderReport, AllDeleted, CommandRefused)
 
 Read = Callable[[Any], Any]
 """Makes what a client is told of the reply to its command."""
@@ -41,13 +40,31 @@ _NO_PRESSURE = Pressure.NONE  # an enumeration's member is slow to look up
 
 @cython.cclass
 class WaitingReply:
-    """What is to be done with the reply to a command of a user, until a time of the loop."""
+    """Somebody who is to be told of the reply to a command of a user, until a time of the loop."""
 
-    def __init__(self, user_id: str, read: Read, done: Done, until_s: float) -> None:
+    def __init__(self, user_id: str, caller: Caller) -> None:
         self.user_id = user_id
-        self.read = read
-        self.done = done
-        self.until_s = until_s
+        self.caller = caller
+        self.until_s = 0.0
+
+    def read(self, reply: Any) -> Any:
+        """Return what the client is told of the reply."""
+        raise NotImplementedError
+
+
+@cython.cclass
+class ReadReply(WaitingReply):
+    """The same, where a function makes of the reply what is told."""
+
+    def __init__(self, user_id: str, read: Read, caller: Caller) -> None:
+        self.user_id = user_id
+        self.caller = caller
+        self.until_s = 0.0
+        self._read = read
+
+    def read(self, reply: Any) -> Any:
+        """Return what the client is told of the reply."""
+        return self._read(reply)
 
 
 @cython.cclass
@@ -61,18 +78,19 @@ class Replies:
         self._waiting: dict[Any, WaitingReply] = {}  # by ``ref``: the oldest first
         self._timer: asyncio.TimerHandle | None = None
 
-    def begin(self, user_id: str, command: Command, read: Read, done: Done) -> None:
-        """Submit a command; `done` is given what `read` makes of the reply once it is durable.
+    def begin(self, waiting: WaitingReply, command: Command, places: bool) -> None:
+        """Submit a command; who is `waiting` is told of the reply once it is durable.
 
         Or the DialectRefusal that the reply is, or that it has not become durable in time.
+        ``places``: it is refused earlier than what only cancels.
 
         Raises:
             DialectRefusal: it could not be taken, and nothing has changed.
         """
-        self._check_room(user_id, isinstance(command, _PLACES))
-        command.ref = ref = self._wait(user_id, read, done)
+        self._check_room(waiting.user_id, places)
+        command.ref = ref = self._wait(waiting)
         try:
-            self._matcher.submit(user_id, command)
+            self._matcher.submit(waiting.user_id, command)
         except Unavailable as refused:
             del self._waiting[ref]
             raise busy(refused.retry_after_ms) from None
@@ -84,7 +102,8 @@ class Replies:
             DialectRefusal: it was refused, could not be taken, or has not become durable in time.
         """
         future = asyncio.get_running_loop().create_future()
-        self.begin(user_id, command, read, partial(settle, future))
+        waiting = ReadReply(user_id, read, AwaitingCaller(future))
+        self.begin(waiting, command, isinstance(command, Add | Amend))
         return await future
 
     async def replace(
@@ -102,7 +121,7 @@ class Replies:
         loop = asyncio.get_running_loop()
         gone, placed = loop.create_future(), loop.create_future()
         for (command, read), future in ((cancel, gone), (new, placed)):
-            command.ref = self._wait(user_id, read, partial(settle, future))
+            command.ref = self._wait(ReadReply(user_id, read, AwaitingCaller(future)))
         try:
             self._matcher.submit(user_id, Replace(cancel[0], new[0], stops))
         except Unavailable as refused:
@@ -124,11 +143,12 @@ class Replies:
         if pressure is not _NO_PRESSURE and (places or pressure is Pressure.ALL):
             raise busy(self._matcher.retry_after_ms())
 
-    def _wait(self, user_id: str, read: Read, done: Done) -> int:
+    def _wait(self, waiting: WaitingReply) -> int:
         """Note who waits for a reply; return the ``ref`` that it will have."""
         loop = asyncio.get_running_loop()
         ref: int = next(self._refs)
-        self._waiting[ref] = WaitingReply(user_id, read, done, loop.time() + ANSWER_S_MAX)
+        waiting.until_s = loop.time() + ANSWER_S_MAX
+        self._waiting[ref] = waiting
         if self._timer is None:
             self._timer = loop.call_later(ANSWER_S_MAX, self._give_up)
         return ref
@@ -144,14 +164,14 @@ class Replies:
                 self._timer = loop.call_at(oldest.until_s, self._give_up)
                 return
             del self._waiting[ref]
-            oldest.done(outcome_unknown())
+            oldest.caller.done(outcome_unknown())
 
     def on_reports(self, reports: Iterable[PrivateEvent]) -> None:
         """Answer those who wait for what a batch says."""
         if not self._waiting:
             return
         for report in reports:
-            if isinstance(report, OrderReport | AllDeleted | CommandRefused):
+            if isinstance(report, _REPLIES):
                 self._reply(report.user_id, report.ref, report)
 
     def _reply(self, user_id: str, ref: Any, reply: Reply | CommandRefused) -> None:
@@ -161,9 +181,9 @@ class Replies:
             return
         del self._waiting[ref]
         if isinstance(reply, CommandRefused):
-            waiting.done(by_matcher(reply.code, reply.message, reply.retry_after_ms))
+            waiting.caller.done(by_matcher(reply.code, reply.message, reply.retry_after_ms))
         else:
-            waiting.done(waiting.read(reply))
+            waiting.caller.done(waiting.read(reply))
 
 
 async def outcome_of(asked: Awaitable[Any]) -> Any:

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from fastbook_server.dialects.binance import auth
 from fastbook_server.dialects.binance.account_keys import AccountKeys
-from fastbook_server.dialects.binance.calls import Call, Offer
+from fastbook_server.dialects.binance.calls import Call, Caller, Offer, Written
 from fastbook_server.dialects.binance.limits import Charge, Limits
 from fastbook_server.dialects.binance.parameters import Parameters
 from fastbook_server.dialects.binance.refused import DialectRefusal
@@ -98,12 +98,12 @@ class RestApi:
         """Begin to answer a request directly."""
         assert entry.begins is not None, "such are offered"
         charge = Charge(self._limits, address)
-        done = partial(_answer, charge, answer)
+        caller = DirectCaller(charge, answer)
         body, key = request.body.decode(errors="surrogateescape"), request.header(b"x-mbx-apikey")
         try:
-            entry.begins(self._call(entry, charge, request.query, body, key), done)
+            entry.begins(self._call(entry, charge, request.query, body, key), caller)
         except DialectRefusal as refused:
-            done(refused)
+            caller.done(refused)
 
 
 async def _body(request: web.Request) -> str:
@@ -126,17 +126,29 @@ EMPTY: dict[str, Any] = {
 """What clients ask for, but is not here."""
 
 
-def _answer(charge: Charge, answer: Answer, told: Any) -> None:
-    """Answer what was asked directly."""
-    if not isinstance(told, DialectRefusal):
-        answer(direct.response(200, charge.header_lines(), _encode(told)))
-        return
-    charge.failed(told)
-    lines = charge.header_lines()
-    if told.retry_after_s is not None:
-        lines = b"Retry-After: %d\r\n%b" % (told.retry_after_s, lines)
-    answer(direct.response(told.status, lines, _encode(told.told())))
+class DirectCaller(Caller):
+    """Whoever has asked directly."""
+
+    def __init__(self, charge: Charge, answer: Answer) -> None:
+        self._charge = charge
+        self._answer = answer
+
+    def done(self, answer: Any) -> None:
+        """Send the answer, or the refusal."""
+        charge = self._charge
+        if not isinstance(answer, DialectRefusal):
+            self._answer(direct.response(200, charge.header_lines(), _written(answer)))
+            return
+        charge.failed(answer)
+        lines = charge.header_lines()
+        if answer.retry_after_s is not None:
+            lines = b"Retry-After: %d\r\n%b" % (answer.retry_after_s, lines)
+        self._answer(direct.response(answer.status, lines, _written(answer.told())))
+
+
+def _written(answer: Any) -> bytes:
+    return answer if isinstance(answer, Written) else _encode(answer)
 
 
 def _json(status: int, value: Any) -> web.Response:
-    return web.Response(status=status, body=_encode(value), content_type="application/json")
+    return web.Response(status=status, body=_written(value), content_type="application/json")

@@ -4,15 +4,15 @@ cimport cython
 from libc.stdint cimport int64_t
 
 from fastbook_server.dialects.binance cimport auth
-from fastbook_server.dialects.binance.calls cimport Call
+from fastbook_server.dialects.binance._requests cimport plain_request
+from fastbook_server.dialects.binance.calls cimport Caller, Call, Offer
 from fastbook_server.dialects.binance.limits cimport Charge, Limits
 from fastbook_server.dialects.binance.parameters cimport Parameters
 from fastbook_server.dialects.binance.sockets cimport DialectSocket
 from fastbook_server.gateway._json cimport Writer
 
 
-@cython.final
-cdef class AskedRequest:
+cdef class AskedRequest(Caller):
     cdef object id_
     cdef Charge charge
     cdef bint tells, is_begun
@@ -40,7 +40,7 @@ cdef class ApiSession:
 
     @cython.locals(method=str, params=dict, told=str, tells=bint, asked=AskedRequest)
     cpdef take(self, bytes data)
-    @cython.locals(given=Parameters, call=Call)
+    @cython.locals(given=Parameters, call=Call, entry=Offer)
     cdef _ask(self, AskedRequest asked, str method, dict params)
     @cython.locals(out=Writer)
     cdef _answer(self, AskedRequest asked, answer)
@@ -49,4 +49,3 @@ cdef class ApiSession:
 
 @cython.locals(params=dict, name=str)
 cpdef tuple decoded(bytes data)
-cdef tuple _decoded(bytes data)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 from urllib.parse import quote_plus
 
@@ -13,8 +13,9 @@ import msgspec
 from aiohttp import web
 
 from fastbook_server.dialects.binance import auth
+from fastbook_server.dialects.binance._requests import plain_request
 from fastbook_server.dialects.binance.account_keys import AccountKeys
-from fastbook_server.dialects.binance.calls import Call, Offer
+from fastbook_server.dialects.binance.calls import Call, Caller, Offer
 from fastbook_server.dialects.binance.limits import Charge, Limits
 from fastbook_server.dialects.binance.parameters import Parameters
 from fastbook_server.dialects.binance.refused import DialectRefusal, busy, missing
@@ -28,7 +29,6 @@ from fastbook_server.values.accounts import Account
 REQUESTS_MAX = 256
 """So many requests of one connection may wait for their answers; beyond: -1003."""
 ID_CHARACTERS_MAX = 36
-_NOT_SIGNED = ("signature",)
 
 
 class SocketRequest(msgspec.Struct):
@@ -39,16 +39,7 @@ class SocketRequest(msgspec.Struct):
     params: dict[str, msgspec.Raw] = {}
 
 
-class PlainSocketRequest(msgspec.Struct):
-    """The same, if each parameter is a text or a whole number, which is written in one way."""
-
-    method: str
-    id: int | str | None = None
-    params: dict[str, str | int | float | None] = {}
-
-
 _DECODER = msgspec.json.Decoder(SocketRequest)
-_PLAIN_DECODER = msgspec.json.Decoder(PlainSocketRequest)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -92,7 +83,7 @@ class SocketApi:
 
 
 @cython.cclass
-class AskedRequest:
+class AskedRequest(Caller):
     """A request that is to be answered, and what it counts."""
 
     def __init__(
@@ -184,7 +175,7 @@ class ApiSession:
             account = auth.account_of(self._api.keys.by_key, params.get("apiKey") or self._key)
         call = Call(given, account, asked.charge.now_ms, too_many)
         if entry.begins is not None and not self._starting:
-            entry.begins(call, asked.done)
+            entry.begins(call, asked)
             asked.is_begun = True
             self._begun += 1
         else:  # it must not overtake what begins in the next turn of the loop
@@ -211,7 +202,7 @@ class ApiSession:
         else:
             out.any(b'{"id":', asked.id_)
             out.put(b',"status":200,"result":')
-            out.put(_encode(answer))
+            out.put(answer if type(answer) is bytes else _encode(answer))
         if asked.tells:
             out.put(b',"rateLimits":')
             out.put(_encode(asked.charge.told()))
@@ -336,20 +327,9 @@ def decoded(data: bytes) -> tuple[str, int | str | None, dict[str, str]]:
     Raises:
         msgspec.DecodeError, UnicodeDecodeError: it is no request.
     """
-    try:
-        plain = _PLAIN_DECODER.decode(data)
-    except msgspec.ValidationError:
-        return _decoded(data)
-    params = plain.params
-    for name, value in params.items():
-        if type(value) is int and value:
-            params[name] = str(value)
-        elif type(value) is not str:  # a fraction, a zero that may be negative, or null
-            return _decoded(data)
-    return plain.method, plain.id, params  # type: ignore[return-value]  # all are texts by now
-
-
-def _decoded(data: bytes) -> tuple[str, int | str | None, dict[str, str]]:
+    plain = plain_request(data)
+    if plain is not None:
+        return plain
     request = _DECODER.decode(data)
     params: dict[str, str] = {}
     for name, raw in request.params.items():
@@ -361,10 +341,8 @@ def _decoded(data: bytes) -> tuple[str, int | str | None, dict[str, str]]:
     return request.method, request.id, params
 
 
-def _payloads(params: dict[str, str]) -> tuple[str, str]:
-    """Return what a client may have signed: sorted by name, values raw or percent-encoded."""
-    named = sorted((name, text) for name, text in params.items() if name not in _NOT_SIGNED)
-    return (
-        "&".join(f"{name}={text}" for name, text in named),
-        "&".join(f"{name}={quote_plus(text)}" for name, text in named),
-    )
+def _payloads(params: dict[str, str]) -> Iterator[str]:
+    """Yield what a client may have signed: sorted by name, values raw or percent-encoded."""
+    names = sorted(params)
+    yield "&".join([f"{name}={params[name]}" for name in names if name != "signature"])
+    yield "&".join([f"{name}={quote_plus(params[name])}" for name in names if name != "signature"])

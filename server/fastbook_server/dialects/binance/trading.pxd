@@ -3,11 +3,11 @@
 cimport cython
 from libc.stdint cimport int64_t
 
-from fastbook_server.dialects.binance.calls cimport Call
+from fastbook_server.dialects.binance.calls cimport Caller, Call
 from fastbook_server.dialects.binance.order_answers cimport cancelled, placed
 from fastbook_server.dialects.binance.orders cimport AccountOrder, AccountOrders
 from fastbook_server.dialects.binance.parameters cimport Parameters
-from fastbook_server.dialects.binance.replies cimport Replies
+from fastbook_server.dialects.binance.replies cimport Replies, WaitingReply
 from fastbook_server.dialects.binance.symbols cimport Symbol, Symbols
 from fastbook_server.values.events cimport OrderReport
 from fastbook_server.values.instruments cimport Scale
@@ -21,6 +21,20 @@ cdef _shown(str kind, Symbol symbol, lots, str iceberg, str time_in_force)
 cdef str _time_in_force(str kind, Parameters params)
 
 
+cdef class PlacedReply(WaitingReply):
+    cdef AccountOrders _orders
+    cdef str _response
+
+    cpdef read(self, reply)
+
+
+cdef class CancelledReply(WaitingReply):
+    cdef AccountOrder _known
+    cdef str _cancel_id
+
+    cpdef read(self, reply)
+
+
 @cython.final
 cdef class TradingFunctions:
     cdef Symbols _symbols
@@ -28,12 +42,12 @@ cdef class TradingFunctions:
     cdef AccountOrders _orders
     cdef Replies _replies
 
-    @cython.locals(params=Parameters, symbol=Symbol)
-    cpdef place(self, Call call, done)
-    cpdef _placed(self, str response, OrderReport report)
+    @cython.locals(params=Parameters, symbol=Symbol, waiting=PlacedReply)
+    cpdef place(self, Call call, Caller caller)
     cpdef new_order(self, Symbol symbol, Parameters params)
-    @cython.locals(params=Parameters, symbol=Symbol, known=AccountOrder, cancel_id=str)
-    cpdef cancel(self, Call call, done)
+    @cython.locals(params=Parameters, symbol=Symbol, known=AccountOrder, cancel_id=str,
+                   waiting=CancelledReply)
+    cpdef cancel(self, Call call, Caller caller)
     @cython.locals(known=AccountOrder, restriction=str, name=str, text=str)
     cpdef AccountOrder to_cancel(
         self, Call call, Symbol symbol, Parameters params, str prefix=*)
@@ -43,4 +57,3 @@ cdef class TradingFunctions:
 
 cpdef check_names(AccountOrder known, str own)
 cpdef str response_type(Parameters params)
-cpdef _cancelled(AccountOrder known, str cancel_id, _)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import base64
 import secrets
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Any, cast
 
 import cython
 import msgspec
 
-from fastbook_server.dialects.binance.calls import Call, Done, Offer, awaited
+from fastbook_server.dialects.binance.calls import Call, Caller, Offer, awaited
 from fastbook_server.dialects.binance.order_answers import cancelled, placed
 from fastbook_server.dialects.binance.orders import AccountOrder, AccountOrders
 from fastbook_server.dialects.binance.parameters import Parameters
@@ -23,7 +22,7 @@ from fastbook_server.dialects.binance.refused import (
     filtered,
     unwanted,
 )
-from fastbook_server.dialects.binance.replies import Replies
+from fastbook_server.dialects.binance.replies import Replies, WaitingReply
 from fastbook_server.dialects.binance.symbols import ORDER_TYPES, SELF_TRADE, Symbol, Symbols
 from fastbook_server.values.events import AllDeleted, OrderReport
 from fastbook_wire.commands import Add, Delete, DeleteAll, NewOrder
@@ -73,6 +72,8 @@ def parsed_order(symbol: Symbol, params: Parameters) -> NewOrder:
     """
     side = params.one_of("side", _SIDES, "", -1117, "Invalid side.")
     kind = params.one_of("type", ORDER_TYPES, "", -1116, "Invalid orderType.")
+    if params.has("trailingDelta") or params.has("pegPriceType"):  # it would be another order
+        raise DialectRefusal(-1020, "This operation is not supported.")
     client_order_id = params.client_id("newClientOrderId") or new_client_id()
     self_trade = SELF_TRADE[params.one_of("selfTradePreventionMode", SELF_TRADE, "NONE")]
     time_in_force = _time_in_force(kind, params)
@@ -147,6 +148,36 @@ def _time_in_force(kind: str, params: Parameters) -> str | None:
 
 
 @cython.cclass
+class PlacedReply(WaitingReply):
+    """Who is told of an order that has been placed, and how much: ACK, RESULT or FULL."""
+
+    def __init__(self, user_id: str, caller: Caller, orders: AccountOrders, response: str) -> None:
+        self.user_id = user_id
+        self.caller = caller
+        self._orders = orders
+        self._response = response
+
+    def read(self, reply: OrderReport) -> bytes:
+        """Return what the client is told of the order."""
+        return placed(self._orders.as_placed(reply), self._response)
+
+
+@cython.cclass
+class CancelledReply(WaitingReply):
+    """Who is told of an order that has been cancelled, by a command with an id."""
+
+    def __init__(self, user_id: str, caller: Caller, known: AccountOrder, cancel_id: str) -> None:
+        self.user_id = user_id
+        self.caller = caller
+        self._known = known
+        self._cancel_id = cancel_id
+
+    def read(self, reply: OrderReport) -> bytes:  # noqa: ARG002 (the order says it all)
+        """Return what the client is told of the order."""
+        return cancelled(self._known, self._cancel_id)
+
+
+@cython.cclass
 class TradingFunctions:
     """Orders of accounts, from the command to the reply."""
 
@@ -186,16 +217,13 @@ class TradingFunctions:
             ),
         ]
 
-    def place(self, call: Call, done: Done) -> None:
+    def place(self, call: Call, caller: Caller) -> None:
         """Place an order; the answer is its state after immediate matching."""
         params = call.params
         symbol = self._symbols[params.text("symbol")]
         new = self.new_order(symbol, params)
-        read = partial(self._placed, response_type(params))
-        self._replies.begin(call.user_id, Add(order=new), read, done)
-
-    def _placed(self, response: str, report: OrderReport) -> msgspec.Raw:
-        return placed(self._orders.as_placed(report), response)
+        waiting = PlacedReply(call.user_id, caller, self._orders, response_type(params))
+        self._replies.begin(waiting, Add(order=new), True)
 
     def new_order(self, symbol: Symbol, params: Parameters) -> NewOrder:
         """Return the order that parameters describe.
@@ -219,15 +247,15 @@ class TradingFunctions:
         response_type(call.params)
         return {}
 
-    def cancel(self, call: Call, done: Done) -> None:
+    def cancel(self, call: Call, caller: Caller) -> None:
         """Cancel an open order; the answer is its state then."""
         params = call.params
         symbol = self._symbols[params.text("symbol")]
         known = self.to_cancel(call, symbol, params)
         cancel_id = params.client_id("newClientOrderId") or new_client_id()
         self._orders.name_cancel(known.order.id, cancel_id)
-        command, read = Delete(id=known.order.id), partial(_cancelled, known, cancel_id)
-        self._replies.begin(call.user_id, command, read, done)
+        waiting = CancelledReply(call.user_id, caller, known, cancel_id)
+        self._replies.begin(waiting, Delete(id=known.order.id), False)
 
     def to_cancel(
         self, call: Call, symbol: Symbol, params: Parameters, prefix: str = ""
@@ -271,7 +299,8 @@ class TradingFunctions:
             raise DialectRefusal(CANCEL_REFUSED, UNKNOWN_ORDER)
 
         def read(_: AllDeleted) -> list[msgspec.Raw]:
-            return [cancelled(k, new_client_id()) for k in known if k.status == "CANCELED"]
+            ended = [k for k in known if k.status == "CANCELED"]
+            return [msgspec.Raw(cancelled(k, new_client_id())) for k in ended]
 
         command = DeleteAll(security=symbol.security)
         return cast("list[msgspec.Raw]", await self._replies.ask(call.user_id, command, read))
@@ -287,7 +316,3 @@ def response_type(params: Parameters) -> str:
     """Return how much a client wants to know of its new order."""
     default = "FULL" if params.optional("type") in ("LIMIT", "MARKET") else "ACK"
     return params.one_of("newOrderRespType", _RESPONSES, default)
-
-
-def _cancelled(known: AccountOrder, cancel_id: str, _: OrderReport) -> msgspec.Raw:
-    return cancelled(known, cancel_id)

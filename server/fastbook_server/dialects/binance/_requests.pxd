@@ -1,0 +1,3 @@
+# What other compiled modules call of `_requests.pyx`.
+
+cpdef tuple plain_request(bytes data)

@@ -1,0 +1,7 @@
+"""Requests of the socket API, read in one pass over their bytes."""
+
+def plain_request(data: bytes) -> tuple[str, int | str | None, dict[str, str]] | None:
+    """Return the method of a request, its id, and its parameters as texts.
+
+    None unless it is written plainly, with nothing else and nothing twice.
+    """
