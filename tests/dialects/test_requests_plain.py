@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastbook_server.dialects.binance import socket_api
-from fastbook_server.dialects.binance._requests import plain_request
+from fastbook_server.dialects.binance._requests import plain_request, signed_text
 from fastbook_server.dialects.binance.auth import check_signature
 from fastbook_server.dialects.binance.refused import DialectRefusal
 from fastbook_server.values.accounts import Account
@@ -107,12 +107,22 @@ def general(data: bytes) -> tuple[str, object, dict[str, str]]:
     return request.method, request.id, params
 
 
-@given(st.text(st.characters(codec="utf-8"), min_size=1, max_size=200), st.text(max_size=300))
+TEXTS = st.text(st.characters(codec="utf-8"), max_size=9)
+
+
+@given(st.text(st.characters(codec="utf-8"), min_size=1, max_size=200), st.binary(max_size=300))
 def test_signatures_are_those_of_hmac(secret, payload):
-    payload = payload.encode(errors="replace").decode()
     account = Account("a", "k", secret, 0)
-    signature = hmac.new(secret.encode(), payload.encode(), hashlib.sha256).hexdigest()
+    signature = hmac.new(secret.encode(), payload, hashlib.sha256).hexdigest()
     given_ = {"timestamp": "1", "signature": signature.upper()}
-    check_signature(account, given_, iter(("other", payload)))
-    with pytest.raises(DialectRefusal, match="Signature"):
-        check_signature(account, given_, (payload + "a",))
+    check_signature(account, given_, payload)
+    check_signature(account, given_, b"other", lambda _: payload)
+    for others in ((), (lambda _: b"another",)):
+        with pytest.raises(DialectRefusal, match="Signature"):
+            check_signature(account, given_, payload + b"a", *others)
+
+
+@given(st.dictionaries(st.one_of(TEXTS, st.sampled_from(["signature", "symbol"])), TEXTS))
+def test_what_is_signed_is_sorted_by_name(params):
+    pairs = sorted((name, value) for name, value in params.items() if name != "signature")
+    assert signed_text(params).decode() == "&".join(f"{name}={value}" for name, value in pairs)

@@ -17,14 +17,18 @@ cdef price_to_lock(Order order)
 
 @cython.final
 cdef class Balance:
+    cdef str user_id, asset
+    cdef object decimals
     cdef object free, locked
+    cdef bint is_touched
 
 
 @cython.final
 cdef class Ledger:
     cdef readonly bint active
     cdef Assets _assets
-    cdef dict _balances, _touched
+    cdef dict _balances
+    cdef list _touched
     cdef int64_t _followed
 
     @cython.locals(balance=Balance)
@@ -43,8 +47,10 @@ cdef class Ledger:
     cdef _catch_up(self, list events)
     @cython.locals(balance=Balance)
     cpdef list deposit(self, str user_id, command)
-    @cython.locals(balance=Balance)
+    @cython.locals(balance=Balance, user_id=str, asset=str, told=list)
     cdef list _told(self, deposit)
+    @cython.locals(balance=Balance)
+    cdef _touch_none(self)
     cdef _moved(self, event)
     @cython.locals(pair=Pair, order=Order, got=str, gave=str, payee=Balance, payer=Balance,
                    bought=bint, rests=bint, taker=Order, maker=Order)

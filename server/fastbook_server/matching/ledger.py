@@ -49,13 +49,20 @@ def price_to_lock(order: Order) -> int | None:
 
 
 class Balance:
-    """What an account has of an asset, in the asset's units."""
+    """What an account has of an asset, in the asset's units, so many ``decimals`` of it.
 
-    __slots__ = ("free", "locked")
+    ``is_touched`` once the running command has changed it.
+    """
 
-    def __init__(self, free: int) -> None:
+    __slots__ = ("asset", "decimals", "free", "is_touched", "locked", "user_id")
+
+    def __init__(self, user_id: str, asset: str, decimals: int, free: int) -> None:
+        self.user_id = user_id
+        self.asset = asset
+        self.decimals = decimals
         self.free = free
         self.locked = 0
+        self.is_touched = False
 
 
 class Ledger:
@@ -75,13 +82,14 @@ class Ledger:
         self.active = active or bool(totals)
         self._assets = Assets(instruments)
         self._balances: dict[_Key, Balance] = {}
-        self._touched: dict[_Key, None] = {}
+        self._touched: list[Balance] = []
         self._followed = 0  # of the running command's events
         for key, total in totals.items():
-            self._balances[key] = Balance(self._assets.units(key[1], total))
+            free = self._assets.units(key[1], total)
+            self._balances[key] = Balance(*key, self._assets.decimals(key[1]), free)
         for past in open_orders if self.active else ():
             self._lock(past.order, price_to_lock(past.order), past.remaining)
-        self._touched.clear()
+        self._touch_none()
 
     def balance(self, user_id: str, asset: str) -> tuple[int, int]:
         """Return what an account has of an asset, free and locked."""
@@ -198,13 +206,19 @@ class Ledger:
 
     def _told(self, deposit: int | None) -> list[ExchangeEvent]:
         told: list[ExchangeEvent] = []
-        for key in self._touched:
-            balance = self._balances[key]
-            assert balance.free >= 0 <= balance.locked, f"{key} is overdrawn"
-            decimals = self._assets.decimals(key[1])
-            told.append(BalanceChanged(*key, balance.free, balance.locked, decimals, deposit))
-        self._touched.clear()
+        for balance in self._touched:
+            user_id, asset = balance.user_id, balance.asset
+            free, locked = balance.free, balance.locked
+            assert free >= 0, f"{user_id} has spent more {asset} than there was"
+            assert locked >= 0, f"{user_id} has less {asset} locked than nothing"
+            told.append(BalanceChanged(user_id, asset, free, locked, balance.decimals, deposit))
+        self._touch_none()
         return told
+
+    def _touch_none(self) -> None:
+        for balance in self._touched:
+            balance.is_touched = False
+        self._touched.clear()
 
     def _moved(self, event: _Moves) -> None:
         """Lock what comes to wait, and free what leaves."""
@@ -266,8 +280,11 @@ class Ledger:
 
     def _balance(self, user_id: str, asset: str) -> Balance:
         key = (user_id, asset)
-        self._touched[key] = None
         balance = self._balances.get(key)
         if balance is None:
-            balance = self._balances[key] = Balance(0)
+            decimals = self._assets.decimals(asset)
+            balance = self._balances[key] = Balance(user_id, asset, decimals, 0)
+        if not balance.is_touched:
+            balance.is_touched = True
+            self._touched.append(balance)
         return balance

@@ -1,3 +1,4 @@
 # What other compiled modules call of `_requests.pyx`.
 
 cpdef tuple plain_request(bytes data)
+cpdef bytes signed_text(dict params)

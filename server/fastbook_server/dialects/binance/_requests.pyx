@@ -6,12 +6,29 @@ Bots write them plainly: ASCII texts without escapes, and whole numbers, which a
 way only. Whatever else there may be is left to a decoder of all JSON.
 """
 
-from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_DecodeASCII
-from libc.string cimport memcmp
+from libc.string cimport memcmp, memcpy
+
+cdef extern from "Python.h":
+    bint PyUnicode_IS_COMPACT_ASCII(object text)
+    const void* PyUnicode_DATA(object text)  # of an ASCII text: its bytes
 
 cdef enum:
     DIGITS_MAX = 18  # of a whole number
+    WORD_MAX = 24  # a known word is shorter
+
+
+cdef list WORDS = [()] * WORD_MAX  # by length
+cdef str _word
+for _word in (
+    *("order.place", "order.cancel", "symbol", "side", "type", "timeInForce", "quantity", "price"),
+    *("newClientOrderId", "timestamp", "apiKey", "signature", "recvWindow", "newOrderRespType"),
+    *("orderId", "origClientOrderId", "stopPrice", "quoteOrderQty", "selfTradePreventionMode"),
+    *("BUY", "SELL", "LIMIT", "LIMIT_MAKER", "MARKET", "GTC", "IOC", "FOK"),
+    *("ACK", "RESULT", "FULL"),
+):
+    WORDS[len(_word)] += (_word,)
 
 
 cdef struct Reading:
@@ -42,7 +59,7 @@ cpdef tuple plain_request(bytes data):
         if length == 6 and memcmp(key, b"method", 6) == 0 and method is None:
             if not _text(&r, &key, &length):
                 return None
-            method = PyUnicode_DecodeASCII(<const char*>key, length, NULL)
+            method = _made(key, length)
         elif length == 6 and memcmp(key, b"params", 6) == 0 and params is None:
             params = _params(&r)
             if params is None:
@@ -67,6 +84,37 @@ cpdef tuple plain_request(bytes data):
     return method, id_, {} if params is None else params
 
 
+cpdef bytes signed_text(dict params):
+    """Return the parameters but the signature, sorted by name, as ``name=value&name=value``."""
+    cdef list names = sorted(params)
+    cdef Py_ssize_t size = 0, length
+    cdef str name, value
+    cdef bytes text
+    cdef char* out
+    for name in names:
+        value = params[name]
+        if not (PyUnicode_IS_COMPACT_ASCII(name) and PyUnicode_IS_COMPACT_ASCII(value)):
+            pairs = [f"{name}={params[name]}" for name in names if name != "signature"]
+            return "&".join(pairs).encode(errors="surrogateescape")
+        size += len(name) + len(value) + 2
+    text = PyBytes_FromStringAndSize(NULL, size)
+    out = PyBytes_AS_STRING(text)
+    for name in names:
+        if name == "signature":
+            continue
+        value = params[name]
+        length = len(name)
+        memcpy(out, PyUnicode_DATA(name), length)
+        out[length] = c"="
+        out += length + 1
+        length = len(value)
+        memcpy(out, PyUnicode_DATA(value), length)
+        out[length] = c"&"
+        out += length + 1
+    size = out - PyBytes_AS_STRING(text)
+    return text[: size - 1] if size else b""
+
+
 cdef dict _params(Reading* r):
     """Return an object of texts and whole numbers, all as texts; None if it is none."""
     cdef const unsigned char* key
@@ -82,13 +130,21 @@ cdef dict _params(Reading* r):
             return None
         if not _value(r, &value, &length):
             return None
-        params[PyUnicode_DecodeASCII(<const char*>key, key_length, NULL)] = PyUnicode_DecodeASCII(
-            <const char*>value, length, NULL
-        )
+        params[_made(key, key_length)] = _made(value, length)
         if _sign(r, c"}"):
             return params
         if not _sign(r, c","):
             return None
+
+
+cdef str _made(const unsigned char* text, Py_ssize_t length):
+    """Return a text; one that is said often exists already, and its hash is known."""
+    cdef str word
+    if length < WORD_MAX:
+        for word in <tuple>WORDS[length]:
+            if memcmp(PyUnicode_DATA(word), text, length) == 0:
+                return word
+    return PyUnicode_DecodeASCII(<const char*>text, length, NULL)
 
 
 cdef void _space(Reading* r) noexcept:  # nothing to raise, here and below

@@ -7,5 +7,6 @@ cimport cython
 cpdef tuple split(str query, str body)
 cdef str _readable(str text)
 cpdef account_of(dict accounts, str key)
-@cython.locals(given=bytes, payload=str)
-cpdef check_signature(account, dict params, payloads)
+@cython.locals(given=bytes)
+cpdef check_signature(account, dict params, bytes payload, other=*)
+cdef bint _has_signed(str secret, bytes payload, bytes signature) except -1

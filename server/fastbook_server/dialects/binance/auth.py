@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from urllib.parse import unquote_plus
 
@@ -64,20 +64,33 @@ def account_of(accounts: dict[str, Account], key: str | None) -> Account:
     return account
 
 
-def check_signature(account: Account, params: dict[str, str], payloads: Iterable[str]) -> None:
-    """Check that one of `payloads` was signed with the account's secret; refuse otherwise."""
+def check_signature(
+    account: Account,
+    params: dict[str, str],
+    payload: bytes,
+    other: Callable[[dict[str, str]], bytes] | None = None,
+) -> None:
+    """Check that `payload` was signed with the account's secret; refuse otherwise.
+
+    Or what `other` makes of the parameters, where there is another form to sign.
+    """
     for name in ("timestamp", "signature"):
         if not params.get(name):
             raise missing(name)
     given = params["signature"].lower().encode("ascii", "replace")
-    inner, outer = _pads(account.secret)
-    for payload in payloads:
-        signing, signed = inner.copy(), outer.copy()
-        signing.update(payload.encode(errors="surrogateescape"))
-        signed.update(signing.digest())
-        if hmac.compare_digest(signed.hexdigest().encode(), given):
-            return
-    raise DialectRefusal(-1022, "Signature for this request is not valid.")
+    if _has_signed(account.secret, payload, given):
+        return
+    if other is None or not _has_signed(account.secret, other(params), given):
+        raise DialectRefusal(-1022, "Signature for this request is not valid.")
+
+
+def _has_signed(secret: str, payload: bytes, signature: bytes) -> bool:
+    """Return whether a signature is that of a payload."""
+    inner, outer = _pads(secret)
+    signing, signed = inner.copy(), outer.copy()
+    signing.update(payload)
+    signed.update(signing.digest())
+    return hmac.compare_digest(signed.hexdigest().encode(), signature)
 
 
 @lru_cache(maxsize=SECRETS_MAX)

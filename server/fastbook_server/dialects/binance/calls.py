@@ -27,12 +27,15 @@ class Call:
         account: Account | None,
         now_ms: int,
         too_many: DialectRefusal | None = None,
+        user_id: str | None = None,
     ) -> None:
         self.params = params
         self.account = account
         self.now_ms = now_ms
         self.too_many = too_many
-        self.user_id = "" if account is None else account.user_id
+        if user_id is None:
+            user_id = "" if account is None else account.user_id
+        self.user_id = user_id
 
 
 Function = Callable[[Call], Awaitable[Any]]

@@ -33,7 +33,9 @@ def time_in_force(order: Order) -> str:
 
 def self_trade_mode(order: Order) -> str:
     """Return what becomes of an order that meets one of its owner."""
-    return _SELF_TRADE_NAMES.get(order.self_trade, "NONE")
+    return (
+        "NONE" if order.self_trade == "allow" else _SELF_TRADE_NAMES.get(order.self_trade, "NONE")
+    )
 
 
 def placed(known: AccountOrder, response: str) -> bytes:

@@ -81,7 +81,7 @@ class RestApi:
         if entry.signed or entry.keyed:
             account = auth.account_of(self._keys.by_key, key)
         if entry.signed and account is not None:
-            auth.check_signature(account, given, (payload,))
+            auth.check_signature(account, given, payload.encode(errors="surrogateescape"))
             self._limits.check_age(given)
             too_many = charge.place(account.user_id)
         return Call(params, account, charge.now_ms, too_many)

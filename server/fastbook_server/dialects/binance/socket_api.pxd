@@ -4,7 +4,7 @@ cimport cython
 from libc.stdint cimport int64_t
 
 from fastbook_server.dialects.binance cimport auth
-from fastbook_server.dialects.binance._requests cimport plain_request
+from fastbook_server.dialects.binance._requests cimport plain_request, signed_text
 from fastbook_server.dialects.binance.calls cimport Caller, Call, Offer
 from fastbook_server.dialects.binance.limits cimport Charge, Limits
 from fastbook_server.dialects.binance.parameters cimport Parameters
@@ -32,6 +32,8 @@ cdef class ApiSession:
     cdef int64_t _connected_ms
     cdef str _key
     cdef int64_t _logged_on_ms
+    cdef object _account
+    cdef str _user_id
     cdef object _numbers
     cdef dict _subscriptions
     cdef int64_t _begun, _starting
@@ -40,7 +42,7 @@ cdef class ApiSession:
 
     @cython.locals(method=str, params=dict, told=str, tells=bint, asked=AskedRequest)
     cpdef take(self, bytes data)
-    @cython.locals(given=Parameters, call=Call, entry=Offer)
+    @cython.locals(given=Parameters, call=Call, entry=Offer, user_id=str)
     cdef _ask(self, AskedRequest asked, str method, dict params)
     @cython.locals(out=Writer)
     cdef _answer(self, AskedRequest asked, answer)

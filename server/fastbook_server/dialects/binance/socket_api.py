@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 from urllib.parse import quote_plus
 
@@ -13,7 +13,7 @@ import msgspec
 from aiohttp import web
 
 from fastbook_server.dialects.binance import auth
-from fastbook_server.dialects.binance._requests import plain_request
+from fastbook_server.dialects.binance._requests import plain_request, signed_text
 from fastbook_server.dialects.binance.account_keys import AccountKeys
 from fastbook_server.dialects.binance.calls import Call, Caller, Offer
 from fastbook_server.dialects.binance.limits import Charge, Limits
@@ -115,6 +115,8 @@ class ApiSession:
         self._connected_ms = api.now_ms()
         self._key: str | None = None  # of whoever has logged on
         self._logged_on_ms = 0
+        self._account: Account | None = None  # of the last request
+        self._user_id = ""
         self._numbers = itertools.count()
         self._subscriptions: dict[int, tuple[str, Callable[[Make], None]]] = {}
         self._begun = 0  # of the requests that nobody runs
@@ -167,13 +169,16 @@ class ApiSession:
                 raise DialectRefusal(-1000, f"There is no method {method[:80]}.")
             self._answer(asked, own(params))
             return
-        account = too_many = None
+        account = too_many = user_id = None
         if entry.signed:
             account = self._signed(params)
-            too_many = asked.charge.place(account.user_id)
+            if account is not self._account:
+                self._account, self._user_id = account, account.user_id
+            user_id = self._user_id
+            too_many = asked.charge.place(user_id)
         elif entry.keyed:
             account = auth.account_of(self._api.keys.by_key, params.get("apiKey") or self._key)
-        call = Call(given, account, asked.charge.now_ms, too_many)
+        call = Call(given, account, asked.charge.now_ms, too_many, user_id)
         if entry.begins is not None and not self._starting:
             entry.begins(call, asked)
             asked.is_begun = True
@@ -218,7 +223,7 @@ class ApiSession:
                 self._api.limits.check_age(params)
             return account
         account = auth.account_of(self._api.keys.by_key, key)
-        auth.check_signature(account, params, _payloads(params))
+        auth.check_signature(account, params, signed_text(params), _encoded)
         self._api.limits.check_age(params)
         return account
 
@@ -242,7 +247,7 @@ class ApiSession:
     def _log_on(self, params: dict[str, str]) -> dict[str, Any]:
         """Let this connection speak for an account, without further signatures."""
         account = auth.account_of(self._api.keys.by_key, params.get("apiKey"))
-        auth.check_signature(account, params, _payloads(params))
+        auth.check_signature(account, params, signed_text(params), _encoded)
         self._api.limits.check_age(params)
         self._key, self._logged_on_ms = account.key, self._api.now_ms()
         return self._status(params)
@@ -341,8 +346,6 @@ def decoded(data: bytes) -> tuple[str, int | str | None, dict[str, str]]:
     return request.method, request.id, params
 
 
-def _payloads(params: dict[str, str]) -> Iterator[str]:
-    """Yield what a client may have signed: sorted by name, values raw or percent-encoded."""
-    names = sorted(params)
-    yield "&".join([f"{name}={params[name]}" for name in names if name != "signature"])
-    yield "&".join([f"{name}={quote_plus(params[name])}" for name in names if name != "signature"])
+def _encoded(params: dict[str, str]) -> bytes:
+    """Return what a client may have signed instead: values that are percent-encoded."""
+    return signed_text({name: quote_plus(text) for name, text in params.items()})

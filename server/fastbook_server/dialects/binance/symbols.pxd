@@ -27,6 +27,7 @@ cdef class _Texts:
 cdef class Symbol:
     cdef readonly Instrument instrument
     cdef readonly str name, base, quote
+    cdef int64_t _number, _ids
     cdef _Texts _price, _quantity, _notional
 
     cpdef str price(self, ticks)

@@ -52,6 +52,7 @@ class Symbol:
         self.name = (base + quote).upper()
         self.base = base
         self.quote = quote
+        self._number, self._ids = instrument.number, ORDER_IDS
         self._price = _Texts(instrument.tick.numerator, instrument.tick.denominator)
         self._quantity = _Texts(instrument.lot.numerator, instrument.lot.denominator)
         self._notional = _Texts(
@@ -97,7 +98,7 @@ class Symbol:
 
     def order_id(self, seq: int) -> int:
         """Return the id of the order that took this ``seq``."""
-        return seq * ORDER_IDS + self.instrument.number
+        return seq * self._ids + self._number
 
     def seq_from(self, order_id: int) -> int:
         """Return the first ``seq`` whose order has this id or a greater one."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, cast
 
 import cython
@@ -48,20 +48,16 @@ _RESPONSES = ("ACK", "RESULT", "FULL")
 _RESTRICTIONS = {"ONLY_NEW": "NEW", "ONLY_PARTIALLY_FILLED": "PARTIALLY_FILLED"}
 
 
-def _random_ids() -> Iterator[str]:
-    """Yield ids without end; the system is asked for random bytes by the page."""
-    while True:
-        page = base64.urlsafe_b64encode(secrets.token_bytes(_PAGE_BYTES)).decode()
-        for start in range(0, len(page) - ID_CHARACTERS + 1, ID_CHARACTERS):
-            yield page[start : start + ID_CHARACTERS]
-
-
-_IDS = _random_ids()
+_ids: list[str] = []
 
 
 def new_client_id() -> str:
     """Return an id of 22 characters, such as the venue makes for who sends none."""
-    return next(_IDS)
+    if not _ids:  # the system is asked for random bytes by the page
+        page = base64.urlsafe_b64encode(secrets.token_bytes(_PAGE_BYTES)).decode()
+        starts = range(0, len(page) - ID_CHARACTERS + 1, ID_CHARACTERS)
+        _ids.extend([page[start : start + ID_CHARACTERS] for start in starts])
+    return _ids.pop()
 
 
 def parsed_order(symbol: Symbol, params: Parameters) -> NewOrder:
@@ -97,20 +93,22 @@ def parsed_order(symbol: Symbol, params: Parameters) -> NewOrder:
         iceberg = params.optional("icebergQty")
         if iceberg is not None:
             display = _shown(kind, symbol, lots, iceberg, time_in_force)
-    return NewOrder(
+    new = NewOrder(
         type="bid" if side == "BUY" else "ask",
         exec_type=cast("ExecType", _EXEC_TYPES[kind]),
         amount=amount,
-        total=total,
         price=price_,
-        trigger_price=trigger_price,
-        display=display,
         security=symbol.instrument.security,
         time_in_force=cast("TimeInForceName | None", time_in_force),
-        post_only=kind == "LIMIT_MAKER",
         client_order_id=client_order_id,
         self_trade=cast("SelfTradeName", self_trade),
     )
+    if kind != "LIMIT":
+        new.total, new.trigger_price = total, trigger_price
+        new.post_only = kind == "LIMIT_MAKER"
+    if display is not None:
+        new.display = display
+    return new
 
 
 def _total(kind: str, symbol: Symbol, params: Parameters, quote: str) -> float:
