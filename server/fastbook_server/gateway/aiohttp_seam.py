@@ -15,7 +15,7 @@ PARTS = {
         *("_message_tail", "_messages", "_payload_parser", "_reading_paused", "_buffer_paused"),
         *("_upgraded", "_pause_transport_reading", "_resume_transport_reading"),
         *("_close", "_force_close", "_keepalive_timeout", "_loop", "_next_keepalive_close_time"),
-        *("_paused", "_waiter"),
+        *("_paused", "_waiter", "_pause_reading_for_buffer", "_resume_reading_for_buffer"),
     ),
     "aiohttp.web.WebSocketResponse": (
         *("_parser", "_payload_writer", "_post_start", "_reader", "_set_closed"),

@@ -19,10 +19,11 @@ class Flow:
         self._loop = asyncio.get_running_loop()
 
     def hold(self, go_on: Callable[[], None]) -> None:
-        """Stop reading; call `go_on` in a later turn, once the queue has room."""
-        transport = self._connection.transport
-        if transport is not None:
-            transport.pause_reading()
+        """Stop reading; call `go_on` in a later turn, once the queue has room.
+
+        That the queue has room again is no reason to read: what is held would grow and grow.
+        """
+        self._connection._pause_reading_for_buffer()
         self._loop.call_soon(self._try, go_on)
 
     def _try(self, go_on: Callable[[], None]) -> None:
@@ -33,9 +34,7 @@ class Flow:
 
     def release(self) -> None:
         """Read again, unless the queue is full."""
-        transport = self._connection.transport
-        if transport is not None and not self._connection._reading_paused:
-            transport.resume_reading()
+        self._connection._resume_reading_for_buffer()
 
     def end(self) -> None:
         """Take no more of what arrives."""
