@@ -58,3 +58,12 @@ async def test_a_store_in_memory_takes_it_in_portions(batch):
     assert turns > len(batch.events) // 7
     at_once.data.apply(batch)
     assert await store.open(SPECS, 5) == await at_once.open(SPECS, 5)
+
+
+async def test_its_rows_are_let_go_of_in_portions(batch):
+    large = large_batches.LargeBatch(batch, candles=True)
+    found = await large.rows()
+    size, fills = found.size, found.fills
+    _, turns = await turns_during(large.let_go())
+    assert turns > size // 7
+    assert fills == []

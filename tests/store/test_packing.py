@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from uuid import UUID
 
 import asyncpg
@@ -10,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastbook_server.store.packing import Field, Part, for_copy
+from fastbook_server.store import packing
+from fastbook_server.store.packing import Field, Layout, Part, as_value, copied, for_copy
 
 TYPES = {
     "uuid": "uuid",
@@ -65,3 +67,29 @@ def test_what_is_copied_is_read_back(table, rows):
 
 def _plain(value):
     return str(value) if isinstance(value, UUID) else value
+
+
+def test_what_is_copied_comes_in_portions(monkeypatch):
+    part, rows = Part("rows", 0, 0, [Field("n", "int8", 0)]), [(n,) for n in range(10)]
+    at_once = bytes(for_copy(part, rows))
+    monkeypatch.setattr(packing, "PORTION", 3)
+    portions = [bytes(portion) for portion in copied(part, rows)]
+    assert (len(portions), b"".join(portions)) == (4, at_once)
+
+
+def test_a_value_is_written_in_steps(monkeypatch):
+    layout = Layout([Part("gone", 1, 2, [Field("", "text", 3)])])
+    batch = SimpleNamespace(gone=[str(n) for n in range(10)])
+    written = []
+    for portion in (1_000, 3):
+        monkeypatch.setattr(packing, "PORTION", portion)
+        steps, count = as_value(layout, batch), 0
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                written.append((count, bytes(end.value)))
+                break
+            count += 1
+    assert [count for count, _ in written] == [0, 3]
+    assert written[0][1] == written[1][1]

@@ -266,6 +266,9 @@ async def test_a_large_batch_is_netted_when_it_is_committed(make_postgres, dsn, 
     assert isinstance(prepared, large_batches.LargeBatch)
     await store.commit(prepared)
     assert await sql.fetchval("SELECT count(*) FROM open_orders") == large_batches.LARGE
+    assert prepared.is_done
+    await store.commit(prepared)  # as after a commit whose answer was lost
+    assert await sql.fetchval("SELECT count(*) FROM orders") == large_batches.LARGE
 
 
 async def test_an_old_server_is_refused(make_postgres, dsn, specs, monkeypatch):

@@ -8,11 +8,14 @@ Epochs of a log are claimed there: its batches raise the one in ``engine_state``
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from fastbook_server.store.connection import SCHEMA, Connection
-from fastbook_server.store.packing import Field, Layout, Part, as_value, for_copy
-from fastbook_server.store.rows import Rows
+from fastbook_server.store.large_batches import in_turns
+from fastbook_server.store.packing import Field, Layout, Part, as_value, copied
+from fastbook_server.store.rows import Row, Rows
 
 COPIED = {
     "orders": "orders",
@@ -144,7 +147,7 @@ async def apply(
     Raises:
         asyncpg.PostgresError: among others, if a row that changes is not there.
     """
-    value = as_value(layout, batch, without=COPIED if copies else ())
+    value = await in_turns(as_value(layout, batch, without=COPIED if copies else ()))
     arguments = (epoch, batch.number, batch.time_ms, value, batch.follows)
     statement = COMMIT_BATCH_AND_CANDLES if batch.candles else COMMIT_BATCH_ALONE
     if await connection.fetchrow(statement, *arguments, timeout=timeout_s) is None:
@@ -152,7 +155,7 @@ async def apply(
     for name, table in COPIED.items() if copies else ():
         if rows := getattr(batch, name):
             part = layout.parts[name]
-            source: Any = for_copy(part, rows)  # the stubs know no buffers
+            source: Any = _portions(part, rows)  # the stubs know no buffers
             await connection.copy_to_table(
                 table,
                 source=source,
@@ -162,3 +165,10 @@ async def apply(
                 timeout=timeout_s,
             )
     return True
+
+
+async def _portions(part: Part, rows: Sequence[Row]) -> AsyncIterator[memoryview]:
+    """Yield rows as COPY reads them, a portion at a time; others have their turn in between."""
+    for portion in copied(part, rows):
+        yield portion
+        await asyncio.sleep(0)

@@ -28,8 +28,13 @@ cdef class Packer:
 
     cpdef written(self)
     cpdef begin(self, int64_t fields)
-    @cython.locals(start=Py_ssize_t, column=Field)
+    @cython.locals(start=Py_ssize_t)
+    cpdef Py_ssize_t begin_array(self, Part part, Py_ssize_t count) except -1
+    @cython.locals(column=Field)
     cpdef array(self, Part part, list rows)
+    cpdef end_array(self, Py_ssize_t start)
+    cpdef begin_copy(self)
+    cpdef end_copy(self)
     @cython.locals(columns=list, column=Field, row=tuple, n=Py_ssize_t)
     cpdef copy(self, Part part, list rows)
     @cython.locals(columns=list, column=Field, start=Py_ssize_t, n=Py_ssize_t)

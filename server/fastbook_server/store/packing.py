@@ -6,7 +6,7 @@ of the schema's type ``batch``, whose fields are arrays of rows. Both are told b
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 from struct import Struct
 from typing import Any
 
@@ -14,6 +14,9 @@ from fastbook_server.store.rows import Row, Rows
 
 _DOUBLE = Struct(">d")
 _ROOM = 4096
+PORTION = 1_000
+"""Rows that are written at once: less than a millisecond."""
+
 _NUMERIC_BASE = 10_000
 _NULL = -1  # in place of a length
 
@@ -78,17 +81,36 @@ class Layout:
 
 def for_copy(part: Part, rows: Sequence[Row]) -> memoryview:
     """Return rows as ``COPY … (FORMAT binary)`` reads them."""
+    return memoryview(b"".join(copied(part, rows)))
+
+
+def copied(part: Part, rows: Sequence[Row]) -> Iterator[memoryview]:
+    """Yield the same in portions."""
     packer = Packer()
-    packer.copy(part, rows)
-    return packer.written()
+    packer.begin_copy()
+    for start in range(0, len(rows), PORTION):
+        if start:
+            yield packer.written()
+            packer = Packer()
+        packer.copy(part, rows[start : start + PORTION])
+    packer.end_copy()
+    yield packer.written()
 
 
-def as_value(layout: Layout, batch: Rows, without: Collection[str] = ()) -> memoryview:
-    """Return a batch as one value; the parts named by `without` are left empty."""
+def as_value(
+    layout: Layout, batch: Rows, without: Collection[str] = ()
+) -> Generator[None, None, memoryview]:
+    """Write a batch as one value, in steps; the parts named by `without` are left empty."""
     packer = Packer()
     packer.begin(len(layout.parts))
     for name, part in layout.parts.items():
-        packer.array(part, [] if name in without else getattr(batch, name))
+        rows = [] if name in without else getattr(batch, name)
+        began = packer.begin_array(part, len(rows))
+        for start in range(0, len(rows), PORTION):
+            if start:
+                yield
+            packer.array(part, rows[start : start + PORTION])
+        packer.end_array(began)
     return packer.written()
 
 
@@ -108,35 +130,48 @@ class Packer:
         self._need(4)
         self._put(fields, 4)
 
-    def array(self, part: Part, rows: Sequence[Row]) -> None:
-        """Write an array of rows as a field of a row."""
+    def begin_array(self, part: Part, count: int) -> int:
+        """Begin an array of so many rows as a field of a row; return where it begins."""
         self._need(32)
         self._put(part.array_oid, 4)
         start = self._size
         self._put(0, 4)
-        self._put(1 if rows else 0, 4)  # dimensions
+        self._put(1 if count else 0, 4)  # dimensions
         self._put(0, 4)  # no element is null
         self._put(part.element_oid, 4)
-        if rows:
-            self._put(len(rows), 4)
+        if count:
+            self._put(count, 4)
             self._put(1, 4)  # the first index
+        return start
+
+    def array(self, part: Part, rows: Sequence[Row]) -> None:
+        """Write rows of an array that has begun."""
         for row in rows:
             if part.is_rows:
                 self._row(part, row)
             else:
                 self._value(part.columns[0].kind, row)
+
+    def end_array(self, start: int) -> None:
+        """End the array that begins there."""
         self._set_length(start)
+
+    def begin_copy(self) -> None:
+        """Begin what COPY reads."""
+        self._bytes(b"PGCOPY\n\xff\r\n\0" + bytes(8))
 
     def copy(self, part: Part, rows: Sequence[Row]) -> None:
         """Write rows for COPY."""
         columns = part.columns
-        self._bytes(b"PGCOPY\n\xff\r\n\0" + bytes(8))
         for row in rows:
             self._need(2)
             self._put(len(columns), 2)
             for n in range(len(columns)):
                 column = columns[n]
                 self._value(column.kind, row[n])
+
+    def end_copy(self) -> None:
+        """End what COPY reads."""
         self._need(2)
         self._put(_NULL, 2)
 

@@ -193,8 +193,14 @@ class PostgresStore:
     async def commit(self, prepared: object) -> None:
         """See `Store.commit`. A cancelled commit may have taken effect: call it again."""
         if isinstance(prepared, LargeBatch):
-            prepared = await prepared.rows()
+            if not prepared.is_done:
+                await self._commit(await prepared.rows())
+                await prepared.let_go()
+            return
         assert isinstance(prepared, rows.Rows), f"expected a prepared batch, got {prepared!r}"
+        await self._commit(prepared)
+
+    async def _commit(self, prepared: rows.Rows) -> None:
         async with self._or_drop():
             connection = await self._ready()
             async with asyncio.timeout(self._commit_timeout_s(prepared)):

@@ -14,6 +14,7 @@ import msgspec
 from fastbook_server.store import Batch
 from fastbook_server.store.candle_rows import CandleRow, candle_rows
 from fastbook_server.store.days import DAY_MS
+from fastbook_server.values._unwatched import unwatched
 from fastbook_server.values.candles import CandleSeries
 from fastbook_server.values.decimals import plain
 from fastbook_server.values.events import (
@@ -176,10 +177,10 @@ class Net:
     def __init__(self, candles: bool) -> None:
         self.counts_candles = candles
         self.seconds: dict[str, CandleSeries] = {}
-        self.orders: list[Row] = []
-        self.trades: list[Row] = []
-        self.fills: list[Row] = []
-        self.cancellations: list[Row] = []
+        self.orders: list[Row] = unwatched()
+        self.trades: list[Row] = unwatched()
+        self.fills: list[Row] = unwatched()
+        self.cancellations: list[Row] = unwatched()
         self.order_changes: list[Row] = []
         self.opened: dict[str, OpenOrder] = {}
         self.changed: dict[str, tuple[int, int]] = {}
