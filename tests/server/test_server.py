@@ -215,7 +215,10 @@ async def test_every_reply_of_every_command(serve, join):
         await ann.send(command)
     resting = view(3, ann, "ask", 9.0, 3.0, 1.0, 9.0)
     mine = view(2, ann, "bid", 8.0, 2.0, 2.0, clientOrderId="c")
-    took = view(4, ann, "ask", None, 1.0, 0.0, 8.0)
+    took = view(4, ann, "ask", None, 1.0, 0.0, 8.0, timeInForce="ioc")
+    now = view(5, ann, "ask", 20.0, 1.0, 1.0, timeInForce="ioc")
+    whole = view(6, ann, "ask", 20.0, 1.0, 1.0, timeInForce="fok")
+    newest = view(7, ann, "bid", 9.0, 1.0, 1.0, selfTrade="cancelNewest")
     unasked = [  # ping and the feeds' commands are no business of the exchange: at once
         {"event": "pong", "ref": 14, "time": T0},
         {"event": "unsubscribed", "ref": 15, "channel": "book", "security": "FINE"},
@@ -235,8 +238,8 @@ async def test_every_reply_of_every_command(serve, join):
             lastAmount=1.0,
             shown=mine | {"filled": mine["amount"] - 1.0, "remaining": 1.0, "avgPrice": 8.0},
         ),
-        reported("cancelled", 4, reason="ioc", shown=view(5, ann, "ask", 20.0, 1.0, 1.0)),
-        reported("cancelled", 5, reason="fok", shown=view(6, ann, "ask", 20.0, 1.0, 1.0)),
+        reported("cancelled", 4, reason="ioc", shown=now),
+        reported("cancelled", 5, reason="fok", shown=whole),
         {
             "event": "order",
             "ref": 6,
@@ -244,7 +247,7 @@ async def test_every_reply_of_every_command(serve, join):
             "code": "post_only_would_cross",
             "message": "the order is postOnly and would trade at once",
         },
-        reported("cancelled", 7, reason="self_trade", shown=view(7, ann, "bid", 9.0, 1.0, 1.0)),
+        reported("cancelled", 7, reason="self_trade", shown=newest),
         reported(
             "partiallyFilled",
             8,
