@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 
 import pytest
@@ -10,6 +11,9 @@ from trading import ask as plain_ask
 from trading import bid as plain_bid
 from trading import delete_all, market
 from venue_floor import Listener, VenueFloor
+
+from fastbook_server.dialects.binance import symbol_streams
+from fastbook_server.values.events import OrderFilled
 
 BTC = {"security": "BTC-USDT"}
 
@@ -343,3 +347,16 @@ async def test_nobody_is_told_what_nobody_listens_to(floor):
 )
 def test_there_is_no_such_stream(name):
     assert VenueFloor().market.streams.named(name) is None
+
+
+async def test_very_many_trades_are_told_a_portion_at_a_time(floor, monkeypatch):
+    monkeypatch.setattr(symbol_streams, "PORTION", 3)
+    for n in range(10):
+        floor.do("bob", ask(100 + n, 1))
+    reader = await floor.follow("btcusdt@trade", "btcusdt@aggTrade", "btcusdt@kline_1m")
+    reader.frames.clear()
+    events = floor.floor.do("ann", market("bid", 10, **BTC))
+    floor.market.take_in([event for event in events if isinstance(event, OrderFilled)])
+    counts = [0, *(len(reader.frames) for _ in floor.market.tell_fills()), len(reader.frames)]
+    assert max(after - before for before, after in itertools.pairwise(counts)) < 2 * 3
+    assert [frame["e"] for frame in reader.frames] == ["trade"] * 10 + ["aggTrade"] * 10

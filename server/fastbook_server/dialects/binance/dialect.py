@@ -155,6 +155,7 @@ class BinanceDialect:
         for orders in portions(batch.orders):
             self._take_in(orders)
             yield
+        yield from self._public.tell_fills()
         self._show(batch)
         yield
         for orders in portions(batch.orders):

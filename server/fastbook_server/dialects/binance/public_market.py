@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from aiohttp import web
 
@@ -90,8 +90,14 @@ class PublicMarket:
 
         `changed` names the securities whose books did.
         """
+        for _ in self.tell_fills():
+            pass
+        self.streams.on_batch(batch, changed)
+
+    def tell_fills(self) -> Iterator[None]:
+        """Tell the fills that have been taken in, in steps."""
         fills, self._new = self._new, {}
-        self.streams.on_batch(batch, fills, changed)
+        yield from self.streams.on_fills(fills)
 
     def take_in(self, orders: Iterable[OrderEvent]) -> None:
         """Take in order events of a batch."""

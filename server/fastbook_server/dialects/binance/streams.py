@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 
 from fastbook_server.channels.trade_channel import CommittedBatch
@@ -53,13 +53,14 @@ class MarketStreams:
         self._beat: Cancellable | None = None
         self._changed: set[str] = set()  # securities, since the last slow beat
 
-    def on_batch(
-        self, batch: CommittedBatch, fills: Mapping[str, list[StoredFill]], changed: Iterable[str]
-    ) -> None:
-        """Follow a batch: its fills by security, and the securities whose books have changed."""
+    def on_fills(self, fills: Mapping[str, list[StoredFill]]) -> Iterator[None]:
+        """Tell the fills of a batch, by security, in steps."""
         now_ms = self._clock.now_ms()
         for security, of_one in fills.items():
-            self._of[security].on_fills(of_one, now_ms)
+            yield from self._of[security].on_fills(of_one, now_ms)
+
+    def on_batch(self, batch: CommittedBatch, changed: Iterable[str]) -> None:
+        """Follow a batch whose fills are told: `changed` are the securities whose books are."""
         for security in changed:
             self._of[security].on_book()
             self._changed.add(security)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from fastbook_server.dialects.binance import agg_trades, klines
@@ -16,6 +16,9 @@ from fastbook_server.gateway.market_views import ASK, BID, SecurityView
 from fastbook_server.values.persisted import StoredFill
 
 Levels = list[tuple[str, str]]
+
+PORTION = 250
+"""Fills of a batch that are told at once: a millisecond or two."""
 
 
 class Depths:
@@ -120,19 +123,25 @@ class SymbolStreams:
 
     # ---- what happens -------------------------------------------------------------------------
 
-    def on_fills(self, fills: Sequence[StoredFill], now_ms: int) -> None:
-        """Tell the trades of a batch, and follow them."""
+    def on_fills(self, fills: Sequence[StoredFill], now_ms: int) -> Iterator[None]:
+        """Tell the trades of a batch, and follow them, in steps."""
         self.traded = self.dirty = True
         symbol, topics = self.symbol, self._topics
+        for name, live in tuple(self.live.items()):  # who comes later knows these fills
+            for start in range(0, len(fills), PORTION):
+                for bar, end_ms in live.add(fills[start : start + PORTION]):
+                    self._tell_kline(name, bar, end_ms, now_ms, closed=True)
+                yield
         if topics.heard(self._trade):
-            for fill in fills:
+            for n, fill in enumerate(fills):
                 topics.tell(self._trade, _trade(symbol, fill, now_ms))
+                if n % PORTION == PORTION - 1:
+                    yield
         if topics.heard(self._agg_trade):
-            for trade in agg_trades.aggregated(fills):
+            for n, trade in enumerate(agg_trades.aggregated(fills)):
                 topics.tell(self._agg_trade, _agg_trade(symbol, trade, now_ms))
-        for name, live in self.live.items():
-            for bar, end_ms in live.add(fills):
-                self._tell_kline(name, bar, end_ms, now_ms, closed=True)
+                if n % PORTION == PORTION - 1:
+                    yield
 
     def on_book(self) -> None:
         """Note the levels that a batch has changed; tell a change of the best ones.
