@@ -108,7 +108,7 @@ async def test_the_rows_of_every_table(make_postgres, dsn, sql, specs, flow):
     ]  # fmt: skip
     assert await rows("SELECT * FROM client_orders") == [("c", "mine", buy_id, t, t)]
     assert await rows("SELECT epoch, batch_no, time FROM engine_state") == [(1, 2, t)]
-    assert await rows("SELECT * FROM markets WHERE seq > 0") == [("BTC-USD", 4, 1, 10_050, 1)]
+    assert await rows("SELECT * FROM markets WHERE seq>0") == [("BTC-USD", 4, 1, 10_050, 1, "main")]
     assert await rows("SELECT * FROM instruments ORDER BY 1") == [
         (1, "BTC-USD", "0.01", "0.0001", Decimal("0.01"), Decimal("0.0001")),
         (2, "GAME", "5", "0.25", Decimal(5), Decimal("0.25")),

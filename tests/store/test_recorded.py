@@ -85,7 +85,8 @@ async def test_who_prepares_to_record_makes_the_database_ready_to_be_read(
 ):
     recorder = make_postgres(dsn)
     instruments = await recorder.open_to_record(specs)
-    async with recorder.read(specs, 0) as (recovered, _):
+    async with recorder.read(specs, 0) as (parts, _):
+        recovered = parts["main"]
         assert (recovered.epoch, recovered.batch_no, recovered.time_ms) == (0, 0, 0)
         assert (recovered.instruments, len(recovered.token_key)) == (instruments, 32)
     source = flow(msgspec.structs.replace(recovered, epoch=1))
@@ -96,7 +97,8 @@ async def test_who_prepares_to_record_makes_the_database_ready_to_be_read(
 async def test_a_server_that_starts_fences_who_records(dsn, make_postgres, specs, flow):
     recorder = make_postgres(dsn)
     await recorder.open_to_record(specs)
-    async with recorder.read(specs, 0) as (recovered, _):
+    async with recorder.read(specs, 0) as (parts, _):
+        recovered = parts["main"]
         source = flow(msgspec.structs.replace(recovered, epoch=1))
     await commit(recorder, msgspec.structs.replace(source.batch(), epoch=1))
     assert (await make_postgres(dsn).open(specs, 0)).epoch == 2
@@ -113,7 +115,8 @@ async def test_what_is_read_is_what_a_start_would_recover(dsn, make_postgres, sp
     for _ in range(4):
         await commit(store, source.batch(40))
     before = await state(sql)
-    async with make_postgres(dsn).read(specs, 5) as (read, _):
+    async with make_postgres(dsn).read(specs, 5) as (parts, _):
+        read = parts["main"]
         assert await state(sql) == before == (read.epoch, read.batch_no, read.time_ms)
     opened = await make_postgres(dsn).open(specs, 5)
     assert msgspec.structs.replace(read, epoch=2) == opened
@@ -127,7 +130,8 @@ async def test_the_history_is_of_the_moment_that_was_read(dsn, make_postgres, sp
     everything = {"candles": 1_000, "fills": 0}
     history = store.history(past.instruments)
     then = await recent(history, past.instruments, **everything)
-    async with store.read(specs, 0) as (read, frozen):
+    async with store.read(specs, 0) as (parts, frozen):
+        read = parts["main"]
         await commit(store, source.batch(60))
         assert await recent(frozen, read.instruments, **everything) == then
         assert max(f.fill_id for f in then.fills["GAME"]) == read.fill_ids["GAME"]

@@ -1,9 +1,9 @@
 """Make a batch durable: one statement does it all, and COPY carries the rows of large batches.
 
-The batch is a value of the schema's type ``batch``, which `packing` writes. The statement moves the
-one row of ``engine_state`` first, and with it takes the lock that a successor waits for: nothing
-else happens unless the batch is the next one of our epoch. Alone it is a transaction of its own.
-Epochs of a log are claimed there: its batches raise the one in ``engine_state``.
+The batch is a value of the schema's type ``batch``, which `packing` writes. The statement moves a
+row of ``engine_state`` first, that of its shard, and with it takes the lock that a successor waits
+for: nothing else happens unless the batch is the next one of our epoch. Alone it is a transaction
+of its own. Epochs of a log are claimed there: its batches raise the one in ``engine_state``.
 """
 
 from __future__ import annotations
@@ -41,11 +41,12 @@ LEFT JOIN pg_type AS t ON t.oid = c.atttypid
 WHERE b.oid = 'batch_parts'::regtype AND f.attnum > 0 AND NOT f.attisdropped
 ORDER BY f.attnum, c.attnum
 """
-# $1: epoch, $2: batch number, $3: time, $4: the batch, $5: the number of the batch before it.
+# $1: epoch, $2: batch number, $3: time, $4: the batch, $5: the number of the batch before it,
+# $6: the shard.
 COMMIT_BATCH = """
 WITH state AS (
     UPDATE engine_state SET epoch = $1, batch_no = $2, time = $3
-    WHERE epoch <= $1 AND batch_no = $5 RETURNING true
+    WHERE shard = $6 AND epoch <= $1 AND batch_no = $5 RETURNING true
 ), moved AS (
     UPDATE markets AS m SET
         seq = new.seq, fill_id = coalesce(new.fill_id, m.fill_id),
@@ -82,13 +83,14 @@ WITH state AS (
 ), new_client_orders AS (
     INSERT INTO client_orders SELECT new.* FROM state, unnest(($4).client_orders) AS new
 ), rules AS (
-    INSERT INTO cancel_rules SELECT new.* FROM state, unnest(($4).cancel_rules) AS new
+    INSERT INTO cancel_rules SELECT new.*, $6 FROM state, unnest(($4).cancel_rules) AS new
     WHERE coalesce(new.after_disconnect_s, new.deadline) IS NOT NULL
-    ON CONFLICT (user_id) DO UPDATE
+    ON CONFLICT (user_id, shard) DO UPDATE
     SET after_disconnect_s = excluded.after_disconnect_s, deadline = excluded.deadline
 ), no_rules AS (
     DELETE FROM cancel_rules AS c USING state, unnest(($4).cancel_rules) AS new
-    WHERE c.user_id = new.user_id AND coalesce(new.after_disconnect_s, new.deadline) IS NULL
+    WHERE c.user_id = new.user_id AND c.shard = $6
+      AND coalesce(new.after_disconnect_s, new.deadline) IS NULL
 ){also}
 SELECT
     expect('markets', 'UPDATE', cardinality(($4).markets), (SELECT count(*) FROM moved)),
@@ -137,6 +139,7 @@ async def apply(
     epoch: int,
     batch: Rows,
     *,
+    shard: str,
     copies: bool,
     timeout_s: float,
 ) -> bool:
@@ -148,7 +151,7 @@ async def apply(
         asyncpg.PostgresError: among others, if a row that changes is not there.
     """
     value = await in_turns(as_value(layout, batch, without=COPIED if copies else ()))
-    arguments = (epoch, batch.number, batch.time_ms, value, batch.follows)
+    arguments = (epoch, batch.number, batch.time_ms, value, batch.follows, shard)
     statement = COMMIT_BATCH_AND_CANDLES if batch.candles else COMMIT_BATCH_ALONE
     if await connection.fetchrow(statement, *arguments, timeout=timeout_s) is None:
         return False

@@ -228,12 +228,15 @@ WHERE m.last_ticks IS DISTINCT FROM f.price_ticks
 """
 
 _STATE = """
-SELECT format('engine_state has %s rows', count(*)) FROM engine_state HAVING count(*) <> 1
+SELECT format('engine_state has %s rows', count(*)) FROM engine_state HAVING count(*) = 0
+UNION ALL
+SELECT format('%s is of shard %s, of which engine_state has no row', m.security, m.shard)
+FROM markets AS m WHERE NOT EXISTS (SELECT FROM engine_state AS s WHERE s.shard = m.shard)
 UNION ALL
 SELECT 'the key of the resume tokens is lost' FROM engine_state WHERE octet_length(token_key) < 16
 UNION ALL
 SELECT format('%s at %s is later than the last batch, %s', name, newest, s.time)
-FROM engine_state AS s, (
+FROM (SELECT max(time) AS time FROM engine_state) AS s, (
     SELECT 'orders' AS name, max(time) AS newest FROM orders
     UNION ALL SELECT 'fills', max(time) FROM fills
     UNION ALL SELECT 'cancellations', max(time) FROM cancellations
@@ -262,7 +265,7 @@ WHERE id_time(id) <> t.time OR substring(bits FROM 75 FOR 40)::bit(40)::bigint <
    OR substring(bits FROM 115 FOR 12)::bit(12)::integer <> i.number
    OR substring(bits FROM 127)::bit(2)::integer <> code
    OR (substring(bits FROM 53 FOR 12) || substring(bits FROM 67 FOR 8))::bit(20)::integer
-      > (SELECT epoch FROM engine_state)
+      > (SELECT max(epoch) FROM engine_state)
 """
 
 _MOMENTS = """

@@ -25,6 +25,8 @@ STALE_S = 20.0
 """A server that commits nothing for so long counts as dead: an idle one does every 5 s."""
 TIMEOUT_S = 5.0
 
+READ_PROGRESS = "SELECT max(epoch) AS epoch, sum(batch_no)::bigint AS batch_no FROM engine_state"
+
 _AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
@@ -109,8 +111,8 @@ class Leadership:
         connection: Connection | None = None
         try:
             connection = await self._connected()
-            row = await connection.fetchrow("SELECT epoch, batch_no FROM engine_state")
-            return None if row is None else (row["epoch"], row["batch_no"])
+            row = await connection.fetchrow(READ_PROGRESS)
+            return None if row is None or row["epoch"] is None else (row["epoch"], row["batch_no"])
         except _AWAY:
             return None
         finally:

@@ -27,7 +27,7 @@ cdef class MemoryDatabase:
     cdef public list events
     cdef public dict open_orders, client_orders, order_ids, trades
     cdef public dict fill_ids, agg_trade_ids, last_prices
-    cdef public dict cancel_rules, candles
+    cdef public dict cancel_rules, shards, shard_rules, candles
     cdef public list operator_actions
     cdef public dict balances, accounts, deposits
     cdef public object deposit_number

@@ -50,6 +50,7 @@ from fastbook_server.values.events import (
 )
 from fastbook_server.values.instruments import Instrument, InstrumentSpec
 from fastbook_server.values.persisted import OpenOrder, after_fill
+from fastbook_server.values.shards import Shard
 from fastbook_wire.words import Interval, Status
 
 
@@ -72,6 +73,8 @@ class MemoryDatabase:
         self.agg_trade_ids: dict[str, int] = {}
         self.last_prices: dict[str, int] = {}
         self.cancel_rules: dict[str, CancelRule] = {}
+        self.shards: dict[str, Position] = {}  # how far each has been recorded, and the rules there
+        self.shard_rules: dict[str, dict[str, CancelRule]] = {}
         self.candles: dict[str, dict[Interval, CandleSeries]] = {}  # of events that are forgotten
         self.operator_actions: list[OperatorActed] = []
         # As they were at the start, or what changed them last: they are summed up when asked for.
@@ -244,11 +247,15 @@ class MemoryDatabase:
         trades.append(event)
 
     def _cancel_rule_changed(self, event: CancelRuleChanged) -> None:
-        rule = CancelRule(event.after_disconnect_s, event.deadline_ms)
-        if rule == CancelRule():
-            self.cancel_rules.pop(event.user_id, None)
-        else:
-            self.cancel_rules[event.user_id] = rule
+        _change_rule(self.cancel_rules, event)
+
+
+def _change_rule(rules: dict[str, CancelRule], event: CancelRuleChanged) -> None:
+    rule = CancelRule(event.after_disconnect_s, event.deadline_ms)
+    if rule == CancelRule():
+        rules.pop(event.user_id, None)
+    else:
+        rules[event.user_id] = rule
 
 
 def _total(balance: Decimal | BalanceChanged) -> Decimal:
@@ -258,13 +265,17 @@ def _total(balance: Decimal | BalanceChanged) -> Decimal:
 
 
 class MemoryStore:
-    """A `Store` on a `MemoryDatabase`, which other stores may share; a new one by default."""
+    """A `Store` on a `MemoryDatabase`, which other stores may share; a new one by default.
+
+    With a `shard` it records that part of a market alone.
+    """
 
     place = "database"
     keeps_replies = False
 
-    def __init__(self, database: MemoryDatabase | None = None) -> None:
+    def __init__(self, database: MemoryDatabase | None = None, shard: Shard | None = None) -> None:
         self.data = MemoryDatabase() if database is None else database
+        self._shard = shard
         self._epoch = 0
         self._failures: list[tuple[Callable[[], Exception], bool]] = []
         self._free = asyncio.Event()
@@ -317,7 +328,33 @@ class MemoryStore:
 
     async def position(self) -> Position:
         """See `RecordStore.position`."""
+        return self._position()
+
+    def _position(self) -> Position:
+        if self._shard is not None:
+            return self.data.shards.get(self._shard.name, Position(0, 0, 0))
         return Position(self.data.epoch, self.data.batch_no, self.data.time_ms)
+
+    def part(self, last_trades: int) -> Recovered:
+        """Return what a matcher of this store's shard recovers, or of the whole market."""
+        data = self.data
+        if self._shard is None:
+            return data.recovered(tuple(data.instruments.values()), last_trades)
+        name, securities = self._shard
+        recovered = data.recovered([data.instruments[each] for each in securities], last_trades)
+        epoch, batch_no, time_ms = self._position()
+        return msgspec.structs.replace(
+            recovered,
+            epoch=epoch,
+            batch_no=batch_no,
+            time_ms=time_ms,
+            client_orders=tuple(
+                known
+                for known in recovered.client_orders
+                if known.order.instrument.security in securities
+            ),
+            cancel_rules=dict(data.shard_rules.get(name, {})),
+        )
 
     def prepare(self, batch: Batch) -> object:
         """Return the batch unchanged."""
@@ -354,20 +391,34 @@ class MemoryStore:
         """Apply a batch, a large one in portions; others have their turn in between."""
         data = self.data
         epoch = self._epoch if batch.epoch is None else batch.epoch
-        if (epoch, batch.number) == (data.epoch, data.batch_no):
+        seen = self._position()
+        if (epoch, batch.number) == (seen.epoch, seen.batch_no):
             return
-        if epoch < data.epoch or batch.follows != data.batch_no:
+        if epoch < seen.epoch or batch.follows != seen.batch_no:
             raise StoreFenced(
                 "another server has taken over this database: "
                 f"expected epoch {epoch} and batch {batch.follows}, got epoch "
-                f"{data.epoch} and batch {data.batch_no}"
+                f"{seen.epoch} and batch {seen.batch_no}"
             )
+        if self._shard is not None:
+            self._record(self._shard.name, Position(epoch, batch.number, batch.time_ms), batch)
+            return
         data.epoch = epoch
         for events in portions(batch):
             data.take(events)
             if is_large(batch):
                 await asyncio.sleep(0)
         data.end(batch)
+
+    def _record(self, shard: str, position: Position, batch: Batch) -> None:
+        """Record a batch of one shard, which keeps the rules of users by itself."""
+        data = self.data
+        rules = data.shard_rules.setdefault(shard, {})
+        for event in batch.events:
+            if isinstance(event, CancelRuleChanged):
+                _change_rule(rules, event)
+        data.take(tuple(e for e in batch.events if not isinstance(e, CancelRuleChanged)))
+        data.shards[shard], data.time_ms = position, max(data.time_ms, position.time_ms)
 
     def _orphans(self, names: Collection[str], delist: Collection[str]) -> list[OpenOrder]:
         """Return the open orders of other securities; StoreRefused if `delist` lacks one."""

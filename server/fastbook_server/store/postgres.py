@@ -47,6 +47,7 @@ from fastbook_server.store.recovery import READ_MARKETS, Claim, claim, read_orph
 from fastbook_server.store.snapshots import Moment, read
 from fastbook_server.store.timescale_policies import HYPERTABLES, apply_policies
 from fastbook_server.values.instruments import Instrument, InstrumentSpec
+from fastbook_server.values.shards import MAIN, Shards
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +62,8 @@ AT_ONCE_MAX = 2_000
 Measured with 200,000 open orders: one statement is ahead up to some 1,000 rows, then both are
 alike, but all the rows of a statement are in memory at once."""
 
-READ_POSITION = "SELECT epoch, batch_no, time FROM engine_state"
+READ_POSITION = "SELECT epoch, batch_no, time FROM engine_state WHERE shard = $1"
+READ_POSITIONS = "SELECT shard, epoch, batch_no, time FROM engine_state"
 HAS_CANDLES = "SELECT to_regclass('candles') IS NOT NULL"
 # After the batch. A day that has begun stays as it is.
 BEGIN_DAYS = """
@@ -113,6 +115,9 @@ class PostgresStore:
     any other statement but those of migration and recovery, takes at most `command_timeout_s`, and
     a commit `ROW_S` longer for each row. A batch of at most `at_once_max` new rows is committed in
     one statement. Once open, `database` names the database and its version for people.
+
+    Where the market is divided into `shards`, this store records the one named `shard`, and reads
+    all. A server that decides all of it makes it one again.
     """
 
     place = "database"
@@ -128,8 +133,12 @@ class PostgresStore:
         connect_timeout_s: float = 5.0,
         command_timeout_s: float = 30.0,
         at_once_max: int = AT_ONCE_MAX,
+        shards: Shards | None = None,
+        shard: str = MAIN,
     ) -> None:
         self.database = "PostgreSQL"
+        self._shards = shards
+        self._shard = shard
         self._dsn = dsn
         self._checkpoint_every = checkpoint_every
         self._compress_after_days = compress_after_days
@@ -160,17 +169,30 @@ class PostgresStore:
         """See `RecordStore.open_to_record`."""
         async with self._opening():
             connection = await self._migrated()
-            seen = await claim(connection, specs, raises_epoch=False)
+            seen = await claim(connection, specs, raises_epoch=False, shards=self._shards)
             await self._prepare_commits(connection)
             return (*seen.instruments, *seen.unlisted)
 
     async def position(self) -> Position:
         """See `RecordStore.position`."""
         async with self._or_drop():
-            row = await (await self._ready()).fetchrow(READ_POSITION)
+            row = await (await self._ready()).fetchrow(READ_POSITION, self._shard)
         if row is None:
             raise StoreBroken("expected a row in engine_state, got none")
         return Position(*row)
+
+    async def positions(self) -> dict[str, Position]:
+        """Return what has been recorded of each shard. Raises like `position`."""
+        async with self._or_drop():
+            rows = await (await self._ready()).fetch(READ_POSITIONS)
+        return {name: Position(*position) for name, *position in rows}
+
+    async def former_shards(self) -> list[str]:
+        """Migrate the schema; return the shards of another division, if that is the present one."""
+        async with self._opening():
+            found = await (await self._migrated()).fetch(READ_POSITIONS)
+        ours = (self._shard,) if self._shards is None else self._shards.names
+        return [row["shard"] for row in found if row["shard"] not in ours]
 
     def read(
         self, specs: Sequence[InstrumentSpec], last_trades: int
@@ -179,7 +201,8 @@ class PostgresStore:
 
         The store need not be open. See `snapshots.read`.
         """
-        return read(self._dsn, specs, last_trades, connect_timeout_s=self._connect_timeout_s)
+        timeout_s = self._connect_timeout_s
+        return read(self._dsn, specs, last_trades, shards=self._shards, connect_timeout_s=timeout_s)
 
     def prepare(self, batch: Batch) -> object:
         """Return the batch's netted rows, with candles if the opened database keeps a table.
@@ -368,7 +391,7 @@ class PostgresStore:
     async def _apply(self, connection: Connection, batch: rows.Rows, *, copies: bool) -> bool:
         timeout_s = self._commit_timeout_s(batch)
         of_batch = (connection, self._layout, self._epoch_of(batch), batch)
-        return await apply(*of_batch, copies=copies, timeout_s=timeout_s)
+        return await apply(*of_batch, shard=self._shard, copies=copies, timeout_s=timeout_s)
 
     def _epoch_of(self, batch: rows.Rows) -> int:
         return self._epoch if batch.epoch is None else batch.epoch
@@ -396,9 +419,9 @@ class PostgresStore:
         Raises:
             StoreFenced: it is another.
         """
-        state = await connection.fetchrow("SELECT epoch, batch_no FROM engine_state")
+        state = await connection.fetchrow(READ_POSITION, self._shard)
         epoch = self._epoch_of(batch)
-        if state is not None and tuple(state) == (epoch, batch.number):
+        if state is not None and tuple(state)[:2] == (epoch, batch.number):
             return
         raise StoreFenced(
             "another server has taken over this database: "

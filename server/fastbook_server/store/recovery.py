@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import secrets
 from collections.abc import Collection, Iterator, Sequence
 from decimal import Decimal
 from operator import attrgetter
@@ -22,6 +21,7 @@ from fastbook_server.store.balances import read_balances
 from fastbook_server.store.client_orders import read_client_orders
 from fastbook_server.store.days import INT64_MAX, PLAN_WITH_VALUES
 from fastbook_server.store.delisting import check_left_out
+from fastbook_server.store.division import READ_STATE, check_places, divide
 from fastbook_server.store.open_orders import BookLevel, levels_of
 from fastbook_server.store.order_rows import (
     LONG_TIMEOUT_S,
@@ -31,6 +31,7 @@ from fastbook_server.store.order_rows import (
 )
 from fastbook_server.values.ids import EPOCH_MAX, INSTRUMENT_MAX
 from fastbook_server.values.instruments import Instrument, InstrumentSpec
+from fastbook_server.values.shards import MAIN, Shards
 from fastbook_wire.grid import Grid
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ SELECT security, count(*) AS orders, min(id::text) AS oldest
 FROM open_orders WHERE NOT security = ANY($1) GROUP BY security
 """
 READ_INSTRUMENTS = """
-SELECT number, security, tick, lot, tick_size, lot_size, seq
+SELECT number, security, tick, lot, tick_size, lot_size, seq, shard
 FROM instruments JOIN markets USING (security)
 """
 READ_MARKETS = "SELECT security, seq, fill_id, last_ticks, agg_trade_id FROM markets"
@@ -53,15 +54,23 @@ SELECT security FROM (
     WHERE action IN ('halt', 'delist', 'resume') ORDER BY security, number DESC
 ) AS last WHERE action <> 'resume'
 """
-READ_CANCEL_RULES = "SELECT user_id, after_disconnect_s, deadline FROM cancel_rules"
-PREPARES = "start a recorder with these instruments first, it prepares the database"
+READ_CANCEL_RULES = """
+SELECT user_id, after_disconnect_s, deadline FROM cancel_rules WHERE shard = $1
+"""
+ADD_MARKET = "INSERT INTO markets (security, shard) VALUES ($1, $2)"
+RAISE_EPOCH = """
+UPDATE engine_state SET epoch = epoch + $2 WHERE shard = $1
+RETURNING epoch, batch_no, time, token_key
+"""
+PREPARES = "start a recorder with these instruments and shards first, it prepares the database"
 READ_BOOKS = "SELECT security, type, price_ticks, quantity_lots FROM agg_order_book"
 
 
 class Claim(NamedTuple):
-    """A claimed database: its state, and our epoch, which fences every server before us.
+    """A claimed database, or one `shard` of it: its state, and our epoch, which fences all before.
 
-    ``unlisted`` are the instruments that it knows beside those of the specs.
+    ``unlisted`` are the instruments that it knows beside those of the specs, or of the shard; those
+    of other shards are ``elsewhere``.
     """
 
     epoch: int
@@ -70,6 +79,8 @@ class Claim(NamedTuple):
     token_key: bytes
     instruments: tuple[Instrument, ...]
     unlisted: tuple[Instrument, ...]
+    shard: str = MAIN
+    elsewhere: frozenset[str] = frozenset()
 
 
 async def claim(
@@ -78,61 +89,83 @@ async def claim(
     delist: Collection[str] = (),
     *,
     raises_epoch: bool = True,
+    shards: Shards | None = None,
 ) -> Claim:
     """Raise the epoch and register the instruments of `specs`, in one transaction.
 
     Waits for a batch that another server is committing. Unless it `raises_epoch`, the database
-    stays with whom it belongs to.
+    stays with whom it belongs to; it is divided into `shards`, by default into one.
 
     Raises:
         StoreRefused: an instrument's data has another tick or lot than its spec, a security that
-            is neither in `specs` nor in `delist` has open orders, or the database has no epoch or
-            instrument number left.
+            is neither in `specs` nor in `delist` has open orders, the database has no epoch or
+            instrument number left, or it is divided otherwise.
     """
+    shards = shards or Shards.undivided([spec.security for spec in specs])
     async with connection.transaction():
-        await connection.execute(
-            "INSERT INTO engine_state (epoch, batch_no, time, token_key) VALUES (0, 0, 0, $1)"
-            " ON CONFLICT DO NOTHING",
-            secrets.token_bytes(32),
-        )
-        row = await connection.fetchrow(
-            "UPDATE engine_state SET epoch = epoch + $1 RETURNING epoch, batch_no, time, token_key",
-            int(raises_epoch),
-        )
+        await divide(connection, shards, merges=raises_epoch)
+        row = await connection.fetchrow(RAISE_EPOCH, shards.first, int(raises_epoch))
         assert row is not None, "the row of engine_state was inserted above"
         if row["epoch"] > EPOCH_MAX:
             raise StoreRefused(
                 f"expected an epoch of at most {EPOCH_MAX}, got {row['epoch']}: ids cannot hold it"
             )
-        instruments, unlisted = await _settle_instruments(connection, specs)
+        instruments, unlisted = await _settle_instruments(connection, specs, shards)
+        await check_places(connection, shards)
         await _check_left_out(connection, specs, delist)
         state = (row["epoch"], row["batch_no"], row["time"], row["token_key"])
         return Claim(*state, instruments, unlisted)
 
 
-async def look(connection: Connection, specs: Sequence[InstrumentSpec]) -> Claim:
-    """Return what `claim` would, without writing anything; the epoch is that of the last batch.
+async def look(
+    connection: Connection, specs: Sequence[InstrumentSpec], shards: Shards | None = None
+) -> dict[str, Claim]:
+    """Return what `claim` would, of each shard, without writing anything.
+
+    The epochs are those of the last batches.
 
     Raises:
-        StoreUnprepared: the database does not know all of `specs`.
+        StoreUnprepared: the database does not know all of `specs`, or is not divided so.
         StoreRefused: like `claim`.
     """
-    row = await connection.fetchrow("SELECT epoch, batch_no, time, token_key FROM engine_state")
-    if row is None:
+    shards = shards or Shards.undivided([spec.security for spec in specs])
+    states = await connection.fetch(READ_STATE)
+    if not states:
         raise StoreUnprepared(f"the database is empty: {PREPARES}")
+    found = {row["shard"]: row for row in states}
+    if set(found) != set(shards.names):
+        raise StoreUnprepared(
+            f"expected shards {', '.join(shards.names)}, got {', '.join(found)}, as the database "
+            f"is divided: {PREPARES}"
+        )
     known = {r["security"]: r for r in await connection.fetch(READ_INSTRUMENTS)}
-    settled = []
-    for spec in specs:
-        found = known.pop(spec.security, None)
-        if found is None:
-            raise StoreUnprepared(f"the database does not know {spec.security} yet: {PREPARES}")
-        if _sizes(found) != (Decimal(spec.tick.step), Decimal(spec.lot.step)):
-            raise _changed_grid(found, spec)
-        settled.append(Instrument(found["number"], spec.security, spec.tick, spec.lot, spec.status))
+    settled = [_seen(spec, known.get(spec.security), shards) for spec in specs]
+    names = {spec.security for spec in specs}
     await _check_left_out(connection, specs, ())
-    unlisted = tuple(_unlisted(r) for r in known.values())
-    state = (row["epoch"], row["batch_no"], row["time"], row["token_key"])
-    return Claim(*state, tuple(settled), unlisted)
+    unlisted = [_unlisted(r) for name, r in known.items() if name not in names]
+    claims = {}
+    for shard in shards:
+        row = found[shard.name]
+        state = (row["epoch"], row["batch_no"], row["time"], row["token_key"])
+        ours = tuple(i for i in settled if shards.of(i.security) == shard.name)
+        others = (*(i for i in settled if i not in ours), *unlisted)
+        elsewhere = frozenset(r["security"] for r in known.values() if r["shard"] != shard.name)
+        claims[shard.name] = Claim(*state, ours, others, shard.name, elsewhere)
+    return claims
+
+
+def _seen(spec: InstrumentSpec, found: asyncpg.Record | None, shards: Shards) -> Instrument:
+    """Return an instrument of a spec as the database knows it."""
+    if found is None:
+        raise StoreUnprepared(f"the database does not know {spec.security} yet: {PREPARES}")
+    if _sizes(found) != (Decimal(spec.tick.step), Decimal(spec.lot.step)):
+        raise _changed_grid(found, spec)
+    if found["shard"] != shards.of(spec.security):
+        raise StoreUnprepared(
+            f"{spec.security} is in shard {found['shard']}, not in {shards.of(spec.security)}: "
+            f"{PREPARES}"
+        )
+    return Instrument(found["number"], spec.security, spec.tick, spec.lot, spec.status)
 
 
 async def _check_left_out(
@@ -144,7 +177,7 @@ async def _check_left_out(
 
 
 async def _settle_instruments(
-    connection: Connection, specs: Sequence[InstrumentSpec]
+    connection: Connection, specs: Sequence[InstrumentSpec], shards: Shards
 ) -> tuple[tuple[Instrument, ...], tuple[Instrument, ...]]:
     """Return the instruments of `specs`, and the others that the database knows."""
     records = await connection.fetch(READ_INSTRUMENTS)
@@ -168,7 +201,7 @@ async def _settle_instruments(
                 " VALUES ($1, $2, $3, $4, $5, $6)",
                 number, *values,
             )  # fmt: skip
-            await connection.execute("INSERT INTO markets (security) VALUES ($1)", spec.security)
+            await connection.execute(ADD_MARKET, spec.security, shards.of(spec.security))
         else:
             number = row["number"]
             if _sizes(row) != values[3:]:
@@ -251,9 +284,9 @@ async def recover_in(connection: Connection, ours: Claim, last_trades: int) -> R
     books = await connection.fetch(READ_BOOKS, timeout=LONG_TIMEOUT_S)
     _check_books(open_orders, [row for row in books if row["security"] in instruments])
     cutoff = ours.time_ms - CLIENT_ORDERS_KEPT_MS
-    known = instruments | {instrument.security: instrument for instrument in ours.unlisted}
+    known = instruments | {i.security: i for i in ours.unlisted if i.security not in ours.elsewhere}
     client_orders = await read_client_orders(connection, cutoff, known)
-    rules = await connection.fetch(READ_CANCEL_RULES)
+    rules = await connection.fetch(READ_CANCEL_RULES, ours.shard)
     halted = await connection.fetch(READ_HALTED)
     balances = await read_balances(connection)
     trades = {

@@ -23,6 +23,7 @@ from fastbook_server.store.recovery import (
     snapshot,
 )
 from fastbook_server.values.instruments import Instrument, InstrumentSpec
+from fastbook_server.values.shards import Shards
 
 READ_TIMEOUT_S = 900.0
 """For each query: where candles are not aggregated yet, it may read a year of fills."""
@@ -31,15 +32,23 @@ PLAN_AS_HISTORY = f"SET LOCAL enable_seqscan = off; SET LOCAL {PLAN_WITH_VALUES}
 
 
 class Moment(NamedTuple):
-    """A database after batch ``recovered.batch_no``; ``history`` is of the same moment."""
+    """A database, each of whose shards is after batch ``batch_no`` of its part.
 
-    recovered: Recovered
+    ``history`` is of the same moment.
+    """
+
+    parts: dict[str, Recovered]
     history: PostgresHistory
 
 
 @contextlib.asynccontextmanager
 async def read(
-    dsn: str, specs: Sequence[InstrumentSpec], last_trades: int, *, connect_timeout_s: float
+    dsn: str,
+    specs: Sequence[InstrumentSpec],
+    last_trades: int,
+    *,
+    shards: Shards | None = None,
+    connect_timeout_s: float,
 ) -> AsyncIterator[Moment]:
     """Lend the state of the instruments of `specs` with the newest `last_trades` of each (0: all).
 
@@ -47,7 +56,7 @@ async def read(
 
     Raises:
         StoreUnavailable: the database is away.
-        StoreUnprepared: it lacks the schema of this program, or an instrument of `specs`.
+        StoreUnprepared: it lacks the schema of this program, an instrument of `specs`, or `shards`.
         StoreRefused: it contradicts `specs`, or has open orders in a security beside them.
     """
     connection: Connection | None = None
@@ -58,11 +67,14 @@ async def read(
             )
             await check_migrated(connection)
             await snapshot(connection).start()
-            seen = await look(connection, specs)
+            seen = await look(connection, specs, shards)
             with no_search_for_garbage():
-                recovered = await recover_in(connection, seen, last_trades)
+                parts = {
+                    shard: await recover_in(connection, of_shard, last_trades)
+                    for shard, of_shard in seen.items()
+                }
             await connection.execute(PLAN_AS_HISTORY)
-        yield Moment(recovered, OneConnection(connection, _instruments(seen)))
+        yield Moment(parts, OneConnection(connection, _instruments(next(iter(seen.values())))))
     finally:
         if connection is not None:
             connection.terminate()
