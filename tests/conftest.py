@@ -41,7 +41,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Against a gateway, run what starts a server, and skip what only one process can do."""
     if os.environ.get("FASTBOOK_TEST_AGAINST") != "gateway":
         return
-    from over_a_log import starts_a_server
+    from over_a_log import SHARDS, starts_a_server
 
     others = [item for item in items if not starts_a_server(item)]
     config.hook.pytest_deselected(items=others)
@@ -49,6 +49,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if (mark := item.get_closest_marker("one_process")) is not None:
             item.add_marker(pytest.mark.skip(reason=f"against a gateway: {mark.args[0]}"))
+        if SHARDS > 1 and (mark := item.get_closest_marker("one_shard")) is not None:
+            item.add_marker(pytest.mark.skip(reason=f"over {SHARDS} shards: {mark.args[0]}"))
 
 
 # Time is no property of what is tested, and a busy machine no failure.

@@ -314,6 +314,7 @@ def matching_server(
             limits=limits,
             book_type=BOOKS[config.engine],
             accounts=config.binance,
+            securities=[spec.security for spec in config.instruments],
         ),
         store,
         batches,

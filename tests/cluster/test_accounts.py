@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from binance_client import BinanceClient
 from serving import Program
-from sim_cluster import CONFIG, Cluster
+from sim_cluster import CONFIG, SHARD, Cluster
 
 import fastbook_server.cluster.router as router_module
 from fastbook_server.config import Config
@@ -55,7 +55,7 @@ class Bank(Cluster):
     async def told(self) -> None:
         """Wait until all gateways have read all that is in the log now."""
         for gateway in self.gateways:
-            await gateway.reader.until(self.log.end)
+            await gateway.readers[SHARD].up_to_end()
 
 
 @pytest.fixture
@@ -202,7 +202,9 @@ async def test_a_matcher_that_knows_no_accounts_gives_them_no_credit(bank):
     add_in_memory(bank.data, account, {})
     await gateway.dialect.look()
     placing = asyncio.ensure_future(bank.at(gateway, account).limit("BUY", "100", "9"))
-    await until(lambda: gateway.router.answered > 0 and not gateway.router.uncommitted_commands)
+    await until(
+        lambda: gateway.switchboard.answered > 0 and not gateway.switchboard.uncommitted_commands
+    )
     assert matcher.matcher._pipeline.exchange.markets["BTC-USDT"].seq == 0
     placing.cancel()
 
@@ -224,7 +226,7 @@ async def test_what_nobody_took_in_time_is_refused_and_not_done_later(bank, monk
             ("order/cancelReplace", {"cancelReplaceMode": "ALLOW_FAILURE"}),
         )
     ]
-    await until(lambda: gateway.router.uncommitted_commands == 3)
+    await until(lambda: gateway.switchboard.uncommitted_commands == 3)
     await asyncio.sleep(0.3)
     bank.start_matcher()
     refused = [(await answer).error[:2] for answer in asked]

@@ -11,7 +11,7 @@ import aiohttp
 import msgspec
 import pytest
 from recording import until
-from sim_cluster import CONFIG, Cluster
+from sim_cluster import CONFIG, SHARD, Cluster
 
 import fastbook_client
 from fastbook_client import connect
@@ -68,9 +68,9 @@ async def test_a_standby_takes_over_and_clients_see_a_pause(cluster):
         resting = await ann.limit("ask", 10, 2)
         second = cluster.start_matcher()
         first.kill()
-        answered = gateway.router.answered
+        answered = gateway.switchboard.answered
         order = await ann.limit("ask", 11, 1)  # said to the new owner
-        assert gateway.router.answered == answered + 1
+        assert gateway.switchboard.answered == answered + 1
         assert order.status == "open"
         assert second.matcher.owns
         assert [o.id for o in await ann.orders()] == [resting.id, order.id]
@@ -96,7 +96,7 @@ async def test_a_stopping_gateway_answers_what_it_took_and_refuses_the_rest(clus
         await ann.limit("ask", 10, 1)
         first.kill()
         taken = asyncio.ensure_future(ann.limit("ask", 11, 1))
-        await until(lambda: gateway.router.uncommitted_commands == 1)
+        await until(lambda: gateway.switchboard.uncommitted_commands == 1)
         stopping = asyncio.ensure_future(gateway.stop())
         await asyncio.sleep(0)
         with pytest.raises(fastbook_client.Rejected, match="the server is stopping"):
@@ -164,7 +164,7 @@ async def test_nor_are_they_done_by_the_next_owner(cluster):
             first.kill()
             await again.limit("ask", 12, 1)  # the new one does not
             cable.wake()
-            await left.reader.until(right.reader.number)
+            await left.readers[SHARD].until(right.readers[SHARD].number)
             await again.limit("ask", 13, 1)
             with contextlib.suppress(fastbook_client.FastbookError):
                 await late
@@ -198,7 +198,7 @@ async def test_a_standby_that_knows_all_from_sql_leaves_the_owner_alone(cluster)
         cluster.start_matcher()
         await asyncio.sleep(0.2)  # in which nobody says anything
         await ann.limit("ask", 11, 1)
-        assert gateway.reader.epoch == 1
+        assert gateway.readers[SHARD].epoch == 1
 
 
 async def test_a_standby_leaves_an_idle_owner_alone(cluster):
@@ -240,10 +240,10 @@ async def test_a_handover_is_not_waited_for():
 
 async def test_time_never_goes_back_at_a_gateway(cluster):
     gateway = await cluster.start_gateway()
-    marks = gateway.gateway.views.watermarks
+    marks = gateway.gateway.views.watermarks[""]
     before_ms = marks.settled_ms
     assert before_ms > 0  # a new market's empty books are as of now
     (claim,) = parts(message(MessageKind.CLAIM, "slow", 1, 1))  # an owner whose clock is behind
     await MemoryLog(cluster.log).append(claim, "slow", after=0)
-    await gateway.reader.until(1)
+    await gateway.readers[SHARD].until(1)
     assert (marks.settled_ms, marks.stored_ms) == (before_ms, before_ms)

@@ -33,7 +33,7 @@ class Sql:
         self.recorded, self.asked, self.running, self.most = 0, 0, 0, 0
         self.away = False
 
-    async def position(self) -> Position:
+    async def positions(self) -> dict[str, Position]:
         self.asked += 1
         self.running += 1
         self.most = max(self.most, self.running)
@@ -41,12 +41,12 @@ class Sql:
         self.running -= 1
         if self.away:
             raise StoreUnavailable("away")
-        return Position(1, self.recorded, 0)
+        return {"a": Position(1, self.recorded, 0)}
 
 
 def history_of(sql: Sql, published: int, **options: float) -> RecordedHistory:
     return RecordedHistory(
-        MemoryHistory(MemoryDatabase()), sql.position, lambda: published, **options
+        MemoryHistory(MemoryDatabase()), sql.positions, lambda _: {"a": published}, **options
     )
 
 
@@ -110,7 +110,10 @@ async def test_the_position_of_a_real_database(make_postgres, make_database):
     reader = make_postgres(store._dsn)
     published = 0
     history = RecordedHistory(
-        store.history(instruments), reader.position, lambda: published, wait_s_max=0.05
+        store.history(instruments),
+        reader.positions,
+        lambda _: {"main": published},
+        wait_s_max=0.05,
     )
     assert await history.fills("COIN", FillSpan(limit=1)) == []
     published = 1

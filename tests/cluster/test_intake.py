@@ -171,6 +171,7 @@ class Gateway:
             read=0,
             timers=self.clock,
             commands_max=commands_max,
+            progress=asyncio.Event(),
         )
 
     def said(self) -> list[tuple[int, int, list[str]]]:

@@ -136,7 +136,8 @@ async def test_half_a_message_of_a_dead_matcher_is_passed_over(
     sql = await sql_of(dsn)
     assert await state(sql) == (2, data.end, heir.floor.now_ms)
     assert await faults(sql) == {}
-    async with store.read(SPECS, 0) as (read, _):
+    async with store.read(SPECS, 0) as (parts, _):
+        read = parts["main"]
         assert read.seqs["COIN"] == heir.floor.exchange.markets["COIN"].seq
 
 
@@ -396,7 +397,8 @@ async def test_server_cluster_and_server_again_have_the_same_books(
         await before.commit(before.prepare(batch))
     await before.close()
 
-    async with make_postgres(dsn).read(SPECS, 0) as (past, _):
+    async with make_postgres(dsn).read(SPECS, 0) as (parts, _):
+        past = parts["main"]
         token_key = past.token_key
     data = MemoryLogData(first=past.batch_no + 1)
     owner = LogOwner(data, msgspec.structs.replace(past, epoch=past.epoch + 1), seed=6)

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 import pytest
-from sim_cluster import City, Town
+from sim_cluster import ONE, TWO, City, Town
 from sim_story import SEEDS, all_told, told
 from sim_trader import Trader
 
+from fastbook_server.values.shards import Shards
+
 STEPS = 100
+SHARDS = pytest.mark.parametrize("shards", [ONE, TWO], ids=["one shard", "two shards"])
 
 
-async def story(seed: int) -> str:
+async def story(shards: Shards, seed: int) -> str:
     """Let a seed's story happen; return the trace of all frames."""
-    city = City(seed)
+    city = City(seed, shards)
     await city.open()
-    draw, traders = city.draw, [Trader(city, name) for name in ("ann", "bob", "cat")]
+    securities = ("COIN",) if shards is ONE else ("COIN", "FINE")
+    names = ("ann", "bob", "cat")
+    draw, traders = city.draw, [Trader(city, name, securities) for name in names]
     for _ in range(STEPS):
         what = draw.random()
         if what < 0.65:
@@ -60,7 +66,7 @@ async def strike(city: City) -> None:
     draw = city.draw
     match draw.randrange(7):
         case 0:
-            city.replace(draw.randrange(2))
+            city.replace(draw.randrange(len(city.matchers)))
         case 1:
             draw.choice(city.matchers).cable.sleep()
         case 2:
@@ -77,9 +83,10 @@ async def strike(city: City) -> None:
             await asyncio.sleep(draw.choice((0.1, 2.0)))
             town.cable.wake()
         case 5:
-            city.log.go_away()
+            log = draw.choice([*city.logs.values()])
+            log.go_away()
             await asyncio.sleep(draw.choice((0.1, 4.0)))
-            city.log.come_back()
+            log.come_back()
         case _:
             city.cable.sleep()
             await asyncio.sleep(draw.choice((0.1, 4.0)))
@@ -98,33 +105,37 @@ async def end(city: City, traders: list[Trader]) -> None:
             trader.connect()
     await asyncio.sleep(15.0)
     city.check()
-    assert sum(process.matcher.owns for process in city.matchers) == 1, "one owner"
+    assert sorted(city.owners()) == sorted(city.shards.names), "one owner of each shard"
     assert city.data.open_orders == city.truth.open_orders, "SQL is not what the log says"
     assert city.data.trades == city.truth.trades
     for trader in traders:
         assert trader.unanswered == {}, f"{trader.name} was never answered: {trader.unanswered}"
-        assert trader.depth == depth_of(city), f"{trader.name} sees another book"
+        for security, depth in trader.depths.items():
+            assert depth == depth_of(city, security), f"{trader.name} sees another book"
     await city.close()
 
 
-def depth_of(city: City) -> dict[str, dict[float, float]]:
-    """Return the visible book of COIN that the log adds up to."""
+def depth_of(city: City, security: str) -> dict[str, dict[float, float]]:
+    """Return the visible book of a security that the log adds up to."""
     depth: dict[str, dict[float, float]] = {"bid": {}, "ask": {}}
-    instrument = city.truth.instruments["COIN"]
+    instrument = city.truth.instruments[security]
     for left in city.truth.open_orders.values():
-        if left.order.instrument.security == "COIN" and not left.held:
+        if left.order.instrument.security == security and not left.held:
             price = instrument.price.number(left.order.price)
             levels = depth[left.order.side]
             levels[price] = levels.get(price, 0) + instrument.amount.number(left.visible)
     return depth
 
 
+@SHARDS
 @pytest.mark.slow
 @pytest.mark.timeout(120 + SEEDS)
-def test_no_story_ends_badly(monkeypatch):
-    all_told(story, monkeypatch)
+def test_no_story_ends_badly(monkeypatch, shards):
+    all_told(partial(story, shards), monkeypatch)
 
 
+@SHARDS
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_a_seed_tells_the_same_story_again(monkeypatch, seed):
-    assert told(story, seed, monkeypatch) == told(story, seed, monkeypatch)
+def test_a_seed_tells_the_same_story_again(monkeypatch, seed, shards):
+    of_shards = partial(story, shards)
+    assert told(of_shards, seed, monkeypatch) == told(of_shards, seed, monkeypatch)

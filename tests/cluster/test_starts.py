@@ -23,12 +23,12 @@ CONFIG = Config(port=0, instruments=SPECS, last_candles=1_000_000, last_trades=5
 
 def after(past, batches):
     """Return the state after these messages on top of what was read, all candles and ranks."""
-    fold = StateFold(past.recovered)
-    known = past.recovered
+    fold = StateFold(past.parts["main"])
+    known = past.parts["main"]
     ranks = Leaderboard(known.instruments, past.holdings, known.last_prices)
     candles = {
         i.security: TradeStats(1_000_000, past.past.candles[i.security])
-        for i in past.recovered.instruments
+        for i in past.parts["main"].instruments
     }
     for batch in batches:
         fold.take(batch)
@@ -56,7 +56,7 @@ async def test_a_start_from_sql_and_the_rest_of_the_log_counts_nothing_twice(
     owner = LogOwner(data, await prepared(reader), seed=9)
     begin = await read_snapshot(reader, CONFIG)
     await owner.claim()
-    known = {i.number: i for i in begin.recovered.instruments}
+    known = {i.number: i for i in begin.parts["main"].instruments}
     recorder = recorder_of(data, make_postgres(dsn), joined_bytes_max=2_000, keep_ms=10**9)
     behind = 0
 
@@ -72,12 +72,12 @@ async def test_a_start_from_sql_and_the_rest_of_the_log_counts_nothing_twice(
             end = data.end
             whole = [m for m in messages_of(data.entries) if m.number <= end]
             batches = [batch_of(m, known) for m in whole]
-            tail = [b for b in batches if b.number > start.recovered.batch_no]
+            tail = [b for b in batches if b.number > start.parts["main"].batch_no]
             behind += len(tail)
             assert after(start, tail) == after(begin, batches)
             fills = [e for b in batches for e in b.orders if isinstance(e, OrderFilled)]
             shown = [f.fill_id for f in start.past.fills["COIN"]]
-            last = start.recovered.fill_ids["COIN"]
+            last = start.parts["main"].fill_ids["COIN"]
             assert shown == [e.fill_id for e in fills if e.fill_id <= last][-50:]
         trading.cancel()
         await asyncio.gather(trading, return_exceptions=True)

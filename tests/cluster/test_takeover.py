@@ -6,11 +6,13 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 
+import aiohttp
 import msgspec
 import pytest
 from sim_cluster import CONFIG, Cluster
 
 import fastbook_server.cluster.absence as absence_module
+import fastbook_server.cluster.isolation as isolation_module
 import fastbook_server.cluster.matcher as matcher_module
 import fastbook_server.cluster.router as router_module
 import fastbook_server.gateway.door as door_module
@@ -157,6 +159,44 @@ async def test_who_comes_back_while_nobody_owns_the_market_is_told_to_try_later(
         assert refused.value.status == 503
 
 
+async def test_a_gateway_without_the_logs_servers_sends_its_users_away(cluster, monkeypatch):
+    monkeypatch.setattr(isolation_module, "ISOLATED_AFTER_S", 0.3)
+    monkeypatch.setattr(isolation_module, "LOOK_EVERY_S", 0.05)
+    monkeypatch.setattr(router_module, "AWAY_S", 0.1)
+    end, asked = MemoryLog.end, 0
+
+    async def counted(log: MemoryLog) -> int:
+        nonlocal asked
+        asked += 1
+        return await end(log)
+
+    owner = cluster.start_matcher()
+    cables = [Cable(), Cable()]
+    gateways = [await cluster.start_gateway(cable) for cable in cables]
+    async with connect([each.url for each in gateways]) as ann, aiohttp.ClientSession() as http:
+        here = 0 if ann.url == gateways[0].url else 1
+        left, right, cable = gateways[here], gateways[1 - here], cables[here]
+        alone = await http.ws_connect(f"{left.url}/ws")
+        await ann.limit("ask", 10, 1)
+        owner.kill()  # nobody decides, and no other gateway could help
+        monkeypatch.setattr(MemoryLog, "end", counted)
+        await until(lambda: asked >= 40)
+        assert (ann.url, left.gateway.door.session_count) == (left.url, 2)
+        cluster.start_matcher()
+        await until(lambda: left.switchboard.available)
+        cable.cut()
+        await until(lambda: ann.url == right.url)
+        assert [o.price for o in await ann.orders()] == [10]
+        while not alone.closed:
+            await alone.receive()
+        assert alone.close_code == 1001
+        assert (await http.get(f"{left.url}/readyz")).status == 503
+        cable.mend()
+        await until(lambda: left.switchboard.available)
+        async with connect(left.url) as again:
+            assert (await again.limit("ask", 11, 1)).status == "open"
+
+
 async def test_who_comes_back_is_let_in_once_somebody_owns_the_market(cluster):
     first = cluster.start_matcher()
     left, right = await cluster.start_gateway(), await cluster.start_gateway()
@@ -165,7 +205,7 @@ async def test_who_comes_back_is_let_in_once_somebody_owns_the_market(cluster):
         first.kill()
         again = connect(right.url, resume=ann.resume_token)
         entering = asyncio.ensure_future(again.__aenter__())
-        await until(lambda: right.router.uncommitted_commands == 1)
+        await until(lambda: right.switchboard.uncommitted_commands == 1)
         cluster.start_matcher()
         await entering
         assert [o.price for o in await again.orders()] == [10]

@@ -20,12 +20,23 @@ SUITES = {"tests/gateway": 400, "tests/server": 20, "tests/client": 180, "tests/
 @pytest.mark.timeout(PATIENCE_S + 60)
 @pytest.mark.parametrize("suite", SUITES)
 async def test_a_gateway_does_what_one_process_does(suite):
+    await passes(suite)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(PATIENCE_S + 60)
+@pytest.mark.parametrize("suite", ["tests/gateway", "tests/server"])
+async def test_two_shards_do_what_one_process_does(suite):
+    await passes(suite, FASTBOOK_TEST_SHARDS="2")
+
+
+async def passes(suite: str, **how: str) -> None:
     environment = {name: text for name, text in os.environ.items() if "PYTEST" not in name}
     running = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short"),
         *("-m", "not slow", suite),
         cwd=ROOT,
-        env=environment | {"FASTBOOK_TEST_AGAINST": "gateway"},
+        env=environment | {"FASTBOOK_TEST_AGAINST": "gateway"} | how,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )

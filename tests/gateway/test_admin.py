@@ -94,6 +94,7 @@ async def test_a_resumption_opens_what_the_settings_have_halted(serve, join):
     assert (await ann.ask(order("bid", 10, 1, "2")))["status"] == "open"
 
 
+@pytest.mark.one_shard("each shard has a row of operator_actions")
 async def test_orders_of_a_user_or_of_all_are_cancelled_and_their_users_told(venue, join):
     ann, bob = await join(venue, feed="none"), await join(venue, feed="none")
     for peer in (ann, bob):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from trading import T0
 
 from fastbook_server.store.memory import MemoryDatabase, MemoryStore
@@ -191,6 +192,7 @@ async def test_two_trade_a_third_watches_a_fourth_comes_late(serve, join):
     assert (await late.sync(), await eve.sync()) == (more, more)
 
 
+@pytest.mark.one_shard("the reports of a deleteAll may come before its reply")
 async def test_every_reply_of_every_command(serve, join):
     server = await serve()
     ann, bob = await join(server, feed="none"), await join(server, feed="none")

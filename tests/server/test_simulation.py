@@ -63,7 +63,7 @@ async def end(house: House, traders: list[Trader]) -> None:
         bids, asks = market.book.depth()
         for side, levels in (("bid", bids), ("ask", asks)):
             told = {number.price.number(p): number.amount.number(q) for p, q in levels}
-            assert trader.depth[side] == told, f"{trader.name} sees another book"
+            assert trader.depths["COIN"][side] == told, f"{trader.name} sees another book"
     again = Exchange(await MemoryStore(house.data).open(SPECS, 0))
     assert again.markets["COIN"].book.depth() == market.book.depth()
     await house.crash()

@@ -8,6 +8,7 @@ import random
 import signal
 import time
 from collections import Counter
+from typing import Any
 
 import aiohttp
 from serving import Program
@@ -62,6 +63,15 @@ class Slot:
         """Whether a process runs here that has been ready and is awake."""
         return self._ready.is_set() and not self.asleep
 
+    async def status(self) -> dict[str, Any]:
+        """Return what the process says of itself; nothing if it does not answer."""
+        timeout = aiohttp.ClientTimeout(total=STATUS_S)
+        async with aiohttp.ClientSession(timeout=timeout) as http:
+            with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+                async with http.get(f"{self.url}/status") as answer:
+                    return dict(await answer.json())
+        return {}
+
     def send(self, number: int) -> None:
         """Send the process a signal."""
         assert self._program is not None
@@ -85,9 +95,12 @@ class Slot:
         """Stop the process for good; return its exit code."""
         self._stopping = True
         assert self._program is not None
-        code = await self._program.end(signal.SIGTERM)
+        self._program.send_signal(signal.SIGTERM)
         assert self._keeping is not None
-        await self._keeping
+        async with asyncio.timeout(SETTLES_S):
+            await self._keeping  # which awaits its end
+        code = self._program.exit_code
+        assert code is not None
         return code
 
     async def clear_away(self) -> None:
@@ -233,12 +246,7 @@ class ChaosCluster:
         await self.nodes.ready()
 
     async def _owner(self) -> Slot | None:
-        timeout = aiohttp.ClientTimeout(total=STATUS_S)
-        async with aiohttp.ClientSession(timeout=timeout) as http:
-            for matcher in self.matchers:
-                if matcher.can_be_struck:
-                    with contextlib.suppress(aiohttp.ClientError, TimeoutError):
-                        async with http.get(f"{matcher.url}/status") as answer:
-                            if (await answer.json())["state"] == "owner":
-                                return matcher
+        for matcher in self.matchers:
+            if matcher.can_be_struck and (await matcher.status()).get("state") == "owner":
+                return matcher
         return None

@@ -1,7 +1,8 @@
 """A server of the wire in the hands of a test: one process, or a gateway over a log in memory.
 
 ``FASTBOOK_TEST_AGAINST=gateway`` runs the tests that start their server here against a gateway, a
-matcher and a recorder, which know each other by the log and the line alone.
+matcher and a recorder, which know each other by the log and the line alone; with
+``FASTBOOK_TEST_SHARDS=2`` the market is divided over two logs and two matchers.
 """
 
 from __future__ import annotations
@@ -21,11 +22,13 @@ from fastbook_server.cluster.memory import MemoryHub, MemoryLine, MemoryLog, Mem
 from fastbook_server.cluster.recorder import LogRecorder
 from fastbook_server.config import Config
 from fastbook_server.gateway.http.history_queue import recent
+from fastbook_server.store import Position
 from fastbook_server.store.memory import MemoryStore
 from fastbook_server.values.clock import Clock, LoopClock
+from fastbook_server.values.shards import Shard, Shards
 
 AGAINST_A_GATEWAY = os.environ.get("FASTBOOK_TEST_AGAINST") == "gateway"
-SHARD = "wire"
+SHARDS = 2 if os.environ.get("FASTBOOK_TEST_SHARDS") == "2" else 1
 
 
 async def start_server(config: Config, store: MemoryStore, clock: Clock | None = None) -> Any:
@@ -40,6 +43,22 @@ def starts_a_server(item: pytest.Item) -> bool:
     names = set(getattr(item, "fixturenames", ()))
     imported = vars(getattr(item, "module", None) or object)
     return bool(names & {"serve", "venue"}) or "small_server" in imported
+
+
+def shards_of(config: Config) -> Shards:
+    """Return how the market of a test is divided: accounts have one matcher."""
+    names = [spec.security for spec in config.instruments]
+    count = 1 if config.binance else min(SHARDS, len(names))
+    return Shards.undivided(names) if count == 1 else Shards.dealt(names, count)
+
+
+def of_shard(store: MemoryStore, shard: Shard, shards: Shards) -> MemoryStore:
+    """Return what records a shard in the database of a store: that store, if it is the whole."""
+    data = store.data
+    if len(shards) == 1:
+        return store
+    data.shards.setdefault(shard.name, Position(data.epoch, data.batch_no, data.time_ms))
+    return MemoryStore(data, shard)
 
 
 class HeldLog(MemoryLog):
@@ -57,69 +76,79 @@ class HeldLog(MemoryLog):
 
 
 class LogServer:
-    """What a test uses of a `Server`, of a gateway and what stands behind it."""
+    """What a test uses of a `Server`, of a gateway and what stands behind it, for each shard."""
 
     def __init__(
         self,
         config: Config,
         server: GatewayServer,
-        matcher: ClusterMatcher,
-        recorder: LogRecorder,
+        matchers: dict[str, ClusterMatcher],
+        recorders: list[LogRecorder],
         store: MemoryStore,
-        log: MemoryLogData,
         works: list[asyncio.Future[None]],
     ) -> None:
         self.url, self.host, self.port = server.url, server.host, server.port
         self.gateway = server.gateway
-        self.matcher = matcher
+        self.matcher = next(iter(matchers.values()))
+        self._matchers = matchers
         self._config = config
         self._server = server
-        self._recorder = recorder
+        self._recorders = recorders
         self._store = store
-        self._log = log
         self._works = works
 
     @classmethod
     async def start(cls, config: Config, store: MemoryStore, clock: Clock) -> LogServer:
-        """Let a matcher own the market, then a gateway serve it."""
+        """Let a matcher own each shard, then a gateway serve the market."""
         assert config.durability == "commit", "a cluster has no other: mark it as one_process"
         await store.open_to_record(config.instruments)
-        first = (await store.position()).batch_no + 1
-        log, hub = MemoryLogData(first), MemoryHub()
-        recovered = store.data.recovered(
-            [store.data.instruments[spec.security] for spec in config.instruments],
-            config.last_trades,
-        )
-        recorder = LogRecorder(MemoryLog(log), store, config.instruments, clock)
-        line = MemoryLine(hub)
+        shards = shards_of(config)
+        stores = {shard.name: of_shard(store, shard, shards) for shard in shards}
+        hub = MemoryHub()
+        logs: dict[str, MemoryLogData] = {}
+        parts = {}
+        for name, each in stores.items():
+            logs[name] = MemoryLogData((await each.position()).batch_no + 1)
+            parts[name] = each.part(config.last_trades)
         accounts = store.account_book() if config.binance else None
-        matcher = ClusterMatcher(
-            config, HeldLog(log, store), line, recovered, clock, shard=SHARD, accounts=accounts
-        )
-        works = [asyncio.ensure_future(work) for work in (recorder.run(), matcher.run())]
-        await matcher.owning()
-        instruments = (*recovered.instruments, *recovered.unlisted)
+        recorders = [
+            LogRecorder(MemoryLog(logs[name]), each, config.instruments, clock)
+            for name, each in stores.items()
+        ]
+        matchers = {
+            name: ClusterMatcher(
+                config, HeldLog(logs[name], store), MemoryLine(hub), part, clock, shard=name,
+                accounts=accounts,
+            )
+            for name, part in parts.items()
+        }  # fmt: skip
+        works = [asyncio.ensure_future(each.run()) for each in (*recorders, *matchers.values())]
+        for matcher in matchers.values():
+            await matcher.owning()
+        instruments = tuple(i for part in parts.values() for i in part.instruments)
+        history = store.history(instruments)
         past = await recent(
-            store.history(instruments),
-            recovered.instruments,
-            candles=config.last_candles,
-            fills=config.last_trades,
+            history, instruments, candles=config.last_candles, fills=config.last_trades
         )
+
+        async def positions() -> dict[str, Position]:
+            return {name: await each.position() for name, each in stores.items()}
+
         server = await GatewayServer.start(
             config,
-            MemoryLog(log),
+            {name: MemoryLog(log) for name, log in logs.items()},
             MemoryLine(hub),
-            Snapshot(recovered, past, await store.history(instruments).holdings()),
-            lambda read: RecordedHistory(store.history(instruments), store.position, read),
+            Snapshot(parts, past, await history.holdings()),
+            lambda read: RecordedHistory(store.history(instruments), positions, read),
             clock,
-            shard=SHARD,
+            shards=shards,
             accounts=accounts,
         )
-        return cls(config, server, matcher, recorder, store, log, works)
+        return cls(config, server, matchers, recorders, store, works)
 
     @property
     def pipeline(self) -> Any:
-        """The matcher's."""
+        """The first matcher's."""
         return self.matcher._pipeline
 
     @property
@@ -129,8 +158,11 @@ class LogServer:
 
     async def caught_up(self) -> None:
         """Wait until the gateway knows all that has been submitted to the matcher."""
-        await self.pipeline.stored()
-        await self._server.reader.until(self._log.end)
+        for matcher in self._matchers.values():
+            assert matcher._pipeline is not None
+            await matcher._pipeline.stored()
+        for reader in self._server.readers.values():
+            await reader.up_to_end()
 
     @property
     def _listener(self) -> Any:
@@ -143,11 +175,13 @@ class LogServer:
     async def stop(self) -> bool:
         """Stop the gateway, let the matcher say farewell, and record what there is."""
         answered = await self._server.stop()
-        self.matcher.stop()
+        for matcher in self._matchers.values():
+            matcher.stop()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._config.shutdown_s):
-                await asyncio.wait(self._works[1:])
-        await self._recorder.finish(self._config.shutdown_s)
+                await asyncio.wait(self._works[len(self._recorders) :])
+        for recorder in self._recorders:
+            await recorder.finish(self._config.shutdown_s)
         for work in self._works:
             work.cancel()
         await asyncio.gather(*self._works, return_exceptions=True)

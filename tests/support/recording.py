@@ -58,5 +58,6 @@ async def until(
 async def prepared(store: PostgresStore) -> Recovered:
     """Prepare a database as a recorder does; return what a matcher reads there, for its epoch."""
     await store.open_to_record(SPECS)
-    async with store.read(SPECS, 0) as (past, _):
+    async with store.read(SPECS, 0) as (parts, _):
+        past = parts["main"]
         return msgspec.structs.replace(past, epoch=past.epoch + 1)

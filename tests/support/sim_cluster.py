@@ -33,23 +33,27 @@ from fastbook_server.store.memory_history import MemoryHistory
 from fastbook_server.values.clock import Clock, LoopClock
 from fastbook_server.values.events import OrderAccepted
 from fastbook_server.values.persisted import Batch
+from fastbook_server.values.shards import Shards
 
 CONFIG = Config(port=0, instruments=SPECS, throttle_ms=20)
 SHARD = "a"
+ONE = Shards.undivided([spec.security for spec in SPECS], SHARD)
+TWO = Shards.dealt([spec.security for spec in SPECS], 2)
 
 
 class MatcherProcess:
-    """A matcher with a cable of its own; ``kill`` is a kill -9."""
+    """A matcher of a shard with a cable of its own; ``kill`` is a kill -9."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, shard: str) -> None:
         self.cable = Cable()
+        self.shard = shard
         self.matcher = ClusterMatcher(
             cluster.config,
-            MemoryLog(cluster.log, self.cable),
+            MemoryLog(cluster.logs[shard], self.cable),
             MemoryLine(cluster.hub, self.cable),
-            cluster.recovered(),
+            cluster.recovered(shard),
             cluster.clock,
-            shard=SHARD,
+            shard=shard,
             takeover_s=cluster.takeover_s,
             accounts=cluster.accounts(),
         )
@@ -65,54 +69,79 @@ class MatcherProcess:
 
 
 class Cluster:
-    """The log, the line and SQL, all in memory; matchers and gateways are started by tests."""
+    """The logs, the line and SQL, all in memory; matchers and gateways are started by tests."""
 
     def __init__(
-        self, config: Config = CONFIG, clock: Clock | None = None, *, takeover_s: float = 0.3
+        self,
+        config: Config = CONFIG,
+        clock: Clock | None = None,
+        *,
+        takeover_s: float = 0.3,
+        shards: Shards = ONE,
+        faults: LogFaults | None = None,
     ) -> None:
         self.config = config
         self.clock = clock or LoopClock()
         self.takeover_s = takeover_s
-        self.log, self.hub = MemoryLogData(), MemoryHub()
+        self.shards = shards
+        self.logs = {name: MemoryLogData(faults=faults) for name in shards.names}
+        self.hub = MemoryHub(faults)
         self.data = MemoryDatabase(bytes(32))
+        divided = len(shards) > 1
+        self.stores = {
+            shard.name: MemoryStore(self.data, shard if divided else None) for shard in shards
+        }
         self.cable = Cable()  # of the recorder
         self.gateways: list[GatewayServer] = []
         self._ends: list[Any] = []
+
+    @property
+    def log(self) -> MemoryLogData:
+        """The log of the only shard."""
+        (log,) = self.logs.values()
+        return log
 
     async def start(self) -> None:
         await MemoryStore(self.data).open(self.config.instruments, 0)
         self.data.epoch = 0
         specs = self.config.instruments
-        recorder = LogRecorder(
-            MemoryLog(self.log, self.cable), MemoryStore(self.data), specs, self.clock
-        )
-        self._ends.append(asyncio.ensure_future(recorder.run()))
+        for name, log in self.logs.items():
+            store = self.stores[name]
+            recorder = LogRecorder(MemoryLog(log, self.cable), store, specs, self.clock)
+            self._ends.append(asyncio.ensure_future(recorder.run()))
 
-    def recovered(self) -> Any:
+    def recovered(self, shard: str = SHARD) -> Any:
+        if len(self.shards) > 1:
+            return self.stores[shard].part(50)
         specs = self.config.instruments
         instruments = tuple(self.data.instruments[spec.security] for spec in specs)
         return self.data.recovered(instruments, 50)
 
+    async def snapshot(self) -> Snapshot:
+        parts = {name: self.recovered(name) for name in self.shards.names}
+        instruments = tuple(i for part in parts.values() for i in part.instruments)
+        history = MemoryHistory(self.data)
+        past = await recent(history, instruments, candles=100, fills=50)
+        return Snapshot(parts, past, await history.holdings())
+
     def accounts(self) -> MemoryAccounts | None:
         return MemoryAccounts(self.data) if self.config.binance else None
 
-    def start_matcher(self) -> MatcherProcess:
-        process = MatcherProcess(self)
+    def start_matcher(self, shard: str = SHARD) -> MatcherProcess:
+        process = MatcherProcess(self, shard)
         self._ends.append(process.task)
         return process
 
     async def start_gateway(self, cable: Cable | None = None) -> GatewayServer:
-        recovered = self.recovered()
-        past = await recent(MemoryHistory(self.data), recovered.instruments, candles=100, fills=50)
         cable = cable or Cable()
         gateway = await GatewayServer.start(
             self.config,
-            MemoryLog(self.log, cable),
+            {name: MemoryLog(log, cable) for name, log in self.logs.items()},
             MemoryLine(self.hub, cable),
-            Snapshot(recovered, past, await MemoryHistory(self.data).holdings()),
+            await self.snapshot(),
             lambda _: MemoryHistory(self.data),
             self.clock,
-            shard=SHARD,
+            shards=self.shards,
             accounts=self.accounts(),
         )
         self.gateways.append(gateway)
@@ -129,12 +158,11 @@ class Cluster:
 class City(Cluster):
     """A cluster in simulated time, with faults by a seed: what a `Trader` trades on."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, shards: Shards = ONE) -> None:
         self.draw = random.Random(seed)
         clock = SimClock()
-        super().__init__(clock=clock, takeover_s=3.0)
         self.weather = LogFaults(timers=clock, chance=self.draw)
-        self.log, self.hub = MemoryLogData(faults=self.weather), MemoryHub(self.weather)
+        super().__init__(clock=clock, takeover_s=3.0, shards=shards, faults=self.weather)
         self.trace = hashlib.sha256()
         self.durable: dict[str, str] = {}
         self.named: dict[tuple[str, str], str] = {}
@@ -142,14 +170,14 @@ class City(Cluster):
         self.truth = MemoryDatabase(bytes(32))  # folded from the log, whoever reads it
         self.matchers: list[MatcherProcess] = []
         self.towns: list[Town] = []
-        self._read = 0
-        self._assembly = Assembly()
+        self._read = dict.fromkeys(shards.names, 0)
+        self._assemblies = {name: Assembly() for name in shards.names}
 
     async def open(self) -> None:
-        """Start two matchers, of which one will own the market, and two gateways."""
+        """Start two matchers of each shard, of which one will own it, and two gateways."""
         await self.start()
         self.truth.instruments = dict(self.data.instruments)
-        self.matchers = [self.start_matcher() for _ in range(2)]
+        self.matchers = [self.start_matcher(name) for name in self.shards.names for _ in range(2)]
         self.towns = [Town(self), Town(self)]
         for town in self.towns:
             await town.open()
@@ -160,7 +188,11 @@ class City(Cluster):
     def replace(self, n: int) -> None:
         """Let a matcher die; a new one takes its place."""
         self.matchers[n].kill()
-        self.matchers[n] = self.start_matcher()
+        self.matchers[n] = self.start_matcher(self.matchers[n].shard)
+
+    def owners(self) -> list[str]:
+        """Return the shard of each matcher that decides."""
+        return [process.shard for process in self.matchers if process.matcher.owns]
 
     def check(self) -> None:
         """Check what must hold after every step: of what was told, and of what the log has."""
@@ -173,12 +205,16 @@ class City(Cluster):
                     f"a matcher ended: {error!r}"
                 )
                 process.cable.cut()
-                self.matchers[n] = self.start_matcher()
-        while self._read < self.log.end:
-            self._read += 1
-            entry = self.log.at(self._read)
+                self.matchers[n] = self.start_matcher(process.shard)
+        for name, log in self.logs.items():
+            self._read_on(name, log)
+
+    def _read_on(self, name: str, log: MemoryLogData) -> None:
+        while self._read[name] < log.end:
+            self._read[name] += 1
+            entry = log.at(self._read[name])
             assert entry is not None, "nothing is removed here"
-            numbered = self._assembly.add(entry)
+            numbered = self._assemblies[name].add(entry)
             if numbered is not None:
                 numbers = {i.number: i for i in self.truth.instruments.values()}
                 batch = batch_of(numbered, numbers)
@@ -218,16 +254,16 @@ class Town:
     async def open(self) -> None:
         """Start on what SQL has, and read the log."""
         city = self._city
-        recovered = city.recovered()
-        past = await recent(MemoryHistory(city.data), recovered.instruments, candles=10, fills=10)
-        log, line = MemoryLog(city.log, self.cable), MemoryLine(city.hub, self.cable)
-        snapshot = Snapshot(recovered, past)
+        logs = {name: MemoryLog(log, self.cable) for name, log in city.logs.items()}
+        line = MemoryLine(city.hub, self.cable)
+        snapshot = await city.snapshot()
         self.joined = join(
-            city.config, log, line, snapshot, lambda _: MemoryHistory(city.data), city.clock,
-            shard=SHARD,
+            city.config, logs, line, snapshot, lambda _: MemoryHistory(city.data), city.clock,
+            shards=city.shards,
         )  # fmt: skip
-        await self.joined.router.start()
-        self.reading = asyncio.ensure_future(self.joined.reader.run())
+        await self.joined.switchboard.start()
+        reading = (reader.run() for reader in self.joined.readers.values())
+        self.reading = [asyncio.ensure_future(run) for run in reading]
 
     def connect(self, client: Any, resume: str | None) -> Wire:
         wire = Wire(client)
@@ -238,17 +274,18 @@ class Town:
         return wire
 
     async def _serve(self, wire: Wire, resume: str | None) -> None:
-        gateway, router, reader, history, _ = self.joined
+        gateway, switchboard, readers, history, _ = self.joined
         users, clock = gateway.users, self._city.clock
         try:
             async with asyncio.timeout(10):
-                await users.fetch(resume, cancel_on_disconnect_s=None, stored=router.stored)
+                await users.fetch(resume, cancel_on_disconnect_s=None)
         except (TimeoutError, Unavailable):
             wire.close()
             return
         try:
+            epoch = readers[self._city.shards.of("COIN")].epoch
             await attend(
-                wire, resume, gateway, router, history, clock, self._turn, epoch=reader.epoch
+                wire, resume, gateway, switchboard, history, clock, self._turn, epoch=epoch
             )
         finally:
             wire.closed = True
@@ -258,10 +295,11 @@ class Town:
         self.cable.cut()
         for wire in self._wires:
             wire.closed = True
-        for task in (self.reading, *self._tasks):
+        tasks = (*self.reading, *self._tasks)
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(self.reading, *self._tasks, return_exceptions=True)
-        self.joined.router.stop()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self.joined.switchboard.stop()
         self.joined.gateway.feeds.stop()
         self.joined.gateway.users.stop()
         await self.joined.history.close()

@@ -24,9 +24,12 @@ class Place(Protocol):
 
 
 class Trader:
-    """A client that loses its line and resumes; it retries what was not answered."""
+    """A client that loses its line and resumes; it retries what was not answered.
 
-    def __init__(self, house: Place, name: str) -> None:
+    ``open`` is what remains of its open orders, as it has been told: None until it has a list.
+    """
+
+    def __init__(self, house: Place, name: str, securities: tuple[str, ...] = ("COIN",)) -> None:
         self.house = house
         self.name = name
         self.token: str | None = None
@@ -34,15 +37,18 @@ class Trader:
         self.count = 0
         self.unanswered: dict[int, dict[str, Any]] = {}
         self.orders: dict[str, str] = {}
-        self.depth: dict[str, dict[float, float]] = {"bid": {}, "ask": {}}
-        self.depth_seq: int | None = None
+        self.open: dict[str, float] | None = None
+        self.depths: dict[str, dict[str, dict[float, float]]] = {}
+        self.depth_seqs: dict[str, int] = {}
+        self._securities = securities
 
     @property
     def is_connected(self) -> bool:
         return self.wire is not None and not self.wire.closed
 
     def connect(self) -> None:
-        self.depth_seq = None
+        self.depth_seqs = {}
+        self.open = None
         self.wire = self.house.connect(self, self.token)
 
     def heard(self, frame: bytes) -> None:
@@ -60,6 +66,7 @@ class Trader:
         if order is not None:
             assert order["id"] in self.house.durable, f"told before it was durable: {frame}"
             self.orders[order["id"]] = frame["status"]
+            self._follow(order, frame["status"])
         if "ref" in frame and not frame.get("more"):
             self.unanswered.pop(frame["ref"], None)
         match frame["event"]:
@@ -67,19 +74,38 @@ class Trader:
                 if self.token is not None and frame["resumeToken"] != self.token:
                     self.unanswered.clear()  # another user: what was sent is not to be repeated
                 self.token = frame["resumeToken"]
-                self.wire.say({"op": "subscribe", "security": "COIN", "channel": "depth"})
+                for security in self._securities:
+                    self.wire.say({"op": "subscribe", "security": security, "channel": "depth"})
                 for command in self.unanswered.values():
                     self.wire.say(command)
             case "depth":
                 self._take_depth(frame)
+            case "orders":
+                self._take_list(frame)
+
+    def _follow(self, order: dict[str, Any], status: str) -> None:
+        if self.open is None:
+            return
+        if status in ("open", "partiallyFilled", "untriggered"):
+            self.open[order["id"]] = order["remaining"]
+        else:
+            self.open.pop(order["id"], None)
+
+    def _take_list(self, frame: dict[str, Any]) -> None:
+        """Check that a list is what reports have told before it, in the order of age."""
+        listed = {order["id"]: order["remaining"] for order in frame["orders"]}
+        assert list(listed) == sorted(listed), f"not in the order of age: {frame}"
+        assert self.open in (None, listed), f"expected {self.open}, got {frame}"
+        self.open = listed
 
     def _take_depth(self, frame: dict[str, Any]) -> None:
+        security = frame["security"]
         if frame["prevSeq"] is None:
-            self.depth = {"bid": {}, "ask": {}}
+            self.depths[security] = {"bid": {}, "ask": {}}
         else:
-            assert frame["prevSeq"] == self.depth_seq, f"a gap in depth: {frame}"
-        self.depth_seq = frame["seq"]
-        for side, levels in self.depth.items():
+            assert frame["prevSeq"] == self.depth_seqs[security], f"a gap in depth: {frame}"
+        self.depth_seqs[security] = frame["seq"]
+        for side, levels in self.depths[security].items():
             for level in frame[side]:
                 levels[level["price"]] = level["amount"]
                 if not level["amount"]:
@@ -91,7 +117,8 @@ class Trader:
         self.count += 1
         known = draw.choice([*self.orders, "none"])
         new = {
-            "type": draw.choice(("bid", "ask")), "execType": "limit", "security": "COIN",
+            "type": draw.choice(("bid", "ask")), "execType": "limit",
+            "security": draw.choice(self._securities),
             "price": float(draw.randrange(8, 13)), "amount": float(draw.randrange(1, 5)),
             "clientOrderId": f"{self.name}-{self.count}",
         }  # fmt: skip

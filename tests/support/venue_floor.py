@@ -65,7 +65,7 @@ class VenueFloor:
     def _publish(self, events: list[Any]) -> None:
         self.data.events += [e for e in events if type(e) not in PRIVATE]
         batch = batch_of(events, self.clock.now_ms())
-        marks = self.views.watermarks
+        marks = self.views.watermarks[""]
         marks.settled_ms, marks.stored_ms = batch.settled_ms, batch.stored_ms
         self.market.take_in(batch.orders)
         self.market.on_batch(batch, self.views.on_orders(batch.orders))

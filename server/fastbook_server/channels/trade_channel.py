@@ -35,8 +35,9 @@ class CommittedBatch(msgspec.Struct, frozen=True, kw_only=True):
     command of each gateway whose commands it answers, and ``held`` tells who holds a user that has
     connected. Every event still to come is stamped ``settled_ms`` or later; every event still
     missing in the database is stamped ``stored_ms`` or later. Neither ever goes back. A message
-    without events is an idle mark: only time has passed. Whoever keeps events takes them out of
-    their sequences, which are emptied once a large batch has been told.
+    without events is an idle mark: only time has passed. Where a market is divided, all of this is
+    of the securities of one ``shard``. Whoever keeps events takes them out of their sequences,
+    which are emptied once a large batch has been told.
     """
 
     number: int
@@ -50,6 +51,7 @@ class CommittedBatch(msgspec.Struct, frozen=True, kw_only=True):
     balances: Sequence[BalanceChanged] = ()
     taken: dict[str, int] = {}
     held: dict[str, str] = {}
+    shard: str = ""
 
     @property
     def stored(self) -> tuple[StoredEvent, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 from aiohttp import web
@@ -17,9 +17,12 @@ CONNECTIONS_MAX = 100
 
 
 class Health:
-    """Serves ``/healthz``, ``/readyz``, ``/metrics`` and ``/status``, which is `say` as JSON."""
+    """Serves ``/healthz``, ``/readyz``, ``/metrics`` and ``/status``: what `say` returns, as JSON.
 
-    def __init__(self, say: Callable[[], Answer], ready: Callable[[], bool]) -> None:
+    That is an object, or where there is one for each of several shards, their array.
+    """
+
+    def __init__(self, say: Callable[[], Sequence[Answer]], ready: Callable[[], bool]) -> None:
         self._say = say
         self._ready = ready
         proxies = Proxies(())
@@ -61,5 +64,6 @@ class Health:
         return web.Response(body=metrics.render(), headers=text)
 
     async def _status(self, _request: web.Request) -> web.Response:
-        body = msgspec.json.encode(self._say())
+        said = self._say()
+        body = msgspec.json.encode(said[0] if len(said) == 1 else said)
         return web.Response(body=body, content_type="application/json")

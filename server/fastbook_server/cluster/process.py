@@ -6,11 +6,11 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import partial
 from typing import TypeVar
 
-from fastbook_server.cluster.gateway import GatewayServer
+from fastbook_server.cluster.gateway import GatewayServer, together
 from fastbook_server.cluster.health import Health
 from fastbook_server.cluster.history import RecordedHistory, read_snapshot
 from fastbook_server.cluster.log import LogUnavailable
@@ -25,9 +25,10 @@ from fastbook_server.config import Config, ConfigError
 from fastbook_server.gateway.listener import url_of
 from fastbook_server.service_manager import ServiceManager
 from fastbook_server.stop_signals import StoppedError, stop_signal, unless_stopped
-from fastbook_server.store import StoreUnavailable
+from fastbook_server.store import StoreRefused, StoreUnavailable
 from fastbook_server.store.postgres import PostgresStore
 from fastbook_server.values.clock import LoopClock
+from fastbook_server.values.shards import Shards
 
 log = logging.getLogger(__name__)
 
@@ -119,28 +120,33 @@ async def _live(life: Callable[[Ready], Life], ready: Ready) -> int:
 
 
 def _gateway(config: Config, settings: ClusterSettings, ready: Ready) -> Life:
+    shards = _shards(config, settings)
+
     async def live(stop: asyncio.Future[int]) -> int:
-        async with _joined(settings, "gateway", stop) as (log_, line):
-            store = PostgresStore(_dsn(config))  # asked for nothing but its position
-            starting = _patiently(lambda: _begin(config, settings, log_, line, store))
+        async with _joined(settings, "gateway", stop) as connection:
+            line = NatsLine(connection)
+            store = PostgresStore(_dsn(config), shards=shards)  # asked for its positions alone
+            logs = {name: NatsLog(connection, name) for name in shards.names}
+            starting = _patiently(lambda: _begin(config, shards, logs, line, store))
             server = await unless_stopped(stop, starting)
 
-            def say() -> Answer:
-                reader, router = server.reader, server.router
+            def say(shard: str) -> Answer:
+                reader = server.readers[shard]
                 return Answer(
                     role="gateway",
-                    state="ready" if router.available else "unavailable",
+                    state="ready" if reader.router.available else "unavailable",
                     read=reader.number,
                     epoch=reader.epoch,
-                    waiting=router.uncommitted_commands,
-                    answered=router.answered,
+                    waiting=reader.router.uncommitted_commands,
+                    answered=reader.router.answered,
                     sessions=server.gateway.door.session_count,
                     url=server.url,
+                    shard=shards.label(shard),
                 )
 
             answered = False
             try:
-                await unless_stopped(stop, _patiently(lambda: answer(line, settings.shard, say)))
+                await unless_stopped(stop, _patiently(lambda: _answer_all(line, shards, say)))
                 ready(server.url)
                 code = await _until(stop, server.failed())
             finally:
@@ -152,20 +158,26 @@ def _gateway(config: Config, settings: ClusterSettings, ready: Ready) -> Life:
 
 
 def _matcher(config: Config, settings: ClusterSettings, ready: Ready) -> Life:
+    shards = _shards(config, settings)
+    shard = settings.shard
+    if shard not in shards.names:
+        raise ConfigError(f"shard: expected one of {', '.join(shards.names)}, got {shard}")
+
     async def live(stop: asyncio.Future[int]) -> int:
-        async with _joined(settings, "matcher", stop) as (log_, line):
-            store = PostgresStore(_dsn(config))
+        async with _joined(settings, "matcher", stop) as connection:
+            line = NatsLine(connection)
+            store = PostgresStore(_dsn(config), shards=shards)
             accounts = store.account_book() if config.binance else None
             snapshot = await unless_stopped(
                 stop, _patiently(lambda: read_snapshot(store, config, with_past=False))
             )
             matcher = ClusterMatcher(
                 config,
-                log_,
+                NatsLog(connection, shard),
                 line,
-                snapshot.recovered,
+                snapshot.parts[shard],
                 LoopClock(),
-                shard=settings.shard,
+                shard=shard,
                 takeover_s=settings.takeover_s,
                 accounts=accounts,
             )
@@ -178,14 +190,15 @@ def _matcher(config: Config, settings: ClusterSettings, ready: Ready) -> Life:
                     epoch=matcher.epoch,
                     waiting=matcher.uncommitted_commands,
                     url=url,
+                    shard=shards.label(shard),
                 )
 
-            health = Health(say, lambda: matcher.owns)
+            health = Health(lambda: [say()], lambda: matcher.owns)
             port = await health.start(config.host, config.port)
             url = url_of(config.host, port)
             living = asyncio.ensure_future(matcher.run())
             try:
-                await unless_stopped(stop, _patiently(lambda: answer(line, settings.shard, say)))
+                await unless_stopped(stop, _patiently(lambda: answer(line, shard, say)))
                 ready(url)
                 await asyncio.wait((living, stop), return_when=asyncio.FIRST_COMPLETED)
                 matcher.stop()
@@ -201,61 +214,86 @@ def _matcher(config: Config, settings: ClusterSettings, ready: Ready) -> Life:
 
 
 def _recorder(config: Config, settings: ClusterSettings, ready: Ready) -> Life:
-    async def live(stop: asyncio.Future[int]) -> int:
-        async with _joined(settings, "recorder", stop) as (log_, line):
-            store = PostgresStore(
-                _dsn(config),
-                checkpoint_every=config.store_checkpoint_every,
-                compress_after_days=config.compress_after_days,
-                retain_days=config.retain_days,
-            )
-            await unless_stopped(stop, _create(log_, store, config, settings))
-            recorder = LogRecorder(log_, store, config.instruments, LoopClock())
+    shards = _shards(config, settings)
 
-            def say() -> Answer:
-                position = recorder.position
+    async def live(stop: asyncio.Future[int]) -> int:
+        async with _joined(settings, "recorder", stop) as connection:
+            line = NatsLine(connection)
+            stores = {name: _record_store(config, shards, name) for name in shards.names}
+            await unless_stopped(stop, _create(connection, stores, config, settings))
+            recorders = {
+                name: LogRecorder(NatsLog(connection, name), store, config.instruments, LoopClock())
+                for name, store in stores.items()
+            }
+
+            def say(shard: str) -> Answer:
+                recorder = recorders[shard]
                 return Answer(
                     role="recorder",
                     state="ready" if recorder.ready else "behind",
-                    read=position.batch_no,
-                    epoch=position.epoch,
+                    read=recorder.position.batch_no,
+                    epoch=recorder.position.epoch,
                     behind_s=round(recorder.behind_s, 3),
                     url=url,
+                    shard=shards.label(shard),
                 )
 
-            health = Health(say, lambda: recorder.ready)
+            every = recorders.values()
+            health = Health(
+                lambda: [say(name) for name in recorders],
+                lambda: all(recorder.ready for recorder in every),
+            )
             port = await health.start(config.host, config.port)
             url = url_of(config.host, port)
             try:
-                await unless_stopped(stop, _patiently(lambda: answer(line, settings.shard, say)))
+                await unless_stopped(stop, _patiently(lambda: _answer_all(line, shards, say)))
                 ready(url)
                 return await _until(
-                    stop, recorder.run(), lambda: recorder.finish(config.shutdown_s)
+                    stop,
+                    together([recorder.run() for recorder in every]),
+                    lambda: together([each.finish(config.shutdown_s) for each in every]),
                 )
             finally:
                 await health.stop()
-                await store.close()
+                for store in stores.values():
+                    await store.close()
 
     return live
+
+
+def _record_store(config: Config, shards: Shards, shard: str) -> PostgresStore:
+    return PostgresStore(
+        _dsn(config),
+        checkpoint_every=config.store_checkpoint_every,
+        compress_after_days=config.compress_after_days,
+        retain_days=config.retain_days,
+        shards=shards,
+        shard=shard,
+    )
 
 
 # ---- steps of a life ----------------------------------------------------------------------------
 
 
 async def _begin(
-    config: Config, settings: ClusterSettings, log_: NatsLog, line: NatsLine, store: PostgresStore
+    config: Config,
+    shards: Shards,
+    logs: Mapping[str, NatsLog],
+    line: NatsLine,
+    store: PostgresStore,
 ) -> GatewayServer:
-    """Return a gateway that has read the log up to its end, and listens."""
+    """Return a gateway that has read the logs up to their ends, and listens."""
     snapshot = await read_snapshot(store, config)
-    instruments = (*snapshot.recovered.instruments, *snapshot.recovered.unlisted)
+    first = snapshot.parts[shards.first]
+    instruments = (*first.instruments, *first.unlisted)  # those of other shards among them
     return await GatewayServer.start(
         config,
-        log_,
+        logs,
         line,
         snapshot,
-        lambda read: RecordedHistory(store.history(instruments), store.position, read),
+        lambda read: RecordedHistory(store.history(instruments), store.positions, read),
         LoopClock(),
-        shard=settings.shard,
+        shards=shards,
         accounts=store.account_book() if config.binance else None,
     )
 
@@ -263,32 +301,62 @@ async def _begin(
 @contextlib.asynccontextmanager
 async def _joined(
     settings: ClusterSettings, role: str, stop: asyncio.Future[int]
-) -> AsyncIterator[tuple[NatsLog, NatsLine]]:
-    """Lend the log and the line."""
+) -> AsyncIterator[NatsConnection]:
+    """Lend a connection to the servers that keep the logs."""
     connection = await unless_stopped(
         stop, _patiently(lambda: connect(settings, f"fastbook {role}"))
     )
     try:
-        yield NatsLog(connection, settings.shard), NatsLine(connection)
+        yield connection
     finally:
         await connection.close()
 
 
+async def _answer_all(line: NatsLine, shards: Shards, say: Callable[[str], Answer]) -> None:
+    """Answer the roll call of each shard."""
+    for name in shards.names:
+        await answer(line, name, partial(say, name))
+
+
 async def _create(
-    log_: NatsLog, store: PostgresStore, config: Config, settings: ClusterSettings
+    connection: NatsConnection,
+    stores: Mapping[str, PostgresStore],
+    config: Config,
+    settings: ClusterSettings,
 ) -> None:
-    """Prepare the database, and the log that goes on where it ends."""
+    """Prepare the database, and the logs that go on where it ends.
+
+    Raises:
+        StoreRefused: it is divided otherwise, or there is a log of another division.
+    """
 
     async def created() -> None:
-        await store.open_to_record(config.instruments)
-        position = await store.position()
-        await log_.create_stream(
-            first_sequence=position.batch_no + 1,
-            replicas=settings.replicas,
-            bytes_max=settings.log_bytes_max,
-        )
+        first = next(iter(stores.values()))
+        for former in await first.former_shards():
+            await _check_gone(NatsLog(connection, former))
+        for store in stores.values():
+            await store.open_to_record(config.instruments)
+        for name, store in stores.items():
+            await NatsLog(connection, name).create_stream(
+                first_sequence=(await store.position()).batch_no + 1,
+                replicas=settings.replicas,
+                bytes_max=settings.log_bytes_max,
+            )
 
     await _patiently(created)
+
+
+async def _check_gone(former: NatsLog) -> None:
+    """Check that nobody can write to the log of another division of the market any more.
+
+    Raises:
+        StoreRefused: it is there.
+    """
+    if await former.exists():
+        raise StoreRefused(
+            f"the log {former.stream} is there, of a market that was divided otherwise: stop its "
+            f"matchers, then delete it (nats stream rm {former.stream})"
+        )
 
 
 async def _patiently(step: Callable[[], Awaitable[T]]) -> T:
@@ -338,6 +406,21 @@ def _check(config: Config) -> None:
     for name, why in NOT_HERE.items():
         if getattr(config, name) != getattr(Config(), name):
             raise ConfigError(f"{name}: {why}")
+
+
+def _shards(config: Config, settings: ClusterSettings) -> Shards:
+    """Return how the market is divided.
+
+    Raises:
+        ConfigError: the settings do not say how, or it cannot be.
+    """
+    shards = settings.divided([spec.security for spec in config.instruments])
+    if config.binance and len(shards) > 1:
+        raise ConfigError(
+            "binance: what an account may spend is for one matcher to know, got shards "
+            f"{', '.join(shards.names)}: use one shard"
+        )
+    return shards
 
 
 def _dsn(config: Config) -> str:

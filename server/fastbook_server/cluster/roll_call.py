@@ -1,4 +1,4 @@
-"""Who is there: every process of a shard answers on the line, whatever its address."""
+"""Who is there: every process answers on the line, for each of its shards, wherever it runs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_def
 
     ``read`` is the number of the last message of the log that it knows; ``waiting`` are commands
     without an answer, at a gateway, or not durable, at a matcher; ``answered`` counts those
-    that have one, since the gateway's start; ``behindS`` is how far SQL is.
+    that have one, since the gateway's start; ``behindS`` is how far SQL is. Where the market is
+    divided, all but ``sessions`` is of one ``shard``, and who knows several answers for each.
     """
 
     role: str
@@ -33,6 +34,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_def
     sessions: int = 0
     behind_s: float = 0.0
     url: str = ""
+    shard: str = ""
     host: str = msgspec.field(default_factory=socket.gethostname)
     pid: int = msgspec.field(default_factory=os.getpid)
 

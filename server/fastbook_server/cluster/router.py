@@ -1,4 +1,4 @@
-"""The gateway's end of the line: commands are numbered, and repeated until the log answers them.
+"""The gateway's end of a shard's line: commands are numbered, and repeated until the log answers.
 
 A claim in the log says that everything unanswered has not happened and never will: it is numbered
 anew and said to the new owner. So clients see a pause, not an unknown outcome.
@@ -13,7 +13,14 @@ from collections import deque
 from typing import NamedTuple
 
 from fastbook_server.channels.messages import Submitted, encode_submissions
-from fastbook_server.channels.order_channel import Command, Pressure, Replace, Unavailable
+from fastbook_server.channels.order_channel import (
+    CancelDue,
+    Command,
+    Connected,
+    Pressure,
+    Replace,
+    Unavailable,
+)
 from fastbook_server.channels.trade_channel import CommittedBatch
 from fastbook_server.cluster.log import OrderLine, gap_subject, line_subject
 from fastbook_server.values.clock import Cancellable, Timers
@@ -48,11 +55,12 @@ class _Unanswered(NamedTuple):
 
 
 class Router:
-    """The `Matcher` of a gateway whose matcher is in another process.
+    """Says what a gateway submits to the matcher of one shard, in another process.
 
     At most `commands_max` commands may be unanswered; from half of them on, users are read more
-    slowly. ``name`` is random for each start; ``read`` is the number of the last message of the log
-    that has been read, ``answered`` the count of commands that have had an answer.
+    slowly. ``name`` is the gateway's, random for each start; ``read`` is the number of the last
+    message of the log that has been read, ``answered`` the count of commands that have had an
+    answer. With each of them `progress` is set for a moment.
     """
 
     def __init__(
@@ -65,6 +73,7 @@ class Router:
         read: int,
         timers: Timers,
         commands_max: int,
+        progress: asyncio.Event,
     ) -> None:
         self.name = name
         self.read = read
@@ -81,7 +90,7 @@ class Router:
         self._said = 0  # the number of the last command that has been said
         self._answered_at_s = self._heard_at_s = timers.time()
         self._flush_at: Cancellable | None = None
-        self._progress = asyncio.Event()
+        self._progress = progress
         self._stopping = False
         self._life: Cancellable | None = timers.call_later(SIGN_OF_LIFE_S, self._live)
 
@@ -127,17 +136,25 @@ class Router:
         while self._unanswered and self._unanswered[0].serial <= wanted:
             await self.progress()
 
+    def check(self, count: int) -> None:
+        """Check that there is room for so many commands.
+
+        Raises:
+            Unavailable: too many have no answer yet, or this gateway is stopping.
+        """
+        if count and self._stopping:
+            raise Unavailable(Code.UNAVAILABLE, "the server is stopping", RETRY_MS)
+        if count and self.uncommitted_commands + count > self._commands_max:
+            message = f"no answer to {self.uncommitted_commands} commands yet: no matcher keeps up"
+            raise Unavailable(Code.UNAVAILABLE, message, RETRY_MS)
+
     def submit(self, user_id: str, *commands: Command) -> None:
         """Say commands to the matcher; the log answers.
 
         Raises:
             Unavailable: too many have no answer yet, or this gateway is stopping.
         """
-        if self._stopping:
-            raise Unavailable(Code.UNAVAILABLE, "the server is stopping", RETRY_MS)
-        if self.uncommitted_commands + len(commands) > self._commands_max:
-            message = f"no answer to {self.uncommitted_commands} commands yet: no matcher keeps up"
-            raise Unavailable(Code.UNAVAILABLE, message, RETRY_MS)
+        self.check(len(commands))
         if not self._unanswered:
             self._answered_at_s = self._timers.time()
         self._serial += 1
@@ -192,11 +209,14 @@ class Router:
     def moved(self, user_id: str) -> None:
         """Give up what a user has sent who has gone to another gateway.
 
-        It keeps its numbers, and is not done: the matcher knows who holds the user. At a claim,
-        when it would no longer know, it is not said again.
+        It keeps its numbers, and is not done: the matcher knows who holds the user. Said again, it
+        no longer says that the user is here; at a claim it is not said again.
         """
         self._unanswered = deque(
-            u._replace(void=True) if u.submitted.user_id == user_id else u for u in self._unanswered
+            u._replace(void=True, submitted=_without_connected(u.submitted))
+            if u.submitted.user_id == user_id
+            else u
+            for u in self._unanswered
         )
 
     def refuse_new(self) -> None:
@@ -256,6 +276,12 @@ def _places(command: Command) -> tuple[Ref, ...]:
     if isinstance(command, Replace):  # with `stops` a cancel that fails is all that is answered
         return (command.delete.ref,) if command.stops else (command.delete.ref, command.add.ref)
     return (command.ref,) if isinstance(command, Add) else ()
+
+
+def _without_connected(submitted: Submitted) -> Submitted:
+    """Return commands of which none takes a user back: in its place stands what time it is."""
+    harmless = tuple(CancelDue() if isinstance(c, Connected) else c for c in submitted.commands)
+    return Submitted(submitted.user_id, harmless)
 
 
 def _refusal(user_id: str, ref: Ref) -> CommandRefused:

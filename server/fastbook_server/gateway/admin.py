@@ -7,7 +7,6 @@ of ``operator_actions`` in the same transaction.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Any
 
@@ -51,7 +50,7 @@ class Admin:
         self._matcher = matcher
         self._door = door
         self._securities = securities
-        self._awaited: deque[asyncio.Future[OperatorActed]] = deque()
+        self._awaited: list[tuple[Operate, asyncio.Future[OperatorActed]]] = []
         self.draining = False
 
     def routes(self) -> list[web.RouteDef]:
@@ -71,12 +70,14 @@ class Admin:
         ]
 
     def on_actions(self, actions: Sequence[OperatorActed]) -> None:
-        """Answer the requests whose actions are durable now; they come in order."""
+        """Answer the requests whose actions are durable now; those of one kind come in order."""
         for acted in actions:
-            if self._awaited:
-                waiting = self._awaited.popleft()
-                if not waiting.done():
-                    waiting.set_result(acted)
+            what = Operate(acted.action, acted.security, acted.user_id)
+            awaited = next((each for each in self._awaited if each[0] == what), None)
+            if awaited is not None:
+                self._awaited.remove(awaited)
+                if not awaited[1].done():
+                    awaited[1].set_result(acted)
 
     def _guarded(
         self, act: Callable[[Order], Awaitable[dict[str, Any]]]
@@ -153,8 +154,9 @@ class Admin:
             Unavailable: the matcher takes no commands.
         """
         done: asyncio.Future[OperatorActed] = asyncio.get_running_loop().create_future()
-        self._matcher.submit(OPERATOR, Operate(action, security, user_id))
-        self._awaited.append(done)
+        command = Operate(action, security, user_id)
+        self._matcher.submit(OPERATOR, command)
+        self._awaited.append((command, done))
         acted = await done
         return {"action": acted.action, "time": acted.time_ms, "orders": acted.count}
 

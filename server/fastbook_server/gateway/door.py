@@ -157,9 +157,7 @@ class Door:
         try:
             async with asyncio.timeout(FETCH_S):
                 await self._users.fetch(
-                    wish.resume,
-                    cancel_on_disconnect_s=wish.cancel_on_disconnect_s,
-                    stored=self._matcher.stored,
+                    wish.resume, cancel_on_disconnect_s=wish.cancel_on_disconnect_s
                 )
         except (TimeoutError, Unavailable):
             message = f"no matcher has answered within {FETCH_S:.0f} s: come back later"
@@ -236,10 +234,14 @@ class Door:
         """Refuse new sessions from now on."""
         self._admission.closed = True
 
+    def send_away(self, reason: str) -> None:
+        """Close every session with 1001; whoever comes then is let in."""
+        for session in tuple(self._sessions):
+            session.close(closing.GOING_AWAY, reason)
+
     async def close_all(self, timeout_s: float) -> None:
         """Close every session with 1001; cut off those still open after `timeout_s`."""
-        for session in tuple(self._sessions):
-            session.close(closing.GOING_AWAY, "the server is stopping")
+        self.send_away("the server is stopping")
         await self._until_empty(timeout_s)
         for session in tuple(self._sessions):
             session.cut_off()

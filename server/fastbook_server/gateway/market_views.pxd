@@ -50,8 +50,7 @@ cpdef stored_fill(OrderFilled event)
 
 
 cdef class MarketViews:
-    cdef readonly object watermarks
-    cdef readonly dict views
+    cdef readonly dict parts, watermarks, views
     cdef dict _touched
     cdef SecurityView _last
 

@@ -56,6 +56,13 @@ class Watermarks:
         self.settled_ms = self.stored_ms = time_ms
 
 
+class MarketPart(msgspec.Struct, frozen=True):
+    """The securities of a shard, and the time of its last message."""
+
+    securities: tuple[str, ...]
+    time_ms: int
+
+
 class SecurityView:
     """The depth, the last trades and the statistics of one security, as of ``seq``.
 
@@ -250,7 +257,7 @@ class MarketViews:
     """The public views of all securities, and how far their time is settled.
 
     `past` holds candles and fills until the start, of which `candles_max` and `trades_max` are kept
-    in memory.
+    in memory. The time of each of the `parts` is settled by itself; by default there is one.
     """
 
     def __init__(
@@ -258,11 +265,19 @@ class MarketViews:
         recovered: Recovered,
         past: Past = Past(),  # noqa: B008 (frozen)
         *,
+        parts: Mapping[str, MarketPart] | None = None,
         rows_max: int = 50,
         trades_max: int = 50,
         candles_max: int = 100,
     ) -> None:
-        self.watermarks = Watermarks(recovered.time_ms)
+        all_of_it = MarketPart(tuple(i.security for i in recovered.instruments), recovered.time_ms)
+        self.parts = dict(parts or {"": all_of_it})
+        self.watermarks = {name: Watermarks(part.time_ms) for name, part in self.parts.items()}
+        marks = {
+            security: self.watermarks[name]
+            for name, part in self.parts.items()
+            for security in part.securities
+        }
         self.views = {
             i.security: SecurityView(
                 i,
@@ -271,7 +286,7 @@ class MarketViews:
                 trades=recovered.last_trades.get(i.security, ()),
                 fills=past.fills.get(i.security, ()),
                 stats=TradeStats(candles_max, past.candles.get(i.security)),
-                watermarks=self.watermarks,
+                watermarks=marks[i.security],
                 rows_max=rows_max,
                 trades_max=trades_max,
             )

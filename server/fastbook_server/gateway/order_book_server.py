@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Literal
 
 import msgspec
@@ -18,12 +18,12 @@ from fastbook_server.gateway.http.api import HttpApi
 from fastbook_server.gateway.http.documents.handlers import Documents
 from fastbook_server.gateway.http.history_queue import HistoryQueue
 from fastbook_server.gateway.leaderboard import Leaderboard
-from fastbook_server.gateway.market_views import MarketViews, Past
+from fastbook_server.gateway.market_views import MarketPart, MarketViews, Past
 from fastbook_server.gateway.open_order_counts import OpenOrderCounts
 from fastbook_server.gateway.operator import Operator
 from fastbook_server.gateway.proxies import Proxies
 from fastbook_server.gateway.snapshots import Snapshots
-from fastbook_server.gateway.users import TokenMaker, Users
+from fastbook_server.gateway.users import Hold, TokenMaker, Users
 from fastbook_server.store import Upkeep
 from fastbook_server.values.clock import Clock
 from fastbook_server.values.events import OperatorActed
@@ -45,7 +45,6 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     admin_token: str | None
     in_memory: bool  # no database keeps what happens
     binance: bool = False  # there are accounts, for bots
-    shared: bool = False  # there are other gateways over the same matcher
 
 
 STATUS_AFTER: dict[str, Literal["open", "halted"]] = {
@@ -60,7 +59,8 @@ class OrderBookServer:
 
     All it knows of the market is `recovered`, the candles of the `past`, and the batches it is
     given; `on_batch` must be called with every batch that follows `recovered`. The `leaderboard`
-    that it shows, if any, follows them by itself.
+    that it shows, if any, follows them by itself. Where a market is divided, the `parts` are its
+    shards. With `hold` there are other gateways over the same matcher; see `Users`.
     """
 
     def __init__(
@@ -76,26 +76,20 @@ class OrderBookServer:
         operator: Callable[..., Operator] = Operator,
         leaderboard: Leaderboard | None = None,
         upkeep: Callable[[], Upkeep] = Upkeep,
+        parts: Mapping[str, MarketPart] | None = None,
+        hold: Hold | None = None,
     ) -> None:
         self._instruments = recovered.instruments
         interval_s = settings.door.throttle_ms / 1_000
         self.proxies = Proxies(settings.trusted_proxies)
-        self.views = _market_views(recovered, past, settings)
+        self.views = _market_views(recovered, past, settings, parts)
         tokens = TokenMaker(recovered.token_key)
         open_orders = OpenOrderCounts(recovered.open_orders)
-        self.users = _users(tokens, recovered, matcher, clock, settings, open_orders)
+        self.users = _users(tokens, recovered, matcher, clock, settings, open_orders, hold)
         self.snapshots = Snapshots(self.views, interval_s)
         pace = Pace(clock, interval_s)
         self.feeds = Feeds(self.views, self.snapshots, pace, candles_max=settings.last_candles)
-        self._api = HttpApi(
-            instruments=recovered.instruments,
-            views=self.views,
-            history=history,
-            tokens=tokens,
-            interval_s=interval_s,
-            cors_origins=settings.cors_origins,
-            leaderboard=leaderboard,
-        )
+        self._api = _api(recovered, self.views, history, tokens, settings, leaderboard)
         self.door = door(
             instruments=recovered.instruments,
             epoch=recovered.epoch,
@@ -172,13 +166,38 @@ class OrderBookServer:
         self.users.stop()
 
 
-def _market_views(recovered: Recovered, past: Past, settings: GatewaySettings) -> MarketViews:
+def _market_views(
+    recovered: Recovered,
+    past: Past,
+    settings: GatewaySettings,
+    parts: Mapping[str, MarketPart] | None,
+) -> MarketViews:
     return MarketViews(
         recovered,
         past,
+        parts=parts,
         rows_max=settings.depth,
         trades_max=settings.last_trades,
         candles_max=settings.last_candles,
+    )
+
+
+def _api(
+    recovered: Recovered,
+    views: MarketViews,
+    history: HistoryQueue,
+    tokens: TokenMaker,
+    settings: GatewaySettings,
+    leaderboard: Leaderboard | None,
+) -> HttpApi:
+    return HttpApi(
+        instruments=recovered.instruments,
+        views=views,
+        history=history,
+        tokens=tokens,
+        interval_s=settings.door.throttle_ms / 1_000,
+        cors_origins=settings.cors_origins,
+        leaderboard=leaderboard,
     )
 
 
@@ -189,6 +208,7 @@ def _users(
     clock: Clock,
     settings: GatewaySettings,
     open_orders: OpenOrderCounts,
+    hold: Hold | None,
 ) -> Users:
     return Users(
         tokens,
@@ -199,7 +219,7 @@ def _users(
         switches=DeadManSwitches(clock, matcher.submit, recovered.cancel_rules),
         recovered=recovered.cancel_rules,
         withdraw_all=settings.withdraw_all,
-        shared=settings.shared,
+        hold=hold,
     )
 
 

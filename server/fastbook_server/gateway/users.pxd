@@ -19,6 +19,8 @@ cdef class _User:
 
 cdef class Users:
     cdef object _tokens, _timers, _grace_s, _submit, _switches, _new_suffix, _all_in_grace_until
+    cdef object _hold
+    cdef set _fetched
     cdef bint _withdraw_all, _shared
     cdef readonly OpenOrderCounts _open_orders
     cdef readonly dict _users

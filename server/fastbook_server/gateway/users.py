@@ -37,6 +37,9 @@ from fastbook_server.values.persisted import CancelRule
 
 log = logging.getLogger(__name__)
 
+Hold = Callable[[str, Connected], Awaitable[None]]
+"""Tells the matcher, whoever matches, that a user is connected here, and waits until it knows."""
+
 _ALPHABET = b"abcdefghijkmnpqrstuvwxyz23456789"  # 32 signs that cannot be mistaken for each other
 _SIGNS = _ALPHABET * 8
 """The sign of each byte; the lowest five bits choose it."""
@@ -117,9 +120,9 @@ class Users:
     others after `grace_s`. `submit` gives the matcher a command; what raises Unavailable is
     submitted again later. `recovered` are the users' rules at the start.
 
-    Users may be `shared` with other gateways over the same matcher. Then whoever has a token may
-    resume, `fetch` brings a user here, `moved` lets one go, and the matcher's side takes care of
-    those whose gateway is gone.
+    With `hold`, users are shared with other gateways over the same matcher. Then whoever has a
+    token may resume, `fetch` brings a user here, `moved` lets one go, and the matcher's side takes
+    care of those whose gateway is gone.
     """
 
     def __init__(
@@ -133,14 +136,16 @@ class Users:
         switches: DeadManSwitches,
         recovered: Mapping[str, CancelRule],
         withdraw_all: bool,
-        shared: bool = False,
+        hold: Hold | None = None,
         new_suffix: Callable[[], str] | None = None,
     ) -> None:
         self._tokens = tokens
         self._timers = timers
         self._grace_s = grace_s
         self._withdraw_all = withdraw_all
-        self._shared = shared
+        self._hold = hold
+        self._shared = hold is not None
+        self._fetched: set[str] = set()  # whom the matcher knows to be here, before they connect
         self._submit = submit
         self._open_orders = open_orders
         self._switches = switches
@@ -151,7 +156,7 @@ class Users:
         self._all_in_grace_until = timers.time() + grace_s
         left = (user_id for user_id in open_orders if not is_account(user_id))
         absent = dict.fromkeys((*recovered, *(left if withdraw_all else ())))
-        for user_id in () if shared else absent:
+        for user_id in () if self._shared else absent:
             user = self._users[user_id] = _User()
             after_s = recovered[user_id].after_disconnect_s if user_id in recovered else None
             user.withdraw_after_s = self._withdraw_after_s(after_s)
@@ -176,31 +181,30 @@ class Users:
         old, user.connection = user.connection, connection
         user.withdraw_after_s = self._withdraw_after_s(cancel_on_disconnect_s)
         user.asked_for_s = cancel_on_disconnect_s
-        if resumed or cancel_on_disconnect_s is not None:
+        is_told = user_id in self._fetched
+        self._fetched.discard(user_id)
+        if not is_told and (resumed or cancel_on_disconnect_s is not None):
             self._tell(user_id, Connected(cancel_on_disconnect_s))
         if old is not None:
             old.replaced()
         return user_id, resumed
 
-    async def fetch(
-        self,
-        resume: str | None,
-        *,
-        cancel_on_disconnect_s: int | None,
-        stored: Callable[[], Awaitable[None]],
-    ) -> None:
+    async def fetch(self, resume: str | None, *, cancel_on_disconnect_s: int | None) -> None:
         """Before the user of a token connects: take over from the gateway where it has been.
 
-        Once the matcher has taken that, which `stored` waits for, nothing that the user has sent
-        there can happen any more, and all that it was told there is known here.
+        Once the matcher has taken that, nothing that the user has sent there can happen any more,
+        and all that it was told there is known here.
         """
-        user_id = self._tokens.user_id(resume) if self._shared and resume is not None else None
+        if self._hold is None or resume is None:
+            return
+        user_id = self._tokens.user_id(resume)
         if user_id is not None and self._connection(user_id) is None:
-            self._submit(user_id, Connected(cancel_on_disconnect_s))
-            await stored()
+            await self._hold(user_id, Connected(cancel_on_disconnect_s))
+            self._fetched.add(user_id)
 
     def moved(self, user_id: str) -> None:
         """Let a user go who has connected to another gateway."""
+        self._fetched.discard(user_id)
         untold = self._untold.pop(user_id, None)
         if untold is not None:
             untold.retry.cancel()

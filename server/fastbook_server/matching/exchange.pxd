@@ -22,6 +22,7 @@ cdef class Exchange:
     cdef int64_t _open_orders_max, _open_orders_total_max
     cdef int64_t _client_order_ids_max, _client_order_ids_total_max
     cdef public dict markets
+    cdef list _securities
     cdef str _default
     cdef KnownOrders _known
     cdef readonly Owners _owners

@@ -7,7 +7,7 @@ exchange knows grids, owners, limits and reports.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import fastbook
 from fastbook_server.channels.order_channel import (
@@ -66,7 +66,7 @@ class Exchange:
     """All securities and the owners of their orders; the one place where orders take effect.
 
     `book_type` makes the books: the Cython one, or the plain-Python one for audits. With `accounts`
-    there may be accounts, even if none has been recovered.
+    there may be accounts, even if none has been recovered. Others may match some of `securities`.
     """
 
     def __init__(
@@ -76,6 +76,7 @@ class Exchange:
         limits: ExchangeLimits = ExchangeLimits(),  # noqa: B008 (frozen)
         book_type: type[fastbook.OrderBook] = fastbook.OrderBook,
         accounts: bool = False,
+        securities: Sequence[str] = (),
     ) -> None:
         self._open_orders_max = limits.open_orders_max
         self._open_orders_total_max = limits.open_orders_total_max
@@ -92,6 +93,7 @@ class Exchange:
             )
             for i in recovered.instruments
         }
+        self._securities = list(securities or self.markets)
         self._default = default_security(recovered.instruments)
         self._owners = Owners()
         self._known = KnownOrders(self.markets.values(), self._owners)
@@ -208,11 +210,9 @@ class Exchange:
         security = self._default if security is None else security
         market = self.markets.get(security)
         if market is None:
-            names = ", ".join(list(self.markets)[:10])
-            raise RuleBroken(
-                Code.UNKNOWN_SECURITY,
-                f"security: expected one of {names}, got {security[:40]!r}",
-            )
+            names = ", ".join(self._securities[:10])
+            wrong = f"security: expected one of {names}, got {security[:40]!r}"
+            raise RuleBroken(Code.UNKNOWN_SECURITY, wrong)
         return market
 
     # ---- add ----------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ HEARTBEAT_S = 1.0
 LOST_AFTER_S = 30.0
 """A log that has ended before what was read from it for so long has lost it."""
 STAMP = "Fb-Id"
-WRONG_LAST, NAME_IN_USE, NO_MESSAGE = 10071, 10058, 10037
+WRONG_LAST, NAME_IN_USE, NO_MESSAGE, NO_STREAM = 10071, 10058, 10037, 10059
 FLOW_CONTROL = "FlowControl Request"
 
 T = TypeVar("T")
@@ -106,11 +106,11 @@ class LogHealth(NamedTuple):
 
 
 class NatsLog:
-    """The stream ``FASTBOOK_<shard>``: a `ReplicatedLog`."""
+    """The stream ``FASTBOOK_<shard>``: a `ReplicatedLog`. ``stream`` is its name."""
 
     def __init__(self, connection: NatsConnection, shard: str) -> None:
         self._connection = connection
-        self._stream = f"FASTBOOK_{shard}"
+        self.stream = f"FASTBOOK_{shard}"
         self._subject = f"fastbook.{shard}.log"
         self._is_closed = False
 
@@ -127,7 +127,7 @@ class NatsLog:
             LogUnavailable: the servers do not answer, or cannot do that now; why is its text.
         """
         config = {
-            "name": self._stream,
+            "name": self.stream,
             "subjects": [self._subject],
             "storage": "file",
             "num_replicas": replicas,
@@ -143,6 +143,18 @@ class NatsLog:
         answer = await self._ask("STREAM.CREATE", config)
         if answer.error is not None and answer.error.err_code != NAME_IN_USE:
             raise _refused(answer.error)
+
+    async def exists(self) -> bool:
+        """Return whether the stream is there.
+
+        Raises:
+            LogUnavailable: the servers do not answer.
+        """
+        answer = await self._ask("STREAM.INFO", {})
+        if answer.error is not None and answer.error.err_code == NO_STREAM:
+            return False
+        answer.of(answer.state)
+        return True
 
     async def append(self, data: bytes, stamp: str, *, after: int) -> None:
         """See `ReplicatedLog.append`."""
@@ -235,7 +247,7 @@ class NatsLog:
             "mem_storage": True,
             "num_replicas": 1,
         }
-        body = {"stream_name": self._stream, "config": config}
+        body = {"stream_name": self.stream, "config": config}
         answer = await self._ask("CONSUMER.CREATE", body)
         if answer.error is not None:
             raise _refused(answer.error)
@@ -244,7 +256,7 @@ class NatsLog:
 
     async def _ask(self, question: str, body: dict[str, Any]) -> _Answer:
         self._check_open()
-        subject = f"$JS.API.{question}.{self._stream}"
+        subject = f"$JS.API.{question}.{self.stream}"
         return _decoded(await self._connection.request(subject, _json(body)))
 
     async def _check_last(self, stamp: str, after: int) -> None:

@@ -173,7 +173,7 @@ class BinanceDialect:
         self._public.take_in(orders)
 
     def _show(self, batch: CommittedBatch) -> None:
-        marks = self._views.watermarks
+        marks = self._views.watermarks[""]
         marks.settled_ms, marks.stored_ms = batch.settled_ms, batch.stored_ms
         self._public.on_batch(batch, self._views.show())
 

@@ -46,7 +46,7 @@ class PublicMarket:
             security: Tickers(symbol, views.views[security], self._flows[security])
             for security, symbol in symbols.by_security.items()
         }
-        klines = Klines(self._flows, self._history, lambda: views.watermarks.stored_ms)
+        klines = Klines(self._flows, self._history, lambda: views.watermarks[""].stored_ms)
         self._functions = PriceFunctions(symbols, tickers, klines, self._history)
         self.streams = MarketStreams(symbols, views, tickers, klines, self.topics, clock)
 

@@ -44,12 +44,12 @@ class MarketStreams:
         self._symbols = symbols
         self._klines = klines
         self._clock = clock
-        self._watermarks = views.watermarks
+        self._watermarks = views.watermarks[""]
         self._of = {
             security: SymbolStreams(symbol, views.views[security], tickers[security], topics)
             for security, symbol in symbols.by_security.items()
         }
-        self._second = views.watermarks.settled_ms // 1_000
+        self._second = views.watermarks[""].settled_ms // 1_000
         self._beat: Cancellable | None = None
         self._changed: set[str] = set()  # securities, since the last slow beat
 

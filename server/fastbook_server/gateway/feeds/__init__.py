@@ -51,7 +51,7 @@ class Feeds:
             self._feeds[security, "book"] = book
             self._active[security] = [book]
         self.securities = tuple(self._books)
-        self._settled_s = views.watermarks.settled_ms // 1_000
+        self._settled_s = {p: marks.settled_ms // 1_000 for p, marks in views.watermarks.items()}
 
     def _book(self, security: str, view: SecurityView) -> BookFeed:
         return BookFeed(
@@ -114,7 +114,7 @@ class Feeds:
 
     def _follow(self, batch: CommittedBatch) -> None:
         """Let readers see what has been taken in."""
-        marks = self._views.watermarks
+        marks = self._views.watermarks[batch.shard]
         marks.settled_ms, marks.stored_ms = batch.settled_ms, batch.stored_ms
         changed = self._views.show()
         for security, trades, payload in self._views.on_trades(batch.trades):
@@ -126,8 +126,8 @@ class Feeds:
             for feed in idle:
                 active.remove(feed)
         # Candles and the ticker's minutes end at whole seconds.
-        if batch.settled_ms // 1_000 > self._settled_s:
-            self._settled_s = batch.settled_ms // 1_000
-            for active in self._active.values():
-                for feed in active:
+        if batch.settled_ms // 1_000 > self._settled_s[batch.shard]:
+            self._settled_s[batch.shard] = batch.settled_ms // 1_000
+            for security in self._views.parts[batch.shard].securities:
+                for feed in self._active[security]:
                     feed.time_passed()

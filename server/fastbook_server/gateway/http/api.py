@@ -255,7 +255,7 @@ class HttpApi:
     async def _candles(self, query: CandlesQuery) -> bytes:
         instrument = self._instruments[_named(query)]
         # Taken before the candles are read, which then are complete up to it.
-        settled_ms = self._views.watermarks.stored_ms
+        settled_ms = self._views.views[instrument.security].watermarks.stored_ms
         found, more = await self._history.candles(
             instrument.security,
             query.interval,
