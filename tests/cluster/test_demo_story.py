@@ -15,7 +15,7 @@ def told() -> tuple[Story, list[str]]:
     said: list[str] = []
     story = Story(said.append)
     story.seen({"matcher 1": matcher(11, "owner"), "matcher 2": matcher(12)}, 10.0)
-    assert (story.owner, said) == (Decider("matcher 1", 11, 1), [])
+    assert (story.owners, said) == ({"": Decider("matcher 1", 11, 1)}, [])
     return story, said
 
 
@@ -52,7 +52,7 @@ def test_the_frozen_are_silent_until_they_answer():
     assert story.is_silent("matcher 1")
     story.seen({"matcher 2": matcher(12, "owner", 2)}, 13.0)
     story.seen({"matcher 1": matcher(11, "owner"), "matcher 2": matcher(12, "owner", 2)}, 20.0)
-    assert story.owner == Decider("matcher 2", 12, 2)
+    assert story.owners == {"": Decider("matcher 2", 12, 2)}
     assert said == [
         "matcher 1 does not answer: frozen, or cut off from the log",
         "matcher 2 pid 12 took over after 3.0 s",

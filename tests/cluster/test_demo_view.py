@@ -39,7 +39,11 @@ def shown() -> Shown:
     story = Story(lambda _: None)
     story.seen(answers, 1.0)
     parts = [*map(part, answers), part("matcher 2", None), *(NatsPart(NODES, n) for n in (0, 1))]
-    return Shown(Sight(answers, LOG, {"gateway 1": 210.4}), parts, story)
+    return Shown(
+        Sight({name: {"": a} for name, a in answers.items()}, {"": LOG}, {"gateway 1": 210.4}),
+        parts,
+        story,
+    )
 
 
 def drawn(what: Shown, columns: int = 120) -> list[str]:

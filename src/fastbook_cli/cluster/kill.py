@@ -88,15 +88,20 @@ def _of_roll_call(answers: list[Answer], what: str) -> list[Target]:
     """
     of_kind = [a for a in answers if _is(a, what)]
     here = socket.gethostname()
-    local_ones = [a for a in of_kind if a.host == here]
+    local_ones = {a.pid: a for a in reversed(of_kind) if a.host == here}  # each once
     targets = [
-        Target(f"{what} {a.url}", number, a.pid, f" {a.role} ")
-        for number, a in enumerate(local_ones, start=1)
+        Target(_name(what, a), number, a.pid, f" {a.role} ")
+        for number, a in enumerate(reversed(local_ones.values()), start=1)
     ]
     if of_kind and not targets:
         places = ", ".join(f"{a.host} (pid {a.pid})" for a in of_kind)
         raise KillError(f"{what}: expected one on {here}, got those on {places}")
     return targets
+
+
+def _name(what: str, answer: Answer) -> str:
+    of_shard = f" of shard {answer.shard}" if answer.shard and answer.role == "matcher" else ""
+    return f"{what} {answer.url}{of_shard}"
 
 
 def _is(answer: Answer, what: str) -> bool:

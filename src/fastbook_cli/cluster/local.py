@@ -42,6 +42,7 @@ class DemoState(msgspec.Struct, frozen=True, kw_only=True):
 
     log_urls: tuple[str, ...]
     shard: str
+    shards: str = ""
     own: LocalPart
     parts: tuple[LocalPart, ...]
 

@@ -45,14 +45,34 @@ def _log(*, required: bool) -> Callable[[Callback], Callback]:
     )
 
 
+def _shards(_: click.Context, __: click.Parameter, text: str) -> str:
+    names = [] if text.isdigit() else [part.partition("=") for part in text.split()]
+    for name, equals, _securities in names:
+        if not equals or not name or any(sign in name for sign in ",:"):
+            raise click.BadParameter(f"expected a number, or NAME=SECURITY,SECURITY, got {text!r}")
+        _shard(_, __, name)
+    return text
+
+
 OPTIONS = [
+    click.option(
+        "--shards",
+        callback=_shards,
+        default="",
+        envvar="FASTBOOK_SHARDS",
+        metavar="HOW",
+        help="How the market is divided, each part with matchers of its own: a number, as 2, or "
+        "which securities go together, as 'a=BTC-USD,ETH-USD b=SOL-USD'.  [FASTBOOK_SHARDS]",
+    ),
     click.option(
         "--shard",
         callback=_shard,
         default="main",
         show_default=True,
+        envvar="FASTBOOK_SHARD",
         metavar="NAME",
-        help="Name of the market's log; two markets on the same servers need two.",
+        help="At a matcher of a market that is divided: which of its --shards. Else the name of "
+        "the market's log; two markets on the same servers need two.  [FASTBOOK_SHARD]",
     ),
     click.option(
         "--nats-user", envvar="FASTBOOK_NATS_USER", help="User name.  [FASTBOOK_NATS_USER]"
@@ -79,7 +99,7 @@ OPTIONS = [
     click.option("--nats-key", type=FILE, metavar="FILE", help="The key of that certificate."),
 ]
 NAMES = (
-    *("log_urls", "shard", "nats_user", "nats_password"),
+    *("log_urls", "shard", "shards", "nats_user", "nats_password"),
     *("nats_authorities", "nats_certificate", "nats_key"),
 )
 
@@ -119,7 +139,7 @@ def with_log_or_demo(callback: Callback) -> Callback:
                     "expected --log or FASTBOOK_LOG, the servers of the log, got neither; and no "
                     f'"fastbook cluster demo" runs on {folder}'
                 )
-            given |= {"log_urls": demo.log_urls, "shard": demo.shard}
+            given |= {"log_urls": demo.log_urls, "shard": demo.shard, "shards": demo.shards}
         return callback(settings=ClusterSettings(**given), demo=demo, **options)
 
     folder = click.option(

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from fastbook_cli.cluster.demo.story import Story
+from fastbook_cli.cluster.status import asked, opened
 from fastbook_server.cluster.log import LogUnavailable
 from fastbook_server.cluster.nats.line import NatsLine
 from fastbook_server.cluster.nats.stream import LogHealth, NatsLog
@@ -24,11 +25,19 @@ RATE_OVER_S = 2.0
 
 
 class Sight(msgspec.Struct):
-    """What was seen last: the processes by name, the log, and commands answered per second."""
+    """What was seen last: the processes by name, the logs, and commands answered per second.
 
-    answers: dict[str, Answer] = {}
-    log: LogHealth | None = None
+    A process that knows several shards has an answer for each; ``logs`` are by shard, too.
+    """
+
+    heard: dict[str, dict[str, Answer]] = {}
+    logs: dict[str, LogHealth] = {}
     rates: dict[str, float] = {}
+
+    @property
+    def answers(self) -> dict[str, Answer]:
+        """What each process has said, of all its shards together."""
+        return {name: together(of_shards) for name, of_shards in self.heard.items() if of_shards}
 
     @property
     def rate(self) -> float:
@@ -42,10 +51,23 @@ class Sight(msgspec.Struct):
 
     def behind(self, name: str) -> int | None:
         """Return how many messages a process has not read; None if that is not known."""
-        answer = self.answers.get(name)
-        if answer is None or self.log is None:
+        heard = self.heard.get(name, {})
+        if not heard or not all(shard in self.logs for shard in heard):
             return None
-        return max(0, self.log.last - answer.read)
+        return sum(max(0, self.logs[shard].last - a.read) for shard, a in heard.items())
+
+
+def together(of_shards: Mapping[str, Answer]) -> Answer:
+    """Return what a process has said of several shards as one answer."""
+    every = tuple(of_shards.values())
+    return msgspec.structs.replace(
+        every[0],
+        waiting=sum(a.waiting for a in every),
+        answered=sum(a.answered for a in every),
+        state=next(
+            (a.state for a in every if a.state in ("unavailable", "behind")), every[0].state
+        ),
+    )
 
 
 class _Count(NamedTuple):
@@ -74,26 +96,32 @@ class Lookout:
         """
         connection = await connect(settings, "fastbook cluster demo")
         try:
-            calls = RollCall(NatsLine(connection), settings.shard)
-            await calls.open()
+            calls = await opened(settings, NatsLine(connection))
+            several = len(calls) > 1
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._ask_processes(calls), name="roll call")
-                tasks.create_task(self._ask_log(NatsLog(connection, settings.shard)), name="log")
+                for name in calls:
+                    log, shard = NatsLog(connection, name), name if several else ""
+                    tasks.create_task(self._ask_log(log, shard), name=f"log {name}")
         finally:
             await connection.close()
 
-    async def _ask_processes(self, calls: RollCall) -> None:
+    async def _ask_processes(self, calls: dict[str, RollCall]) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            said = await calls.ask(ANSWER_S)
+            said = await asked(calls, ANSWER_S)
             now_s = loop.time()
-            answers = {self._names[a.url]: a for a in said if a.url in self._names}
-            self._heard_s |= dict.fromkeys(answers, now_s)
-            self.sight.answers = {
-                name: answer
-                for name, answer in (self.sight.answers | answers).items()
+            heard: dict[str, dict[str, Answer]] = {}
+            for a in (answer for of_shard in said.values() for answer in of_shard):
+                if a.url in self._names:
+                    heard.setdefault(self._names[a.url], {})[a.shard] = a
+            answers = {name: together(of_shards) for name, of_shards in heard.items()}
+            self._heard_s |= dict.fromkeys(heard, now_s)
+            self.sight.heard = {
+                name: of_shards
+                for name, of_shards in (self.sight.heard | heard).items()
                 if now_s - self._heard_s[name] < FORGET_S
-                and not self._story.is_gone(name, answer.pid)
+                and not self._story.is_gone(name, together(of_shards).pid)
             }
             for name, answer in answers.items():
                 if answer.role == "gateway":
@@ -101,15 +129,15 @@ class Lookout:
             self.sight.rates = {name: self._rate(name) for name in answers if name in self._counts}
             self._story.seen(answers, now_s)
 
-    async def _ask_log(self, log: NatsLog) -> None:
+    async def _ask_log(self, log: NatsLog, shard: str) -> None:
         while True:
             try:
-                self.sight.log = health = await log.health()
+                self.sight.logs[shard] = health = await log.health()
             except LogUnavailable:
-                self.sight.log = None
+                self.sight.logs.pop(shard, None)
             else:
                 leader = next((r.server for r in health.replicas if r.leads), "")
-                self._story.leads(self._servers.get(leader, ""))
+                self._story.leads(self._servers.get(leader, ""), shard)
             await asyncio.sleep(LOG_EVERY_S)
 
     def _count(self, name: str, count: _Count) -> None:

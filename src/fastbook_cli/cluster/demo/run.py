@@ -33,7 +33,10 @@ from fastbook_server.cluster.settings import ClusterSettings
 from fastbook_server.cluster.standby import TAKEOVER_S
 from fastbook_server.embedded.supervisor import EmbeddedPostgres
 
-GATEWAYS, MATCHERS, NODES = 2, 2, 3
+SHARDS, GATEWAYS, MATCHERS, NODES = 2, 2, 2, 3
+"""How many there are, of matchers in each shard."""
+INSTRUMENTS = ("BTC-USD:0.01:0.0001", "ETH-USD:0.01:0.001")
+"""What is traded unless it is said."""
 READY_S = 90.0
 LOOK_S = 0.05
 OWN_MARK = "cluster demo"
@@ -50,12 +53,16 @@ class ClusterDemoError(CommandError):
 
 
 class ClusterDemoOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What a demo is made of; the first gateway listens on `port`, the other on the next one."""
+    """What a demo is made of; the first gateway listens on `port`, the other on the next one.
+
+    Its market has `instruments`, and as many `shards`; None: two, if it has two securities.
+    """
 
     sim: SimSettings
     folder: Path
     port: int = 8080
     instruments: tuple[str, ...] = ()
+    shards: int | None = None
     takeover_s: float = TAKEOVER_S
     plain: bool = False
 
@@ -104,6 +111,14 @@ class _ClusterDemo:
         self._is_ready = False
         self._failure = ""
         self._ended_once: set[str] = set()
+        self._instruments = options.instruments or INSTRUMENTS
+        self._count = options.shards or min(SHARDS, len(self._instruments))
+        self._shards = str(self._count) if self._count > 1 else ""
+        if self._count > len(self._instruments):
+            raise ClusterDemoError(
+                f"shards: expected at most {len(self._instruments)}, one for each --instrument, "
+                f"got {self._count}"
+            )
 
     async def live(self) -> None:
         """Run until cancelled.
@@ -126,7 +141,7 @@ class _ClusterDemo:
             self._keeper.add(*parts.values(), *servers, PostgresPart(postgres))
             names = {url: part.name for url, part in parts.items()}
             lookout = Lookout(names, {s.server: s.name for s in servers}, self._story)
-            settings = ClusterSettings(log_urls=self._log_urls)
+            settings = ClusterSettings(log_urls=self._log_urls, shards=self._shards)
             with first_failure(CommandError, LogUnavailable):
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(self._keeper.run(), name="keeper")
@@ -148,12 +163,16 @@ class _ClusterDemo:
         output = self._folder / "output"
         output.mkdir(exist_ok=True)
         log = ",".join(self._log_urls)
-        securities = [word for each in self._options.instruments for word in ("--instrument", each)]
+        securities = [word for each in self._instruments for word in ("--instrument", each)]
+        divided = ("--shards", self._shards) if self._shards else ()
         takeover = ("--takeover-s", str(self._options.takeover_s))
-        matchers = [(f"matcher {n + 1}", "matcher", takeover) for n in range(MATCHERS)]
-        gateways = [(f"gateway {n + 1}", "gateway", ()) for n in range(GATEWAYS)]
-        healths = [f"http://{HOST}:{port}" for port in _ports(0, 1 + MATCHERS)]
-        kinds = [("recorder", "recorder", ()), *matchers, *gateways]
+        matchers = []
+        for n in range(MATCHERS * self._count):
+            of_shard = ("--shard", str(n // MATCHERS + 1)) if self._shards else ()
+            matchers.append((f"matcher {n + 1}", "matcher", (*divided, *of_shard, *takeover)))
+        gateways = [(f"gateway {n + 1}", "gateway", divided) for n in range(GATEWAYS)]
+        healths = [f"http://{HOST}:{port}" for port in _ports(0, 1 + len(matchers))]
+        kinds = [("recorder", "recorder", divided), *matchers, *gateways]
         programs = {}
         for url, (name, kind, also) in zip((*healths, *self._pages), kinds, strict=True):
             words = [kind, "--log", log, "--database-url", dsn, "--host", HOST]
@@ -180,7 +199,8 @@ class _ClusterDemo:
         while True:
             states = {n: a.state for n, a in lookout.sight.answers.items()}
             well = [part for part in parts if states.get(part.name) in ("ready", "standby")]
-            if "owner" in states.values() and len(well) == len(parts) - 1:
+            owners = sum(state == "owner" for state in states.values())
+            if owners == self._count and len(well) == len(parts) - owners:
                 self._is_ready = True
                 return
             if self._failure:
@@ -224,7 +244,9 @@ class _ClusterDemo:
         listed = self._keeper.listed()
         if listed != self._written:
             own = LocalPart(name="demo", kind="demo", pid=os.getpid(), mark=OWN_MARK)
-            state = DemoState(log_urls=self._log_urls, shard="main", own=own, parts=listed)
+            state = DemoState(
+                log_urls=self._log_urls, shard="main", shards=self._shards, own=own, parts=listed
+            )
             local.write(self._folder, state)
             self._written = listed
 

@@ -15,27 +15,28 @@ SILENT_S = 1.5
 
 
 class Decider(NamedTuple):
-    """The matcher that decides: its name, its process and its epoch."""
+    """The matcher that decides: its name, its process and its epoch; its shard, if of several."""
 
     name: str
     pid: int
     epoch: int
+    shard: str = ""
 
 
 class Story:
     """Watches the parts of a demo by their names, and says what has happened."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
-        self.owner: Decider | None = None
+        self.owners: dict[str, Decider] = {}  # by shard
         self._say = say
-        self._owner_seen_s = 0.0
+        self._owner_seen_s: dict[str, float] = {}
         self._ended_s: dict[str, float] = {}  # the parts that do not run, since when
         self._heard_s: dict[str, float] = {}  # those that have answered, when last
         self._silent: set[str] = set()
         self._pids: dict[str, int] = {}  # of those that have answered
         self._gone: dict[str, int] = {}  # of those that have ended: answers may come late
-        self._loss = ""  # what has become of the owner
-        self._leader = ""
+        self._loss: dict[str, str] = {}  # what has become of the owners
+        self._leaders: dict[str, str] = {}
         self._looked_s = 0.0
 
     def ended(self, name: str, pid: int, how: str, now_s: float) -> None:
@@ -46,10 +47,11 @@ class Story:
         self._heard_s.pop(name, None)
         self._silent.discard(name)
         text = f"{name} pid {pid} {how}"
-        if self.owner is not None and name == self.owner.name:
-            self._owner_seen_s = now_s
-            self._loss = f"{text}; "
-            text += ": nobody decides"
+        for shard, owner in self.owners.items():
+            if name == owner.name:
+                self._owner_seen_s[shard] = now_s
+                self._loss[shard] = f"{text}; "
+                text += ": nobody decides" + (f" in shard {shard}" if shard else "")
         self._say(text)
 
     def began(self, name: str, pid: int, now_s: float) -> None:
@@ -76,15 +78,18 @@ class Story:
             if now_s - heard_s > SILENT_S and name not in self._silent:
                 self._silent.add(name)
                 self._say(f"{name} does not answer: frozen, or cut off from the log")
-        owners = [Decider(n, a.pid, a.epoch) for n, a in answers.items() if a.state == "owner"]
-        if owners:
-            self._decides(max(owners, key=lambda owner: owner.epoch), now_s)
+        owners = (
+            Decider(n, a.pid, a.epoch, a.shard) for n, a in answers.items() if a.state == "owner"
+        )
+        for owner in sorted(owners, key=lambda owner: owner.epoch):
+            self._decides(owner, now_s)
 
-    def leads(self, server: str) -> None:
+    def leads(self, server: str, shard: str = "") -> None:
         """This server leads the log."""
-        if server and self._leader and server != self._leader:
-            self._say(f"{server} leads the log now")
-        self._leader = server or self._leader
+        before = self._leaders.get(shard, "")
+        if server and before and server != before:
+            self._say(f"{server} leads the log{f' of shard {shard}' if shard else ''} now")
+        self._leaders[shard] = server or before
 
     def is_silent(self, name: str) -> bool:
         """Return whether a process runs and does not answer."""
@@ -95,11 +100,14 @@ class Story:
         return self._gone.get(name) == pid
 
     def _decides(self, owner: Decider, now_s: float) -> None:
-        before = self.owner
+        shard = owner.shard
+        before = self.owners.get(shard)
         if before is not None and owner.epoch < before.epoch:
             return
         if before is not None and owner != before:
-            pause_s = now_s - self._owner_seen_s
+            pause_s = now_s - self._owner_seen_s[shard]
             did = "took over" if owner.name != before.name else "decides again"
-            self._say(f"{self._loss}{owner.name} pid {owner.pid} {did} after {pause_s:.1f} s")
-        self.owner, self._owner_seen_s, self._loss = owner, now_s, ""
+            loss = self._loss.get(shard, "")
+            self._say(f"{loss}{owner.name} pid {owner.pid} {did} after {pause_s:.1f} s")
+        self.owners[shard], self._owner_seen_s[shard] = owner, now_s
+        self._loss.pop(shard, None)

@@ -17,7 +17,7 @@ from fastbook_cli.cluster.demo.parts import DemoPart, NatsPart
 from fastbook_cli.cluster.demo.story import Story
 from fastbook_cli.errors import OutputGoneError
 from fastbook_cli.output import abandon_stdout
-from fastbook_server.cluster.nats.stream import LogReplica
+from fastbook_server.cluster.nats.stream import LogHealth, LogReplica
 
 DIM = "bright_black"
 EVENTS_KEPT = 100
@@ -133,24 +133,40 @@ class ClusterScreen:
 
 def line(shown: Shown) -> str:
     """Return what is going on, in a line."""
-    sight, owner = shown.sight, shown.story.owner
-    decides = "nobody decides"
-    if owner is not None and owner.name in sight.answers:
-        decides = f"{owner.name} decides, epoch {owner.epoch}"
-    elif owner is not None and shown.story.is_silent(owner.name):
-        decides = f"{owner.name} is silent"
-    log = "log away" if sight.log is None else f"log {sight.log.last:,}"
+    sight, owners = shown.sight, shown.story.owners
+    decides = [_decides(shown, shard) for shard in sorted(owners)] or ["nobody decides"]
+    logs = [_log(health, shard) for shard, health in sorted(sight.logs.items())] or ["log away"]
     lags = []
     for part in shown.parts:
         behind = sight.behind(part.name)
         if part.kind == "recorder" and behind is not None:
             lags.append(f"recorder {behind:,} behind")
-    leader = next((part.name for part, replica in _replicas(shown) if replica.leads), "nobody")
+    leads = [f"{part.name} {_leads(shards)}" for part, _, shards in _replicas(shown) if shards]
     words = [
-        *(decides, log, *lags, f"in flight {sight.in_flight:,}"),
-        *(f"{sight.rate:,.0f} commands/s", f"{leader} leads the log"),
+        *(*decides, *logs, *lags, f"in flight {sight.in_flight:,}"),
+        *(f"{sight.rate:,.0f} commands/s", *(leads or ["nobody leads the log"])),
     ]
     return "  |  ".join(words)
+
+
+def _decides(shown: Shown, shard: str) -> str:
+    owner = shown.story.owners[shard]
+    of_shard = f"shard {shard}: " if shard else ""
+    if owner.name in shown.sight.heard:
+        return f"{of_shard}{owner.name} decides, epoch {owner.epoch}"
+    if shown.story.is_silent(owner.name):
+        return f"{of_shard}{owner.name} is silent"
+    return f"{of_shard}nobody decides"
+
+
+def _log(health: LogHealth, shard: str) -> str:
+    return f"log {shard}: {health.last:,}" if shard else f"log {health.last:,}"
+
+
+def _leads(shards: Sequence[str]) -> str:
+    """Return what a server leads."""
+    names = [shard for shard in shards if shard]
+    return f"leads log {' and '.join(names)}" if names else "leads the log"
 
 
 def screen(shown: Shown, events: Sequence[str], advice: Sequence[Advice]) -> RenderableType:
@@ -190,13 +206,13 @@ def _rows(shown: Shown) -> Table:
     numbers = ("pid", "behind", "in flight", "commands/s", "sessions")
     for column in ("process", "state", *numbers, "where"):
         table.add_column(column, justify="right" if column in numbers else "left", no_wrap=True)
-    replicas = {part.name: replica for part, replica in _replicas(shown)}
+    replicas = {part.name: (replica, shards) for part, replica, shards in _replicas(shown)}
     for part in shown.parts:
         state, style = _state(part, shown, replicas)
         answer = shown.sight.answers.get(part.name)
         behind = shown.sight.behind(part.name)
         if part.name in replicas:
-            behind = replicas[part.name].lag
+            behind = replicas[part.name][0].lag
         is_gateway = answer is not None and answer.role == "gateway"
         waits = answer is not None and answer.role != "recorder"
         table.add_row(
@@ -212,18 +228,20 @@ def _rows(shown: Shown) -> Table:
     return table
 
 
-def _state(part: DemoPart, shown: Shown, replicas: dict[str, LogReplica]) -> tuple[str, str]:
+def _state(
+    part: DemoPart, shown: Shown, replicas: dict[str, tuple[LogReplica, Sequence[str]]]
+) -> tuple[str, str]:
     """Return what a process does, and the style to say it in."""
     if part.pid is None:
         return "down", "bold red"
     if shown.story.is_silent(part.name):
         return "silent", "bold red"
     if isinstance(part, NatsPart):
-        replica = replicas.get(part.name)
-        if replica is None:
+        if part.name not in replicas:
             return "no report", "yellow"
-        if replica.leads:
-            return "leads the log", "bold green"
+        replica, leads = replicas[part.name]
+        if leads:
+            return _leads(leads), "bold green"
         return ("follows", "green") if replica.is_current else ("catches up", "yellow")
     if part.kind in ("postgres", "market"):
         return "runs", "green"
@@ -231,14 +249,29 @@ def _state(part: DemoPart, shown: Shown, replicas: dict[str, LogReplica]) -> tup
     if answer is None:
         return "starts", "yellow"
     if answer.state == "owner":
-        return "decides", "bold green"
-    return answer.state, "green" if answer.state in ("ready", "standby") else "yellow"
+        return f"decides {answer.shard}".strip(), "bold green"
+    shard = answer.shard if part.kind == "matcher" else ""
+    return f"{answer.state} {shard}".strip(), "green" if answer.state in (
+        "ready",
+        "standby",
+    ) else "yellow"
 
 
-def _replicas(shown: Shown) -> list[tuple[DemoPart, LogReplica]]:
-    by_server = {r.server: r for r in (shown.sight.log.replicas if shown.sight.log else ())}
-    return [
-        (part, by_server[part.server])
-        for part in shown.parts
-        if isinstance(part, NatsPart) and part.server in by_server
-    ]
+def _replicas(shown: Shown) -> list[tuple[DemoPart, LogReplica, Sequence[str]]]:
+    """Return each server as the logs report it, with how far it is behind, and what it leads."""
+    found: list[tuple[DemoPart, LogReplica, Sequence[str]]] = []
+    for part in shown.parts:
+        if not isinstance(part, NatsPart):
+            continue
+        of_logs = {
+            shard: replica
+            for shard, health in sorted(shown.sight.logs.items())
+            for replica in health.replicas
+            if replica.server == part.server
+        }
+        if of_logs:
+            every = of_logs.values()
+            is_current, lag = all(r.is_current for r in every), sum(r.lag for r in every)
+            leads = [shard for shard, replica in of_logs.items() if replica.leads]
+            found.append((part, LogReplica(part.server, bool(leads), is_current, lag), leads))
+    return found
