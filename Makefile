@@ -97,6 +97,10 @@ bench-database: ready-test,bench ## measure the store under volume and over year
 bench-cluster: ready-test,bench ## measure a cluster beside one process: ARGS="--pairs N --rate N"
 	@$(BIN)/python -m benchmarks.bench_cluster $(ARGS)
 
+.PHONY: bench-shards
+bench-shards: $(VENV)/.with-test,bench extensions ## measure two shards beside one: ARGS="--pairs N --rate N"
+	@$(BIN)/python -m benchmarks.bench_shards $(ARGS)
+
 .PHONY: compare
 compare: ready-test ## compare the engine with the plain-Python book over 100 million commands
 	@$(BIN)/python -m benchmarks.compare $(ARGS)
