@@ -8,7 +8,7 @@ import pytest
 from every_kind import EveryKind
 from trading import SPECS, Floor
 
-from fastbook_server.store import StoreBroken, StoreFenced, rows
+from fastbook_server.store import StoreBroken, StoreFenced, batches, rows
 from fastbook_server.store.batches import COPIED, read_layout
 from fastbook_server.values.events import PRIVATE
 from fastbook_server.values.persisted import Batch
@@ -54,15 +54,18 @@ async def everything(sql):
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_both_ways_leave_the_same_rows(make_postgres, make_database, sql_of, seed):
+async def test_every_way_leaves_the_same_rows(
+    make_postgres, make_database, sql_of, seed, monkeypatch
+):
     found = []
-    for at_once_max in (AT_ONCE, COPIES):
+    for at_once_max, portion in ((AT_ONCE, 1_000), (COPIES, 1_000), (COPIES, 3)):
+        monkeypatch.setattr(batches, "PORTION", portion)
         dsn = await make_database("postgres")
         store = make_postgres(dsn, at_once_max=at_once_max)
         for batch in batches_of_every_kind(await store.open(SPECS, 0), seed):
             await store.commit(store.prepare(batch))
         found.append(await everything(await sql_of(dsn)))
-    assert found[0] == found[1]
+    assert found[0] == found[1] == found[2]
     assert all(found[0][table] for table in COPIED.values())
 
 

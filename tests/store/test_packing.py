@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastbook_server.store import packing
-from fastbook_server.store.packing import Field, Layout, Part, as_value, copied, for_copy
+from fastbook_server.store.packing import Field, Layout, Part, as_value, for_copy
 
 TYPES = {
     "uuid": "uuid",
@@ -67,14 +67,6 @@ def test_what_is_copied_is_read_back(table, rows):
 
 def _plain(value):
     return str(value) if isinstance(value, UUID) else value
-
-
-def test_what_is_copied_comes_in_portions(monkeypatch):
-    part, rows = Part("rows", 0, 0, [Field("n", "int8", 0)]), [(n,) for n in range(10)]
-    at_once = bytes(for_copy(part, rows))
-    monkeypatch.setattr(packing, "PORTION", 3)
-    portions = [bytes(portion) for portion in copied(part, rows)]
-    assert (len(portions), b"".join(portions)) == (4, at_once)
 
 
 def test_a_value_is_written_in_steps(monkeypatch):

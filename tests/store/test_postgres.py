@@ -415,6 +415,8 @@ class Coded(asyncpg.PostgresError):
         (asyncpg.DataError("invalid input for query argument"), StoreBroken),
         (asyncpg.ClientConfigurationError("invalid DSN"), StoreBroken),
         (asyncpg.InternalClientError("cannot switch to state 12"), StoreUnavailable),
+        (RuntimeError("unable to perform …; the handler is closed"), StoreUnavailable),
+        (RuntimeError("not of the database"), None),
         (StoreFenced("already ours"), StoreFenced),
         (KeyError("not of the database"), None),
     ],

@@ -8,14 +8,12 @@ of its own. Epochs of a log are claimed there: its batches raise the one in ``en
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from fastbook_server.store.connection import SCHEMA, Connection
 from fastbook_server.store.large_batches import in_turns
-from fastbook_server.store.packing import Field, Layout, Part, as_value, copied
-from fastbook_server.store.rows import Row, Rows
+from fastbook_server.store.packing import Field, Layout, Part, as_value, for_copy
+from fastbook_server.store.rows import Rows
 
 COPIED = {
     "orders": "orders",
@@ -26,6 +24,9 @@ COPIED = {
     "opened": "open_orders",
 }
 """The table of each part that a large batch copies."""
+PORTION = 2_000
+"""Rows of one COPY. Others have their turn between two; in the middle of one, whose connection may
+be lost while its source waits, asyncpg would go on writing."""
 
 READ_LAYOUT = """
 SELECT f.attname::text AS part, f.atttypid AS array_oid, e.oid AS element_oid,
@@ -145,7 +146,8 @@ async def apply(
 ) -> bool:
     """Write a batch; return False, with nothing done, if it is not the next one of this epoch.
 
-    With `copies`, which needs a transaction that is open, each table gets its new rows by COPY.
+    With `copies`, which needs a transaction that is open, each table gets its new rows by COPY,
+    a portion at a time.
 
     Raises:
         asyncpg.PostgresError: among others, if a row that changes is not there.
@@ -156,9 +158,9 @@ async def apply(
     if await connection.fetchrow(statement, *arguments, timeout=timeout_s) is None:
         return False
     for name, table in COPIED.items() if copies else ():
-        if rows := getattr(batch, name):
-            part = layout.parts[name]
-            source: Any = _portions(part, rows)  # the stubs know no buffers
+        rows, part = getattr(batch, name), layout.parts[name]
+        for start in range(0, len(rows), PORTION):
+            source: Any = for_copy(part, rows[start : start + PORTION])  # the stubs know no buffers
             await connection.copy_to_table(
                 table,
                 source=source,
@@ -168,10 +170,3 @@ async def apply(
                 timeout=timeout_s,
             )
     return True
-
-
-async def _portions(part: Part, rows: Sequence[Row]) -> AsyncIterator[memoryview]:
-    """Yield rows as COPY reads them, a portion at a time; others have their turn in between."""
-    for portion in copied(part, rows):
-        yield portion
-        await asyncio.sleep(0)

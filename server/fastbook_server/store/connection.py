@@ -247,6 +247,8 @@ def store_error(error: BaseException) -> StoreError | None:
         return StoreBroken(f"{said} (SQLSTATE {code or 'none'})")
     if isinstance(error, ValueError) and isinstance(error, asyncpg.InterfaceError):
         return StoreBroken(str(error))  # such as an invalid DSN
+    if isinstance(error, RuntimeError) and "the handler is closed" in str(error):
+        return StoreUnavailable("the connection was lost")  # uvloop: just before one wrote to it
     # asyncpg raises InternalClientError, among other cases, when the server closes an idle session.
     # TimeoutError is an OSError.
     if isinstance(error, (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, EOFError)):

@@ -6,7 +6,7 @@ of the schema's type ``batch``, whose fields are arrays of rows. Both are told b
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterable, Sequence
 from struct import Struct
 from typing import Any
 
@@ -81,20 +81,11 @@ class Layout:
 
 def for_copy(part: Part, rows: Sequence[Row]) -> memoryview:
     """Return rows as ``COPY … (FORMAT binary)`` reads them."""
-    return memoryview(b"".join(copied(part, rows)))
-
-
-def copied(part: Part, rows: Sequence[Row]) -> Iterator[memoryview]:
-    """Yield the same in portions."""
     packer = Packer()
     packer.begin_copy()
-    for start in range(0, len(rows), PORTION):
-        if start:
-            yield packer.written()
-            packer = Packer()
-        packer.copy(part, rows[start : start + PORTION])
+    packer.copy(part, rows)
     packer.end_copy()
-    yield packer.written()
+    return packer.written()
 
 
 def as_value(
