@@ -290,9 +290,11 @@ def order_view(order: Order, remaining: int, notional: int, *, waits: bool = Fal
         view.total = instrument.total(order.budget)
     if waits:
         view.waits = True
-    view.time_in_force = order.time_in_force
+    if order.time_in_force != "gtc":  # a default that is another object would be said
+        view.time_in_force = order.time_in_force
     view.post_only = order.post_only
-    view.self_trade = order.self_trade
+    if order.self_trade != "allow":
+        view.self_trade = order.self_trade
     return view
 
 

@@ -129,7 +129,13 @@ class Pipeline:
         return held
 
     async def progress(self) -> None:
-        """Wait until a batch has been committed, or long enough to check again."""
+        """Wait until a batch has been committed, or long enough to check again.
+
+        Once it has ended others have their turn, whoever goes on asking.
+        """
+        if self._ended:
+            await asyncio.sleep(0)
+            return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(STALL_S):  # wait_for may lose a cancellation
                 await self._progress.wait()

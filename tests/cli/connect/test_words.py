@@ -170,8 +170,8 @@ def test_a_word_with_something_wrong_says_what_was_expected(speaker: Speaker, li
         ("limit buy 1 110", "expected buy or sell before 'limit', such as: buy 1 99.5"),
         ("iceberg 1", "expected buy or sell before 'iceberg', such as: buy 1 99.5 show 0.1"),
         (
-            "cancle",
-            "expected a word (help lists them) or JSON, got 'cancle'; did you mean 'cancel'?",
+            "cancek",
+            "expected a word (help lists them) or JSON, got 'cancek'; did you mean 'cancel'?",
         ),
     ],
 )
