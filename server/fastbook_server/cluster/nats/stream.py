@@ -225,9 +225,12 @@ class NatsLog:
         """Return the numbers of the first and the last message; an empty log ends before it begins.
 
         Raises:
-            LogUnavailable: the log does not answer.
+            LogUnavailable: the log does not answer, or only a server of it that no other follows
+                does: what it has may be old.
         """
         answer = await self._ask("STREAM.INFO", {})
+        if answer.cluster is not None and not answer.cluster.leader:
+            raise LogUnavailable("no server leads the log: too few of them are there")
         return answer.of(answer.state)
 
     async def create_consumer(self, inbox: str, after: int) -> None:
