@@ -199,16 +199,6 @@ async def test_a_sender_of_much_waits_while_the_database_is_there():
     await line.stop()
 
 
-async def test_who_asks_for_progress_after_the_end_lets_others_have_their_turn():
-    line = Line()
-    await line.stop()
-    asked, others = [], asyncio.get_running_loop().create_future()
-    asyncio.get_running_loop().call_soon(others.set_result, None)
-    while not others.done():
-        assert len(asked) < 10, "expected others to have their turn"
-        asked.append(await line.pipeline.progress())
-
-
 async def test_the_commands_of_a_crowd_count_until_they_are_durable():
     line = Line(inbox_commands_max=10, batch_commands_max=3)
     pressure = line.pipeline.pressure

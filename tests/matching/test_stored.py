@@ -30,3 +30,13 @@ async def test_who_waits_for_what_will_never_be_stored_is_told_so(line):
         await waits
     with pytest.raises(Unavailable):
         await line.pipeline.stored()
+
+
+async def test_who_asks_for_progress_after_the_end_lets_others_have_their_turn():
+    line = Line()
+    await line.stop()
+    asked, others = [], asyncio.get_running_loop().create_future()
+    asyncio.get_running_loop().call_soon(others.set_result, None)
+    while not others.done():
+        assert len(asked) < 10, "expected others to have their turn"
+        asked.append(await line.pipeline.progress())

@@ -274,9 +274,9 @@ cdef class FrameStream:
         """Pass on that it does again."""
         self._handler.resume_writing()
 
-    def connection_lost(self, error):
+    def connection_lost(self, exc):
         """Pass on that the connection has ended."""
-        self._handler.connection_lost(error)
+        self._handler.connection_lost(exc)
 
 
 cdef Py_ssize_t _head(const unsigned char* p, Py_ssize_t size, uint64_t* length) noexcept:
